@@ -1,0 +1,50 @@
+"""stopcli: when to stop training, which checkpoint to keep, and what a regulariser buys for its cost.
+
+The parts that others can use in their own `model.fit` are here; each is imported when it is first asked for, so that
+`import stopcli` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from stopcli.stopping import AnyOf, BestEpoch, Judge, NonFinite, Patience, Threshold, Verdict, rule_from_dict
+    from stopcli.stopping.keras_callback import StopOnRule
+
+_PUBLIC = {
+    "AnyOf": "stopcli.stopping",
+    "BestEpoch": "stopcli.stopping",
+    "Judge": "stopcli.stopping",
+    "NonFinite": "stopcli.stopping",
+    "Patience": "stopcli.stopping",
+    "Threshold": "stopcli.stopping",
+    "Verdict": "stopcli.stopping",
+    "rule_from_dict": "stopcli.stopping",
+    "StopOnRule": "stopcli.stopping.keras_callback",
+}
+
+__all__ = [
+    "AnyOf",
+    "BestEpoch",
+    "Judge",
+    "NonFinite",
+    "Patience",
+    "StopOnRule",
+    "Threshold",
+    "Verdict",
+    "rule_from_dict",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,5 @@
+"""`python -m stopcli`."""
+
+from stopcli.cli.main import main
+
+main()

@@ -1,0 +1,161 @@
+"""What the command line says: results on stdout, talk and errors on stderr, a live bar where there is a terminal."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table as RichTable
+
+from stopcli.report.tables import Table
+from stopcli.runs.files import dump_json
+from stopcli.training.observer import Progress as RunProgress
+
+# Where there is no terminal, a line this often tells that the run goes on.
+PLAIN_LINE_SECONDS = 5.0
+# rich assumes 80 columns where it cannot ask; a table for a file or a pipe need not be cut to that.
+_PIPE_WIDTH = 140
+
+
+@dataclass(frozen=True)
+class Output:
+    """How much to say, and in what form."""
+
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+    @property
+    def talk(self) -> Console:
+        return _console(stderr=True)
+
+    def say(self, text: str, style: str | None = None) -> None:
+        """Talk, which --quiet leaves out."""
+        if not self.quiet:
+            self.talk.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        self.talk.print(f"Warning: {text}.", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    def result(self, table: Table, summary: Mapping[str, Any]) -> None:
+        """The results: a table, or summary.json alone."""
+        if self.json:
+            print(dump_json(summary))
+            return
+        shown = RichTable(title=None, header_style="bold", title_justify="left")
+        for i, column in enumerate(table.columns):
+            shown.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
+        for row in table.rows:
+            shown.add_row(*row)
+        _console(stderr=False).print(shown, markup=False)
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=_PIPE_WIDTH)
+
+
+def print_error(message: str, hint: str = "") -> None:
+    """An error in a line or two on stderr."""
+    console = _console(stderr=True)
+    console.print(f"Error: {message}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+    if hint:
+        console.print(hint, markup=False, highlight=False, soft_wrap=True)
+
+
+def _numbers(progress: RunProgress) -> str:
+    metrics = "  ".join(f"{name} {value:.4f}" for name, value in progress.metrics.items())
+    best = ""
+    if progress.best_value is not None:
+        best = f"  best {progress.monitor} {progress.best_value:.4f} at {progress.best_epoch}"
+    waiting = f"  {progress.waiting}" if progress.waiting else ""
+    return f"{metrics}{best}{waiting}  {progress.samples_per_second:,.0f} rows/s  {_left(progress)}"
+
+
+def _left(progress: RunProgress) -> str:
+    seconds = progress.seconds * (progress.epochs - progress.epoch) / max(progress.epoch, 1)
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02} left at most" if hours else f"{minutes}:{rest:02} left at most"
+
+
+class RunView:
+    """Shows one run, or each run of a sweep as it goes: a bar on a terminal, else a plain line every few seconds.
+
+    As a context manager it draws while the block runs. `job` makes an observer; observers may be used by several
+    threads at once.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self._silent = output.quiet
+        console = output.talk
+        self._bars: Progress | None = None
+        if console.is_terminal and not self._silent:
+            self._bars = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.completed}/{task.total} epochs", justify="right"),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[numbers]}"),
+                console=console,
+                transient=True,
+            )
+
+    def __enter__(self) -> RunView:
+        if self._bars:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def job(self, name: str) -> JobView:
+        """An observer for a run."""
+        if self._bars:
+            return JobView(name, self._bars, self._bars.add_task(name, total=None, numbers=""), None)
+        return JobView(name, None, None, None if self._silent else _print_line)
+
+
+_lines = threading.Lock()
+
+
+def _print_line(text: str) -> None:
+    with _lines:
+        print(text, file=sys.stderr, flush=True)
+
+
+class JobView:
+    """The observer of one run."""
+
+    def __init__(
+        self, name: str, bars: Progress | None, task: TaskID | None, line: Callable[[str], None] | None
+    ) -> None:
+        self._name, self._bars, self._task, self._line = name, bars, task, line
+        self._last_line = time.monotonic()
+
+    def stage(self, text: str) -> None:
+        if self._bars and self._task is not None:
+            self._bars.update(self._task, description=f"{self._name}: {text}")
+        elif self._line:
+            self._line(f"{self._name}: {text}")
+
+    def progress(self, progress: RunProgress) -> None:
+        if self._bars and self._task is not None:
+            numbers = _numbers(progress)
+            self._bars.update(self._task, completed=progress.epoch, total=progress.epochs, numbers=numbers)
+        elif self._line and time.monotonic() - self._last_line >= PLAIN_LINE_SECONDS:
+            self._last_line = time.monotonic()
+            self._line(f"{self._name}: epoch {progress.epoch}/{progress.epochs}  {_numbers(progress)}")
+
+    def done(self) -> None:
+        """The run has ended; its bar goes."""
+        if self._bars and self._task is not None:
+            self._bars.remove_task(self._task)

@@ -1,0 +1,67 @@
+"""The `stopcli` program: its commands, and how errors leave it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from stopcli import __version__
+from stopcli.cli.console import print_error
+from stopcli.cli.moons import moons
+from stopcli.cli.run import run
+from stopcli.errors import ConfigError, StopcliError
+
+app = typer.Typer(
+    help="Learn when to stop training, which checkpoint to keep, and what a regulariser buys for its cost.",
+    no_args_is_help=True,
+    # A bug stays Python's own traceback, which people can paste into a report.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(moons)
+app.command()(run)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"stopcli {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def stopcli(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Learn when to stop training, which checkpoint to keep, and what a regulariser buys for its cost.
+
+    Every command leaves a run folder with its metrics, plots, models and a report.
+    """
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the program and exit: 0 done, 1 the run failed, 2 the request was wrong, 130 and 143 interrupted."""
+    words = sys.argv[1:] if args is None else args
+    try:
+        app(args=words, prog_name="stopcli")
+    except StopcliError as error:
+        message = error.as_flag() if isinstance(error, ConfigError) else error.message
+        print_error(message, error.hint)
+        if {"--verbose", "-v"} & set(words):
+            traceback.print_exc()
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        print_error("interrupted before anything could be saved")
+        # At once: threads that are still training must not hold up the second Ctrl-C.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(130)
+
+
+if __name__ == "__main__":
+    main()

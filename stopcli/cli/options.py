@@ -1,0 +1,134 @@
+"""Every option, declared once and shared by the commands that have it.
+
+Defaults are not here: a command takes them from its config class, where they are the published settings.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stopcli.config import Mode, OptimizerName, Scale, ValidationRows
+
+DATA, TRAINING, STOPPING, CHECKPOINTS, OUTPUT = "Data", "Training", "Stopping", "Checkpoints", "Run and output"
+
+Samples = Annotated[int, typer.Option(help="Rows in all, ≥ 2.", rich_help_panel=DATA)]
+Noise = Annotated[float, typer.Option(help="Standard deviation of the noise, ≥ 0.", rich_help_panel=DATA)]
+TrainSize = Annotated[int, typer.Option(help="Rows that train; the others test. 1 … samples − 1.", rich_help_panel=DATA)]
+DataSeed = Annotated[int, typer.Option(help="Seed of the data set, ≥ 0.", rich_help_panel=DATA)]
+Validation = Annotated[
+    ValidationRows,
+    typer.Option(
+        help="Rows that rules look at: the test rows (as published), a share split off the training rows, or a share "
+        "held out of the test rows, the rest of which choose nothing.",
+        rich_help_panel=DATA,
+    ),
+]
+ValidationShare = Annotated[
+    float | None,
+    typer.Option(
+        help="The share that is split off, in (0, 1).",
+        show_default="0.2 for split, 0.5 for holdout",
+        rich_help_panel=DATA,
+    ),
+]
+
+Hidden = Annotated[int, typer.Option(help="Units of the hidden layer, ≥ 1.", rich_help_panel=TRAINING)]
+Epochs = Annotated[int, typer.Option(help="Epochs at most, ≥ 1.", rich_help_panel=TRAINING)]
+BatchSize = Annotated[int, typer.Option(help="Rows a step, ≥ 1.", rich_help_panel=TRAINING)]
+Optimizer = Annotated[OptimizerName, typer.Option(help="Optimizer, with Keras's defaults.", rich_help_panel=TRAINING)]
+LearningRate = Annotated[float, typer.Option(help="Learning rate, > 0.", rich_help_panel=TRAINING)]
+Seed = Annotated[
+    int, typer.Option(help="Seed of everything random in training, ≥ 0.", rich_help_panel=TRAINING)
+]
+Seeds = Annotated[
+    int,
+    typer.Option(help="Runs, with seeds SEED, SEED + 1, …; more than 1 makes a sweep.", rich_help_panel=TRAINING),
+]
+
+Patience = Annotated[
+    int | None,
+    typer.Option(
+        help="Stop after so many epochs without an improvement, ≥ 0. Without it, all epochs run.",
+        show_default="no stopping",
+        rich_help_panel=STOPPING,
+    ),
+]
+Monitor = Annotated[str, typer.Option(help="The metric that stopping watches.", rich_help_panel=STOPPING)]
+MonitorMode = Annotated[
+    Mode, typer.Option(help="Whether lower or higher is better; auto: by the metric.", rich_help_panel=STOPPING)
+]
+MinDelta = Annotated[
+    float, typer.Option(help="A change of no more than this is no improvement, ≥ 0.", rich_help_panel=STOPPING)
+]
+Baseline = Annotated[
+    float | None,
+    typer.Option(help="Only improvements beyond this value reset the wait.", show_default="none", rich_help_panel=STOPPING),
+]
+StartFromEpoch = Annotated[
+    int, typer.Option(help="Epochs at the beginning that are not watched, ≥ 0.", rich_help_panel=STOPPING)
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        help="Stop at the first epoch whose monitored metric reaches this value.",
+        show_default="none",
+        rich_help_panel=STOPPING,
+    ),
+]
+RestoreBest = Annotated[
+    bool,
+    typer.Option(
+        "--restore-best/--no-restore-best",
+        help="End with the model of the best monitored epoch, not of the last.",
+        rich_help_panel=STOPPING,
+    ),
+]
+
+Checkpoint = Annotated[
+    bool, typer.Option("--checkpoint/--no-checkpoint", help="Save models.", rich_help_panel=CHECKPOINTS)
+]
+CheckpointMonitor = Annotated[
+    str, typer.Option(help="The metric by which the best model is saved.", rich_help_panel=CHECKPOINTS)
+]
+CheckpointMode = Annotated[
+    Mode, typer.Option(help="Whether lower or higher is better; auto: by the metric.", rich_help_panel=CHECKPOINTS)
+]
+CheckpointEvery = Annotated[
+    str,
+    typer.Option(
+        metavar="best|all|N",
+        help="Besides the best epoch's model, also keep every epoch's, or every N-th.",
+        rich_help_panel=CHECKPOINTS,
+    ),
+]
+
+Name = Annotated[
+    str,
+    typer.Option(help="A name for the run, a part of its folder's.", show_default=False, rich_help_panel=OUTPUT),
+]
+RunScale = Annotated[
+    Scale,
+    typer.Option(
+        help="full: the published setting; quick: the same, smaller; auto: full where it takes a minute or a GPU is there. "
+        "Every other flag wins over it.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+RunsDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder that holds the runs.", show_default="$STOPCLI_RUNS_DIR or runs", rich_help_panel=OUTPUT
+    ),
+]
+RunDir = Annotated[
+    Path | None,
+    typer.Option(help="The run's folder itself; must not exist.", show_default="by time", rich_help_panel=OUTPUT),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print summary.json alone on stdout.", rich_help_panel=OUTPUT)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No talk: results and errors alone.", rich_help_panel=OUTPUT)]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="More talk, and the traceback of errors.", rich_help_panel=OUTPUT)
+]

@@ -1,0 +1,34 @@
+"""`stopcli run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stopcli.cli import options
+from stopcli.cli.console import Output
+from stopcli.cli.running import Where, run_config
+from stopcli.config import read_toml, resolve
+from stopcli.errors import ConfigError, RequestError
+from stopcli.recipes.recipe import config_class
+
+ConfigFile = Annotated[Path, typer.Argument(help="A config.toml: a run's own, or one written by hand.", metavar="CONFIG")]
+
+
+def run(
+    config_file: ConfigFile,
+    runs_dir: options.RunsDir = None,
+    run_dir: options.RunDir = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Run a config file again, or for the first time: `command` and any of its settings, the others at their default."""
+    settings = read_toml(config_file)
+    try:
+        config = resolve(config_class(settings.pop("command", None)), settings)
+    except ConfigError as error:
+        raise RequestError(f"{config_file}: {error.message}", hint=error.hint) from None
+    run_config(config, Where(runs_dir, run_dir), Output(json, quiet, verbose))

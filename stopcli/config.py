@@ -1,0 +1,184 @@
+"""A run's settings: frozen dataclasses that are checked in one place and round-trip through TOML.
+
+A setting has one name everywhere: `train_size` in a config and in config.toml is `--train-size` on the command line.
+The published value of a setting is its default. Types and ranges stand in the annotations and are checked by pydantic,
+strictly (a string is not a number, 3.0 is not a count), when a config is made by `parse`; what depends on several
+settings is checked by the config's own `check`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import sys
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from stopcli.errors import ConfigError, RequestError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Count = Annotated[int, Ge(1)]
+Natural = Annotated[int, Ge(0)]
+Seed = Annotated[int, Ge(0), Lt(2**31)]
+Positive = Annotated[float, Gt(0)]
+NonNegative = Annotated[float, Ge(0)]
+Share = Annotated[float, Gt(0), Lt(1)]
+Mode = Literal["auto", "min", "max"]
+Scale = Literal["quick", "full", "auto"]
+OptimizerName = Literal["sgd", "rmsprop", "adam"]
+ValidationRows = Literal["test", "split", "holdout"]
+
+# The longest name still leaves room for the time and the command within a file system's 255 bytes.
+NAME_LENGTH = 80
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Settings of every command that trains."""
+
+    command: ClassVar[str]
+    # What `--scale quick` changes. Settings that are not named keep their default, which is the published value.
+    quick: ClassVar[dict[str, Any]] = {}
+    # Whether the published setting takes a minute or less on a laptop, so that `--scale auto` means full.
+    full_is_short: ClassVar[bool] = False
+
+    name: str = ""
+    scale: Scale = "auto"
+    seed: Seed = 0
+    seeds: Annotated[int, Ge(1), Le(10_000)] = 1
+
+    def check(self) -> None:
+        """Raise ConfigError where settings contradict each other."""
+        if len(self.name) > NAME_LENGTH or not all(c.isalnum() or c in "._-" for c in self.name):
+            expected = f"at most {NAME_LENGTH} letters, digits, '.', '_' and '-' (it becomes a part of a folder's name)"
+            raise ConfigError("name", self.name, expected)
+        if self.seed + self.seeds > 2**31:
+            raise ConfigError("seeds", self.seeds, f"seed + seeds ≤ 2**31 (seed is {self.seed})")
+
+    def warnings(self) -> list[str]:
+        """What the user should know about these settings before the run, a sentence each."""
+        return []
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StoppingSettings:
+    """When training stops, and which epoch counts as the best for stopping."""
+
+    patience: Natural | None = None
+    monitor: str = "val_loss"
+    mode: Mode = "auto"
+    min_delta: NonNegative = 0.0
+    baseline: float | None = None
+    start_from_epoch: Natural = 0
+    threshold: float | None = None
+    restore_best: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckpointSettings:
+    """Which epochs' models are kept."""
+
+    checkpoint: bool = True
+    checkpoint_monitor: str = "val_accuracy"
+    checkpoint_mode: Mode = "auto"
+    checkpoint_every: Count | Literal["best", "all"] = "best"
+
+
+AnyConfig = TypeVar("AnyConfig", bound=RunConfig)
+
+
+@functools.cache
+def _checker(config_class: type[RunConfig]) -> Any:
+    """A pydantic model with the fields of a config class.
+
+    The config classes themselves stay plain dataclasses: their defaults can be read without pydantic, whose import takes
+    70 ms that --help need not spend, and which checks dataclasses strictly only as instances, not as dicts.
+    """
+    from pydantic import ConfigDict, create_model
+
+    hints = get_type_hints(config_class, include_extras=True)
+    checked: dict[str, Any] = {field.name: (hints[field.name], field.default) for field in dataclasses.fields(config_class)}
+    rules = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    return create_model(f"{config_class.__name__}Checker", __config__=rules, **checked)
+
+
+def parse(config_class: type[AnyConfig], settings: dict[str, Any]) -> AnyConfig:
+    """A checked config from settings by name. What is not named keeps its default.
+
+    Raises:
+        ConfigError: a setting is unknown, has the wrong type or range, or contradicts another.
+    """
+    from pydantic import ValidationError
+
+    try:
+        checked = _checker(config_class).model_validate(settings)
+    except ValidationError as error:
+        raise _config_error(config_class, settings, error.errors()) from None
+    config = config_class(**dict(checked))
+    config.check()
+    return config
+
+
+def _config_error(config_class: type[RunConfig], settings: dict[str, Any], details: list[Any]) -> ConfigError:
+    first = details[0]
+    setting = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        known = setting_names(config_class)
+        close = difflib.get_close_matches(setting, known, n=1)
+        hint = f"Did you mean {close[0]}?" if close else ""
+        return ConfigError(setting, settings[setting], f"no such setting of {config_class.command}", hint=hint)
+    # A setting that may be of several types (a number, or one of some words) fails once for each of them.
+    same = [d["msg"] for d in details if d["loc"][0] == setting]
+    expected = " or ".join(dict.fromkeys(m.removeprefix("Input should be ") for m in same))
+    return ConfigError(setting, settings.get(setting), expected)
+
+
+def setting_names(config_class: type[RunConfig]) -> list[str]:
+    return [field.name for field in dataclasses.fields(config_class)]
+
+
+def resolve(config_class: type[AnyConfig], given: dict[str, Any]) -> AnyConfig:
+    """A config from the settings that were given, the rest filled in as `scale` says.
+
+    Args:
+        given: the settings that the user named; they win over the scale.
+    """
+    scale = given.get("scale", "auto")
+    if scale == "auto":
+        scale = "full" if config_class.full_is_short else "quick"
+    filled = config_class.quick if scale == "quick" else {}
+    return parse(config_class, {**filled, **given, "scale": scale})
+
+
+def settings_of(config: RunConfig) -> dict[str, Any]:
+    """All settings by name, defaults too, without those that are None (TOML has no word for it)."""
+    return {key: value for key, value in dataclasses.asdict(config).items() if value is not None}
+
+
+def to_toml(config: RunConfig) -> str:
+    """The config as the text of a config.toml that `stopcli run` runs again."""
+    import tomli_w
+
+    return tomli_w.dumps({"command": config.command, **settings_of(config)})
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file, unchecked.
+
+    Raises:
+        RequestError: the file is missing, unreadable, or not TOML.
+    """
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path}: not a TOML file: {error}") from None

@@ -1,0 +1,60 @@
+"""Rows of a data set, in memory, and the parts that they are split into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Rows(NamedTuple):
+    """Inputs and targets with one row an example.
+
+    Attributes:
+        x: shape [rows, …], any dtype that the model takes.
+        y: shape [rows, …], any dtype that the loss takes.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+
+    @property
+    def count(self) -> int:
+        return len(self.x)
+
+    def take(self, start: int, stop: int) -> Rows:
+        return Rows(self.x[start:stop], self.y[start:stop])
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A data set in parts.
+
+    Attributes:
+        train: what the model is fitted to.
+        validation: what stopping rules and checkpoints look at.
+        test: what the result is reported on. It may be the validation part itself, as in much published work.
+    """
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+    @property
+    def test_is_held_out(self) -> bool:
+        """Whether the test rows are untouched by every choice made in training."""
+        return self.test is not self.validation
+
+    def watched(self) -> dict[str, Rows]:
+        """The parts that are measured after every epoch, by the prefix of their metrics' names."""
+        parts = {"val": self.validation}
+        if self.test_is_held_out:
+            parts["test"] = self.test
+        return parts
+
+
+def share_of(rows: int, share: float) -> int:
+    """How many of some rows a share of them is, at least one and not all (`rows` ≥ 2)."""
+    return min(max(int(np.floor(rows * share + 0.5)), 1), rows - 1)

@@ -1,0 +1,77 @@
+"""What stopcli raises when it cannot do what was asked.
+
+::
+
+    StopcliError             exit status 1 unless a subclass says otherwise
+    ├── RequestError         exit 2: the request was wrong and nothing was started
+    │   ├── ConfigError      a setting has a value that it cannot have
+    │   └── RunFolderError   the run folder exists, is missing, or cannot be written
+    └── RunError             exit 1: the run was started and failed
+        ├── MetricError      a rule watches a metric that the run does not report
+        ├── CheckpointError  a model file could not be written or read
+        └── ReplayError      training again from a saved state gave other numbers
+
+Only the command line catches these, prints them and exits. Anything else that is raised is a bug and stays a
+traceback.
+"""
+
+from __future__ import annotations
+
+
+class StopcliError(Exception):
+    """A failure that the user can understand: what happened, and what to do about it."""
+
+    exit_status = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class RequestError(StopcliError):
+    """The request was wrong. Nothing was started, nothing was written."""
+
+    exit_status = 2
+
+
+class ConfigError(RequestError):
+    """A setting has a value that it cannot have.
+
+    Args:
+        setting: the setting's name as it stands in config.toml (`train_size`); the command line shows it as a flag.
+        received: the value as it came.
+        expected: what would have been accepted.
+        hint: what to do about it, where that is not obvious.
+    """
+
+    def __init__(self, setting: str, received: object, expected: str, *, hint: str = "") -> None:
+        super().__init__(f"{setting}: received {received!r}, expected {expected}", hint=hint)
+        self.setting = setting
+        self.received = received
+        self.expected = expected
+
+    def as_flag(self) -> str:
+        """The message in the command line's words: `--train-size: received …`."""
+        flag = "--" + self.setting.replace("_", "-")
+        return f"{flag}: received {self.received!r}, expected {self.expected}"
+
+
+class RunFolderError(RequestError):
+    """The run folder exists already, is missing, or cannot be written."""
+
+
+class RunError(StopcliError):
+    """The run was started and failed. What it had done until then is kept."""
+
+
+class MetricError(RunError):
+    """A rule watches a metric that the run does not report."""
+
+
+class CheckpointError(RunError):
+    """A model file could not be written or read."""
+
+
+class ReplayError(RunError):
+    """Training again from a saved state gave other numbers than the first time."""

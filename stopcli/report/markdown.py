@@ -1,0 +1,107 @@
+"""report.md: what was asked, what was run, what came of it, and how to run it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stopcli.report.tables import Table
+from stopcli.report.words import why_stopped
+
+
+def run_report(
+    title: str, summary: Mapping[str, Any], table: Table, config: str, environment: Mapping[str, Any], plots: Sequence[str]
+) -> str:
+    """The report of one run.
+
+    Args:
+        config: the text of config.toml.
+        plots: paths of the figures, relative to the report.
+    """
+    parts = [
+        f"# {title}",
+        why_stopped(summary),
+        _warnings(summary),
+        _scale(summary),
+        "## Results",
+        table.markdown(),
+        _notes(summary),
+        *_figures(plots),
+        "## Time",
+        _seconds(summary),
+        _how(config, environment),
+    ]
+    return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+
+
+def sweep_report(
+    title: str, summary: Mapping[str, Any], table: Table, config: str, environment: Mapping[str, Any], plots: Sequence[str]
+) -> str:
+    """The report of a sweep over seeds."""
+    failed = [f"- {job['name']}: {job['state']} ({job['reason']})" for job in summary["jobs"] if job["reason"]]
+    parts = [
+        f"# {title}",
+        f"{len(summary['jobs'])} runs, state: {summary['state']}.",
+        "\n".join(failed),
+        _warnings(summary),
+        _scale(summary),
+        "## Results",
+        table.markdown(),
+        *_figures(plots),
+        "## Time",
+        _seconds(summary),
+        _how(config, environment),
+    ]
+    return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+
+
+def _warnings(summary: Mapping[str, Any]) -> str:
+    return "\n".join(f"> Warning: {warning}." for warning in summary["warnings"])
+
+
+def _scale(summary: Mapping[str, Any]) -> str:
+    if summary["scale"] == "quick":
+        return "Quick scale: a smaller version of the published setting, for a trend and not for a comparison with it."
+    return ""
+
+
+def _notes(summary: Mapping[str, Any]) -> str:
+    stop = summary["stop"]
+    notes = [f"- Parameters of the model: {summary['parameters']:,}."]
+    if stop["margin"] is not None:
+        notes.append(f"- At the stop the monitored value lay {stop['margin']:.4g} from the best one (or the threshold).")
+    if summary["best"] and "val" not in summary["best"]:
+        notes.append(
+            "- The test rows also chose the best epoch, as in the published experiment, so its test accuracy is too good; "
+            "`--validation holdout` reports rows that chose nothing."
+        )
+    return "\n".join(notes)
+
+
+def _figures(plots: Sequence[str]) -> list[str]:
+    return ["## Figures", *(f"![{plot.rsplit('/', 1)[-1].removesuffix('.png')}]({plot})" for plot in plots)] if plots else []
+
+
+def _seconds(summary: Mapping[str, Any]) -> str:
+    rows = tuple((part, f"{seconds:.2f}") for part, seconds in summary["seconds"].items())
+    return Table("Time", ("part", "seconds"), rows).markdown()
+
+
+def _how(config: str, environment: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+    return "\n".join(
+        [
+            "## How it was made",
+            "",
+            f"- Command: `{' '.join(['stopcli', *environment['argv'][1:]])}`",
+            f"- Machine: {environment['platform']}, {environment['cpu']}, {environment['cores']} cores, "
+            f"{len(environment['gpus'])} GPUs",
+            f"- Versions: {versions}",
+            "",
+            "`stopcli run config.toml` runs it again; config.toml holds:",
+            "",
+            "```toml",
+            config.rstrip(),
+            "```",
+        ]
+    )

@@ -1,0 +1,92 @@
+"""metrics.csv: a row for each epoch, appended while the run goes on, the same to the byte when the run is made again."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stopcli.errors import RequestError
+
+Columns = dict[str, NDArray[np.float64]]
+"""Columns of metrics.csv by name: `epoch` and `step` as counts, the rest as the float32 values they were written from."""
+
+
+class MetricsFile:
+    """Appends rows of epochs to a CSV file.
+
+    Values are written in the shortest form that gives the same float32 back, so the file loses nothing. Time is not
+    among them, because two runs of one config have to write the same bytes; it stands in timing.csv.
+
+    Args:
+        path: the file, which must not exist.
+        names: the names of the metrics, after `epoch` and `step`.
+    """
+
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        self._file = path.open("x", encoding="utf-8", newline="")
+        self._file.write(",".join(["epoch", "step", *names]) + "\n")
+        self._file.flush()
+
+    def append(self, first_epoch: int, steps_per_epoch: int, rows: NDArray[np.float32]) -> None:
+        """Append consecutive epochs.
+
+        Args:
+            first_epoch: the number of the first of them, counted from 1.
+            rows: float32, shape [epochs, names].
+        """
+        # astype(str) writes the shortest text that reads back as the same float32.
+        texts = rows.astype(str)
+        lines = []
+        for i, row in enumerate(texts.tolist()):
+            epoch = first_epoch + i
+            lines.append(f"{epoch},{epoch * steps_per_epoch},{','.join(row)}\n")
+        self._file.write("".join(lines))
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class TimingFile:
+    """timing.csv: how long the epochs took, a row for each call of the compiled loop."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("x", encoding="utf-8", newline="")
+        self._file.write("first_epoch,last_epoch,seconds\n")
+
+    def append(self, first_epoch: int, last_epoch: int, seconds: float) -> None:
+        self._file.write(f"{first_epoch},{last_epoch},{seconds:.6f}\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_metrics(path: Path) -> Columns:
+    """The columns of a metrics.csv. A last line that a crash left unfinished is left out.
+
+    Raises:
+        RequestError: the file is missing, or is no metrics.csv.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read ({error.strerror})") from None
+    lines = list(csv.reader(text[: text.rfind("\n") + 1].splitlines()))
+    if not lines or lines[0][:2] != ["epoch", "step"]:
+        raise RequestError(f"{path}: not a metrics.csv (its first line should begin with epoch,step)")
+    names, rows = lines[0], lines[1:]
+    try:
+        values = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
+    except ValueError as error:
+        raise RequestError(f"{path}: damaged ({error})") from None
+    # Through float32, because the text is the shortest for it: read as float64 it would be another number.
+    exact = {"epoch", "step"}
+    return {
+        name: values[:, i] if name in exact else values[:, i].astype(np.float32).astype(np.float64)
+        for i, name in enumerate(names)
+    }

@@ -1,0 +1,20 @@
+"""Stopping rules and the best epoch: pure, serialisable, without TensorFlow (but for the Keras callback)."""
+
+from stopcli.stopping.best import BestEpoch, BestState
+from stopcli.stopping.compose import AnyOf, rule_from_dict
+from stopcli.stopping.limits import NonFinite, Threshold
+from stopcli.stopping.patience import Patience
+from stopcli.stopping.rule import Judge, Rule, Verdict
+
+__all__ = [
+    "AnyOf",
+    "BestEpoch",
+    "BestState",
+    "Judge",
+    "NonFinite",
+    "Patience",
+    "Rule",
+    "Threshold",
+    "Verdict",
+    "rule_from_dict",
+]

@@ -1,0 +1,50 @@
+"""Which epoch is the best: the raw best value of a metric, whatever a rule's tolerance says."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from stopcli.stopping.direction import resolve_direction
+from stopcli.stopping.rule import Metrics, monitored
+
+
+class BestState(NamedTuple):
+    """Epoch 0 and None stand for: no epoch yet."""
+
+    epoch: int = 0
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class BestEpoch:
+    """The epoch with the best value of a metric, the first of several with the same value.
+
+    A value that is NaN or infinite is never the best.
+
+    Args:
+        monitor: the metric's name.
+        mode: `min`, `max`, or `auto` by the metric's name.
+        start_from_epoch: so many epochs at the beginning do not count, ≥ 0.
+    """
+
+    monitor: str
+    mode: str = "auto"
+    start_from_epoch: int = 0
+
+    def __post_init__(self) -> None:
+        # Resolved once: `update` is called for every epoch of every replayed run.
+        object.__setattr__(self, "_lower", resolve_direction(self.monitor, self.mode) == "min")
+
+    def update(self, state: BestState, epoch: int, metrics: Metrics) -> BestState:
+        """The best epoch so far. `epoch` is counted from 1, each once and in order."""
+        value = monitored(metrics, self.monitor, epoch)
+        if epoch <= self.start_from_epoch or not math.isfinite(value):
+            return state
+        if state.value is None or self.is_better(value, state.value):
+            return BestState(epoch, value)
+        return state
+
+    def is_better(self, value: float, than: float) -> bool:
+        return value < than if self._lower else value > than  # type: ignore[attr-defined]

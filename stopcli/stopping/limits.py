@@ -1,0 +1,89 @@
+"""Rules that look at one epoch alone: a value that was reached, a value that is no number."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from stopcli.errors import ConfigError
+from stopcli.stopping.direction import resolve_direction
+from stopcli.stopping.rule import Metrics, Rule, Verdict, monitored, non_finite
+
+
+class NoState(NamedTuple):
+    """The state of a rule that remembers nothing."""
+
+
+@dataclass(frozen=True)
+class Threshold(Rule[NoState]):
+    """Stop at the first epoch whose metric reaches a value: ≤ it where lower is better, ≥ it where higher is.
+
+    Args:
+        value: the value to reach, finite.
+        monitor: the metric's name.
+        mode: `min`, `max`, or `auto` by the metric's name.
+    """
+
+    kind: ClassVar[str] = "threshold"
+
+    value: float
+    monitor: str = "val_loss"
+    mode: str = "auto"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_lower", resolve_direction(self.monitor, self.mode) == "min")
+        if not math.isfinite(self.value):
+            raise ConfigError("threshold", self.value, "a finite number")
+
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        return (self.monitor,)
+
+    def initial(self) -> NoState:
+        return NoState()
+
+    def update(self, state: NoState, epoch: int, metrics: Metrics) -> tuple[NoState, Verdict | None]:
+        value = monitored(metrics, self.monitor, epoch)
+        reached = value <= self.value if self._lower else value >= self.value  # type: ignore[attr-defined]
+        if not reached:
+            return state, non_finite(self.describe(), epoch, self.monitor, value)
+        return state, Verdict("threshold", self.describe(), epoch, 0, epoch, value, margin=abs(value - self.value))
+
+    def describe(self) -> str:
+        return f"{self.monitor} threshold={self.value:g}"
+
+
+@dataclass(frozen=True)
+class NonFinite(Rule[NoState]):
+    """End a run as soon as one of its metrics is NaN or infinite.
+
+    Args:
+        metrics: the names of the metrics to watch, at least one.
+    """
+
+    kind: ClassVar[str] = "non_finite"
+
+    metrics: tuple[str, ...] = ("loss",)
+
+    def __post_init__(self) -> None:
+        if not self.metrics:
+            raise ConfigError("metrics", self.metrics, "the names of one metric or more")
+        object.__setattr__(self, "metrics", tuple(self.metrics))
+
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        return self.metrics
+
+    def initial(self) -> NoState:
+        return NoState()
+
+    def update(self, state: NoState, epoch: int, metrics: Metrics) -> tuple[NoState, Verdict | None]:
+        for name in self.metrics:
+            verdict = non_finite(self.describe(), epoch, name, monitored(metrics, name, epoch))
+            if verdict is not None:
+                return state, verdict
+        return state, None
+
+    def describe(self) -> str:
+        return "every metric finite"

@@ -1,0 +1,117 @@
+"""Patience: stop when a metric has not improved for a number of epochs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from stopcli.errors import ConfigError
+from stopcli.stopping.direction import resolve_direction
+from stopcli.stopping.rule import Metrics, Rule, Verdict, monitored, non_finite
+
+
+class PatienceState(NamedTuple):
+    """Attributes:
+    wait: epochs since the last one that both improved and beat the baseline.
+    reference: the value that an improvement has to beat by `min_delta`.
+    best_epoch, best_value: the raw best, whatever `min_delta` says.
+    met_baseline: whether the baseline was beaten by an improvement yet.
+    """
+
+    wait: int = 0
+    reference: float | None = None
+    best_epoch: int = 0
+    best_value: float | None = None
+    met_baseline: bool = False
+
+
+@dataclass(frozen=True)
+class Patience(Rule[PatienceState]):
+    """Stop when `monitor` has not improved for `patience` epochs.
+
+    Stops at the same epoch as `keras.callbacks.EarlyStopping` with the same options, but for two things: the wait is
+    checked at every epoch, also at one that improves without beating the baseline, where Keras up to 3.15 never stops;
+    and a value that is NaN or infinite ends the run, where Keras keeps a NaN of the first epoch as the best for ever.
+
+    Args:
+        patience: epochs without improvement after which to stop, ≥ 0. 0 and 1 stop at the same epoch.
+        monitor: the metric's name.
+        mode: `min`, `max`, or `auto` by the metric's name.
+        min_delta: an improvement is a change of more than this, ≥ 0. It moves the wait alone: the best epoch is the
+            one with the raw best value.
+        baseline: only improvements beyond it (by `min_delta`) reset the wait. Where it was never beaten, the reason of
+            the stop is `baseline`.
+        start_from_epoch: so many epochs at the beginning are not watched, ≥ 0.
+
+    Raises:
+        ConfigError: an option is out of its range.
+    """
+
+    kind: ClassVar[str] = "patience"
+
+    patience: int
+    monitor: str = "val_loss"
+    mode: str = "auto"
+    min_delta: float = 0.0
+    baseline: float | None = None
+    start_from_epoch: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("patience", "min_delta", "start_from_epoch"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ConfigError(name, value, "a finite number ≥ 0")
+        if self.baseline is not None and not math.isfinite(self.baseline):
+            raise ConfigError("baseline", self.baseline, "a finite number")
+        # +1 where lower is better, -1 where higher is: every comparison below is then "lower is better". Negation is
+        # exact in floating point, so this is the same arithmetic as Keras's `current ± min_delta`.
+        sign = 1.0 if resolve_direction(self.monitor, self.mode) == "min" else -1.0
+        object.__setattr__(self, "_sign", sign)
+
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        return (self.monitor,)
+
+    def initial(self) -> PatienceState:
+        return PatienceState()
+
+    def update(self, state: PatienceState, epoch: int, metrics: Metrics) -> tuple[PatienceState, Verdict | None]:
+        value = monitored(metrics, self.monitor, epoch)
+        if not math.isfinite(value):
+            return state, non_finite(self.describe(), epoch, self.monitor, value)
+        if epoch <= self.start_from_epoch:
+            return state, None
+        wait, reference, best_epoch, best_value, met_baseline = state
+        if best_value is None or self._better(value, best_value, 0.0):
+            best_epoch, best_value = epoch, value
+        wait += 1
+        if reference is None or self._better(value, reference, self.min_delta):
+            reference = value
+            if self.baseline is None or self._better(value, self.baseline, self.min_delta):
+                wait, met_baseline = 0, True
+        state = PatienceState(wait, reference, best_epoch, best_value, met_baseline)
+        # As in Keras, the first epoch never stops a run: there is nothing that it could have failed to improve on.
+        if wait == 0 or wait < self.patience or epoch == 1:
+            return state, None
+        reason = "patience" if met_baseline else "baseline"
+        return state, Verdict(
+            reason, self.describe(), epoch, wait, best_epoch, best_value, margin=abs(value - best_value)
+        )
+
+    def _better(self, value: float, than: float, by: float) -> bool:
+        sign: float = self._sign  # type: ignore[attr-defined]
+        return sign * value + by < sign * than
+
+    def describe(self) -> str:
+        options = [f"patience={self.patience}"]
+        if self.min_delta:
+            options.append(f"min_delta={self.min_delta:g}")
+        if self.baseline is not None:
+            options.append(f"baseline={self.baseline:g}")
+        if self.start_from_epoch:
+            options.append(f"start_from_epoch={self.start_from_epoch}")
+        return " ".join([self.monitor, *options])
+
+    def progress(self, state: PatienceState) -> str:
+        return f"wait {state.wait}/{self.patience}"

@@ -1,0 +1,125 @@
+"""What a stopping rule is: a pure state machine over the epochs' metrics.
+
+A rule is a frozen set of options. It keeps nothing: `update` takes the state so far and an epoch's metrics, and returns
+the next state and, where training should stop, a verdict. The same rule therefore decides live, decides inside Keras's
+`fit`, is saved with a run, and is replayed over a finished run's metrics. `Judge` holds a state for those who want to
+call `update` epoch by epoch.
+"""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+from stopcli.errors import MetricError
+
+Metrics = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Why training stops.
+
+    Attributes:
+        reason: patience, baseline, threshold, non_finite, completed, interrupted, …
+        rule: the rule in words, such as `val_loss patience=200`.
+        epoch: the epoch after which training stops, counted from 1.
+        wait: epochs since the last improvement that counted.
+        best_epoch: the epoch with the best monitored value so far; 0 where the rule keeps none.
+        best_value: that value.
+        margin: how far the monitored value of this epoch lies from the best one (or from the threshold), ≥ 0, in the
+            metric's unit.
+    """
+
+    reason: str
+    rule: str
+    epoch: int
+    wait: int = 0
+    best_epoch: int = 0
+    best_value: float | None = None
+    margin: float | None = None
+
+
+State = TypeVar("State", bound=NamedTuple)
+
+
+class Rule(abc.ABC, Generic[State]):
+    """A stopping rule. Subclasses are frozen dataclasses of options; their states are NamedTuples of plain values."""
+
+    kind: ClassVar[str]
+
+    @property
+    @abc.abstractmethod
+    def monitors(self) -> tuple[str, ...]:
+        """The metrics that the rule reads."""
+
+    @abc.abstractmethod
+    def initial(self) -> State:
+        """The state before the first epoch."""
+
+    @abc.abstractmethod
+    def update(self, state: State, epoch: int, metrics: Metrics) -> tuple[State, Verdict | None]:
+        """The state after an epoch, and a verdict where training should stop.
+
+        Args:
+            state: what the last update returned, or `initial()`.
+            epoch: counted from 1, each epoch once and in order.
+            metrics: the epoch's values by name.
+
+        Raises:
+            MetricError: a monitored metric is missing.
+        """
+
+    @abc.abstractmethod
+    def describe(self) -> str:
+        """The rule in a few words, for tables and summaries."""
+
+    def progress(self, state: State) -> str:
+        """How near the rule is to stopping, for a progress bar, such as `wait 37/200`; empty where there is nothing."""
+        return ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The options as plain values; `rule_from_dict` makes the rule again."""
+        return {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]
+
+    def state_to_dict(self, state: State) -> dict[str, Any]:
+        """A state as plain values that JSON can hold."""
+        return state._asdict()
+
+    def state_from_dict(self, values: Mapping[str, Any]) -> State:
+        """The state that `state_to_dict` wrote."""
+        return type(self.initial())(**values)
+
+
+class Judge:
+    """A rule together with its state: `update(epoch, metrics)` for as long as it returns None."""
+
+    def __init__(self, rule: Rule[Any]) -> None:
+        self.rule = rule
+        self.state = rule.initial()
+
+    def update(self, epoch: int, metrics: Metrics) -> Verdict | None:
+        self.state, verdict = self.rule.update(self.state, epoch, metrics)
+        return verdict
+
+    def progress(self) -> str:
+        return self.rule.progress(self.state)
+
+
+def monitored(metrics: Metrics, name: str, epoch: int) -> float:
+    """The value of a metric, or an error that names the metrics there are."""
+    try:
+        return metrics[name]
+    except KeyError:
+        there = ", ".join(sorted(metrics)) or "none"
+        raise MetricError(f"epoch {epoch} has no metric {name!r}; there are: {there}") from None
+
+
+def non_finite(rule: str, epoch: int, name: str, value: float) -> Verdict | None:
+    """The verdict that ends a run whose metric is NaN or infinite, None where it is finite."""
+    if math.isfinite(value):
+        return None
+    return Verdict("non_finite", f"{name} is {value} ({rule})", epoch)

@@ -1,0 +1,128 @@
+"""What is trained: everything that a recipe decides, handed to the trainer in one piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from stopcli.config import CheckpointSettings, StoppingSettings
+from stopcli.data.rows import Parts
+from stopcli.errors import MetricError
+from stopcli.stopping import AnyOf, BestEpoch, NonFinite, Patience, Rule, Threshold
+from stopcli.training.loop import CompiledLoop, State, initial_state
+from stopcli.training.measures import Measure
+
+
+@dataclass(frozen=True)
+class StopPlan:
+    """When an experiment stops and which epochs are kept.
+
+    Attributes:
+        rule: decides when training stops.
+        watch: the best epoch for stopping, which `restore_best` goes back to.
+        restore_best: whether the final model is that of the best epoch.
+        keep: the best epoch for checkpoints; None where none are written.
+        keep_every: also keep every so many epochs' model; None for the best alone.
+    """
+
+    rule: Rule[Any]
+    watch: BestEpoch
+    restore_best: bool = False
+    keep: BestEpoch | None = None
+    keep_every: int | None = None
+
+    @property
+    def monitors(self) -> set[str]:
+        """Every metric that is read."""
+        return {*self.rule.monitors, self.watch.monitor, *([self.keep.monitor] if self.keep else [])}
+
+
+def stop_plan(stopping: StoppingSettings, checkpoints: CheckpointSettings, metrics: tuple[str, ...]) -> StopPlan:
+    """The plan that the settings describe. Metrics that are no numbers end a run in any case.
+
+    Args:
+        metrics: the names of all metrics that a rule may read.
+    """
+    rules: list[Rule[Any]] = [NonFinite(metrics)]
+    if stopping.patience is not None:
+        rules.append(
+            Patience(
+                stopping.patience,
+                stopping.monitor,
+                stopping.mode,
+                stopping.min_delta,
+                stopping.baseline,
+                stopping.start_from_epoch,
+            )
+        )
+    if stopping.threshold is not None:
+        rules.append(Threshold(stopping.threshold, stopping.monitor, stopping.mode))
+    every = checkpoints.checkpoint_every
+    return StopPlan(
+        AnyOf(tuple(rules)),
+        BestEpoch(stopping.monitor, stopping.mode, stopping.start_from_epoch),
+        stopping.restore_best,
+        BestEpoch(checkpoints.checkpoint_monitor, checkpoints.checkpoint_mode) if checkpoints.checkpoint else None,
+        {"best": None, "all": 1}.get(every, every) if checkpoints.checkpoint else None,  # type: ignore[arg-type]
+    )
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A model with its data, how it is trained, and when training stops.
+
+    Attributes:
+        model: compiled with `optimizer` and `loss`, so that its file holds them.
+        parts: rows in memory.
+        batch_size, epochs, seed: as in the run's config.
+        jit_compile: whether XLA compiles the loop.
+    """
+
+    model: keras.Model
+    optimizer: keras.optimizers.Optimizer
+    loss: Callable[[Any, Any], Any]
+    measures: tuple[Measure, ...]
+    parts: Parts
+    batch_size: int
+    epochs: int
+    seed: int
+    plan: StopPlan
+    jit_compile: bool = True
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.parts.train.count // self.batch_size)
+
+    def initial_state(self) -> State:
+        return initial_state(self.model, self.optimizer)
+
+    def make_loop(self) -> CompiledLoop:
+        """A loop for this experiment; other seeds of it can use the same one after `reset`.
+
+        Raises:
+            MetricError: a rule reads a metric that the loop does not report, or one of held-out test rows.
+        """
+        loop = CompiledLoop(
+            self.model,
+            self.optimizer,
+            self.loss,
+            self.measures,
+            train=self.parts.train,
+            watched=self.parts.watched(),
+            batch_size=self.batch_size,
+            seed=self.seed,
+            jit_compile=self.jit_compile,
+        )
+        unknown = sorted(self.plan.monitors - set(readable(loop.columns)))
+        if unknown:
+            there = ", ".join(readable(loop.columns))
+            raise MetricError(f"no metric {unknown[0]!r} can be monitored; there are: {there}")
+        return loop
+
+
+def readable(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns that rules may read: no learning rate, and nothing of held-out test rows."""
+    return tuple(name for name in columns if name != "learning_rate" and not name.startswith("test_"))

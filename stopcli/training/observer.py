@@ -1,0 +1,51 @@
+"""What a run tells to whoever is watching it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        epoch, epochs: epochs done and epochs at most.
+        metrics: the last epoch's, without those of held-out test rows.
+        monitor, best_epoch, best_value: the best epoch so far by the monitored metric; None before the first.
+        waiting: how near the stopping rule is to stopping, such as `wait 37/200`.
+        samples_per_second: training rows a second, over the whole run so far.
+        seconds: spent training so far.
+    """
+
+    epoch: int
+    epochs: int
+    metrics: Mapping[str, float]
+    monitor: str
+    best_epoch: int
+    best_value: float | None
+    waiting: str
+    samples_per_second: float
+    seconds: float
+
+
+class Observer(Protocol):
+    """Is told what happens in a run. Calls come from the thread that trains."""
+
+    def stage(self, text: str) -> None:
+        """Something that takes a while begins, such as `compiling`."""
+
+    def progress(self, progress: Progress) -> None:
+        """A call of the loop has ended."""
+
+
+class Silent:
+    """An observer that tells nobody."""
+
+    def stage(self, text: str) -> None:
+        pass
+
+    def progress(self, progress: Progress) -> None:
+        pass

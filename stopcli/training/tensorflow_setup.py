@@ -1,0 +1,60 @@
+"""How TensorFlow and Keras are started. Nothing else in stopcli may import them before this has run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+
+def start_tensorflow() -> str:
+    """Set what TensorFlow and Keras read from the environment, import them, and fix Keras's global settings.
+
+    The first call of a process takes seconds, most of them in TensorFlow's import. A variable that the user has set is
+    left as it is, but for Keras's backend: stopcli's loop is TensorFlow's.
+
+    Returns:
+        What the libraries wrote to stderr meanwhile (which kernels are on, that there is no GPU), for the run's log.
+    """
+    if "tensorflow" not in sys.modules:
+        # Off by default on some CPU types, although it is the faster there for convolutions.
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+        # 2: errors alone. It must be set before the import.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+    with tempfile.TemporaryFile("w+", errors="replace") as said:
+        try:
+            with _stderr_to(said.fileno()):
+                import keras
+                import tensorflow as tf
+
+                # Looks for a GPU now, so that what the driver has to say is caught too.
+                tf.config.list_logical_devices()
+        finally:
+            said.seek(0)
+            text = said.read()
+            if sys.exc_info()[0] is not None:
+                sys.stderr.write(text)
+
+    # ~/.keras/keras.json may say otherwise, and would change the numbers of a run without a word in its config.
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    return text
+
+
+@contextlib.contextmanager
+def _stderr_to(descriptor: int) -> Iterator[None]:
+    """Send what the process writes to stderr, C++ libraries included, to a file."""
+    sys.stderr.flush()
+    before = os.dup(2)
+    try:
+        os.dup2(descriptor, 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(before, 2)
+        os.close(before)
