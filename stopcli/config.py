@@ -95,16 +95,18 @@ AnyConfig = TypeVar("AnyConfig", bound=RunConfig)
 
 
 @functools.cache
-def _checker(config_class: type[RunConfig]) -> Any:
+def _checker(config_class: Any) -> Any:
     """A pydantic model with the fields of a config class.
 
-    The config classes themselves stay plain dataclasses: their defaults can be read without pydantic, whose import takes
-    70 ms that --help need not spend, and which checks dataclasses strictly only as instances, not as dicts.
+    The config classes themselves stay plain dataclasses: their defaults can be read without pydantic, whose import
+    takes 70 ms that --help need not spend, and which checks dataclasses strictly only as instances, not as dicts.
     """
     from pydantic import ConfigDict, create_model
 
     hints = get_type_hints(config_class, include_extras=True)
-    checked: dict[str, Any] = {field.name: (hints[field.name], field.default) for field in dataclasses.fields(config_class)}
+    checked: dict[str, Any] = {
+        field.name: (hints[field.name], field.default) for field in dataclasses.fields(config_class)
+    }
     rules = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     return create_model(f"{config_class.__name__}Checker", __config__=rules, **checked)
 
@@ -177,7 +179,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as file:
-            return tomllib.load(file)
+            settings: dict[str, Any] = tomllib.load(file)
+            return settings
     except OSError as error:
         raise RequestError(f"{path}: cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

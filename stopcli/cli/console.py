@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from stopcli.report.tables import Table
 from stopcli.runs.files import dump_json
@@ -70,12 +81,12 @@ def print_error(message: str, hint: str = "") -> None:
 
 
 def _numbers(progress: RunProgress) -> str:
-    metrics = "  ".join(f"{name} {value:.4f}" for name, value in progress.metrics.items())
-    best = ""
+    parts = [f"{name} {value:.4f}" for name, value in progress.metrics.items()]
     if progress.best_value is not None:
-        best = f"  best {progress.monitor} {progress.best_value:.4f} at {progress.best_epoch}"
-    waiting = f"  {progress.waiting}" if progress.waiting else ""
-    return f"{metrics}{best}{waiting}  {progress.samples_per_second:,.0f} rows/s  {_left(progress)}"
+        parts.append(f"best {progress.monitor} {progress.best_value:.4f} at {progress.best_epoch}")
+    parts += [progress.waiting] if progress.waiting else []
+    parts += [f"{progress.samples_per_second:,.0f} rows/s", _left(progress)]
+    return " · ".join(parts)
 
 
 def _left(progress: RunProgress) -> str:
@@ -85,11 +96,27 @@ def _left(progress: RunProgress) -> str:
     return f"{hours}:{minutes:02}:{rest:02} left at most" if hours else f"{minutes}:{rest:02} left at most"
 
 
+class _Bars(Progress):
+    """Bars with a run's numbers on a line of their own below its bar, where 80 columns can hold them."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        for task in self.tasks:
+            yield self.make_tasks_table([task])
+            if task.fields["numbers"]:
+                yield Text(f"  {task.fields['numbers']}", style="dim")
+
+
+class _Count(ProgressColumn):
+    """How much is done of how much, once that is known."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.total is None else f"{task.completed:.0f}/{task.total:.0f} {task.fields['unit']}")
+
+
 class RunView:
     """Shows one run, or each run of a sweep as it goes: a bar on a terminal, else a plain line every few seconds.
 
-    As a context manager it draws while the block runs. `job` makes an observer; observers may be used by several
-    threads at once.
+    As a context manager it draws while the block runs. Its observers may be used by several threads at once.
     """
 
     def __init__(self, output: Output) -> None:
@@ -97,13 +124,12 @@ class RunView:
         console = output.talk
         self._bars: Progress | None = None
         if console.is_terminal and not self._silent:
-            self._bars = Progress(
+            self._bars = _Bars(
                 SpinnerColumn(),
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                TextColumn("{task.completed}/{task.total} epochs", justify="right"),
+                BarColumn(bar_width=20),
+                _Count(),
                 TimeElapsedColumn(),
-                TextColumn("{task.fields[numbers]}"),
                 console=console,
                 transient=True,
             )
@@ -117,11 +143,31 @@ class RunView:
         if self._bars:
             self._bars.stop()
 
-    def job(self, name: str) -> JobView:
-        """An observer for a run."""
+    def run(self, name: str) -> JobView:
+        """An observer for the one run there is, which tells of each of its stages."""
+        return self._view(name, talkative=True)
+
+    def sweep(self, name: str, jobs: int) -> Callable[[str], JobView]:
+        """Makes observers for a sweep's jobs by name; a bar of its own, or a line a job, says how many are done."""
+        done = itertools.count(1)
+        total = self._bars.add_task(f"{name}: runs", total=jobs, unit="runs", numbers="") if self._bars else None
+
+        def ended(words: str) -> None:
+            number = next(done)
+            if self._bars and total is not None:
+                self._bars.update(total, completed=number)
+            elif not self._silent:
+                _print_line(f"{words} ({number} of {jobs})")
+
+        return lambda job: self._view(job, talkative=False, ended=ended)
+
+    def _view(self, name: str, *, talkative: bool, ended: Callable[[str], None] | None = None) -> JobView:
         if self._bars:
-            return JobView(name, self._bars, self._bars.add_task(name, total=None, numbers=""), None)
-        return JobView(name, None, None, None if self._silent else _print_line)
+            return JobView(
+                name, self._bars, self._bars.add_task(name, total=None, unit="epochs", numbers=""), None, ended
+            )
+        line = _print_line if talkative and not self._silent else None
+        return JobView(name, None, None, line, ended)
 
 
 _lines = threading.Lock()
@@ -133,12 +179,23 @@ def _print_line(text: str) -> None:
 
 
 class JobView:
-    """The observer of one run."""
+    """The observer of one run.
+
+    Args:
+        bars, task: its bar, where there is a terminal.
+        line: prints a line of talk, where there is none.
+        ended: is told in words when the run has ended.
+    """
 
     def __init__(
-        self, name: str, bars: Progress | None, task: TaskID | None, line: Callable[[str], None] | None
+        self,
+        name: str,
+        bars: Progress | None,
+        task: TaskID | None,
+        line: Callable[[str], None] | None,
+        ended: Callable[[str], None] | None,
     ) -> None:
-        self._name, self._bars, self._task, self._line = name, bars, task, line
+        self._name, self._bars, self._task, self._line, self._ended = name, bars, task, line, ended
         self._last_line = time.monotonic()
 
     def stage(self, text: str) -> None:
@@ -155,7 +212,9 @@ class JobView:
             self._last_line = time.monotonic()
             self._line(f"{self._name}: epoch {progress.epoch}/{progress.epochs}  {_numbers(progress)}")
 
-    def done(self) -> None:
-        """The run has ended; its bar goes."""
+    def finished(self, words: str) -> None:
         if self._bars and self._task is not None:
             self._bars.remove_task(self._task)
+            self._task = None
+        if self._ended:
+            self._ended(f"{self._name}: {words}")

@@ -16,7 +16,9 @@ DATA, TRAINING, STOPPING, CHECKPOINTS, OUTPUT = "Data", "Training", "Stopping", 
 
 Samples = Annotated[int, typer.Option(help="Rows in all, ≥ 2.", rich_help_panel=DATA)]
 Noise = Annotated[float, typer.Option(help="Standard deviation of the noise, ≥ 0.", rich_help_panel=DATA)]
-TrainSize = Annotated[int, typer.Option(help="Rows that train; the others test. 1 … samples − 1.", rich_help_panel=DATA)]
+TrainSize = Annotated[
+    int, typer.Option(help="Rows that train; the others test. 1 … samples − 1.", rich_help_panel=DATA)
+]
 DataSeed = Annotated[int, typer.Option(help="Seed of the data set, ≥ 0.", rich_help_panel=DATA)]
 Validation = Annotated[
     ValidationRows,
@@ -40,9 +42,7 @@ Epochs = Annotated[int, typer.Option(help="Epochs at most, ≥ 1.", rich_help_pa
 BatchSize = Annotated[int, typer.Option(help="Rows a step, ≥ 1.", rich_help_panel=TRAINING)]
 Optimizer = Annotated[OptimizerName, typer.Option(help="Optimizer, with Keras's defaults.", rich_help_panel=TRAINING)]
 LearningRate = Annotated[float, typer.Option(help="Learning rate, > 0.", rich_help_panel=TRAINING)]
-Seed = Annotated[
-    int, typer.Option(help="Seed of everything random in training, ≥ 0.", rich_help_panel=TRAINING)
-]
+Seed = Annotated[int, typer.Option(help="Seed of everything random in training, ≥ 0.", rich_help_panel=TRAINING)]
 Seeds = Annotated[
     int,
     typer.Option(help="Runs, with seeds SEED, SEED + 1, …; more than 1 makes a sweep.", rich_help_panel=TRAINING),
@@ -65,7 +65,9 @@ MinDelta = Annotated[
 ]
 Baseline = Annotated[
     float | None,
-    typer.Option(help="Only improvements beyond this value reset the wait.", show_default="none", rich_help_panel=STOPPING),
+    typer.Option(
+        help="Only improvements beyond this value reset the wait.", show_default="none", rich_help_panel=STOPPING
+    ),
 ]
 StartFromEpoch = Annotated[
     int, typer.Option(help="Epochs at the beginning that are not watched, ≥ 0.", rich_help_panel=STOPPING)
@@ -112,23 +114,23 @@ Name = Annotated[
 RunScale = Annotated[
     Scale,
     typer.Option(
-        help="full: the published setting; quick: the same, smaller; auto: full where it takes a minute or a GPU is there. "
-        "Every other flag wins over it.",
+        help="full: the published setting; quick: the same, smaller; auto: full where it takes a minute or a GPU is "
+        "there. Every other flag wins over it.",
         rich_help_panel=OUTPUT,
     ),
 ]
 RunsDir = Annotated[
     Path | None,
-    typer.Option(
-        help="Folder that holds the runs.", show_default="$STOPCLI_RUNS_DIR or runs", rich_help_panel=OUTPUT
-    ),
+    typer.Option(help="Folder that holds the runs.", show_default="$STOPCLI_RUNS_DIR or runs", rich_help_panel=OUTPUT),
 ]
 RunDir = Annotated[
     Path | None,
     typer.Option(help="The run's folder itself; must not exist.", show_default="by time", rich_help_panel=OUTPUT),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print summary.json alone on stdout.", rich_help_panel=OUTPUT)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No talk: results and errors alone.", rich_help_panel=OUTPUT)]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No talk: results and errors alone.", rich_help_panel=OUTPUT)
+]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="More talk, and the traceback of errors.", rich_help_panel=OUTPUT)
 ]

@@ -14,7 +14,9 @@ from stopcli.config import read_toml, resolve
 from stopcli.errors import ConfigError, RequestError
 from stopcli.recipes.recipe import config_class
 
-ConfigFile = Annotated[Path, typer.Argument(help="A config.toml: a run's own, or one written by hand.", metavar="CONFIG")]
+ConfigFile = Annotated[
+    Path, typer.Argument(help="A config.toml: a run's own, or one written by hand.", metavar="CONFIG")
+]
 
 
 def run(
@@ -25,7 +27,7 @@ def run(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Run a config file again, or for the first time: `command` and any of its settings, the others at their default."""
+    """Run a config file: `command` and any of its settings, the others at their default."""
     settings = read_toml(config_file)
     try:
         config = resolve(config_class(settings.pop("command", None)), settings)

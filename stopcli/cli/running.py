@@ -34,7 +34,11 @@ def given_settings(ctx: typer.Context, command: str) -> dict[str, Any]:
     """The settings that stand on the command line, by name: those that win over the scale."""
     names = setting_names(config_class(command))
     sources = {name: ctx.get_parameter_source(name) for name in names}
-    return {name: ctx.params[name] for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+    return {
+        name: ctx.params[name]
+        for name, source in sources.items()
+        if source is not None and source.name == "COMMANDLINE"
+    }
 
 
 def run_from_options(ctx: typer.Context, command: str) -> None:
@@ -69,7 +73,7 @@ def run_config(config: RunConfig, where: Where, output: Output) -> None:
 def _train(config: Any, folder: RunFolder, output: Output, request: StopRequest) -> dict[str, Any]:
     stopwatch = Stopwatch()
     with RunView(output) as view:
-        first = view.job(config.command)
+        first = view.run(config.command)
         first.stage("starting TensorFlow")
         from stopcli.training.tensorflow_setup import start_tensorflow
 
@@ -87,8 +91,9 @@ def _train(config: Any, folder: RunFolder, output: Output, request: StopRequest)
         recipe = ModuleRecipe(config.command)
         if config.seeds == 1:
             return run_one(config, recipe, folder, first, request, stopwatch)
-        first.done()
-        return run_seeds(config, recipe, folder, view.job, request, stopwatch)
+        first.finished("TensorFlow has started")
+        watch_job = view.sweep(config.command, config.seeds)
+        return run_seeds(config, recipe, folder, watch_job, request, stopwatch)
 
 
 def _tell(config: Any, folder: RunFolder, output: Output, summary: dict[str, Any]) -> None:
@@ -98,7 +103,7 @@ def _tell(config: Any, folder: RunFolder, output: Output, summary: dict[str, Any
         output.result(table, summary)
         output.say(why_stopped(summary))
     else:
-        finished = [job | {"epochs": job["epochs"]} for job in summary["jobs"] if job["state"] == "finished"]
+        finished = [job for job in summary["jobs"] if job["state"] == "finished"]
         output.result(seed_table(finished, arm), summary)
         for job in summary["jobs"]:
             if job["reason"]:

@@ -138,5 +138,7 @@ def _finish(
     table = run_table(summary, config.arm.replace("-", " "))
     write_text(folder.report, run_report(title, summary, table, to_toml(config), environment, written))
     folder.log(f"{summary['state']}: {summary['stop']}")
-    folder.status.write(summary["state"], "" if summary["state"] == "finished" else summary["stop"]["rule"], epoch=summary["epochs"])
+    folder.status.write(
+        summary["state"], "" if summary["state"] == "finished" else summary["stop"]["rule"], epoch=summary["epochs"]
+    )
     return summary

@@ -1,4 +1,4 @@
-"""A sweep over seeds from its config to its finished folder: every run in a folder of its own, and what they say together."""
+"""A sweep over seeds from its config to its finished folder: the runs, and what they say together."""
 
 from __future__ import annotations
 
@@ -46,8 +46,14 @@ def run_seeds(
     folder.jobs.mkdir()
 
     def run(job: Job[Any], lane: dict[str, Any]) -> dict[str, Any]:
-        with RunFolder.create(root=folder.jobs, command=config.command, run_dir=folder.jobs / job.name) as own:
-            return run_one(job.config, recipe, own, watch_job(job.name), request, Stopwatch(), lane=lane, plots=False)
+        observer, words = watch_job(job.name), "failed"
+        try:
+            with RunFolder.create(root=folder.jobs, command=config.command, run_dir=folder.jobs / job.name) as own:
+                summary = run_one(job.config, recipe, own, observer, request, Stopwatch(), lane=lane, plots=False)
+            words = f"{summary['state']} at epoch {summary['epochs']}"
+            return summary
+        finally:
+            observer.finished(words)
 
     with stopwatch.part("jobs"):
         results = execute(
@@ -70,7 +76,9 @@ def _finish(
 ) -> dict[str, Any]:
     finished = [result for result in results if result.state == "finished"]
     summaries = [result.summary for result in finished if result.summary is not None]
-    table = seed_table(summaries, config.arm.replace("-", " ")) if summaries else Table("No run finished", ("seed",), ())
+    table = (
+        seed_table(summaries, config.arm.replace("-", " ")) if summaries else Table("No run finished", ("seed",), ())
+    )
     plots: list[str] = []
     if summaries:
         from stopcli.report.saving import save_figures
@@ -140,4 +148,3 @@ def _spread(values: list[float]) -> dict[str, float | int | None]:
         "min": min(values, default=None),
         "max": max(values, default=None),
     }
-

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -19,6 +19,8 @@ from stopcli.runs.metrics import Columns
 
 # Okabe and Ito's colours, which remain apart for colour-blind readers.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+# Pale, so that the points stand out: from class 0's colour through white to class 1's.
+_PROBABILITY = LinearSegmentedColormap.from_list("probability", ["#F2B48C", "#FFFFFF", "#8CC0E0"])
 # More points than a figure has pixels make the file large and the line no finer.
 MOST_POINTS = 4000
 MOST_MARKERS = 3000
@@ -70,9 +72,10 @@ def learning_curves(metrics: Columns, watched_name: str, marks: Marks, title: st
 def _curve(axes: Axes, metrics: Columns, name: str, watched_name: str) -> None:
     epochs = metrics["epoch"]
     every = max(1, -(-len(epochs) // MOST_POINTS))
-    single = {"marker": "o"} if len(epochs) == 1 else {}
-    axes.plot(epochs[::every], metrics[name][::every], color=BLUE, lw=1.4, label="train", **single)
-    axes.plot(epochs[::every], metrics[f"val_{name}"][::every], color=ORANGE, lw=1.4, label=watched_name, **single)
+    # A line of one point is invisible.
+    marker = "o" if len(epochs) == 1 else ""
+    axes.plot(epochs[::every], metrics[name][::every], color=BLUE, lw=1.4, label="train", marker=marker)
+    axes.plot(epochs[::every], metrics[f"val_{name}"][::every], color=ORANGE, lw=1.4, label=watched_name, marker=marker)
     axes.grid(alpha=0.25)
 
 
@@ -129,7 +132,7 @@ def decision_boundary(
     """
     figure = Figure(figsize=(7, 5.6), layout="constrained")
     axes = figure.subplots()
-    filled = axes.contourf(*grid, probability, levels=np.linspace(0, 1, 21), cmap="RdBu", alpha=0.55, vmin=0, vmax=1)
+    filled = axes.contourf(*grid, probability, levels=np.linspace(0, 1, 21), cmap=_PROBABILITY, vmin=0, vmax=1)
     if probability.min() < 0.5 < probability.max():
         axes.contour(*grid, probability, levels=[0.5], colors="black", linewidths=1.5)
     colours = ListedColormap([ORANGE, BLUE])
@@ -137,9 +140,17 @@ def decision_boundary(
     for group in points:
         some = slice(None, None, max(1, -(-len(group.x) // MOST_MARKERS)))
         axes.scatter(
-            *group.x[some].T, c=group.y[some], cmap=colours, vmin=0, vmax=1, marker=group.marker, s=38,
-            edgecolors="white", linewidths=0.7,
-        )  # fmt: skip
+            group.x[some, 0],
+            group.x[some, 1],
+            c=group.y[some],
+            cmap=colours,
+            vmin=0,
+            vmax=1,
+            marker=group.marker,
+            s=38,
+            edgecolors="white",
+            linewidths=0.7,
+        )
         handle = axes.scatter([], [], c=GREY, marker=group.marker, s=38)
         shown.append((handle, f"{group.name} (n = {len(group.x)})"))
     for value, colour in ((0, ORANGE), (1, BLUE)):
@@ -160,7 +171,9 @@ def plain_scatter(points: Sequence[Points], title: str) -> Figure:
     for group in points:
         for value, colour in ((0, ORANGE), (1, BLUE)):
             some = group.x[group.y == value][:MOST_MARKERS]
-            axes.scatter(*some.T, c=colour, marker=group.marker, s=30, label=f"{group.name}, class {value}")
+            axes.scatter(
+                some[:, 0], some[:, 1], c=colour, marker=group.marker, s=30, label=f"{group.name}, class {value}"
+            )
     axes.legend(fontsize=9)
     axes.set_title(title, fontsize=11)
     return figure

@@ -10,7 +10,12 @@ from stopcli.report.words import why_stopped
 
 
 def run_report(
-    title: str, summary: Mapping[str, Any], table: Table, config: str, environment: Mapping[str, Any], plots: Sequence[str]
+    title: str,
+    summary: Mapping[str, Any],
+    table: Table,
+    config: str,
+    environment: Mapping[str, Any],
+    plots: Sequence[str],
 ) -> str:
     """The report of one run.
 
@@ -35,7 +40,12 @@ def run_report(
 
 
 def sweep_report(
-    title: str, summary: Mapping[str, Any], table: Table, config: str, environment: Mapping[str, Any], plots: Sequence[str]
+    title: str,
+    summary: Mapping[str, Any],
+    table: Table,
+    config: str,
+    environment: Mapping[str, Any],
+    plots: Sequence[str],
 ) -> str:
     """The report of a sweep over seeds."""
     failed = [f"- {job['name']}: {job['state']} ({job['reason']})" for job in summary["jobs"] if job["reason"]]
@@ -69,17 +79,23 @@ def _notes(summary: Mapping[str, Any]) -> str:
     stop = summary["stop"]
     notes = [f"- Parameters of the model: {summary['parameters']:,}."]
     if stop["margin"] is not None:
-        notes.append(f"- At the stop the monitored value lay {stop['margin']:.4g} from the best one (or the threshold).")
+        notes.append(
+            f"- At the stop the monitored value lay {stop['margin']:.4g} from the best one (or the threshold)."
+        )
     if summary["best"] and "val" not in summary["best"]:
         notes.append(
-            "- The test rows also chose the best epoch, as in the published experiment, so its test accuracy is too good; "
-            "`--validation holdout` reports rows that chose nothing."
+            "- The test rows also chose the best epoch, as in the published experiment, so its test accuracy is too "
+            "good; `--validation holdout` reports rows that chose nothing."
         )
     return "\n".join(notes)
 
 
 def _figures(plots: Sequence[str]) -> list[str]:
-    return ["## Figures", *(f"![{plot.rsplit('/', 1)[-1].removesuffix('.png')}]({plot})" for plot in plots)] if plots else []
+    return (
+        ["## Figures", *(f"![{plot.rsplit('/', 1)[-1].removesuffix('.png')}]({plot})" for plot in plots)]
+        if plots
+        else []
+    )
 
 
 def _seconds(summary: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,12 +48,18 @@ def _seed_band(axes: Axes, runs: Sequence[Columns], name: str, common: int, colo
     epochs = runs[0]["epoch"][:common]
     low, middle, high = np.quantile(values, [0.1, 0.5, 0.9], axis=0)
     axes.fill_between(
-        epochs[::every], low[::every], high[::every], color=colour, alpha=0.2, lw=0, label=f"{label}: middle 80 % of seeds"
+        epochs[::every],
+        low[::every],
+        high[::every],
+        color=colour,
+        alpha=0.2,
+        lw=0,
+        label=f"{label}: middle 80 % of seeds",
     )
     axes.plot(epochs[::every], middle[::every], color=colour, lw=1.8, label=f"{label}: median of {len(runs)} seeds")
 
 
-def seed_epochs(groups: dict[str, Sequence[float]], title: str) -> Figure:
+def seed_epochs(groups: Mapping[str, Sequence[float]], title: str) -> Figure:
     """Where the seeds stopped and which epochs were the best, a row each."""
     figure = Figure(figsize=(8, 1.6 + 0.7 * len(groups)), layout="constrained")
     axes = figure.subplots()
@@ -63,7 +69,7 @@ def seed_epochs(groups: dict[str, Sequence[float]], title: str) -> Figure:
     return figure
 
 
-def seed_accuracies(groups: dict[str, Sequence[float]], title: str) -> Figure:
+def seed_accuracies(groups: Mapping[str, Sequence[float]], title: str) -> Figure:
     """Accuracies of the seeds, a row for each model and each part of the data."""
     figure = Figure(figsize=(8, 1.6 + 0.7 * len(groups)), layout="constrained")
     axes = figure.subplots()
@@ -73,19 +79,19 @@ def seed_accuracies(groups: dict[str, Sequence[float]], title: str) -> Figure:
     return figure
 
 
-def _strips(axes: Axes, groups: dict[str, Sequence[float]], form: str) -> None:
+def _strips(axes: Axes, groups: Mapping[str, Sequence[float]], form: str) -> None:
     colours = [BLUE, GREEN, PURPLE, ORANGE]
     # The first group on top.
-    for row, (name, values) in enumerate(reversed(groups.items())):
+    for row, values in enumerate(reversed(list(groups.values()))):
         array = np.asarray(values, dtype=float)
         axes.scatter(array, row + _spread(array), s=26, alpha=0.6, color=colours[row % len(colours)], lw=0)
         mean = array.mean()
-        axes.plot([mean, mean], [row - 0.32, row + 0.32], color="black", lw=1.6)
-        axes.annotate(
-            f"mean {form.format(mean)}", (mean, row + 0.34), ha="center", va="bottom", fontsize=8, annotation_clip=False
-        )
-    axes.set_yticks(range(len(groups)), list(reversed(groups)))
-    axes.set_ylim(-0.6, len(groups) - 0.3)
+        axes.scatter([mean], [row + 0.36], marker="v", s=28, color="black")
+        axes.annotate(f"mean {form.format(mean)}", (mean, row + 0.42), ha="center", va="bottom", fontsize=8)
+    axes.set_yticks(range(len(groups)), list(groups)[::-1])
+    axes.set_ylim(-0.6, len(groups) - 0.2)
+    # Room at the sides for the words over an outermost mean.
+    axes.margins(x=0.1)
     axes.grid(axis="x", alpha=0.25)
 
 

@@ -30,80 +30,59 @@ class Table:
         return out.getvalue()
 
 
-COLUMNS = ("model", "epoch", "train accuracy", "test accuracy", "train loss", "test loss")
+COLUMNS = (
+    "stopped at",
+    "train accuracy",
+    "test accuracy",
+    "best epoch",
+    "train accuracy of best",
+    "test accuracy of best",
+)  # fmt: skip
+
+
+def model_values(summary: Mapping[str, Any]) -> dict[str, float]:
+    """What a table says of a run, by column. The best epoch's values are missing where no model was saved."""
+    final, best = summary["final"], summary["best"]
+    values = {
+        "stopped at": summary["epochs"],
+        "train accuracy": final["train"]["accuracy"],
+        "test accuracy": final["test"]["accuracy"],
+    }
+    if best is not None:
+        values["best epoch"] = best["epoch"]
+        values["train accuracy of best"] = best["train"]["accuracy"]
+        values["test accuracy of best"] = best["test"]["accuracy"]
+    return values
 
 
 def run_table(summary: Mapping[str, Any], arm: str) -> Table:
-    """A run's models: the one training ended with, and the best one that was saved."""
-    final, best = summary["final"], summary["best"]
-    rows = [_model_row(f"{arm}: {_final_words(summary)}", final)]
-    if best is not None:
-        rows.append(_model_row(f"{arm}: best by {best['monitor']}, loaded from its file", best))
-    return Table("Results", COLUMNS, tuple(rows))
-
-
-def _final_words(summary: Mapping[str, Any]) -> str:
-    if summary["final"]["epoch"] != summary["epochs"]:
-        return f"restored from the best epoch (stopped at {summary['epochs']})"
-    words = {"completed": "all epochs", "interrupted": "interrupted", "non_finite": "broken off"}
-    return words.get(summary["stop"]["reason"], "stopped")
-
-
-def _model_row(name: str, model: Mapping[str, Any]) -> tuple[str, ...]:
-    train, test = model["train"], model["test"]
-    return (
-        name,
-        str(model["epoch"]),
-        f"{train['accuracy']:.3f}",
-        f"{test['accuracy']:.3f}",
-        f"{train['loss']:.4f}",
-        f"{test['loss']:.4f}",
-    )
-
-
-SEED_COLUMNS = ("seed", "stopped at", "reason", "train accuracy", "test accuracy", "best epoch", "test accuracy of best")
+    """A run in a row: the model that training ended with, and the best one as loaded from its file."""
+    return Table("Results", ("arm", *COLUMNS), ((arm, *_cells(model_values(summary))),))
 
 
 def seed_table(summaries: Sequence[Mapping[str, Any]], arm: str) -> Table:
     """A row for each seed, then mean and standard deviation over them."""
-    rows = []
-    for summary in summaries:
-        final, best = summary["final"], summary["best"]
-        rows.append(
-            (
-                str(summary["seed"]),
-                str(summary["epochs"]),
-                summary["stop"]["reason"],
-                f"{final['train']['accuracy']:.3f}",
-                f"{final['test']['accuracy']:.3f}",
-                str(best["epoch"]) if best else "–",
-                f"{best['test']['accuracy']:.3f}" if best else "–",
-            )
-        )
-    return Table(f"{arm}, {len(rows)} seeds", SEED_COLUMNS, (*rows, *_seed_means(summaries)))
+    rows = [(arm, str(summary["seed"]), *_cells(model_values(summary))) for summary in summaries]
+    if len(summaries) > 1:
+        values = seed_values(summaries)
+        rows.append((arm, "mean", *_cells({name: statistics.fmean(v) for name, v in values.items() if v})))
+        rows.append((arm, "sd", *_cells({name: statistics.stdev(v) for name, v in values.items() if len(v) > 1})))
+    return Table("Results", ("arm", "seed", *COLUMNS), tuple(rows))
 
 
 def seed_values(summaries: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """What is averaged over seeds, by name. Seeds that kept no best model are left out of the best's values."""
-    with_best = [summary for summary in summaries if summary["best"]]
-    return {
-        "stopped at": [s["epochs"] for s in summaries],
-        "train accuracy": [s["final"]["train"]["accuracy"] for s in summaries],
-        "test accuracy": [s["final"]["test"]["accuracy"] for s in summaries],
-        "best epoch": [s["best"]["epoch"] for s in with_best],
-        "test accuracy of best": [s["best"]["test"]["accuracy"] for s in with_best],
-    }
+    """The columns' values over seeds. Seeds that saved no best model are missing from the best's values."""
+    values = [model_values(summary) for summary in summaries]
+    return {column: [v[column] for v in values if column in v] for column in COLUMNS}
 
 
-def _seed_means(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    values = seed_values(summaries)
-
-    def row(label: str, figure: Any) -> tuple[str, ...]:
-        cells = []
-        for column in SEED_COLUMNS[1:]:
-            numbers = values.get(column, [])
-            form = "{:.1f}" if column in ("stopped at", "best epoch") else "{:.3f}"
-            cells.append(form.format(figure(numbers)) if len(numbers) > 1 else "")
-        return (label, *cells)
-
-    return [row("mean", statistics.fmean), row("sd", statistics.stdev)] if len(summaries) > 1 else []
+def _cells(values: Mapping[str, float]) -> list[str]:
+    cells = []
+    for column in COLUMNS:
+        if column not in values:
+            cells.append("–")
+        elif column in ("stopped at", "best epoch"):
+            cells.append(f"{values[column]:g}" if values[column] == int(values[column]) else f"{values[column]:.1f}")
+        else:
+            cells.append(f"{values[column]:.3f}")
+    return cells

@@ -16,7 +16,7 @@ def why_stopped(summary: Mapping[str, Any]) -> str:
         "patience": f"Stopped at {at}: {stop['wait']} epochs without an improvement ({stop['rule']}){best}.",
         "baseline": f"Stopped at {at}: {stop['wait']} epochs and the baseline was never beaten ({stop['rule']}){best}.",
         "threshold": f"Stopped at {at}: the threshold was reached ({stop['rule']}).",
-        "non_finite": f"Broke off at {at}: {stop['rule']}. The epochs before it are kept.",
+        "non_finite": f"Broke off at {at}: {stop['rule']}. Every epoch until then is kept.",
         "interrupted": f"Interrupted at {at} by {stop['rule']}; everything until then is saved{best}.",
     }
     return sentences[stop["reason"]]

@@ -1,4 +1,4 @@
-"""metrics.csv: a row for each epoch, appended while the run goes on, the same to the byte when the run is made again."""
+"""metrics.csv: a row for each epoch, appended as the run goes on; the same bytes when the run is made again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stopcli.errors import RequestError
 
 Columns = dict[str, NDArray[np.float64]]
-"""Columns of metrics.csv by name: `epoch` and `step` as counts, the rest as the float32 values they were written from."""
+"""Columns of metrics.csv by name: `epoch` and `step` as counts, the rest as the float32 values that were written."""
 
 
 class MetricsFile:

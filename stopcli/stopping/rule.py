@@ -91,7 +91,9 @@ class Rule(abc.ABC, Generic[State]):
 
     def state_from_dict(self, values: Mapping[str, Any]) -> State:
         """The state that `state_to_dict` wrote."""
-        return type(self.initial())(**values)
+        state_class: Any = type(self.initial())
+        state: State = state_class(**values)
+        return state
 
 
 class Judge:

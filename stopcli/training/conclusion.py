@@ -31,7 +31,7 @@ class Conclusion:
 
 
 def measure_parts(experiment: Experiment, model: keras.Model) -> dict[str, dict[str, float]]:
-    """Loss and measures of a model on the training rows, the test rows, and the validation rows where they are others."""
+    """Loss and measures of a model on the training, the test and, where they are others, the validation rows."""
     parts = {"train": experiment.parts.train, "test": experiment.parts.test}
     if experiment.parts.test_is_held_out:
         parts["val"] = experiment.parts.validation

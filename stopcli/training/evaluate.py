@@ -18,7 +18,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Loss (with the model's regularization) and measures by name, over all rows."""
     predictions = tf.concat(
-        [model(rows.x[i : i + EVALUATION_BATCH], training=False) for i in range(0, rows.count, EVALUATION_BATCH)], axis=0
+        [model(rows.x[i : i + EVALUATION_BATCH], training=False) for i in range(0, rows.count, EVALUATION_BATCH)],
+        axis=0,
     )
     targets = tf.constant(rows.y)
     values = {"loss": float(tf.add_n([loss(targets, predictions), *model.losses]))}

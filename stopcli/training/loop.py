@@ -1,8 +1,8 @@
 """The compiled training loop: many epochs a call, every epoch's metrics, and the state of any epoch on demand.
 
-Keras's `fit` returns to Python for every batch, which on a small model costs a thousand times the training itself. Here
-one `tf.function` runs whole epochs (the order of the rows, the steps, their metrics, validation) and hands back a row of
-metrics for each. So that the host can still stop at, and save, the very epoch that a rule names, a call is a pure
+Keras's `fit` returns to Python for every batch, which on a small model costs a thousand times the training itself.
+Here one `tf.function` runs whole epochs (the order of the rows, the steps, their metrics, validation) and hands back a
+row of metrics for each. So that the host can still stop at, and save, the very epoch that a rule names, a call is a pure
 function of the state at its start: any epoch of it is had again by running the call up to there. The metrics of that
 second run are compared with the first to the bit.
 """
@@ -149,7 +149,7 @@ class CompiledLoop:
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
         # Data are arguments, not constants of the function: XLA would spend its compile time on folding them.
-        self._data = [tf.constant(array) for rows in [train, *(watched or {}).values()] for array in rows]
+        self._data = [tf.constant(array) for rows in [train, *(watched or {}).values()] for array in (rows.x, rows.y)]
         self._order_seed = tf.constant(derive_seed(seed, "order"), tf.int32)
         self._variables = [variable.value for variable in [*model.variables, *optimizer.variables]]
         self._function = tf.function(self._epochs, jit_compile=jit_compile, autograph=False)
@@ -190,8 +190,8 @@ class CompiledLoop:
     def states_at(self, call: Call, epochs: Iterable[int]) -> Iterator[tuple[int, State]]:
         """The states after some epochs of a call, exactly as the call went through them.
 
-        Training goes through the call again from its start, once for all the epochs, and leaves the loop in the state of
-        the last of them. `restore` puts another one back.
+        Training goes through the call again from its start, once for all the epochs, and leaves the loop in the state
+        of the last of them. `restore` puts another one back.
 
         Args:
             call: one of this run's calls, the last or an earlier one.
@@ -210,15 +210,15 @@ class CompiledLoop:
                 if again.tobytes() != first.tobytes():
                     raise ReplayError(
                         f"epochs {at + 1} to {epoch} gave other metrics when they were trained again",
-                        hint="This device does not compute the same thing twice; the state of an epoch cannot be recovered.",
+                        hint="This device does not compute the same thing twice; no epoch's state can be recovered.",
                     )
                 at = epoch
             yield epoch, self.state()
 
     def _run(self, first_epoch: int, epochs: int) -> NDArray[np.float32]:
         first, count = tf.constant(first_epoch, tf.int32), tf.constant(epochs, tf.int32)
-        rows: NDArray[np.float32] = self._function(first, count, self._order_seed, self._data).numpy()
-        return rows[:epochs].copy()
+        rows = self._function(first, count, self._order_seed, self._data)
+        return np.array(rows[:epochs], dtype=np.float32)
 
     # What follows is traced into the compiled function.
 

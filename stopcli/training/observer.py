@@ -40,6 +40,9 @@ class Observer(Protocol):
     def progress(self, progress: Progress) -> None:
         """A call of the loop has ended."""
 
+    def finished(self, words: str) -> None:
+        """The run has ended, well or not: how, in a few words."""
+
 
 class Silent:
     """An observer that tells nobody."""
@@ -48,4 +51,7 @@ class Silent:
         pass
 
     def progress(self, progress: Progress) -> None:
+        pass
+
+    def finished(self, words: str) -> None:
         pass

@@ -145,7 +145,7 @@ class Trainer:
         every = self._plan.keep_every
         due = [e for e in range(call.first_epoch, last + 1) if every and e % every == 0]
         # Epochs before the last one, or beyond the stop, make the loop go through the call again.
-        if due and due != [call.last_epoch] or last < call.last_epoch:
+        if (due and due != [call.last_epoch]) or last < call.last_epoch:
             for epoch, _ in self._loop.states_at(call, sorted({*due, last})):
                 if epoch in due:
                     save_model(self._loop.model, self._folder.epoch_model(epoch))

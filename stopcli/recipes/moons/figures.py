@@ -35,7 +35,10 @@ def sweep_figures(
     """The curves of all seeds with their spread, where they stopped, and their accuracies."""
     values = seed_values(summaries)
     title = f"{_title(config)}: {len(summaries)} seeds"
-    epochs = {"stopped at": values["stopped at"], f"best {config.monitor}": [s["stop"]["best_epoch"] for s in summaries]}
+    epochs = {
+        "stopped at": values["stopped at"],
+        f"best {config.monitor}": [s["stop"]["best_epoch"] for s in summaries],
+    }
     accuracies = {"train, at the stop": values["train accuracy"], "test, at the stop": values["test accuracy"]}
     if values["best epoch"]:
         epochs[f"saved (best {config.checkpoint_monitor})"] = values["best epoch"]
@@ -48,7 +51,10 @@ def sweep_figures(
 
 
 def _moons(config: MoonsConfig, parts: Parts, model: Any, summary: Mapping[str, Any]) -> Figure:
-    groups = [Points("train", parts.train.x, parts.train.y[:, 0], "o"), Points("test", parts.test.x, parts.test.y[:, 0], "^")]
+    groups = [
+        Points("train", parts.train.x, parts.train.y[:, 0], "o"),
+        Points("test", parts.test.x, parts.test.y[:, 0], "^"),
+    ]
     if parts.test_is_held_out:
         groups.insert(1, Points("validation", parts.validation.x, parts.validation.y[:, 0], "s"))
     every_x = np.concatenate([group.x for group in groups])
@@ -65,7 +71,7 @@ def _moons(config: MoonsConfig, parts: Parts, model: Any, summary: Mapping[str, 
 
 def _marks(config: MoonsConfig, summary: Mapping[str, Any]) -> Marks:
     stop, best = summary["stop"], summary["best"]
-    words = {"completed": "end of training", "non_finite": "a metric is no number"}
+    words = {"completed": "end of training", "non_finite": "a metric is no number", "interrupted": "interrupted"}
     return Marks(
         stop["epoch"],
         f"epoch {stop['epoch']}: {words.get(stop['reason'], 'stopped by ' + stop['reason'])}",

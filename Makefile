@@ -1,0 +1,63 @@
+# The environment is made once, from the lock, and made again when the lock or pyproject.toml changes.
+# PYTHON=… chooses the interpreter (3.10 or newer) that it is made with.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: moons test check format docs lock bench clean help
+
+help: ## say what there is to make
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | sort
+
+moons: $(VENV)/.run ## the published experiment, stopped by patience 200
+	$(BIN)/stopcli moons --patience 200
+
+test: $(VENV)/.dev check ## all checks and tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## put the code into its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.run ## write the help of every command into the README again
+	$(BIN)/python docs/help_blocks.py
+
+bench: $(VENV)/.run ## measure what the README says about speed
+	$(BIN)/python benchmarks/moons_epoch.py
+	$(BIN)/python benchmarks/cold_start.py
+
+# Names, versions and hashes for every platform and Python that stopcli runs on; no index address.
+lock: $(VENV)/.dev ## choose the versions of everything again
+	$(BIN)/python -m pip install --quiet 'uv>=0.9,<1'
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --upgrade \
+	  --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --upgrade \
+	  --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+
+clean: ## remove the environment and the tools' caches
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "stopcli needs Python 3.10 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.11 …"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# Editable, so that the checkout is what runs; built with the lock's own setuptools (TensorFlow needs it), so that nothing
+# beside the lock is fetched;
+$(VENV)/.run: $(VENV)/.python requirements.lock pyproject.toml
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock
+	@touch $@
