@@ -120,7 +120,7 @@ def parse(config_class: type[AnyConfig], settings: dict[str, Any]) -> AnyConfig:
     from pydantic import ValidationError
 
     try:
-        checked = _checker(config_class).model_validate(settings)
+        checked = _checker(config_class).model_validate(settings)  # type: ignore[arg-type]
     except ValidationError as error:
         raise _config_error(config_class, settings, error.errors()) from None
     config = config_class(**dict(checked))

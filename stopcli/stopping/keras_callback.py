@@ -51,7 +51,7 @@ class StopOnRule(keras.callbacks.Callback):
             best = self.restore_best.update(self._best, epoch + 1, metrics)
             if best != self._best:
                 self._best = best
-                self._best_variables = [np.array(variable) for variable in self._variables()]
+                self._best_variables = [variable.numpy().copy() for variable in self._variables()]
         if verdict is not None:
             self.verdict = verdict
             self.model.stop_training = True

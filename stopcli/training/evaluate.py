@@ -9,8 +9,8 @@ import keras
 import tensorflow as tf
 
 from stopcli.data.rows import Rows
-from stopcli.training.loop import EVALUATION_BATCH
 from stopcli.training.measures import Measure
+from stopcli.training.traced import EVALUATION_BATCH
 
 
 def evaluate(

@@ -2,9 +2,9 @@
 
 Keras's `fit` returns to Python for every batch, which on a small model costs a thousand times the training itself.
 Here one `tf.function` runs whole epochs (the order of the rows, the steps, their metrics, validation) and hands back a
-row of metrics for each. So that the host can still stop at, and save, the very epoch that a rule names, a call is a pure
-function of the state at its start: any epoch of it is had again by running the call up to there. The metrics of that
-second run are compared with the first to the bit.
+row of metrics for each. So that the host can still stop at, and save, the very epoch that a rule names, a call is a
+pure function of the state at its start: any epoch of it is had again by running the call up to there. The metrics of
+that second run are compared with the first to the bit.
 """
 
 from __future__ import annotations
@@ -22,15 +22,10 @@ from stopcli.data.rows import Rows
 from stopcli.errors import ReplayError
 from stopcli.seeding import derive_seed
 from stopcli.training.measures import Measure
+from stopcli.training.traced import CAPACITY, Tensor, TracedEpochs
 
-Tensor = Any
 State = tuple[NDArray[Any], ...]
 """The values of the model's variables (weights, statistics, seed generators), then of the optimizer's."""
-
-# Most epochs that one call can run: the size of the metrics' buffer in the compiled function.
-CAPACITY = 4096
-# Rows that are evaluated at a time. Enough for a full load, few enough that a wide layer's output fits in memory.
-EVALUATION_BATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -52,60 +47,15 @@ class Call:
         return self.first_epoch + len(self.metrics) - 1
 
 
-def epoch_order(order_seed: Tensor, epoch: Tensor, rows: int) -> Tensor:
-    """The order in which an epoch takes the rows: a permutation drawn from (seed, epoch) alone.
-
-    Args:
-        order_seed: scalar int32, ≥ 0.
-        epoch: scalar int32, counted from 1.
-        rows: how many rows there are.
-
-    Returns:
-        int32, shape [rows]. The same eagerly, in a graph and under XLA, because the Philox generator is named.
-    """
-    seed = tf.stack([order_seed, epoch])
-    keys = tf.random.stateless_uniform([rows], seed, minval=None, maxval=None, dtype=tf.int32, alg="philox")
-    return tf.argsort(keys, stable=True)
-
-
-def fold_batches(rows: int, batch: int, body: Callable[[Tensor, int, Any], Any], carry: Any) -> Any:
-    """Fold over consecutive batches: `carry = body(start, size, carry)`, the smaller last batch included.
-
-    Sizes are Python ints, because XLA needs every shape when it compiles; only the place where a batch starts moves.
-    """
-    full, rest = divmod(rows, batch)
-    if full == 1:
-        carry = body(tf.constant(0), batch, carry)
-    elif full > 1:
-        _, carry = tf.while_loop(
-            lambda i, _: i < full,
-            lambda i, c: (i + 1, body(i * batch, batch, c)),
-            (tf.constant(0), carry),
-        )
-    return body(tf.constant(full * batch), rest, carry) if rest else carry
-
-
-def rows_at(values: Tensor, start: Tensor, size: int) -> Tensor:
-    """`size` rows of a tensor from `start` on, with a shape that is known when the function is compiled."""
-    if size == values.shape[0]:
-        return values
-    rest = values.shape[1:]
-    return tf.slice(values, [start, *[0] * len(rest)], [size, *rest])
-
-
 def initial_state(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> State:
     """The state of a model and its optimizer as they stand, in a loop's order."""
     if not optimizer.built:
         optimizer.build(model.trainable_variables)
-    return tuple(np.array(variable.value) for variable in [*model.variables, *optimizer.variables])
+    return tuple(variable.numpy().copy() for variable in [*model.variables, *optimizer.variables])
 
 
 class CompiledLoop:
     """Trains a Keras model on rows in memory, many epochs a call.
-
-    The mathematics is that of Keras's `fit`: a training metric is the mean over the epoch's batches as each was
-    predicted before its update, the smaller last batch counts by its rows, validation comes after the last update, the
-    loss includes the model's regularization.
 
     Args:
         model: a built Keras model. Its variables are the loop's: they change with every call.
@@ -138,13 +88,12 @@ class CompiledLoop:
         shuffle: bool = True,
         jit_compile: bool = True,
     ) -> None:
-        self.model, self.optimizer, self.loss = model, optimizer, loss
-        self.measures = tuple(measures)
-        self.batch_size = min(batch_size, train.count)
-        self.shuffle = shuffle and self.batch_size < train.count
-        self._prefixes = tuple(watched or {})
-        names = ["loss", *(measure.name for measure in self.measures)]
-        prefixes = ["", *(f"{prefix}_" for prefix in self._prefixes)]
+        if batch_size < 1:
+            raise ValueError(f"received batch_size {batch_size}, expected ≥ 1")
+        self.model = model
+        measures = tuple(measures)
+        names = ["loss", *(measure.name for measure in measures)]
+        prefixes = ["", *(f"{prefix}_" for prefix in watched or {})]
         self.columns = (*(prefix + name for prefix in prefixes for name in names), "learning_rate")
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
@@ -152,7 +101,9 @@ class CompiledLoop:
         self._data = [tf.constant(array) for rows in [train, *(watched or {}).values()] for array in (rows.x, rows.y)]
         self._order_seed = tf.constant(derive_seed(seed, "order"), tf.int32)
         self._variables = [variable.value for variable in [*model.variables, *optimizer.variables]]
-        self._function = tf.function(self._epochs, jit_compile=jit_compile, autograph=False)
+        batch_size = min(batch_size, train.count)
+        traced = TracedEpochs(model, optimizer, loss, measures, batch_size, shuffle and batch_size < train.count)
+        self._function = tf.function(traced.__call__, jit_compile=jit_compile, autograph=False)
 
     def compile(self) -> None:
         """Compile the function by running no epoch. The state stays as it is."""
@@ -164,13 +115,18 @@ class CompiledLoop:
         Args:
             first_epoch: the number of the first of them, counted from 1: the epoch after the state that the loop is in.
             epochs: how many, 1 … CAPACITY.
+
+        Raises:
+            ValueError: an argument is out of its range.
         """
+        if first_epoch < 1 or not 1 <= epochs <= CAPACITY:
+            raise ValueError(f"received first_epoch {first_epoch}, epochs {epochs}; expected ≥ 1 and 1 to {CAPACITY}")
         start = self.state()
         return Call(first_epoch, self._run(first_epoch, epochs), start)
 
     def state(self) -> State:
         """A copy of everything that training changes."""
-        return tuple(np.array(variable) for variable in self._variables)
+        return tuple(variable.numpy().copy() for variable in self._variables)
 
     def restore(self, state: State) -> None:
         """Put a state back."""
@@ -218,76 +174,4 @@ class CompiledLoop:
     def _run(self, first_epoch: int, epochs: int) -> NDArray[np.float32]:
         first, count = tf.constant(first_epoch, tf.int32), tf.constant(epochs, tf.int32)
         rows = self._function(first, count, self._order_seed, self._data)
-        return np.array(rows[:epochs], dtype=np.float32)
-
-    # What follows is traced into the compiled function.
-
-    def _epochs(self, first_epoch: Tensor, epochs: Tensor, order_seed: Tensor, data: list[Tensor]) -> Tensor:
-        def body(i: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-            row = self._epoch(first_epoch + i, order_seed, data)
-            return i + 1, tf.tensor_scatter_nd_update(rows, [[i]], [row])
-
-        rows = tf.zeros([CAPACITY, len(self.columns)])
-        _, rows = tf.while_loop(lambda i, _: i < epochs, body, (tf.constant(0), rows))
-        return rows
-
-    def _epoch(self, epoch: Tensor, order_seed: Tensor, data: list[Tensor]) -> Tensor:
-        """One epoch and its row of metrics, float32 [columns]."""
-        (x, y), watched = data[:2], data[2:]
-        count = x.shape[0]
-        order = epoch_order(order_seed, epoch, count) if self.shuffle else None
-
-        def train(start: Tensor, size: int, carry: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-            if order is None:
-                batch = rows_at(x, start, size), rows_at(y, start, size)
-            else:
-                places = tf.slice(order, [start], [size])
-                batch = tf.gather(x, places), tf.gather(y, places)
-            sums, learning_rate = self._train_step(*batch)
-            return carry[0] + sums, learning_rate
-
-        nothing = tf.zeros([1 + len(self.measures)])
-        sums, learning_rate = fold_batches(count, self.batch_size, train, (nothing, tf.constant(0.0)))
-        values = [self._finish(sums / count)]
-        for vx, vy in zip(watched[::2], watched[1::2], strict=True):
-            values.append(self._evaluate(vx, vy))
-        return tf.concat([*values, [learning_rate]], axis=0)
-
-    def _train_step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """One update. Returns the sums over the batch's rows of loss and measures, and the learning rate."""
-        weights = self.model.trainable_weights
-        with tf.GradientTape() as tape:
-            predictions = self.model(x, training=True)
-            loss = self._loss(y, predictions)
-            scaled = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, weights)
-        learning_rate = tf.cast(self.optimizer.learning_rate, tf.float32)
-        # A copy of the rate as it is before the update, which moves a schedule on.
-        learning_rate = tf.identity(learning_rate)
-        self.optimizer.apply(gradients, weights)
-        return self._sums(loss, y, predictions), learning_rate
-
-    def _evaluate(self, x: Tensor, y: Tensor) -> Tensor:
-        """Loss and measures over rows that are not trained on, float32 [1 + measures]."""
-        count = x.shape[0]
-
-        def measure(start: Tensor, size: int, sums: Tensor) -> Tensor:
-            targets = rows_at(y, start, size)
-            predictions = self.model(rows_at(x, start, size), training=False)
-            return sums + self._sums(self._loss(targets, predictions), targets, predictions)
-
-        sums = fold_batches(count, EVALUATION_BATCH, measure, tf.zeros([1 + len(self.measures)]))
-        return self._finish(sums / count)
-
-    def _loss(self, targets: Tensor, predictions: Tensor) -> Tensor:
-        loss = self.loss(targets, predictions)
-        return tf.add_n([loss, *self.model.losses]) if self.model.losses else loss
-
-    def _sums(self, loss: Tensor, targets: Tensor, predictions: Tensor) -> Tensor:
-        rows = tf.cast(targets.shape[0], tf.float32)
-        measured = [tf.reduce_sum(measure.per_row(targets, predictions)) for measure in self.measures]
-        return tf.stack([tf.cast(loss, tf.float32) * rows, *measured])
-
-    def _finish(self, means: Tensor) -> Tensor:
-        finishes = [measure.finish for measure in self.measures]
-        return tf.stack([means[0], *(finish(means[1 + i]) for i, finish in enumerate(finishes))])
+        return rows[:epochs].numpy().copy()

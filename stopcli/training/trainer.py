@@ -13,9 +13,10 @@ from stopcli.stopping import BestEpoch, BestState, Judge, Verdict
 from stopcli.training.checkpoint import save_model
 from stopcli.training.experiment import Experiment, readable
 from stopcli.training.interruption import StopRequest
-from stopcli.training.loop import CAPACITY, Call, CompiledLoop, State
+from stopcli.training.loop import Call, CompiledLoop, State
 from stopcli.training.observer import Observer, Progress
 from stopcli.training.pacing import Pacer, Stopwatch
+from stopcli.training.traced import CAPACITY
 
 # While a run improves for hours, its best model is written this often, so that a crash costs little.
 SAVE_BEST_SECONDS = 60.0

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from stopcli.errors import ConfigError
+from stopcli.stopping.direction import contradiction, natural_direction, resolve_direction
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction"),
+    [
+        ("loss", "min"),
+        ("val_loss", "min"),
+        ("val_rmse", "min"),
+        ("top_5_error", "min"),
+        ("accuracy", "max"),
+        ("test_binary_accuracy", "max"),
+        ("val_acc", "max"),
+        ("AUC", "max"),
+        ("val_hue", None),
+    ],
+)
+def test_the_name_tells_the_direction(metric: str, direction: str | None) -> None:
+    assert natural_direction(metric) == direction
+
+
+def test_an_explicit_mode_wins_and_an_unknown_metric_needs_one() -> None:
+    assert resolve_direction("val_loss", "max") == "max"
+    assert resolve_direction("val_hue", "min") == "min"
+    with pytest.raises(ConfigError, match="the name 'val_hue' does not tell which is better"):
+        resolve_direction("val_hue", "auto")
+    with pytest.raises(ConfigError, match="expected 'auto', 'min' or 'max'"):
+        resolve_direction("val_loss", "lowest")
+
+
+def test_a_contradicting_mode_is_told() -> None:
+    assert contradiction("val_loss", "auto") is None
+    assert contradiction("val_loss", "min") is None
+    assert contradiction("val_hue", "max") is None
+    assert contradiction("val_accuracy", "min") is not None

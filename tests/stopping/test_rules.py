@@ -1,0 +1,118 @@
+"""Best epoch, threshold, non-finite, composition; and that every rule survives being saved."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stopcli.errors import ConfigError, MetricError
+from stopcli.stopping import AnyOf, BestEpoch, BestState, Judge, NonFinite, Patience, Rule, Threshold, rule_from_dict
+
+RULES: list[Rule[Any]] = [
+    Patience(3),
+    Patience(2, "val_accuracy", "max", 0.25, 0.5, 1),
+    Threshold(0.25),
+    Threshold(0.75, "val_accuracy"),
+    NonFinite(("loss", "val_loss")),
+    AnyOf((NonFinite(("val_loss",)), Patience(4), Threshold(0.1))),
+    AnyOf((AnyOf((Patience(5), Threshold(0.1))), NonFinite(("loss",)))),
+]
+
+values = st.floats(0, 1, width=32)
+epochs_of_metrics = st.lists(
+    st.fixed_dictionaries({"loss": values, "val_loss": values, "val_accuracy": values}), min_size=1, max_size=40
+)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.describe())
+@given(metrics=epochs_of_metrics, cut=st.integers(0, 40))
+def test_a_rule_goes_on_after_it_was_saved_as_if_it_had_not_been(
+    rule: Rule[Any], metrics: list[dict[str, float]], cut: int
+) -> None:
+    whole = Judge(rule)
+    verdicts = [whole.update(epoch, m) for epoch, m in enumerate(metrics, start=1)]
+
+    again = Judge(rule)
+    for epoch, m in enumerate(metrics[:cut], start=1):
+        again.update(epoch, m)
+    # Through JSON, which is what a file holds.
+    restored = rule_from_dict(json.loads(json.dumps(rule.to_dict())))
+    assert restored == rule
+    resumed = Judge(restored)
+    resumed.state = restored.state_from_dict(json.loads(json.dumps(rule.state_to_dict(again.state))))
+    assert resumed.state == again.state
+    later = [resumed.update(epoch, m) for epoch, m in enumerate(metrics[cut:], start=min(cut, len(metrics)) + 1)]
+    assert later == verdicts[cut:]
+    assert resumed.state == whole.state
+
+
+@given(epochs_of_metrics)
+def test_composition_stops_with_the_first_of_its_rules(metrics: list[dict[str, float]]) -> None:
+    rules = (Patience(3), Threshold(0.25), Threshold(0.9, "val_accuracy"))
+    together, alone = Judge(AnyOf(rules)), [Judge(rule) for rule in rules]
+    for epoch, m in enumerate(metrics, start=1):
+        verdicts = [judge.update(epoch, m) for judge in alone]
+        assert together.update(epoch, m) == next((v for v in verdicts if v), None)
+
+
+def test_a_threshold_stops_where_the_value_is_reached() -> None:
+    judge = Judge(Threshold(0.5))
+    assert judge.update(1, {"val_loss": 0.75}) is None
+    verdict = judge.update(2, {"val_loss": 0.5})
+    assert verdict is not None
+    assert (verdict.reason, verdict.epoch, verdict.best_value, verdict.margin) == ("threshold", 2, 0.5, 0.0)
+
+    judge = Judge(Threshold(0.5, "val_accuracy"))
+    assert judge.update(1, {"val_accuracy": 0.25}) is None
+    assert judge.update(2, {"val_accuracy": 0.625}) is not None
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_non_finite_names_the_metric(value: float) -> None:
+    judge = Judge(NonFinite(("loss", "val_loss")))
+    assert judge.update(1, {"loss": 1.0, "val_loss": 1.0}) is None
+    verdict = judge.update(2, {"loss": 1.0, "val_loss": value})
+    assert verdict is not None
+    assert verdict.reason == "non_finite"
+    assert verdict.rule.startswith(f"val_loss is {value}")
+
+
+@given(st.lists(st.floats(width=32), min_size=1, max_size=50), st.integers(0, 10))
+def test_the_best_epoch_is_the_first_raw_best_of_the_finite_values(values: list[float], start: int) -> None:
+    best, state = BestEpoch("val_loss", start_from_epoch=start), BestState()
+    for epoch, value in enumerate(values, start=1):
+        state = best.update(state, epoch, {"val_loss": value})
+    counted = {e: v for e, v in enumerate(values, start=1) if e > start and math.isfinite(v)}
+    if counted:
+        lowest = min(counted.values())
+        assert state == BestState(min(e for e, v in counted.items() if v == lowest), lowest)
+    else:
+        assert state == BestState(0, None)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.describe())
+def test_every_rule_names_a_missing_metric(rule: Rule[Any]) -> None:
+    with pytest.raises(MetricError, match="there are: hue"):
+        Judge(rule).update(1, {"hue": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Threshold(math.nan), "threshold: received nan, expected a finite number"),
+        (lambda: Threshold(0.1, "hue"), "the name 'hue' does not tell"),
+        (lambda: NonFinite(()), "the names of one metric or more"),
+        (lambda: AnyOf(()), "one rule or more"),
+        (lambda: BestEpoch("hue"), "the name 'hue' does not tell"),
+        (lambda: rule_from_dict({"kind": "hunch"}), "kind: received 'hunch', expected one of patience"),
+        (lambda: rule_from_dict({"kind": "patience", "patience": 1, "zeal": 2}), "zeal: received 2, expected no such"),
+    ],
+)
+def test_bad_rules_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make()
