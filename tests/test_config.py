@@ -23,7 +23,9 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
     every=st.sampled_from(["best", "all", 1, 4000]),
     name=st.text("abcXYZ019._-", max_size=20),
 )
-def test_a_config_comes_back_from_its_toml(tmp_path_factory: pytest.TempPathFactory, every: object, **settings: object) -> None:
+def test_a_config_comes_back_from_its_toml(
+    tmp_path_factory: pytest.TempPathFactory, every: object, **settings: object
+) -> None:
     config = parse(MoonsConfig, {**settings, "checkpoint_every": every, "scale": "full"})
     path = tmp_path_factory.mktemp("config") / "config.toml"
     path.write_text(to_toml(config), encoding="utf-8")
@@ -63,7 +65,10 @@ def test_quick_scale_shortens_and_a_flag_wins_over_it() -> None:
         ({"start_from_epoch": 4000}, r"start_from_epoch: received 4000, expected less than epochs \(4000\)"),
         ({"monitor": "val_los"}, "monitor: received 'val_los', expected one of loss, accuracy, val_loss, val_accuracy"),
         ({"checkpoint_monitor": "f1"}, "checkpoint_monitor: received 'f1', expected one of loss"),
-        ({"checkpoint_every": 0}, "checkpoint_every: received 0, expected greater than or equal to 1 or 'best' or 'all'"),
+        (
+            {"checkpoint_every": 0},
+            "checkpoint_every: received 0, expected greater than or equal to 1 or 'best' or 'all'",
+        ),
         ({"checkpoint_every": 5000}, r"checkpoint_every: received 5000, expected at most epochs \(4000\)"),
         ({"name": "a/b"}, "name: received 'a/b', expected at most 80 letters"),
         ({"seed": 2**31 - 1, "seeds": 2}, r"seeds: received 2, expected seed \+ seeds ≤ 2\*\*31"),

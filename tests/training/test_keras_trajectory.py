@@ -83,7 +83,7 @@ def test_the_trajectory_is_that_of_fit(parts: Parts, optimizer: str, batch_size:
         assert np.mean(differences > 1e-6) < 0.05, name
     # As a whole: a unit that is off for every row moves by rounding alone, which says nothing.
     for ours_now, keras_s in zip(model.get_weights(), reference.get_weights(), strict=True):
-        assert np.linalg.norm(ours_now - keras_s) <= 1e-3 * np.linalg.norm(keras_s)
+        assert np.linalg.norm(ours_now - keras_s) <= 5e-3 * np.linalg.norm(keras_s)
 
 
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed, but will be ignored:UserWarning")
@@ -101,7 +101,7 @@ def test_batch_statistics_regularization_schedule_and_rmse_are_keras_s(parts: Pa
         return keras.Sequential(
             [
                 keras.Input((2,)),
-                # Without a bias: before a normalization its gradient is nothing but rounding, which Adam makes steps of.
+                # Without a bias: before a normalization its gradient is rounding alone, of which Adam makes steps.
                 keras.layers.Dense(16, use_bias=False, kernel_initializer=init, kernel_regularizer=l2),
                 keras.layers.BatchNormalization(momentum=0.9),
                 keras.layers.Activation("tanh"),

@@ -1,0 +1,249 @@
+"""`stopcli moons` as a user runs it: the published results, and what a run leaves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stopcli.cli.main import main
+from stopcli.runs.metrics import read_metrics
+
+pytestmark = [pytest.mark.usefixtures("tensorflow"), pytest.mark.slow]
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def run(*args: str) -> int:
+    """The exit status of the program, run in this process."""
+    try:
+        main(list(args))
+    except SystemExit as exited:
+        return int(exited.code or 0)
+    return 0
+
+
+def summary_of(folder: Path | str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((Path(folder) / "summary.json").read_text())
+    return read
+
+
+def state_of(folder: Path | str) -> str:
+    return str(json.loads((Path(folder) / "status.json").read_text())["state"])
+
+
+def weights_of(path: Path | str) -> list[np.ndarray]:
+    import keras
+
+    model = keras.saving.load_model(path)
+    return [variable.numpy() for variable in [*model.variables, *model.optimizer.variables]]
+
+
+def test_without_stopping_the_published_accuracies(tmp_path: Path) -> None:
+    assert run("moons", "--run-dir", "a") == 0
+    summary = summary_of("a")
+    assert (summary["epochs"], summary["stop"]["reason"]) == (4000, "completed")
+    assert summary["final"]["train"]["accuracy"] == pytest.approx(1.000, abs=5e-4)
+    assert summary["final"]["test"]["accuracy"] == pytest.approx(0.914, abs=5e-4)
+
+
+def test_patience_0_stops_where_published(tmp_path: Path) -> None:
+    assert run("moons", "--patience", "0", "--run-dir", "a") == 0
+    assert 205 <= summary_of("a")["epochs"] <= 235
+
+
+def test_patience_200_and_the_best_checkpoint_as_published(tmp_path: Path) -> None:
+    assert run("moons", "--patience", "200", "--run-dir", "a") == 0
+    summary = summary_of("a")
+    assert 980 <= summary["epochs"] <= 1080
+    assert summary["final"]["train"]["accuracy"] == 1.0
+    assert summary["final"]["test"]["accuracy"] >= 0.928
+    assert summary["stop"]["wait"] == 200
+    assert summary["stop"]["epoch"] - summary["stop"]["best_epoch"] == 200
+    # Measured on the model as loaded from its file.
+    assert 840 <= summary["best"]["epoch"] <= 920
+    assert summary["best"]["test"]["accuracy"] == pytest.approx(0.943, abs=5e-4)
+
+    metrics = read_metrics(Path("a/metrics.csv"))
+    assert len(metrics["epoch"]) == summary["epochs"]
+    assert int(metrics["val_accuracy"].argmax()) + 1 == summary["best"]["epoch"]
+    assert summary["best"]["value"] == metrics["val_accuracy"].max()
+    left = {str(path.relative_to("a")) for path in Path("a").rglob("*") if path.is_file()}
+    assert left == {
+        "config.toml", "environment.json", "status.json", "metrics.csv", "timing.csv", "summary.json", "report.md", "log.txt",
+        "checkpoints/best.keras", "checkpoints/final.keras",
+        "plots/curves.png", "plots/curves.svg", "plots/moons.png", "plots/moons.svg",
+    }  # fmt: skip
+
+
+def test_the_best_file_opens_in_a_python_that_knows_no_stopcli(tmp_path: Path) -> None:
+    assert run("moons", "--epochs", "50", "--run-dir", "a") == 0
+    code = """
+import sys, os
+os.environ["KERAS_BACKEND"] = "tensorflow"
+sys.modules["stopcli"] = None
+import keras, numpy as np
+from sklearn.datasets import make_moons
+x, y = make_moons(n_samples=100, noise=0.2, random_state=1)
+model = keras.saving.load_model("a/checkpoints/best.keras")
+print(model.evaluate(x[30:], y[30:], verbose=0)[1])
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert float(told.splitlines()[-1]) == pytest.approx(summary_of("a")["best"]["test"]["accuracy"], abs=1e-6)
+
+
+def test_two_processes_write_the_same_metrics_and_weights(stopcli: Program) -> None:
+    args = ["--patience", "20", "--batch-size", "8", "--seed", "11"]
+    assert stopcli("moons", *args, "--run-dir", "a").returncode == 0
+    assert stopcli("run", "a/config.toml", "--run-dir", "b").returncode == 0
+    assert Path("a/metrics.csv").read_bytes() == Path("b/metrics.csv").read_bytes()
+    assert Path("a/config.toml").read_bytes() == Path("b/config.toml").read_bytes()
+    for name in ("best.keras", "final.keras"):
+        for one, other in zip(weights_of(f"a/checkpoints/{name}"), weights_of(f"b/checkpoints/{name}"), strict=True):
+            assert one.tobytes() == other.tobytes()
+
+
+def test_json_is_the_summary_alone(stopcli: Program) -> None:
+    told = stopcli("moons", "--epochs", "30", "--json", "--run-dir", "a")
+    assert told.returncode == 0
+    assert json.loads(told.stdout) == summary_of("a")
+    assert "stopcli moons → a" in told.stderr
+    assert "\x1b" not in told.stdout + told.stderr
+    summary = json.loads(told.stdout)
+    assert summary.keys() >= {
+        "command", "name", "state", "scale", "dataset", "seed", "epochs", "max_epochs", "steps", "stop", "final", "best",
+        "seconds", "samples_per_second",
+    }  # fmt: skip
+
+
+def test_quiet_says_nothing_but_the_result(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("moons", "--epochs", "30", "--quiet", "--run-dir", "a") == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "no stopping" in said.out
+
+
+def test_a_loss_that_is_no_number_fails_and_keeps_its_epochs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("moons", "--learning-rate", "1e30", "--run-dir", "a") == 1
+    summary = summary_of("a")
+    assert (summary["state"], summary["stop"]["reason"], summary["best"]) == ("failed", "non_finite", None)
+    assert len(read_metrics(Path("a/metrics.csv"))["epoch"]) == summary["epochs"] >= 1
+    assert state_of("a") == "failed"
+    assert "Broke off" in capsys.readouterr().err
+
+
+def test_a_contradicting_mode_is_warned_about_and_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("moons", "--patience", "5", "--mode", "max", "--run-dir", "a") == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Warning: mode 'max' contradicts the metric 'val_loss', which is better when lower." in said
+    # val_loss falls from the first epoch, so in mode max the first is the best.
+    assert (summary_of("a")["epochs"], summary_of("a")["stop"]["best_epoch"]) == (6, 1)
+    assert "contradicts" in Path("a/report.md").read_text()
+
+
+def test_restore_best_reports_the_best_epoch_s_model() -> None:
+    assert run("moons", "--patience", "50", "--restore-best", "--run-dir", "a") == 0
+    summary, metrics = summary_of("a"), read_metrics(Path("a/metrics.csv"))
+    best = int(metrics["val_loss"].argmin()) + 1
+    assert (summary["final"]["epoch"], summary["epochs"]) == (best, len(metrics["epoch"]))
+    assert summary["final"]["test"]["loss"] == pytest.approx(metrics["val_loss"].min(), rel=1e-5)
+
+
+@pytest.mark.parametrize("validation", ["split", "holdout"])
+def test_held_out_rows_are_reported_apart(validation: str) -> None:
+    assert run("moons", "--validation", validation, "--patience", "50", "--run-dir", "a") == 0
+    summary, metrics = summary_of("a"), read_metrics(Path("a/metrics.csv"))
+    assert summary["final"].keys() == {"epoch", "train", "test", "val"}
+    at_end = {name: values[-1] for name, values in metrics.items()}
+    assert summary["final"]["val"]["loss"] == pytest.approx(at_end["val_loss"], rel=1e-5)
+    assert summary["final"]["test"]["loss"] == pytest.approx(at_end["test_loss"], rel=1e-5)
+
+
+def test_seeds_are_a_sweep_of_the_runs_that_each_would_be_alone() -> None:
+    assert run("moons", "--patience", "100", "--seed", "4", "--seeds", "3", "--run-dir", "sweep") == 0
+    names = [f"patience-100-seed{seed}" for seed in (4, 5, 6)]
+    assert sorted(path.name for path in Path("sweep/jobs").iterdir()) == names
+    assert run("moons", "--patience", "100", "--seed", "6", "--run-dir", "alone") == 0
+    job = Path("sweep/jobs/patience-100-seed6")
+    assert (job / "metrics.csv").read_bytes() == Path("alone/metrics.csv").read_bytes()
+    for one, other in zip(
+        weights_of(job / "checkpoints/best.keras"), weights_of("alone/checkpoints/best.keras"), strict=True
+    ):
+        assert one.tobytes() == other.tobytes()
+
+    summary = summary_of("sweep")
+    assert [(j["name"], j["state"]) for j in summary["jobs"]] == [(name, "finished") for name in names]
+    stops = [j["epochs"] for j in summary["jobs"]]
+    assert len(set(stops)) > 1
+    spread = summary["over_seeds"]["stopped at"]
+    assert (spread["n"], spread["mean"], spread["sd"]) == (3, np.mean(stops), pytest.approx(np.std(stops, ddof=1)))
+    with Path("sweep/table.csv").open() as file:
+        assert [row["seed"] for row in csv.DictReader(file)] == ["4", "5", "6", "mean", "sd"]
+    plots = {path.stem for path in Path("sweep/plots").iterdir()}
+    assert plots == {"curves", "stop_epochs", "accuracies"}
+
+
+def test_a_sweep_with_runs_that_fail_says_which(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("moons", "--learning-rate", "1e30", "--seeds", "2", "--run-dir", "sweep") == 1
+    assert (summary_of("sweep")["state"], state_of("sweep")) == ("failed", "failed")
+    said = capsys.readouterr().err
+    assert "no-stopping-seed0 failed: val_loss is nan" in said
+    assert "0 of 2 runs finished" in said
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_signal_saves_everything_and_tells(number: int, status: int, seeds: int) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "stopcli",
+        "moons",
+        "--epochs",
+        "100000000",
+        "--run-dir",
+        "a",
+        "--seeds",
+        str(seeds),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    runs = [Path("a")] if seeds == 1 else [Path(f"a/jobs/no-stopping-seed{seed}") for seed in range(seeds)]
+    deadline = time.monotonic() + 120
+    while not all((path / "metrics.csv").exists() and len((path / "metrics.csv").read_bytes()) > 5000 for path in runs):
+        assert time.monotonic() < deadline, process.poll()
+        time.sleep(0.1)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == status, said
+    assert state_of("a") == "interrupted"
+    for path in runs:
+        summary = summary_of(path)
+        assert (state_of(path), summary["stop"]["reason"]) == ("interrupted", "interrupted")
+        assert len(read_metrics(path / "metrics.csv")["epoch"]) == summary["epochs"]
+        assert (path / "checkpoints/best.keras").exists()
+
+
+def test_a_full_disk_is_told_and_what_was_written_is_kept() -> None:
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    told = subprocess.run(
+        [sys.executable, "-m", "stopcli", "moons", "--run-dir", "a"],
+        capture_output=True, text=True, preexec_fn=small_files, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}, check=False,
+    )  # fmt: skip
+    assert told.returncode == 1
+    assert "a: cannot be written: File too large" in told.stderr
+    assert "Traceback" not in told.stderr
+    assert state_of("a") == "failed"
+    assert len(read_metrics(Path("a/metrics.csv"))["epoch"]) > 100

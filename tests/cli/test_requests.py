@@ -1,0 +1,131 @@
+"""What is answered before anything is started: help, versions, wrong requests. TensorFlow is never imported for them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stopcli.cli.main import main
+
+HEAVY = ["tensorflow", "keras", "matplotlib", "sklearn", "scipy", "ray"]
+
+# Arguments of `stopcli moons`, and what the answer has to say.
+WRONG = [
+    (["--monitor", "val_los"], "--monitor: received 'val_los', expected one of loss, accuracy, val_loss, val_accuracy"),
+    (["--checkpoint-monitor", "f1"], "--checkpoint-monitor: received 'f1', expected one of loss"),
+    (["--train-size", "100"], "--train-size: received 100, expected 1 to 99"),
+    (["--train-size", "0"], "--train-size: received 0"),
+    (["--samples", "1"], "--samples: received 1"),
+    (["--patience", "-1"], "--patience: received -1, expected greater than or equal to 0"),
+    (["--patience", "3.5"], "Invalid value for '--patience'"),
+    (["--start-from-epoch", "4000"], "--start-from-epoch: received 4000, expected less than epochs (4000)"),
+    (["--epochs", "0"], "--epochs: received 0"),
+    (["--noise", "-0.1"], "--noise: received -0.1"),
+    (["--noise", "nan"], "--noise: received nan, expected a finite number"),
+    (["--learning-rate", "inf"], "--learning-rate: received inf, expected a finite number"),
+    (["--learning-rate", "0"], "--learning-rate: received 0.0, expected greater than 0"),
+    (["--baseline", "nan"], "--baseline: received nan"),
+    (["--threshold", "inf"], "--threshold: received inf"),
+    (["--min-delta", "-1"], "--min-delta: received -1.0"),
+    (["--seeds", "0"], "--seeds: received 0"),
+    (["--seed", "-5"], "--seed: received -5"),
+    (["--optimizer", "lion"], "Invalid value for '--optimizer'"),
+    (["--mode", "up"], "Invalid value for '--mode'"),
+    (["--validation", "guess"], "Invalid value for '--validation'"),
+    (["--validation-share", "0.3"], "--validation-share: received 0.3, expected no share where the test rows validate"),
+    (["--checkpoint-every", "0"], "--checkpoint-every: received 0"),
+    (["--checkpoint-every", "now"], "--checkpoint-every: received 'now'"),
+    (["--name", "../up"], "--name: received '../up'"),
+    (["--run-dir", "existing"], "existing exists already, and stopcli never writes into an existing folder"),
+    (["--runs-dir", "a-file/runs"], "cannot be made"),
+    (["--patence", "5"], "No such option: --patence"),
+    (["surplus"], "unexpected extra argument"),
+]
+
+
+@pytest.mark.parametrize(
+    ("args", "answer"), WRONG, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_a_wrong_request_is_told_what_is_wrong_and_leaves_nothing(
+    args: list[str], answer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "existing").mkdir()
+    (tmp_path / "a-file").write_text("")
+    with pytest.raises(SystemExit) as exited:
+        main(["moons", "--json", *args])
+    said = capsys.readouterr()
+    assert exited.value.code == 2
+    assert answer in said.err
+    assert said.out == ""
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a-file", "existing"]
+
+
+@pytest.mark.parametrize(
+    ("content", "answer"),
+    [
+        ('command = "moons"\ntrain_size = 200\n', "config.toml: train_size: received 200, expected 1 to 99"),
+        ('command = "moons"\npatence = 3\n', "config.toml: patence: received 3, expected no such setting of moons"),
+        ('command = "moon"\n', "command: received 'moon', expected one of moons"),
+        ("patience = 3\n", "command: received None, expected one of moons"),
+        ("patience =", "config.toml: not a TOML file"),
+    ],
+)
+def test_a_wrong_config_file_is_told_what_is_wrong(
+    content: str, answer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.toml").write_text(content)
+    with pytest.raises(SystemExit) as exited:
+        main(["run", "config.toml"])
+    assert exited.value.code == 2
+    assert answer in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]
+
+
+def test_nothing_heavy_is_imported_for_help_and_wrong_requests(tmp_path: Path) -> None:
+    (tmp_path / "existing").mkdir()
+    (tmp_path / "a-file").write_text("")
+    requests = [
+        ["--help"],
+        ["--version"],
+        ["moons", "--help"],
+        ["run", "--help"],
+        ["run", "nowhere.toml"],
+        ["nonsense"],
+    ]
+    requests += [["moons", *args] for args, _ in WRONG]
+    code = f"""
+import json, sys
+from stopcli.cli.main import main
+statuses = []
+for request in {requests!r}:
+    try:
+        main(request)
+        statuses.append(0)
+    except SystemExit as exited:
+        statuses.append(exited.code)
+print()
+print(json.dumps([statuses, [name for name in {HEAVY!r} if name in sys.modules]]))
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    statuses, heavy = json.loads(told.stdout.splitlines()[-1])
+    assert statuses == [0] * 4 + [2] * (len(requests) - 4)
+    assert heavy == []
+
+
+def test_the_program_alone_shows_its_commands(stopcli: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    shown = stopcli("--help").stdout
+    assert "moons" in shown
+    assert "run" in shown
+    assert stopcli("--version").stdout == "stopcli 0.1.0\n"
+
+
+def test_a_bug_stays_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stopcli.cli.running.resolve", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["moons"])

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stopcli.report.figures import Marks, Points, decision_boundary, grid_around, learning_curves, plain_scatter
+from stopcli.report.markdown import run_report
+from stopcli.report.saving import save_figures
+from stopcli.report.sweep_figures import seed_accuracies, seed_curves, seed_epochs
+from stopcli.report.tables import Table, run_table, seed_table
+from stopcli.report.words import why_stopped
+
+
+def metrics(epochs: int) -> dict[str, np.ndarray]:
+    t = np.arange(1, epochs + 1, dtype=float)
+    falling = np.exp(-t / 50)
+    return {
+        "epoch": t, "step": t, "loss": falling, "val_loss": falling + 0.1,
+        "accuracy": 1 - falling, "val_accuracy": 0.9 - falling,
+    }  # fmt: skip
+
+
+def summary(**changes: Any) -> dict[str, Any]:
+    part = {"loss": 0.25, "accuracy": 0.9}
+    base: dict[str, Any] = {
+        "seed": 0, "epochs": 120, "max_epochs": 400, "scale": "full", "parameters": 2001, "warnings": [],
+        "stop": {
+            "reason": "patience", "rule": "val_loss patience=20", "epoch": 120, "wait": 20, "best_epoch": 100,
+            "best_value": 0.2345, "margin": 0.01,
+        },
+        "final": {"epoch": 120, "train": {"loss": 0.1, "accuracy": 1.0}, "test": part},
+        "best": {
+            "monitor": "val_accuracy", "epoch": 90, "value": 0.95,
+            "train": part, "test": {"loss": 0.2, "accuracy": 0.95},
+        },
+        "seconds": {"train": 1.0, "total": 2.0},
+    }  # fmt: skip
+    return {**base, **changes}
+
+
+def test_a_run_is_a_row_with_both_models() -> None:
+    table = run_table(summary(), "patience 20")
+    assert table.rows == (("patience 20", "120", "1.000", "0.900", "90", "0.900", "0.950"),)
+    assert run_table(summary(best=None), "x").rows[0][-3:] == ("–", "–", "–")
+
+
+def test_seeds_are_rows_with_their_mean_and_deviation() -> None:
+    table = seed_table([summary(seed=1, epochs=100), summary(seed=2, epochs=200, best=None)], "arm")
+    assert [row[1] for row in table.rows] == ["1", "2", "mean", "sd"]
+    assert [row[2] for row in table.rows] == ["100", "200", "150", "70.7"]
+    # One seed alone saved a best model: it has a mean and no deviation.
+    assert [row[-1] for row in table.rows] == ["0.950", "–", "0.950", "–"]
+
+
+def test_a_table_is_markdown_and_csv() -> None:
+    table = Table("t", ("a", "b"), (("1", "x|y"), ("2", 'say "z"')))
+    assert table.markdown() == '| a | b |\n|---|---|\n| 1 | x\\|y |\n| 2 | say "z" |\n'
+    assert table.csv() == 'a,b\n1,x|y\n2,"say ""z"""\n'
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        ("patience", "Stopped at epoch 120 of 400: 20 epochs without an improvement (val_loss patience=20)"),
+        ("baseline", "Stopped at epoch 120 of 400: 20 epochs and the baseline was never beaten"),
+        ("threshold", "Stopped at epoch 120 of 400: the threshold was reached"),
+        ("completed", "Ran all 400 epochs; no rule stopped it; the best value, 0.2345, was at epoch 100."),
+        ("non_finite", "Broke off at epoch 120 of 400"),
+        ("interrupted", "Interrupted at epoch 120 of 400"),
+    ],
+)
+def test_every_reason_has_its_sentence(reason: str, sentence: str) -> None:
+    values = summary()
+    values["stop"]["reason"] = reason
+    assert why_stopped(values).startswith(sentence)
+
+
+def test_the_report_says_what_a_reader_needs() -> None:
+    environment = {
+        "argv": ["stopcli", "moons"], "versions": {"keras": "3"},
+        "platform": "Linux", "cpu": "C", "cores": 2, "gpus": [],
+    }  # fmt: skip
+    table = run_table(summary(), "patience 20")
+    text = run_report("moons", summary(scale="quick"), table, "patience = 20\n", environment, ["plots/curves.png"])
+    for part in ("# moons", "Stopped at epoch 120", "Quick scale", table.markdown(), "![curves](plots/curves.png)",
+                 "`stopcli moons`", "patience = 20", "chose nothing"):  # fmt: skip
+        assert part in text
+    held_out = summary()
+    held_out["best"]["val"] = {"loss": 0.1, "accuracy": 0.9}
+    assert "chose nothing" not in run_report("moons", held_out, table, "", environment, [])
+
+
+MARKS = Marks(120, "epoch 120: stopped", 100, "epoch 100: best", 90, "epoch 90: saved", patience=True)
+
+
+def test_curves_show_stop_best_and_patience() -> None:
+    figure = learning_curves(metrics(120), "test", MARKS, "title")
+    for axes in figure.axes:
+        assert [line.get_label() for line in axes.lines[:2]] == ["train", "test"]
+        np.testing.assert_array_equal(axes.lines[0].get_xdata(), np.arange(1, 121))
+        marked = {line.get_label(): line.get_xdata()[0] for line in axes.lines[2:]}  # type: ignore[index]
+        assert marked == {"epoch 100: best": 100, "epoch 90: saved": 90, "epoch 120: stopped": 120}
+        (shaded,) = axes.patches
+        assert shaded.get_extents().x0 < shaded.get_extents().x1
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "patience: 20 epochs without a better value" in texts
+    assert len(texts) == 6
+
+
+def test_curves_of_one_epoch_and_of_a_million_can_be_drawn(tmp_path: Path) -> None:
+    figures = {
+        "one": learning_curves(metrics(1), "test", Marks(1, "end"), "one epoch"),
+        "many": learning_curves(metrics(10**6), "test", Marks(10**6, "end"), "a million"),
+    }
+    save_figures(figures, tmp_path)
+    assert (tmp_path / "many.svg").stat().st_size < 2_000_000
+
+
+def points(rows: int) -> list[Points]:
+    draw = np.random.default_rng(0)
+    return [Points("train", draw.normal(size=(rows, 2)), draw.integers(0, 2, rows), "o")]
+
+
+def test_the_boundary_lies_where_the_probability_is_a_half() -> None:
+    group = points(50)
+    grid = grid_around(group[0].x)
+    figure = decision_boundary(grid, 1 / (1 + np.exp(-5 * grid[0])), group, "title")
+    boundary = [c for c in figure.axes[0].collections if list(getattr(c, "levels", [])) == [0.5]]
+    (path,) = boundary[0].get_paths()
+    np.testing.assert_allclose(path.vertices[:, 0], 0, atol=1e-3)  # type: ignore[index]
+    # A model that says the same everywhere has no boundary to draw.
+    flat = decision_boundary(grid, np.full(grid[0].shape, 0.9), group, "flat")
+    assert not [c for c in flat.axes[0].collections if list(getattr(c, "levels", [])) == [0.5]]
+
+
+def test_figures_are_written_as_png_and_svg_the_same_each_time(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        figures = {
+            "curves": learning_curves(metrics(50), "test", MARKS, "title"),
+            "scatter": plain_scatter(points(20), "points"),
+            "seeds": seed_curves([metrics(40), metrics(60)], "test", [40, 60], "seeds"),
+            "epochs": seed_epochs({"stopped at": [40, 60], "best": [20, 20]}, "epochs"),
+            "accuracies": seed_accuracies({"test": [0.9, 0.9, 0.8]}, "accuracies"),
+        }
+        save_figures(figures, tmp_path / folder)
+    names = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert names == sorted(f"{n}.{e}" for n in figures for e in ("png", "svg"))
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name

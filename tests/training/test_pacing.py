@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stopcli.training.interruption import stop_on_signals
+from stopcli.training.pacing import Pacer, Stopwatch
+
+
+@given(epoch_seconds=st.floats(1e-7, 100), fixed_seconds=st.floats(0, 0.01), epochs=st.integers(1, 10**6))
+def test_calls_grow_to_about_the_time_and_never_beyond_what_is_left(
+    epoch_seconds: float, fixed_seconds: float, epochs: int
+) -> None:
+    pacer, left, sizes = Pacer(most=4096, seconds=0.25), epochs, []
+    while left and len(sizes) < 20:
+        size = pacer.size(left)
+        assert 1 <= size <= min(left, 4096)
+        pacer.took(size, fixed_seconds + size * epoch_seconds)
+        sizes.append(size)
+        left -= size
+    assert all(size == 1 or size * epoch_seconds <= 0.2501 for size in sizes)
+
+
+def test_seconds_add_up_by_part() -> None:
+    watch = Stopwatch()
+    watch.add("train", 1.0)
+    watch.add("train", 0.5)
+    with watch.part("save"):
+        pass
+    rounded = watch.rounded()
+    assert rounded["train"] == 1.5
+    assert rounded["total"] == pytest.approx(1.5 + rounded["save"], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "status"), [(signal.SIGINT, "Ctrl-C", 130), (signal.SIGTERM, "SIGTERM", 143)]
+)
+def test_the_first_signal_asks_and_the_second_raises(number: int, words: str, status: int) -> None:
+    before = signal.getsignal(number)
+    with stop_on_signals() as request:
+        assert not request.asked
+        os.kill(os.getpid(), number)
+        assert request.asked
+        assert (request.words, request.exit_status) == (words, status)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before

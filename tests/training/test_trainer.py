@@ -1,0 +1,208 @@
+"""The trainer: stops at the epoch that the rules name, with that epoch's state, whatever the size of a call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stopcli.config import parse
+from stopcli.errors import MetricError
+from stopcli.recipes.moons.config import MoonsConfig
+from stopcli.runs.folder import RunFolder
+from stopcli.runs.metrics import read_metrics
+from stopcli.stopping import BestEpoch
+from stopcli.training.interruption import StopRequest
+from stopcli.training.observer import Progress, Silent
+from stopcli.training.pacing import Stopwatch
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+SMALL = {"hidden": 20, "batch_size": 8, "learning_rate": 0.02, "epochs": 400}
+
+
+class Run:
+    """A trained run with its folder."""
+
+    def __init__(self, folder: Path, observer: Any = None, request: StopRequest | None = None, **settings: Any) -> None:
+        from stopcli.recipes.moons.build import build
+        from stopcli.training.trainer import Trainer
+
+        self.config = parse(MoonsConfig, {**SMALL, **settings})
+        self.folder = RunFolder.create(root=folder, command="moons", run_dir=folder / "run")
+        self.experiment = build(self.config)
+        self.loop = self.experiment.make_loop()
+        trainer = Trainer(
+            self.experiment, self.loop, self.folder, observer or Silent(), request or StopRequest(), Stopwatch()
+        )
+        self.outcome = trainer.train()
+
+    @property
+    def metrics(self) -> dict[str, np.ndarray]:
+        return read_metrics(self.folder.metrics)
+
+
+def whole_run(**settings: Any) -> tuple[Any, dict[str, np.ndarray], list[Any]]:
+    """A run without stopping, epoch by epoch: its loop, its metrics, the state after each epoch (0: before any)."""
+    from stopcli.recipes.moons.build import build
+
+    experiment = build(parse(MoonsConfig, {**SMALL, **settings}))
+    loop = experiment.make_loop()
+    states, rows = [loop.state()], []
+    for epoch in range(1, experiment.epochs + 1):
+        rows.append(loop.run(epoch, 1).metrics[0])
+        states.append(loop.state())
+    return loop, dict(zip(loop.columns, np.stack(rows).T, strict=True)), states
+
+
+def same(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> bool:
+    return all(a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True))
+
+
+def test_ends_exactly_at_the_epoch_that_a_rule_names_and_keeps_exactly_the_best(tmp_path: Path) -> None:
+    _, metrics, states = whole_run()
+    run = Run(tmp_path, patience=7)
+    stop = run.outcome.verdict
+    assert (stop.reason, stop.wait) == ("patience", 7)
+    assert stop.best_epoch == int(np.argmin(metrics["val_loss"][: stop.epoch])) + 1 == stop.epoch - 7
+    assert len(run.metrics["epoch"]) == stop.epoch < run.config.epochs
+    for name in run.loop.columns:
+        np.testing.assert_array_equal(run.metrics[name].astype(np.float32), metrics[name][: stop.epoch], err_msg=name)
+    assert same(run.outcome.final, states[stop.epoch])
+
+    best = int(np.argmax(metrics["val_accuracy"][: stop.epoch])) + 1
+    assert run.outcome.best.epoch == best
+    assert run.outcome.best_state is not None
+    assert same(run.outcome.best_state, states[best])
+
+
+def test_the_saved_files_hold_weights_and_optimizer_of_their_epochs(tmp_path: Path) -> None:
+    from stopcli.training.checkpoint import load_model
+
+    run = Run(tmp_path, patience=7, checkpoint_monitor="val_loss")
+    for path, state, epoch in [
+        (run.folder.best_model, run.outcome.best_state, run.outcome.best.epoch),
+        (run.folder.final_model, run.outcome.final, run.outcome.verdict.epoch),
+    ]:
+        model = load_model(path)
+        saved = [variable.numpy() for variable in [*model.variables, *model.optimizer.variables]]
+        assert state is not None
+        assert same(tuple(saved), state)
+        assert int(model.optimizer.iterations) == epoch * run.experiment.steps_per_epoch
+
+
+def test_restore_best_ends_with_the_best_monitored_epoch(tmp_path: Path) -> None:
+    _, _, states = whole_run()
+    run = Run(tmp_path, patience=7, restore_best=True)
+    assert run.outcome.final_epoch == run.outcome.verdict.best_epoch == run.outcome.verdict.epoch - 7
+    assert same(run.outcome.final, states[run.outcome.final_epoch])
+    assert same(run.loop.state(), run.outcome.final)
+
+
+def test_every_nth_epoch_is_kept_as_it_was(tmp_path: Path) -> None:
+    from stopcli.training.checkpoint import load_model
+
+    _, _, states = whole_run(epochs=23)
+    run = Run(tmp_path, epochs=23, checkpoint_every=5)
+    kept = sorted(path.name for path in run.folder.checkpoints.glob("epoch_*"))
+    assert kept == [f"epoch_{epoch:04d}.keras" for epoch in (5, 10, 15, 20)]
+    for epoch in (5, 20):
+        model = load_model(run.folder.epoch_model(epoch))
+        assert same(tuple(v.numpy() for v in [*model.variables, *model.optimizer.variables]), states[epoch])
+    assert same(run.outcome.final, states[23])
+
+
+def test_no_checkpoint_writes_no_model(tmp_path: Path) -> None:
+    run = Run(tmp_path, epochs=5, checkpoint=False)
+    assert not run.folder.checkpoints.exists()
+    assert run.outcome.best_state is None
+
+
+def test_all_epochs_without_a_rule(tmp_path: Path) -> None:
+    run = Run(tmp_path, epochs=37)
+    assert (run.outcome.verdict.reason, run.outcome.verdict.epoch) == ("completed", 37)
+    assert run.metrics["step"].tolist() == [4.0 * e for e in range(1, 38)]
+
+
+def test_a_threshold_stops(tmp_path: Path) -> None:
+    run = Run(tmp_path, threshold=0.4)
+    values = run.metrics["val_loss"]
+    assert run.outcome.verdict.reason == "threshold"
+    assert values[-1] <= 0.4 < values[:-1].min()
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_is_never_the_best(tmp_path: Path) -> None:
+    run = Run(tmp_path, learning_rate=1e30)
+    assert run.outcome.verdict.reason == "non_finite"
+    assert not np.isfinite(run.metrics["val_loss"][-1])
+    assert run.outcome.best_state is None
+    assert not run.folder.best_model.exists()
+    assert not run.folder.final_model.exists()
+
+
+def test_a_request_stops_at_the_end_of_a_call_and_saves(tmp_path: Path) -> None:
+    request = StopRequest()
+
+    class AsksAtEpoch100(Silent):
+        def progress(self, progress: Progress) -> None:
+            if progress.epoch >= 100:
+                request.ask(15)
+
+    run = Run(tmp_path, observer=AsksAtEpoch100(), request=request, epochs=10**6)
+    assert (run.outcome.verdict.reason, run.outcome.verdict.rule) == ("interrupted", "SIGTERM")
+    assert request.exit_status == 143
+    assert 100 <= run.outcome.verdict.epoch < 10**6
+    assert len(run.metrics["epoch"]) == run.outcome.verdict.epoch
+    assert run.folder.best_model.exists()
+    assert run.folder.final_model.exists()
+
+
+def test_the_observer_is_told_the_best_and_the_wait_but_nothing_of_held_out_rows(tmp_path: Path) -> None:
+    told: list[Progress] = []
+
+    class Records(Silent):
+        def progress(self, progress: Progress) -> None:
+            told.append(progress)
+
+    run = Run(tmp_path, observer=Records(), patience=7, validation="holdout")
+    assert {"test_loss", "test_accuracy"} <= run.metrics.keys()
+    assert set(told[-1].metrics) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert told[-1].waiting == "wait 7/7"
+    assert (told[-1].epoch, told[-1].best_epoch) == (run.outcome.verdict.epoch, run.outcome.verdict.best_epoch)
+
+
+def test_held_out_rows_change_nothing_that_is_chosen(tmp_path: Path) -> None:
+    """With other test rows the run stops at the same epoch with the same weights."""
+    from stopcli.data.rows import Parts, Rows
+    from stopcli.recipes.moons.build import build
+    from stopcli.training.trainer import Trainer
+
+    config = parse(MoonsConfig, {**SMALL, "patience": 7, "validation": "holdout"})
+    outcomes = []
+    for i in range(2):
+        experiment = build(config)
+        if i:
+            test = experiment.parts.test
+            wrong = Parts(experiment.parts.train, experiment.parts.validation, Rows(-test.x, 1 - test.y))
+            experiment = replace(experiment, parts=wrong)
+        folder = RunFolder.create(root=tmp_path, command="moons", run_dir=tmp_path / f"run{i}")
+        trainer = Trainer(experiment, experiment.make_loop(), folder, Silent(), StopRequest(), Stopwatch())
+        outcomes.append(trainer.train())
+    assert outcomes[0].verdict == outcomes[1].verdict
+    assert outcomes[0].best == outcomes[1].best
+    assert same(outcomes[0].final, outcomes[1].final)
+
+
+@pytest.mark.parametrize("monitor", ["test_loss", "val_hue_loss", "learning_rate"])
+def test_a_metric_that_cannot_be_monitored_is_an_error_before_training(monitor: str) -> None:
+    from stopcli.recipes.moons.build import build
+
+    experiment = build(parse(MoonsConfig, {**SMALL, "validation": "holdout"}))
+    plan = replace(experiment.plan, watch=BestEpoch(monitor, "min"))
+    with pytest.raises(
+        MetricError, match=rf"'{monitor}' can be monitored; there are: loss, accuracy, val_loss, val_acc"
+    ):
+        replace(experiment, plan=plan).make_loop()
