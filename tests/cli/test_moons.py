@@ -81,7 +81,8 @@ def test_patience_200_and_the_best_checkpoint_as_published(tmp_path: Path) -> No
     assert summary["best"]["value"] == metrics["val_accuracy"].max()
     left = {str(path.relative_to("a")) for path in Path("a").rglob("*") if path.is_file()}
     assert left == {
-        "config.toml", "environment.json", "status.json", "metrics.csv", "timing.csv", "summary.json", "report.md", "log.txt",
+        "config.toml", "environment.json", "status.json", "summary.json", "report.md", "log.txt",
+        "metrics.csv", "timing.csv",
         "checkpoints/best.keras", "checkpoints/final.keras",
         "plots/curves.png", "plots/curves.svg", "plots/moons.png", "plots/moons.svg",
     }  # fmt: skip
@@ -122,8 +123,8 @@ def test_json_is_the_summary_alone(stopcli: Program) -> None:
     assert "\x1b" not in told.stdout + told.stderr
     summary = json.loads(told.stdout)
     assert summary.keys() >= {
-        "command", "name", "state", "scale", "dataset", "seed", "epochs", "max_epochs", "steps", "stop", "final", "best",
-        "seconds", "samples_per_second",
+        "command", "name", "state", "scale", "dataset", "seed", "epochs", "max_epochs", "steps",
+        "stop", "final", "best", "seconds", "samples_per_second",
     }  # fmt: skip
 
 
@@ -240,7 +241,8 @@ def test_a_full_disk_is_told_and_what_was_written_is_kept() -> None:
 
     told = subprocess.run(
         [sys.executable, "-m", "stopcli", "moons", "--run-dir", "a"],
-        capture_output=True, text=True, preexec_fn=small_files, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}, check=False,
+        capture_output=True, text=True, check=False,
+        preexec_fn=small_files, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     assert told.returncode == 1
     assert "a: cannot be written: File too large" in told.stderr

@@ -1,4 +1,4 @@
-"""What is answered before anything is started: help, versions, wrong requests. TensorFlow is never imported for them."""
+"""What is answered before anything is started, without TensorFlow: help, versions, wrong requests."""
 
 from __future__ import annotations
 
