@@ -174,4 +174,5 @@ class CompiledLoop:
     def _run(self, first_epoch: int, epochs: int) -> NDArray[np.float32]:
         first, count = tf.constant(first_epoch, tf.int32), tf.constant(epochs, tf.int32)
         rows = self._function(first, count, self._order_seed, self._data)
-        return rows[:epochs].numpy().copy()
+        metrics: NDArray[np.float32] = rows[:epochs].numpy().copy()
+        return metrics
