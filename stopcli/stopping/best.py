@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 from stopcli.stopping.direction import resolve_direction
 from stopcli.stopping.rule import Metrics, monitored
@@ -45,6 +45,10 @@ class BestEpoch:
         if state.value is None or self.is_better(value, state.value):
             return BestState(epoch, value)
         return state
+
+    def to_dict(self) -> dict[str, Any]:
+        """The options as plain values: `BestEpoch(**values)`, and `BestState(**state._asdict())` for a state."""
+        return asdict(self)
 
     def is_better(self, value: float, than: float) -> bool:
         return value < than if self._lower else value > than  # type: ignore[attr-defined]

@@ -85,10 +85,13 @@ def rule_from_dict(values: Mapping[str, Any]) -> Rule[Any]:
     if kind not in _KINDS:
         raise ConfigError("kind", kind, "one of " + ", ".join(_KINDS))
     if kind == AnyOf.kind:
-        return AnyOf(tuple(rule_from_dict(rule) for rule in options["rules"]))
+        return AnyOf(tuple(rule_from_dict(rule) for rule in options.get("rules", ())))
     rule_class: Any = _KINDS[kind]
     unknown = options.keys() - {field.name for field in fields(rule_class)}
     if unknown:
         raise ConfigError(sorted(unknown)[0], options[sorted(unknown)[0]], f"no such option of {kind}")
-    rule: Rule[Any] = rule_class(**options)
+    try:
+        rule: Rule[Any] = rule_class(**options)
+    except TypeError as error:
+        raise ConfigError("kind", kind, f"all of its options ({error})") from None
     return rule

@@ -47,7 +47,8 @@ class StopOnRule(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         verdict = self._judge.update(epoch + 1, metrics)
-        if self.restore_best is not None:
+        # An epoch whose metrics are no numbers is never the best, however good another metric of it looks.
+        if self.restore_best is not None and (verdict is None or verdict.reason != "non_finite"):
             best = self.restore_best.update(self._best, epoch + 1, metrics)
             if best != self._best:
                 self._best = best

@@ -33,7 +33,7 @@ class Threshold(Rule[NoState]):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_lower", resolve_direction(self.monitor, self.mode) == "min")
-        if not math.isfinite(self.value):
+        if not (isinstance(self.value, (int, float)) and math.isfinite(self.value)):
             raise ConfigError("threshold", self.value, "a finite number")
 
     @property
@@ -45,9 +45,12 @@ class Threshold(Rule[NoState]):
 
     def update(self, state: NoState, epoch: int, metrics: Metrics) -> tuple[NoState, Verdict | None]:
         value = monitored(metrics, self.monitor, epoch)
+        broken = non_finite(epoch, self.monitor, value)
+        if broken is not None:
+            return state, broken
         reached = value <= self.value if self._lower else value >= self.value  # type: ignore[attr-defined]
         if not reached:
-            return state, non_finite(self.describe(), epoch, self.monitor, value)
+            return state, None
         return state, Verdict("threshold", self.describe(), epoch, 0, epoch, value, margin=abs(value - self.value))
 
     def describe(self) -> str:
@@ -80,7 +83,7 @@ class NonFinite(Rule[NoState]):
 
     def update(self, state: NoState, epoch: int, metrics: Metrics) -> tuple[NoState, Verdict | None]:
         for name in self.metrics:
-            verdict = non_finite(self.describe(), epoch, name, monitored(metrics, name, epoch))
+            verdict = non_finite(epoch, name, monitored(metrics, name, epoch))
             if verdict is not None:
                 return state, verdict
         return state, None

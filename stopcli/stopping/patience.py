@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from ctypes import c_float
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -60,12 +61,15 @@ class Patience(Rule[PatienceState]):
     def __post_init__(self) -> None:
         for name in ("patience", "min_delta", "start_from_epoch"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
+            if not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
                 raise ConfigError(name, value, "a finite number ≥ 0")
         if self.baseline is not None and not math.isfinite(self.baseline):
             raise ConfigError("baseline", self.baseline, "a finite number")
+        for name in ("patience", "start_from_epoch"):
+            if not isinstance(getattr(self, name), int):
+                raise ConfigError(name, getattr(self, name), "a whole number")
         # +1 where lower is better, -1 where higher is: every comparison below is then "lower is better". Negation is
-        # exact in floating point, so this is the same arithmetic as Keras's `current ± min_delta`.
+        # exact in floating point, so this is Keras's `current ± min_delta`.
         sign = 1.0 if resolve_direction(self.monitor, self.mode) == "min" else -1.0
         object.__setattr__(self, "_sign", sign)
 
@@ -79,11 +83,12 @@ class Patience(Rule[PatienceState]):
     def update(self, state: PatienceState, epoch: int, metrics: Metrics) -> tuple[PatienceState, Verdict | None]:
         value = monitored(metrics, self.monitor, epoch)
         if not math.isfinite(value):
-            return state, non_finite(self.describe(), epoch, self.monitor, value)
+            return state, non_finite(epoch, self.monitor, value)
         if epoch <= self.start_from_epoch:
             return state, None
+        sign: float = self._sign  # type: ignore[attr-defined]
         wait, reference, best_epoch, best_value, met_baseline = state
-        if best_value is None or self._better(value, best_value, 0.0):
+        if best_value is None or sign * value < sign * best_value:
             best_epoch, best_value = epoch, value
         wait += 1
         if reference is None or self._better(value, reference, self.min_delta):
@@ -101,7 +106,9 @@ class Patience(Rule[PatienceState]):
 
     def _better(self, value: float, than: float, by: float) -> bool:
         sign: float = self._sign  # type: ignore[attr-defined]
-        return sign * value + by < sign * than
+        # In float32, as Keras compares: with a min_delta such as 0.001, which no binary number is, float64 would decide
+        # some ties the other way.
+        return c_float(sign * value + by).value < c_float(sign * than).value
 
     def describe(self) -> str:
         options = [f"patience={self.patience}"]

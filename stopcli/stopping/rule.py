@@ -120,8 +120,8 @@ def monitored(metrics: Metrics, name: str, epoch: int) -> float:
         raise MetricError(f"epoch {epoch} has no metric {name!r}; there are: {there}") from None
 
 
-def non_finite(rule: str, epoch: int, name: str, value: float) -> Verdict | None:
+def non_finite(epoch: int, name: str, value: float) -> Verdict | None:
     """The verdict that ends a run whose metric is NaN or infinite, None where it is finite."""
     if math.isfinite(value):
         return None
-    return Verdict("non_finite", f"{name} is {value} ({rule})", epoch)
+    return Verdict("non_finite", f"{name} is {value}", epoch)

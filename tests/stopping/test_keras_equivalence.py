@@ -64,15 +64,16 @@ def our_stop(values: Sequence[float], **options: Any) -> tuple[int | None, int]:
 
 
 def random_case(draw: random.Random) -> tuple[list[float], dict[str, Any]]:
-    # Multiples of 1/64 have many ties and are the same in Keras's float32 comparisons as in our float64 ones.
+    # Few different values, so that there are many ties; of decimals, which no binary number is, as often as not.
+    unit = draw.choice([1 / 64, 0.01, 0.001])
     length = draw.randint(1, 40)
     value, values = 64, []
     for _ in range(length):
         value = max(0, value + draw.randint(-6, 5))
-        values.append(value / 64)
+        values.append(value * unit)
     options = {
         "patience": draw.choice([0, 0, 1, 1, 2, 3, 5, 10]),
-        "min_delta": draw.choice([0, 0, 1 / 64, 4 / 64, 0.5]),
+        "min_delta": draw.choice([0, 0, unit, 4 * unit, 0.5]),
         "mode": draw.choice(["min", "max"]),
         "start_from_epoch": draw.choice([0, 0, 0, 1, 3, 10]),
     }
