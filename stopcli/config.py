@@ -24,8 +24,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Count = Annotated[int, Ge(1)]
-Natural = Annotated[int, Ge(0)]
+# Epochs and steps are int32 inside the compiled loop.
+Count = Annotated[int, Ge(1), Lt(2**31)]
+Natural = Annotated[int, Ge(0), Lt(2**31)]
 Seed = Annotated[int, Ge(0), Lt(2**31)]
 Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
@@ -35,7 +36,7 @@ Scale = Literal["quick", "full", "auto"]
 OptimizerName = Literal["sgd", "rmsprop", "adam"]
 ValidationRows = Literal["test", "split", "holdout"]
 
-# The longest name still leaves room for the time and the command within a file system's 255 bytes.
+# In bytes: the longest name still leaves room for the time and the command within a file system's 255.
 NAME_LENGTH = 80
 
 
@@ -53,11 +54,16 @@ class RunConfig:
     scale: Scale = "auto"
     seed: Seed = 0
     seeds: Annotated[int, Ge(1), Le(10_000)] = 1
+    save_every: str = "auto"
+    init_from: str = ""
+    init_optimizer: bool = False
 
     def check(self) -> None:
         """Raise ConfigError where settings contradict each other."""
-        if len(self.name) > NAME_LENGTH or not all(c.isalnum() or c in "._-" for c in self.name):
-            expected = f"at most {NAME_LENGTH} letters, digits, '.', '_' and '-' (it becomes a part of a folder's name)"
+        if len(self.name.encode()) > NAME_LENGTH or not all(c.isalnum() or c in "._-" for c in self.name):
+            expected = (
+                f"at most {NAME_LENGTH} bytes of letters, digits, '.', '_', '-': it becomes part of a folder's name"
+            )
             raise ConfigError("name", self.name, expected)
         if self.seed + self.seeds > 2**31:
             raise ConfigError("seeds", self.seeds, f"seed + seeds ≤ 2**31 (seed is {self.seed})")

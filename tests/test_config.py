@@ -70,7 +70,7 @@ def test_quick_scale_shortens_and_a_flag_wins_over_it() -> None:
             "checkpoint_every: received 0, expected greater than or equal to 1 or 'best' or 'all'",
         ),
         ({"checkpoint_every": 5000}, r"checkpoint_every: received 5000, expected at most epochs \(4000\)"),
-        ({"name": "a/b"}, "name: received 'a/b', expected at most 80 letters"),
+        ({"name": "a/b"}, "name: received 'a/b', expected at most 80 bytes of letters"),
         ({"seed": 2**31 - 1, "seeds": 2}, r"seeds: received 2, expected seed \+ seeds ≤ 2\*\*31"),
         ({"validation_share": 0.3}, "validation_share: received 0.3, expected no share where the test rows validate"),
         ({"validation": "split", "train_size": 1}, "validation: received 'split', expected a train_size of 2 or more"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,12 +26,16 @@ from rich.progress import (
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from stopcli.durations import format_duration
 from stopcli.report.tables import Table
 from stopcli.runs.files import dump_json
 from stopcli.training.observer import Progress as RunProgress
 
 # Where there is no terminal, a line this often tells that the run goes on.
 PLAIN_LINE_SECONDS = 5.0
+# Training for this long tells how fast it goes on; a run that will take longer than the second is told of it.
+SETTLED_SECONDS = 0.5
+LONG_SECONDS = 60.0
 # rich assumes 80 columns where it cannot ask; a table for a file or a pipe need not be cut to that.
 _PIPE_WIDTH = 140
 
@@ -51,7 +57,15 @@ class Output:
         if not self.quiet:
             self.talk.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
+    def detail(self, text: str) -> None:
+        """More talk, which --verbose asks for."""
+        if self.verbose and not self.quiet:
+            self.talk.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
+
     def warn(self, text: str) -> None:
+        """What the user should know; with --quiet it stands in the report alone."""
+        if self.quiet:
+            return
         self.talk.print(f"Warning: {text}.", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
     def result(self, table: Table, summary: Mapping[str, Any]) -> None:
@@ -67,9 +81,30 @@ class Output:
         _console(stderr=False).print(shown, markup=False)
 
 
+def stdout_console() -> Console:
+    """Where results go."""
+    return _console(stderr=False)
+
+
 def _console(*, stderr: bool) -> Console:
     console = Console(stderr=stderr)
     return console if console.is_terminal else Console(stderr=stderr, width=_PIPE_WIDTH)
+
+
+_tracebacks = False
+
+
+def show_tracebacks(asked: bool) -> bool:
+    """The callback of --verbose: from now on, errors are shown with their traceback."""
+    global _tracebacks
+    _tracebacks = asked
+    return asked
+
+
+def print_traceback() -> None:
+    """The traceback of the error being handled, where --verbose was given."""
+    if _tracebacks:
+        traceback.print_exc()
 
 
 def print_error(message: str, hint: str = "") -> None:
@@ -85,15 +120,18 @@ def _numbers(progress: RunProgress) -> str:
     if progress.best_value is not None:
         parts.append(f"best {progress.monitor} {progress.best_value:.4f} at {progress.best_epoch}")
     parts += [progress.waiting] if progress.waiting else []
-    parts += [f"{progress.samples_per_second:,.0f} rows/s", _left(progress)]
+    # The first moments are dominated by warming up, and would promise hours.
+    if progress.seconds >= SETTLED_SECONDS:
+        parts += [f"{progress.samples_per_second:,.0f} rows/s", _left(progress)]
     return " · ".join(parts)
 
 
+def _seconds_left(progress: RunProgress) -> float:
+    return progress.seconds * (progress.epochs - progress.epoch) / max(progress.epoch, 1)
+
+
 def _left(progress: RunProgress) -> str:
-    seconds = progress.seconds * (progress.epochs - progress.epoch) / max(progress.epoch, 1)
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02} left at most" if hours else f"{minutes}:{rest:02} left at most"
+    return f"{format_duration(_seconds_left(progress))} left at most"
 
 
 class _Bars(Progress):
@@ -121,7 +159,8 @@ class RunView:
 
     def __init__(self, output: Output) -> None:
         self._silent = output.quiet
-        console = output.talk
+        # A descriptor of its own, because stderr's is turned away while TensorFlow starts, and the bar goes on.
+        console = Console(file=os.fdopen(os.dup(2), "w")) if sys.stderr.isatty() else output.talk
         self._bars: Progress | None = None
         if console.is_terminal and not self._silent:
             self._bars = _Bars(
@@ -197,20 +236,37 @@ class JobView:
     ) -> None:
         self._name, self._bars, self._task, self._line, self._ended = name, bars, task, line, ended
         self._last_line = time.monotonic()
+        self._projected = False
 
     def stage(self, text: str) -> None:
+        self._last_line = time.monotonic()
         if self._bars and self._task is not None:
             self._bars.update(self._task, description=f"{self._name}: {text}")
         elif self._line:
             self._line(f"{self._name}: {text}")
 
     def progress(self, progress: RunProgress) -> None:
+        if not self._projected and progress.seconds >= SETTLED_SECONDS:
+            self._projected = True
+            self._project(progress)
         if self._bars and self._task is not None:
             numbers = _numbers(progress)
             self._bars.update(self._task, completed=progress.epoch, total=progress.epochs, numbers=numbers)
         elif self._line and time.monotonic() - self._last_line >= PLAIN_LINE_SECONDS:
             self._last_line = time.monotonic()
             self._line(f"{self._name}: epoch {progress.epoch}/{progress.epochs}  {_numbers(progress)}")
+
+    def _project(self, progress: RunProgress) -> None:
+        """Before a long run, tell how long it will be, measured on its first steps."""
+        left = _seconds_left(progress)
+        if left < LONG_SECONDS:
+            return
+        text = f"{self._name}: all {progress.epochs} epochs will take about {format_duration(left)}; "
+        text += "--epochs or --scale quick shortens it."
+        if self._bars:
+            self._bars.console.print(text, markup=False, highlight=False)
+        elif self._line:
+            self._line(text)
 
     def finished(self, words: str) -> None:
         if self._bars and self._task is not None:

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from typing import Annotated
 
 import typer
 
 from stopcli import __version__
-from stopcli.cli.console import print_error
+from stopcli.cli.console import print_error, print_traceback
 from stopcli.cli.moons import moons
+from stopcli.cli.resume import list_runs, resume, show
 from stopcli.cli.run import run
+from stopcli.cli.verify_resume import verify_resume
 from stopcli.errors import ConfigError, StopcliError
+from stopcli.training.interruption import StopNow
 
 app = typer.Typer(
     help="Learn when to stop training, which checkpoint to keep, and what a regulariser buys for its cost.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     # A bug stays Python's own traceback, which people can paste into a report.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(moons)
 app.command()(run)
+app.command()(resume)
+app.command("list")(list_runs)
+app.command()(show)
+app.command(
+    "verify-resume",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)(verify_resume)
 
 
 def _version(asked: bool) -> None:
@@ -52,15 +62,13 @@ def main(args: list[str] | None = None) -> None:
     except StopcliError as error:
         message = error.as_flag() if isinstance(error, ConfigError) else error.message
         print_error(message, error.hint)
-        if {"--verbose", "-v"} & set(words):
-            traceback.print_exc()
+        print_traceback()
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        print_error("interrupted before anything could be saved")
-        # At once: threads that are still training must not hold up the second Ctrl-C.
+    except StopNow as stopped:
+        # At once: threads that are still training must not hold it up.
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(130)
+        os._exit(stopped.request.exit_status)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from stopcli.cli.console import show_tracebacks
 from stopcli.config import Mode, OptimizerName, Scale, ValidationRows
 
 DATA, TRAINING, STOPPING, CHECKPOINTS, OUTPUT = "Data", "Training", "Stopping", "Checkpoints", "Run and output"
@@ -107,6 +108,42 @@ CheckpointEvery = Annotated[
     ),
 ]
 
+SaveEvery = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|N|TIME",
+        help="Save the exact state every N epochs, or every so often (30s, 5m); auto: at no more than 2 % of the time.",
+        rich_help_panel=CHECKPOINTS,
+    ),
+]
+InitFrom = Annotated[
+    Path | None,
+    typer.Option(
+        help="Begin from the weights of a run's best model, or of a .keras file.",
+        show_default="drawn by the seed",
+        exists=True,
+        resolve_path=True,
+        rich_help_panel=CHECKPOINTS,
+    ),
+]
+InitOptimizer = Annotated[
+    bool,
+    typer.Option(
+        "--init-optimizer/--no-init-optimizer",
+        help="Take the optimizer's state from there too.",
+        rich_help_panel=CHECKPOINTS,
+    ),
+]
+
+TimeBudget = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Pause after this time (90s, 45m, 2h30m) with everything saved; `stopcli resume` goes on.",
+        show_default="no limit",
+        rich_help_panel=OUTPUT,
+    ),
+]
 Name = Annotated[
     str,
     typer.Option(help="A name for the run, a part of its folder's.", show_default=False, rich_help_panel=OUTPUT),
@@ -132,5 +169,12 @@ Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No talk: results and errors alone.", rich_help_panel=OUTPUT)
 ]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="More talk, and the traceback of errors.", rich_help_panel=OUTPUT)
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        help="More talk, and the traceback of errors.",
+        rich_help_panel=OUTPUT,
+        callback=show_tracebacks,
+    ),
 ]

@@ -26,11 +26,14 @@ def run(
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
+    time_budget: options.TimeBudget = None,
 ) -> None:
     """Run a config file: `command` and any of its settings, the others at their default."""
     settings = read_toml(config_file)
+    if "command" not in settings:
+        raise RequestError(f"{config_file}: has no command", hint='Its first line should be: command = "moons"')
     try:
-        config = resolve(config_class(settings.pop("command", None)), settings)
+        config = resolve(config_class(settings.pop("command")), settings)
     except ConfigError as error:
         raise RequestError(f"{config_file}: {error.message}", hint=error.hint) from None
-    run_config(config, Where(runs_dir, run_dir), Output(json, quiet, verbose))
+    run_config(config, Where(runs_dir, run_dir), Output(json, quiet, verbose), time_budget)

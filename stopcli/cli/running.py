@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,21 +13,23 @@ from typing import Any
 import typer
 
 from stopcli.cli.console import Output, RunView
-from stopcli.config import RunConfig, resolve, setting_names
+from stopcli.config import RunConfig, resolve, setting_names, to_toml
+from stopcli.durations import parse_duration
+from stopcli.errors import RequestError
 from stopcli.recipes.recipe import ModuleRecipe, config_class
 from stopcli.report.tables import run_table, seed_table
 from stopcli.report.words import why_stopped
 from stopcli.runs.folder import RunFolder, runs_root
-from stopcli.training.interruption import StopRequest, stop_on_signals
+from stopcli.training.interruption import StopNow, StopRequest, stop_on_signals
 from stopcli.training.pacing import Stopwatch
+from stopcli.training.session import Session, Start
 
-# The process began a little before this module was imported; what it did until here was Python's own start.
-_STARTED = time.perf_counter()
+_IMPORTED = time.perf_counter()
 
 
 @dataclass(frozen=True)
 class Where:
-    """Where a run's folder goes."""
+    """Where a run's folder goes: a name under a root, or the folder itself."""
 
     runs_dir: Path | None = None
     run_dir: Path | None = None
@@ -34,44 +39,90 @@ def given_settings(ctx: typer.Context, command: str) -> dict[str, Any]:
     """The settings that stand on the command line, by name: those that win over the scale."""
     names = setting_names(config_class(command))
     sources = {name: ctx.get_parameter_source(name) for name in names}
-    return {
+    given = {
         name: ctx.params[name]
         for name, source in sources.items()
         if source is not None and source.name == "COMMANDLINE"
     }
+    if str(given.get("checkpoint_every", "")).lstrip("-").isdigit():
+        given["checkpoint_every"] = int(given["checkpoint_every"])
+    if "init_from" in given:
+        given["init_from"] = str(given["init_from"])
+    return given
 
 
 def run_from_options(ctx: typer.Context, command: str) -> None:
     """Run a command with the options of its context, print the result, and exit as the run ended."""
     params = ctx.params
-    settings = given_settings(ctx, command)
-    if str(settings.get("checkpoint_every", "")).lstrip("-").isdigit():
-        settings["checkpoint_every"] = int(settings["checkpoint_every"])
+    config = resolve(config_class(command), given_settings(ctx, command))
     output = Output(params["json"], params["quiet"], params["verbose"])
-    config = resolve(config_class(command), settings)
-    run_config(config, Where(params["runs_dir"], params["run_dir"]), output)
+    run_config(config, Where(params["runs_dir"], params["run_dir"]), output, params["time_budget"])
 
 
-def run_config(config: RunConfig, where: Where, output: Output) -> None:
-    """Run a checked config. Raises typer.Exit with the exit status where it is not 0."""
+def run_config(config: RunConfig, where: Where, output: Output, time_budget: str | None) -> None:
+    """Run a checked config in a new folder. Raises typer.Exit with the exit status where it is not 0."""
+    if where.runs_dir is not None and where.run_dir is not None:
+        raise RequestError("--runs-dir and --run-dir both say where the run goes; give one of them")
+    budget = _budget(time_budget)
     for warning in config.warnings():
         output.warn(warning)
+    if config.init_from:
+        _check_warm_start(config)
     folder = RunFolder.create(
         root=runs_root(where.runs_dir), command=config.command, name=config.name, run_dir=where.run_dir
     )
-    with folder, stop_on_signals() as request:
+    with folder:
+        folder.write_config(to_toml(config))
         output.say(f"stopcli {config.command} → {folder.path}", style="bold")
         if config.scale == "quick":
             output.say("Quick scale: a smaller version of the published setting. --scale full runs the published one.")
-        summary = _train(config, folder, output, request)
+        output.detail(to_toml(config).rstrip())
+        conduct(config, folder, Start(), output, budget)
+
+
+def conduct(config: Any, folder: RunFolder, start: Start, output: Output, budget: float | None) -> None:
+    """Run a config in a folder that is held, print the result, and exit as the run ended."""
+    with stop_on_signals(budget, on_first=lambda: _acknowledge(output)) as request, _told(folder, output):
+        summary = _train(config, folder, start, output, request)
     _tell(config, folder, output, summary)
     status = {"finished": 0, "paused": 0, "failed": 1, "interrupted": request.exit_status}[summary["state"]]
     if status:
         raise typer.Exit(status)
 
 
-def _train(config: Any, folder: RunFolder, output: Output, request: StopRequest) -> dict[str, Any]:
-    stopwatch = Stopwatch()
+def _budget(text: str | None) -> float | None:
+    return None if text is None else parse_duration("time_budget", text)
+
+
+def _acknowledge(output: Output) -> None:
+    # Through the descriptor: a signal may come while the console is in the middle of a line.
+    if not output.quiet:
+        os.write(2, b"\nSaving and leaving; once more leaves at once, without saving.\n")
+
+
+@contextmanager
+def _told(folder: RunFolder, output: Output) -> Iterator[None]:
+    """Tell of a run that is left at once, what it leaves."""
+    try:
+        yield
+    except StopNow:
+        output.say(
+            f"Left at once. What was saved is in {folder.path}; stopcli resume {folder.path} goes on from there."
+        )
+        raise
+
+
+def _check_warm_start(config: Any) -> None:
+    """Find out whether the named model fits before anything is made."""
+    from stopcli.training.tensorflow_setup import start_tensorflow
+
+    start_tensorflow()
+    from stopcli.recipes.running import warm_start
+
+    warm_start(config, ModuleRecipe(config.command).build(config))
+
+
+def _train(config: Any, folder: RunFolder, start: Start, output: Output, request: StopRequest) -> dict[str, Any]:
     with RunView(output) as view:
         first = view.run(config.command)
         first.stage("starting TensorFlow")
@@ -79,34 +130,47 @@ def _train(config: Any, folder: RunFolder, output: Output, request: StopRequest)
 
         said = start_tensorflow()
         if said:
-            folder.log(said)
-        if request.asked:
+            folder.log("TensorFlow says while it starts:\n" + said)
+            output.detail(said.rstrip())
+        if request.interrupted:
             # Nothing is trained yet, so there is nothing to save.
-            raise KeyboardInterrupt
+            raise StopNow(request)
         # After TensorFlow, which these import.
         from stopcli.recipes.running import run_one
         from stopcli.recipes.sweeping import run_seeds
 
-        stopwatch.add("startup", time.perf_counter() - _STARTED)
+        stopwatch = Stopwatch(elapsed=_process_age())
         recipe = ModuleRecipe(config.command)
         if config.seeds == 1:
-            return run_one(config, recipe, folder, first, request, stopwatch)
+            return run_one(config, recipe, folder, Session(first, request, stopwatch), start)
         first.finished("TensorFlow has started")
         watch_job = view.sweep(config.command, config.seeds)
-        return run_seeds(config, recipe, folder, watch_job, request, stopwatch)
+        return run_seeds(config, recipe, folder, watch_job, Session(request=request, stopwatch=stopwatch), start)
+
+
+def _process_age() -> float:
+    """Seconds since the process began; where the system does not tell, since this module was imported."""
+    try:
+        begun = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+        return float(Path("/proc/uptime").read_text().split()[0]) - begun
+    except (OSError, ValueError, IndexError):
+        return time.perf_counter() - _IMPORTED
 
 
 def _tell(config: Any, folder: RunFolder, output: Output, summary: dict[str, Any]) -> None:
     arm = config.arm.replace("-", " ")
     if config.seeds == 1:
-        table = run_table(summary, arm)
-        output.result(table, summary)
+        output.result(run_table(summary, arm), summary)
         output.say(why_stopped(summary))
     else:
-        finished = [job for job in summary["jobs"] if job["state"] == "finished"]
-        output.result(seed_table(finished, arm), summary)
+        begun = [job for job in summary["jobs"] if job["final"]]
+        output.result(seed_table(begun, arm), summary)
         for job in summary["jobs"]:
             if job["reason"]:
-                output.warn(f"{job['name']} {job['state']}: {job['reason']}")
-        output.say(f"{len(finished)} of {config.seeds} runs finished.")
+                output.say(f"{job['name']} {job['state']}: {job['reason']}")
+        output.say(f"{summary['finished']} of {config.seeds} runs finished.")
+    seconds = "  ".join(f"{part} {spent:.1f}" for part, spent in summary["seconds"].items() if spent >= 0.05)
+    output.detail(f"Seconds: {seconds}")
     output.say(f"Report, plots and models: {folder.path}")
+    if summary["state"] in ("paused", "interrupted"):
+        output.say(f"Go on with: stopcli resume {folder.path}")

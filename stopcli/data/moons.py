@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from sklearn.datasets import make_moons
 
-from stopcli.data.rows import Parts, Rows, share_of
+from stopcli.data.rows import Parts, Rows
+from stopcli.data.shares import share_of
 
 
 def moons(samples: int, noise: float, data_seed: int) -> Rows:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 
@@ -54,8 +53,3 @@ class Parts:
         if self.test_is_held_out:
             parts["test"] = self.test
         return parts
-
-
-def share_of(rows: int, share: float) -> int:
-    """How many of some rows a share of them is, at least one and not all (`rows` ≥ 2)."""
-    return min(max(int(np.floor(rows * share + 0.5)), 1), rows - 1)

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import traceback
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
 from stopcli.config import RunConfig, to_toml
-from stopcli.errors import RunError
+from stopcli.errors import RequestError, RunError
 from stopcli.recipes.recipe import Recipe
 from stopcli.report.markdown import run_report
 from stopcli.report.tables import run_table
 from stopcli.runs.environment import describe_environment
-from stopcli.runs.files import write_json, write_text
+from stopcli.runs.files import remove_leftovers, write_json, write_text
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
+from stopcli.runs.status import utc_now
 from stopcli.training.conclusion import Conclusion, conclude, devices
 from stopcli.training.experiment import Experiment
-from stopcli.training.interruption import StopRequest
+from stopcli.training.fingerprint import changed_error, data_fingerprint, differences, settings_fingerprint
 from stopcli.training.loop import CompiledLoop
-from stopcli.training.observer import Observer
-from stopcli.training.pacing import Stopwatch
+from stopcli.training.pacing import SaveCadence, Stopwatch
+from stopcli.training.record import Record
+from stopcli.training.session import Session, Start
 from stopcli.training.trainer import Trainer
+from stopcli.training.warm_start import start_from
 
 
 def run_one(
     config: Any,
     recipe: Recipe,
     folder: RunFolder,
-    observer: Observer,
-    request: StopRequest,
-    stopwatch: Stopwatch,
+    session: Session,
+    start: Start = Start(),  # noqa: B008, a frozen value
     *,
     lane: dict[str, Any] | None = None,
     plots: bool = True,
@@ -37,9 +44,8 @@ def run_one(
     """Train, save, evaluate, draw and report one run. Leaves the folder's status as the run ended.
 
     Args:
-        config: settings of one run (one seed).
-        folder: newly made; its status says `running`.
-        stopwatch: may hold the seconds that were spent before.
+        config: settings of one run (one seed); its config.toml is written.
+        start: from where to begin.
         lane: where a loop is left for the next run that differs by its seed alone.
         plots: whether figures are drawn.
 
@@ -47,16 +53,24 @@ def run_one(
         The content of summary.json.
 
     Raises:
+        RequestError: the run cannot be begun like this; the folder is as it was.
         RunError: the run could not go on; the folder's log and status say why.
     """
     try:
-        return _run_one(config, recipe, folder, observer, request, stopwatch, lane, plots)
+        return _run_one(config, recipe, folder, session, start, lane, plots)
     except OSError as error:
         folder.note(traceback.format_exc())
         where = f" ({error.filename})" if error.filename else ""
         raise RunError(
             f"{folder.path}: cannot be written: {error.strerror or error}{where}",
-            hint="What was written until then is kept.",
+            hint=f"What was saved until then is kept: stopcli resume {folder.path}",
+        ) from error
+    except RequestError:
+        raise
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        folder.note(traceback.format_exc())
+        raise RunError(
+            "there is not enough memory for this run", hint="Fewer rows or a smaller model need less."
         ) from error
     except Exception:
         folder.note(traceback.format_exc())
@@ -67,44 +81,101 @@ def _run_one(
     config: Any,
     recipe: Recipe,
     folder: RunFolder,
-    observer: Observer,
-    request: StopRequest,
-    stopwatch: Stopwatch,
+    session: Session,
+    start: Start,
     lane: dict[str, Any] | None,
     plots: bool,
 ) -> dict[str, Any]:
-    environment = begin(config, folder)
+    stopwatch = session.stopwatch
     with stopwatch.part("build"):
         experiment = recipe.build(config)
-    loop = _loop_for(experiment, lane, observer, stopwatch)
-    observer.stage("training")
-    outcome = Trainer(experiment, loop, folder, observer, request, stopwatch).train()
-    observer.stage("evaluating")
+    fingerprint = {**settings_fingerprint(config), **data_fingerprint(experiment.parts)}
+    changed = _changed_data(fingerprint, start)
+    ancestry = warm_start(config, experiment)
+    folder.status.write("running", epoch=start.point.epoch if start.point else 0)
+    if start.again:
+        remove_leftovers(folder.path)
+    environment = begin(config, folder, start, changed, ancestry)
+
+    loop = _loop_for(experiment, lane, session)
+    record = Record(
+        folder,
+        loop.columns,
+        experiment.steps_per_epoch,
+        SaveCadence(config.save_every),
+        fingerprint,
+        start.point,
+        again=start.again,
+    )
+    session.observer.stage("training")
+    with record:
+        outcome = Trainer(experiment, loop, folder, record, session, start.point).train()
+    session.observer.stage("evaluating")
     conclusion = conclude(config, experiment, loop.model, outcome, folder, stopwatch)
     return _finish(config, recipe, experiment, conclusion, folder, environment, stopwatch, plots)
 
 
-def begin(config: RunConfig, folder: RunFolder) -> dict[str, Any]:
-    """Write down what is going to be run, and with what. Returns the content of environment.json."""
-    folder.write_config(to_toml(config))
+def _changed_data(fingerprint: dict[str, Any], start: Start) -> list[str]:
+    """How the data differ from those that the run was begun with.
+
+    Raises:
+        RequestError: they do, and going on was not forced.
+    """
+    if start.point is None:
+        return []
+    changed = differences(start.point.fingerprint, {"data": fingerprint["data"]})
+    if changed and not start.force:
+        raise changed_error(changed)
+    return changed
+
+
+def warm_start(config: RunConfig, experiment: Experiment) -> dict[str, Any] | None:
+    """Give the experiment the weights that its config names. Returns their ancestry, None where it names none."""
+    if not config.init_from:
+        return None
+    return start_from(
+        experiment.model, experiment.optimizer, Path(config.init_from), with_optimizer=config.init_optimizer
+    )
+
+
+def begin(
+    config: RunConfig,
+    folder: RunFolder,
+    start: Start = Start(),  # noqa: B008, a frozen value
+    changed: Sequence[str] = (),
+    ancestry: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write down with what a run is made, or made further. Returns the content of environment.json."""
     environment = describe_environment(devices())
+    if ancestry:
+        environment["init_from"] = ancestry
+    if start.again and folder.environment.exists():
+        session = {
+            "time": utc_now(),
+            "from_epoch": start.point.epoch if start.point else 0,
+            "argv": environment["argv"],
+            "versions": environment["versions"],
+            "notes": [*start.notes, *changed],
+        }
+        environment = json.loads(folder.environment.read_text(encoding="utf-8"))
+        environment.setdefault("resumed", []).append(session)
+        folder.log(f"resumes: {session}")
+    else:
+        folder.log(f"begins: {config}")
+        for warning in config.warnings():
+            folder.log(f"warning: {warning}")
     write_json(folder.environment, environment)
-    folder.log(f"begins: {config}")
-    for warning in config.warnings():
-        folder.log(f"warning: {warning}")
     return environment
 
 
-def _loop_for(
-    experiment: Experiment, lane: dict[str, Any] | None, observer: Observer, stopwatch: Stopwatch
-) -> CompiledLoop:
+def _loop_for(experiment: Experiment, lane: dict[str, Any] | None, session: Session) -> CompiledLoop:
     """A compiled loop in the experiment's initial state: the lane's, or a new one."""
     if lane is not None and "loop" in lane:
         loop: CompiledLoop = lane["loop"]
         loop.reset(experiment.initial_state(), experiment.seed)
         return loop
-    observer.stage("compiling")
-    with stopwatch.part("compile"):
+    session.observer.stage("compiling")
+    with session.stopwatch.part("compile"):
         loop = experiment.make_loop()
         loop.compile()
     if lane is not None:

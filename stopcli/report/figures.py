@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from stopcli.runs.metrics import Columns
@@ -34,7 +35,8 @@ class Marks:
         stop_epoch: where training stopped, with `stop_label` saying why.
         best_epoch: the best epoch for stopping, by `best_label`.
         kept_epoch: the epoch of the saved best model, by `kept_label`.
-        patience: whether the stop came from waiting, so that the epochs from the best one on are shaded.
+        wait: where the stop came from waiting, how many epochs it waited; they are shaded.
+        level: a value that a rule compares with (a baseline, a threshold), by the name of its metric, and its words.
     """
 
     stop_epoch: int
@@ -43,7 +45,8 @@ class Marks:
     best_label: str = ""
     kept_epoch: int = 0
     kept_label: str = ""
-    patience: bool = False
+    wait: int = 0
+    level: tuple[str, float, str] | None = None
 
 
 def learning_curves(metrics: Columns, watched_name: str, marks: Marks, title: str) -> Figure:
@@ -57,15 +60,25 @@ def learning_curves(metrics: Columns, watched_name: str, marks: Marks, title: st
     loss, accuracy = figure.subplots(2, 1, sharex=True)
     _curve(loss, metrics, "loss", watched_name)
     _curve(accuracy, metrics, "accuracy", watched_name)
-    for axes in (loss, accuracy):
+    for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
         _mark(axes, marks, len(metrics["epoch"]))
-    loss.set_ylim(bottom=0)
+        if marks.level and marks.level[0].endswith(name):
+            axes.axhline(marks.level[1], color=GREY, lw=1, ls=(0, (1, 2)), label=marks.level[2])
+    # Of a long run all is shown; a short one would be squeezed to the edge.
+    if len(metrics["epoch"]) >= 20:
+        loss.set_ylim(bottom=0)
+    accuracy.xaxis.set_major_locator(MaxNLocator(integer=True))
     loss.set_ylabel("loss (cross-entropy)")
     accuracy.set_ylabel("accuracy")
     accuracy.set_xlabel("epoch")
     figure.suptitle(title, fontsize=11)
     # One legend below both panels, where it hides no part of a curve.
-    figure.legend(*accuracy.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
+    shown = {
+        label: handle
+        for axes in (loss, accuracy)
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=2, fontsize=9)
     return figure
 
 
@@ -74,15 +87,15 @@ def _curve(axes: Axes, metrics: Columns, name: str, watched_name: str) -> None:
     every = max(1, -(-len(epochs) // MOST_POINTS))
     # A line of one point is invisible.
     marker = "o" if len(epochs) == 1 else ""
-    axes.plot(epochs[::every], metrics[name][::every], color=BLUE, lw=1.4, label="train", marker=marker)
+    axes.plot(epochs[::every], metrics[name][::every], color=BLUE, lw=1.4, label="train (as it trains)", marker=marker)
     axes.plot(epochs[::every], metrics[f"val_{name}"][::every], color=ORANGE, lw=1.4, label=watched_name, marker=marker)
     axes.grid(alpha=0.25)
 
 
 def _mark(axes: Axes, marks: Marks, last: int) -> None:
-    if marks.patience and marks.best_epoch:
-        label = f"patience: {marks.stop_epoch - marks.best_epoch} epochs without a better value"
-        axes.axvspan(marks.best_epoch, marks.stop_epoch, color=GREY, alpha=0.13, lw=0, label=label)
+    if marks.wait:
+        label = f"patience: {marks.wait} epochs without an improvement"
+        axes.axvspan(marks.stop_epoch - marks.wait, marks.stop_epoch, color=GREY, alpha=0.13, lw=0, label=label)
     if marks.best_epoch:
         axes.axvline(marks.best_epoch, color=GREEN, lw=1.3, ls="--", label=marks.best_label)
     if marks.kept_epoch:
@@ -175,5 +188,7 @@ def plain_scatter(points: Sequence[Points], title: str) -> Figure:
                 some[:, 0], some[:, 1], c=colour, marker=group.marker, s=30, label=f"{group.name}, class {value}"
             )
     axes.legend(fontsize=9)
-    axes.set_title(title, fontsize=11)
+    axes.set_xlabel("feature 1")
+    axes.set_ylabel("feature 2")
+    axes.set_title(title, fontsize=11, wrap=True)
     return figure

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stopcli.report.tables import Table
 from stopcli.report.words import why_stopped
+
+TEST_ROWS_CHOSE = (
+    "The test rows also chose the saved epoch, as in the published experiment, so its test accuracy is too good; "
+    "`--validation holdout` reports rows that chose nothing."
+)
 
 
 def run_report(
@@ -51,12 +57,14 @@ def sweep_report(
     failed = [f"- {job['name']}: {job['state']} ({job['reason']})" for job in summary["jobs"] if job["reason"]]
     parts = [
         f"# {title}",
-        f"{len(summary['jobs'])} runs, state: {summary['state']}.",
+        f"{summary['finished']} of {summary['seeds']} runs finished; state: {summary['state']}"
+        + (f" ({summary['reason']})." if summary["reason"] else "."),
         "\n".join(failed),
         _warnings(summary),
         _scale(summary),
         "## Results",
         table.markdown(),
+        f"- {TEST_ROWS_CHOSE}" if summary["test_rows_chose"] else "",
         *_figures(plots),
         "## Time",
         _seconds(summary),
@@ -77,16 +85,17 @@ def _scale(summary: Mapping[str, Any]) -> str:
 
 def _notes(summary: Mapping[str, Any]) -> str:
     stop = summary["stop"]
-    notes = [f"- Parameters of the model: {summary['parameters']:,}."]
-    if stop["margin"] is not None:
-        notes.append(
-            f"- At the stop the monitored value lay {stop['margin']:.4g} from the best one (or the threshold)."
-        )
+    rows = ", ".join(f"{count:,} {part}" for part, count in summary["rows"].items())
+    notes = [f"- Rows: {rows}. Parameters of the model: {summary['parameters']:,}."]
+    if stop["margin"]:
+        of = "the threshold" if stop["reason"] == "threshold" else "its best"
+        notes.append(f"- At the stop {summary['monitor']} lay {stop['margin']:.4g} from {of}.")
+    notes.append(
+        "- The curves' training values are means over each epoch as it trains, as Keras reports them; the table's are "
+        "measured on the finished model."
+    )
     if summary["best"] and "val" not in summary["best"]:
-        notes.append(
-            "- The test rows also chose the best epoch, as in the published experiment, so its test accuracy is too "
-            "good; `--validation holdout` reports rows that chose nothing."
-        )
+        notes.append(f"- {TEST_ROWS_CHOSE}")
     return "\n".join(notes)
 
 
@@ -109,7 +118,7 @@ def _how(config: str, environment: Mapping[str, Any]) -> str:
         [
             "## How it was made",
             "",
-            f"- Command: `{' '.join(['stopcli', *environment['argv'][1:]])}`",
+            f"- Command: `{shlex.join(['stopcli', *environment['argv'][1:]])}`",
             f"- Machine: {environment['platform']}, {environment['cpu']}, {environment['cores']} cores, "
             f"{len(environment['gpus'])} GPUs",
             f"- Versions: {versions}",

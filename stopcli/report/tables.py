@@ -32,26 +32,28 @@ class Table:
 
 COLUMNS = (
     "stopped at",
+    "final epoch",
     "train accuracy",
     "test accuracy",
-    "best epoch",
-    "train accuracy of best",
-    "test accuracy of best",
-)  # fmt: skip
+    "saved epoch",
+    "its train acc.",
+    "its test acc.",
+)
 
 
 def model_values(summary: Mapping[str, Any]) -> dict[str, float]:
-    """What a table says of a run, by column. The best epoch's values are missing where no model was saved."""
+    """What a table says of a run, by column. The saved epoch's values are missing where no best model was saved."""
     final, best = summary["final"], summary["best"]
     values = {
         "stopped at": summary["epochs"],
+        "final epoch": final["epoch"],
         "train accuracy": final["train"]["accuracy"],
         "test accuracy": final["test"]["accuracy"],
     }
     if best is not None:
-        values["best epoch"] = best["epoch"]
-        values["train accuracy of best"] = best["train"]["accuracy"]
-        values["test accuracy of best"] = best["test"]["accuracy"]
+        values["saved epoch"] = best["epoch"]
+        values["its train acc."] = best["train"]["accuracy"]
+        values["its test acc."] = best["test"]["accuracy"]
     return values
 
 
@@ -61,17 +63,29 @@ def run_table(summary: Mapping[str, Any], arm: str) -> Table:
 
 
 def seed_table(summaries: Sequence[Mapping[str, Any]], arm: str) -> Table:
-    """A row for each seed, then mean and standard deviation over them."""
-    rows = [(arm, str(summary["seed"]), *_cells(model_values(summary))) for summary in summaries]
-    if len(summaries) > 1:
-        values = seed_values(summaries)
-        rows.append((arm, "mean", *_cells({name: statistics.fmean(v) for name, v in values.items() if v})))
-        rows.append((arm, "sd", *_cells({name: statistics.stdev(v) for name, v in values.items() if len(v) > 1})))
-    return Table("Results", ("arm", "seed", *COLUMNS), tuple(rows))
+    """A row for each seed, then mean and standard deviation over those that finished."""
+    rows = [(arm, str(summary["seed"]), summary["state"], *_cells(model_values(summary))) for summary in summaries]
+    values = seed_values([summary for summary in summaries if summary["state"] == "finished"])
+    if len(values["stopped at"]) > 1:
+        n = f"n = {len(values['stopped at'])}"
+        rows.append((arm, "mean", n, *_cells({name: statistics.fmean(v) for name, v in values.items() if v})))
+        rows.append((arm, "sd", n, *_cells({name: statistics.stdev(v) for name, v in values.items() if len(v) > 1})))
+    return Table("Results", ("arm", "seed", "state", *COLUMNS), tuple(rows))
+
+
+def seed_csv(summaries: Sequence[Mapping[str, Any]]) -> str:
+    """A row for each seed in full precision, for those who go on elsewhere; means are theirs to make."""
+    rows = []
+    for summary in summaries:
+        values = model_values(summary)
+        cells = [repr(values[column]) if column in values else "" for column in COLUMNS]
+        rows.append((str(summary["seed"]), summary["state"], summary["stop"]["reason"], *cells))
+    names = [column.replace("its ", "saved ").replace("acc.", "accuracy").replace(" ", "_") for column in COLUMNS]
+    return Table("Results", ("seed", "state", "reason", *names), tuple(rows)).csv()
 
 
 def seed_values(summaries: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """The columns' values over seeds. Seeds that saved no best model are missing from the best's values."""
+    """The columns' values over seeds. Seeds that saved no best model are missing from the saved epoch's values."""
     values = [model_values(summary) for summary in summaries]
     return {column: [v[column] for v in values if column in v] for column in COLUMNS}
 
@@ -81,7 +95,7 @@ def _cells(values: Mapping[str, float]) -> list[str]:
     for column in COLUMNS:
         if column not in values:
             cells.append("–")
-        elif column in ("stopped at", "best epoch"):
+        elif column in ("stopped at", "final epoch", "saved epoch"):
             cells.append(f"{values[column]:g}" if values[column] == int(values[column]) else f"{values[column]:.1f}")
         else:
             cells.append(f"{values[column]:.3f}")

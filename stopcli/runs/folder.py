@@ -10,6 +10,7 @@ from types import TracebackType
 
 from stopcli.errors import RunFolderError
 from stopcli.runs.files import write_text
+from stopcli.runs.lock import LOCK_NAME, RunLock
 from stopcli.runs.status import StatusFile
 
 RUNS_DIR_VARIABLE = "STOPCLI_RUNS_DIR"
@@ -25,11 +26,12 @@ class RunFolder:
     """A run's folder, or a sweep's. Made by `create`, it does not exist before and is nobody else's.
 
     As a context manager it makes sure that status.json never says `running` when the block has been left: an error
-    makes it `failed`, Ctrl-C `interrupted`.
+    makes it `failed`, Ctrl-C `interrupted`. While it is held, no other process can write the folder.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = RunLock(path)
         self.status = StatusFile(path / "status.json")
 
     @classmethod
@@ -45,20 +47,43 @@ class RunFolder:
             RunFolderError: `run_dir` exists, or nothing can be written there.
         """
         path = run_dir or root / _timed_name(command, name)
+        made = [parent for parent in path.parents if not parent.exists()]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            folder = cls(_make_new(path, numbered=run_dir is None))
+            path = _make_new(path, numbered=run_dir is None)
+            made.insert(0, path)
+            folder = cls(path)
+            folder._lock.acquire()
             folder.status.write("running")
-        except FileExistsError:
+        except FileExistsError as error:
+            if run_dir is None or not path.exists():
+                raise RunFolderError(f"{error.filename} is a file, not a folder that could hold runs") from None
             raise RunFolderError(
                 f"{path} exists already, and stopcli never writes into an existing folder",
                 hint="Name a new folder with --run-dir, or leave it out.",
             ) from None
         except OSError as error:
+            _remove(made)
             raise RunFolderError(
                 f"{path}: cannot be made ({error.strerror})",
                 hint=f"Choose a folder that can be written with --runs-dir or {RUNS_DIR_VARIABLE}.",
             ) from None
+        return folder
+
+    @classmethod
+    def reopen(cls, path: Path, *, checked: bool = True) -> RunFolder:
+        """The folder of an earlier run, to go on with it.
+
+        Args:
+            checked: whether it has to look like a run.
+
+        Raises:
+            RunFolderError: it is no run folder, or another process is writing it.
+        """
+        if checked:
+            check_is_run(path)
+        folder = cls(path)
+        folder._lock.acquire()
         return folder
 
     def __enter__(self) -> RunFolder:
@@ -67,16 +92,25 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        try:
+            self._leave(kind, error)
+        finally:
+            self._lock.release()
+
+    def _leave(self, kind: type[BaseException] | None, error: BaseException | None) -> None:
         if self.status.state != "running":
+            # It has said how it ended, or has not begun: what an earlier process left there stays.
             return
         # Where even this cannot be written (a full disk), `running` stays with a process that is gone and a heartbeat
         # that has stopped, and the error that is on its way says why.
         with contextlib.suppress(OSError):
-            if kind is not None and issubclass(kind, KeyboardInterrupt):
-                self.status.write("interrupted", "Ctrl-C")
+            if error is None:
+                self.status.write("failed", "the run ended without a result")
+            elif isinstance(error, Exception):
+                self.status.write("failed", f"{type(error).__name__}: {error}")
             else:
-                reason = f"{type(error).__name__}: {error}" if error else "the run ended without a result"
-                self.status.write("failed", reason)
+                # Ctrl-C and what else is no failure: somebody wanted it to end.
+                self.status.write("interrupted", str(error) or type(error).__name__)
 
     def log(self, text: str) -> None:
         """Append a line or more to log.txt, each with the time."""
@@ -131,6 +165,10 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def resume(self) -> Path:
+        return self.checkpoints / "resume"
+
+    @property
     def best_model(self) -> Path:
         return self.checkpoints / "best.keras"
 
@@ -140,6 +178,24 @@ class RunFolder:
 
     def epoch_model(self, epoch: int) -> Path:
         return self.checkpoints / f"epoch_{epoch:04d}.keras"
+
+
+def _remove(made: list[Path]) -> None:
+    """Take back folders that were made for a run which could not be begun, as far as nobody else uses them by now."""
+    for folder in made:
+        with contextlib.suppress(OSError):
+            for name in ("status.json", LOCK_NAME):
+                (folder / name).unlink(missing_ok=True)
+            folder.rmdir()
+
+
+def check_is_run(path: Path) -> None:
+    """Raise RunFolderError where a path is not the folder of a run or a sweep."""
+    if not path.is_dir():
+        raise RunFolderError(f"{path}: no such folder")
+    missing = [name for name in ("config.toml", "status.json") if not (path / name).is_file()]
+    if missing:
+        raise RunFolderError(f"{path}: not a run folder ({' and '.join(missing)} missing)")
 
 
 def _timed_name(command: str, name: str) -> str:

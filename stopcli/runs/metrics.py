@@ -3,33 +3,71 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.errors import RequestError
+from stopcli.errors import RequestError, RunError
 
 Columns = dict[str, NDArray[np.float64]]
 """Columns of metrics.csv by name: `epoch` and `step` as counts, the rest as the float32 values that were written."""
 
 
-class MetricsFile:
-    """Appends rows of epochs to a CSV file.
+class AppendedFile:
+    """A CSV file that grows by whole lines, and can be cut back to a length that was committed.
+
+    Args:
+        path: the file.
+        header: its first line.
+        keep: None for a file that does not exist yet; else how many bytes of an existing file to go on from, 0 to
+            begin it anew.
+
+    Raises:
+        FileExistsError: `keep` is None and the file exists.
+        RunError: the file is shorter than `keep`.
+    """
+
+    def __init__(self, path: Path, header: str, keep: int | None = None) -> None:
+        if keep:
+            self._file: IO[bytes] = path.open("r+b")
+            if self._file.seek(0, os.SEEK_END) < keep:
+                self._file.close()
+                raise RunError(f"{path}: shorter than when the run was saved; its epochs are lost")
+            self._file.seek(keep)
+            self._file.truncate()
+            return
+        self._file = path.open("xb" if keep is None else "wb")
+        self.write(header + "\n")
+
+    def write(self, lines: str) -> None:
+        self._file.write(lines.encode())
+        self._file.flush()
+
+    def commit(self) -> int:
+        """Have everything on the disk; returns the length in bytes."""
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class MetricsFile(AppendedFile):
+    """metrics.csv: a row for each epoch.
 
     Values are written in the shortest form that gives the same float32 back, so the file loses nothing. Time is not
     among them, because two runs of one config have to write the same bytes; it stands in timing.csv.
 
     Args:
-        path: the file, which must not exist.
         names: the names of the metrics, after `epoch` and `step`.
     """
 
-    def __init__(self, path: Path, names: Sequence[str]) -> None:
-        self._file = path.open("x", encoding="utf-8", newline="")
-        self._file.write(",".join(["epoch", "step", *names]) + "\n")
-        self._file.flush()
+    def __init__(self, path: Path, names: Sequence[str], keep: int | None = None) -> None:
+        super().__init__(path, ",".join(["epoch", "step", *names]), keep)
 
     def append(self, first_epoch: int, steps_per_epoch: int, rows: NDArray[np.float32]) -> None:
         """Append consecutive epochs.
@@ -44,26 +82,17 @@ class MetricsFile:
         for i, row in enumerate(texts.tolist()):
             epoch = first_epoch + i
             lines.append(f"{epoch},{epoch * steps_per_epoch},{','.join(row)}\n")
-        self._file.write("".join(lines))
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
+        self.write("".join(lines))
 
 
-class TimingFile:
+class TimingFile(AppendedFile):
     """timing.csv: how long the epochs took, a row for each call of the compiled loop."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("x", encoding="utf-8", newline="")
-        self._file.write("first_epoch,last_epoch,seconds\n")
+    def __init__(self, path: Path, keep: int | None = None) -> None:
+        super().__init__(path, "first_epoch,last_epoch,seconds", keep)
 
     def append(self, first_epoch: int, last_epoch: int, seconds: float) -> None:
-        self._file.write(f"{first_epoch},{last_epoch},{seconds:.6f}\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
+        self.write(f"{first_epoch},{last_epoch},{seconds:.6f}\n")
 
 
 def read_metrics(path: Path) -> Columns:

@@ -38,7 +38,8 @@ class StatusFile:
         self._started = utc_now()
         self._process = Process()
         self._written = 0.0
-        self.state: RunState = "running"
+        # None until this process has written one: what another has left there stays.
+        self.state: RunState | None = None
 
     def write(self, state: RunState, reason: str = "", *, epoch: int = 0) -> None:
         """Set the state.

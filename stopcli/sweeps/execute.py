@@ -44,6 +44,7 @@ def execute(
     *,
     workers: int,
     stop: Callable[[], bool],
+    tick: Callable[[], None] = lambda: None,
 ) -> list[JobResult[AnyConfig]]:
     """Run jobs, some at a time; a job that fails does not end the others.
 
@@ -51,6 +52,7 @@ def execute(
         run: (job, lane) → the job's summary. The lane is a dict of the worker's own.
         workers: how many at a time, ≥ 1.
         stop: asked before each job; once it says yes, no further job is begun.
+        tick: called several times a second by the thread that waits, such as for a heartbeat.
 
     Returns:
         A result for each job that was begun, in the order of the jobs.
@@ -81,4 +83,5 @@ def execute(
         # With a timeout, so that signals are handled while the main thread waits.
         while thread.is_alive():
             thread.join(timeout=0.2)
+            tick()
     return [results[i] for i in sorted(results)]

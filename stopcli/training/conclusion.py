@@ -16,6 +16,8 @@ from stopcli.training.experiment import Experiment
 from stopcli.training.pacing import Stopwatch
 from stopcli.training.trainer import Outcome
 
+_STATES = {"interrupted": "interrupted", "time_budget": "paused", "non_finite": "failed"}
+
 
 @dataclass(frozen=True)
 class Conclusion:
@@ -64,11 +66,10 @@ def conclude(
                 **measure_parts(experiment, model),
             }
     rows = verdict.epoch * experiment.parts.train.count
-    train_seconds = stopwatch.seconds.get("train", 0.0)
     summary = {
         "command": config.command,
         "name": config.name,
-        "state": {"interrupted": "interrupted", "non_finite": "failed"}.get(verdict.reason, "finished"),
+        "state": _STATES.get(verdict.reason, "finished"),
         "scale": config.scale,
         "dataset": config.command,
         "seed": config.seed,
@@ -76,11 +77,18 @@ def conclude(
         "max_epochs": experiment.epochs,
         "steps": verdict.epoch * experiment.steps_per_epoch,
         "parameters": experiment.model.count_params(),
+        "rows": {
+            "train": experiment.parts.train.count,
+            "validation": experiment.parts.validation.count,
+            "test": experiment.parts.test.count,
+        },
+        "monitor": experiment.plan.watch.monitor,
         "stop": asdict(verdict),
         "final": {"epoch": outcome.final_epoch, **final},
         "best": best,
+        "run_dir": str(folder.path),
         "warnings": config.warnings(),
-        "samples_per_second": round(rows / train_seconds, 1) if train_seconds else None,
+        "samples_per_second": round(rows / outcome.train_seconds, 1) if outcome.train_seconds else None,
     }
     return Conclusion(model, summary)
 

@@ -1,53 +1,107 @@
-"""Ctrl-C and SIGTERM: the first asks the run to stop where it can save, the second leaves at once."""
+"""What ends a run from outside: Ctrl-C, SIGTERM, a time budget. Each stops it where it can save.
+
+The first signal asks, the second leaves at once.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from types import FrameType
+
+from stopcli.durations import format_duration
+from stopcli.stopping import Verdict
+
+
+class StopNow(BaseException):
+    """Leave at once, saving nothing more. No Exception, so that nothing on the way can take it for a failure."""
+
+    def __init__(self, request: StopRequest) -> None:
+        super().__init__(request.words)
+        self.request = request
 
 
 class StopRequest:
-    """Says whether a run should stop at the next end of a call, and why. Safe to share between threads."""
+    """Says whether a run should stop at the next end of a call, and why. Safe to share between threads.
 
-    def __init__(self) -> None:
+    Args:
+        budget_seconds: seconds from now after which runs pause; None for no limit.
+    """
+
+    def __init__(self, budget_seconds: float | None = None) -> None:
         self._signal: int | None = None
+        self._budget = budget_seconds
+        self._deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
 
     def ask(self, signal_number: int) -> None:
         self._signal = signal_number
 
     @property
-    def asked(self) -> bool:
+    def interrupted(self) -> bool:
+        """Whether a signal came."""
         return self._signal is not None
+
+    @property
+    def over(self) -> bool:
+        """Whether the time budget is spent."""
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+    @property
+    def asked(self) -> bool:
+        """Whether to stop, for either reason."""
+        return self.interrupted or self.over
 
     @property
     def words(self) -> str:
         """Who asked, in words."""
-        return {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}.get(self._signal, "nobody")  # type: ignore[call-overload,no-any-return]
+        if self._signal is not None:
+            return {int(signal.SIGINT): "Ctrl-C", int(signal.SIGTERM): "SIGTERM"}.get(self._signal, "a signal")
+        return f"time_budget={format_duration(self._budget)}" if self._budget is not None else "nobody"
 
     @property
     def exit_status(self) -> int:
         """128 + the signal's number, as shells have it: 130 after Ctrl-C, 143 after SIGTERM."""
         return 128 + (self._signal or 0)
 
+    def verdict(self, epoch: int, *, trained: bool) -> Verdict | None:
+        """Why to stop after an epoch, None to go on.
+
+        Args:
+            trained: whether this process has trained anything yet. A budget that is shorter than the start of the
+                program would otherwise never get anywhere, however often the run is resumed.
+        """
+        if self.interrupted:
+            return Verdict("interrupted", self.words, epoch)
+        if self.over and trained:
+            return Verdict("time_budget", self.words, epoch)
+        return None
+
 
 @contextlib.contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn SIGINT and SIGTERM into a StopRequest while the block runs; a second signal raises KeyboardInterrupt.
+def stop_on_signals(
+    budget_seconds: float | None = None, on_first: Callable[[], None] = lambda: None
+) -> Iterator[StopRequest]:
+    """Turn SIGINT and SIGTERM into a StopRequest while the block runs; a second signal raises StopNow.
+
+    Args:
+        budget_seconds: the request's time budget.
+        on_first: called in the signal's handler when the first one comes.
 
     Outside the main thread, where Python allows no handlers, the request is never asked.
     """
-    request = StopRequest()
+    request = StopRequest(budget_seconds)
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if request.asked:
-            raise KeyboardInterrupt
+        if request.interrupted:
+            raise StopNow(request)
         request.ask(number)
+        on_first()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -58,7 +58,7 @@ class CompiledLoop:
     """Trains a Keras model on rows in memory, many epochs a call.
 
     Args:
-        model: a built Keras model. Its variables are the loop's: they change with every call.
+        model: a built Keras model with one input and one output. Its variables are the loop's: every call changes them.
         optimizer: a Keras optimizer, built by the loop where it is not yet.
         loss: (targets, predictions) → scalar, such as a `keras.losses.Loss`.
         measures: further metrics.

@@ -18,16 +18,10 @@ def start_tensorflow() -> str:
     Returns:
         What the libraries wrote to stderr meanwhile (which kernels are on, that there is no GPU), for the run's log.
     """
-    if "tensorflow" not in sys.modules:
-        # Off by default on some CPU types, although it is the faster there for convolutions.
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-        # 2: errors alone. It must be set before the import.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = "tensorflow"
+    set_environment()
     with tempfile.TemporaryFile("w+", errors="replace") as said:
         try:
-            with _stderr_to(said.fileno()):
+            with stderr_to(said.fileno()):
                 import keras
                 import tensorflow as tf
 
@@ -46,8 +40,19 @@ def start_tensorflow() -> str:
     return text
 
 
+def set_environment() -> None:
+    """Set what TensorFlow and Keras read when they are imported."""
+    if "tensorflow" not in sys.modules:
+        # Off by default on some CPU types, although it is the faster there for convolutions.
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+        # 2: errors alone.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
 @contextlib.contextmanager
-def _stderr_to(descriptor: int) -> Iterator[None]:
+def stderr_to(descriptor: int) -> Iterator[None]:
     """Send what the process writes to stderr, C++ libraries included, to a file."""
     sys.stderr.flush()
     before = os.dup(2)

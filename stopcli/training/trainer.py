@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from stopcli.runs.folder import RunFolder
-from stopcli.runs.metrics import MetricsFile, TimingFile
-from stopcli.stopping import BestEpoch, BestState, Judge, Verdict
+from stopcli.stopping import BestState, Judge, Verdict
 from stopcli.training.checkpoint import save_model
 from stopcli.training.experiment import Experiment, readable
-from stopcli.training.interruption import StopRequest
 from stopcli.training.loop import Call, CompiledLoop, State
-from stopcli.training.observer import Observer, Progress
-from stopcli.training.pacing import Pacer, Stopwatch
+from stopcli.training.observer import Progress
+from stopcli.training.pacing import Pacer
+from stopcli.training.record import Record
+from stopcli.training.resume_state import ResumePoint
+from stopcli.training.session import Session
 from stopcli.training.traced import CAPACITY
+from stopcli.training.tracked import TrackedBest
 
 # While a run improves for hours, its best model is written this often, so that a crash costs little.
 SAVE_BEST_SECONDS = 60.0
+# Epochs' models that are written after one call at the most; each takes some hundredths of a second.
+MODELS_A_CALL = 8
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Outcome:
         final_epoch: the epoch that `final` belongs to; 0 for the model before training.
         best: the best epoch for checkpoints, or epoch 0 where no epoch counted.
         best_state: the state after that epoch; None where there is none.
+        train_seconds: spent training, in all sessions.
     """
 
     verdict: Verdict
@@ -39,35 +45,16 @@ class Outcome:
     final_epoch: int
     best: BestState
     best_state: State | None
-
-
-class _Tracked:
-    """The best epoch by a metric, with the call that it lies in, from which its state can be had when it is needed."""
-
-    def __init__(self, best: BestEpoch | None) -> None:
-        self._rule = best
-        self.best = BestState()
-        self.call: Call | None = None
-
-    def update(self, epoch: int, metrics: dict[str, float], call: Call) -> None:
-        if self._rule is None:
-            return
-        best = self._rule.update(self.best, epoch, metrics)
-        if best.epoch != self.best.epoch:
-            self.best, self.call = best, call
-
-    def state(self, loop: CompiledLoop) -> State | None:
-        """The state after the best epoch. Leaves the loop in it."""
-        if self.call is None:
-            return None
-        return next(state for _, state in loop.states_at(self.call, [self.best.epoch]))
+    train_seconds: float
 
 
 class Trainer:
-    """Trains an experiment and records it in a run folder: metrics, times, the models that are asked for.
+    """Trains an experiment and records it in a run folder: metrics, times, exact states, the models that are asked for.
 
     Args:
         loop: compiled or not yet; in the experiment's initial state.
+        record: opened at the same position as `point`.
+        point: the position to go on from; None to begin.
     """
 
     def __init__(
@@ -75,57 +62,77 @@ class Trainer:
         experiment: Experiment,
         loop: CompiledLoop,
         folder: RunFolder,
-        observer: Observer,
-        request: StopRequest,
-        stopwatch: Stopwatch,
+        record: Record,
+        session: Session,
+        point: ResumePoint | None = None,
     ) -> None:
         self._experiment, self._plan, self._loop = experiment, experiment.plan, loop
-        self._folder, self._observer, self._request, self._stopwatch = folder, observer, request, stopwatch
+        self._folder, self._record = folder, record
+        self._observer, self._request, self._stopwatch = session.observer, session.request, session.stopwatch
         self._judge = Judge(self._plan.rule)
-        self._watched = _Tracked(self._plan.watch)
-        self._kept = _Tracked(self._plan.keep)
+        self._watched = TrackedBest(self._plan.watch)
+        self._kept = TrackedBest(self._plan.keep)
         self._saved_epoch, self._saved_at = 0, time.monotonic()
         self._readable = readable(loop.columns)
         self._places = [loop.columns.index(name) for name in self._readable]
-        self._train_seconds = 0.0
+        self._epoch, self._train_seconds = 0, 0.0
+        self._stopped: Verdict | None = None
+        if point is not None:
+            self._resume(point)
+
+    def _resume(self, point: ResumePoint) -> None:
+        self._loop.restore(point.live)
+        self._judge.state = self._plan.rule.state_from_dict(point.rule_state)
+        for name, tracked in self._tracked().items():
+            tracked.resume(point.best[name], point.best_states.get(name))
+        self._epoch, self._train_seconds = point.epoch, point.train_seconds
+        if point.stopped is not None:
+            self._stopped = Verdict(**point.stopped)
+
+    def _tracked(self) -> dict[str, TrackedBest]:
+        return {"watch": self._watched, "keep": self._kept}
 
     def train(self) -> Outcome:
-        """Train until a rule stops, the epochs are over, or a stop is asked for; write the models."""
-        metrics_file = MetricsFile(self._folder.metrics, self._loop.columns)
-        timing_file = TimingFile(self._folder.timing)
-        try:
-            verdict = self._train(metrics_file, timing_file)
-        finally:
-            metrics_file.close()
-            timing_file.close()
-        with self._stopwatch.part("save"):
+        """Train until a rule stops, the epochs are over, or a stop is asked for; save the state and the models."""
+        ended = self._stopped or self._train()
+        verdict = replace(ended, best_epoch=self._watched.best.epoch, best_value=self._watched.best.value)
+        # A run that was only interrupted has not stopped: it goes on from here.
+        self._commit(None if verdict.reason in ("interrupted", "time_budget") else verdict)
+        with self._stopwatch.part("models"):
             return self._conclude(verdict)
 
-    def _train(self, metrics_file: MetricsFile, timing_file: TimingFile) -> Verdict:
+    def _train(self) -> Verdict:
         epochs = self._experiment.epochs
         pacer = Pacer(CAPACITY)
-        epoch = 0
-        while epoch < epochs:
-            if self._request.asked:
-                return self._with_best(Verdict("interrupted", self._request.words, epoch))
+        trained = False
+        while self._epoch < epochs:
+            asked = self._request.verdict(self._epoch, trained=trained)
+            if asked is not None:
+                return asked
+            room = self._record.room(self._epoch) or epochs
+            if self._plan.keep_every:
+                # Writing a call's models is part of its time: few enough that Ctrl-C does not wait for them.
+                room = min(room, self._plan.keep_every * MODELS_A_CALL)
             start = time.perf_counter()
-            call = self._loop.run(epoch + 1, pacer.size(epochs - epoch))
+            call = self._loop.run(self._epoch + 1, pacer.size(min(epochs - self._epoch, room)))
             seconds = time.perf_counter() - start
             pacer.took(len(call.metrics), seconds)
             self._train_seconds += seconds
             self._stopwatch.add("train", seconds)
+            trained = True
 
             verdict, last = self._judge_call(call)
-            metrics_file.append(epoch + 1, self._experiment.steps_per_epoch, call.metrics[: last - epoch])
-            timing_file.append(epoch + 1, last, seconds)
-            epoch = last
-            with self._stopwatch.part("save"):
+            self._record.append(call, last, seconds)
+            self._epoch = last
+            with self._stopwatch.part("models"):
                 self._settle(call, last)
-            self._folder.status.beat(epoch)
-            self._report(epoch, call.metrics[last - call.first_epoch])
+            if verdict is None and last < epochs and self._record.due(last):
+                self._commit(None)
+            self._folder.status.beat(last)
+            self._report(call.metrics[last - call.first_epoch])
             if verdict is not None:
-                return self._with_best(verdict)
-        return self._with_best(Verdict("completed", f"{epochs} epochs", epoch))
+                return verdict
+        return Verdict("completed", f"{epochs} epochs", self._epoch)
 
     def _judge_call(self, call: Call) -> tuple[Verdict | None, int]:
         """Let the rules see the epochs of a call one by one. Returns the verdict and the last epoch that counts."""
@@ -152,23 +159,36 @@ class Trainer:
                     save_model(self._loop.model, self._folder.epoch_model(epoch))
         elif due:
             save_model(self._loop.model, self._folder.epoch_model(last))
-
-        if self._kept.best.epoch > self._saved_epoch and time.monotonic() - self._saved_at > SAVE_BEST_SECONDS:
-            live = self._loop.state()
+        if time.monotonic() - self._saved_at > SAVE_BEST_SECONDS:
             self._save_best()
-            self._loop.restore(live)
 
     def _save_best(self) -> State | None:
+        """Write best.keras where there is a better one than it holds. Returns the best epoch's state."""
         state = self._kept.state(self._loop)
         if state is not None and self._kept.best.epoch != self._saved_epoch:
+            live = self._loop.state()
+            self._loop.restore(state)
             save_model(self._loop.model, self._folder.best_model)
+            self._loop.restore(live)
             self._saved_epoch, self._saved_at = self._kept.best.epoch, time.monotonic()
         return state
 
-    def _with_best(self, verdict: Verdict) -> Verdict:
-        """The verdict with the best epoch by the monitored metric, which every run has."""
-        best = self._watched.best
-        return replace(verdict, best_epoch=best.epoch, best_value=best.value)
+    def _commit(self, stopped: Verdict | None) -> None:
+        def state() -> dict[str, Any]:
+            # The state of the best monitored epoch is needed only where the run ends with it.
+            needed = {"keep": self._kept, **({"watch": self._watched} if self._plan.restore_best else {})}
+            states = {name: tracked.state(self._loop) for name, tracked in needed.items()}
+            return {
+                "live": self._loop.state(),
+                "rule_state": self._plan.rule.state_to_dict(self._judge.state),
+                "best": {name: tuple(tracked.best) for name, tracked in self._tracked().items()},
+                "best_states": {name: state for name, state in states.items() if state is not None},
+                "train_seconds": self._train_seconds,
+                "stopped": asdict(stopped) if stopped else None,
+            }
+
+        with self._stopwatch.part("save"):
+            self._record.commit(self._epoch, state)
 
     def _conclude(self, verdict: Verdict) -> Outcome:
         final, final_epoch = self._loop.state(), verdict.epoch
@@ -179,22 +199,23 @@ class Trainer:
         best_state = self._save_best()
         self._loop.restore(final)
         # A model whose weights are no numbers is no use to anyone; what led to it stands in metrics.csv.
-        if self._plan.keep is not None and verdict.reason != "non_finite":
+        broken = verdict.reason == "non_finite" and final_epoch == verdict.epoch
+        if self._plan.keep is not None and final_epoch > 0 and not broken:
             save_model(self._loop.model, self._folder.final_model)
-        return Outcome(verdict, final, final_epoch, self._kept.best, best_state)
+        return Outcome(verdict, final, final_epoch, self._kept.best, best_state, self._train_seconds)
 
-    def _report(self, epoch: int, row: np.ndarray) -> None:
+    def _report(self, row: np.ndarray[Any, Any]) -> None:
         best = self._watched.best
         self._observer.progress(
             Progress(
-                epoch,
+                self._epoch,
                 self._experiment.epochs,
                 dict(zip(self._readable, row[self._places].tolist(), strict=True)),
                 self._plan.watch.monitor,
                 best.epoch,
                 best.value,
                 self._judge.progress(),
-                epoch * self._experiment.parts.train.count / max(self._train_seconds, 1e-9),
+                self._epoch * self._experiment.parts.train.count / max(self._train_seconds, 1e-9),
                 self._train_seconds,
             )
         )

@@ -72,7 +72,7 @@ def test_a_wrong_request_is_told_what_is_wrong_and_leaves_nothing(
         ('command = "moons"\ntrain_size = 200\n', "config.toml: train_size: received 200, expected 1 to 99"),
         ('command = "moons"\npatence = 3\n', "config.toml: patence: received 3, expected no such setting of moons"),
         ('command = "moon"\n', "command: received 'moon', expected one of moons"),
-        ("patience = 3\n", "command: received None, expected one of moons"),
+        ("patience = 3\n", "config.toml: has no command"),
         ("patience =", "config.toml: not a TOML file"),
     ],
 )

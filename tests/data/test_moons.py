@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import make_moons
 
 from stopcli.data.moons import moons, split_moons
-from stopcli.data.rows import share_of
+from stopcli.data.shares import share_of
 
 
 def test_the_rows_are_scikit_learn_s() -> None:

@@ -26,7 +26,10 @@ def metrics(epochs: int) -> dict[str, np.ndarray]:
 def summary(**changes: Any) -> dict[str, Any]:
     part = {"loss": 0.25, "accuracy": 0.9}
     base: dict[str, Any] = {
-        "seed": 0, "epochs": 120, "max_epochs": 400, "scale": "full", "parameters": 2001, "warnings": [],
+        "seed": 0, "state": "finished", "monitor": "val_loss", "epochs": 120, "max_epochs": 400,
+        "scale": "full", "parameters": 2001,
+        "warnings": [],
+        "rows": {"train": 30, "validation": 70, "test": 70},
         "stop": {
             "reason": "patience", "rule": "val_loss patience=20", "epoch": 120, "wait": 20, "best_epoch": 100,
             "best_value": 0.2345, "margin": 0.01,
@@ -43,14 +46,14 @@ def summary(**changes: Any) -> dict[str, Any]:
 
 def test_a_run_is_a_row_with_both_models() -> None:
     table = run_table(summary(), "patience 20")
-    assert table.rows == (("patience 20", "120", "1.000", "0.900", "90", "0.900", "0.950"),)
+    assert table.rows == (("patience 20", "120", "120", "1.000", "0.900", "90", "0.900", "0.950"),)
     assert run_table(summary(best=None), "x").rows[0][-3:] == ("–", "–", "–")
 
 
 def test_seeds_are_rows_with_their_mean_and_deviation() -> None:
     table = seed_table([summary(seed=1, epochs=100), summary(seed=2, epochs=200, best=None)], "arm")
     assert [row[1] for row in table.rows] == ["1", "2", "mean", "sd"]
-    assert [row[2] for row in table.rows] == ["100", "200", "150", "70.7"]
+    assert [row[3] for row in table.rows] == ["100", "200", "150", "70.7"]
     # One seed alone saved a best model: it has a mean and no deviation.
     assert [row[-1] for row in table.rows] == ["0.950", "–", "0.950", "–"]
 
@@ -64,12 +67,13 @@ def test_a_table_is_markdown_and_csv() -> None:
 @pytest.mark.parametrize(
     ("reason", "sentence"),
     [
-        ("patience", "Stopped at epoch 120 of 400: 20 epochs without an improvement (val_loss patience=20)"),
+        ("patience", "Stopped at epoch 120 of 400: no improvement since epoch 100 (val_loss patience=20)"),
         ("baseline", "Stopped at epoch 120 of 400: 20 epochs and the baseline was never beaten"),
         ("threshold", "Stopped at epoch 120 of 400: the threshold was reached"),
-        ("completed", "Ran all 400 epochs; no rule stopped it; the best value, 0.2345, was at epoch 100."),
+        ("completed", "Ran all 400 epochs; no rule stopped it; the best val_loss, 0.2345, was at epoch 100."),
         ("non_finite", "Broke off at epoch 120 of 400"),
-        ("interrupted", "Interrupted at epoch 120 of 400"),
+        ("interrupted", "Interrupted after epoch 120 of 400"),
+        ("time_budget", "Paused after epoch 120 of 400"),
     ],
 )
 def test_every_reason_has_its_sentence(reason: str, sentence: str) -> None:
@@ -93,20 +97,20 @@ def test_the_report_says_what_a_reader_needs() -> None:
     assert "chose nothing" not in run_report("moons", held_out, table, "", environment, [])
 
 
-MARKS = Marks(120, "epoch 120: stopped", 100, "epoch 100: best", 90, "epoch 90: saved", patience=True)
+MARKS = Marks(120, "epoch 120: stopped", 100, "epoch 100: best", 90, "epoch 90: saved", wait=20)
 
 
 def test_curves_show_stop_best_and_patience() -> None:
     figure = learning_curves(metrics(120), "test", MARKS, "title")
     for axes in figure.axes:
-        assert [line.get_label() for line in axes.lines[:2]] == ["train", "test"]
+        assert [line.get_label() for line in axes.lines[:2]] == ["train (as it trains)", "test"]
         np.testing.assert_array_equal(axes.lines[0].get_xdata(), np.arange(1, 121))
         marked = {line.get_label(): line.get_xdata()[0] for line in axes.lines[2:]}  # type: ignore[index]
         assert marked == {"epoch 100: best": 100, "epoch 90: saved": 90, "epoch 120: stopped": 120}
         (shaded,) = axes.patches
         assert shaded.get_extents().x0 < shaded.get_extents().x1
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "patience: 20 epochs without a better value" in texts
+    assert "patience: 20 epochs without an improvement" in texts
     assert len(texts) == 6
 
 

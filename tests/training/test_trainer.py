@@ -17,7 +17,8 @@ from stopcli.runs.metrics import read_metrics
 from stopcli.stopping import BestEpoch
 from stopcli.training.interruption import StopRequest
 from stopcli.training.observer import Progress, Silent
-from stopcli.training.pacing import Stopwatch
+from stopcli.training.pacing import SaveCadence, Stopwatch
+from stopcli.training.session import Session
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -29,20 +30,27 @@ class Run:
 
     def __init__(self, folder: Path, observer: Any = None, request: StopRequest | None = None, **settings: Any) -> None:
         from stopcli.recipes.moons.build import build
-        from stopcli.training.trainer import Trainer
 
         self.config = parse(MoonsConfig, {**SMALL, **settings})
         self.folder = RunFolder.create(root=folder, command="moons", run_dir=folder / "run")
         self.experiment = build(self.config)
         self.loop = self.experiment.make_loop()
-        trainer = Trainer(
-            self.experiment, self.loop, self.folder, observer or Silent(), request or StopRequest(), Stopwatch()
-        )
-        self.outcome = trainer.train()
+        session = Session(observer or Silent(), request or StopRequest(), Stopwatch())
+        self.outcome = trained(self.experiment, self.loop, self.folder, session)
 
     @property
     def metrics(self) -> dict[str, np.ndarray]:
         return read_metrics(self.folder.metrics)
+
+
+def trained(experiment: Any, loop: Any, folder: RunFolder, session: Session) -> Any:
+    """The outcome of a new run."""
+    from stopcli.training.record import Record
+    from stopcli.training.trainer import Trainer
+
+    cadence = SaveCadence("auto")
+    with Record(folder, loop.columns, experiment.steps_per_epoch, cadence, {}, None, again=False) as record:
+        return Trainer(experiment, loop, folder, record, session).train()
 
 
 def whole_run(**settings: Any) -> tuple[Any, dict[str, np.ndarray], list[Any]]:
@@ -117,7 +125,7 @@ def test_every_nth_epoch_is_kept_as_it_was(tmp_path: Path) -> None:
 
 def test_no_checkpoint_writes_no_model(tmp_path: Path) -> None:
     run = Run(tmp_path, epochs=5, checkpoint=False)
-    assert not run.folder.checkpoints.exists()
+    assert not list(run.folder.checkpoints.glob("*.keras"))
     assert run.outcome.best_state is None
 
 
@@ -125,6 +133,24 @@ def test_all_epochs_without_a_rule(tmp_path: Path) -> None:
     run = Run(tmp_path, epochs=37)
     assert (run.outcome.verdict.reason, run.outcome.verdict.epoch) == ("completed", 37)
     assert run.metrics["step"].tolist() == [4.0 * e for e in range(1, 38)]
+
+
+def test_the_best_epoch_of_a_run_that_diverged_later_is_restored_and_saved(tmp_path: Path) -> None:
+    from stopcli.recipes.moons.build import build
+    from stopcli.stopping import AnyOf, Patience
+    from stopcli.stopping.rule import Verdict
+
+    class DivergesAt30(Patience):
+        def update(self, state: Any, epoch: int, metrics: Any) -> Any:
+            return state, Verdict("non_finite", "loss is nan", epoch) if epoch == 30 else None
+
+    experiment = build(parse(MoonsConfig, {**SMALL, "restore_best": True}))
+    experiment = replace(experiment, plan=replace(experiment.plan, rule=AnyOf((DivergesAt30(1),))))
+    folder = RunFolder.create(root=tmp_path, command="moons", run_dir=tmp_path / "run")
+    outcome = trained(experiment, experiment.make_loop(), folder, Session())
+    assert (outcome.verdict.reason, outcome.verdict.epoch) == ("non_finite", 30)
+    assert 0 < outcome.final_epoch < 30
+    assert folder.final_model.exists()
 
 
 def test_a_threshold_stops(tmp_path: Path) -> None:
@@ -178,7 +204,6 @@ def test_held_out_rows_change_nothing_that_is_chosen(tmp_path: Path) -> None:
     """With other test rows the run stops at the same epoch with the same weights."""
     from stopcli.data.rows import Parts, Rows
     from stopcli.recipes.moons.build import build
-    from stopcli.training.trainer import Trainer
 
     config = parse(MoonsConfig, {**SMALL, "patience": 7, "validation": "holdout"})
     outcomes = []
@@ -189,8 +214,7 @@ def test_held_out_rows_change_nothing_that_is_chosen(tmp_path: Path) -> None:
             wrong = Parts(experiment.parts.train, experiment.parts.validation, Rows(-test.x, 1 - test.y))
             experiment = replace(experiment, parts=wrong)
         folder = RunFolder.create(root=tmp_path, command="moons", run_dir=tmp_path / f"run{i}")
-        trainer = Trainer(experiment, experiment.make_loop(), folder, Silent(), StopRequest(), Stopwatch())
-        outcomes.append(trainer.train())
+        outcomes.append(trained(experiment, experiment.make_loop(), folder, Session()))
     assert outcomes[0].verdict == outcomes[1].verdict
     assert outcomes[0].best == outcomes[1].best
     assert same(outcomes[0].final, outcomes[1].final)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from stopcli.config import (
     CheckpointSettings,
     Count,
-    NonNegative,
     OptimizerName,
     Positive,
     RunConfig,
@@ -19,9 +18,13 @@ from stopcli.config import (
     StoppingSettings,
     ValidationRows,
 )
+from stopcli.data.shares import share_of
+from stopcli.durations import parse_save_every
 from stopcli.errors import ConfigError
 from stopcli.stopping.direction import contradiction, resolve_direction
 
+# Fewer rows than this are warned about: one of them is more than 5 % of the accuracy.
+FEW_ROWS = 20
 # Shares that are split off where the user names none: a fifth of the training rows, half of the test rows.
 DEFAULT_SHARES = {"split": 0.2, "holdout": 0.5}
 
@@ -34,13 +37,13 @@ class MoonsConfig(StoppingSettings, CheckpointSettings, RunConfig):
     quick: ClassVar[dict[str, Any]] = {"epochs": 1500}
     full_is_short: ClassVar[bool] = True
 
-    samples: Annotated[int, Ge(2)] = 100
-    noise: NonNegative = 0.2
+    samples: Annotated[int, Ge(2), Le(10_000_000)] = 100
+    noise: Annotated[float, Ge(0), Le(1e6)] = 0.2
     train_size: Count = 30
     data_seed: Seed = 1
     validation: ValidationRows = "test"
     validation_share: Share | None = None
-    hidden: Count = 500
+    hidden: Annotated[int, Ge(1), Le(1_000_000)] = 500
     epochs: Count = 4000
     batch_size: Count = 32
     optimizer: OptimizerName = "adam"
@@ -68,6 +71,7 @@ class MoonsConfig(StoppingSettings, CheckpointSettings, RunConfig):
 
     def check(self) -> None:
         super().check()
+        parse_save_every(self.save_every)
         self._check_data()
         self._check_rules()
 
@@ -108,6 +112,16 @@ class MoonsConfig(StoppingSettings, CheckpointSettings, RunConfig):
                 for setting in ("min_delta", "baseline")
                 if getattr(self, setting) not in (None, 0.0)
             ]
+        if self.init_optimizer and not self.init_from:
+            told.append("init_optimizer has no effect without init_from")
+        rows = {"split": self.train_size, "holdout": self.samples - self.train_size}.get(self.validation)
+        if rows is not None and self.checkpoint and share_of(rows, self.share) < FEW_ROWS:
+            told.append(
+                f"{share_of(rows, self.share)} rows validate, so the saved epoch is chosen by little; more rows, or "
+                "checkpoint_monitor val_loss, choose better"
+            )
+        if not self.checkpoint and self.restore_best:
+            told.append("restore_best measures the restored model, but with --no-checkpoint none is saved")
         if not self.checkpoint and self.checkpoint_every != "best":
             told.append("checkpoint_every has no effect with --no-checkpoint")
         return [warning for warning in told if warning]

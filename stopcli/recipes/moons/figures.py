@@ -39,10 +39,10 @@ def sweep_figures(
         "stopped at": values["stopped at"],
         f"best {config.monitor}": [s["stop"]["best_epoch"] for s in summaries],
     }
-    accuracies = {"train, at the stop": values["train accuracy"], "test, at the stop": values["test accuracy"]}
-    if values["best epoch"]:
-        epochs[f"saved (best {config.checkpoint_monitor})"] = values["best epoch"]
-        accuracies["test, saved model"] = values["test accuracy of best"]
+    accuracies = {"train, final model": values["train accuracy"], "test, final model": values["test accuracy"]}
+    if values["saved epoch"]:
+        epochs[f"saved (best {config.checkpoint_monitor})"] = values["saved epoch"]
+        accuracies["test, saved model"] = values["its test acc."]
     return {
         "curves": seed_curves(metrics, _watched_name(config), [s["epochs"] for s in summaries], title),
         "stop_epochs": seed_epochs(epochs, title),
@@ -62,16 +62,22 @@ def _moons(config: MoonsConfig, parts: Parts, model: Any, summary: Mapping[str, 
     places = np.stack([side.ravel() for side in grid], axis=1).astype(np.float32)
     probability = tf.reshape(model(places, training=False), grid[0].shape).numpy()
     shown, which = (summary["best"], "best") if summary["best"] else (summary["final"], "final")
-    title = f"Two moons, noise {config.noise:g}; {which} model, epoch {shown['epoch']}: "
+    scale = " (quick scale)" if config.scale == "quick" else ""
+    title = f"Two moons, noise {config.noise:g}{scale}; {which} model, epoch {shown['epoch']}: "
     title += f"test accuracy {shown['test']['accuracy']:.3f}"
     if not np.isfinite(probability).all():
-        return plain_scatter(groups, f"{title} (the model's outputs are not finite)")
+        return plain_scatter(groups, f"{title} (its outputs are no numbers)")
     return decision_boundary(grid, probability, groups, title)
 
 
 def _marks(config: MoonsConfig, summary: Mapping[str, Any]) -> Marks:
     stop, best = summary["stop"], summary["best"]
-    words = {"completed": "end of training", "non_finite": "a metric is no number", "interrupted": "interrupted"}
+    words = {
+        "completed": "end of training",
+        "non_finite": "a metric is no number",
+        "interrupted": "interrupted",
+        "time_budget": "paused",
+    }
     return Marks(
         stop["epoch"],
         f"epoch {stop['epoch']}: {words.get(stop['reason'], 'stopped by ' + stop['reason'])}",
@@ -79,8 +85,17 @@ def _marks(config: MoonsConfig, summary: Mapping[str, Any]) -> Marks:
         f"epoch {stop['best_epoch']}: best {config.monitor}",
         best["epoch"] if best else 0,
         f"epoch {best['epoch']}: saved, best {config.checkpoint_monitor}" if best else "",
-        patience=stop["reason"] in ("patience", "baseline"),
+        wait=stop["wait"] if stop["reason"] in ("patience", "baseline") else 0,
+        level=_level(config),
     )
+
+
+def _level(config: MoonsConfig) -> tuple[str, float, str] | None:
+    for name in ("threshold", "baseline"):
+        value = getattr(config, name)
+        if value is not None:
+            return config.monitor, value, f"{name} {value:g} on {config.monitor}"
+    return None
 
 
 def _title(config: MoonsConfig) -> str:

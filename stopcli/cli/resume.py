@@ -1,0 +1,99 @@
+"""`stopcli resume`, `stopcli list`, `stopcli show`: runs that exist already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table as RichTable
+
+from stopcli.cli import options
+from stopcli.cli.console import Output, stdout_console
+from stopcli.cli.running import conduct
+from stopcli.config import to_toml
+from stopcli.durations import format_duration, parse_duration
+from stopcli.recipes.resuming import prepare
+from stopcli.report.tables import run_table, seed_table
+from stopcli.report.words import why_stopped
+from stopcli.runs.files import dump_json, read_json
+from stopcli.runs.folder import RunFolder, check_is_run, runs_root
+from stopcli.runs.listing import RunLine, read_runs
+
+Run = Annotated[Path, typer.Argument(help="A run's or a sweep's folder.", metavar="RUN")]
+MoreEpochs = Annotated[
+    int | None, typer.Option("--epochs", help="Train a run that ran all its epochs further, to this epoch.")
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Go on although settings, versions or data have changed, and record it.")
+]
+
+
+def resume(
+    run: Run,
+    epochs: MoreEpochs = None,
+    force: Force = False,
+    time_budget: options.TimeBudget = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Go on with a run that was interrupted, killed, paused, or failed on a fault outside it, exactly where it was."""
+    budget = None if time_budget is None else parse_duration("time_budget", time_budget)
+    resumption = prepare(run, epochs=epochs, force=force)
+    output = Output(json, quiet, verbose)
+    for warning in resumption.warnings:
+        output.warn(warning)
+    with RunFolder.reopen(run) as folder:
+        point = resumption.start.point
+        where = "from its beginning" if point is None else f"after epoch {point.epoch}"
+        if resumption.config.seeds > 1:
+            where = "with the runs that are not finished"
+        output.say(f"stopcli {resumption.config.command} → {run}, going on {where}", style="bold")
+        if epochs is not None:
+            folder.write_config(to_toml(resumption.config))
+        conduct(resumption.config, folder, resumption.start, output, budget)
+
+
+def list_runs(runs_dir: options.RunsDir = None, json: options.Json = False) -> None:
+    """List the runs there are, the newest last: state, epochs, best value, age."""
+    lines = read_runs(runs_root(runs_dir))
+    if json:
+        print(dump_json([line.to_dict() for line in lines]))
+        return
+    table = RichTable(header_style="bold")
+    for column in ("run", "state", "epochs", "best", "age"):
+        table.add_column(column, overflow="fold", justify="right" if column in ("epochs", "age") else "left")
+    for line in lines:
+        table.add_row(line.path.name, line.state, line.epochs, _best(line), format_duration(line.age_seconds))
+    stdout_console().print(table, markup=False)
+
+
+def _best(line: RunLine) -> str:
+    return "–" if line.best_value is None else f"{line.monitor} {line.best_value:.4f} at {line.best_epoch}"
+
+
+def show(run: Run, json: options.Json = False) -> None:
+    """Show a run: its state, why it stopped, its results."""
+    check_is_run(run)
+    (line,) = read_runs(run.parent, only=run)
+    summary = read_json(run / "summary.json")
+    if json:
+        print(dump_json({**line.to_dict(), "summary": summary or None}))
+        return
+    print(f"{run}: {line.state}, {line.epochs} epochs, begun {format_duration(line.age_seconds)} ago")
+    if line.reason:
+        print(f"Reason: {line.reason}")
+    if summary:
+        _show_summary(summary)
+    if line.state in ("died", "paused", "interrupted"):
+        print(f"Go on with: stopcli resume {run}")
+
+
+def _show_summary(summary: dict[str, Any]) -> None:
+    output = Output()
+    if "jobs" in summary:
+        output.result(seed_table([job for job in summary["jobs"] if job["final"]], summary["arm"]), summary)
+        return
+    output.result(run_table(summary, summary["command"]), summary)
+    print(why_stopped(summary))

@@ -1,0 +1,78 @@
+"""`stopcli verify-resume`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table as RichTable
+
+from stopcli.cli.console import Output, stdout_console
+from stopcli.errors import ConfigError, RequestError
+
+# Several batches an epoch, patience with min_delta, kept epochs, and a state every thousand epochs: about two seconds
+# of training with some thirty saves in them.
+SMALL = (
+    "moons --batch-size 8 --epochs 40000 --patience 30000 --min-delta 0.001 --checkpoint-every 10000 --save-every 1000 "
+    "--quiet"
+)
+
+Command = Annotated[
+    list[str] | None,
+    typer.Argument(help="A command that trains, with its options.", metavar="COMMAND", show_default="a small moons"),
+]
+Kills = Annotated[int, typer.Option(help="How often to kill, ≥ 1.")]
+MomentSeed = Annotated[int, typer.Option("--seed", help="Seed of the moments at which to kill.")]
+
+
+def verify_resume(command: Command = None, kills: Kills = 10, seed: MomentSeed = 0) -> None:
+    """Find out on this machine whether killed runs come out the same: kill, resume, compare to the bit.
+
+    Trains a command uninterrupted, then again under SIGKILLs at random moments (half of them while a state is being
+    saved), resumed each time, until there were enough kills. Weights, optimizer slots, metrics, rules and every saved
+    model are compared. After the options comes the command, with its own options; without one, a small `moons`.
+    """
+    if kills < 1:
+        raise ConfigError("kills", kills, "1 or more")
+    words = command or SMALL.split()
+    taken = {"--run-dir", "--runs-dir", "--seeds"} & set(words)
+    if taken:
+        raise RequestError(
+            f"{sorted(taken)[0]} cannot be used here: verify-resume chooses the folders, one run at a time"
+        )
+    if not hasattr(os, "fork"):
+        raise RequestError("verify-resume needs an operating system that can fork processes")
+    from stopcli.recipes.verifying import Verifier
+
+    output = Output()
+    output.say(f"Command: stopcli {' '.join(words)}")
+    folder = Path(tempfile.mkdtemp(prefix="stopcli-verify-resume-"))
+    result = None
+    for result in Verifier(words, run_quietly, folder, seed).verify(kills):
+        differing = sum(map(bool, result.differences))
+        output.say(f"{len(result.kills)} of {kills} kills, {len(result.differences)} runs ended, {differing} differ")
+    assert result is not None, "kills ≥ 1"
+    table = RichTable("kill", "run", "while", "resumed after epoch", header_style="bold")
+    for i, kill in enumerate(result.kills, start=1):
+        table.add_row(str(i), str(kill.run), kill.moment, str(kill.epoch) if kill.epoch else "(begun again)")
+    stdout_console().print(table)
+    for number, differences in enumerate(result.differences, start=1):
+        print(f"run {number}: " + ("identical" if not differences else "DIFFERS in " + ", ".join(differences)))
+    if not result.identical:
+        print(f"The runs are kept in {folder}")
+        raise typer.Exit(1)
+    shutil.rmtree(folder)
+    print(f"{len(result.kills)} kills, {len(result.differences)} runs: every result is identical to the bit.")
+
+
+def run_quietly(words: list[str], log: Path) -> None:
+    """Run the program with what it says in a file. Called in a process of its own."""
+    from stopcli.cli.main import main
+
+    with log.open("a", encoding="utf-8") as said, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        main(words)

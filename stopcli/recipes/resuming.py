@@ -1,0 +1,107 @@
+"""What `stopcli resume` goes on from: read and checked before TensorFlow is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from stopcli.config import RunConfig, parse, read_toml, settings_of
+from stopcli.errors import CheckpointError, ConfigError, RequestError, RunFolderError
+from stopcli.recipes.recipe import config_class
+from stopcli.runs.files import read_json
+from stopcli.runs.folder import check_is_run
+from stopcli.training.fingerprint import changed_error, differences, settings_fingerprint
+from stopcli.training.resume_state import ResumePoint, ResumeStore
+from stopcli.training.session import Start
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """A run to go on with.
+
+    Attributes:
+        config: its settings, perhaps with more epochs.
+        start: its position.
+        warnings: damaged states that were passed over.
+    """
+
+    config: Any
+    start: Start
+    warnings: tuple[str, ...] = ()
+
+
+def read_config(run: Path) -> RunConfig:
+    """The settings in a run's config.toml.
+
+    Raises:
+        RequestError: it is no run folder, or the file holds no settings of a command.
+    """
+    check_is_run(run)
+    settings = read_toml(run / "config.toml")
+    try:
+        return parse(config_class(settings.pop("command", None)), settings)
+    except ConfigError as error:
+        raise RequestError(f"{run / 'config.toml'}: {error.message}", hint=error.hint) from None
+
+
+def prepare(run: Path, *, epochs: int | None = None, force: bool = False) -> Resumption:
+    """Find out how a run goes on.
+
+    Args:
+        epochs: train up to this epoch instead of the config's last.
+        force: go on although settings or versions have changed.
+
+    Raises:
+        RequestError: it is no run, has nothing left to do, diverged, or would not be the same run any more.
+        CheckpointError: it has saved states and none of them can be read.
+    """
+    config: Any = read_config(run)
+    state = read_json(run / "status.json").get("state")
+    stop = read_json(run / "summary.json").get("stop") or {}
+    if config.seeds > 1:
+        if epochs is not None:
+            raise ConfigError("epochs", epochs, "no --epochs for a sweep: extend the runs in its jobs/ one by one")
+        if state == "finished":
+            raise RunFolderError(f"{run}: every run of the sweep is finished")
+        return Resumption(config, Start(again=True, force=force))
+    _check_state(run, state, stop, epochs, config)
+    if epochs is not None:
+        config = parse(type(config), {**settings_of(config), "epochs": epochs})
+    found = ResumeStore(run / "checkpoints" / "resume").load()
+    warnings = tuple(f"{message}; the state before it is used" for message in found.damaged)
+    point = found.point
+    if point is None:
+        if found.damaged:
+            raise CheckpointError(
+                f"{run}: no saved state can be read: {'; '.join(found.damaged)}",
+                hint=f"stopcli run {run / 'config.toml'} begins again, in a new folder.",
+            )
+        return Resumption(config, Start(again=True, force=force))
+    changed = differences(point.fingerprint, settings_fingerprint(config))
+    if changed and not force:
+        raise changed_error(changed)
+    point = _reopened(run, point, config.epochs)
+    return Resumption(config, Start(point, again=True, force=force, notes=tuple(changed)), warnings)
+
+
+def _check_state(run: Path, state: object, stop: dict[str, Any], epochs: int | None, config: Any) -> None:
+    if state == "failed" and stop.get("reason") == "non_finite":
+        raise RunFolderError(f"{run}: diverged ({stop['rule']}); going on from there would train nothing")
+    if state != "finished":
+        return
+    if epochs is None:
+        extend = "--epochs N trains it further, to epoch N." if stop.get("reason") == "completed" else ""
+        raise RunFolderError(f"{run}: finished ({stop.get('rule')}), nothing is left to do", hint=extend)
+    if stop.get("reason") != "completed":
+        raise RunFolderError(f"{run}: stopped by {stop.get('rule')}, not by its epochs; more of them would not help")
+    if epochs <= config.epochs:
+        raise ConfigError("epochs", epochs, f"more than the {config.epochs} that the run has trained")
+
+
+def _reopened(run: Path, point: ResumePoint, epochs: int) -> ResumePoint:
+    """The point without the verdict that its epochs were over, where there are more of them now."""
+    if epochs < point.epoch:
+        raise ConfigError("epochs", epochs, f"at least the {point.epoch} that the run has trained")
+    over = point.stopped is not None and point.stopped["reason"] == "completed" and epochs > point.epoch
+    return replace(point, stopped=None) if over else point

@@ -1,0 +1,80 @@
+"""The runs in a folder, as far as their files tell: read without TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from stopcli.runs.files import read_json
+from stopcli.runs.lock import is_held
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """A run in a line.
+
+    Attributes:
+        state: as in status.json; `died` where it says `running` and no process holds the folder.
+        epochs: done of how many, as text.
+        monitor, best_epoch, best_value: the best epoch for stopping; None where there is none yet.
+        age_seconds: since the run was begun.
+    """
+
+    path: Path
+    state: str
+    reason: str
+    epochs: str
+    monitor: str
+    best_epoch: int
+    best_value: float | None
+    age_seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "path": str(self.path)}
+
+
+def read_runs(root: Path, only: Path | None = None) -> list[RunLine]:
+    """The runs directly in a folder, by the time they were begun. Folders that are no runs are passed over.
+
+    Args:
+        only: just this one of them.
+    """
+    if only is None and not root.is_dir():
+        return []
+    folders = [only] if only is not None else [path for path in root.iterdir() if (path / "status.json").is_file()]
+    lines = [_line(path) for path in folders]
+    return sorted(lines, key=lambda line: -line.age_seconds)
+
+
+def _line(path: Path) -> RunLine:
+    status, summary = read_json(path / "status.json"), read_json(path / "summary.json")
+    state = str(status.get("state", "unknown"))
+    if state == "running" and not is_held(path):
+        state = "died"
+    stop = summary.get("stop") or {}
+    done = summary.get("epochs", status.get("epoch", 0))
+    if "jobs" in summary:
+        epochs = f"{summary.get('finished', 0)}/{summary.get('seeds', '?')} runs"
+    else:
+        epochs = f"{done}/{summary['max_epochs']}" if "max_epochs" in summary else str(done)
+    best_value = stop.get("best_value")
+    return RunLine(
+        path,
+        state,
+        str(status.get("reason", "")),
+        epochs,
+        str(summary.get("monitor", "")),
+        int(stop.get("best_epoch") or 0),
+        float(best_value) if isinstance(best_value, (int, float)) else None,
+        _age(status.get("started")),
+    )
+
+
+def _age(started: object) -> float:
+    try:
+        begun = datetime.fromisoformat(str(started))
+    except ValueError:
+        return 0.0
+    return max((datetime.now(timezone.utc) - begun).total_seconds(), 0.0)

@@ -1,0 +1,59 @@
+"""What a run's numbers depend on, and how two of them differ: asked before a run is resumed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stopcli.config import RunConfig, settings_of
+from stopcli.data.rows import Parts
+from stopcli.errors import RequestError
+from stopcli.runs.environment import versions
+
+# Settings that change no number: what a run is called, how often it is saved, how far it goes.
+FREE_SETTINGS = frozenset({"name", "scale", "save_every", "epochs"})
+# Packages whose other version may compute other numbers.
+PACKAGES = ("tensorflow", "keras", "numpy")
+
+
+def settings_fingerprint(config: RunConfig) -> dict[str, Any]:
+    """The parts that are known before TensorFlow is: settings and versions."""
+    settings = {key: value for key, value in settings_of(config).items() if key not in FREE_SETTINGS}
+    installed = versions()
+    return {
+        **{f"setting {key}": value for key, value in settings.items()},
+        **{f"version of {package}": installed[package] for package in PACKAGES},
+    }
+
+
+def data_fingerprint(parts: Parts) -> dict[str, str]:
+    """A hash of every row that is trained on or measured."""
+    digest = hashlib.sha256()
+    for rows in (parts.train, parts.validation, parts.test):
+        for array in (rows.x, rows.y):
+            digest.update(f"{array.dtype} {array.shape} ".encode())
+            digest.update(array.tobytes())
+    return {"data": digest.hexdigest()[:16]}
+
+
+def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """How the parts that `now` has differ from the saved ones, a line each.
+
+    Parts that only `saved` has are compared where they are of the same kind (a setting that was removed).
+    """
+    kinds = {key.split(" ")[0] for key in now}
+    keys = [*now, *(key for key in saved if key not in now and key.split(" ")[0] in kinds)]
+    return [
+        f"{key}: was {saved.get(key, 'not set')!r}, is {now.get(key, 'not set')!r}"
+        for key in keys
+        if saved.get(key) != now.get(key)
+    ]
+
+
+def changed_error(changed: Sequence[str]) -> RequestError:
+    """The error that shows what has changed since a run was begun."""
+    lines = "\n  ".join(changed)
+    return RequestError(
+        f"the run would not be the one that was begun:\n  {lines}", hint="--force goes on all the same, and records it."
+    )

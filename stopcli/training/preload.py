@@ -1,0 +1,12 @@
+"""Imported by a process that others are forked from: TensorFlow is imported once, and started in none of them yet."""
+
+from __future__ import annotations
+
+import os
+
+from stopcli.training.tensorflow_setup import set_environment, stderr_to
+
+set_environment()
+with open(os.devnull, "w") as nowhere, stderr_to(nowhere.fileno()):  # noqa: PTH123, it is no path
+    import keras  # noqa: F401
+    import tensorflow  # noqa: F401

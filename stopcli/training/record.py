@@ -1,0 +1,79 @@
+"""What a run writes while it trains: metrics, times, and from time to time the exact state, committed together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from stopcli.runs.folder import RunFolder
+from stopcli.runs.metrics import MetricsFile, TimingFile
+from stopcli.training.loop import Call
+from stopcli.training.pacing import SaveCadence
+from stopcli.training.resume_state import ResumePoint, ResumeStore
+
+
+class Record:
+    """The files of a run that grow, and the states that say how much of them counts.
+
+    A new run makes the files; one that goes on cuts them back to the committed position, so that no epoch stands in
+    them twice.
+
+    Args:
+        columns: the loop's.
+        point: the position to go on from; None to begin.
+        again: whether the folder has been written before. Without a point, its files are begun anew.
+        fingerprint: what the run's numbers depend on, saved with every state.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        columns: tuple[str, ...],
+        steps_per_epoch: int,
+        cadence: SaveCadence,
+        fingerprint: Mapping[str, Any],
+        point: ResumePoint | None,
+        *,
+        again: bool,
+    ) -> None:
+        lengths = point.file_lengths if point else {}
+        keep = {name: lengths.get(name, 0) if again else None for name in ("metrics", "timing")}
+        self._folder, self._steps, self._cadence = folder, steps_per_epoch, cadence
+        self._fingerprint = dict(fingerprint)
+        self._metrics = MetricsFile(folder.metrics, columns, keep["metrics"])
+        self._timing = TimingFile(folder.timing, keep["timing"])
+        self._store = ResumeStore(folder.resume)
+        cadence.begin(point.epoch if point else 0)
+
+    def append(self, call: Call, last: int, seconds: float) -> None:
+        """Record a call's epochs up to `last`."""
+        self._metrics.append(call.first_epoch, self._steps, call.metrics[: last + 1 - call.first_epoch])
+        self._timing.append(call.first_epoch, last, seconds)
+
+    def commit(self, epoch: int, state: Callable[[], dict[str, Any]]) -> None:
+        """Save the exact state after an epoch.
+
+        Args:
+            state: gives the fields of ResumePoint that the record does not know. What it costs counts as saving.
+        """
+        start = time.perf_counter()
+        lengths = {"metrics": self._metrics.commit(), "timing": self._timing.commit()}
+        known = {"epoch": epoch, "step": epoch * self._steps, "file_lengths": lengths}
+        self._store.save(ResumePoint(**known, fingerprint=self._fingerprint, **state()))  # type: ignore[arg-type]
+        self._cadence.saved(epoch, time.perf_counter() - start)
+
+    def due(self, epoch: int) -> bool:
+        """Whether the state should be saved after this epoch."""
+        return self._cadence.due(epoch)
+
+    def room(self, epoch: int) -> int | None:
+        """Epochs that may be run after `epoch` before the state has to be saved; None where time decides."""
+        return self._cadence.room(epoch)
+
+    def __enter__(self) -> Record:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._metrics.close()
+        self._timing.close()

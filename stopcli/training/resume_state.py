@@ -1,0 +1,164 @@
+"""The exact state of a run on disk: written whole, verified when it is read, the last two kept.
+
+A state is one file, an uncompressed zip of NumPy arrays (never pickles) and a meta.json with everything that is no
+array and the SHA-256 of every part. It gets its name only when all of it is on the disk, so a crash leaves the states
+before it. A damaged file is found by its hashes, and the one before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stopcli.errors import CheckpointError
+from stopcli.runs.files import replacing
+
+FORMAT = 1
+KEPT = 2
+_SUFFIX = ".state"
+
+Arrays = tuple[np.ndarray[Any, Any], ...]
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """A position of a run and everything that training goes on from.
+
+    Attributes:
+        epoch, step: done so far.
+        live: the loop's state.
+        rule_state: the stopping rule's state, as `Rule.state_to_dict` gives it.
+        best: by `watch` (stopping) and `keep` (checkpoints): the best epoch and its value.
+        best_states: by the same names, the state after that epoch where it is needed.
+        file_lengths: bytes of each appended file that belong to the position, by name.
+        train_seconds: spent training so far.
+        fingerprint: what the numbers depend on: config, versions, data; compared when the run is resumed.
+        stopped: the verdict where training has ended at this position, else None.
+    """
+
+    epoch: int
+    step: int
+    live: Arrays
+    rule_state: dict[str, Any]
+    best: dict[str, tuple[int, float | None]]
+    best_states: dict[str, Arrays]
+    file_lengths: dict[str, int]
+    train_seconds: float
+    fingerprint: dict[str, Any]
+    stopped: dict[str, Any] | None = None
+
+
+@dataclass
+class Found:
+    """The newest state that could be read, and what was wrong with newer ones."""
+
+    point: ResumePoint | None
+    damaged: list[str] = field(default_factory=list)
+
+
+class ResumeStore:
+    """The states in a run's checkpoints/resume/."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, point: ResumePoint) -> None:
+        """Write a state, and remove all but the last two.
+
+        Raises:
+            OSError: it could not be written; the states before it are untouched.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with replacing(self._folder / f"epoch-{point.epoch:010}{_SUFFIX}") as new:
+            _write(new, point)
+        for old in self.files()[KEPT:]:
+            old.unlink()
+
+    def files(self) -> list[Path]:
+        """The states' files, the newest first."""
+        return sorted(self._folder.glob(f"epoch-*{_SUFFIX}"), reverse=True)
+
+    def load(self) -> Found:
+        """The newest state whose every hash is right."""
+        found = Found(None)
+        for path in self.files():
+            try:
+                return Found(read_state(path), found.damaged)
+            except CheckpointError as error:
+                found.damaged.append(error.message)
+        return found
+
+
+def _write(path: Path, point: ResumePoint) -> None:
+    parts = {f"live/{i:04}.npy": _npy(array) for i, array in enumerate(point.live)}
+    for name, state in point.best_states.items():
+        parts |= {f"best-{name}/{i:04}.npy": _npy(array) for i, array in enumerate(state)}
+    plain = {key: value for key, value in _plain(point).items() if key not in ("live", "best_states")}
+    hashes = {name: hashlib.sha256(part).hexdigest() for name, part in parts.items()}
+    meta = json.dumps({"format": FORMAT, "point": plain, "sha256": hashes}, allow_nan=False).encode()
+    with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as archive:
+        archive.writestr("meta.json", meta)
+        archive.writestr("meta.sha256", hashlib.sha256(meta).hexdigest())
+        for name, part in parts.items():
+            archive.writestr(name, part)
+
+
+def _plain(point: ResumePoint) -> dict[str, Any]:
+    # asdict would copy every array.
+    return {name: getattr(point, name) for name in point.__dataclass_fields__}
+
+
+def _npy(array: np.ndarray[Any, Any]) -> bytes:
+    out = io.BytesIO()
+    np.lib.format.write_array(out, np.asarray(array), allow_pickle=False)
+    return out.getvalue()
+
+
+def read_state(path: Path) -> ResumePoint:
+    """The state in a file.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, of another format, or holds anything but plain arrays.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        meta_bytes = parts.pop("meta.json")
+        if hashlib.sha256(meta_bytes).hexdigest().encode() != parts.pop("meta.sha256"):
+            raise ValueError("meta.json does not have its hash")
+        meta = json.loads(meta_bytes)
+        if meta["format"] != FORMAT:
+            raise ValueError(f"format {meta['format']}, expected {FORMAT}")
+        _check_hashes(meta["sha256"], parts)
+        return _point(meta["point"], parts)
+    # zipfile raises whatever its parsing meets: zlib and struct errors, EOFError, NotImplementedError, …
+    except Exception as error:
+        raise CheckpointError(f"{path}: not a state that can be resumed ({type(error).__name__}: {error})") from error
+
+
+def _check_hashes(expected: Mapping[str, str], parts: Mapping[str, bytes]) -> None:
+    if expected.keys() != parts.keys():
+        raise ValueError("parts are missing or foreign")
+    for name, part in parts.items():
+        if hashlib.sha256(part).hexdigest() != expected[name]:
+            raise ValueError(f"{name} does not have its hash")
+
+
+def _point(plain: dict[str, Any], parts: Mapping[str, bytes]) -> ResumePoint:
+    def arrays(prefix: str) -> Arrays:
+        names = sorted(name for name in parts if name.startswith(f"{prefix}/"))
+        return tuple(np.lib.format.read_array(io.BytesIO(parts[name]), allow_pickle=False) for name in names)
+
+    kept = {name.split("/")[0].removeprefix("best-") for name in parts if name.startswith("best-")}
+    best = {name: (int(epoch), value) for name, (epoch, value) in plain.pop("best").items()}
+    return ResumePoint(
+        live=arrays("live"), best=best, best_states={name: arrays(f"best-{name}") for name in kept}, **plain
+    )
