@@ -29,20 +29,7 @@ def run_report(
         config: the text of config.toml.
         plots: paths of the figures, relative to the report.
     """
-    parts = [
-        f"# {title}",
-        why_stopped(summary),
-        _warnings(summary),
-        _scale(summary),
-        "## Results",
-        table.markdown(),
-        _notes(summary),
-        *_figures(plots),
-        "## Time",
-        _seconds(summary),
-        _how(config, environment),
-    ]
-    return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+    return _report(title, [why_stopped(summary)], _notes(summary), summary, table, config, environment, plots)
 
 
 def sweep_report(
@@ -53,18 +40,32 @@ def sweep_report(
     environment: Mapping[str, Any],
     plots: Sequence[str],
 ) -> str:
-    """The report of a sweep over seeds."""
-    failed = [f"- {job['name']}: {job['state']} ({job['reason']})" for job in summary["jobs"] if job["reason"]]
+    """The report of a sweep over seeds; arguments as for `run_report`."""
+    why = f" ({summary['reason']})" if summary["reason"] else ""
+    told = f"{summary['finished']} of {summary['seeds']} runs finished; state: {summary['state']}{why}."
+    failed = "\n".join(f"- {job['name']}: {job['state']} ({job['reason']})" for job in summary["jobs"] if job["reason"])
+    notes = f"- {TEST_ROWS_CHOSE}" if summary["test_rows_chose"] else ""
+    return _report(title, [told, failed], notes, summary, table, config, environment, plots)
+
+
+def _report(
+    title: str,
+    told: Sequence[str],
+    notes: str,
+    summary: Mapping[str, Any],
+    table: Table,
+    config: str,
+    environment: Mapping[str, Any],
+    plots: Sequence[str],
+) -> str:
     parts = [
         f"# {title}",
-        f"{summary['finished']} of {summary['seeds']} runs finished; state: {summary['state']}"
-        + (f" ({summary['reason']})." if summary["reason"] else "."),
-        "\n".join(failed),
+        *told,
         _warnings(summary),
         _scale(summary),
         "## Results",
         table.markdown(),
-        f"- {TEST_ROWS_CHOSE}" if summary["test_rows_chose"] else "",
+        notes,
         *_figures(plots),
         "## Time",
         _seconds(summary),

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,10 @@ import numpy as np
 import pytest
 
 from stopcli.cli.main import main
-from stopcli.errors import CheckpointError
 from stopcli.recipes.verifying import compare, fingerprint_of, model_arrays
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
-from stopcli.training.resume_state import ResumePoint, ResumeStore, read_state
+from stopcli.training.resume_state import ResumeStore
 
 pytestmark = [pytest.mark.usefixtures("tensorflow"), pytest.mark.slow]
 
@@ -193,72 +190,6 @@ def test_a_full_disk_while_saving_keeps_the_last_good_state(finished: Path, tmp_
     # With room again it goes on, and comes out as if nothing had been.
     assert run("resume", "a") == 0
     assert compare(fingerprint_of(finished / "moons"), fingerprint_of(Path("a"))) == []
-
-
-def point_of(epoch: int) -> ResumePoint:
-    arrays = (np.arange(3, dtype=np.float32), np.array(epoch))
-    return ResumePoint(
-        epoch, 4 * epoch, arrays, {"wait": 1}, {"watch": (1, 0.5)}, {"keep": arrays}, {"m": 7}, 1.5, {"a": 1}
-    )
-
-
-def test_a_state_comes_back_and_the_last_two_are_kept(tmp_path: Path) -> None:
-    store = ResumeStore(tmp_path / "resume")
-    for epoch in (1, 2, 30):
-        store.save(point_of(epoch))
-    assert [path.stem for path in store.files()] == ["epoch-0000000030", "epoch-0000000002"]
-    read = store.load().point
-    assert read is not None
-    expected = point_of(30)
-    for one, other in zip(
-        read.live + read.best_states["keep"], expected.live + expected.best_states["keep"], strict=True
-    ):
-        assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
-    for name in ("epoch", "step", "rule_state", "best", "file_lengths", "train_seconds", "fingerprint", "stopped"):
-        assert getattr(read, name) == getattr(expected, name), name
-
-
-def test_a_full_disk_leaves_the_states_before(tmp_path: Path) -> None:
-    store = ResumeStore(tmp_path / "resume")
-    store.save(point_of(1))
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            store.save(point_of(2))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert [path.name for path in (tmp_path / "resume").iterdir()] == ["epoch-0000000001.state"]
-    assert store.load().damaged == []
-
-
-def test_a_state_from_a_stranger_runs_no_code(tmp_path: Path) -> None:
-    """A crafted state with a pickle in it, its hashes right, is refused before anything of it runs."""
-    import hashlib
-    import io
-
-    class Evil:
-        def __reduce__(self) -> Any:
-            return os.mkdir, (str(tmp_path / "ran"),)
-
-    out = io.BytesIO()
-    np.save(out, np.array([Evil()], dtype=object), allow_pickle=True)
-    for part in (out.getvalue(), pickle.dumps(Evil())):
-        path = tmp_path / "epoch-1.state"
-        ResumeStore(tmp_path / "good").save(point_of(1))
-        with zipfile.ZipFile(tmp_path / "good" / "epoch-0000000001.state") as good:
-            parts = {name: good.read(name) for name in good.namelist()}
-        meta = json.loads(parts["meta.json"])
-        parts["live/0000.npy"] = part
-        meta["sha256"]["live/0000.npy"] = hashlib.sha256(part).hexdigest()
-        parts["meta.json"] = json.dumps(meta).encode()
-        parts["meta.sha256"] = hashlib.sha256(parts["meta.json"]).hexdigest().encode()
-        with zipfile.ZipFile(path, "w") as crafted:
-            for name, content in parts.items():
-                crafted.writestr(name, content)
-        with pytest.raises(CheckpointError, match="not a state that can be resumed"):
-            read_state(path)
-        assert not (tmp_path / "ran").exists()
 
 
 def test_more_epochs_are_as_if_they_had_been_there_from_the_beginning() -> None:
