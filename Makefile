@@ -33,6 +33,7 @@ docs: $(VENV)/.run ## write the help of every command into the README again
 bench: $(VENV)/.run ## measure what the README says about speed
 	$(BIN)/python benchmarks/moons_epoch.py
 	$(BIN)/python benchmarks/cold_start.py
+	$(BIN)/python benchmarks/saving.py
 
 # Names, versions and hashes for every platform and Python that stopcli runs on; no index address.
 lock: $(VENV)/.dev ## choose the versions of everything again
@@ -52,7 +53,7 @@ $(VENV)/.python:
 	@touch $@
 
 # Editable, so that the checkout is what runs; built with the lock's own setuptools (TensorFlow needs it), so that nothing
-# beside the lock is fetched;
+# beside the lock is fetched; without dependencies, because the lock has brought them.
 $(VENV)/.run: $(VENV)/.python requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .

@@ -42,7 +42,7 @@ class StopOnRule(keras.callbacks.Callback):
         self.verdict = None
         self._judge = Judge(self.rule)
         self._best = BestState()
-        self._best_variables: list[np.ndarray] | None = None
+        self._best_variables: list[np.ndarray[Any, Any]] | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         metrics = {name: float(value) for name, value in (logs or {}).items()}

@@ -118,7 +118,7 @@ def _plain(point: ResumePoint) -> dict[str, Any]:
 
 def _npy(array: np.ndarray[Any, Any]) -> bytes:
     out = io.BytesIO()
-    np.lib.format.write_array(out, np.asarray(array), allow_pickle=False)
+    np.save(out, array, allow_pickle=False)
     return out.getvalue()
 
 
@@ -155,7 +155,7 @@ def _check_hashes(expected: Mapping[str, str], parts: Mapping[str, bytes]) -> No
 def _point(plain: dict[str, Any], parts: Mapping[str, bytes]) -> ResumePoint:
     def arrays(prefix: str) -> Arrays:
         names = sorted(name for name in parts if name.startswith(f"{prefix}/"))
-        return tuple(np.lib.format.read_array(io.BytesIO(parts[name]), allow_pickle=False) for name in names)
+        return tuple(np.load(io.BytesIO(parts[name]), allow_pickle=False) for name in names)
 
     kept = {name.split("/")[0].removeprefix("best-") for name in parts if name.startswith("best-")}
     best = {name: (int(epoch), value) for name, (epoch, value) in plain.pop("best").items()}
