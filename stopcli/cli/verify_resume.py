@@ -33,7 +33,7 @@ MomentSeed = Annotated[int, typer.Option("--seed", help="Seed of the moments at 
 def verify_resume(command: Command = None, kills: Kills = 10, seed: MomentSeed = 0) -> None:
     """Find out on this machine whether killed runs come out the same: kill, resume, compare to the bit.
 
-    Trains a command uninterrupted, then again under SIGKILLs at random moments (half of them while a state is being
+    Trains a command uninterrupted, then again under SIGKILLs at random moments (many of them while a state is being
     saved), resumed each time, until there were enough kills. Weights, optimizer slots, metrics, rules and every saved
     model are compared. After the options comes the command, with its own options; without one, a small `moons`.
     """
