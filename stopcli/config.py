@@ -12,6 +12,7 @@ import dataclasses
 import difflib
 import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
 
@@ -125,6 +126,8 @@ def parse(config_class: type[AnyConfig], settings: dict[str, Any]) -> AnyConfig:
     """
     from pydantic import ValidationError
 
+    # TOML has arrays alone; what we have of them are pairs.
+    settings = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
     try:
         checked = _checker(config_class).model_validate(settings)  # type: ignore[arg-type]
     except ValidationError as error:
@@ -152,17 +155,26 @@ def setting_names(config_class: type[RunConfig]) -> list[str]:
     return [field.name for field in dataclasses.fields(config_class)]
 
 
-def resolve(config_class: type[AnyConfig], given: dict[str, Any]) -> AnyConfig:
+def resolve(
+    config_class: type[AnyConfig], given: dict[str, Any], has_gpu: Callable[[], bool] = lambda: False
+) -> AnyConfig:
     """A config from the settings that were given, the rest filled in as `scale` says.
 
     Args:
         given: the settings that the user named; they win over the scale.
+        has_gpu: whether there is a GPU; asked where the scale depends on it, and the settings are right.
     """
-    scale = given.get("scale", "auto")
-    if scale == "auto":
-        scale = "full" if config_class.full_is_short else "quick"
-    filled = config_class.quick if scale == "quick" else {}
-    return parse(config_class, {**filled, **given, "scale": scale})
+
+    def at(scale: str) -> AnyConfig:
+        filled = config_class.quick if scale == "quick" else {}
+        return parse(config_class, {**filled, **given, "scale": scale})
+
+    if given.get("scale", "auto") != "auto":
+        return at(given["scale"])
+    if config_class.full_is_short:
+        return at("full")
+    quick = at("quick")
+    return at("full") if has_gpu() else quick
 
 
 def settings_of(config: RunConfig) -> dict[str, Any]:

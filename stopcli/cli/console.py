@@ -33,8 +33,9 @@ from stopcli.training.observer import Progress as RunProgress
 
 # Where there is no terminal, a line this often tells that the run goes on.
 PLAIN_LINE_SECONDS = 5.0
-# Training for this long tells how fast it goes on; a run that will take longer than the second is told of it.
+# The first moments of training are dominated by warming up, and would promise hours.
 SETTLED_SECONDS = 0.5
+# A run that will take longer is told of it.
 LONG_SECONDS = 60.0
 # rich assumes 80 columns where it cannot ask; a table for a file or a pipe need not be cut to that.
 _PIPE_WIDTH = 140
@@ -120,14 +121,14 @@ def _numbers(progress: RunProgress) -> str:
     if progress.best_value is not None:
         parts.append(f"best {progress.monitor} {progress.best_value:.4f} at {progress.best_epoch}")
     parts += [progress.waiting] if progress.waiting else []
-    # The first moments are dominated by warming up, and would promise hours.
     if progress.seconds >= SETTLED_SECONDS:
         parts += [f"{progress.samples_per_second:,.0f} rows/s", _left(progress)]
     return " · ".join(parts)
 
 
 def _seconds_left(progress: RunProgress) -> float:
-    return progress.seconds * (progress.epochs - progress.epoch) / max(progress.epoch, 1)
+    done = progress.epoch + progress.fraction
+    return progress.seconds * (progress.epochs - done) / max(done, 1e-9)
 
 
 def _left(progress: RunProgress) -> str:
@@ -148,7 +149,8 @@ class _Count(ProgressColumn):
     """How much is done of how much, once that is known."""
 
     def render(self, task: Task) -> Text:
-        return Text("" if task.total is None else f"{task.completed:.0f}/{task.total:.0f} {task.fields['unit']}")
+        # Rounded down: an epoch counts when it is complete.
+        return Text("" if task.total is None else f"{int(task.completed)}/{task.total:.0f} {task.fields['unit']}")
 
 
 class RunView:
@@ -245,13 +247,22 @@ class JobView:
         elif self._line:
             self._line(f"{self._name}: {text}")
 
+    def counted(self, what: str, done: int, total: int) -> None:
+        if self._bars and self._task is not None:
+            words = f"{self._name}: {what}"
+            self._bars.update(self._task, description=words, completed=done, total=total, unit="", numbers="")
+        elif self._line and time.monotonic() - self._last_line >= PLAIN_LINE_SECONDS:
+            self._last_line = time.monotonic()
+            self._line(f"{self._name}: {what}: {done} of {total}")
+
     def progress(self, progress: RunProgress) -> None:
-        if not self._projected and progress.seconds >= SETTLED_SECONDS:
+        if not self._projected and progress.projected_seconds is not None:
             self._projected = True
             self._project(progress)
         if self._bars and self._task is not None:
+            done = progress.epoch + progress.fraction
             numbers = _numbers(progress)
-            self._bars.update(self._task, completed=progress.epoch, total=progress.epochs, numbers=numbers)
+            self._bars.update(self._task, completed=done, total=progress.epochs, unit="epochs", numbers=numbers)
         elif self._line and time.monotonic() - self._last_line >= PLAIN_LINE_SECONDS:
             self._last_line = time.monotonic()
             self._line(f"{self._name}: epoch {progress.epoch}/{progress.epochs}  {_numbers(progress)}")

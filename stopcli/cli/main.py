@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from stopcli import __version__
+from stopcli.cli.cifar_resnet import cifar_resnet
 from stopcli.cli.console import print_error, print_traceback
 from stopcli.cli.moons import moons
 from stopcli.cli.resume import list_runs, resume, show
@@ -26,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(moons)
+app.command("cifar-resnet")(cifar_resnet)
 app.command()(run)
 app.command()(resume)
 app.command("list")(list_runs)

@@ -12,8 +12,13 @@ import typer
 
 from stopcli.cli.console import show_tracebacks
 from stopcli.config import Mode, OptimizerName, Scale, ValidationRows
+from stopcli.recipes.images.settings import Augment as AugmentName
+from stopcli.recipes.images.settings import CyclicModeName, EraseOrder, LearningRatePolicy
 
-DATA, TRAINING, STOPPING, CHECKPOINTS, OUTPUT = "Data", "Training", "Stopping", "Checkpoints", "Run and output"
+Pair = tuple[float, float]
+
+DATA, AUGMENTATION, TRAINING, RATE = "Data", "Augmentation", "Training", "Learning rate"
+STOPPING, CHECKPOINTS, OUTPUT = "Stopping", "Checkpoints", "Run and output"
 
 Samples = Annotated[int, typer.Option(help="Rows in all, ≥ 2.", rich_help_panel=DATA)]
 Noise = Annotated[float, typer.Option(help="Standard deviation of the noise, ≥ 0.", rich_help_panel=DATA)]
@@ -38,6 +43,125 @@ ValidationShare = Annotated[
     ),
 ]
 
+Dataset = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|cifar10|digits|PATH",
+        help="auto: $STOPCLI_DATASET, else CIFAR-10 from Keras's cache or downloaded, else scikit-learn's digits. "
+        "PATH: an official CIFAR-10 folder or archive, or a folder of images, train/CLASS/… and test/CLASS/….",
+        rich_help_panel=DATA,
+    ),
+]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(help="Resize images to N × N, 8 … 1024.", show_default="as they are", rich_help_panel=DATA),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(help="Train on so many images, of every class its share.", show_default="all", rich_help_panel=DATA),
+]
+ImageDataSeed = Annotated[
+    int, typer.Option("--data-seed", help="Seed of --limit and of what is split off, ≥ 0.", rich_help_panel=DATA)
+]
+ImageShare = Annotated[
+    float | None,
+    typer.Option(
+        "--validation-share", help="The share that is split off, in (0, 1).", show_default="0.1", rich_help_panel=DATA
+    ),
+]
+SubtractMean = Annotated[
+    bool,
+    typer.Option(
+        "--subtract-mean/--no-subtract-mean",
+        help="Subtract the training images' mean image, in the model's first layer.",
+        rich_help_panel=DATA,
+    ),
+]
+
+Augment = Annotated[
+    AugmentName,
+    typer.Option(help="simple: shift up to 4 pixels both ways, and flip half of them.", rich_help_panel=AUGMENTATION),
+]
+Erasing = Annotated[
+    bool,
+    typer.Option("--erasing/--no-erasing", help="Random erasing (Zhong et al.).", rich_help_panel=AUGMENTATION),
+]
+EraseP = Annotated[float, typer.Option(help="Probability of erasing an image, 0 … 1.", rich_help_panel=AUGMENTATION)]
+EraseArea = Annotated[
+    Pair,
+    typer.Option(metavar="LOW HIGH", help="The box's share of the image, in (0, 1].", rich_help_panel=AUGMENTATION),
+]
+EraseAspect = Annotated[
+    Pair, typer.Option(metavar="LOW HIGH", help="The box's height / width, > 0.", rich_help_panel=AUGMENTATION)
+]
+EraseLogAspect = Annotated[
+    bool,
+    typer.Option(
+        "--erase-log-aspect/--no-erase-log-aspect",
+        help="Draw the aspect's logarithm uniformly, as later practice does.",
+        rich_help_panel=AUGMENTATION,
+    ),
+]
+EraseValue = Annotated[
+    Pair,
+    typer.Option(metavar="LOW HIGH", help="What the box is filled with, in [0, 1].", rich_help_panel=AUGMENTATION),
+]
+ErasePixelLevel = Annotated[
+    bool,
+    typer.Option(
+        "--erase-pixel-level/--no-erase-pixel-level",
+        help="Fill every pixel and channel with a value of its own.",
+        rich_help_panel=AUGMENTATION,
+    ),
+]
+EraseOrderOption = Annotated[
+    EraseOrder,
+    typer.Option("--erase-order", help="Erase before or after the augmentation.", rich_help_panel=AUGMENTATION),
+]
+Cutout = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PX",
+        help="Cut a square of PX pixels out of every image.",
+        show_default="none",
+        rich_help_panel=AUGMENTATION,
+    ),
+]
+
+LrPolicy = Annotated[LearningRatePolicy, typer.Option(help="How the learning rate moves.", rich_help_panel=RATE)]
+LrDrops = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|EPOCHS:FACTOR,…",
+        help="step: after so many epochs the rate is FACTOR times the first; auto: the published drops, scaled.",
+        rich_help_panel=RATE,
+    ),
+]
+LrMin = Annotated[float, typer.Option(help="cosine, plateau: the lowest rate, ≥ 0.", rich_help_panel=RATE)]
+LrWarmup = Annotated[
+    int, typer.Option(help="cosine: epochs over which the rate rises from 0, ≥ 0.", rich_help_panel=RATE)
+]
+LrFactor = Annotated[
+    float, typer.Option(help="plateau: the rate is multiplied by this, in (0, 1).", rich_help_panel=RATE)
+]
+LrPatience = Annotated[
+    int, typer.Option(help="plateau: epochs without an improvement of --monitor, ≥ 1.", rich_help_panel=RATE)
+]
+BaseLr = Annotated[float, typer.Option(help="clr: the lowest rate, ≥ 0.", rich_help_panel=RATE)]
+MaxLr = Annotated[float, typer.Option(help="clr: the highest rate, > --base-lr.", rich_help_panel=RATE)]
+ClrMode = Annotated[CyclicModeName, typer.Option(help="clr: what becomes of the cycles' height.", rich_help_panel=RATE)]
+Gamma = Annotated[float, typer.Option(help="clr: exp_range's factor of every update, in (0, 1].", rich_help_panel=RATE)]
+StepSize = Annotated[float, typer.Option(help="clr: epochs from the lowest to the highest rate.", rich_help_panel=RATE)]
+
+Depth = Annotated[int, typer.Option(help="Layers with weights, 6n + 2: 8, 14, 20, …", rich_help_panel=TRAINING)]
+MixedPrecision = Annotated[
+    bool,
+    typer.Option(
+        "--mixed-precision/--no-mixed-precision",
+        help="Compute in float16 where it is safe; for GPUs that profit.",
+        rich_help_panel=TRAINING,
+    ),
+]
 Hidden = Annotated[int, typer.Option(help="Units of the hidden layer, ≥ 1.", rich_help_panel=TRAINING)]
 Epochs = Annotated[int, typer.Option(help="Epochs at most, ≥ 1.", rich_help_panel=TRAINING)]
 BatchSize = Annotated[int, typer.Option(help="Rows a step, ≥ 1.", rich_help_panel=TRAINING)]

@@ -10,9 +10,10 @@ from rich.table import Table as RichTable
 
 from stopcli.cli import options
 from stopcli.cli.console import Output, stdout_console
-from stopcli.cli.running import conduct
+from stopcli.cli.running import conduct, load
 from stopcli.config import to_toml
 from stopcli.durations import format_duration, parse_duration
+from stopcli.recipes.recipe import ModuleRecipe
 from stopcli.recipes.resuming import prepare
 from stopcli.report.tables import run_table, seed_table
 from stopcli.report.words import why_stopped
@@ -44,15 +45,17 @@ def resume(
     output = Output(json, quiet, verbose)
     for warning in resumption.warnings:
         output.warn(warning)
+    recipe = ModuleRecipe(resumption.config.command)
+    loaded = load(resumption.config, recipe, output)
     with RunFolder.reopen(run) as folder:
         point = resumption.start.point
-        where = "from its beginning" if point is None else f"after epoch {point.epoch}"
+        where = "from its beginning" if point is None else f"after epoch {point.epoch} (step {point.step})"
         if resumption.config.seeds > 1:
             where = "with the runs that are not finished"
         output.say(f"stopcli {resumption.config.command} → {run}, going on {where}", style="bold")
         if epochs is not None:
             folder.write_config(to_toml(resumption.config))
-        conduct(resumption.config, folder, resumption.start, output, budget)
+        conduct(loaded, recipe, folder, resumption.start, output, budget)
 
 
 def list_runs(runs_dir: options.RunsDir = None, json: options.Json = False) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from stopcli.cli import options
 from stopcli.cli.console import Output
-from stopcli.cli.running import Where, run_config
+from stopcli.cli.running import Where, has_gpu, run_config
 from stopcli.config import read_toml, resolve
 from stopcli.errors import ConfigError, RequestError
 from stopcli.recipes.recipe import config_class
@@ -33,7 +33,7 @@ def run(
     if "command" not in settings:
         raise RequestError(f"{config_file}: has no command", hint='Its first line should be: command = "moons"')
     try:
-        config = resolve(config_class(settings.pop("command")), settings)
+        config = resolve(config_class(settings.pop("command")), settings, has_gpu)
     except ConfigError as error:
         raise RequestError(f"{config_file}: {error.message}", hint=error.hint) from None
     run_config(config, Where(runs_dir, run_dir), Output(json, quiet, verbose), time_budget)

@@ -16,15 +16,17 @@ from stopcli.cli.console import Output, RunView
 from stopcli.config import RunConfig, resolve, setting_names, to_toml
 from stopcli.durations import parse_duration
 from stopcli.errors import RequestError
-from stopcli.recipes.recipe import ModuleRecipe, config_class
+from stopcli.recipes.recipe import Loaded, ModuleRecipe, Recipe, config_class
 from stopcli.report.tables import run_table, seed_table
 from stopcli.report.words import why_stopped
-from stopcli.runs.folder import RunFolder, runs_root
+from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
 from stopcli.training.interruption import StopNow, StopRequest, stop_on_signals
 from stopcli.training.pacing import Stopwatch
 from stopcli.training.session import Session, Start
 
 _IMPORTED = time.perf_counter()
+# Made by the drivers of NVIDIA and AMD.
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def given_settings(ctx: typer.Context, command: str) -> dict[str, Any]:
 def run_from_options(ctx: typer.Context, command: str) -> None:
     """Run a command with the options of its context, print the result, and exit as the run ended."""
     params = ctx.params
-    config = resolve(config_class(command), given_settings(ctx, command))
+    config = resolve(config_class(command), given_settings(ctx, command), has_gpu)
     output = Output(params["json"], params["quiet"], params["verbose"])
     run_config(config, Where(params["runs_dir"], params["run_dir"]), output, params["time_budget"])
 
@@ -64,10 +66,14 @@ def run_config(config: RunConfig, where: Where, output: Output, time_budget: str
     if where.runs_dir is not None and where.run_dir is not None:
         raise RequestError("--runs-dir and --run-dir both say where the run goes; give one of them")
     budget = _budget(time_budget)
+    check_can_be_made(runs_root(where.runs_dir), where.run_dir)
+    recipe = ModuleRecipe(config.command)
     for warning in config.warnings():
         output.warn(warning)
+    loaded = load(config, recipe, output)
+    config = loaded.config
     if config.init_from:
-        _check_warm_start(config)
+        _check_warm_start(loaded, recipe)
     folder = RunFolder.create(
         root=runs_root(where.runs_dir), command=config.command, name=config.name, run_dir=where.run_dir
     )
@@ -77,17 +83,42 @@ def run_config(config: RunConfig, where: Where, output: Output, time_budget: str
         if config.scale == "quick":
             output.say("Quick scale: a smaller version of the published setting. --scale full runs the published one.")
         output.detail(to_toml(config).rstrip())
-        conduct(config, folder, Start(), output, budget)
+        conduct(loaded, recipe, folder, Start(), output, budget)
 
 
-def conduct(config: Any, folder: RunFolder, start: Start, output: Output, budget: float | None) -> None:
+def load(config: RunConfig, recipe: Recipe, output: Output) -> Loaded:
+    """Read a config's data, and tell what there is to know of them."""
+    with RunView(output) as view:
+        loaded = recipe.load(config, view.run(config.command))
+    for note in loaded.notes:
+        output.warn(note)
+    return loaded
+
+
+def conduct(
+    loaded: Loaded, recipe: Recipe, folder: RunFolder, start: Start, output: Output, budget: float | None
+) -> None:
     """Run a config in a folder that is held, print the result, and exit as the run ended."""
+    for words in loaded.words:
+        output.say(words)
     with stop_on_signals(budget, on_first=lambda: _acknowledge(output)) as request, _told(folder, output):
-        summary = _train(config, folder, start, output, request)
-    _tell(config, folder, output, summary)
+        summary = _train(loaded, recipe, folder, start, output, request)
+    _tell(loaded.config, folder, output, summary)
     status = {"finished": 0, "paused": 0, "failed": 1, "interrupted": request.exit_status}[summary["state"]]
     if status:
         raise typer.Exit(status)
+
+
+def has_gpu() -> bool:
+    """Whether TensorFlow sees a GPU. Where the system has no driver for one, TensorFlow is not started to ask."""
+    if not any(Path(device).exists() for device in GPU_DEVICES):
+        return False
+    from stopcli.training.tensorflow_setup import start_tensorflow
+
+    start_tensorflow()
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def _budget(text: str | None) -> float | None:
@@ -112,17 +143,20 @@ def _told(folder: RunFolder, output: Output) -> Iterator[None]:
         raise
 
 
-def _check_warm_start(config: Any) -> None:
+def _check_warm_start(loaded: Loaded, recipe: Recipe) -> None:
     """Find out whether the named model fits before anything is made."""
     from stopcli.training.tensorflow_setup import start_tensorflow
 
     start_tensorflow()
     from stopcli.recipes.running import warm_start
 
-    warm_start(config, ModuleRecipe(config.command).build(config))
+    warm_start(loaded.config, recipe.build(loaded))
 
 
-def _train(config: Any, folder: RunFolder, start: Start, output: Output, request: StopRequest) -> dict[str, Any]:
+def _train(
+    loaded: Loaded, recipe: Recipe, folder: RunFolder, start: Start, output: Output, request: StopRequest
+) -> dict[str, Any]:
+    config = loaded.config
     with RunView(output) as view:
         first = view.run(config.command)
         first.stage("starting TensorFlow")
@@ -140,12 +174,11 @@ def _train(config: Any, folder: RunFolder, start: Start, output: Output, request
         from stopcli.recipes.sweeping import run_seeds
 
         stopwatch = Stopwatch(elapsed=_process_age())
-        recipe = ModuleRecipe(config.command)
         if config.seeds == 1:
-            return run_one(config, recipe, folder, Session(first, request, stopwatch), start)
+            return run_one(loaded, recipe, folder, Session(first, request, stopwatch), start)
         first.finished("TensorFlow has started")
         watch_job = view.sweep(config.command, config.seeds)
-        return run_seeds(config, recipe, folder, watch_job, Session(request=request, stopwatch=stopwatch), start)
+        return run_seeds(loaded, recipe, folder, watch_job, Session(request=request, stopwatch=stopwatch), start)
 
 
 def _process_age() -> float:

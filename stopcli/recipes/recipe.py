@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stopcli.config import RunConfig
@@ -12,12 +13,18 @@ from stopcli.errors import RequestError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from stopcli.report.tables import Table
     from stopcli.runs.metrics import Columns
+    from stopcli.training.conclusion import Conclusion
     from stopcli.training.experiment import Experiment
+    from stopcli.training.observer import Observer
 
-# Command → the module with its config class, the class, and the package with `build` and `figures`. Names, so that
-# nothing is imported before a command is run.
-_COMMANDS = {"moons": ("stopcli.recipes.moons.config", "MoonsConfig", "stopcli.recipes.moons")}
+# Command → the module with its config class, the class, and the package with `load`, `build` and `figures`. Names, so
+# that nothing is imported before a command is run.
+_COMMANDS = {
+    "moons": ("stopcli.recipes.moons.config", "MoonsConfig", "stopcli.recipes.moons"),
+    "cifar-resnet": ("stopcli.recipes.cifar_resnet.config", "CifarResnetConfig", "stopcli.recipes.cifar_resnet"),
+}
 
 
 def config_class(command: object) -> type[RunConfig]:
@@ -34,16 +41,43 @@ def config_class(command: object) -> type[RunConfig]:
     return found
 
 
-class Recipe(Protocol):
-    """The parts of a command that need TensorFlow or matplotlib."""
+@dataclass(frozen=True)
+class Loaded:
+    """A config with the data that it names.
 
-    def build(self, config: Any) -> Experiment:
-        """Data, model and rules of one run."""
+    Attributes:
+        config: as given, with what only the data could tell filled in.
+        data: what the recipe builds from.
+        notes: what the user should be told of the data, a sentence without a full stop each.
+        words: what will be run, a line each.
+    """
+
+    config: Any
+    data: Any
+    notes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+class Recipe(Protocol):
+    """The parts of a command that need its data, TensorFlow or matplotlib."""
+
+    def load(self, config: Any, observer: Observer) -> Loaded:
+        """Read the data, before anything is started.
+
+        Raises:
+            RequestError: the data are missing, damaged, or not as the config says.
+        """
+
+    def build(self, loaded: Loaded) -> Experiment:
+        """Model and rules of one run."""
 
     def run_figures(
-        self, config: Any, experiment: Experiment, model: Any, summary: Mapping[str, Any], metrics: Columns
+        self, config: Any, experiment: Experiment, conclusion: Conclusion, metrics: Columns
     ) -> dict[str, Figure]:
         """The figures of one run, by name."""
+
+    def run_tables(self, config: Any, experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:
+        """Tables of one run beside that of its results, by the name of their file."""
 
     def sweep_figures(
         self, config: Any, summaries: Sequence[Mapping[str, Any]], metrics: Sequence[Columns]
@@ -57,20 +91,29 @@ class ModuleRecipe:
     def __init__(self, command: str) -> None:
         self._package = _COMMANDS[command][2]
 
-    def build(self, config: Any) -> Experiment:
-        built: Experiment = importlib.import_module(f"{self._package}.build").build(config)
+    def load(self, config: Any, observer: Observer) -> Loaded:
+        loaded: Loaded = self._module("load").load(config, observer)
+        return loaded
+
+    def build(self, loaded: Loaded) -> Experiment:
+        built: Experiment = self._module("build").build(loaded)
         return built
 
     def run_figures(
-        self, config: Any, experiment: Experiment, model: Any, summary: Mapping[str, Any], metrics: Columns
+        self, config: Any, experiment: Experiment, conclusion: Conclusion, metrics: Columns
     ) -> dict[str, Figure]:
-        module = importlib.import_module(f"{self._package}.figures")
-        figures: dict[str, Figure] = module.run_figures(config, experiment, model, summary, metrics)
+        figures: dict[str, Figure] = self._module("figures").run_figures(config, experiment, conclusion, metrics)
         return figures
+
+    def run_tables(self, config: Any, experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:
+        tables: dict[str, Table] = self._module("figures").run_tables(config, experiment, conclusion)
+        return tables
 
     def sweep_figures(
         self, config: Any, summaries: Sequence[Mapping[str, Any]], metrics: Sequence[Columns]
     ) -> dict[str, Figure]:
-        module = importlib.import_module(f"{self._package}.figures")
-        figures: dict[str, Figure] = module.sweep_figures(config, summaries, metrics)
+        figures: dict[str, Figure] = self._module("figures").sweep_figures(config, summaries, metrics)
         return figures
+
+    def _module(self, name: str) -> Any:
+        return importlib.import_module(f"{self._package}.{name}")

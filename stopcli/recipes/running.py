@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from stopcli.config import RunConfig, to_toml
 from stopcli.errors import RequestError, RunError
-from stopcli.recipes.recipe import Recipe
-from stopcli.report.markdown import run_report
-from stopcli.report.tables import run_table
+from stopcli.recipes.recipe import Loaded, Recipe
+from stopcli.report.markdown import Made, run_report
+from stopcli.report.tables import Table, run_table
 from stopcli.runs.environment import describe_environment
 from stopcli.runs.files import remove_leftovers, write_json, write_text
 from stopcli.runs.folder import RunFolder
@@ -23,7 +23,7 @@ from stopcli.runs.status import utc_now
 from stopcli.training.conclusion import Conclusion, conclude, devices
 from stopcli.training.experiment import Experiment
 from stopcli.training.fingerprint import changed_error, data_fingerprint, differences, settings_fingerprint
-from stopcli.training.loop import CompiledLoop
+from stopcli.training.loop import Loop
 from stopcli.training.pacing import SaveCadence, Stopwatch
 from stopcli.training.record import Record
 from stopcli.training.session import Session, Start
@@ -32,7 +32,7 @@ from stopcli.training.warm_start import start_from
 
 
 def run_one(
-    config: Any,
+    loaded: Loaded,
     recipe: Recipe,
     folder: RunFolder,
     session: Session,
@@ -44,7 +44,7 @@ def run_one(
     """Train, save, evaluate, draw and report one run. Leaves the folder's status as the run ended.
 
     Args:
-        config: settings of one run (one seed); its config.toml is written.
+        loaded: settings of one run (one seed), whose config.toml is written, and its data.
         start: from where to begin.
         lane: where a loop is left for the next run that differs by its seed alone.
         plots: whether figures are drawn.
@@ -57,7 +57,7 @@ def run_one(
         RunError: the run could not go on; the folder's log and status say why.
     """
     try:
-        return _run_one(config, recipe, folder, session, start, lane, plots)
+        return _run_one(loaded, recipe, folder, session, start, lane, plots)
     except OSError as error:
         folder.note(traceback.format_exc())
         where = f" ({error.filename})" if error.filename else ""
@@ -78,7 +78,7 @@ def run_one(
 
 
 def _run_one(
-    config: Any,
+    loaded: Loaded,
     recipe: Recipe,
     folder: RunFolder,
     session: Session,
@@ -86,9 +86,9 @@ def _run_one(
     lane: dict[str, Any] | None,
     plots: bool,
 ) -> dict[str, Any]:
-    stopwatch = session.stopwatch
+    config, stopwatch = loaded.config, session.stopwatch
     with stopwatch.part("build"):
-        experiment = recipe.build(config)
+        experiment = recipe.build(loaded)
     fingerprint = {**settings_fingerprint(config), **data_fingerprint(experiment.parts)}
     changed = _changed_data(fingerprint, start)
     ancestry = warm_start(config, experiment)
@@ -106,13 +106,15 @@ def _run_one(
         fingerprint,
         start.point,
         again=start.again,
+        log_steps=experiment.log_steps,
     )
     session.observer.stage("training")
     with record:
         outcome = Trainer(experiment, loop, folder, record, session, start.point).train()
     session.observer.stage("evaluating")
     conclusion = conclude(config, experiment, loop.model, outcome, folder, stopwatch)
-    return _finish(config, recipe, experiment, conclusion, folder, environment, stopwatch, plots)
+    conclusion.summary["warnings"] += loaded.notes
+    return _finish(loaded, recipe, experiment, conclusion, folder, environment, stopwatch, plots)
 
 
 def _changed_data(fingerprint: dict[str, Any], start: Start) -> list[str]:
@@ -168,10 +170,10 @@ def begin(
     return environment
 
 
-def _loop_for(experiment: Experiment, lane: dict[str, Any] | None, session: Session) -> CompiledLoop:
+def _loop_for(experiment: Experiment, lane: dict[str, Any] | None, session: Session) -> Loop:
     """A compiled loop in the experiment's initial state: the lane's, or a new one."""
     if lane is not None and "loop" in lane:
-        loop: CompiledLoop = lane["loop"]
+        loop: Loop = lane["loop"]
         loop.reset(experiment.initial_state(), experiment.seed)
         return loop
     session.observer.stage("compiling")
@@ -184,7 +186,7 @@ def _loop_for(experiment: Experiment, lane: dict[str, Any] | None, session: Sess
 
 
 def _finish(
-    config: Any,
+    loaded: Loaded,
     recipe: Recipe,
     experiment: Experiment,
     conclusion: Conclusion,
@@ -193,21 +195,25 @@ def _finish(
     stopwatch: Stopwatch,
     plots: bool,
 ) -> dict[str, Any]:
-    summary = conclusion.summary
+    config, summary = loaded.config, conclusion.summary
+    written: list[str] = []
+    tables: list[Table] = []
     if plots:
         from stopcli.report.saving import save_figures
 
         with stopwatch.part("plots"):
             metrics = read_metrics(folder.metrics)
-            figures = recipe.run_figures(config, experiment, conclusion.model, summary, metrics)
+            figures = recipe.run_figures(config, experiment, conclusion, metrics)
             written = [f"plots/{path.name}" for path in save_figures(figures, folder.plots)]
-    else:
-        written = []
+            for name, table in recipe.run_tables(config, experiment, conclusion).items():
+                tables.append(table)
+                write_text(folder.path / f"{name}.csv", table.csv())
     summary["seconds"] = stopwatch.rounded()
     write_json(folder.summary, summary)
     title = f"{config.command}: {config.arm.replace('-', ' ')}, seed {config.seed}"
     table = run_table(summary, config.arm.replace("-", " "))
-    write_text(folder.report, run_report(title, summary, table, to_toml(config), environment, written))
+    made = Made(to_toml(config), environment, loaded.words)
+    write_text(folder.report, run_report(title, summary, [table, *tables], made, written))
     folder.log(f"{summary['state']}: {summary['stop']}")
     folder.status.write(
         summary["state"], "" if summary["state"] == "finished" else summary["stop"]["rule"], epoch=summary["epochs"]

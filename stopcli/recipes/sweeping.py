@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from stopcli.config import to_toml
-from stopcli.recipes.recipe import Recipe
+from stopcli.recipes.recipe import Loaded, Recipe
 from stopcli.recipes.resuming import prepare
 from stopcli.recipes.running import begin, run_one
-from stopcli.report.markdown import sweep_report
+from stopcli.report.markdown import Made, sweep_report
 from stopcli.report.tables import seed_csv, seed_table, seed_values
 from stopcli.runs.environment import usable_cores
 from stopcli.runs.files import read_json, write_json, write_text
@@ -30,7 +31,7 @@ MOST_WORKERS = 8
 
 
 def run_seeds(
-    config: Any,
+    loaded: Loaded,
     recipe: Recipe,
     folder: RunFolder,
     watch_job: Callable[[str], Observer],
@@ -40,13 +41,14 @@ def run_seeds(
     """Run a config for each of its seeds, several at a time, and sum them up.
 
     Args:
-        config: settings with `seeds` > 1.
+        loaded: settings with `seeds` > 1, and the data of all seeds.
         watch_job: makes the observer of a job from its name.
         start: whether the sweep was begun before; its finished runs are then taken as they are.
 
     Returns:
         The content of the sweep's summary.json.
     """
+    config = loaded.config
     folder.status.write("running")
     environment = begin(config, folder, start)
     folder.jobs.mkdir(exist_ok=True)
@@ -58,7 +60,8 @@ def run_seeds(
             return read_json(path / "summary.json")
         observer, words = watch_job(job.name), "failed"
         try:
-            summary = _run_job(job, path, recipe, Session(observer, request, Stopwatch()), start, lane)
+            own = replace(loaded, config=job.config)
+            summary = _run_job(own, path, recipe, Session(observer, request, Stopwatch()), start, lane)
             words = f"{summary['state']} at epoch {summary['epochs']}"
             return summary
         finally:
@@ -77,7 +80,7 @@ def run_seeds(
     except StopNow as stopped:
         _mark_left(folder, stopped)
         raise
-    return _finish(config, recipe, folder, environment, jobs, results, session)
+    return _finish(loaded, recipe, folder, environment, jobs, results, session)
 
 
 def _has_result(path: Path) -> bool:
@@ -87,22 +90,24 @@ def _has_result(path: Path) -> bool:
 
 
 def _run_job(
-    job: Job[Any], path: Path, recipe: Recipe, session: Session, start: Start, lane: dict[str, Any]
+    loaded: Loaded, path: Path, recipe: Recipe, session: Session, start: Start, lane: dict[str, Any]
 ) -> dict[str, Any]:
+    config = loaded.config
     if not path.exists():
-        with RunFolder.create(root=path.parent, command=job.config.command, run_dir=path) as own:
-            own.write_config(to_toml(job.config))
-            return run_one(job.config, recipe, own, session, lane=lane, plots=False)
+        with RunFolder.create(root=path.parent, command=config.command, run_dir=path) as own:
+            own.write_config(to_toml(config))
+            return run_one(loaded, recipe, own, session, lane=lane, plots=False)
     if not (path / "config.toml").exists():
         # Killed between making the folder and its first file.
         with RunFolder.reopen(path, checked=False) as own:
-            own.write_config(to_toml(job.config))
-            return run_one(job.config, recipe, own, session, Start(again=True), lane=lane, plots=False)
+            own.write_config(to_toml(config))
+            return run_one(loaded, recipe, own, session, Start(again=True), lane=lane, plots=False)
     resumption = prepare(path, force=start.force)
     with RunFolder.reopen(path) as own:
         for warning in resumption.warnings:
             own.log(f"warning: {warning}")
-        return run_one(resumption.config, recipe, own, session, resumption.start, lane=lane, plots=False)
+        resumed = replace(loaded, config=resumption.config)
+        return run_one(resumed, recipe, own, session, resumption.start, lane=lane, plots=False)
 
 
 def _mark_left(folder: RunFolder, stopped: StopNow) -> None:
@@ -114,7 +119,7 @@ def _mark_left(folder: RunFolder, stopped: StopNow) -> None:
 
 
 def _finish(
-    config: Any,
+    loaded: Loaded,
     recipe: Recipe,
     folder: RunFolder,
     environment: dict[str, Any],
@@ -122,7 +127,7 @@ def _finish(
     results: list[JobResult[Any]],
     session: Session,
 ) -> dict[str, Any]:
-    request = session.request
+    config, request = loaded.config, session.request
     finished = [result for result in results if result.state == "finished"]
     summaries = [result.summary for result in finished if result.summary is not None]
     begun = [result.summary for result in results if result.summary is not None]
@@ -138,12 +143,14 @@ def _finish(
             plots = [f"plots/{path.name}" for path in written]
     summary = _summarise(config, jobs, results, request)
     summary["run_dir"] = str(folder.path)
+    summary["warnings"] += loaded.notes
     summary["seconds"] = session.stopwatch.rounded()
     write_text(folder.path / "table.csv", seed_csv(begun))
     write_text(folder.path / "table.md", table.markdown())
     write_json(folder.summary, summary)
     title = f"{config.command}: {config.arm.replace('-', ' ')}, {config.seeds} seeds"
-    write_text(folder.report, sweep_report(title, summary, table, to_toml(config), environment, plots))
+    made = Made(to_toml(config), environment, loaded.words)
+    write_text(folder.report, sweep_report(title, summary, [table], made, plots))
     folder.status.write(summary["state"], summary["reason"], epoch=max((s["epochs"] for s in begun), default=0))
     return summary
 
@@ -185,7 +192,7 @@ def _summarise(
         "state": state,
         "reason": reason,
         "scale": config.scale,
-        "dataset": config.command,
+        "dataset": getattr(config, "dataset", config.command),
         "seed": config.seed,
         "seeds": config.seeds,
         "arm": config.arm,

@@ -61,7 +61,7 @@ def learning_curves(metrics: Columns, watched_name: str, marks: Marks, title: st
     _curve(loss, metrics, "loss", watched_name)
     _curve(accuracy, metrics, "accuracy", watched_name)
     for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
-        _mark(axes, marks, len(metrics["epoch"]))
+        mark_epochs(axes, marks, len(metrics["epoch"]))
         if marks.level and marks.level[0].endswith(name):
             axes.axhline(marks.level[1], color=GREY, lw=1, ls=(0, (1, 2)), label=marks.level[2])
     # Of a long run all is shown; a short one would be squeezed to the edge.
@@ -92,7 +92,8 @@ def _curve(axes: Axes, metrics: Columns, name: str, watched_name: str) -> None:
     axes.grid(alpha=0.25)
 
 
-def _mark(axes: Axes, marks: Marks, last: int) -> None:
+def mark_epochs(axes: Axes, marks: Marks, last: int) -> None:
+    """Draw the marks on an axis of epochs that ends at `last`."""
     if marks.wait:
         label = f"patience: {marks.wait} epochs without an improvement"
         axes.axvspan(marks.stop_epoch - marks.wait, marks.stop_epoch, color=GREY, alpha=0.13, lw=0, label=label)

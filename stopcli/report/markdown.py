@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from stopcli.durations import format_duration
 from stopcli.report.tables import Table
 from stopcli.report.words import why_stopped
 
@@ -15,37 +17,42 @@ TEST_ROWS_CHOSE = (
 )
 
 
+@dataclass(frozen=True)
+class Made:
+    """How a run was made.
+
+    Attributes:
+        config: the text of config.toml.
+        environment: the content of environment.json.
+        words: what was run, a line each.
+    """
+
+    config: str
+    environment: Mapping[str, Any]
+    words: Sequence[str] = ()
+
+
 def run_report(
-    title: str,
-    summary: Mapping[str, Any],
-    table: Table,
-    config: str,
-    environment: Mapping[str, Any],
-    plots: Sequence[str],
+    title: str, summary: Mapping[str, Any], tables: Sequence[Table], made: Made, plots: Sequence[str]
 ) -> str:
     """The report of one run.
 
     Args:
-        config: the text of config.toml.
+        tables: the results, then further ones.
         plots: paths of the figures, relative to the report.
     """
-    return _report(title, [why_stopped(summary)], _notes(summary), summary, table, config, environment, plots)
+    return _report(title, [why_stopped(summary)], _notes(summary), summary, tables, made, plots)
 
 
 def sweep_report(
-    title: str,
-    summary: Mapping[str, Any],
-    table: Table,
-    config: str,
-    environment: Mapping[str, Any],
-    plots: Sequence[str],
+    title: str, summary: Mapping[str, Any], tables: Sequence[Table], made: Made, plots: Sequence[str]
 ) -> str:
     """The report of a sweep over seeds; arguments as for `run_report`."""
     why = f" ({summary['reason']})" if summary["reason"] else ""
     told = f"{summary['finished']} of {summary['seeds']} runs finished; state: {summary['state']}{why}."
     failed = "\n".join(f"- {job['name']}: {job['state']} ({job['reason']})" for job in summary["jobs"] if job["reason"])
     notes = f"- {TEST_ROWS_CHOSE}" if summary["test_rows_chose"] else ""
-    return _report(title, [told, failed], notes, summary, table, config, environment, plots)
+    return _report(title, [told, failed], notes, summary, tables, made, plots)
 
 
 def _report(
@@ -53,23 +60,25 @@ def _report(
     told: Sequence[str],
     notes: str,
     summary: Mapping[str, Any],
-    table: Table,
-    config: str,
-    environment: Mapping[str, Any],
+    tables: Sequence[Table],
+    made: Made,
     plots: Sequence[str],
 ) -> str:
+    results, *others = tables
     parts = [
         f"# {title}",
         *told,
+        "\n".join(f"- {words}" for words in made.words),
         _warnings(summary),
         _scale(summary),
         "## Results",
-        table.markdown(),
+        results.markdown(),
         notes,
+        *(f"## {table.title}\n\n{table.markdown()}" for table in others),
         *_figures(plots),
         "## Time",
         _seconds(summary),
-        _how(config, environment),
+        _how(made),
     ]
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
@@ -110,10 +119,18 @@ def _figures(plots: Sequence[str]) -> list[str]:
 
 def _seconds(summary: Mapping[str, Any]) -> str:
     rows = tuple((part, f"{seconds:.2f}") for part, seconds in summary["seconds"].items())
-    return Table("Time", ("part", "seconds"), rows).markdown()
+    told = Table("Time", ("part", "seconds"), rows).markdown()
+    if summary.get("projected_train_seconds"):
+        took, projected = summary["train_seconds"], summary["projected_train_seconds"]
+        told += f"\nTraining took {format_duration(took)}; its first steps promised {format_duration(projected)} for "
+        told += f"all {summary['max_epochs']} epochs."
+    if summary.get("samples_per_second"):
+        told += f" {summary['samples_per_second']:,.0f} training rows a second, validation included."
+    return told
 
 
-def _how(config: str, environment: Mapping[str, Any]) -> str:
+def _how(made: Made) -> str:
+    environment = made.environment
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
     return "\n".join(
         [
@@ -127,7 +144,7 @@ def _how(config: str, environment: Mapping[str, Any]) -> str:
             "`stopcli run config.toml` runs it again; config.toml holds:",
             "",
             "```toml",
-            config.rstrip(),
+            made.config.rstrip(),
             "```",
         ]
     )

@@ -46,6 +46,7 @@ class RunFolder:
         Raises:
             RunFolderError: `run_dir` exists, or nothing can be written there.
         """
+        check_can_be_made(root, run_dir)
         path = run_dir or root / _timed_name(command, name)
         made = [parent for parent in path.parents if not parent.exists()]
         try:
@@ -55,19 +56,12 @@ class RunFolder:
             folder = cls(path)
             folder._lock.acquire()
             folder.status.write("running")
-        except FileExistsError as error:
-            if run_dir is None or not path.exists():
-                raise RunFolderError(f"{error.filename} is a file, not a folder that could hold runs") from None
-            raise RunFolderError(
-                f"{path} exists already, and stopcli never writes into an existing folder",
-                hint="Name a new folder with --run-dir, or leave it out.",
-            ) from None
+        except FileExistsError:
+            # Another process was quicker.
+            raise _exists(path) from None
         except OSError as error:
             _remove(made)
-            raise RunFolderError(
-                f"{path}: cannot be made ({error.strerror})",
-                hint=f"Choose a folder that can be written with --runs-dir or {RUNS_DIR_VARIABLE}.",
-            ) from None
+            raise _cannot_be_made(path, error.strerror) from None
         return folder
 
     @classmethod
@@ -145,6 +139,10 @@ class RunFolder:
         return self.path / "timing.csv"
 
     @property
+    def steps(self) -> Path:
+        return self.path / "steps.csv"
+
+    @property
     def summary(self) -> Path:
         return self.path / "summary.json"
 
@@ -178,6 +176,38 @@ class RunFolder:
 
     def epoch_model(self, epoch: int) -> Path:
         return self.checkpoints / f"epoch_{epoch:04d}.keras"
+
+
+def check_can_be_made(root: Path, run_dir: Path | None) -> None:
+    """Find out whether a run's folder can be made, before its data are read.
+
+    Raises:
+        RunFolderError: `run_dir` exists, or nothing can be written there.
+    """
+    if run_dir is not None and run_dir.exists():
+        raise _exists(run_dir)
+    parent = run_dir.parent if run_dir else root
+    there = next(path for path in (parent, *parent.absolute().parents) if path.exists())
+    if not there.is_dir():
+        if there == parent:
+            raise RunFolderError(f"{there} is a file, not a folder that could hold runs")
+        raise _cannot_be_made(parent, f"{there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise _cannot_be_made(parent, f"{there} cannot be written")
+
+
+def _exists(path: Path) -> RunFolderError:
+    return RunFolderError(
+        f"{path} exists already, and stopcli never writes into an existing folder",
+        hint="Name a new folder with --run-dir, or leave it out.",
+    )
+
+
+def _cannot_be_made(path: Path, why: str | None) -> RunFolderError:
+    return RunFolderError(
+        f"{path}: cannot be made ({why})",
+        hint=f"Choose a folder that can be written with --runs-dir or {RUNS_DIR_VARIABLE}.",
+    )
 
 
 def _remove(made: list[Path]) -> None:

@@ -95,18 +95,35 @@ class TimingFile(AppendedFile):
         self.write(f"{first_epoch},{last_epoch},{seconds:.6f}\n")
 
 
+class StepsFile(AppendedFile):
+    """steps.csv: learning rate and loss of every step, for runs whose learning rate moves within an epoch."""
+
+    def __init__(self, path: Path, keep: int | None = None) -> None:
+        super().__init__(path, "step,learning_rate,loss", keep)
+
+    def append(self, first_step: int, rows: NDArray[np.float32]) -> None:
+        """Append consecutive steps.
+
+        Args:
+            first_step: the number of the first of them, counted from 1.
+            rows: float32, shape [steps, 2].
+        """
+        texts = rows.astype(str).tolist()
+        self.write("".join(f"{first_step + i},{rate},{loss}\n" for i, (rate, loss) in enumerate(texts)))
+
+
 def read_metrics(path: Path) -> Columns:
-    """The columns of a metrics.csv. A last line that a crash left unfinished is left out.
+    """The columns of a metrics.csv, or of a steps.csv. A last line that a crash left unfinished is left out.
 
     Raises:
-        RequestError: the file is missing, or is no metrics.csv.
+        RequestError: the file is missing, or is neither.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise RequestError(f"{path}: cannot be read ({error.strerror})") from None
     lines = list(csv.reader(text[: text.rfind("\n") + 1].splitlines()))
-    if not lines or lines[0][:2] != ["epoch", "step"]:
+    if not lines or lines[0][:2] not in (["epoch", "step"], ["step", "learning_rate"]):
         raise RequestError(f"{path}: not a metrics.csv (its first line should begin with epoch,step)")
     names, rows = lines[0], lines[1:]
     try:

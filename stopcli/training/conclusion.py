@@ -7,11 +7,14 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from stopcli.config import RunConfig
+from stopcli.models.fused_batch_norm import with_fused_batch_norm
 from stopcli.runs.folder import RunFolder
+from stopcli.runs.metrics import read_metrics
 from stopcli.training.checkpoint import load_model
-from stopcli.training.evaluate import evaluate
+from stopcli.training.evaluate import Predict, evaluate, predictor
 from stopcli.training.experiment import Experiment
 from stopcli.training.pacing import Stopwatch
 from stopcli.training.trainer import Outcome
@@ -24,20 +27,16 @@ class Conclusion:
     """The model that a run leaves, and what it came to.
 
     Attributes:
-        model: the best model as loaded from its file; the final one where no checkpoint was kept.
+        predict: from rows as they lie in memory to predictions of the best model as loaded from its file; of the final
+            one where no checkpoint was kept.
+        test_predictions: what it gives for the test rows; None where the run was left before its end and its epochs are
+            long, so that measuring the model would keep whoever stopped it waiting.
         summary: the content of summary.json.
     """
 
-    model: Any
+    predict: Predict
+    test_predictions: NDArray[Any] | None
     summary: dict[str, Any]
-
-
-def measure_parts(experiment: Experiment, model: keras.Model) -> dict[str, dict[str, float]]:
-    """Loss and measures of a model on the training, the test and, where they are others, the validation rows."""
-    parts = {"train": experiment.parts.train, "test": experiment.parts.test}
-    if experiment.parts.test_is_held_out:
-        parts["val"] = experiment.parts.validation
-    return {name: evaluate(model, experiment.loss, experiment.measures, rows) for name, rows in parts.items()}
 
 
 def conclude(
@@ -53,35 +52,88 @@ def conclude(
     Args:
         trained: the model in the outcome's final state.
     """
-    verdict = outcome.verdict
+    predict, predictions = _predictor(experiment, trained), None
+    left = outcome.verdict.reason in ("interrupted", "time_budget")
     with stopwatch.part("evaluate"):
-        final = measure_parts(experiment, trained)
-        best, model = None, trained
+        best: dict[str, Any] | None = None
         if outcome.best_state is not None and experiment.plan.keep is not None:
-            model = load_model(folder.best_model)
             best = {
                 "monitor": experiment.plan.keep.monitor,
                 "epoch": outcome.best.epoch,
                 "value": outcome.best.value,
-                **measure_parts(experiment, model),
             }
-    rows = verdict.epoch * experiment.parts.train.count
-    summary = {
+        if left and experiment.long_epochs:
+            final = _recorded(folder, experiment)
+        else:
+            final, predictions = _measure(experiment, trained, predict)
+            if best is not None:
+                saved = load_model(folder.best_model)
+                predict = _predictor(experiment, saved)
+                values, predictions = _measure(experiment, saved, predict)
+                best |= values
+    return Conclusion(predict, predictions, _summary(config, experiment, outcome, final, best, folder))
+
+
+def _predictor(experiment: Experiment, model: keras.Model) -> Predict:
+    # The twin makes a model that was loaded as fast as the one that was trained.
+    twin = with_fused_batch_norm(model) if experiment.long_epochs else model
+    return predictor(twin, experiment.inputs, experiment.evaluation_batch)
+
+
+def _measure(
+    experiment: Experiment, model: keras.Model, predict: Predict
+) -> tuple[dict[str, dict[str, float]], NDArray[Any]]:
+    """Loss and measures of a model on the training, the test and, where they are others, the validation rows.
+
+    Returns:
+        The values by part, and the predictions for the test rows.
+    """
+    parts = {"train": experiment.parts.train, "test": experiment.parts.test}
+    if experiment.parts.test_is_held_out:
+        parts["val"] = experiment.parts.validation
+    predictions = {name: predict(rows.x) for name, rows in parts.items()}
+    values = {
+        name: evaluate(model, experiment.loss, experiment.measures, rows, predictions[name])
+        for name, rows in parts.items()
+    }
+    return values, predictions["test"]
+
+
+def _recorded(folder: RunFolder, experiment: Experiment) -> dict[str, dict[str, float]]:
+    """The last complete epoch's metrics by part, as they were recorded in training."""
+    columns = read_metrics(folder.metrics)
+    names = ["loss", *(measure.name for measure in experiment.measures)]
+    tested = "test" if experiment.parts.test_is_held_out else "val"
+    prefixes = {"train": "", "test": f"{tested}_", **({"val": "val_"} if tested == "test" else {})}
+    if not len(columns["epoch"]):
+        return {part: {} for part in prefixes}
+    return {part: {name: float(columns[prefix + name][-1]) for name in names} for part, prefix in prefixes.items()}
+
+
+def _summary(
+    config: RunConfig,
+    experiment: Experiment,
+    outcome: Outcome,
+    final: dict[str, dict[str, float]],
+    best: dict[str, Any] | None,
+    folder: RunFolder,
+) -> dict[str, Any]:
+    verdict, parts = outcome.verdict, experiment.parts
+    rows = parts.train.count * outcome.steps / experiment.steps_per_epoch
+    projected = outcome.projected_seconds
+    return {
         "command": config.command,
         "name": config.name,
         "state": _STATES.get(verdict.reason, "finished"),
         "scale": config.scale,
-        "dataset": config.command,
+        "dataset": experiment.dataset,
         "seed": config.seed,
         "epochs": verdict.epoch,
         "max_epochs": experiment.epochs,
-        "steps": verdict.epoch * experiment.steps_per_epoch,
+        "steps": outcome.steps,
+        "steps_per_epoch": experiment.steps_per_epoch,
         "parameters": experiment.model.count_params(),
-        "rows": {
-            "train": experiment.parts.train.count,
-            "validation": experiment.parts.validation.count,
-            "test": experiment.parts.test.count,
-        },
+        "rows": {"train": parts.train.count, "validation": parts.validation.count, "test": parts.test.count},
         "monitor": experiment.plan.watch.monitor,
         "stop": asdict(verdict),
         "final": {"epoch": outcome.final_epoch, **final},
@@ -89,8 +141,9 @@ def conclude(
         "run_dir": str(folder.path),
         "warnings": config.warnings(),
         "samples_per_second": round(rows / outcome.train_seconds, 1) if outcome.train_seconds else None,
+        "train_seconds": round(outcome.train_seconds, 3),
+        "projected_train_seconds": None if projected is None else round(projected, 3),
     }
-    return Conclusion(model, summary)
 
 
 def devices() -> dict[str, Any]:
@@ -101,5 +154,5 @@ def devices() -> dict[str, Any]:
             "intra_op": tf.config.threading.get_intra_op_parallelism_threads(),
             "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
         },
-        "precision": keras.config.floatx(),
+        "precision": keras.mixed_precision.dtype_policy().name,
     }

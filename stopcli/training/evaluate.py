@@ -6,23 +6,49 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from stopcli.data.rows import Rows
+from stopcli.training.inputs import Inputs
 from stopcli.training.measures import Measure
-from stopcli.training.traced import EVALUATION_BATCH
+from stopcli.training.order import even_batch
+
+Tensor = Any
+Predict = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+def predictor(model: keras.Model, inputs: Inputs, batch_size: int) -> Predict:
+    """A function from rows as they lie in memory to the model's predictions, compiled once.
+
+    Args:
+        batch_size: rows that are predicted at a time, at most.
+    """
+
+    predict = tf.function(lambda x: model(inputs.prepare(x), training=False), autograph=False)
+
+    def all_of(x: NDArray[Any]) -> NDArray[Any]:
+        size = even_batch(len(x), batch_size)
+        return np.concatenate([predict(tf.constant(x[i : i + size])).numpy() for i in range(0, len(x), size)])
+
+    return all_of
 
 
 def evaluate(
-    model: keras.Model, loss: Callable[[Any, Any], Any], measures: Iterable[Measure], rows: Rows
+    model: keras.Model,
+    loss: Callable[[Any, Any], Any],
+    measures: Iterable[Measure],
+    rows: Rows,
+    predictions: NDArray[Any],
 ) -> dict[str, float]:
-    """Loss (with the model's regularization) and measures by name, over all rows."""
-    predictions = tf.concat(
-        [model(rows.x[i : i + EVALUATION_BATCH], training=False) for i in range(0, rows.count, EVALUATION_BATCH)],
-        axis=0,
-    )
+    """Loss (with the model's regularization) and measures by name, over all rows.
+
+    Args:
+        predictions: the model's, for the rows.
+    """
     targets = tf.constant(rows.y)
-    values = {"loss": float(tf.add_n([loss(targets, predictions), *model.losses]))}
+    values = {"loss": float(tf.add_n([loss(targets, tf.constant(predictions)), *model.losses]))}
     for measure in measures:
         values[measure.name] = float(measure.finish(tf.reduce_mean(measure.per_row(targets, predictions))))
     return values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -11,9 +11,16 @@ import keras
 from stopcli.config import CheckpointSettings, StoppingSettings
 from stopcli.data.rows import Parts
 from stopcli.errors import MetricError
+from stopcli.schedules.plateau import Plateau
 from stopcli.stopping import AnyOf, BestEpoch, NonFinite, Patience, Rule, Threshold
-from stopcli.training.loop import CompiledLoop, State, initial_state
+from stopcli.training.epochs_loop import EpochsLoop
+from stopcli.training.inputs import Inputs
+from stopcli.training.loop import Loop, State, initial_state
 from stopcli.training.measures import Measure
+from stopcli.training.steps_loop import EVALUATION_BATCH as LONG_EVALUATION_BATCH
+from stopcli.training.steps_loop import StepsLoop
+from stopcli.training.traced_epochs import EVALUATION_BATCH as SHORT_EVALUATION_BATCH
+from stopcli.training.traced_step import Schedule
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,12 @@ class Experiment:
         model: compiled with `optimizer` and `loss`, so that its file holds them.
         parts: rows in memory.
         batch_size, epochs, seed: as in the run's config.
+        dataset: what the rows are, in a word or a path.
         jit_compile: whether XLA compiles the loop.
+        long_epochs: whether an epoch is trained in several calls, rather than several epochs in a call.
+        inputs, schedule, log_steps: as for StepsLoop; for long epochs alone.
+        plateau: reduces the learning rate after an epoch; for long epochs alone, because a call of short ones runs on.
+        classes: the names of the classes, where the targets are class indices and the predictions probabilities.
     """
 
     model: keras.Model
@@ -90,7 +102,19 @@ class Experiment:
     epochs: int
     seed: int
     plan: StopPlan
+    dataset: str
     jit_compile: bool = True
+    long_epochs: bool = False
+    inputs: Inputs = field(default_factory=Inputs)
+    schedule: Schedule | None = None
+    log_steps: bool = False
+    plateau: Plateau | None = None
+    classes: tuple[str, ...] = ()
+
+    @property
+    def evaluation_batch(self) -> int:
+        """Rows that are evaluated at a time."""
+        return LONG_EVALUATION_BATCH if self.long_epochs else SHORT_EVALUATION_BATCH
 
     @property
     def steps_per_epoch(self) -> int:
@@ -99,13 +123,21 @@ class Experiment:
     def initial_state(self) -> State:
         return initial_state(self.model, self.optimizer)
 
-    def make_loop(self) -> CompiledLoop:
+    def make_loop(self) -> Loop:
         """A loop for this experiment; other seeds of it can use the same one after `reset`.
 
         Raises:
             MetricError: a rule reads a metric that the loop does not report, or one of held-out test rows.
         """
-        loop = CompiledLoop(
+        loop = self._long_loop() if self.long_epochs else self._short_loop()
+        unknown = sorted(self.plan.monitors - set(readable(loop.columns)))
+        if unknown:
+            there = ", ".join(readable(loop.columns))
+            raise MetricError(f"no metric {unknown[0]!r} can be monitored; there are: {there}")
+        return loop
+
+    def _short_loop(self) -> Loop:
+        return EpochsLoop(
             self.model,
             self.optimizer,
             self.loss,
@@ -116,11 +148,22 @@ class Experiment:
             seed=self.seed,
             jit_compile=self.jit_compile,
         )
-        unknown = sorted(self.plan.monitors - set(readable(loop.columns)))
-        if unknown:
-            there = ", ".join(readable(loop.columns))
-            raise MetricError(f"no metric {unknown[0]!r} can be monitored; there are: {there}")
-        return loop
+
+    def _long_loop(self) -> Loop:
+        return StepsLoop(
+            self.model,
+            self.optimizer,
+            self.loss,
+            self.measures,
+            train=self.parts.train,
+            watched=self.parts.watched(),
+            inputs=self.inputs,
+            schedule=self.schedule,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            log_steps=self.log_steps,
+            jit_compile=self.jit_compile,
+        )
 
 
 def readable(columns: tuple[str, ...]) -> tuple[str, ...]:

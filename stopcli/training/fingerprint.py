@@ -19,7 +19,12 @@ PACKAGES = ("tensorflow", "keras", "numpy")
 
 def settings_fingerprint(config: RunConfig) -> dict[str, Any]:
     """The parts that are known before TensorFlow is: settings and versions."""
-    settings = {key: value for key, value in settings_of(config).items() if key not in FREE_SETTINGS}
+    # A saved fingerprint comes back from JSON, which knows lists alone.
+    settings = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in settings_of(config).items()
+        if key not in FREE_SETTINGS
+    }
     installed = versions()
     return {
         **{f"setting {key}": value for key, value in settings.items()},

@@ -44,5 +44,12 @@ def _squared_error(targets: Tensor, predictions: Tensor) -> Tensor:
     return _row_mean(tf.square(predictions - tf.cast(targets, predictions.dtype)))
 
 
+def _class_hits(targets: Tensor, predictions: Tensor) -> Tensor:
+    found = tf.argmax(predictions, axis=-1, output_type=tf.int32)
+    return tf.cast(tf.equal(found, tf.reshape(tf.cast(targets, tf.int32), [-1])), tf.float32)
+
+
 BINARY_ACCURACY = Measure("accuracy", _binary_hits)
+CLASS_ACCURACY = Measure("accuracy", _class_hits)
+"""Of class indices, int [rows], and probabilities, [rows, classes]."""
 RMSE = Measure("rmse", _squared_error, tf.sqrt)

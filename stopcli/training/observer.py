@@ -13,11 +13,14 @@ class Progress:
 
     Attributes:
         epoch, epochs: epochs done and epochs at most.
-        metrics: the last epoch's, without those of held-out test rows.
+        metrics: the last complete epoch's, without those of held-out test rows; empty before the first is complete.
         monitor, best_epoch, best_value: the best epoch so far by the monitored metric; None before the first.
         waiting: how near the stopping rule is to stopping, such as `wait 37/200`.
         samples_per_second: training rows a second, over the whole run so far.
         seconds: spent training so far.
+        fraction: of the next epoch's work that is done, in [0, 1).
+        projected_seconds: what training to the last epoch will take in all, as measured on the first steps; None
+            before that.
     """
 
     epoch: int
@@ -29,6 +32,8 @@ class Progress:
     waiting: str
     samples_per_second: float
     seconds: float
+    fraction: float = 0.0
+    projected_seconds: float | None = None
 
 
 class Observer(Protocol):
@@ -36,6 +41,9 @@ class Observer(Protocol):
 
     def stage(self, text: str) -> None:
         """Something that takes a while begins, such as `compiling`."""
+
+    def counted(self, what: str, done: int, total: int) -> None:
+        """Something that can be counted goes on, such as images that are decoded."""
 
     def progress(self, progress: Progress) -> None:
         """A call of the loop has ended."""
@@ -48,6 +56,9 @@ class Silent:
     """An observer that tells nobody."""
 
     def stage(self, text: str) -> None:
+        pass
+
+    def counted(self, what: str, done: int, total: int) -> None:
         pass
 
     def progress(self, progress: Progress) -> None:

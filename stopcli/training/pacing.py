@@ -1,4 +1,4 @@
-"""How many epochs a call of the compiled loop should run, and where a run's seconds go."""
+"""How much a call of a compiled loop should run, and where a run's seconds go."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GROWTH = 64
 
 
 class Pacer:
-    """Sizes calls so that each takes about `seconds`.
+    """Sizes calls so that each takes about `seconds`. What is counted may be epochs, steps or batches.
 
     The size never changes a number of the run, only how often the host is asked: so it may depend on the clock.
     """
@@ -29,13 +29,20 @@ class Pacer:
         self._size = 1
 
     def size(self, remaining: int) -> int:
-        """Epochs of the next call, at most `remaining`."""
+        """The size of the next call, at most `remaining`."""
         return min(self._size, remaining)
 
-    def took(self, epochs: int, seconds: float) -> None:
-        """Learn from a call that ran so many epochs in so many seconds."""
-        fitting = int(self._seconds * epochs / max(seconds, 1e-9))
-        self._size = max(1, min(fitting, epochs * _GROWTH, self._most))
+    def took(self, size: int, seconds: float) -> None:
+        """Learn from a call of some size that took so many seconds."""
+        fitting = int(self._seconds * size / max(seconds, 1e-9))
+        self._size = max(1, min(fitting, size * _GROWTH, self._most))
+
+    @contextlib.contextmanager
+    def timed(self, size: int) -> Iterator[None]:
+        """Learn from the block, which is a call of that size."""
+        start = time.perf_counter()
+        yield
+        self.took(size, time.perf_counter() - start)
 
 
 class SaveCadence:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from stopcli.runs.folder import RunFolder
-from stopcli.runs.metrics import MetricsFile, TimingFile
-from stopcli.training.loop import Call
+from stopcli.runs.metrics import MetricsFile, StepsFile, TimingFile
+from stopcli.training.loop import Call, StepLog
 from stopcli.training.pacing import SaveCadence
 from stopcli.training.resume_state import ResumePoint, ResumeStore
 
@@ -21,6 +21,8 @@ class Record:
 
     Args:
         columns: the loop's.
+        steps_per_epoch: the loop's.
+        log_steps: whether there is a steps.csv.
         point: the position to go on from; None to begin.
         again: whether the folder has been written before. Without a point, its files are begun anew.
         fingerprint: what the run's numbers depend on, saved with every state.
@@ -36,13 +38,17 @@ class Record:
         point: ResumePoint | None,
         *,
         again: bool,
+        log_steps: bool = False,
     ) -> None:
         lengths = point.file_lengths if point else {}
-        keep = {name: lengths.get(name, 0) if again else None for name in ("metrics", "timing")}
+        names = ("metrics", "timing", *(["steps"] if log_steps else []))
+        # A run that was killed while it began has not made all of its files.
+        keep = {name: lengths.get(name, 0) if again else None for name in names}
         self._folder, self._steps, self._cadence = folder, steps_per_epoch, cadence
         self._fingerprint = dict(fingerprint)
         self._metrics = MetricsFile(folder.metrics, columns, keep["metrics"])
         self._timing = TimingFile(folder.timing, keep["timing"])
+        self._log = StepsFile(folder.steps, keep["steps"]) if log_steps else None
         self._store = ResumeStore(folder.resume)
         cadence.begin(point.epoch if point else 0)
 
@@ -51,15 +57,22 @@ class Record:
         self._metrics.append(call.first_epoch, self._steps, call.metrics[: last + 1 - call.first_epoch])
         self._timing.append(call.first_epoch, last, seconds)
 
-    def commit(self, epoch: int, state: Callable[[], dict[str, Any]]) -> None:
-        """Save the exact state after an epoch.
+    def append_steps(self, log: StepLog | None) -> None:
+        """Record steps, where the run keeps an account of them."""
+        if self._log is not None and log is not None:
+            self._log.append(log.first_step, log.values)
+
+    def commit(self, epoch: int, steps: int, state: Callable[[], dict[str, Any]]) -> None:
+        """Save the exact state after an epoch and some steps of the next.
 
         Args:
             state: gives the fields of ResumePoint that the record does not know. What it costs counts as saving.
         """
         start = time.perf_counter()
         lengths = {"metrics": self._metrics.commit(), "timing": self._timing.commit()}
-        known = {"epoch": epoch, "step": epoch * self._steps, "file_lengths": lengths}
+        if self._log is not None:
+            lengths["steps"] = self._log.commit()
+        known = {"epoch": epoch, "step": epoch * self._steps + steps, "file_lengths": lengths}
         self._store.save(ResumePoint(**known, fingerprint=self._fingerprint, **state()))  # type: ignore[arg-type]
         self._cadence.saved(epoch, time.perf_counter() - start)
 
@@ -77,3 +90,5 @@ class Record:
     def __exit__(self, *exception: object) -> None:
         self._metrics.close()
         self._timing.close()
+        if self._log is not None:
+            self._log.close()

@@ -21,7 +21,7 @@ import numpy as np
 from stopcli.errors import CheckpointError
 from stopcli.runs.files import replacing
 
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 _SUFFIX = ".state"
 
@@ -33,7 +33,7 @@ class ResumePoint:
     """A position of a run and everything that training goes on from.
 
     Attributes:
-        epoch, step: done so far.
+        epoch, step: done so far; more steps than the epochs have lie in the next one.
         live: the loop's state.
         rule_state: the stopping rule's state, as `Rule.state_to_dict` gives it.
         best: by `watch` (stopping) and `keep` (checkpoints): the best epoch and its value.
@@ -42,6 +42,9 @@ class ResumePoint:
         train_seconds: spent training so far.
         fingerprint: what the numbers depend on: config, versions, data; compared when the run is resumed.
         stopped: the verdict where training has ended at this position, else None.
+        partial_sums: of the epoch that the position lies in, as in `Partial`; no array between two epochs.
+        partial_seconds: spent in that epoch.
+        plateau_state: of the reduction of the learning rate, where there is one.
     """
 
     epoch: int
@@ -54,6 +57,9 @@ class ResumePoint:
     train_seconds: float
     fingerprint: dict[str, Any]
     stopped: dict[str, Any] | None = None
+    partial_sums: Arrays = ()
+    partial_seconds: float = 0.0
+    plateau_state: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -77,14 +83,14 @@ class ResumeStore:
             OSError: it could not be written; the states before it are untouched.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        with replacing(self._folder / f"epoch-{point.epoch:010}{_SUFFIX}") as new:
+        with replacing(self._folder / f"step-{point.step:012}{_SUFFIX}") as new:
             _write(new, point)
         for old in self.files()[KEPT:]:
             old.unlink()
 
     def files(self) -> list[Path]:
         """The states' files, the newest first."""
-        return sorted(self._folder.glob(f"epoch-*{_SUFFIX}"), reverse=True)
+        return sorted(self._folder.glob(f"step-*{_SUFFIX}"), reverse=True)
 
     def load(self) -> Found:
         """The newest state whose every hash is right."""
@@ -98,10 +104,10 @@ class ResumeStore:
 
 
 def _write(path: Path, point: ResumePoint) -> None:
-    parts = {f"live/{i:04}.npy": _npy(array) for i, array in enumerate(point.live)}
-    for name, state in point.best_states.items():
-        parts |= {f"best-{name}/{i:04}.npy": _npy(array) for i, array in enumerate(state)}
-    plain = {key: value for key, value in _plain(point).items() if key not in ("live", "best_states")}
+    groups = {"live": point.live, "partial": point.partial_sums}
+    groups |= {f"best-{name}": state for name, state in point.best_states.items()}
+    parts = {f"{name}/{i:04}.npy": _npy(array) for name, group in groups.items() for i, array in enumerate(group)}
+    plain = {key: value for key, value in _plain(point).items() if key not in ("live", "partial_sums", "best_states")}
     hashes = {name: hashlib.sha256(part).hexdigest() for name, part in parts.items()}
     meta = json.dumps({"format": FORMAT, "point": plain, "sha256": hashes}, allow_nan=False).encode()
     with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as archive:
@@ -160,5 +166,9 @@ def _point(plain: dict[str, Any], parts: Mapping[str, bytes]) -> ResumePoint:
     kept = {name.split("/")[0].removeprefix("best-") for name in parts if name.startswith("best-")}
     best = {name: (int(epoch), value) for name, (epoch, value) in plain.pop("best").items()}
     return ResumePoint(
-        live=arrays("live"), best=best, best_states={name: arrays(f"best-{name}") for name in kept}, **plain
+        live=arrays("live"),
+        partial_sums=arrays("partial"),
+        best=best,
+        best_states={name: arrays(f"best-{name}") for name in kept},
+        **plain,
     )

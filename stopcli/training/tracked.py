@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stopcli.stopping import BestEpoch, BestState
-from stopcli.training.loop import Call, CompiledLoop, State
+from stopcli.training.loop import Call, Loop, State
 
 
 class TrackedBest:
@@ -35,7 +35,7 @@ class TrackedBest:
         """Go on from a saved best epoch."""
         self.best, self._call, self._state = BestState(*best), None, state
 
-    def state(self, loop: CompiledLoop) -> State | None:
+    def state(self, loop: Loop) -> State | None:
         """The state after the best epoch, None where there is none. The loop's own state stays as it is."""
         if self._state is None and self._call is not None:
             live = loop.state()

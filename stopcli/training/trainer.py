@@ -9,22 +9,23 @@ from typing import Any
 import numpy as np
 
 from stopcli.runs.folder import RunFolder
+from stopcli.schedules.plateau import PlateauState
 from stopcli.stopping import BestState, Judge, Verdict
 from stopcli.training.checkpoint import save_model
 from stopcli.training.experiment import Experiment, readable
-from stopcli.training.loop import Call, CompiledLoop, State
+from stopcli.training.loop import Call, Loop, Partial, State
 from stopcli.training.observer import Progress
-from stopcli.training.pacing import Pacer
 from stopcli.training.record import Record
 from stopcli.training.resume_state import ResumePoint
 from stopcli.training.session import Session
-from stopcli.training.traced import CAPACITY
 from stopcli.training.tracked import TrackedBest
 
 # While a run improves for hours, its best model is written this often, so that a crash costs little.
 SAVE_BEST_SECONDS = 60.0
 # Epochs' models that are written after one call at the most; each takes some hundredths of a second.
 MODELS_A_CALL = 8
+# Training for this long tells how long all of it will take.
+SETTLED_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class Outcome:
         final_epoch: the epoch that `final` belongs to; 0 for the model before training.
         best: the best epoch for checkpoints, or epoch 0 where no epoch counted.
         best_state: the state after that epoch; None where there is none.
-        train_seconds: spent training, in all sessions.
+        steps: of training, those of an unfinished epoch too.
+        train_seconds: spent training and validating, in all sessions.
+        projected_seconds: what that was projected to be on the first steps; None where it was over before.
     """
 
     verdict: Verdict
@@ -45,7 +48,9 @@ class Outcome:
     final_epoch: int
     best: BestState
     best_state: State | None
+    steps: int
     train_seconds: float
+    projected_seconds: float | None
 
 
 class Trainer:
@@ -60,7 +65,7 @@ class Trainer:
     def __init__(
         self,
         experiment: Experiment,
-        loop: CompiledLoop,
+        loop: Loop,
         folder: RunFolder,
         record: Record,
         session: Session,
@@ -76,16 +81,28 @@ class Trainer:
         self._readable = readable(loop.columns)
         self._places = [loop.columns.index(name) for name in self._readable]
         self._epoch, self._train_seconds = 0, 0.0
+        # Of the epochs that are not recorded yet; a resumed run goes on within one.
+        self._epoch_seconds = 0.0
+        self._last_row: np.ndarray[Any, Any] | None = None
+        self._projected: float | None = None
+        self._plateau_state = PlateauState()
         self._stopped: Verdict | None = None
         if point is not None:
             self._resume(point)
 
     def _resume(self, point: ResumePoint) -> None:
-        self._loop.restore(point.live)
+        partial = None
+        if point.partial_sums:
+            steps = point.step - point.epoch * self._loop.steps_per_epoch
+            partial = Partial(steps, point.partial_sums[0])
+        self._loop.resume(point.live, partial)
+        if self._experiment.plateau is not None:
+            self._plateau_state = self._experiment.plateau.state_from_dict(point.plateau_state)
         self._judge.state = self._plan.rule.state_from_dict(point.rule_state)
         for name, tracked in self._tracked().items():
             tracked.resume(point.best[name], point.best_states.get(name))
         self._epoch, self._train_seconds = point.epoch, point.train_seconds
+        self._epoch_seconds = point.partial_seconds
         if point.stopped is not None:
             self._stopped = Verdict(**point.stopped)
 
@@ -103,7 +120,6 @@ class Trainer:
 
     def _train(self) -> Verdict:
         epochs = self._experiment.epochs
-        pacer = Pacer(CAPACITY)
         trained = False
         while self._epoch < epochs:
             asked = self._request.verdict(self._epoch, trained=trained)
@@ -114,25 +130,39 @@ class Trainer:
                 # Writing a call's models is part of its time: few enough that Ctrl-C does not wait for them.
                 room = min(room, self._plan.keep_every * MODELS_A_CALL)
             start = time.perf_counter()
-            call = self._loop.run(self._epoch + 1, pacer.size(min(epochs - self._epoch, room)))
+            call = self._loop.advance(self._epoch + 1, min(epochs - self._epoch, room))
             seconds = time.perf_counter() - start
-            pacer.took(len(call.metrics), seconds)
             self._train_seconds += seconds
+            self._epoch_seconds += seconds
             self._stopwatch.add("train", seconds)
+            self._record.append_steps(self._loop.take_log())
             trained = True
-
-            verdict, last = self._judge_call(call)
-            self._record.append(call, last, seconds)
-            self._epoch = last
-            with self._stopwatch.part("models"):
-                self._settle(call, last)
-            if verdict is None and last < epochs and self._record.due(last):
+            verdict = None if call is None else self._complete(call)
+            if verdict is None and self._epoch < epochs and self._record.due(self._epoch):
                 self._commit(None)
-            self._folder.status.beat(last)
-            self._report(call.metrics[last - call.first_epoch])
+            self._folder.status.beat(self._epoch)
+            self._report()
             if verdict is not None:
                 return verdict
         return Verdict("completed", f"{epochs} epochs", self._epoch)
+
+    def _complete(self, call: Call) -> Verdict | None:
+        """Judge, record and settle epochs that are complete. Returns the verdict where one of them is the last."""
+        verdict, last = self._judge_call(call)
+        self._record.append(call, last, self._epoch_seconds)
+        self._epoch, self._epoch_seconds = last, 0.0
+        self._last_row = call.metrics[last - call.first_epoch]
+        with self._stopwatch.part("models"):
+            self._settle(call, last)
+        if self._experiment.plateau is not None and verdict is None:
+            metrics = dict(zip(self._readable, self._last_row[self._places].tolist(), strict=True))
+            before = self._loop.learning_rate
+            self._plateau_state, rate = self._experiment.plateau.update(
+                self._plateau_state, metrics[self._experiment.plateau.monitor], before
+            )
+            if rate != before:
+                self._loop.set_learning_rate(rate)
+        return verdict
 
     def _judge_call(self, call: Call) -> tuple[Verdict | None, int]:
         """Let the rules see the epochs of a call one by one. Returns the verdict and the last epoch that counts."""
@@ -178,8 +208,12 @@ class Trainer:
             # The state of the best monitored epoch is needed only where the run ends with it.
             needed = {"keep": self._kept, **({"watch": self._watched} if self._plan.restore_best else {})}
             states = {name: tracked.state(self._loop) for name, tracked in needed.items()}
+            partial = self._loop.partial
             return {
                 "live": self._loop.state(),
+                "partial_sums": (partial.sums,) if partial else (),
+                "partial_seconds": self._epoch_seconds,
+                "plateau_state": self._plateau_state._asdict(),
                 "rule_state": self._plan.rule.state_to_dict(self._judge.state),
                 "best": {name: tuple(tracked.best) for name, tracked in self._tracked().items()},
                 "best_states": {name: state for name, state in states.items() if state is not None},
@@ -188,7 +222,13 @@ class Trainer:
             }
 
         with self._stopwatch.part("save"):
-            self._record.commit(self._epoch, state)
+            self._record.commit(self._epoch, self._steps_within, state)
+
+    @property
+    def _steps_within(self) -> int:
+        """Steps of the epoch that is not complete."""
+        partial = self._loop.partial
+        return partial.steps if partial else 0
 
     def _conclude(self, verdict: Verdict) -> Outcome:
         final, final_epoch = self._loop.state(), verdict.epoch
@@ -202,20 +242,37 @@ class Trainer:
         broken = verdict.reason == "non_finite" and final_epoch == verdict.epoch
         if self._plan.keep is not None and final_epoch > 0 and not broken:
             save_model(self._loop.model, self._folder.final_model)
-        return Outcome(verdict, final, final_epoch, self._kept.best, best_state, self._train_seconds)
+        return Outcome(
+            verdict,
+            final,
+            final_epoch,
+            self._kept.best,
+            best_state,
+            self._epoch * self._loop.steps_per_epoch + self._steps_within,
+            self._train_seconds,
+            self._projected,
+        )
 
-    def _report(self, row: np.ndarray[Any, Any]) -> None:
-        best = self._watched.best
+    def _report(self) -> None:
+        best, experiment = self._watched.best, self._experiment
+        done = self._epoch + self._loop.fraction
+        if self._projected is None and self._train_seconds >= SETTLED_SECONDS and done < experiment.epochs:
+            self._projected = self._train_seconds * experiment.epochs / done
+        row = self._last_row
+        metrics = {} if row is None else dict(zip(self._readable, row[self._places].tolist(), strict=True))
+        rows = self._epoch * experiment.parts.train.count + self._steps_within * experiment.batch_size
         self._observer.progress(
             Progress(
                 self._epoch,
-                self._experiment.epochs,
-                dict(zip(self._readable, row[self._places].tolist(), strict=True)),
+                experiment.epochs,
+                metrics,
                 self._plan.watch.monitor,
                 best.epoch,
                 best.value,
                 self._judge.progress(),
-                self._epoch * self._experiment.parts.train.count / max(self._train_seconds, 1e-9),
+                rows / max(self._train_seconds, 1e-9),
                 self._train_seconds,
+                self._loop.fraction,
+                self._projected,
             )
         )

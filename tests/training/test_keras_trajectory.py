@@ -23,7 +23,7 @@ def batches_of(parts: Parts, batch_size: int, seed: int, epochs: int) -> Any:
     """A tf.data set with the batches of all epochs in the loop's order."""
     import tensorflow as tf
 
-    from stopcli.training.traced import epoch_order
+    from stopcli.training.order import epoch_order
 
     rows = parts.train.count
     if batch_size >= rows:
@@ -48,7 +48,7 @@ def test_the_trajectory_is_that_of_fit(parts: Parts, optimizer: str, batch_size:
 
     from stopcli.models.mlp import binary_mlp
     from stopcli.models.optimizers import make_optimizer
-    from stopcli.training.loop import CompiledLoop
+    from stopcli.training.epochs_loop import EpochsLoop
     from stopcli.training.measures import BINARY_ACCURACY
 
     seed, epochs = 5, 300
@@ -57,7 +57,7 @@ def test_the_trajectory_is_that_of_fit(parts: Parts, optimizer: str, batch_size:
     learning_rate = 0.05 if optimizer == "sgd" else 0.001
 
     model = binary_mlp(2, 500, seed)
-    loop = CompiledLoop(
+    loop = EpochsLoop(
         model, make_optimizer(optimizer, learning_rate), loss, [BINARY_ACCURACY],
         train=parts.train, watched=parts.watched(), batch_size=batch_size, seed=seed,
     )  # fmt: skip
@@ -92,7 +92,7 @@ def test_batch_statistics_regularization_schedule_and_rmse_are_keras_s(parts: Pa
     import keras
     import tensorflow as tf
 
-    from stopcli.training.loop import CompiledLoop
+    from stopcli.training.epochs_loop import EpochsLoop
     from stopcli.training.measures import RMSE
 
     def build() -> Any:
@@ -118,7 +118,7 @@ def test_batch_statistics_regularization_schedule_and_rmse_are_keras_s(parts: Pa
     )
     epochs = 40
     model = build()
-    loop = CompiledLoop(
+    loop = EpochsLoop(
         model, optimizer(), keras.losses.MeanSquaredError(), [RMSE],
         train=targets.train, watched={"val": targets.test}, batch_size=8, seed=2,
     )  # fmt: skip

@@ -23,10 +23,10 @@ def make_loop(parts: Parts, *, seed: int = 0, batch_size: int = 8, **options: An
 
     from stopcli.models.mlp import binary_mlp
     from stopcli.models.optimizers import make_optimizer
-    from stopcli.training.loop import CompiledLoop
+    from stopcli.training.epochs_loop import EpochsLoop
     from stopcli.training.measures import BINARY_ACCURACY
 
-    return CompiledLoop(
+    return EpochsLoop(
         binary_mlp(2, 20, seed), make_optimizer("adam", 0.01), keras.losses.BinaryCrossentropy(), [BINARY_ACCURACY],
         train=parts.train, watched=parts.watched(), batch_size=batch_size, seed=seed, **options,
     )  # fmt: skip
@@ -94,7 +94,7 @@ def test_with_and_without_xla_the_run_is_the_same_up_to_rounding(parts: Parts) -
 def test_order_is_a_permutation_drawn_from_seed_and_epoch_alone() -> None:
     import tensorflow as tf
 
-    from stopcli.training.traced import epoch_order
+    from stopcli.training.order import epoch_order
 
     def order(seed: int, epoch: int, rows: int, run: Callable[..., Any] = epoch_order) -> Any:
         return run(tf.constant(seed), tf.constant(epoch), rows).numpy()
@@ -113,7 +113,7 @@ def test_every_row_is_as_likely_at_every_place() -> None:
     import tensorflow as tf
     from scipy.stats import chisquare
 
-    from stopcli.training.traced import epoch_order
+    from stopcli.training.order import epoch_order
 
     draw = tf.function(lambda epoch: epoch_order(tf.constant(3), epoch, 10))
     orders = np.stack([draw(tf.constant(epoch)).numpy() for epoch in range(1, 3001)])
@@ -125,13 +125,13 @@ def test_every_row_is_trained_on_once_an_epoch(parts: Parts) -> None:
     """A model with one weight a row, in which an SGD step moves exactly the weights of the rows in its batch."""
     import keras
 
-    from stopcli.training.loop import CompiledLoop
+    from stopcli.training.epochs_loop import EpochsLoop
 
     rows = 11
     model = keras.Sequential([keras.Input((rows,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
     data = Rows(np.eye(rows, dtype=np.float32), np.ones((rows, 1), dtype=np.float32))
     optimizer = keras.optimizers.SGD(0.25)
-    loop = CompiledLoop(model, optimizer, keras.losses.MeanSquaredError(), train=data, batch_size=4, seed=1)
+    loop = EpochsLoop(model, optimizer, keras.losses.MeanSquaredError(), train=data, batch_size=4, seed=1)
     loop.run(1, 1)
     # A row's gradient is -2 over its batch's size: 4, or 3 for the last.
     moved = np.sort(model.get_weights()[0].ravel())
@@ -142,14 +142,14 @@ def test_every_row_is_trained_on_once_an_epoch(parts: Parts) -> None:
 def test_many_rows_are_evaluated_in_parts_and_measured_as_a_whole() -> None:
     import keras
 
-    from stopcli.training.loop import CompiledLoop
+    from stopcli.training.epochs_loop import EpochsLoop
     from stopcli.training.measures import BINARY_ACCURACY
-    from stopcli.training.traced import EVALUATION_BATCH
+    from stopcli.training.traced_epochs import EVALUATION_BATCH
 
     rows = moons(2 * EVALUATION_BATCH + 5, 0.3, 0)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, activation="sigmoid")])
     loss = keras.losses.BinaryCrossentropy()
-    loop = CompiledLoop(
+    loop = EpochsLoop(
         model, keras.optimizers.SGD(0.1), loss, [BINARY_ACCURACY],
         train=rows.take(0, 64), watched={"val": rows}, batch_size=32,
     )  # fmt: skip

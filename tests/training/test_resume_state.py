@@ -22,7 +22,19 @@ from stopcli.training.resume_state import ResumePoint, ResumeStore, read_state
 def point_of(epoch: int) -> ResumePoint:
     arrays = (np.arange(3, dtype=np.float32), np.array(epoch))
     return ResumePoint(
-        epoch, 4 * epoch, arrays, {"wait": 1}, {"watch": (1, 0.5)}, {"keep": arrays}, {"m": 7}, 1.5, {"a": 1}
+        epoch,
+        4 * epoch,
+        arrays,
+        {"wait": 1},
+        {"watch": (1, 0.5)},
+        {"keep": arrays},
+        {"m": 7},
+        1.5,
+        {"a": 1},
+        # An epoch that diverges is saved like any other.
+        partial_sums=(np.array([np.nan, 1], dtype=np.float32),),
+        partial_seconds=0.25,
+        plateau_state={"best": 0.5, "wait": 2, "cooldown": 0},
     )
 
 
@@ -30,15 +42,18 @@ def test_a_state_comes_back_and_the_last_two_are_kept(tmp_path: Path) -> None:
     store = ResumeStore(tmp_path / "resume")
     for epoch in (1, 2, 30):
         store.save(point_of(epoch))
-    assert [path.stem for path in store.files()] == ["epoch-0000000030", "epoch-0000000002"]
+    assert [path.stem for path in store.files()] == ["step-000000000120", "step-000000000008"]
     read = store.load().point
     assert read is not None
     expected = point_of(30)
     for one, other in zip(
-        read.live + read.best_states["keep"], expected.live + expected.best_states["keep"], strict=True
+        read.live + read.best_states["keep"] + read.partial_sums,
+        expected.live + expected.best_states["keep"] + expected.partial_sums,
+        strict=True,
     ):
         assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
-    for name in ("epoch", "step", "rule_state", "best", "file_lengths", "train_seconds", "fingerprint", "stopped"):
+    arrays = {"live", "best_states", "partial_sums"}
+    for name in ResumePoint.__dataclass_fields__.keys() - arrays:
         assert getattr(read, name) == getattr(expected, name), name
 
 
@@ -52,7 +67,7 @@ def test_a_full_disk_leaves_the_states_before(tmp_path: Path) -> None:
             store.save(point_of(2))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert [path.name for path in (tmp_path / "resume").iterdir()] == ["epoch-0000000001.state"]
+    assert [path.name for path in (tmp_path / "resume").iterdir()] == ["step-000000000004.state"]
     assert store.load().damaged == []
 
 
@@ -66,9 +81,9 @@ def test_a_state_from_a_stranger_runs_no_code(tmp_path: Path) -> None:
     out = io.BytesIO()
     np.save(out, np.array([Evil()], dtype=object), allow_pickle=True)
     for part in (out.getvalue(), pickle.dumps(Evil())):
-        path = tmp_path / "epoch-1.state"
+        path = tmp_path / "step-1.state"
         ResumeStore(tmp_path / "good").save(point_of(1))
-        with zipfile.ZipFile(tmp_path / "good" / "epoch-0000000001.state") as good:
+        with zipfile.ZipFile(tmp_path / "good" / "step-000000000004.state") as good:
             parts = {name: good.read(name) for name in good.namelist()}
         meta = json.loads(parts["meta.json"])
         parts["live/0000.npy"] = part

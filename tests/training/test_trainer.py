@@ -12,6 +12,7 @@ import pytest
 from stopcli.config import parse
 from stopcli.errors import MetricError
 from stopcli.recipes.moons.config import MoonsConfig
+from stopcli.recipes.moons.load import load
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
 from stopcli.stopping import BestEpoch
@@ -25,15 +26,20 @@ pytestmark = pytest.mark.usefixtures("tensorflow")
 SMALL = {"hidden": 20, "batch_size": 8, "learning_rate": 0.02, "epochs": 400}
 
 
+def build_moons(config: MoonsConfig) -> Any:
+    from stopcli.recipes.moons.build import build
+
+    return build(load(config, Silent()))
+
+
 class Run:
     """A trained run with its folder."""
 
     def __init__(self, folder: Path, observer: Any = None, request: StopRequest | None = None, **settings: Any) -> None:
-        from stopcli.recipes.moons.build import build
 
         self.config = parse(MoonsConfig, {**SMALL, **settings})
         self.folder = RunFolder.create(root=folder, command="moons", run_dir=folder / "run")
-        self.experiment = build(self.config)
+        self.experiment = build_moons(self.config)
         self.loop = self.experiment.make_loop()
         session = Session(observer or Silent(), request or StopRequest(), Stopwatch())
         self.outcome = trained(self.experiment, self.loop, self.folder, session)
@@ -55,9 +61,8 @@ def trained(experiment: Any, loop: Any, folder: RunFolder, session: Session) -> 
 
 def whole_run(**settings: Any) -> tuple[Any, dict[str, np.ndarray], list[Any]]:
     """A run without stopping, epoch by epoch: its loop, its metrics, the state after each epoch (0: before any)."""
-    from stopcli.recipes.moons.build import build
 
-    experiment = build(parse(MoonsConfig, {**SMALL, **settings}))
+    experiment = build_moons(parse(MoonsConfig, {**SMALL, **settings}))
     loop = experiment.make_loop()
     states, rows = [loop.state()], []
     for epoch in range(1, experiment.epochs + 1):
@@ -136,7 +141,6 @@ def test_all_epochs_without_a_rule(tmp_path: Path) -> None:
 
 
 def test_the_best_epoch_of_a_run_that_diverged_later_is_restored_and_saved(tmp_path: Path) -> None:
-    from stopcli.recipes.moons.build import build
     from stopcli.stopping import AnyOf, Patience
     from stopcli.stopping.rule import Verdict
 
@@ -144,7 +148,7 @@ def test_the_best_epoch_of_a_run_that_diverged_later_is_restored_and_saved(tmp_p
         def update(self, state: Any, epoch: int, metrics: Any) -> Any:
             return state, Verdict("non_finite", "loss is nan", epoch) if epoch == 30 else None
 
-    experiment = build(parse(MoonsConfig, {**SMALL, "restore_best": True}))
+    experiment = build_moons(parse(MoonsConfig, {**SMALL, "restore_best": True}))
     experiment = replace(experiment, plan=replace(experiment.plan, rule=AnyOf((DivergesAt30(1),))))
     folder = RunFolder.create(root=tmp_path, command="moons", run_dir=tmp_path / "run")
     outcome = trained(experiment, experiment.make_loop(), folder, Session())
@@ -203,12 +207,11 @@ def test_the_observer_is_told_the_best_and_the_wait_but_nothing_of_held_out_rows
 def test_held_out_rows_change_nothing_that_is_chosen(tmp_path: Path) -> None:
     """With other test rows the run stops at the same epoch with the same weights."""
     from stopcli.data.rows import Parts, Rows
-    from stopcli.recipes.moons.build import build
 
     config = parse(MoonsConfig, {**SMALL, "patience": 7, "validation": "holdout"})
     outcomes = []
     for i in range(2):
-        experiment = build(config)
+        experiment = build_moons(config)
         if i:
             test = experiment.parts.test
             wrong = Parts(experiment.parts.train, experiment.parts.validation, Rows(-test.x, 1 - test.y))
@@ -222,9 +225,8 @@ def test_held_out_rows_change_nothing_that_is_chosen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("monitor", ["test_loss", "val_hue_loss", "learning_rate"])
 def test_a_metric_that_cannot_be_monitored_is_an_error_before_training(monitor: str) -> None:
-    from stopcli.recipes.moons.build import build
 
-    experiment = build(parse(MoonsConfig, {**SMALL, "validation": "holdout"}))
+    experiment = build_moons(parse(MoonsConfig, {**SMALL, "validation": "holdout"}))
     plan = replace(experiment.plan, watch=BestEpoch(monitor, "min"))
     with pytest.raises(
         MetricError, match=rf"'{monitor}' can be monitored; there are: loss, accuracy, val_loss, val_acc"

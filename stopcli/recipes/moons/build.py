@@ -1,21 +1,21 @@
-"""From the settings of `stopcli moons` to what is trained."""
+"""From the settings and rows of `stopcli moons` to what is trained."""
 
 from __future__ import annotations
 
 import keras
 
-from stopcli.data.moons import moons, split_moons
 from stopcli.models.mlp import binary_mlp
 from stopcli.models.optimizers import make_optimizer
 from stopcli.recipes.moons.config import MoonsConfig
+from stopcli.recipes.recipe import Loaded
 from stopcli.training.experiment import Experiment, stop_plan
 from stopcli.training.measures import BINARY_ACCURACY
 
 
-def build(config: MoonsConfig) -> Experiment:
-    """Data, model and rules of a run."""
-    rows = moons(config.samples, config.noise, config.data_seed)
-    model = binary_mlp(rows.x.shape[1], config.hidden, config.seed)
+def build(loaded: Loaded) -> Experiment:
+    """Model and rules of a run."""
+    config: MoonsConfig = loaded.config
+    model = binary_mlp(loaded.data.train.x.shape[1], config.hidden, config.seed)
     optimizer = make_optimizer(config.optimizer, config.learning_rate)
     loss = keras.losses.BinaryCrossentropy()
     # Compiled for its file alone: whoever loads it can evaluate it and train it further.
@@ -25,10 +25,11 @@ def build(config: MoonsConfig) -> Experiment:
         optimizer,
         loss,
         (BINARY_ACCURACY,),
-        split_moons(rows, config.train_size, config.validation, config.share),
+        loaded.data,
         config.batch_size,
         config.epochs,
         config.seed,
         stop_plan(config, config, config.metrics),
+        dataset="moons",
         jit_compile=True,
     )

@@ -6,27 +6,35 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from matplotlib.figure import Figure
 
 from stopcli.data.rows import Parts
 from stopcli.recipes.moons.config import MoonsConfig
-from stopcli.report.figures import Marks, Points, decision_boundary, grid_around, learning_curves, plain_scatter
+from stopcli.recipes.run_marks import run_marks, watched_name
+from stopcli.report.figures import Points, decision_boundary, grid_around, learning_curves, plain_scatter
 from stopcli.report.sweep_figures import seed_accuracies, seed_curves, seed_epochs
-from stopcli.report.tables import seed_values
+from stopcli.report.tables import Table, seed_values
 from stopcli.runs.metrics import Columns
+from stopcli.training.conclusion import Conclusion
+from stopcli.training.evaluate import Predict
 from stopcli.training.experiment import Experiment
 
 
 def run_figures(
-    config: MoonsConfig, experiment: Experiment, model: Any, summary: Mapping[str, Any], metrics: Columns
+    config: MoonsConfig, experiment: Experiment, conclusion: Conclusion, metrics: Columns
 ) -> dict[str, Figure]:
     """The moons with the boundary of the model that the run leaves, and the learning curves."""
-    figures = {"moons": _moons(config, experiment.parts, model, summary)}
+    summary = conclusion.summary
+    figures = {"moons": _moons(config, experiment.parts, conclusion.predict, summary)}
     if len(metrics["epoch"]):
         title = f"{_title(config)}: seed {config.seed}"
-        figures["curves"] = learning_curves(metrics, _watched_name(config), _marks(config, summary), title)
+        figures["curves"] = learning_curves(metrics, watched_name(config), run_marks(config, summary), title)
     return figures
+
+
+def run_tables(config: MoonsConfig, experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:
+    """None beside that of the results."""
+    return {}
 
 
 def sweep_figures(
@@ -44,13 +52,13 @@ def sweep_figures(
         epochs[f"saved (best {config.checkpoint_monitor})"] = values["saved epoch"]
         accuracies["test, saved model"] = values["its test acc."]
     return {
-        "curves": seed_curves(metrics, _watched_name(config), [s["epochs"] for s in summaries], title),
+        "curves": seed_curves(metrics, watched_name(config), [s["epochs"] for s in summaries], title),
         "stop_epochs": seed_epochs(epochs, title),
         "accuracies": seed_accuracies(accuracies, title),
     }
 
 
-def _moons(config: MoonsConfig, parts: Parts, model: Any, summary: Mapping[str, Any]) -> Figure:
+def _moons(config: MoonsConfig, parts: Parts, predict: Predict, summary: Mapping[str, Any]) -> Figure:
     groups = [
         Points("train", parts.train.x, parts.train.y[:, 0], "o"),
         Points("test", parts.test.x, parts.test.y[:, 0], "^"),
@@ -60,7 +68,7 @@ def _moons(config: MoonsConfig, parts: Parts, model: Any, summary: Mapping[str, 
     every_x = np.concatenate([group.x for group in groups])
     grid = grid_around(every_x)
     places = np.stack([side.ravel() for side in grid], axis=1).astype(np.float32)
-    probability = tf.reshape(model(places, training=False), grid[0].shape).numpy()
+    probability = predict(places).reshape(grid[0].shape)
     shown, which = (summary["best"], "best") if summary["best"] else (summary["final"], "final")
     scale = " (quick scale)" if config.scale == "quick" else ""
     title = f"Two moons, noise {config.noise:g}{scale}; {which} model, epoch {shown['epoch']}: "
@@ -70,38 +78,6 @@ def _moons(config: MoonsConfig, parts: Parts, model: Any, summary: Mapping[str, 
     return decision_boundary(grid, probability, groups, title)
 
 
-def _marks(config: MoonsConfig, summary: Mapping[str, Any]) -> Marks:
-    stop, best = summary["stop"], summary["best"]
-    words = {
-        "completed": "end of training",
-        "non_finite": "a metric is no number",
-        "interrupted": "interrupted",
-        "time_budget": "paused",
-    }
-    return Marks(
-        stop["epoch"],
-        f"epoch {stop['epoch']}: {words.get(stop['reason'], 'stopped by ' + stop['reason'])}",
-        stop["best_epoch"],
-        f"epoch {stop['best_epoch']}: best {config.monitor}",
-        best["epoch"] if best else 0,
-        f"epoch {best['epoch']}: saved, best {config.checkpoint_monitor}" if best else "",
-        wait=stop["wait"] if stop["reason"] in ("patience", "baseline") else 0,
-        level=_level(config),
-    )
-
-
-def _level(config: MoonsConfig) -> tuple[str, float, str] | None:
-    for name in ("threshold", "baseline"):
-        value = getattr(config, name)
-        if value is not None:
-            return config.monitor, value, f"{name} {value:g} on {config.monitor}"
-    return None
-
-
 def _title(config: MoonsConfig) -> str:
     scale = " (quick scale)" if config.scale == "quick" else ""
     return f"moons, {config.arm.replace('-', ' ')}{scale}"
-
-
-def _watched_name(config: MoonsConfig) -> str:
-    return "test" if config.validation == "test" else "validation"

@@ -1,0 +1,31 @@
+"""The settings of `stopcli cifar-resnet`; the defaults are the published ones (Keras's `resnet_v1`, depth 44)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge, Le
+
+from stopcli.config import Count, OptimizerName
+from stopcli.errors import ConfigError
+from stopcli.recipes.images.settings import ImageConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class CifarResnetConfig(ImageConfig):
+    """ResNet v1 on CIFAR-10."""
+
+    command: ClassVar[str] = "cifar-resnet"
+    quick: ClassVar[dict[str, Any]] = {"depth": 8, "limit": 5000, "epochs": 15}
+
+    depth: Annotated[int, Ge(8), Le(1202)] = 44
+    epochs: Count = 100
+    batch_size: Count = 64
+    optimizer: OptimizerName = "rmsprop"
+
+    def check(self) -> None:
+        super().check()
+        if (self.depth - 2) % 6:
+            below = (self.depth - 2) // 6 * 6 + 2
+            raise ConfigError("depth", self.depth, f"6n + 2 layers; the nearest are {below} and {below + 6}")

@@ -1,0 +1,130 @@
+"""What a run on images says beside its accuracy: figures and tables that every such recipe leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from stopcli.recipes.images.settings import ImageConfig
+from stopcli.recipes.run_marks import run_marks, watched_name
+from stopcli.report.image_figures import (
+    Mistake,
+    confusion,
+    error_curves,
+    image_sheet,
+    learning_rate_by_step,
+    worst_images,
+)
+from stopcli.report.sweep_figures import seed_accuracies, seed_curves, seed_epochs
+from stopcli.report.tables import Table, seed_values
+from stopcli.runs.metrics import Columns
+from stopcli.seeding import derive_seed
+from stopcli.training.conclusion import Conclusion
+from stopcli.training.experiment import Experiment
+
+# Images on the sheet, and how often each of them is augmented.
+SHEET_IMAGES, SHEET_ROWS = 10, 5
+WORST_IMAGES = 24
+
+
+def run_figures(
+    config: ImageConfig, experiment: Experiment, conclusion: Conclusion, metrics: Columns, title: str
+) -> dict[str, Figure]:
+    """Curves, a sheet of augmented images, and, where the model was measured, its confusions and worst mistakes."""
+    figures = {}
+    if len(metrics["epoch"]):
+        marks = run_marks(config, conclusion.summary)
+        figures["curves"] = error_curves(metrics, watched_name(config), marks, title)
+    figures["augmented"] = _sheet(config, experiment)
+    if conclusion.test_predictions is not None:
+        found = conclusion.test_predictions
+        of = _which_model(conclusion.summary)
+        matrix = confusion_matrix(experiment.parts.test.y, np.argmax(found, axis=1), labels=_labels(experiment))
+        accuracy = np.trace(matrix) / matrix.sum()
+        figures["confusion"] = confusion(matrix, experiment.classes, f"{of}: {accuracy:.3f} of the test images right")
+        figures["worst"] = worst_images(
+            _mistakes(experiment, found), f"{of}: test images that it is most sure of, and wrong"
+        )
+    return figures
+
+
+def step_figures(steps: Columns, config: ImageConfig) -> dict[str, Figure]:
+    """The learning rate of every update, for policies that move it within an epoch."""
+    return {"learning_rate": learning_rate_by_step(steps, config.describe_learning_rate())}
+
+
+def run_tables(experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:
+    """Precision, recall and F1 by class of the model that the run leaves, on the test images."""
+    if conclusion.test_predictions is None:
+        return {}
+    found = np.argmax(conclusion.test_predictions, axis=1)
+    by_class = precision_recall_fscore_support(
+        experiment.parts.test.y, found, labels=_labels(experiment), zero_division=0.0
+    )
+    rows = [
+        (name, *(f"{value:.3f}" for value in values[:3]), str(int(values[3])))
+        for name, values in zip(experiment.classes, np.stack(by_class, axis=1), strict=True)
+    ]
+    mean = [float(np.mean(values)) for values in by_class[:3]]
+    rows.append(("mean", *(f"{value:.3f}" for value in mean), str(int(np.sum(by_class[3])))))
+    title = f"By class ({_which_model(conclusion.summary)}, test images)"
+    return {"classes": Table(title, ("class", "precision", "recall", "F1", "images"), tuple(rows))}
+
+
+def sweep_figures(
+    config: ImageConfig, summaries: Sequence[Mapping[str, Any]], metrics: Sequence[Columns], title: str
+) -> dict[str, Figure]:
+    """The curves of all seeds with their spread, where they stopped, and their accuracies."""
+    values = seed_values(summaries)
+    accuracies = {"train, final model": values["train accuracy"], "test, final model": values["test accuracy"]}
+    epochs = {"stopped at": values["stopped at"]}
+    if values["saved epoch"]:
+        epochs[f"saved (best {config.checkpoint_monitor})"] = values["saved epoch"]
+        accuracies["test, saved model"] = values["its test acc."]
+    return {
+        "curves": seed_curves(metrics, watched_name(config), [s["epochs"] for s in summaries], title),
+        "stop_epochs": seed_epochs(epochs, title),
+        "accuracies": seed_accuracies(accuracies, title),
+    }
+
+
+def _sheet(config: ImageConfig, experiment: Experiment) -> Figure:
+    """Training images as they are, and as the first updates would see them."""
+    train, inputs = experiment.parts.train, experiment.inputs
+    # One of each class, as far as there are so many.
+    places = [int(np.flatnonzero(train.y == label)[0]) for label in _labels(experiment)[:SHEET_IMAGES]]
+    images = inputs.prepare(tf.constant(train.x[places]))
+    rows = [images.numpy()]
+    if inputs.augment is not None:
+        seed = derive_seed(config.seed, "sheet")
+        rows += [inputs.augment(images, tf.constant([seed, i], tf.int32)).numpy() for i in range(SHEET_ROWS)]
+    names = ["as it is", *(f"augmented {i}" for i in range(1, len(rows)))]
+    columns = [experiment.classes[int(train.y[place])] for place in places]
+    return image_sheet(rows, names, columns, f"Training images: {config.describe_augmentation()}")
+
+
+def _mistakes(experiment: Experiment, predictions: NDArray[Any]) -> list[Mistake]:
+    """The misclassified test images, the one with the most confident wrong class first."""
+    test, classes = experiment.parts.test, experiment.classes
+    found, confidence = np.argmax(predictions, axis=1), np.max(predictions, axis=1)
+    wrong = np.flatnonzero(found != test.y)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:WORST_IMAGES]
+    return [
+        Mistake(test.x[i] / np.float32(255), classes[int(test.y[i])], classes[int(found[i])], float(confidence[i]))
+        for i in worst
+    ]
+
+
+def _labels(experiment: Experiment) -> list[int]:
+    return list(range(len(experiment.classes)))
+
+
+def _which_model(summary: Mapping[str, Any]) -> str:
+    best = summary["best"]
+    return f"model of epoch {best['epoch']} (best)" if best else f"final model, epoch {summary['final']['epoch']}"

@@ -1,0 +1,90 @@
+"""The settings of every recipe that trains for some epochs under rules, and the checks that belong to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stopcli.config import (
+    CheckpointSettings,
+    Count,
+    OptimizerName,
+    Positive,
+    RunConfig,
+    Share,
+    StoppingSettings,
+    ValidationRows,
+)
+from stopcli.durations import parse_save_every
+from stopcli.errors import ConfigError
+from stopcli.stopping.direction import contradiction, resolve_direction
+
+# Fewer rows than this are warned about: one of them is more than 5 % of the accuracy.
+FEW_ROWS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
+    """Training with stopping rules and checkpoints."""
+
+    validation: ValidationRows = "test"
+    validation_share: Share | None = None
+    epochs: Count = 100
+    batch_size: Count = 32
+    optimizer: OptimizerName = "adam"
+    learning_rate: Positive = 0.001
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that rules can monitor."""
+        return ("loss", "accuracy", "val_loss", "val_accuracy")
+
+    @property
+    def arm(self) -> str:
+        """What distinguishes this run from the others of the experiment, as a part of a folder's name."""
+        parts = []
+        if self.patience is not None:
+            parts.append(f"patience-{self.patience}")
+        if self.threshold is not None:
+            parts.append(f"threshold-{self.threshold:g}")
+        return "-".join(parts) or "no-stopping"
+
+    def check(self) -> None:
+        super().check()
+        parse_save_every(self.save_every)
+        if self.validation_share is not None and self.validation == "test":
+            expected = "no share where the test rows validate (choose --validation split or holdout)"
+            raise ConfigError("validation_share", self.validation_share, expected)
+        self._check_rules()
+
+    def _check_rules(self) -> None:
+        for setting, mode_setting in (("monitor", "mode"), ("checkpoint_monitor", "checkpoint_mode")):
+            metric = getattr(self, setting)
+            if metric not in self.metrics:
+                hint = "Test rows that are held out cannot be monitored." if metric.startswith("test_") else ""
+                raise ConfigError(setting, metric, "one of " + ", ".join(self.metrics), hint=hint)
+            resolve_direction(metric, getattr(self, mode_setting), setting=mode_setting)
+        if self.start_from_epoch >= self.epochs:
+            expected = f"less than epochs ({self.epochs}), else no epoch is ever watched"
+            raise ConfigError("start_from_epoch", self.start_from_epoch, expected)
+        if isinstance(self.checkpoint_every, int) and self.checkpoint_every > self.epochs:
+            expected = f"at most epochs ({self.epochs}), else no epoch is ever kept"
+            raise ConfigError("checkpoint_every", self.checkpoint_every, expected)
+
+    def warnings(self) -> list[str]:
+        told = [
+            contradiction(self.monitor, self.mode),
+            contradiction(self.checkpoint_monitor, self.checkpoint_mode),
+        ]
+        if self.patience is None:
+            told += [
+                f"{setting} has no effect without patience"
+                for setting in ("min_delta", "baseline")
+                if getattr(self, setting) not in (None, 0.0)
+            ]
+        if self.init_optimizer and not self.init_from:
+            told.append("init_optimizer has no effect without init_from")
+        if not self.checkpoint and self.restore_best:
+            told.append("restore_best measures the restored model, but with --no-checkpoint none is saved")
+        if not self.checkpoint and self.checkpoint_every != "best":
+            told.append("checkpoint_every has no effect with --no-checkpoint")
+        return [*super().warnings(), *(warning for warning in told if warning)]

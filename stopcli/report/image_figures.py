@@ -1,0 +1,155 @@
+"""Figures of image classifiers: augmented images, confusions, the images that a model is most wrong about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from stopcli.report.figures import BLUE, GREEN, GREY, ORANGE, Marks, mark_epochs
+from stopcli.runs.metrics import Columns
+
+# More classes than this cannot be read in a matrix with numbers.
+MOST_NUMBERED_CLASSES = 20
+
+
+def error_curves(metrics: Columns, watched_name: str, marks: Marks, title: str) -> Figure:
+    """Error (1 − accuracy), loss and learning rate against the epoch.
+
+    Args:
+        metrics: the columns of metrics.csv.
+        watched_name: what the `val_` columns were measured on, for the legend.
+    """
+    figure = Figure(figsize=(8, 9), layout="constrained")
+    error, loss, rate = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1.4])
+    epochs = metrics["epoch"]
+    marker = "o" if len(epochs) == 1 else ""
+    for axes, name, of in ((error, "accuracy", lambda v: 1 - v), (loss, "loss", lambda v: v)):
+        trained, watched = of(metrics[name]), of(metrics[f"val_{name}"])
+        axes.plot(epochs, trained, color=BLUE, lw=1.4, marker=marker, label="train (augmented, as it trains)")
+        axes.plot(epochs, watched, color=ORANGE, lw=1.4, marker=marker, label=watched_name)
+        axes.grid(alpha=0.25)
+        mark_epochs(axes, marks, len(epochs))
+        if marks.level and marks.level[0].endswith(name):
+            axes.axhline(of(marks.level[1]), color=GREY, lw=1, ls=(0, (1, 2)), label=marks.level[2])
+    error.set_ylabel("error (1 − accuracy)")
+    error.set_ylim(bottom=0)
+    loss.set_ylabel("loss (cross-entropy + L2)")
+    rate.plot(epochs, metrics["learning_rate"], color=GREEN, lw=1.4, marker=marker, drawstyle="steps-mid")
+    rate.set_ylabel("learning rate")
+    positive = metrics["learning_rate"][metrics["learning_rate"] > 0]
+    if len(positive) and positive.max() > 5 * positive.min():
+        rate.set_yscale("log")
+    rate.grid(alpha=0.25)
+    rate.xaxis.set_major_locator(MaxNLocator(integer=True))
+    rate.set_xlabel("epoch")
+    figure.suptitle(title, fontsize=11)
+    shown = dict(zip(*reversed(loss.get_legend_handles_labels()), strict=True))
+    shown |= dict(zip(*reversed(error.get_legend_handles_labels()), strict=True))
+    figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=2, fontsize=9)
+    return figure
+
+
+def learning_rate_by_step(steps: Columns, title: str, most_points: int = 6000) -> Figure:
+    """The learning rate of every update.
+
+    Args:
+        steps: the columns of steps.csv.
+    """
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    axes = figure.subplots()
+    some = slice(None, None, max(1, -(-len(steps["step"]) // most_points)))
+    axes.plot(steps["step"][some], steps["learning_rate"][some], color=GREEN, lw=1.2)
+    axes.set_xlabel("update")
+    axes.set_ylabel("learning rate")
+    axes.grid(alpha=0.25)
+    axes.set_title(title, fontsize=11)
+    return figure
+
+
+def image_sheet(
+    rows: Sequence[NDArray[Any]], row_names: Sequence[str], column_names: Sequence[str], title: str
+) -> Figure:
+    """Images in rows, such as each as it is and then as it was augmented.
+
+    Args:
+        rows: each float32 in [0, 1], shape [columns, height, width, 3].
+        row_names, column_names: what stands beside and above them.
+    """
+    columns = len(rows[0])
+    figure = Figure(figsize=(1.05 * columns + 0.9, 1.12 * len(rows) + 0.7), layout="constrained")
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for r, (images, name) in enumerate(zip(rows, row_names, strict=True)):
+        for c, image in enumerate(images):
+            axes = grid[r, c]
+            axes.imshow(np.clip(image, 0, 1), interpolation="nearest")
+            axes.set_xticks([])
+            axes.set_yticks([])
+            if r == 0:
+                axes.set_title(column_names[c], fontsize=8)
+            if c == 0:
+                axes.set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center")
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def confusion(matrix: NDArray[Any], classes: Sequence[str], title: str) -> Figure:
+    """How often each class was taken for each other.
+
+    Args:
+        matrix: counts, shape [classes, classes]: true class by predicted class.
+    """
+    n = len(classes)
+    side = min(max(4.5, 0.62 * n + 2), 14)
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    axes = figure.subplots()
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    shown = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if n <= MOST_NUMBERED_CLASSES:
+        for i in range(n):
+            for j in range(n):
+                if matrix[i, j]:
+                    colour = "white" if shares[i, j] > 0.55 else "black"
+                    axes.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=8, color=colour)
+        axes.set_xticks(range(n), classes, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(n), classes)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title(title, fontsize=11)
+    figure.colorbar(shown, ax=axes, shrink=0.8, label="share of the true class")
+    return figure
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """An image that was misclassified.
+
+    Attributes:
+        image: float32 in [0, 1], [height, width, 3].
+        true, predicted: class names.
+        confidence: the probability of the predicted class.
+    """
+
+    image: NDArray[Any]
+    true: str
+    predicted: str
+    confidence: float
+
+
+def worst_images(mistakes: Sequence[Mistake], title: str, columns: int = 6) -> Figure:
+    """The images that a model was most sure of, and wrong."""
+    rows = max(1, -(-len(mistakes) // columns))
+    figure = Figure(figsize=(1.5 * columns, 1.85 * rows + 0.5), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, mistake in zip(grid.flat, mistakes, strict=False):
+        axes.imshow(np.clip(mistake.image, 0, 1), interpolation="nearest")
+        axes.set_title(f"{mistake.true}\n→ {mistake.predicted} ({mistake.confidence:.2f})", fontsize=8)
+    figure.suptitle(title if mistakes else f"{title}: none", fontsize=11)
+    return figure

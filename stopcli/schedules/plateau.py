@@ -1,0 +1,77 @@
+"""Reducing the learning rate where a metric stops improving, as a pure state machine.
+
+The rule is that of Keras's `ReduceLROnPlateau` with an absolute `min_delta`: an epoch is better where it beats the best
+value by more than that; after `patience` epochs that are not, the rate is multiplied by `factor`, the wait begins
+again, and for `cooldown` epochs no epoch counts as waiting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+
+class PlateauState(NamedTuple):
+    """What the reduction remembers: the best value, epochs of waiting, and epochs of cooldown left."""
+
+    best: float | None = None
+    wait: int = 0
+    cooldown: int = 0
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """When to reduce, and by how much.
+
+    Attributes:
+        monitor: the metric that is watched.
+        direction: whether a lower or a higher value is better.
+        factor: in (0, 1).
+        patience: epochs without an improvement, ≥ 1.
+        min_delta: a change of no more than this is none, ≥ 0.
+        cooldown: epochs after a reduction that do not count as waiting, ≥ 0.
+        least: the rate never goes below this, ≥ 0.
+    """
+
+    monitor: str
+    direction: Literal["min", "max"]
+    factor: float = 0.1
+    patience: int = 10
+    min_delta: float = 1e-4
+    cooldown: int = 0
+    least: float = 0.0
+
+    def update(self, state: PlateauState, value: float, rate: float) -> tuple[PlateauState, float]:
+        """Look at an epoch.
+
+        Args:
+            value: the monitored metric; one that is no number is not better than any.
+            rate: the learning rate as it stands.
+
+        Returns:
+            The state after the epoch, and the learning rate from now on.
+        """
+        best, wait, cooldown = state
+        if cooldown > 0:
+            cooldown, wait = cooldown - 1, 0
+        if best is None or self._better(value, best):
+            return PlateauState(value if value == value else best, 0, cooldown), rate
+        if cooldown > 0:
+            return PlateauState(best, wait, cooldown), rate
+        wait += 1
+        # In float32, as the optimizer holds it; a rate that is as low as it may be is left alone, with its wait.
+        if wait < self.patience or np.float32(rate) <= np.float32(self.least):
+            return PlateauState(best, wait, cooldown), rate
+        return PlateauState(best, 0, self.cooldown), max(rate * self.factor, self.least)
+
+    def _better(self, value: float, best: float) -> bool:
+        # As Keras writes it: the other way round, the two would differ by a rounding.
+        return value + self.min_delta < best if self.direction == "min" else value - self.min_delta > best
+
+    def state_to_dict(self, state: PlateauState) -> dict[str, Any]:
+        return state._asdict()
+
+    def state_from_dict(self, values: dict[str, Any]) -> PlateauState:
+        return PlateauState(**values)
