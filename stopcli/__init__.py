@@ -12,10 +12,18 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from stopcli.augment.cutout import Cutout
+    from stopcli.augment.erasing import RandomErasing
+    from stopcli.augment.shift import RandomShift
+    from stopcli.schedules.cyclic import CyclicLR
     from stopcli.stopping import AnyOf, BestEpoch, Judge, NonFinite, Patience, Threshold, Verdict, rule_from_dict
     from stopcli.stopping.keras_callback import StopOnRule
 
 _PUBLIC = {
+    "Cutout": "stopcli.augment.cutout",
+    "CyclicLR": "stopcli.schedules.cyclic",
+    "RandomErasing": "stopcli.augment.erasing",
+    "RandomShift": "stopcli.augment.shift",
     "AnyOf": "stopcli.stopping",
     "BestEpoch": "stopcli.stopping",
     "Judge": "stopcli.stopping",
@@ -30,9 +38,13 @@ _PUBLIC = {
 __all__ = [
     "AnyOf",
     "BestEpoch",
+    "Cutout",
+    "CyclicLR",
     "Judge",
     "NonFinite",
     "Patience",
+    "RandomErasing",
+    "RandomShift",
     "StopOnRule",
     "Threshold",
     "Verdict",

@@ -273,7 +273,7 @@ class JobView:
         if left < LONG_SECONDS:
             return
         text = f"{self._name}: all {progress.epochs} epochs will take about {format_duration(left)}; "
-        text += "--epochs or --scale quick shortens it."
+        text += "fewer --epochs shorten it."
         if self._bars:
             self._bars.console.print(text, markup=False, highlight=False)
         elif self._line:

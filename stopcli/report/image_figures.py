@@ -29,14 +29,15 @@ def error_curves(metrics: Columns, watched_name: str, marks: Marks, title: str) 
     error, loss, rate = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1.4])
     epochs = metrics["epoch"]
     marker = "o" if len(epochs) == 1 else ""
-    for axes, name, of in ((error, "accuracy", lambda v: 1 - v), (loss, "loss", lambda v: v)):
-        trained, watched = of(metrics[name]), of(metrics[f"val_{name}"])
+    # Of an accuracy a the error 1 − a is drawn; a loss stands as it is.
+    for axes, name, above, sign in ((error, "accuracy", 1.0, -1.0), (loss, "loss", 0.0, 1.0)):
+        trained, watched = above + sign * metrics[name], above + sign * metrics[f"val_{name}"]
         axes.plot(epochs, trained, color=BLUE, lw=1.4, marker=marker, label="train (augmented, as it trains)")
         axes.plot(epochs, watched, color=ORANGE, lw=1.4, marker=marker, label=watched_name)
         axes.grid(alpha=0.25)
         mark_epochs(axes, marks, len(epochs))
         if marks.level and marks.level[0].endswith(name):
-            axes.axhline(of(marks.level[1]), color=GREY, lw=1, ls=(0, (1, 2)), label=marks.level[2])
+            axes.axhline(above + sign * marks.level[1], color=GREY, lw=1, ls=(0, (1, 2)), label=marks.level[2])
     error.set_ylabel("error (1 − accuracy)")
     error.set_ylim(bottom=0)
     loss.set_ylabel("loss (cross-entropy + L2)")

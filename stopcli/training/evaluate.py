@@ -26,7 +26,7 @@ def predictor(model: keras.Model, inputs: Inputs, batch_size: int) -> Predict:
         batch_size: rows that are predicted at a time, at most.
     """
 
-    predict = tf.function(lambda x: model(inputs.prepare(x), training=False), autograph=False)
+    predict = tf.function(lambda x: model(inputs.prepare(x), training=False), autograph=False, reduce_retracing=True)
 
     def all_of(x: NDArray[Any]) -> NDArray[Any]:
         size = even_batch(len(x), batch_size)

@@ -17,7 +17,7 @@ def build(loaded: Loaded) -> Experiment:
     config: CifarResnetConfig = loaded.config
     images: ImageParts = loaded.data
     train = images.parts.train.x
-    mean = (np.mean(train, axis=0, dtype=np.float64) / 255).astype(np.float32) if config.subtract_mean else None
+    mean = np.asarray(np.mean(train, axis=0) / 255, np.float32) if config.subtract_mean else None
     model = resnet_v1(
         config.depth,
         train.shape[1:],

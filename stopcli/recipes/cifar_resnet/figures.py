@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -38,4 +39,4 @@ def sweep_figures(
 
 def _title(config: CifarResnetConfig, dataset: str) -> str:
     scale = " (quick scale)" if config.scale == "quick" else ""
-    return f"ResNet-{config.depth} v1 on {dataset}, {config.arm.replace('-', ' ')}{scale}"
+    return f"ResNet-{config.depth} v1 on {Path(dataset).name}, {config.arm.replace('-', ' ')}{scale}"

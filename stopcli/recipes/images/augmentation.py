@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from stopcli.augment.pipeline import Augmentation, CutoutStep, ErasingStep, FlipStep, ShiftStep, Step
+from stopcli.augment.cutout import CutOut
+from stopcli.augment.erasing import Erase
+from stopcli.augment.pipeline import Augmentation, Step
+from stopcli.augment.shift import ShiftAndFlip
 from stopcli.recipes.images.settings import AugmentSettings
-
-# He et al. 2015, section 4.2.
-SHIFT_PIXELS, FLIP_PROBABILITY = 4, 0.5
 
 
 def make_augmentation(settings: AugmentSettings) -> Augmentation | None:
     """What is done to training images in [0, 1]; None for nothing."""
-    steps: list[Step] = []
-    if settings.augment == "simple":
-        steps += [ShiftStep(SHIFT_PIXELS), FlipStep(FLIP_PROBABILITY)]
+    steps: list[Step] = [ShiftAndFlip()] if settings.augment == "simple" else []
     if settings.erasing:
-        erasing = ErasingStep(
+        erase = Erase(
             settings.erase_p,
             settings.erase_area,
             settings.erase_aspect,
             settings.erase_value,
-            pixel_level=settings.erase_pixel_level,
-            log_aspect=settings.erase_log_aspect,
+            settings.erase_pixel_level,
+            settings.erase_log_aspect,
         )
-        steps.insert(0 if settings.erase_order == "before" else len(steps), erasing)
+        steps.insert(0 if settings.erase_order == "before" else len(steps), erase)
     if settings.cutout is not None:
-        steps.append(CutoutStep(settings.cutout))
+        steps.append(CutOut(settings.cutout))
     return Augmentation(tuple(steps)) if steps else None

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stopcli.augment.ranges import check_boxes_fit
 from stopcli.data.datasets import load_images
 from stopcli.data.images import ImageSet
 from stopcli.data.rows import Parts
 from stopcli.data.subsets import limited, split_images
+from stopcli.errors import RequestError
 from stopcli.recipes.images.settings import ImageConfig
 from stopcli.recipes.recipe import Loaded
 from stopcli.training.observer import Observer
+from stopcli.training.tensorflow_setup import start_tensorflow
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,14 @@ def load(config: ImageConfig, observer: Observer) -> Loaded:
         image_size=config.image_size,
         single_ok=config.validation == "split",
         tell=observer.counted,
+        before_download=start_tensorflow,
     )
     config = replace(config, dataset=_stable_name(images))
     if config.limit is not None and config.scale == "quick" and config.limit == type(config).quick.get("limit"):
         # The scale's limit, not the user's, who would want to know that there are fewer.
         config = replace(config, limit=min(config.limit, images.train.count))
+    if config.erasing:
+        _check_boxes(config, images)
     parts = split_images(images, config.validation, config.share, config.data_seed)
     if config.limit is not None:
         parts = replace(parts, train=limited(parts.train, config.limit, config.data_seed, images.classes))
@@ -55,6 +61,16 @@ def load(config: ImageConfig, observer: Observer) -> Loaded:
 def _stable_name(images: ImageSet) -> str:
     """The data set's name for a config that is read again from another folder."""
     return images.name if images.name in ("cifar10", "digits") else str(Path(images.name).resolve())
+
+
+def _check_boxes(config: ImageConfig, images: ImageSet) -> None:
+    height, width = images.train.x.shape[1:3]
+    try:
+        check_boxes_fit(
+            config.erase_area, config.erase_aspect, log_aspect=config.erase_log_aspect, height=height, width=width
+        )
+    except ValueError as error:
+        raise RequestError(f"--erase-area, --erase-aspect: {error}") from None
 
 
 def _words(config: ImageConfig, images: ImageSet, parts: Parts) -> tuple[str, ...]:

@@ -1,0 +1,73 @@
+"""Cutout (DeVries and Taylor 2017, arXiv 1708.04552): a square around a random place is cut out of an image."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from stopcli.augment.boxes import Boxes, fill_boxes
+from stopcli.augment.image_layer import ImageLayer
+from stopcli.augment.streams import stream, whole_numbers
+
+Tensor = Any
+
+
+def draw_squares(seed: Tensor, count: Any, height: int, width: int, *, size: int) -> Boxes:
+    """Squares around places that are uniform over an image, clipped at its border.
+
+    Args:
+        seed: int32, shape [2].
+        count: images, an int or a scalar int32.
+        size: of a side in pixels, ≥ 1. The square begins size // 2 before its centre.
+    """
+    top, down = _clipped(whole_numbers([count], stream(seed, "cutout rows"), 0, height), size, height)
+    left, across = _clipped(whole_numbers([count], stream(seed, "cutout columns"), 0, width), size, width)
+    return Boxes(top, left, down, across)
+
+
+def _clipped(centre: Tensor, size: int, limit: int) -> tuple[Tensor, Tensor]:
+    """The first place of a side, and its length."""
+    first = centre - size // 2
+    begin, end = tf.maximum(first, 0), tf.minimum(first + size, limit)
+    return begin, end - begin
+
+
+@dataclass(frozen=True)
+class CutOut:
+    """A square of `size` pixels a side, filled with `value` in every image."""
+
+    size: int = 16
+    value: float = 0.0
+
+    def __call__(self, images: Tensor, seed: Tensor) -> Tensor:
+        height, width = images.shape[1:3]
+        boxes = draw_squares(seed, tf.shape(images)[0], height, width, size=self.size)
+        return fill_boxes(images, boxes, tf.cast(self.value, images.dtype))
+
+
+@keras.saving.register_keras_serializable(package="stopcli")
+class Cutout(ImageLayer):
+    """Cuts a square out of every image, in training.
+
+    Args:
+        size: of a side in pixels, ≥ 1; of a square at the border, less is seen.
+        value: what it is filled with.
+        seed: of the drawing; None for another one each time.
+
+    Input and output: [images, height, width, channels] or [height, width, channels], any dtype. TensorFlow's backend.
+    """
+
+    def __init__(self, size: int = 16, value: float = 0.0, seed: int | None = None, **layer: Any) -> None:
+        super().__init__(seed=seed, **layer)
+        if size < 1 or size != int(size):
+            raise ValueError(f"size: received {size!r}, expected a whole number of pixels, 1 or more")
+        self._cut = CutOut(size, value)
+
+    def augment(self, images: Tensor, seed: Tensor) -> Tensor:
+        return self._cut(images, seed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **asdict(self._cut)}

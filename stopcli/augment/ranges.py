@@ -1,0 +1,59 @@
+"""The ranges of erasing's parameters: what they have to be, and how often a box that is drawn from them fits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+Range = tuple[float, float]
+
+# Boxes are drawn until one fits; below this share of fitting ones the drawing would take longer than the training.
+LEAST_ACCEPTANCE = 1e-3
+
+
+def check_pair(name: str, pair: Range, low: float, high: float, *, open_low: bool = False) -> None:
+    """Raise ValueError where a pair is out of order or out of its bounds."""
+    expected = f"LOW ≤ HIGH within {'(' if open_low else '['}{low:g}, {high:g}]"
+    if len(pair) != 2 or not all(isinstance(end, (int, float)) and math.isfinite(end) for end in pair):
+        raise ValueError(f"{name}: received {pair!r}, expected two numbers, {expected}")
+    if not low <= pair[0] <= pair[1] <= high or (open_low and pair[0] == low):
+        raise ValueError(f"{name}: received {pair!r}, expected {expected}")
+
+
+def check_probability(name: str, p: float) -> None:
+    """Raise ValueError where a probability is none."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"{name}: received {p!r}, expected 0 to 1")
+
+
+def acceptance(area: Range, aspect: Range, *, log_aspect: bool, height: int, width: int) -> float:
+    """The probability that a box that is drawn once fits into an image.
+
+    Args:
+        area, aspect, log_aspect: as for RandomErasing.
+
+    Returns:
+        The mean over a grid of 200 × 200 areas and aspects of the share of places where the box fits.
+    """
+    middle = (np.arange(200) + 0.5) / 200
+    s = area[0] + (area[1] - area[0]) * middle[:, None]
+    r = (
+        aspect[0] * (aspect[1] / aspect[0]) ** middle[None]
+        if log_aspect
+        else aspect[0] + (aspect[1] - aspect[0]) * middle[None]
+    )
+    across = np.floor(np.sqrt(s * height * width / r))
+    down = np.floor(np.sqrt(s * height * width * r))
+    places = np.clip(width - across + 1, 0, width) * np.clip(height - down + 1, 0, height)
+    return float(np.mean(places) / (height * width))
+
+
+def check_boxes_fit(area: Range, aspect: Range, *, log_aspect: bool, height: int, width: int) -> None:
+    """Raise ValueError where boxes hardly ever fit into an image, so that drawing one would not end."""
+    share = acceptance(area, aspect, log_aspect=log_aspect, height=height, width=width)
+    if share < LEAST_ACCEPTANCE:
+        raise ValueError(
+            f"area, aspect: received {area!r}, {aspect!r}, expected boxes that fit into {height} × {width}; "
+            f"of these {share:.2g} do"
+        )

@@ -1,0 +1,77 @@
+"""Parts of image sets in which every class has its share."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stopcli.data.images import ImageSet
+from stopcli.data.rows import Parts, Rows
+from stopcli.errors import ConfigError, RequestError
+from stopcli.seeding import derive_seed
+
+
+def limited(rows: Rows, limit: int, seed: int, classes: tuple[str, ...]) -> Rows:
+    """Some of the images, of every class its share, in the order in which they stand.
+
+    Args:
+        limit: how many, from the number of classes to that of the images.
+        seed: which ones. The same seed takes the same images.
+
+    Raises:
+        ConfigError: the limit is out of its range.
+    """
+    if not len(classes) <= limit <= rows.count:
+        expected = f"{len(classes)} (one of each class) to {rows.count}, the training images there are"
+        raise ConfigError("limit", limit, expected)
+    return _at(rows, _chosen(rows.y, limit, derive_seed(seed, "limit")))
+
+
+def split_images(images: ImageSet, validation: str, share: float, seed: int) -> Parts:
+    """The images in parts; what validates is
+
+    - `test`: the test images themselves, as in the published work;
+    - `split`: a share of the training images, drawn by the seed;
+    - `holdout`: a share of the test images, drawn by the seed, so that as many train as published.
+
+    Args:
+        share: in (0, 1).
+
+    Raises:
+        RequestError: a class has too few images to be split.
+    """
+    if validation == "test":
+        return Parts(images.train, images.test, images.test)
+    of = images.train if validation == "split" else images.test
+    counts = np.bincount(of.y, minlength=len(images.classes))
+    if counts.min() < 2:
+        name = images.classes[int(np.argmin(counts))]
+        raise RequestError(f"{images.name}: class {name} has {counts.min()} images, too few to split some off")
+    wanted = max(len(images.classes), min(round(of.count * share), of.count - len(images.classes)))
+    taken = _chosen(of.y, wanted, derive_seed(seed, "validation"), leave=1)
+    others = np.setdiff1d(np.arange(of.count), taken)
+    if validation == "split":
+        return Parts(_at(images.train, others), _at(images.train, taken), images.test)
+    return Parts(images.train, _at(images.test, taken), _at(images.test, others))
+
+
+def _at(rows: Rows, places: NDArray[np.intp]) -> Rows:
+    return Rows(rows.x[places], rows.y[places])
+
+
+def _chosen(y: NDArray[np.int32], count: int, seed: int, *, leave: int = 0) -> NDArray[np.intp]:
+    """Places of `count` rows, of every class its share, at least one of each, with `leave` of each left over."""
+    labels, sizes = np.unique(y, return_counts=True)
+    sizes = sizes - leave
+    exact = sizes * (count / sizes.sum())
+    taken = np.clip(np.floor(exact).astype(int), 1, sizes)
+    # What rounding down left over goes to the classes that lost most by it; where 1 was too many, it comes back.
+    while taken.sum() != count:
+        lacking = exact - taken
+        if taken.sum() < count:
+            taken[np.argmax(np.where(taken < sizes, lacking, -np.inf))] += 1
+        else:
+            taken[np.argmin(np.where(taken > 1, lacking, np.inf))] -= 1
+    draw = np.random.Generator(np.random.PCG64(seed))
+    places = [draw.permutation(np.flatnonzero(y == label))[:n] for label, n in zip(labels, taken, strict=True)]
+    return np.sort(np.concatenate(places))
