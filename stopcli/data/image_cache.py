@@ -39,7 +39,7 @@ def cache_file(root: Path, files: Sequence[Path], image_size: int | None) -> Pat
 def read_cached(path: Path) -> Decoded | None:
     """The images in a cache file; None where it is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             decoded = Decoded(held["x"], int(held["converted"]))
     # A damaged zip leads to nearly any error; the images are then decoded again.
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
