@@ -57,9 +57,10 @@ def verify_resume(command: Command = None, kills: Kills = 10, seed: MomentSeed =
         differing = sum(map(bool, result.differences))
         output.say(f"{len(result.kills)} of {kills} kills, {len(result.differences)} runs ended, {differing} differ")
     assert result is not None, "kills ≥ 1"
-    table = RichTable("kill", "run", "while", "resumed after epoch", header_style="bold")
+    table = RichTable("kill", "run", "while", "resumed after epoch", "after step", header_style="bold")
     for i, kill in enumerate(result.kills, start=1):
-        table.add_row(str(i), str(kill.run), kill.moment, str(kill.epoch) if kill.epoch else "(begun again)")
+        position = (str(kill.epoch), str(kill.step)) if kill.step else ("(begun again)", "")
+        table.add_row(str(i), str(kill.run), kill.moment, *position)
     stdout_console().print(table)
     for number, differences in enumerate(result.differences, start=1):
         print(f"run {number}: " + ("identical" if not differences else "DIFFERS in " + ", ".join(differences)))

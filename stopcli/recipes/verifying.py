@@ -35,12 +35,13 @@ class Kill:
     Attributes:
         run: the number of the run, counted from 1.
         moment: `training` (any time after it had begun, evaluation and plots too) or `saving` (as a state was written).
-        epoch: of the newest state on the disk at that moment, from which the run was resumed; 0 for none.
+        epoch, step: of the newest state on the disk at that moment, from which the run was resumed; 0 for none.
     """
 
     run: int
     moment: str
     epoch: int
+    step: int
 
 
 @dataclass
@@ -94,7 +95,7 @@ class Verifier:
                 moment = self._draw.choice(["training", "saving"]) if wanted else ""
                 if not (wanted and self._kill(process, run_dir, moment, self._draw.uniform(0, 0.6 * seconds))):
                     break
-                result.kills.append(Kill(number, moment, _saved_epoch(run_dir)))
+                result.kills.append(Kill(number, moment, *_saved_position(run_dir)))
                 yield result
                 words = ["resume", str(run_dir)]
             status = self._finish(process)
@@ -145,14 +146,15 @@ def _size(path: Path) -> int:
         return -1
 
 
-def _saved_epoch(run: Path) -> int:
+def _saved_position(run: Path) -> tuple[int, int]:
     point = ResumeStore(run / "checkpoints" / "resume").load().point
-    return point.epoch if point else 0
+    return (point.epoch, point.step) if point else (0, 0)
 
 
 def fingerprint_of(run: Path) -> dict[str, bytes]:
     """Everything of a run that has to come out the same, by name: metrics, exact state, rules, every saved model."""
-    parts = {"metrics.csv": (run / "metrics.csv").read_bytes()}
+    written = [path for path in (run / "metrics.csv", run / "steps.csv") if path.exists()]
+    parts = {path.name: path.read_bytes() for path in written}
     point = ResumeStore(run / "checkpoints" / "resume").load().point
     if point is not None:
         parts |= _of_point(point)
@@ -164,10 +166,12 @@ def fingerprint_of(run: Path) -> dict[str, bytes]:
 def _of_point(point: ResumePoint) -> dict[str, bytes]:
     groups = {
         "weights and slots": point.live,
+        "sums of the epoch": point.partial_sums,
         **{f"best by {name}": state for name, state in point.best_states.items()},
     }
     parts = {f"{name} {i}": array.tobytes() for name, arrays in groups.items() for i, array in enumerate(arrays)}
     plain = {"epoch": point.epoch, "step": point.step, "rules": point.rule_state, "best": point.best}
+    plain["learning rate"] = point.plateau_state
     return parts | {name: repr(value).encode() for name, value in {**plain, "stop": point.stopped}.items()}
 
 
