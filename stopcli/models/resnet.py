@@ -48,7 +48,8 @@ def resnet_v1(
     images = x = keras.Input(image_shape, name="images")
     if mean_image is not None:
         # As a list, because only plain values can be written to a .keras file.
-        x = layers.Normalization(mean=mean_image.tolist(), variance=1.0, axis=(1, 2, 3), name="mean")(x)
+        ones = np.ones_like(mean_image).tolist()
+        x = layers.Normalization(mean=mean_image.tolist(), variance=ones, axis=(1, 2, 3), name="mean")(x)
     x = network.activate(network.convolve(x, STAGE_FILTERS[0], 3, 1, "stem"), "stem")
     for stage, filters in enumerate(STAGE_FILTERS, start=1):
         for block in range(1, (depth - 2) // 6 + 1):

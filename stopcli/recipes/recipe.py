@@ -72,9 +72,9 @@ class Recipe(Protocol):
         """Model and rules of one run."""
 
     def run_figures(
-        self, config: Any, experiment: Experiment, conclusion: Conclusion, metrics: Columns
+        self, config: Any, experiment: Experiment, conclusion: Conclusion, metrics: Columns, steps: Columns | None
     ) -> dict[str, Figure]:
-        """The figures of one run, by name."""
+        """The figures of one run, by name, from its metrics.csv and, where there is one, its steps.csv."""
 
     def run_tables(self, config: Any, experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:
         """Tables of one run beside that of its results, by the name of their file."""
@@ -100,9 +100,10 @@ class ModuleRecipe:
         return built
 
     def run_figures(
-        self, config: Any, experiment: Experiment, conclusion: Conclusion, metrics: Columns
+        self, config: Any, experiment: Experiment, conclusion: Conclusion, metrics: Columns, steps: Columns | None
     ) -> dict[str, Figure]:
-        figures: dict[str, Figure] = self._module("figures").run_figures(config, experiment, conclusion, metrics)
+        module = self._module("figures")
+        figures: dict[str, Figure] = module.run_figures(config, experiment, conclusion, metrics, steps)
         return figures
 
     def run_tables(self, config: Any, experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:

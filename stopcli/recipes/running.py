@@ -203,7 +203,8 @@ def _finish(
 
         with stopwatch.part("plots"):
             metrics = read_metrics(folder.metrics)
-            figures = recipe.run_figures(config, experiment, conclusion, metrics)
+            steps = read_metrics(folder.steps) if experiment.log_steps else None
+            figures = recipe.run_figures(config, experiment, conclusion, metrics, steps)
             written = [f"plots/{path.name}" for path in save_figures(figures, folder.plots)]
             for name, table in recipe.run_tables(config, experiment, conclusion).items():
                 tables.append(table)

@@ -42,19 +42,20 @@ COLUMNS = (
 
 
 def model_values(summary: Mapping[str, Any]) -> dict[str, float]:
-    """What a table says of a run, by column. The saved epoch's values are missing where no best model was saved."""
+    """What a table says of a run, by column, without what is not known or does not exist."""
     final, best = summary["final"], summary["best"]
     values = {
         "stopped at": summary["epochs"],
         "final epoch": final["epoch"],
-        "train accuracy": final["train"]["accuracy"],
-        "test accuracy": final["test"]["accuracy"],
+        "train accuracy": final["train"].get("accuracy"),
+        "test accuracy": final["test"].get("accuracy"),
     }
     if best is not None:
         values["saved epoch"] = best["epoch"]
-        values["its train acc."] = best["train"]["accuracy"]
-        values["its test acc."] = best["test"]["accuracy"]
-    return values
+        # A run that was left before its end may not have measured its models.
+        values["its train acc."] = best.get("train", {}).get("accuracy")
+        values["its test acc."] = best.get("test", {}).get("accuracy")
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def run_table(summary: Mapping[str, Any], arm: str) -> Table:

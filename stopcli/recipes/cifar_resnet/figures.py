@@ -17,11 +17,15 @@ from stopcli.training.experiment import Experiment
 
 
 def run_figures(
-    config: CifarResnetConfig, experiment: Experiment, conclusion: Conclusion, metrics: Columns
+    config: CifarResnetConfig,
+    experiment: Experiment,
+    conclusion: Conclusion,
+    metrics: Columns,
+    steps: Columns | None,
 ) -> dict[str, Figure]:
     """Curves, augmented images, confusions, worst mistakes."""
     title = f"{_title(config, experiment.dataset)}: seed {config.seed}"
-    return results.run_figures(config, experiment, conclusion, metrics, title)
+    return results.run_figures(config, experiment, conclusion, metrics, steps, title)
 
 
 def run_tables(config: CifarResnetConfig, experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:

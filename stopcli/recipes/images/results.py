@@ -34,13 +34,20 @@ WORST_IMAGES = 24
 
 
 def run_figures(
-    config: ImageConfig, experiment: Experiment, conclusion: Conclusion, metrics: Columns, title: str
+    config: ImageConfig,
+    experiment: Experiment,
+    conclusion: Conclusion,
+    metrics: Columns,
+    steps: Columns | None,
+    title: str,
 ) -> dict[str, Figure]:
     """Curves, a sheet of augmented images, and, where the model was measured, its confusions and worst mistakes."""
     figures = {}
     if len(metrics["epoch"]):
         marks = run_marks(config, conclusion.summary)
         figures["curves"] = error_curves(metrics, watched_name(config), marks, title)
+    if steps is not None and len(steps["step"]):
+        figures["learning_rate"] = learning_rate_by_step(steps, config.describe_learning_rate())
     figures["augmented"] = _sheet(config, experiment)
     if conclusion.test_predictions is not None:
         found = conclusion.test_predictions
@@ -52,11 +59,6 @@ def run_figures(
             _mistakes(experiment, found), f"{of}: test images that it is most sure of, and wrong"
         )
     return figures
-
-
-def step_figures(steps: Columns, config: ImageConfig) -> dict[str, Figure]:
-    """The learning rate of every update, for policies that move it within an epoch."""
-    return {"learning_rate": learning_rate_by_step(steps, config.describe_learning_rate())}
 
 
 def run_tables(experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:

@@ -21,7 +21,7 @@ from stopcli.training.experiment import Experiment
 
 
 def run_figures(
-    config: MoonsConfig, experiment: Experiment, conclusion: Conclusion, metrics: Columns
+    config: MoonsConfig, experiment: Experiment, conclusion: Conclusion, metrics: Columns, steps: Columns | None
 ) -> dict[str, Figure]:
     """The moons with the boundary of the model that the run leaves, and the learning curves."""
     summary = conclusion.summary
