@@ -46,7 +46,10 @@ def read_folder(folder: Path) -> ImageSet:
     Raises:
         RequestError: a file is missing or damaged; it is named.
     """
-    names = sorted(path.name for path in folder.iterdir())
+    try:
+        names = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        raise RequestError(f"{folder}: cannot be read ({error.strerror})") from None
 
     def read(name: str) -> bytes:
         try:
@@ -92,6 +95,10 @@ def _read(where: str, names: list[str], read: Read) -> ImageSet:
     for part, found in parts.items():
         if not found:
             raise RequestError(f"{where}: no {part} images ({test if part == 'test' else 'data_batch_1'} is missing)")
+    expected = {pattern.replace(r"\d+", str(i + 1)).replace("\\", "") for i in range(len(parts["train"]))}
+    missing = sorted(expected - set(parts["train"]))
+    if missing:
+        raise RequestError(f"{where}: {', '.join(missing)} missing")
     classes = _checked(f"{where}/{meta}", lambda: _class_names(read(meta), meta == _PYTHON_META))
 
     def batch(name: str) -> Batch:
@@ -141,6 +148,8 @@ def _binary_batch(content: bytes, classes: int) -> Batch:
 
 
 def _labels(y: NDArray[Any], classes: int) -> NDArray[np.int32]:
+    if y.dtype.kind not in "iu":
+        raise ValueError(f"labels are {y.dtype}, expected whole numbers")
     if not len(y) or y.min() < 0 or y.max() >= classes:
         raise ValueError(f"labels beyond the {classes} classes, or none")
     return y.astype(np.int32)

@@ -14,6 +14,7 @@ from stopcli.data import cifar10, keras_cache
 from stopcli.data.image_cache import cache_file, read_cached, write_cached
 from stopcli.data.image_folder import Listing, decode, list_part
 from stopcli.data.images import ImageSet, Tell, tell_nobody
+from stopcli.data.memory import check_fits
 from stopcli.data.rows import Rows
 from stopcli.data.subsets import split_images
 from stopcli.errors import RequestError, RunError
@@ -59,7 +60,15 @@ def load_images(
         from stopcli.data.digits import digits
 
         return _resized(digits(), image_size)
-    path = Path(dataset).expanduser()
+    try:
+        path = Path(dataset).expanduser()
+        return _from_path(path, image_size, single_ok, tell)
+    # What the system refuses (a folder without permission, a user without a home) is not damage and not a bug.
+    except (OSError, RuntimeError) as error:
+        raise RequestError(f"{dataset}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+
+def _from_path(path: Path, image_size: int | None, single_ok: bool, tell: Tell) -> ImageSet:
     if cifar10.is_archive(path):
         return _resized(cifar10.read_archive(path), image_size)
     if not path.is_dir():
@@ -149,7 +158,11 @@ def _resized(images: ImageSet, image_size: int | None) -> ImageSet:
 
     def resize(rows: Rows) -> Rows:
         size = (image_size, image_size)
-        x = [np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)) for image in rows.x]
-        return Rows(np.stack(x), rows.y)
+        x = np.empty((rows.count, image_size, image_size, 3), np.uint8)
+        for place, image in enumerate(rows.x):
+            x[place] = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+        return Rows(x, rows.y)
+
+    check_fits(images.train.count + images.test.count, image_size, image_size, images.name)
 
     return replace(images, train=resize(images.train), test=resize(images.test))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import PIL
 
 from stopcli.data.image_folder import Decoded
 
@@ -29,10 +29,13 @@ def cache_folder() -> Path:
 
 def cache_file(root: Path, files: Sequence[Path], image_size: int | None) -> Path:
     """Where the decoded form of some files belongs: a name that changes when any of them does."""
-    digest = hashlib.sha256(f"{_FORMAT} {image_size}\n".encode())
+    # Another version of Pillow may decode or resize to other values.
+    digest = hashlib.sha256(f"{_FORMAT} {PIL.__version__} {image_size}\n".encode())
     for path in files:
         stat = path.stat()
-        digest.update(f"{path.relative_to(root)}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+        # A name need not be text: Linux allows any bytes.
+        name = os.fsencode(path.relative_to(root))
+        digest.update(name + f"\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return cache_folder() / f"images-{digest.hexdigest()[:32]}.npz"
 
 
@@ -42,7 +45,7 @@ def read_cached(path: Path) -> Decoded | None:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             decoded = Decoded(held["x"], int(held["converted"]))
     # A damaged zip leads to nearly any error; the images are then decoded again.
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except Exception:
         return None
     with contextlib.suppress(OSError):
         os.utime(path)

@@ -203,10 +203,9 @@ def _reason(error: Exception) -> str:
 
 def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
-        # 16 bits, of which the upper 8 are kept.
-        values = np.asarray(image, np.float64)
-        deep = values.max(initial=0) > 255
-        return Image.fromarray((values / 257 if deep else values).round().clip(0, 255).astype(np.uint8)).convert("RGB")
+        # 16 bits: 0 … 65535 to 0 … 255, however dark the image is.
+        values = np.asarray(image, np.float64) / 257
+        return Image.fromarray(values.round().clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))

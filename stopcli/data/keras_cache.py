@@ -24,6 +24,7 @@ _SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
 _TIMEOUT_SECONDS = 15.0
 _TRAIN, _TEST = 50_000, 10_000
 
+_REMOVE = "Remove it, and it is downloaded again."
 _HINT = "--dataset PATH takes CIFAR-10 from a folder or an archive that you have; --dataset digits needs none."
 
 
@@ -33,14 +34,25 @@ def cached() -> ImageSet | None:
     Raises:
         RequestError: it is there and damaged or incomplete.
     """
+    if not _cache().is_dir():
+        return None
+    # Another run may be unpacking it; half of it would be taken for damage.
+    with _alone():
+        return _read_cached()
+
+
+def _read_cached() -> ImageSet | None:
     for path in (_cache() / _NAME, _cache()):
         folder = official_folder(path)
         if folder is not None:
-            images = read_folder(folder)
+            try:
+                images = read_folder(folder)
+            except RequestError as error:
+                raise RequestError(error.message, hint=_REMOVE) from None
             if (images.train.count, images.test.count) != (_TRAIN, _TEST):
                 raise RequestError(
                     f"{folder}: {images.train.count} and {images.test.count} images, expected {_TRAIN} and {_TEST}",
-                    hint="Remove it, and it is downloaded again.",
+                    hint=_REMOVE,
                 )
             return replace(images, name="cifar10")
     return None
@@ -56,11 +68,11 @@ def downloaded(tell: Tell) -> ImageSet:
     try:
         _cache().mkdir(parents=True, exist_ok=True)
         # Two runs that begin at once download it once.
-        with FileLock(_cache() / "cifar10.stopcli.lock"):
-            found = cached()
+        with _alone():
+            found = _read_cached()
             if found is None:
                 _download()
-                found = cached()
+                found = _read_cached()
     except RequestError:
         raise
     # Keras raises a bare Exception where the address cannot be reached.
@@ -78,6 +90,21 @@ def _reason(error: BaseException) -> str:
 def _cache() -> Path:
     home = os.environ.get("KERAS_HOME")
     return (Path(home) if home else Path.home() / ".keras") / "datasets"
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Waits until no other run reads or writes the cache. One that cannot be written is nobody's to change."""
+    try:
+        lock = FileLock(_cache() / "cifar10.stopcli.lock")
+        lock.acquire()
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _download() -> None:
