@@ -16,6 +16,8 @@ from pathlib import Path
 
 from stopcli.config import parse, resolve
 from stopcli.recipes.moons.config import MoonsConfig
+from stopcli.recipes.moons.load import load
+from stopcli.training.observer import Silent
 from stopcli.training.tensorflow_setup import start_tensorflow
 
 KERAS_EPOCHS, LOOP_EPOCHS, ROUNDS = 20, 4000, 5
@@ -28,7 +30,7 @@ def main() -> None:
     from stopcli.training.checkpoint import save_model
 
     config = resolve(MoonsConfig, {})
-    experiment, reference = build(config), build(config)
+    experiment, reference = build(load(config, Silent())), build(load(config, Silent()))
     train, test = reference.parts.train, reference.parts.test
 
     def keras_epoch() -> float:

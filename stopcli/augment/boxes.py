@@ -27,14 +27,21 @@ def fill_boxes(images: Tensor, boxes: Boxes, values: Tensor) -> Tensor:
 
     Args:
         images: [images, height, width, channels], any dtype.
-        values: of the same dtype, a shape that broadcasts to that of the images.
+        values: of the same dtype: [images, 1, 1, 1] for one an image, or the images' shape.
 
     Returns:
         Of the images' shape and dtype; what lies outside a box is unchanged.
     """
-    rows = _within(boxes.top, boxes.height, tf.shape(images)[1])
-    columns = _within(boxes.left, boxes.width, tf.shape(images)[2])
-    return tf.where(rows[:, :, None, None] & columns[:, None, :, None], values, images)
+    count, height, width, channels = (tf.shape(images)[i] for i in range(4))
+    # A row of pixels as one row of numbers, and everything of one shape: TensorFlow chooses twice as fast as when it
+    # has to broadcast along the channels.
+    flat = [count, height, width * channels]
+    rows = _within(boxes.top, boxes.height, height)
+    columns = _within(boxes.left * channels, boxes.width * channels, width * channels)
+    single = values.shape[1:] == (1, 1, 1)
+    filling = tf.broadcast_to(values[..., 0], flat) if single else tf.reshape(values, flat)
+    filled = tf.where(rows[:, :, None] & columns[:, None, :], filling, tf.reshape(images, flat))
+    return tf.ensure_shape(tf.reshape(filled, tf.shape(images)), images.shape)
 
 
 def _within(first: Tensor, count: Tensor, size: Tensor) -> Tensor:

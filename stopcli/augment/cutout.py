@@ -45,7 +45,7 @@ class CutOut:
     def __call__(self, images: Tensor, seed: Tensor) -> Tensor:
         height, width = images.shape[1:3]
         boxes = draw_squares(seed, tf.shape(images)[0], height, width, size=self.size)
-        return fill_boxes(images, boxes, tf.cast(self.value, images.dtype))
+        return fill_boxes(images, boxes, tf.fill([tf.shape(images)[0], 1, 1, 1], tf.cast(self.value, images.dtype)))
 
 
 @keras.saving.register_keras_serializable(package="stopcli")

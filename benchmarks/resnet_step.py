@@ -1,0 +1,211 @@
+"""A training step of ResNet-44 with augmentation: stopcli's loop beside Keras's `fit` and PyTorch, in the same minutes.
+
+Every contestant has a process of its own, because TensorFlow and PyTorch each bring their threads, and trains the same
+network (ResNet v1, L2, RMSprop, batch 64) on the same number of images; the processes take turns. Times are of steps
+alone, after compilation and a first round.
+
+- `stopcli`: the compiled loop, images augmented in it (erasing, shift, flip).
+- `keras fit`: Keras 3 with its defaults, fed by the legacy `ImageDataGenerator` with an eraser for each image.
+- `keras fit, oneDNN`: the same with TensorFlow's oneDNN kernels, which are off by default on some CPUs.
+- `pytorch`: channels_last, without any augmentation, on batches in memory. Needs `pip install torch==2.13.0`.
+
+Then where stopcli's step spends its time, by operation.
+
+    python benchmarks/resnet_step.py [--depth 44] [--rounds 3] [--only NAME]
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+BATCH, STEPS = 64, 16
+CONTESTANTS = ("stopcli", "keras fit", "keras fit, oneDNN", "pytorch")
+
+
+def images(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(0)
+    return draw.integers(0, 256, (rows, 32, 32, 3)).astype(np.uint8), draw.integers(0, 10, rows).astype(np.int32)
+
+
+def stopcli_round(depth: int, profile: bool = False) -> Callable[[], None]:
+    from stopcli.training.tensorflow_setup import start_tensorflow
+
+    start_tensorflow()
+    from stopcli.config import parse
+    from stopcli.data.rows import Parts, Rows
+    from stopcli.recipes.cifar_resnet.build import build
+    from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
+    from stopcli.recipes.images.load import ImageParts
+    from stopcli.recipes.recipe import Loaded
+
+    config = parse(CifarResnetConfig, {"depth": depth, "erasing": True, "batch_size": BATCH})
+    train = Rows(*images(BATCH * STEPS))
+    parts = Parts(train, train.take(0, BATCH), train.take(0, BATCH))
+    loop = build(Loaded(config, ImageParts("noise", parts, tuple("0123456789")))).make_loop()
+    loop.compile()
+    # All steps of an epoch in one call, and its validation, one batch, in the next.
+    loop._train_pacer.size = lambda remaining: remaining  # type: ignore[method-assign, attr-defined]
+    epoch = 0
+
+    def run() -> None:
+        nonlocal epoch
+        epoch += 1
+        loop.advance(epoch, 1)
+        # What is left of the epoch is no part of a step.
+        loop.resume(loop.state(), None)
+
+    return run
+
+
+def keras_round(depth: int) -> Callable[[], None]:
+    import keras
+    from eraser import generator
+
+    from stopcli.models.resnet import resnet_v1
+
+    x, y = images(BATCH * STEPS)
+    model = resnet_v1(depth, (32, 32, 3), 10, 0)
+    model.compile(keras.optimizers.RMSprop(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    batches = generator().flow(x / np.float32(255), y, batch_size=BATCH)
+    return lambda: model.fit(batches, steps_per_epoch=STEPS, epochs=1, verbose=0)
+
+
+def pytorch_round(depth: int) -> Callable[[], None]:
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
+    class Block(nn.Module):
+        def __init__(self, inputs: int, filters: int, stride: int) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(inputs, filters, 3, stride, 1)
+            self.second = nn.Conv2d(filters, filters, 3, 1, 1)
+            self.around = nn.Conv2d(inputs, filters, 1, stride) if stride != 1 else nn.Identity()
+            self.norms = nn.ModuleList([nn.BatchNorm2d(filters, 1e-3, 0.01), nn.BatchNorm2d(filters, 1e-3, 0.01)])
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = functional.relu(self.norms[0](self.first(x)))
+            return functional.relu(self.norms[1](self.second(y)) + self.around(x))
+
+    stages = [(16, 16, 1), (16, 32, 2), (32, 64, 2)]
+    blocks = [
+        Block(inputs if i == 0 else filters, filters, stride if i == 0 else 1)
+        for inputs, filters, stride in stages
+        for i in range((depth - 2) // 6)
+    ]
+    stem = [nn.Conv2d(3, 16, 3, 1, 1), nn.BatchNorm2d(16, 1e-3, 0.01), nn.ReLU()]
+    model = nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+    model = model.to(memory_format=torch.channels_last)
+    kernels = [module.weight for module in model.modules() if isinstance(module, nn.Conv2d)]
+    others = [weight for weight in model.parameters() if all(weight is not kernel for kernel in kernels)]
+    # L2 of 1e-4 · w² is a decay of 2e-4 · w.
+    groups = [{"params": kernels, "weight_decay": 2e-4}, {"params": others}]
+    optimizer = torch.optim.RMSprop(groups, lr=1e-3, alpha=0.9, eps=1e-7)
+    x, y = images(BATCH * STEPS)
+    inputs = torch.tensor(x / np.float32(255)).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+    targets = torch.tensor(y).long()
+
+    def run() -> None:
+        for i in range(0, BATCH * STEPS, BATCH):
+            optimizer.zero_grad()
+            functional.cross_entropy(model(inputs[i : i + BATCH]), targets[i : i + BATCH]).backward()
+            optimizer.step()
+
+    return run
+
+
+def contestant(name: str, depth: int) -> None:
+    """Time a round for each line that comes in, and print its images a second."""
+    make = {"stopcli": stopcli_round, "pytorch": pytorch_round}.get(name, keras_round)
+    run = make(depth)
+    run()
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        run()
+        print(BATCH * STEPS / (time.perf_counter() - start), flush=True)
+
+
+def begin(name: str, depth: int) -> subprocess.Popen[str]:
+    words = [sys.executable, __file__, "--contestant", name, "--depth", str(depth)]
+    one_dnn = "1" if "oneDNN" in name or name == "stopcli" else "0"
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
+    environment["TF_ENABLE_ONEDNN_OPTS"] = one_dnn
+    process = subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    )
+    assert process.stdout is not None
+    if process.stdout.readline() != "ready\n":
+        raise SystemExit(f"{name} cannot be run here; for pytorch: pip install torch==2.13.0")
+    return process
+
+
+def profile(depth: int) -> None:
+    """Where the time of a round goes, by operation: the sum over threads, so parallel work counts twice."""
+    run = stopcli_round(depth)
+    import tensorflow as tf
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    run()
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
+        run()
+        tf.profiler.experimental.stop()
+        space = xplane_pb2.XSpace()
+        space.ParseFromString(next(Path(folder).rglob("*.xplane.pb")).read_bytes())
+    spent: collections.Counter[str] = collections.Counter()
+    for plane in space.planes:
+        for line in plane.lines if "CPU" in plane.name else ():
+            for event in line.events:
+                name = plane.event_metadata[event.metadata_id].name
+                if ":" in name and "::" not in name:
+                    spent[name.rsplit(":", 1)[-1]] += event.duration_ps
+    total = sum(spent.values())
+    print(f"Where stopcli's step goes (thread time {total / 1e9 / STEPS:.0f} ms a step):")
+    for name, picoseconds in spent.most_common(12):
+        print(f"  {picoseconds / total:6.1%}  {picoseconds / 1e9 / STEPS:7.1f} ms  {name}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--depth", type=int, default=44)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=CONTESTANTS)
+    parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.contestant:
+        contestant(options.contestant, options.depth)
+        return
+    processes = {name: begin(name, options.depth) for name in CONTESTANTS if options.only in (None, name)}
+    rates: dict[str, list[float]] = {name: [] for name in processes}
+    for _ in range(options.rounds):
+        for name, process in processes.items():
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+            rates[name].append(float(process.stdout.readline()))
+    for process in processes.values():
+        process.communicate("")
+    print(f"ResNet-{options.depth}, batch {BATCH}, images/s:")
+    for name, found in rates.items():
+        print(f"  {name:20s} {statistics.median(found):7.1f}  ({min(found):.1f} to {max(found):.1f})")
+    for name in rates.keys() - {"stopcli"} if "stopcli" in rates else ():
+        ratios = [ours / theirs for ours, theirs in zip(rates["stopcli"], rates[name], strict=True)]
+        print(f"  stopcli / {name}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    profile(options.depth)
+
+
+if __name__ == "__main__":
+    main()
