@@ -34,6 +34,8 @@ bench: $(VENV)/.run ## measure what the README says about speed
 	$(BIN)/python benchmarks/moons_epoch.py
 	$(BIN)/python benchmarks/cold_start.py
 	$(BIN)/python benchmarks/saving.py
+	$(BIN)/python benchmarks/augmentation.py
+	$(BIN)/python benchmarks/resnet_step.py
 
 # Names, versions and hashes for every platform and Python that stopcli runs on; no index address.
 lock: $(VENV)/.dev ## choose the versions of everything again

@@ -67,7 +67,7 @@ def main() -> None:
 
     start = time.perf_counter()
     for seed in range(SEEDS):
-        fresh = build(parse(MoonsConfig, {"seed": seed}))
+        fresh = build(load(parse(MoonsConfig, {"seed": seed}), Silent()))
         loop.reset(fresh.initial_state(), seed)
         loop.run(1, LOOP_EPOCHS)
     seconds = time.perf_counter() - start
