@@ -30,10 +30,17 @@ def test_the_readme_shows_the_help_as_it_is() -> None:
 
 @pytest.mark.slow
 def test_the_readme_s_python_runs() -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    told = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, check=True).stdout
+    blocks = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    rules, layers = blocks
+    told = subprocess.run([sys.executable, "-c", rules], capture_output=True, text=True, check=True).stdout
     # 100 epochs are too few for the loss on the test rows to turn.
     assert told.strip() == "None" or "Verdict(reason='patience'" in told
+    train = """
+import numpy as np
+history = model.fit(np.random.rand(64, 32, 32, 3), np.arange(64) % 10, verbose=0).history
+assert np.isfinite(history["loss"]).all()
+"""
+    subprocess.run([sys.executable, "-c", layers + train], capture_output=True, text=True, check=True)
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])

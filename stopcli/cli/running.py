@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +88,10 @@ def run_config(config: RunConfig, where: Where, output: Output, time_budget: str
 
 def load(config: RunConfig, recipe: Recipe, output: Output) -> Loaded:
     """Read a config's data, and tell what there is to know of them."""
+    start = time.perf_counter()
     with RunView(output) as view:
         loaded = recipe.load(config, view.run(config.command))
+    loaded = replace(loaded, seconds=time.perf_counter() - start)
     for note in loaded.notes:
         output.warn(note)
     return loaded
@@ -174,6 +176,7 @@ def _train(
         from stopcli.recipes.sweeping import run_seeds
 
         stopwatch = Stopwatch(elapsed=_process_age())
+        stopwatch.move("startup", "data", loaded.seconds)
         if config.seeds == 1:
             return run_one(loaded, recipe, folder, Session(first, request, stopwatch), start)
         first.finished("TensorFlow has started")

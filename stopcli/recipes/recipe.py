@@ -50,12 +50,14 @@ class Loaded:
         data: what the recipe builds from.
         notes: what the user should be told of the data, a sentence without a full stop each.
         words: what will be run, a line each.
+        seconds: that reading the data took.
     """
 
     config: Any
     data: Any
     notes: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 class Recipe(Protocol):

@@ -85,7 +85,7 @@ class Stopwatch:
         elapsed: seconds that have passed before, which count as the part `startup`.
     """
 
-    PARTS = ("startup", "build", "compile", "train", "save", "models", "evaluate", "plots")
+    PARTS = ("startup", "data", "build", "compile", "train", "save", "models", "evaluate", "plots")
 
     def __init__(self, elapsed: float = 0.0) -> None:
         self._begun = time.perf_counter() - elapsed
@@ -102,6 +102,11 @@ class Stopwatch:
 
     def add(self, name: str, seconds: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+    def move(self, part: str, other: str, seconds: float) -> None:
+        """Count seconds of one part as another's."""
+        self.add(part, -seconds)
+        self.add(other, seconds)
 
     def rounded(self) -> dict[str, float]:
         """Seconds by part, to the millisecond; `other` is what belongs to none, `total` all that has passed."""
