@@ -84,7 +84,8 @@ def downloaded(tell: Tell) -> ImageSet:
 
 
 def _reason(error: BaseException) -> str:
-    return str(error).split(": ", 1)[-1].strip() or type(error).__name__
+    # Keras writes: URL fetch failure on ADDRESS: CODE -- reason.
+    return str(error).rsplit(" -- ", 1)[-1].strip() or type(error).__name__
 
 
 def _cache() -> Path:

@@ -247,3 +247,38 @@ def test_what_is_saved_has_standard_layers_alone_and_the_loops_numbers(tmp_path:
     x = test.x.astype(np.float32) / 255
     assert np.mean(np.argmax(saved.predict(x, verbose=0), axis=1) == test.y) == pytest.approx(row[3], abs=1e-6)
     np.testing.assert_allclose(with_fused_batch_norm(saved)(x), saved(x), atol=1e-6)
+
+
+def test_under_xla_the_loop_trains_the_same() -> None:
+    """What a GPU runs: fixed shapes, augmentation, two sizes of a batch, all in compiled functions."""
+    from stopcli.augment.erasing import Erase
+    from stopcli.augment.pipeline import Augmentation
+    from stopcli.augment.shift import ShiftAndFlip
+
+    train, test = images(72, 0), images(40, 1)
+    augment = Augmentation((Erase(), ShiftAndFlip(2)))
+    plain, compiled = (make_loop(train, test, augment=augment, jit_compile=jit) for jit in (False, True))
+    np.testing.assert_allclose(epochs_of(compiled, 1)[:, [0, 2, 4]], epochs_of(plain, 1)[:, [0, 2, 4]], rtol=2e-3)
+
+
+def test_half_precision_trains_with_scaled_losses_and_float32_statistics() -> None:
+    import keras
+
+    from stopcli.models.resnet import resnet_v1
+    from stopcli.training.inputs import Inputs, from_bytes
+    from stopcli.training.steps_loop import StepsLoop
+
+    train, test = images(32, 0), images(16, 1)
+    model = resnet_v1(8, (16, 16, 3), CLASSES, 0, precision="mixed_float16")
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01))
+    loss = keras.losses.SparseCategoricalCrossentropy()
+    loop = StepsLoop(
+        model, optimizer, loss, train=train, watched={"val": test}, inputs=Inputs(from_bytes), batch_size=32,
+        schedule=keras.optimizers.schedules.CosineDecay(0.02, 10),
+    )  # fmt: skip
+    rows = epochs_of(loop, 3)
+    assert np.isfinite(rows).all()
+    full = epochs_of(make_loop(train, test), 1)
+    assert rows[0, 0] == pytest.approx(full[0, 0], rel=0.02)
+    assert {variable.dtype for variable in model.variables} == {"float32"}
+    assert rows[0, -1] == np.float32(0.02)
