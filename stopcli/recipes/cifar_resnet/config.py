@@ -24,6 +24,9 @@ class CifarResnetConfig(ImageConfig):
     batch_size: Count = 64
     optimizer: OptimizerName = "rmsprop"
 
+    def describe_model(self) -> str:
+        return f"ResNet-{self.depth} v1"
+
     def check(self) -> None:
         super().check()
         if (self.depth - 2) % 6:

@@ -82,7 +82,7 @@ def _words(config: ImageConfig, images: ImageSet, parts: Parts) -> tuple[str, ..
     return (
         f"Data: {images.name}, {len(images.classes)} classes, {height} × {width}: "
         f"{parts.train.count:,}{share} images to train on, {tested}.",
-        f"Training: {config.epochs} epochs of {-(-parts.train.count // config.batch_size)} steps, batch "
+        f"Training: {config.describe_model()}, {config.epochs} epochs of {-(-parts.train.count // config.batch_size)} steps, batch "
         f"{config.batch_size}, {config.optimizer}, {config.describe_learning_rate()}.",
         f"Augmentation: {config.describe_augmentation()}.",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -163,6 +163,10 @@ class ImageConfig(DataSettings, AugmentSettings, LearningRateSettings, TrainedCo
             )
         return told
 
+    def describe_model(self) -> str:
+        """What is trained, in words."""
+        raise NotImplementedError
+
     def describe_learning_rate(self) -> str:
         """How the learning rate moves, in words."""
         start = f"learning rate {self.learning_rate:g}"
@@ -196,6 +200,4 @@ class ImageConfig(DataSettings, AugmentSettings, LearningRateSettings, TrainedCo
 
 
 def _defaults() -> dict[str, object]:
-    import dataclasses
-
-    return {field.name: field.default for field in dataclasses.fields(ImageConfig)}
+    return {field.name: field.default for field in fields(ImageConfig)}
