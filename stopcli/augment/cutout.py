@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from stopcli.augment.boxes import Boxes, fill_boxes
 from stopcli.augment.image_layer import ImageLayer
+from stopcli.augment.ranges import check_finite, check_whole
 from stopcli.augment.streams import stream, whole_numbers
 
 Tensor = Any
@@ -62,8 +63,8 @@ class Cutout(ImageLayer):
 
     def __init__(self, size: int = 16, value: float = 0.0, seed: int | None = None, **layer: Any) -> None:
         super().__init__(seed=seed, **layer)
-        if size < 1 or size != int(size):
-            raise ValueError(f"size: received {size!r}, expected a whole number of pixels, 1 or more")
+        check_whole("size", size, 1, "a whole number of pixels, 1 or more")
+        check_finite("value", value)
         self._cut = CutOut(size, value)
 
     def augment(self, images: Tensor, seed: Tensor) -> Tensor:

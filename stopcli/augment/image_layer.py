@@ -34,6 +34,8 @@ class ImageLayer(keras.layers.Layer):  # type: ignore[misc]
     def call(self, images: Tensor, training: bool = False) -> Tensor:
         if not training:
             return images
+        if None in images.shape[-3:-1]:
+            raise ValueError(f"images: received shape {tuple(images.shape)}, expected a known height and width")
         seed = tf.bitcast(tf.cast(self._generator.next(), tf.uint32), tf.int32)
         if len(images.shape) == 3:
             return self.augment(images[None], seed)[0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from stopcli.augment.streams import stream
+
 Tensor = Any
 
 
@@ -21,6 +23,8 @@ class Augmentation:
     steps: tuple[Step, ...]
 
     def __call__(self, images: Tensor, seed: Tensor) -> Tensor:
-        for step in self.steps:
-            images = step(images, seed)
+        for i, step in enumerate(self.steps):
+            # A step's streams are named after what it draws, so a second one of a kind needs another seed.
+            again = any(type(step) is type(before) for before in self.steps[:i])
+            images = step(images, stream(seed, f"step {i}") if again else seed)
         return images

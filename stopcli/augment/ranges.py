@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -12,19 +13,32 @@ Range = tuple[float, float]
 LEAST_ACCEPTANCE = 1e-3
 
 
-def check_pair(name: str, pair: Range, low: float, high: float, *, open_low: bool = False) -> None:
+def check_pair(name: str, pair: Any, low: float, high: float, *, open_low: bool = False) -> None:
     """Raise ValueError where a pair is out of order or out of its bounds."""
     expected = f"LOW ≤ HIGH within {'(' if open_low else '['}{low:g}, {high:g}]"
-    if len(pair) != 2 or not all(isinstance(end, (int, float)) and math.isfinite(end) for end in pair):
+    two = isinstance(pair, (tuple, list)) and len(pair) == 2
+    if not two or not all(isinstance(end, (int, float, np.number)) and math.isfinite(end) for end in pair):
         raise ValueError(f"{name}: received {pair!r}, expected two numbers, {expected}")
     if not low <= pair[0] <= pair[1] <= high or (open_low and pair[0] == low):
         raise ValueError(f"{name}: received {pair!r}, expected {expected}")
 
 
-def check_probability(name: str, p: float) -> None:
+def check_probability(name: str, p: object) -> None:
     """Raise ValueError where a probability is none."""
-    if not 0 <= p <= 1:
+    if not isinstance(p, (int, float, np.number)) or not 0 <= p <= 1:
         raise ValueError(f"{name}: received {p!r}, expected 0 to 1")
+
+
+def check_whole(name: str, number: object, least: int, expected: str) -> None:
+    """Raise ValueError where a number of pixels is no whole number, or too small."""
+    if not isinstance(number, (int, np.integer)) or isinstance(number, bool) or number < least:
+        raise ValueError(f"{name}: received {number!r}, expected {expected}")
+
+
+def check_finite(name: str, number: object) -> None:
+    """Raise ValueError where a number is none, or infinite."""
+    if not isinstance(number, (int, float, np.number)) or not math.isfinite(number):
+        raise ValueError(f"{name}: received {number!r}, expected a finite number")
 
 
 def acceptance(area: Range, aspect: Range, *, log_aspect: bool, height: int, width: int) -> float:

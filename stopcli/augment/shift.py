@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from stopcli.augment.image_layer import ImageLayer
+from stopcli.augment.ranges import check_whole
 from stopcli.augment.streams import stream, uniform, whole_numbers
 
 Tensor = Any
@@ -72,8 +73,7 @@ class RandomShift(ImageLayer):
 
     def __init__(self, pixels: int = 4, seed: int | None = None, **layer: Any) -> None:
         super().__init__(seed=seed, **layer)
-        if pixels < 0 or pixels != int(pixels):
-            raise ValueError(f"pixels: received {pixels!r}, expected a whole number, 0 or more")
+        check_whole("pixels", pixels, 0, "a whole number, 0 or more")
         self.pixels = pixels
 
     def augment(self, images: Tensor, seed: Tensor) -> Tensor:

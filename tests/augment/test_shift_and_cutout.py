@@ -82,8 +82,9 @@ def test_cutout_is_clipped_at_the_border_and_centred_anywhere() -> None:
     images = pictures(300, 32, 32)
     cut = CutOut(16)(tf.constant(images), tf.constant([1, 1])).numpy()
     gone = (cut == 0).all(axis=3)
-    assert (gone.sum(axis=(1, 2)) == (height * width)[:300]).sum() >= 0  # other draws than above
-    assert gone.any(axis=(1, 2)).all()
+    # A smaller batch draws other places; each image loses one square of 8 × 8 to 16 × 16.
+    lost = gone.sum(axis=(1, 2))
+    assert (lost.min(), lost.max()) == (64, 256)
     assert (cut[~gone] == images[~gone]).all()
 
 

@@ -79,10 +79,11 @@ def _words(config: ImageConfig, images: ImageSet, parts: Parts) -> tuple[str, ..
     tested = f"{parts.test.count:,} to test"
     if parts.test_is_held_out:
         tested = f"{parts.validation.count:,} to validate, {tested}"
+    steps = -(-parts.train.count // config.batch_size)
     return (
         f"Data: {images.name}, {len(images.classes)} classes, {height} × {width}: "
         f"{parts.train.count:,}{share} images to train on, {tested}.",
-        f"Training: {config.describe_model()}, {config.epochs} epochs of {-(-parts.train.count // config.batch_size)} steps, batch "
-        f"{config.batch_size}, {config.optimizer}, {config.describe_learning_rate()}.",
+        f"Training: {config.describe_model()}, {config.epochs} epochs of {steps} steps, batch {config.batch_size}, "
+        f"{config.optimizer}, {config.describe_learning_rate()}.",
         f"Augmentation: {config.describe_augmentation()}.",
     )
