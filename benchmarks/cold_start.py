@@ -24,7 +24,9 @@ import tensorflow, keras
 from stopcli.config import resolve
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.build import build
-build(resolve(MoonsConfig, {})).make_loop().compile()
+from stopcli.recipes.moons.load import load
+from stopcli.training.observer import Silent
+build(load(resolve(MoonsConfig, {}), Silent())).make_loop().compile()
 """
 
 

@@ -73,6 +73,11 @@ class RunConfig:
         """What the user should know about these settings before the run, a sentence each."""
         return []
 
+    @property
+    def moves_with_epochs(self) -> str:
+        """The setting by which what is trained in an epoch depends on how many there are in all; empty for none."""
+        return ""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StoppingSettings:

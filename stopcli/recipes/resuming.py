@@ -66,7 +66,10 @@ def prepare(run: Path, *, epochs: int | None = None, force: bool = False) -> Res
             raise RunFolderError(f"{run}: every run of the sweep is finished")
         return Resumption(config, Start(again=True, force=force))
     _check_state(run, state, stop, epochs, config)
+    more: tuple[str, ...] = ()
     if epochs is not None:
+        _check_schedule(config, epochs, force)
+        more = (f"epochs: was {config.epochs}, is {epochs}",)
         config = parse(type(config), {**settings_of(config), "epochs": epochs})
     found = ResumeStore(run / "checkpoints" / "resume").load()
     warnings = tuple(f"{message}; the state before it is used" for message in found.damaged)
@@ -82,7 +85,7 @@ def prepare(run: Path, *, epochs: int | None = None, force: bool = False) -> Res
     if changed and not force:
         raise changed_error(changed)
     point = _reopened(run, point, config.epochs)
-    return Resumption(config, Start(point, again=True, force=force, notes=tuple(changed)), warnings)
+    return Resumption(config, Start(point, again=True, force=force, notes=(*more, *changed)), warnings)
 
 
 def _check_state(run: Path, state: object, stop: dict[str, Any], epochs: int | None, config: Any) -> None:
@@ -97,6 +100,17 @@ def _check_state(run: Path, state: object, stop: dict[str, Any], epochs: int | N
         raise RunFolderError(f"{run}: stopped by {stop.get('rule')}, not by its epochs; more of them would not help")
     if epochs <= config.epochs:
         raise ConfigError("epochs", epochs, f"more than the {config.epochs} that the run has trained")
+
+
+def _check_schedule(config: RunConfig, epochs: int, force: bool) -> None:
+    """Raise where more epochs would have trained the run's first ones otherwise."""
+    if config.moves_with_epochs and not force:
+        raise ConfigError(
+            "epochs",
+            epochs,
+            f"no other number of epochs, because with {config.moves_with_epochs} the learning rate depends on it",
+            hint="--init-from begins a new run with this one's weights; --force goes on, by the new schedule.",
+        )
 
 
 def _reopened(run: Path, point: ResumePoint, epochs: int) -> ResumePoint:

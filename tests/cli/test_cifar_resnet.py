@@ -69,6 +69,11 @@ def test_a_run_leaves_what_a_user_wants_to_see(capsys: pytest.CaptureFixture[str
     config = Path("a/config.toml").read_text()
     assert "erase_area = [\n    0.02,\n    0.4,\n]" in config
 
+    # More epochs would have been trained by another cosine from the first on.
+    assert run("resume", "a", "--epochs", "4") == 2
+    said = capsys.readouterr().err
+    assert "--epochs: received 4, expected no other number of epochs, because with lr_policy cosine" in said
+
     # The same again from its config, to the byte; and the model in a Python that has Keras and no stopcli.
     assert run("run", "a/config.toml", "--run-dir", "b", "--quiet") == 0
     assert compare(fingerprint_of(Path("a")), fingerprint_of(Path("b"))) == []

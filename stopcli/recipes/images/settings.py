@@ -130,6 +130,11 @@ class ImageConfig(DataSettings, AugmentSettings, LearningRateSettings, TrainedCo
         rules = super().arm
         return "-".join([*(augmentation or ["simple"]), *policy, *([] if rules == "no-stopping" else [rules])])
 
+    @property
+    def moves_with_epochs(self) -> str:
+        scaled = self.lr_policy == "step" and self.lr_drops == "auto"
+        return f"lr_policy {self.lr_policy}" if scaled or self.lr_policy == "cosine" else ""
+
     def check(self) -> None:
         super().check()
         self.check_augmentation()
