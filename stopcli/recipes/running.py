@@ -148,7 +148,8 @@ def begin(
     ancestry: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write down with what a run is made, or made further. Returns the content of environment.json."""
-    environment = describe_environment(devices())
+    half = getattr(config, "mixed_precision", False)
+    environment = describe_environment(devices("mixed_float16" if half else "float32"))
     if ancestry:
         environment["init_from"] = ancestry
     if start.again and folder.environment.exists():

@@ -104,7 +104,8 @@ def _notes(summary: Mapping[str, Any]) -> str:
         "- The curves' training values are means over each epoch as it trains, as Keras reports them; the table's are "
         "measured on the finished model."
     )
-    if summary["best"] and "val" not in summary["best"]:
+    # A run that was left before its end may have measured nothing.
+    if summary["best"] and "test" in summary["best"] and "val" not in summary["best"]:
         notes.append(f"- {TEST_ROWS_CHOSE}")
     return "\n".join(notes)
 

@@ -146,7 +146,7 @@ def _summary(
     }
 
 
-def devices() -> dict[str, Any]:
+def devices(precision: str) -> dict[str, Any]:
     """What TensorFlow computes on, for environment.json. A thread count of 0 means: as many as there are cores."""
     return {
         "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
@@ -154,5 +154,5 @@ def devices() -> dict[str, Any]:
             "intra_op": tf.config.threading.get_intra_op_parallelism_threads(),
             "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
         },
-        "precision": keras.mixed_precision.dtype_policy().name,
+        "precision": precision,
     }
