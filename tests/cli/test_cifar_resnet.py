@@ -124,8 +124,7 @@ def test_a_plateau_reduces_the_learning_rate_and_a_resumed_run_knows_of_it() -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_within_an_epoch_saves_at_once_and_nothing_is_trained_twice(number: int) -> None:
+def test_a_signal_within_an_epoch_saves_at_once_and_nothing_is_trained_twice() -> None:
     options = [*SMALL[:3], "--limit", "900", "--epochs", "2", "--depth", "20"]
     words = [sys.executable, "-m", "stopcli", *options, "--run-dir", "a"]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
@@ -134,9 +133,9 @@ def test_a_signal_within_an_epoch_saves_at_once_and_nothing_is_trained_twice(num
         assert process.poll() is None
     time.sleep(1)
     begun = time.monotonic()
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=60)[1]
-    assert process.returncode == 128 + number
+    assert process.returncode == 143
     # Not a measurement: an epoch takes longer than this, and evaluating the training images too.
     assert time.monotonic() - begun < 15, said
     summary = summary_of("a")

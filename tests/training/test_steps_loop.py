@@ -250,12 +250,12 @@ def test_what_is_saved_has_standard_layers_alone_and_the_loops_numbers(tmp_path:
 
 
 def test_under_xla_the_loop_trains_the_same() -> None:
-    """What a GPU runs: fixed shapes, augmentation, two sizes of a batch, all in compiled functions."""
+    """What a GPU runs: fixed shapes and augmentation, all in compiled functions."""
     from stopcli.augment.erasing import Erase
     from stopcli.augment.pipeline import Augmentation
     from stopcli.augment.shift import ShiftAndFlip
 
-    train, test = images(72, 0), images(40, 1)
+    train, test = images(64, 0), images(40, 1)
     augment = Augmentation((Erase(), ShiftAndFlip(2)))
     plain, compiled = (make_loop(train, test, augment=augment, jit_compile=jit) for jit in (False, True))
     np.testing.assert_allclose(epochs_of(compiled, 1)[:, [0, 2, 4]], epochs_of(plain, 1)[:, [0, 2, 4]], rtol=2e-3)
