@@ -15,7 +15,7 @@ moons: $(VENV)/.run ## the published experiment, stopped by patience 200
 	$(BIN)/stopcli moons --patience 200
 
 test: $(VENV)/.dev check ## all checks and tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2
 
 check: $(VENV)/.dev ## lint, format, types, layers
 	$(BIN)/ruff check .
