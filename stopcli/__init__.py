@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from stopcli.augment.copies import CutoutCopies
     from stopcli.augment.cutout import Cutout
     from stopcli.augment.erasing import RandomErasing
     from stopcli.augment.shift import RandomShift
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "Cutout": "stopcli.augment.cutout",
+    "CutoutCopies": "stopcli.augment.copies",
     "CyclicLR": "stopcli.schedules.cyclic",
     "RandomErasing": "stopcli.augment.erasing",
     "RandomShift": "stopcli.augment.shift",
@@ -39,6 +41,7 @@ __all__ = [
     "AnyOf",
     "BestEpoch",
     "Cutout",
+    "CutoutCopies",
     "CyclicLR",
     "Judge",
     "NonFinite",

@@ -35,6 +35,7 @@ Share = Annotated[float, Gt(0), Lt(1)]
 Mode = Literal["auto", "min", "max"]
 Scale = Literal["quick", "full", "auto"]
 OptimizerName = Literal["sgd", "rmsprop", "adam"]
+ExecutorName = Literal["auto", "in-process", "processes", "ray"]
 ValidationRows = Literal["test", "split", "holdout"]
 
 # In bytes: the longest name still leaves room for the time and the command within a file system's 255.
@@ -74,6 +75,11 @@ class RunConfig:
         return []
 
     @property
+    def is_sweep(self) -> bool:
+        """Whether these settings describe several runs."""
+        return self.seeds > 1
+
+    @property
     def moves_with_epochs(self) -> str:
         """The setting by which what is trained in an epoch depends on how many there are in all; empty for none."""
         return ""
@@ -91,6 +97,16 @@ class StoppingSettings:
     start_from_epoch: Natural = 0
     threshold: float | None = None
     restore_best: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepSettings:
+    """How a sweep's runs are executed. None of it changes a number of theirs."""
+
+    executor: ExecutorName = "auto"
+    jobs: Annotated[int, Ge(1), Le(1024)] | None = None
+    ray_address: str = ""
+    keep_going: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

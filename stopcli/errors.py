@@ -9,6 +9,7 @@
     └── RunError             exit 1: the run was started and failed
         ├── MetricError      a rule watches a metric that the run does not report
         ├── CheckpointError  a model file could not be written or read
+        ├── ResourceError    something outside the run gave out: the disk, the memory, another machine
         └── ReplayError      training again from a saved state gave other numbers
 
 Only the command line catches these, prints them and exits. Anything else that is raised is a bug and stays a
@@ -71,6 +72,10 @@ class MetricError(RunError):
 
 class CheckpointError(RunError):
     """A model file could not be written or read."""
+
+
+class ResourceError(RunError):
+    """Something outside the run gave out: the disk, the memory, another machine. Going on later may succeed."""
 
 
 class ReplayError(RunError):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -126,13 +124,8 @@ def _numbers(progress: RunProgress) -> str:
     return " · ".join(parts)
 
 
-def _seconds_left(progress: RunProgress) -> float:
-    done = progress.epoch + progress.fraction
-    return progress.seconds * (progress.epochs - done) / max(done, 1e-9)
-
-
 def _left(progress: RunProgress) -> str:
-    return f"{format_duration(_seconds_left(progress))} left at most"
+    return f"{format_duration(progress.seconds_left)} left at most"
 
 
 class _Bars(Progress):
@@ -154,9 +147,9 @@ class _Count(ProgressColumn):
 
 
 class RunView:
-    """Shows one run, or each run of a sweep as it goes: a bar on a terminal, else a plain line every few seconds.
+    """Shows a run as it goes: a bar on a terminal, else a plain line every few seconds.
 
-    As a context manager it draws while the block runs. Its observers may be used by several threads at once.
+    As a context manager it draws while the block runs.
     """
 
     def __init__(self, output: Output) -> None:
@@ -186,37 +179,14 @@ class RunView:
 
     def run(self, name: str) -> JobView:
         """An observer for the one run there is, which tells of each of its stages."""
-        return self._view(name, talkative=True)
-
-    def sweep(self, name: str, jobs: int) -> Callable[[str], JobView]:
-        """Makes observers for a sweep's jobs by name; a bar of its own, or a line a job, says how many are done."""
-        done = itertools.count(1)
-        total = self._bars.add_task(f"{name}: runs", total=jobs, unit="runs", numbers="") if self._bars else None
-
-        def ended(words: str) -> None:
-            number = next(done)
-            if self._bars and total is not None:
-                self._bars.update(total, completed=number)
-            elif not self._silent:
-                _print_line(f"{words} ({number} of {jobs})")
-
-        return lambda job: self._view(job, talkative=False, ended=ended)
-
-    def _view(self, name: str, *, talkative: bool, ended: Callable[[str], None] | None = None) -> JobView:
         if self._bars:
-            return JobView(
-                name, self._bars, self._bars.add_task(name, total=None, unit="epochs", numbers=""), None, ended
-            )
-        line = _print_line if talkative and not self._silent else None
-        return JobView(name, None, None, line, ended)
+            return JobView(name, self._bars, self._bars.add_task(name, total=None, unit="epochs", numbers=""), None)
+        return JobView(name, None, None, None if self._silent else print_line)
 
 
-_lines = threading.Lock()
-
-
-def _print_line(text: str) -> None:
-    with _lines:
-        print(text, file=sys.stderr, flush=True)
+def print_line(text: str) -> None:
+    """A line of talk where there is no terminal."""
+    print(text, file=sys.stderr, flush=True)
 
 
 class JobView:
@@ -225,7 +195,6 @@ class JobView:
     Args:
         bars, task: its bar, where there is a terminal.
         line: prints a line of talk, where there is none.
-        ended: is told in words when the run has ended.
     """
 
     def __init__(
@@ -234,9 +203,8 @@ class JobView:
         bars: Progress | None,
         task: TaskID | None,
         line: Callable[[str], None] | None,
-        ended: Callable[[str], None] | None,
     ) -> None:
-        self._name, self._bars, self._task, self._line, self._ended = name, bars, task, line, ended
+        self._name, self._bars, self._task, self._line = name, bars, task, line
         self._last_line = time.monotonic()
         self._projected = False
 
@@ -269,7 +237,7 @@ class JobView:
 
     def _project(self, progress: RunProgress) -> None:
         """Before a long run, tell how long it will be, measured on its first steps."""
-        left = _seconds_left(progress)
+        left = progress.seconds_left
         if left < LONG_SECONDS:
             return
         text = f"{self._name}: all {progress.epochs} epochs will take about {format_duration(left)}; "
@@ -278,10 +246,3 @@ class JobView:
             self._bars.console.print(text, markup=False, highlight=False)
         elif self._line:
             self._line(text)
-
-    def finished(self, words: str) -> None:
-        if self._bars and self._task is not None:
-            self._bars.remove_task(self._task)
-            self._task = None
-        if self._ended:
-            self._ended(f"{self._name}: {words}")

@@ -11,6 +11,8 @@ import typer
 from stopcli import __version__
 from stopcli.cli.cifar_resnet import cifar_resnet
 from stopcli.cli.console import print_error, print_traceback
+from stopcli.cli.cutout_sweep import cutout_sweep
+from stopcli.cli.list_options import listing
 from stopcli.cli.moons import moons
 from stopcli.cli.resume import list_runs, resume, show
 from stopcli.cli.run import run
@@ -28,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(moons)
 app.command("cifar-resnet")(cifar_resnet)
+app.command("cutout-sweep", cls=listing("--m"))(cutout_sweep)
 app.command()(run)
 app.command()(resume)
 app.command("list")(list_runs)

@@ -11,14 +11,15 @@ from typing import Annotated
 import typer
 
 from stopcli.cli.console import show_tracebacks
-from stopcli.config import Mode, OptimizerName, Scale, ValidationRows
+from stopcli.config import ExecutorName, Mode, OptimizerName, Scale, ValidationRows
+from stopcli.recipes.cutout_sweep.config import Equal
 from stopcli.recipes.images.settings import Augment as AugmentName
 from stopcli.recipes.images.settings import CyclicModeName, EraseOrder, LearningRatePolicy
 
 Pair = tuple[float, float]
 
 DATA, AUGMENTATION, TRAINING, RATE = "Data", "Augmentation", "Training", "Learning rate"
-STOPPING, CHECKPOINTS, OUTPUT = "Stopping", "Checkpoints", "Run and output"
+ARMS, STOPPING, CHECKPOINTS, SWEEP, OUTPUT = "Arms", "Stopping", "Checkpoints", "Sweep", "Run and output"
 
 Samples = Annotated[int, typer.Option(help="Rows in all, ≥ 2.", rich_help_panel=DATA)]
 Noise = Annotated[float, typer.Option(help="Standard deviation of the noise, ≥ 0.", rich_help_panel=DATA)]
@@ -128,6 +129,15 @@ Cutout = Annotated[
     ),
 ]
 
+Copies = Annotated[
+    int,
+    typer.Option(
+        metavar="M",
+        help="Enter every image of a batch M times, each copy augmented anew, for one update.",
+        rich_help_panel=AUGMENTATION,
+    ),
+]
+
 LrPolicy = Annotated[LearningRatePolicy, typer.Option(help="How the learning rate moves.", rich_help_panel=RATE)]
 LrDrops = Annotated[
     str,
@@ -194,6 +204,15 @@ Baseline = Annotated[
         help="Only improvements beyond this value reset the wait.", show_default="none", rich_help_panel=STOPPING
     ),
 ]
+StopBaseline = Annotated[
+    float | None,
+    typer.Option(
+        "--stop-baseline",
+        help="Only improvements beyond this value reset the wait (`--baseline` of the other commands).",
+        show_default="none",
+        rich_help_panel=STOPPING,
+    ),
+]
 StartFromEpoch = Annotated[
     int, typer.Option(help="Epochs at the beginning that are not watched, ≥ 0.", rich_help_panel=STOPPING)
 ]
@@ -256,6 +275,77 @@ InitOptimizer = Annotated[
         "--init-optimizer/--no-init-optimizer",
         help="Take the optimizer's state from there too.",
         rich_help_panel=CHECKPOINTS,
+    ),
+]
+
+CopiesList = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--m",
+        metavar="M …",
+        help="Copies of every image in a batch, a list: --m 2 4 8 or --m 2,4,8. Each ≥ 1.",
+        show_default="2 4 8 16 32; quick: 2 4 8",
+        rich_help_panel=ARMS,
+    ),
+]
+BaselineArm = Annotated[
+    bool,
+    typer.Option("--baseline/--no-baseline", help="Also train without copies and cutout.", rich_help_panel=ARMS),
+]
+CutoutSize = Annotated[int, typer.Option(help="Pixels of a cutout's side, ≥ 1.", rich_help_panel=ARMS)]
+EqualTo = Annotated[
+    Equal,
+    typer.Option(
+        help="What the arms have equal. epochs: as published, M times the images in as many updates; updates: as many "
+        "updates on as many images, of which 1/M differ; compute: as many images in batches M times as large.",
+        rich_help_panel=ARMS,
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Print the plan and how long it will take, measured on a few steps of each arm; train nothing.",
+        rich_help_panel=SWEEP,
+    ),
+]
+
+Executor = Annotated[
+    ExecutorName,
+    typer.Option(
+        help="What executes the runs of a sweep: processes of this machine (auto), this process, or a Ray cluster.",
+        rich_help_panel=SWEEP,
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        help="Runs of a sweep at a time, ≥ 1.", show_default="one a core; one in all on a GPU", rich_help_panel=SWEEP
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        help="Threads that each run computes with, ≥ 1. Its numbers depend on it in the last digits.",
+        show_default="all cores; in a sweep its share of them",
+        rich_help_panel=SWEEP,
+    ),
+]
+RayAddress = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|HOST",
+        help="The Ray cluster of a sweep: auto for this machine's, or its head's HOST or HOST:PORT.",
+        show_default="one begun on this machine",
+        rich_help_panel=SWEEP,
+    ),
+]
+KeepGoing = Annotated[
+    bool,
+    typer.Option(
+        "--keep-going/--fail-fast",
+        help="Whether the other runs of a sweep go on where one fails.",
+        rich_help_panel=SWEEP,
     ),
 ]
 

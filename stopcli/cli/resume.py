@@ -10,12 +10,12 @@ from rich.table import Table as RichTable
 
 from stopcli.cli import options
 from stopcli.cli.console import Output, stdout_console
-from stopcli.cli.running import conduct, load
+from stopcli.cli.running import conduct, load, settle_layout
 from stopcli.config import to_toml
 from stopcli.durations import format_duration, parse_duration
 from stopcli.recipes.recipe import ModuleRecipe
 from stopcli.recipes.resuming import prepare
-from stopcli.report.tables import run_table, seed_table
+from stopcli.report.tables import Table, run_table
 from stopcli.report.words import why_stopped
 from stopcli.runs.files import dump_json, read_json
 from stopcli.runs.folder import RunFolder, check_is_run, runs_root
@@ -29,11 +29,19 @@ Force = Annotated[
     bool, typer.Option("--force", help="Go on although settings, versions or data have changed, and record it.")
 ]
 
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Of a sweep, also go on with runs that failed by an error of their own.")
+]
+
 
 def resume(
     run: Run,
     epochs: MoreEpochs = None,
     force: Force = False,
+    retry_failed: RetryFailed = False,
+    executor: options.Executor | None = None,
+    jobs: options.Jobs = None,
+    ray_address: options.RayAddress | None = None,
     time_budget: options.TimeBudget = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -41,21 +49,26 @@ def resume(
 ) -> None:
     """Go on with a run that was interrupted, killed, paused, or failed on a fault outside it, exactly where it was."""
     budget = None if time_budget is None else parse_duration("time_budget", time_budget)
-    resumption = prepare(run, epochs=epochs, force=force)
+    how = {"executor": executor, "jobs": jobs, "ray_address": ray_address}
+    given = {name: value for name, value in how.items() if value is not None}
+    resumption = prepare(run, epochs=epochs, force=force, retry_failed=retry_failed, how=given)
+    layout = settle_layout(resumption.config)[1]
     output = Output(json, quiet, verbose)
     for warning in resumption.warnings:
         output.warn(warning)
     recipe = ModuleRecipe(resumption.config.command)
     loaded = load(resumption.config, recipe, output)
+    if layout is not None:
+        recipe.check_fits(loaded, layout)
     with RunFolder.reopen(run) as folder:
         point = resumption.start.point
         where = "from its beginning" if point is None else f"after epoch {point.epoch} (step {point.step})"
-        if resumption.config.seeds > 1:
+        if resumption.config.is_sweep:
             where = "with the runs that are not finished"
         output.say(f"stopcli {resumption.config.command} → {run}, going on {where}", style="bold")
         if epochs is not None:
             folder.write_config(to_toml(resumption.config))
-        conduct(loaded, recipe, folder, resumption.start, output, budget)
+        conduct(loaded, recipe, folder, resumption.start, output, budget, layout)
 
 
 def list_runs(runs_dir: options.RunsDir = None, json: options.Json = False) -> None:
@@ -84,7 +97,8 @@ def show(run: Run, json: options.Json = False) -> None:
     if json:
         print(dump_json({**line.to_dict(), "summary": summary or None}))
         return
-    print(f"{run}: {line.state}, {line.epochs} epochs, begun {format_duration(line.age_seconds)} ago")
+    unit = "" if "jobs" in summary else " epochs"
+    print(f"{run}: {line.state}, {line.epochs}{unit}, begun {format_duration(line.age_seconds)} ago")
     if line.reason:
         print(f"Reason: {line.reason}")
     if summary:
@@ -96,7 +110,9 @@ def show(run: Run, json: options.Json = False) -> None:
 def _show_summary(summary: dict[str, Any]) -> None:
     output = Output()
     if "jobs" in summary:
-        output.result(seed_table([job for job in summary["jobs"] if job["final"]], summary["arm"]), summary)
+        output.result(Table.of_summary(summary), summary)
+        for words in summary["conclusions"]:
+            print(words)
         return
     output.result(run_table(summary, summary["command"]), summary)
     print(why_stopped(summary))

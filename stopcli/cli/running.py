@@ -13,14 +13,19 @@ from typing import Any
 import typer
 
 from stopcli.cli.console import Output, RunView
-from stopcli.config import RunConfig, resolve, setting_names, to_toml
-from stopcli.durations import parse_duration
+from stopcli.cli.list_options import parse_counts
+from stopcli.cli.sweep_view import SweepView
+from stopcli.config import AnyConfig, RunConfig, resolve, setting_names, to_toml
+from stopcli.durations import format_duration, parse_duration
 from stopcli.errors import RequestError
 from stopcli.recipes.recipe import Loaded, ModuleRecipe, Recipe, config_class
-from stopcli.report.tables import run_table, seed_table
+from stopcli.report.tables import Table, run_table
 from stopcli.report.words import why_stopped
 from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
+from stopcli.sweeps.layout import Layout, lay_out
+from stopcli.sweeps.plan import plan_jobs
 from stopcli.training.interruption import StopNow, StopRequest, stop_on_signals
+from stopcli.training.observer import Observer
 from stopcli.training.pacing import Stopwatch
 from stopcli.training.session import Session, Start
 
@@ -48,6 +53,8 @@ def given_settings(ctx: typer.Context, command: str) -> dict[str, Any]:
     }
     if str(given.get("checkpoint_every", "")).lstrip("-").isdigit():
         given["checkpoint_every"] = int(given["checkpoint_every"])
+    if "m" in given:
+        given["m"] = parse_counts("m", given["m"])
     if "init_from" in given:
         given["init_from"] = str(given["init_from"])
     return given
@@ -58,20 +65,33 @@ def run_from_options(ctx: typer.Context, command: str) -> None:
     params = ctx.params
     config = resolve(config_class(command), given_settings(ctx, command), has_gpu)
     output = Output(params["json"], params["quiet"], params["verbose"])
-    run_config(config, Where(params["runs_dir"], params["run_dir"]), output, params["time_budget"])
+    where = Where(params["runs_dir"], params["run_dir"])
+    run_config(config, where, output, params["time_budget"], dry_run=params.get("dry_run", False))
 
 
-def run_config(config: RunConfig, where: Where, output: Output, time_budget: str | None) -> None:
-    """Run a checked config in a new folder. Raises typer.Exit with the exit status where it is not 0."""
+def run_config(
+    config: RunConfig, where: Where, output: Output, time_budget: str | None, *, dry_run: bool = False
+) -> None:
+    """Run a checked config in a new folder. Raises typer.Exit with the exit status where it is not 0.
+
+    Args:
+        dry_run: only say what a sweep would run and how long it would take.
+    """
     if where.runs_dir is not None and where.run_dir is not None:
         raise RequestError("--runs-dir and --run-dir both say where the run goes; give one of them")
     budget = _budget(time_budget)
     check_can_be_made(runs_root(where.runs_dir), where.run_dir)
+    config, layout = settle_layout(config)
     recipe = ModuleRecipe(config.command)
     for warning in config.warnings():
         output.warn(warning)
     loaded = load(config, recipe, output)
     config = loaded.config
+    if layout is not None:
+        recipe.check_fits(loaded, layout)
+    if dry_run and layout is not None:
+        _show_plan(loaded, layout, output)
+        return
     if config.init_from:
         _check_warm_start(loaded, recipe)
     folder = RunFolder.create(
@@ -83,7 +103,21 @@ def run_config(config: RunConfig, where: Where, output: Output, time_budget: str
         if config.scale == "quick":
             output.say("Quick scale: a smaller version of the published setting. --scale full runs the published one.")
         output.detail(to_toml(config).rstrip())
-        conduct(loaded, recipe, folder, Start(), output, budget)
+        conduct(loaded, recipe, folder, Start(), output, budget, layout)
+
+
+def settle_layout(config: AnyConfig) -> tuple[AnyConfig, Layout | None]:
+    """How a sweep's runs are executed here, and its settings with the threads that each of them computes with.
+
+    Raises:
+        RequestError: they cannot be executed as the settings say.
+    """
+    if not config.is_sweep:
+        return config, None
+    layout = lay_out(config, gpu=has_gpu())
+    layout.check()
+    threads: dict[str, Any] = {} if layout.threads is None else {"threads": layout.threads}
+    return replace(config, **threads), layout
 
 
 def load(config: RunConfig, recipe: Recipe, output: Output) -> Loaded:
@@ -98,13 +132,27 @@ def load(config: RunConfig, recipe: Recipe, output: Output) -> Loaded:
 
 
 def conduct(
-    loaded: Loaded, recipe: Recipe, folder: RunFolder, start: Start, output: Output, budget: float | None
+    loaded: Loaded,
+    recipe: Recipe,
+    folder: RunFolder,
+    start: Start,
+    output: Output,
+    budget: float | None,
+    layout: Layout | None,
 ) -> None:
-    """Run a config in a folder that is held, print the result, and exit as the run ended."""
+    """Run a config in a folder that is held, print the result, and exit as the run ended.
+
+    Args:
+        layout: of a sweep, how its runs are executed.
+    """
     for words in loaded.words:
         output.say(words)
     with stop_on_signals(budget, on_first=lambda: _acknowledge(output)) as request, _told(folder, output):
-        summary = _train(loaded, recipe, folder, start, output, request)
+        if layout is None:
+            summary = _train(loaded, recipe, folder, start, output, request)
+        else:
+            output.say(f"Runs: {len(plan_jobs(loaded.config))}, {layout.describe()}.")
+            summary = _sweep(loaded, recipe, folder, layout, start, output, request)
     _tell(loaded.config, folder, output, summary)
     status = {"finished": 0, "paused": 0, "failed": 1, "interrupted": request.exit_status}[summary["state"]]
     if status:
@@ -158,30 +206,73 @@ def _check_warm_start(loaded: Loaded, recipe: Recipe) -> None:
 def _train(
     loaded: Loaded, recipe: Recipe, folder: RunFolder, start: Start, output: Output, request: StopRequest
 ) -> dict[str, Any]:
-    config = loaded.config
     with RunView(output) as view:
-        first = view.run(config.command)
-        first.stage("starting TensorFlow")
+        observer = view.run(loaded.config.command)
+        _start_tensorflow(loaded.config, folder, observer, output, request)
+        # After TensorFlow, which it imports.
+        from stopcli.recipes.running import run_one
+
+        return run_one(loaded, recipe, folder, Session(observer, request, _stopwatch(loaded)), start)
+
+
+def _sweep(
+    loaded: Loaded,
+    recipe: Recipe,
+    folder: RunFolder,
+    layout: Layout,
+    start: Start,
+    output: Output,
+    request: StopRequest,
+) -> dict[str, Any]:
+    from stopcli.recipes.sweeping import run_sweep
+
+    if layout.executor == "in-process":
+        with RunView(output) as view:
+            _start_tensorflow(loaded.config, folder, view.run(loaded.config.command), output, request)
+    with SweepView(output, loaded.config.command) as table:
+        return run_sweep(loaded, recipe, folder, layout, table.show, request, _stopwatch(loaded), start)
+
+
+def _start_tensorflow(
+    config: RunConfig, folder: RunFolder, observer: Observer, output: Output, request: StopRequest
+) -> None:
+    observer.stage("starting TensorFlow")
+    from stopcli.training.tensorflow_setup import start_tensorflow
+
+    said = start_tensorflow(getattr(config, "threads", None))
+    if said:
+        folder.log("TensorFlow says while it starts:\n" + said)
+        output.detail(said.rstrip())
+    if request.interrupted:
+        # Nothing is trained yet, so there is nothing to save.
+        raise StopNow(request)
+
+
+def _show_plan(loaded: Loaded, layout: Layout, output: Output) -> None:
+    """Measure a few steps of each arm of a sweep, and print its plan."""
+    for words in loaded.words:
+        output.say(words)
+    jobs = plan_jobs(loaded.config)
+    with RunView(output) as view:
+        observer = view.run(loaded.config.command)
+        observer.stage("starting TensorFlow")
         from stopcli.training.tensorflow_setup import start_tensorflow
 
-        said = start_tensorflow()
-        if said:
-            folder.log("TensorFlow says while it starts:\n" + said)
-            output.detail(said.rstrip())
-        if request.interrupted:
-            # Nothing is trained yet, so there is nothing to save.
-            raise StopNow(request)
-        # After TensorFlow, which these import.
-        from stopcli.recipes.running import run_one
-        from stopcli.recipes.sweeping import run_seeds
+        start_tensorflow(layout.threads)
+        # After TensorFlow, which it imports.
+        from stopcli.recipes.projecting import plan_summary, plan_table, project, total_seconds
 
-        stopwatch = Stopwatch(elapsed=_process_age())
-        stopwatch.move("startup", "data", loaded.seconds)
-        if config.seeds == 1:
-            return run_one(loaded, recipe, folder, Session(first, request, stopwatch), start)
-        first.finished("TensorFlow has started")
-        watch_job = view.sweep(config.command, config.seeds)
-        return run_seeds(loaded, recipe, folder, watch_job, Session(request=request, stopwatch=stopwatch), start)
+        arms = project(loaded, jobs, _process_age(), observer)
+    output.result(plan_table(jobs, arms), plan_summary(jobs, arms, layout))
+    seconds = format_duration(total_seconds(jobs, arms, layout))
+    if layout.workers:
+        output.say(f"{len(jobs)} runs, {layout.describe()}: about {seconds} in all. Nothing was trained.")
+
+
+def _stopwatch(loaded: Loaded) -> Stopwatch:
+    stopwatch = Stopwatch(elapsed=_process_age())
+    stopwatch.move("startup", "data", loaded.seconds)
+    return stopwatch
 
 
 def _process_age() -> float:
@@ -194,17 +285,17 @@ def _process_age() -> float:
 
 
 def _tell(config: Any, folder: RunFolder, output: Output, summary: dict[str, Any]) -> None:
-    arm = config.arm.replace("-", " ")
-    if config.seeds == 1:
-        output.result(run_table(summary, arm), summary)
+    if "jobs" not in summary:
+        output.result(run_table(summary, config.arm.replace("-", " ")), summary)
         output.say(why_stopped(summary))
     else:
-        begun = [job for job in summary["jobs"] if job["final"]]
-        output.result(seed_table(begun, arm), summary)
+        output.result(Table.of_summary(summary), summary)
+        for words in summary["conclusions"]:
+            output.say(words)
         for job in summary["jobs"]:
             if job["reason"]:
                 output.say(f"{job['name']} {job['state']}: {job['reason']}")
-        output.say(f"{summary['finished']} of {config.seeds} runs finished.")
+        output.say(f"{summary['finished']} of {len(summary['jobs'])} runs finished.")
     seconds = "  ".join(f"{part} {spent:.1f}" for part, spent in summary["seconds"].items() if spent >= 0.05)
     output.detail(f"Seconds: {seconds}")
     output.say(f"Report, plots and models: {folder.path}")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stopcli.config import RunConfig
 from stopcli.errors import RequestError
+from stopcli.report.tables import Table
+from stopcli.sweeps.collect import JobResult
+from stopcli.sweeps.layout import Layout
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from stopcli.report.tables import Table
     from stopcli.runs.metrics import Columns
     from stopcli.training.conclusion import Conclusion
     from stopcli.training.experiment import Experiment
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _COMMANDS = {
     "moons": ("stopcli.recipes.moons.config", "MoonsConfig", "stopcli.recipes.moons"),
     "cifar-resnet": ("stopcli.recipes.cifar_resnet.config", "CifarResnetConfig", "stopcli.recipes.cifar_resnet"),
+    "cutout-sweep": ("stopcli.recipes.cutout_sweep.config", "CutoutSweepConfig", "stopcli.recipes.cutout_sweep"),
 }
 
 
@@ -60,6 +63,25 @@ class Loaded:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class SweepResults:
+    """What a sweep's runs say together.
+
+    Attributes:
+        title: of the report.
+        tables: the results, then further ones.
+        files: text files of the sweep's folder by name, such as table.csv.
+        words: what follows from the results, a sentence or two each.
+        summary: what summary.json holds beside what it holds of every sweep.
+    """
+
+    title: str
+    tables: tuple[Table, ...]
+    files: Mapping[str, str]
+    words: tuple[str, ...] = ()
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Recipe(Protocol):
     """The parts of a command that need its data, TensorFlow or matplotlib."""
 
@@ -81,10 +103,18 @@ class Recipe(Protocol):
     def run_tables(self, config: Any, experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:
         """Tables of one run beside that of its results, by the name of their file."""
 
-    def sweep_figures(
-        self, config: Any, summaries: Sequence[Mapping[str, Any]], metrics: Sequence[Columns]
-    ) -> dict[str, Figure]:
-        """The figures over a sweep's runs, by name."""
+    def check_fits(self, loaded: Loaded, layout: Layout) -> None:
+        """Find out, before a sweep is started, whether its runs have room.
+
+        Raises:
+            RequestError: they have not.
+        """
+
+    def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
+        """What a sweep's runs say together. Needs neither TensorFlow nor matplotlib."""
+
+    def sweep_figures(self, config: Any, results: Sequence[JobResult]) -> dict[str, Figure]:
+        """The figures over a sweep's runs, by name; at least one of them has finished."""
 
 
 class ModuleRecipe:
@@ -112,10 +142,15 @@ class ModuleRecipe:
         tables: dict[str, Table] = self._module("figures").run_tables(config, experiment, conclusion)
         return tables
 
-    def sweep_figures(
-        self, config: Any, summaries: Sequence[Mapping[str, Any]], metrics: Sequence[Columns]
-    ) -> dict[str, Figure]:
-        figures: dict[str, Figure] = self._module("figures").sweep_figures(config, summaries, metrics)
+    def check_fits(self, loaded: Loaded, layout: Layout) -> None:
+        self._module("sweep").check_fits(loaded, layout)
+
+    def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
+        found: SweepResults = self._module("sweep").sweep_results(config, results)
+        return found
+
+    def sweep_figures(self, config: Any, results: Sequence[JobResult]) -> dict[str, Figure]:
+        figures: dict[str, Figure] = self._module("sweep_figures").sweep_figures(config, results)
         return figures
 
     def _module(self, name: str) -> Any:

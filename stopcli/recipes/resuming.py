@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from stopcli.errors import CheckpointError, ConfigError, RequestError, RunFolder
 from stopcli.recipes.recipe import config_class
 from stopcli.runs.files import read_json
 from stopcli.runs.folder import check_is_run
+from stopcli.sweeps.collect import is_left
+from stopcli.sweeps.plan import plan_jobs
 from stopcli.training.fingerprint import changed_error, differences, settings_fingerprint
 from stopcli.training.resume_state import ResumePoint, ResumeStore
 from stopcli.training.session import Start
@@ -45,12 +48,21 @@ def read_config(run: Path) -> RunConfig:
         raise RequestError(f"{run / 'config.toml'}: {error.message}", hint=error.hint) from None
 
 
-def prepare(run: Path, *, epochs: int | None = None, force: bool = False) -> Resumption:
+def prepare(
+    run: Path,
+    *,
+    epochs: int | None = None,
+    force: bool = False,
+    retry_failed: bool = False,
+    how: Mapping[str, Any] | None = None,
+) -> Resumption:
     """Find out how a run goes on.
 
     Args:
         epochs: train up to this epoch instead of the config's last.
         force: go on although settings or versions have changed.
+        retry_failed: of a sweep, go on with runs that failed by an error of their own too.
+        how: of a sweep, other settings of how its runs are executed.
 
     Raises:
         RequestError: it is no run, has nothing left to do, diverged, or would not be the same run any more.
@@ -59,12 +71,15 @@ def prepare(run: Path, *, epochs: int | None = None, force: bool = False) -> Res
     config: Any = read_config(run)
     state = read_json(run / "status.json").get("state")
     stop = read_json(run / "summary.json").get("stop") or {}
-    if config.seeds > 1:
+    if config.is_sweep:
         if epochs is not None:
             raise ConfigError("epochs", epochs, "no --epochs for a sweep: extend the runs in its jobs/ one by one")
-        if state == "finished":
-            raise RunFolderError(f"{run}: every run of the sweep is finished")
-        return Resumption(config, Start(again=True, force=force))
+        _check_left(run, config, retry_failed)
+        config = parse(type(config), {**settings_of(config), **(how or {})})
+        return Resumption(config, Start(again=True, force=force, retry_failed=retry_failed))
+    if retry_failed or how:
+        name = next(iter(how)) if how else "retry_failed"
+        raise ConfigError(name, (how or {}).get(name, True), "a sweep; this is a single run")
     _check_state(run, state, stop, epochs, config)
     more: tuple[str, ...] = ()
     if epochs is not None:
@@ -86,6 +101,29 @@ def prepare(run: Path, *, epochs: int | None = None, force: bool = False) -> Res
         raise changed_error(changed)
     point = _reopened(run, point, config.epochs)
     return Resumption(config, Start(point, again=True, force=force, notes=(*more, *changed)), warnings)
+
+
+def _check_left(run: Path, config: Any, retry_failed: bool) -> None:
+    """Raise where a sweep has no run to go on with."""
+    jobs = [run / "jobs" / job.name for job in plan_jobs(config)]
+    if any(is_left(job, retry_failed=retry_failed) for job in jobs):
+        return
+    summed_up = read_json(run / "summary.json").get("state") == read_json(run / "status.json").get("state")
+    if not summed_up:
+        # It ended between its last run and its report.
+        return
+    failed = sum(read_json(job / "status.json").get("state") == "failed" for job in jobs)
+    if failed and not retry_failed:
+        raise RunFolderError(
+            f"{run}: nothing is left to do; {failed} of {len(jobs)} runs failed",
+            hint="--retry-failed goes on with those that did not diverge.",
+        )
+    words = (
+        f"every other run of the sweep is finished, {failed} diverged"
+        if failed
+        else "every run of the sweep is finished"
+    )
+    raise RunFolderError(f"{run}: {words}")
 
 
 def _check_state(run: Path, state: object, stop: dict[str, Any], epochs: int | None, config: Any) -> None:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from stopcli.config import RunConfig, to_toml
-from stopcli.errors import RequestError, RunError
+from stopcli.errors import RequestError, ResourceError
+from stopcli.recipes.beginning import begin
 from stopcli.recipes.recipe import Loaded, Recipe
 from stopcli.report.markdown import Made, run_report
 from stopcli.report.tables import Table, run_table
-from stopcli.runs.environment import describe_environment
 from stopcli.runs.files import remove_leftovers, write_json, write_text
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
-from stopcli.runs.status import utc_now
 from stopcli.training.conclusion import Conclusion, conclude, devices
 from stopcli.training.experiment import Experiment
 from stopcli.training.fingerprint import changed_error, data_fingerprint, differences, settings_fingerprint
@@ -61,7 +58,7 @@ def run_one(
     except OSError as error:
         folder.note(traceback.format_exc())
         where = f" ({error.filename})" if error.filename else ""
-        raise RunError(
+        raise ResourceError(
             f"{folder.path}: cannot be written: {error.strerror or error}{where}",
             hint=f"What was saved until then is kept: stopcli resume {folder.path}",
         ) from error
@@ -69,7 +66,7 @@ def run_one(
         raise
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         folder.note(traceback.format_exc())
-        raise RunError(
+        raise ResourceError(
             "there is not enough memory for this run", hint="Fewer rows or a smaller model need less."
         ) from error
     except Exception:
@@ -95,7 +92,8 @@ def _run_one(
     folder.status.write("running", epoch=start.point.epoch if start.point else 0)
     if start.again:
         remove_leftovers(folder.path)
-    environment = begin(config, folder, start, changed, ancestry)
+    half = getattr(config, "mixed_precision", False)
+    environment = begin(config, folder, devices("mixed_float16" if half else "float32"), start, changed, ancestry)
 
     loop = _loop_for(experiment, lane, session)
     record = Record(
@@ -138,37 +136,6 @@ def warm_start(config: RunConfig, experiment: Experiment) -> dict[str, Any] | No
     return start_from(
         experiment.model, experiment.optimizer, Path(config.init_from), with_optimizer=config.init_optimizer
     )
-
-
-def begin(
-    config: RunConfig,
-    folder: RunFolder,
-    start: Start = Start(),  # noqa: B008, a frozen value
-    changed: Sequence[str] = (),
-    ancestry: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Write down with what a run is made, or made further. Returns the content of environment.json."""
-    half = getattr(config, "mixed_precision", False)
-    environment = describe_environment(devices("mixed_float16" if half else "float32"))
-    if ancestry:
-        environment["init_from"] = ancestry
-    if start.again and folder.environment.exists():
-        session = {
-            "time": utc_now(),
-            "from_epoch": start.point.epoch if start.point else 0,
-            "argv": environment["argv"],
-            "versions": environment["versions"],
-            "notes": [*start.notes, *changed],
-        }
-        environment = json.loads(folder.environment.read_text(encoding="utf-8"))
-        environment.setdefault("resumed", []).append(session)
-        folder.log(f"resumes: {session}")
-    else:
-        folder.log(f"begins: {config}")
-        for warning in config.warnings():
-            folder.log(f"warning: {warning}")
-    write_json(folder.environment, environment)
-    return environment
 
 
 def _loop_for(experiment: Experiment, lane: dict[str, Any] | None, session: Session) -> Loop:

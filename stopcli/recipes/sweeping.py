@@ -1,48 +1,107 @@
-"""A sweep over seeds from its config to its finished folder: the runs, and what they say together."""
+"""A sweep from its config to its finished folder: the runs, and what they say together."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stopcli.config import to_toml
-from stopcli.recipes.recipe import Loaded, Recipe
-from stopcli.recipes.resuming import prepare
-from stopcli.recipes.running import begin, run_one
+from stopcli.recipes.beginning import begin
+from stopcli.recipes.job import RunJob
+from stopcli.recipes.recipe import Loaded, Recipe, SweepResults
 from stopcli.report.markdown import Made, sweep_report
-from stopcli.report.tables import seed_csv, seed_table, seed_values
-from stopcli.runs.environment import usable_cores
 from stopcli.runs.files import read_json, write_json, write_text
 from stopcli.runs.folder import RunFolder
-from stopcli.runs.metrics import read_metrics
 from stopcli.runs.status import StatusFile
-from stopcli.sweeps.execute import JobResult, execute
-from stopcli.sweeps.plan import Job, seed_jobs
+from stopcli.sweeps.collect import JobLine, JobResult, collect, is_left, read_line
+from stopcli.sweeps.executor import Stopping
+from stopcli.sweeps.layout import Layout
+from stopcli.sweeps.plan import Job, plan_jobs
 from stopcli.training.interruption import StopNow, StopRequest
-from stopcli.training.observer import Observer
 from stopcli.training.pacing import Stopwatch
-from stopcli.training.session import Session, Start
+from stopcli.training.session import Start
 
-# More lanes than this would each compile for longer than they train.
-MOST_WORKERS = 8
+ShowJobs = Callable[[Sequence[JobLine]], None]
 
 
-def run_seeds(
+@dataclass
+class Foreman:
+    """Watches over a sweep's jobs: which run, which failed, whether to go on.
+
+    Args:
+        folder: the sweep's.
+        jobs: all of them.
+        show: is handed how far each job is, several times a second.
+        keep_going: whether the other jobs go on where one fails.
+    """
+
+    folder: RunFolder
+    jobs: Sequence[Job[Any]]
+    request: StopRequest
+    show: ShowJobs
+    keep_going: bool = True
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._running: dict[str, Job[Any]] = {}
+        self._lines = {job.name: read_line(job, self.folder.jobs / job.name) for job in self.jobs}
+        self._failed = ""
+
+    @property
+    def stop_file(self) -> Path:
+        return self.folder.path / "stop"
+
+    @property
+    def why(self) -> str:
+        return self.request.words if self.request.asked else f"the failure of {self._failed}"
+
+    def stopping(self) -> Stopping:
+        if self.request.interrupted or (self._failed and not self.keep_going):
+            return Stopping.NOW
+        # Jobs that run have the same deadline, and pause by themselves.
+        return Stopping.NO_MORE if self.request.over else Stopping.NO
+
+    def began(self, job: Job[Any]) -> None:
+        self._running[job.name] = job
+
+    def ended(self, job: Job[Any], error: str) -> None:
+        self._running.pop(job.name, None)
+        if error:
+            self.errors[job.name] = error
+        line = self._read(job)
+        if error or line.state == "failed":
+            self._failed = self._failed or job.name
+
+    def tick(self) -> None:
+        self.folder.status.beat(0)
+        for job in self._running.values():
+            self._read(job)
+        self.show(list(self._lines.values()))
+
+    def _read(self, job: Job[Any]) -> JobLine:
+        line = read_line(job, self.folder.jobs / job.name, self.errors.get(job.name, ""))
+        self._lines[job.name] = line
+        return line
+
+
+def run_sweep(
     loaded: Loaded,
     recipe: Recipe,
     folder: RunFolder,
-    watch_job: Callable[[str], Observer],
-    session: Session,
+    layout: Layout,
+    show: ShowJobs,
+    request: StopRequest,
+    stopwatch: Stopwatch,
     start: Start = Start(),  # noqa: B008, a frozen value
 ) -> dict[str, Any]:
-    """Run a config for each of its seeds, several at a time, and sum them up.
+    """Run the jobs of a sweep that are not done yet, and sum all of them up.
 
     Args:
-        loaded: settings with `seeds` > 1, and the data of all seeds.
-        watch_job: makes the observer of a job from its name.
+        loaded: the sweep's settings, and the data.
+        layout: how its jobs are executed.
+        show: as for Foreman.
         start: whether the sweep was begun before; its finished runs are then taken as they are.
 
     Returns:
@@ -50,68 +109,32 @@ def run_seeds(
     """
     config = loaded.config
     folder.status.write("running")
-    environment = begin(config, folder, start)
+    environment = begin(config, folder, {"executor": layout.describe()}, start)
     folder.jobs.mkdir(exist_ok=True)
-    request = session.request
-
-    def run(job: Job[Any], lane: dict[str, Any]) -> dict[str, Any]:
-        path = folder.jobs / job.name
-        if start.again and _has_result(path):
-            return read_json(path / "summary.json")
-        observer, words = watch_job(job.name), "failed"
-        try:
-            own = replace(loaded, config=job.config)
-            summary = _run_job(own, path, recipe, Session(observer, request, Stopwatch()), start, lane)
-            words = f"{summary['state']} at epoch {summary['epochs']}"
-            return summary
-        finally:
-            observer.finished(words)
-
-    jobs = seed_jobs(config, config.arm)
+    jobs = plan_jobs(config)
+    left = [job for job in jobs if is_left(folder.jobs / job.name, retry_failed=start.retry_failed)]
+    shared = layout.threads is None
+    work = RunJob(
+        folder.jobs.resolve(),
+        force=start.force,
+        retry_failed=start.retry_failed,
+        # Drawing takes longer than a short run does; and the threads of this process would wait for each other.
+        plots=not shared,
+        shared=loaded if shared else None,
+    )
+    foreman = Foreman(folder, jobs, request, show, getattr(config, "keep_going", True))
     try:
-        with session.stopwatch.part("jobs"):
-            results = execute(
-                jobs,
-                run,
-                workers=min(usable_cores(), MOST_WORKERS),
-                stop=lambda: request.asked,
-                tick=lambda: folder.status.beat(0),
-            )
+        with stopwatch.part("jobs"):
+            layout.make()(left, work, foreman)
     except StopNow as stopped:
         _mark_left(folder, stopped)
         raise
-    return _finish(loaded, recipe, folder, environment, jobs, results, session)
-
-
-def _has_result(path: Path) -> bool:
-    """Whether a job has ended by itself: finished, or diverged, which it would do again."""
-    summary = read_json(path / "summary.json")
-    return summary.get("state") == "finished" or summary.get("stop", {}).get("reason") == "non_finite"
-
-
-def _run_job(
-    loaded: Loaded, path: Path, recipe: Recipe, session: Session, start: Start, lane: dict[str, Any]
-) -> dict[str, Any]:
-    config = loaded.config
-    if not path.exists():
-        with RunFolder.create(root=path.parent, command=config.command, run_dir=path) as own:
-            own.write_config(to_toml(config))
-            return run_one(loaded, recipe, own, session, lane=lane, plots=False)
-    if not (path / "config.toml").exists():
-        # Killed between making the folder and its first file.
-        with RunFolder.reopen(path, checked=False) as own:
-            own.write_config(to_toml(config))
-            return run_one(loaded, recipe, own, session, Start(again=True), lane=lane, plots=False)
-    resumption = prepare(path, force=start.force)
-    with RunFolder.reopen(path) as own:
-        for warning in resumption.warnings:
-            own.log(f"warning: {warning}")
-        resumed = replace(loaded, config=resumption.config)
-        return run_one(resumed, recipe, own, session, resumption.start, lane=lane, plots=False)
+    results = collect(jobs, folder.jobs, foreman.errors)
+    return _finish(loaded, recipe, folder, environment, results, request, stopwatch)
 
 
 def _mark_left(folder: RunFolder, stopped: StopNow) -> None:
-    """Say of the jobs whose threads are about to end with the process that they were interrupted."""
+    """Say of the jobs that are about to end with the process that they were interrupted."""
     for job in folder.jobs.iterdir():
         status = read_json(job / "status.json")
         if status.get("state") == "running":
@@ -123,69 +146,50 @@ def _finish(
     recipe: Recipe,
     folder: RunFolder,
     environment: dict[str, Any],
-    jobs: Sequence[Job[Any]],
-    results: list[JobResult[Any]],
-    session: Session,
+    results: Sequence[JobResult],
+    request: StopRequest,
+    stopwatch: Stopwatch,
 ) -> dict[str, Any]:
-    config, request = loaded.config, session.request
-    finished = [result for result in results if result.state == "finished"]
-    summaries = [result.summary for result in finished if result.summary is not None]
-    begun = [result.summary for result in results if result.summary is not None]
-    table = seed_table(begun, config.arm.replace("-", " "))
-    # Seeds that were stopped early would be drawn and averaged as if they had ended there.
+    config = loaded.config
+    found = recipe.sweep_results(config, results)
     plots: list[str] = []
-    if summaries:
+    if any(result.state == "finished" for result in results):
         from stopcli.report.saving import save_figures
 
-        with session.stopwatch.part("plots"):
-            metrics = [read_metrics(folder.jobs / result.job.name / "metrics.csv") for result in finished]
-            written = save_figures(recipe.sweep_figures(config, summaries, metrics), folder.plots)
+        with stopwatch.part("plots"):
+            written = save_figures(recipe.sweep_figures(config, results), folder.plots)
             plots = [f"plots/{path.name}" for path in written]
-    summary = _summarise(config, jobs, results, request)
+    summary = _summarise(config, results, found, request)
     summary["run_dir"] = str(folder.path)
     summary["warnings"] += loaded.notes
-    summary["seconds"] = session.stopwatch.rounded()
-    write_text(folder.path / "table.csv", seed_csv(begun))
-    write_text(folder.path / "table.md", table.markdown())
+    summary["seconds"] = stopwatch.rounded()
+    for name, text in found.files.items():
+        write_text(folder.path / name, text)
+    write_text(folder.path / "table.md", found.tables[0].markdown())
     write_json(folder.summary, summary)
-    title = f"{config.command}: {config.arm.replace('-', ' ')}, {config.seeds} seeds"
     made = Made(to_toml(config), environment, loaded.words)
-    write_text(folder.report, sweep_report(title, summary, [table], made, plots))
-    folder.status.write(summary["state"], summary["reason"], epoch=max((s["epochs"] for s in begun), default=0))
+    write_text(folder.report, sweep_report(found.title, summary, found.tables, made, plots, found.words))
+    epochs = max((result.summary["epochs"] for result in results if result.summary), default=0)
+    folder.log(f"{summary['state']}: {summary['finished']} of {len(results)} runs finished")
+    folder.status.write(summary["state"], summary["reason"], epoch=epochs, outside=_outside(results))
     return summary
 
 
-def _summarise(
-    config: Any, jobs: Sequence[Job[Any]], results: list[JobResult[Any]], request: StopRequest
-) -> dict[str, Any]:
-    by_name = {result.job.name: result for result in results}
-    told = []
-    for job in jobs:
-        result = by_name.get(job.name)
-        summary = (result.summary if result else None) or {}
-        told.append(
-            {
-                "name": job.name,
-                "seed": job.config.seed,
-                "state": result.state if result else "not begun",
-                "reason": result.reason if result else "",
-                "epochs": summary.get("epochs", 0),
-                "stop": summary.get("stop"),
-                "final": summary.get("final"),
-                "best": summary.get("best"),
-            }
-        )
-    states = [job["state"] for job in told]
-    finished = states.count("finished")
-    if finished == len(jobs):
+def _outside(results: Sequence[JobResult]) -> bool:
+    return any(is_left(result.path, retry_failed=False) for result in results)
+
+
+def _summarise(config: Any, results: Sequence[JobResult], found: SweepResults, request: StopRequest) -> dict[str, Any]:
+    finished = sum(result.state == "finished" for result in results)
+    if finished == len(results):
         state, reason = "finished", ""
-    elif request.interrupted:
+    elif request.signalled:
         state, reason = "interrupted", request.words
-    elif request.over:
-        state, reason = "paused", request.words
+    elif any(result.state in ("failed", "died") for result in results):
+        failed = sum(result.state in ("failed", "died") for result in results)
+        state, reason = "failed", f"{failed} of {len(results)} runs failed"
     else:
-        state, reason = "failed", f"{len(jobs) - finished} of {len(jobs)} runs failed"
-    summaries = [r.summary for r in results if r.state == "finished" and r.summary is not None]
+        state, reason = "paused", request.words
     return {
         "command": config.command,
         "name": config.name,
@@ -197,18 +201,26 @@ def _summarise(
         "seeds": config.seeds,
         "arm": config.arm,
         "finished": finished,
-        "jobs": told,
-        "over_seeds": {name: _spread(values) for name, values in seed_values(summaries).items()},
+        "jobs": [_told(result) for result in results],
+        **found.summary,
+        "table": {"columns": list(found.tables[0].columns), "rows": [list(row) for row in found.tables[0].rows]},
+        "conclusions": list(found.words),
         "test_rows_chose": config.validation == "test" and config.checkpoint,
         "warnings": config.warnings(),
     }
 
 
-def _spread(values: list[float]) -> dict[str, float | int | None]:
+def _told(result: JobResult) -> dict[str, Any]:
+    summary: Mapping[str, Any] = result.summary or {}
     return {
-        "n": len(values),
-        "mean": statistics.fmean(values) if values else None,
-        "sd": statistics.stdev(values) if len(values) > 1 else None,
-        "min": min(values, default=None),
-        "max": max(values, default=None),
+        "name": result.job.name,
+        "arm": result.job.arm,
+        "seed": result.job.config.seed,
+        "state": result.state,
+        "reason": result.reason,
+        "epochs": summary.get("epochs", 0),
+        "stop": summary.get("stop"),
+        "final": summary.get("final"),
+        "best": summary.get("best"),
+        "train_seconds": summary.get("train_seconds"),
     }

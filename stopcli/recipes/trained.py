@@ -48,6 +48,15 @@ class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
             parts.append(f"threshold-{self.threshold:g}")
         return "-".join(parts) or "no-stopping"
 
+    def arms(self) -> dict[str, TrainedConfig]:
+        """What a sweep compares, by name: the settings of each, for all seeds."""
+        return {self.arm: self}
+
+    @property
+    def cost(self) -> float:
+        """How much there is to compute in a run, in any unit that is the same for all arms of a sweep."""
+        return 1.0
+
     def check(self) -> None:
         super().check()
         parse_save_every(self.save_every)

@@ -45,14 +45,23 @@ def run_report(
 
 
 def sweep_report(
-    title: str, summary: Mapping[str, Any], tables: Sequence[Table], made: Made, plots: Sequence[str]
+    title: str,
+    summary: Mapping[str, Any],
+    tables: Sequence[Table],
+    made: Made,
+    plots: Sequence[str],
+    words: Sequence[str] = (),
 ) -> str:
-    """The report of a sweep over seeds; arguments as for `run_report`."""
+    """The report of a sweep; arguments as for `run_report`.
+
+    Args:
+        words: what follows from the results.
+    """
     why = f" ({summary['reason']})" if summary["reason"] else ""
-    told = f"{summary['finished']} of {summary['seeds']} runs finished; state: {summary['state']}{why}."
+    told = f"{summary['finished']} of {len(summary['jobs'])} runs finished; state: {summary['state']}{why}."
     failed = "\n".join(f"- {job['name']}: {job['state']} ({job['reason']})" for job in summary["jobs"] if job["reason"])
     notes = f"- {TEST_ROWS_CHOSE}" if summary["test_rows_chose"] else ""
-    return _report(title, [told, failed], notes, summary, tables, made, plots)
+    return _report(title, [told, failed, *words], notes, summary, tables, made, plots)
 
 
 def _report(
@@ -119,7 +128,7 @@ def _figures(plots: Sequence[str]) -> list[str]:
 
 
 def _seconds(summary: Mapping[str, Any]) -> str:
-    rows = tuple((part, f"{seconds:.2f}") for part, seconds in summary["seconds"].items())
+    rows = tuple((part, f"{seconds:.2f}") for part, seconds in summary["seconds"].items() if seconds >= 0.005)
     told = Table("Time", ("part", "seconds"), rows).markdown()
     if summary.get("projected_train_seconds"):
         took, projected = summary["train_seconds"], summary["projected_train_seconds"]
@@ -133,13 +142,16 @@ def _seconds(summary: Mapping[str, Any]) -> str:
 def _how(made: Made) -> str:
     environment = made.environment
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+    executed = [f"- Runs executed: {environment['executor']}"] if "executor" in environment else []
+    # A sweep's runs say for themselves what they computed on.
+    gpus = f", {len(environment['gpus'])} GPUs" if "gpus" in environment else ""
     return "\n".join(
         [
             "## How it was made",
             "",
             f"- Command: `{shlex.join(['stopcli', *environment['argv'][1:]])}`",
-            f"- Machine: {environment['platform']}, {environment['cpu']}, {environment['cores']} cores, "
-            f"{len(environment['gpus'])} GPUs",
+            f"- Machine: {environment['platform']}, {environment['cpu']}, {environment['cores']} cores{gpus}",
+            *executed,
             f"- Versions: {versions}",
             "",
             "`stopcli run config.toml` runs it again; config.toml holds:",

@@ -18,6 +18,12 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    @classmethod
+    def of_summary(cls, summary: Mapping[str, Any]) -> Table:
+        """The results of a sweep, as its summary.json holds them."""
+        told = summary["table"]
+        return cls("Results", tuple(told["columns"]), tuple(tuple(row) for row in told["rows"]))
+
     def markdown(self) -> str:
         lines = ["| " + " | ".join(self.columns) + " |", "|" + "---|" * len(self.columns)]
         lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in self.rows]

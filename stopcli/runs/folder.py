@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 
-from stopcli.errors import RunFolderError
+from stopcli.errors import ResourceError, RunFolderError
 from stopcli.runs.files import write_text
 from stopcli.runs.lock import LOCK_NAME, RunLock
 from stopcli.runs.status import StatusFile
@@ -101,7 +101,8 @@ class RunFolder:
             if error is None:
                 self.status.write("failed", "the run ended without a result")
             elif isinstance(error, Exception):
-                self.status.write("failed", f"{type(error).__name__}: {error}")
+                outside = isinstance(error, (OSError, MemoryError, ResourceError))
+                self.status.write("failed", f"{type(error).__name__}: {error}", outside=outside)
             else:
                 # Ctrl-C and what else is no failure: somebody wanted it to end.
                 self.status.write("interrupted", str(error) or type(error).__name__)

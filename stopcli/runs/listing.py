@@ -56,7 +56,7 @@ def _line(path: Path) -> RunLine:
     stop = summary.get("stop") or {}
     done = summary.get("epochs", status.get("epoch", 0))
     if "jobs" in summary:
-        epochs = f"{summary.get('finished', 0)}/{summary.get('seeds', '?')} runs"
+        epochs = f"{summary.get('finished', 0)}/{len(summary['jobs'])} runs"
     else:
         epochs = f"{done}/{summary['max_epochs']}" if "max_epochs" in summary else str(done)
     best_value = stop.get("best_value")

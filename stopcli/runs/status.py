@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from stopcli.runs.files import write_json
 
 RunState = Literal["running", "finished", "paused", "interrupted", "failed"]
 
-# Shorter would write more than it tells; a run that was killed shows by a heartbeat older than a few of these.
-HEARTBEAT_SECONDS = 5.0
+# Shorter would write more than it tells; a sweep's table follows its runs by these.
+HEARTBEAT_SECONDS = 2.0
 
 
 def utc_now() -> str:
@@ -41,12 +42,22 @@ class StatusFile:
         # None until this process has written one: what another has left there stays.
         self.state: RunState | None = None
 
-    def write(self, state: RunState, reason: str = "", *, epoch: int = 0) -> None:
+    def write(
+        self,
+        state: RunState,
+        reason: str = "",
+        *,
+        epoch: int = 0,
+        progress: Mapping[str, Any] | None = None,
+        outside: bool = False,
+    ) -> None:
         """Set the state.
 
         Args:
             reason: why, in words; empty while running.
             epoch: epochs that are recorded so far.
+            progress: how far it is, for those who watch it run.
+            outside: whether what made it fail lies outside of it (a full disk), so that going on may succeed.
         """
         self.state = state
         self._written = time.monotonic()
@@ -54,13 +65,15 @@ class StatusFile:
             "state": state,
             "reason": reason,
             "epoch": epoch,
+            **({"progress": dict(progress)} if progress else {}),
+            **({"outside": outside} if state == "failed" else {}),
             "process": asdict(self._process),
             "started": self._started,
             "heartbeat": utc_now(),
         }
         write_json(self._path, values)
 
-    def beat(self, epoch: int) -> None:
+    def beat(self, epoch: int, progress: Mapping[str, Any] | None = None) -> None:
         """Write the heartbeat where the last one is old enough."""
         if time.monotonic() - self._written >= HEARTBEAT_SECONDS:
-            self.write("running", epoch=epoch)
+            self.write("running", epoch=epoch, progress=progress)

@@ -1,11 +1,11 @@
-"""What a sweep consists of: named jobs, each a run's config."""
+"""What a sweep consists of: named jobs, each a run's config. A plan is a pure function of the sweep's settings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Generic
+from dataclasses import dataclass, fields, replace
+from typing import Any, Generic
 
-from stopcli.config import AnyConfig
+from stopcli.config import AnyConfig, SweepSettings
 
 
 @dataclass(frozen=True)
@@ -14,18 +14,30 @@ class Job(Generic[AnyConfig]):
 
     Attributes:
         name: its folder's name under the sweep's `jobs/`, unique in the sweep.
+        arm: what distinguishes it from the sweep's other runs of the same seed.
         config: the run's settings, for one seed.
+        cost: how much there is to compute, in any unit that is the same for all jobs of the sweep.
     """
 
     name: str
+    arm: str
     config: AnyConfig
+    cost: float = 1.0
 
 
-def seed_jobs(config: AnyConfig, arm: str) -> tuple[Job[AnyConfig], ...]:
-    """A job for each of the config's seeds: seed, seed + 1, …
-
-    Args:
-        arm: what the runs have in common, the first part of their names.
-    """
+def plan_jobs(config: Any) -> tuple[Job[Any], ...]:
+    """A job for each arm of a sweep and each of its seeds: seed, seed + 1, …"""
     seeds = range(config.seed, config.seed + config.seeds)
-    return tuple(Job(f"{arm}-seed{seed}", replace(config, seed=seed, seeds=1)) for seed in seeds)
+    return tuple(
+        Job(f"{arm}-seed{seed}", arm, _one_run(of, seed), of.cost)
+        for arm, of in config.arms().items()
+        for seed in seeds
+    )
+
+
+def _one_run(config: AnyConfig, seed: int) -> AnyConfig:
+    # How the sweep is run is no business of the run's: the same config, whoever runs it.
+    how: dict[str, Any] = (
+        {field.name: field.default for field in fields(SweepSettings)} if isinstance(config, SweepSettings) else {}
+    )
+    return replace(config, seed=seed, seeds=1, **how)

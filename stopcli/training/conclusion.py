@@ -119,7 +119,7 @@ def _summary(
     folder: RunFolder,
 ) -> dict[str, Any]:
     verdict, parts = outcome.verdict, experiment.parts
-    rows = parts.train.count * outcome.steps / experiment.steps_per_epoch
+    rows = parts.train.count * experiment.inputs.copies * outcome.steps / experiment.steps_per_epoch
     projected = outcome.projected_seconds
     return {
         "command": config.command,
@@ -133,6 +133,7 @@ def _summary(
         "steps": outcome.steps,
         "steps_per_epoch": experiment.steps_per_epoch,
         "parameters": experiment.model.count_params(),
+        "copies": experiment.inputs.copies,
         "rows": {"train": parts.train.count, "validation": parts.validation.count, "test": parts.test.count},
         "monitor": experiment.plan.watch.monitor,
         "stop": asdict(verdict),
@@ -142,6 +143,7 @@ def _summary(
         "warnings": config.warnings(),
         "samples_per_second": round(rows / outcome.train_seconds, 1) if outcome.train_seconds else None,
         "train_seconds": round(outcome.train_seconds, 3),
+        "validation_seconds": round(outcome.validation_seconds, 3),
         "projected_train_seconds": None if projected is None else round(projected, 3),
     }
 

@@ -28,7 +28,10 @@ class Inputs:
         prepare: for all rows, such as scaling.
         augment: (prepared rows, int32 seed of shape [2]) → rows of the same shape and dtype; for training rows alone.
             The seed is (a seed of the run, the update's number), so that a position determines what is drawn.
+        copies: how often each row of a training batch enters, ≥ 1; every copy is augmented anew, and together they make
+            one update (Hoffer et al. 2019, "Augment your batch", arXiv 1901.09335).
     """
 
     prepare: Callable[[Tensor], Tensor] = as_they_are
     augment: Callable[[Tensor, Tensor], Tensor] | None = None
+    copies: int = 1

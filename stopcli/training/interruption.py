@@ -33,16 +33,35 @@ class StopRequest:
 
     def __init__(self, budget_seconds: float | None = None) -> None:
         self._signal: int | None = None
+        self._cancelled = ""
         self._budget = budget_seconds
         self._deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
 
     def ask(self, signal_number: int) -> None:
         self._signal = signal_number
 
+    def cancel(self, words: str) -> None:
+        """Ask for the same without a signal.
+
+        Args:
+            words: who asks, or what for.
+        """
+        self._cancelled = words
+
     @property
     def interrupted(self) -> bool:
+        """Whether a signal came, or the run was cancelled."""
+        return self._signal is not None or bool(self._cancelled)
+
+    @property
+    def signalled(self) -> bool:
         """Whether a signal came."""
         return self._signal is not None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of the time budget, 0 where it is spent; None where there is none."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     @property
     def over(self) -> bool:
@@ -59,6 +78,8 @@ class StopRequest:
         """Who asked, in words."""
         if self._signal is not None:
             return {int(signal.SIGINT): "Ctrl-C", int(signal.SIGTERM): "SIGTERM"}.get(self._signal, "a signal")
+        if self._cancelled:
+            return self._cancelled
         return f"time_budget={format_duration(self._budget)}" if self._budget is not None else "nobody"
 
     @property
@@ -98,7 +119,7 @@ def stop_on_signals(
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if request.interrupted:
+        if request.signalled:
             raise StopNow(request)
         request.ask(number)
         on_first()

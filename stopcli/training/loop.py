@@ -156,6 +156,11 @@ class Loop(ABC):
         return None
 
     @property
+    def evaluates_next(self) -> bool:
+        """Whether the next call measures rows and trains nothing. Calls that do both train."""
+        return False
+
+    @property
     def fraction(self) -> float:
         """The share of an epoch's work that is done since the last complete one, in [0, 1)."""
         return 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,21 @@ class Progress:
     fraction: float = 0.0
     projected_seconds: float | None = None
 
+    @property
+    def seconds_left(self) -> float:
+        """Until the last epoch, at the speed so far."""
+        done = self.epoch + self.fraction
+        return self.seconds * (self.epochs - done) / max(done, 1e-9)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What status.json says of it."""
+        return {
+            "metrics": dict(self.metrics),
+            "samples_per_second": round(self.samples_per_second, 1),
+            "seconds": round(self.seconds, 3),
+            "seconds_left": round(self.seconds_left, 1),
+        }
+
 
 class Observer(Protocol):
     """Is told what happens in a run. Calls come from the thread that trains."""
@@ -48,9 +63,6 @@ class Observer(Protocol):
     def progress(self, progress: Progress) -> None:
         """A call of the loop has ended."""
 
-    def finished(self, words: str) -> None:
-        """The run has ended, well or not: how, in a few words."""
-
 
 class Silent:
     """An observer that tells nobody."""
@@ -62,7 +74,4 @@ class Silent:
         pass
 
     def progress(self, progress: Progress) -> None:
-        pass
-
-    def finished(self, words: str) -> None:
         pass

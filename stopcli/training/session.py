@@ -27,10 +27,12 @@ class Start:
         point: the saved position; None for the first epoch.
         again: whether the folder was written before.
         force: whether to go on although what the numbers depend on has changed.
+        retry_failed: of a sweep, whether to go on with runs that failed by an error of their own.
         notes: what the record of the run should say of this start, such as the changes that were forced.
     """
 
     point: ResumePoint | None = None
     again: bool = False
     force: bool = False
+    retry_failed: bool = False
     notes: tuple[str, ...] = ()

@@ -117,6 +117,10 @@ class StepsLoop(Loop):
         return self._partial
 
     @property
+    def evaluates_next(self) -> bool:
+        return self._partial is not None and self._partial.steps == self.steps_per_epoch
+
+    @property
     def fraction(self) -> float:
         """The share of an epoch's work that is done, by rows."""
         if self._partial is None:

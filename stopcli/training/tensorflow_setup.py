@@ -8,12 +8,17 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from stopcli.errors import RunError
 
-def start_tensorflow() -> str:
+
+def start_tensorflow(threads: int | None = None) -> str:
     """Set what TensorFlow and Keras read from the environment, import them, and fix Keras's global settings.
 
     The first call of a process takes seconds, most of them in TensorFlow's import. A variable that the user has set is
     left as it is, but for Keras's backend: stopcli's loop is TensorFlow's.
+
+    Args:
+        threads: that TensorFlow computes with; None for as many as there are cores. A process can choose it once.
 
     Returns:
         What the libraries wrote to stderr meanwhile (which kernels are on, that there is no GPU), for the run's log.
@@ -25,6 +30,8 @@ def start_tensorflow() -> str:
                 import keras
                 import tensorflow as tf
 
+                if threads is not None:
+                    _set_threads(threads)
                 # Looks for a GPU now, so that what the driver has to say is caught too.
                 tf.config.list_logical_devices()
         finally:
@@ -38,6 +45,21 @@ def start_tensorflow() -> str:
     keras.config.set_epsilon(1e-7)
     keras.config.set_image_data_format("channels_last")
     return text
+
+
+def _set_threads(threads: int) -> None:
+    import tensorflow as tf
+
+    threading = tf.config.threading
+    if threading.get_intra_op_parallelism_threads() == threads:
+        return
+    try:
+        threading.set_intra_op_parallelism_threads(threads)
+        threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:
+        raise RunError(
+            f"TensorFlow computes with another number of threads in this process already, not {threads}"
+        ) from None
 
 
 def set_environment() -> None:

@@ -58,10 +58,12 @@ class TracedStep:
             augment_seed: scalar int32.
 
         Returns:
-            The sums over the batch's rows of loss and measures, float32 [1 + measures], and the update's learning
-            rate.
+            The sums over the batch's rows of loss and measures (of a row that enters as several copies, their mean),
+            float32 [1 + measures], and the update's learning rate.
         """
         x = self._inputs.prepare(x)
+        if self._inputs.copies > 1:
+            x, y = (tf.repeat(rows, self._inputs.copies, axis=0) for rows in (x, y))
         if self._inputs.augment is not None:
             x = self._inputs.augment(x, tf.stack([augment_seed, update]))
         if self._schedule is not None:
@@ -76,7 +78,7 @@ class TracedStep:
         # A copy of the rate as it is before the update, which may move it on.
         learning_rate = tf.identity(tf.cast(self._optimizer.learning_rate, tf.float32))
         self._optimizer.apply(gradients, weights)
-        return self._sums(loss, y, predictions), learning_rate
+        return self._sums(loss, y, predictions) / self._inputs.copies, learning_rate
 
     def evaluate(self, x: Tensor, y: Tensor) -> Tensor:
         """The sums of loss and measures over rows that are not trained on, float32 [1 + measures]."""

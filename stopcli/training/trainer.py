@@ -40,6 +40,7 @@ class Outcome:
         best_state: the state after that epoch; None where there is none.
         steps: of training, those of an unfinished epoch too.
         train_seconds: spent training and validating, in all sessions.
+        validation_seconds: of these, spent in calls that only measure; 0 where calls do both.
         projected_seconds: what that was projected to be on the first steps; None where it was over before.
     """
 
@@ -50,6 +51,7 @@ class Outcome:
     best_state: State | None
     steps: int
     train_seconds: float
+    validation_seconds: float
     projected_seconds: float | None
 
 
@@ -80,7 +82,7 @@ class Trainer:
         self._saved_epoch, self._saved_at = 0, time.monotonic()
         self._readable = readable(loop.columns)
         self._places = [loop.columns.index(name) for name in self._readable]
-        self._epoch, self._train_seconds = 0, 0.0
+        self._epoch, self._train_seconds, self._validation_seconds = 0, 0.0, 0.0
         # Of the epochs that are not recorded yet; a resumed run goes on within one.
         self._epoch_seconds = 0.0
         self._last_row: np.ndarray[Any, Any] | None = None
@@ -102,6 +104,7 @@ class Trainer:
         for name, tracked in self._tracked().items():
             tracked.resume(point.best[name], point.best_states.get(name))
         self._epoch, self._train_seconds = point.epoch, point.train_seconds
+        self._validation_seconds = point.validation_seconds
         self._epoch_seconds = point.partial_seconds
         if point.stopped is not None:
             self._stopped = Verdict(**point.stopped)
@@ -129,19 +132,21 @@ class Trainer:
             if self._plan.keep_every:
                 # Writing a call's models is part of its time: few enough that Ctrl-C does not wait for them.
                 room = min(room, self._plan.keep_every * MODELS_A_CALL)
-            start = time.perf_counter()
+            start, evaluates = time.perf_counter(), self._loop.evaluates_next
             call = self._loop.advance(self._epoch + 1, min(epochs - self._epoch, room))
             seconds = time.perf_counter() - start
             self._train_seconds += seconds
             self._epoch_seconds += seconds
+            self._validation_seconds += seconds if evaluates else 0.0
             self._stopwatch.add("train", seconds)
             self._record.append_steps(self._loop.take_log())
             trained = True
             verdict = None if call is None else self._complete(call)
             if verdict is None and self._epoch < epochs and self._record.due(self._epoch):
                 self._commit(None)
-            self._folder.status.beat(self._epoch)
-            self._report()
+            progress = self._progress()
+            self._folder.status.beat(self._epoch, progress.to_dict())
+            self._observer.progress(progress)
             if verdict is not None:
                 return verdict
         return Verdict("completed", f"{epochs} epochs", self._epoch)
@@ -218,6 +223,7 @@ class Trainer:
                 "best": {name: tuple(tracked.best) for name, tracked in self._tracked().items()},
                 "best_states": {name: state for name, state in states.items() if state is not None},
                 "train_seconds": self._train_seconds,
+                "validation_seconds": self._validation_seconds,
                 "stopped": asdict(stopped) if stopped else None,
             }
 
@@ -250,10 +256,11 @@ class Trainer:
             best_state,
             self._epoch * self._loop.steps_per_epoch + self._steps_within,
             self._train_seconds,
+            self._validation_seconds,
             self._projected,
         )
 
-    def _report(self) -> None:
+    def _progress(self) -> Progress:
         best, experiment = self._watched.best, self._experiment
         done = self._epoch + self._loop.fraction
         if self._projected is None and self._train_seconds >= SETTLED_SECONDS and done < experiment.epochs:
@@ -261,18 +268,16 @@ class Trainer:
         row = self._last_row
         metrics = {} if row is None else dict(zip(self._readable, row[self._places].tolist(), strict=True))
         rows = self._epoch * experiment.parts.train.count + self._steps_within * experiment.batch_size
-        self._observer.progress(
-            Progress(
-                self._epoch,
-                experiment.epochs,
-                metrics,
-                self._plan.watch.monitor,
-                best.epoch,
-                best.value,
-                self._judge.progress(),
-                rows / max(self._train_seconds, 1e-9),
-                self._train_seconds,
-                self._loop.fraction,
-                self._projected,
-            )
+        return Progress(
+            self._epoch,
+            experiment.epochs,
+            metrics,
+            self._plan.watch.monitor,
+            best.epoch,
+            best.value,
+            self._judge.progress(),
+            rows * experiment.inputs.copies / max(self._train_seconds, 1e-9),
+            self._train_seconds,
+            self._loop.fraction,
+            self._projected,
         )

@@ -42,7 +42,7 @@ def image_experiment(config: ImageConfig, images: ImageParts, model: keras.Model
         # XLA makes convolutions slower on a CPU and faster on a GPU.
         jit_compile=bool(tf.config.list_physical_devices("GPU")),
         long_epochs=True,
-        inputs=Inputs(from_bytes, make_augmentation(config)),
+        inputs=Inputs(from_bytes, make_augmentation(config), config.copies),
         schedule=make_schedule(config, steps_per_epoch),
         log_steps=moves_within_epochs(config),
         plateau=make_plateau(config),

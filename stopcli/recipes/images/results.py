@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,7 @@ from stopcli.report.image_figures import (
     learning_rate_by_step,
     worst_images,
 )
-from stopcli.report.sweep_figures import seed_accuracies, seed_curves, seed_epochs
-from stopcli.report.tables import Table, seed_values
+from stopcli.report.tables import Table
 from stopcli.runs.metrics import Columns
 from stopcli.seeding import derive_seed
 from stopcli.training.conclusion import Conclusion
@@ -77,23 +76,6 @@ def run_tables(experiment: Experiment, conclusion: Conclusion) -> dict[str, Tabl
     rows.append(("mean", *(f"{value:.3f}" for value in mean), str(int(np.sum(by_class[3])))))
     title = f"By class ({_which_model(conclusion.summary)}, test images)"
     return {"classes": Table(title, ("class", "precision", "recall", "F1", "images"), tuple(rows))}
-
-
-def sweep_figures(
-    config: ImageConfig, summaries: Sequence[Mapping[str, Any]], metrics: Sequence[Columns], title: str
-) -> dict[str, Figure]:
-    """The curves of all seeds with their spread, where they stopped, and their accuracies."""
-    values = seed_values(summaries)
-    accuracies = {"train, final model": values["train accuracy"], "test, final model": values["test accuracy"]}
-    epochs = {"stopped at": values["stopped at"]}
-    if values["saved epoch"]:
-        epochs[f"saved (best {config.checkpoint_monitor})"] = values["saved epoch"]
-        accuracies["test, saved model"] = values["its test acc."]
-    return {
-        "curves": seed_curves(metrics, watched_name(config), [s["epochs"] for s in summaries], title),
-        "stop_epochs": seed_epochs(epochs, title),
-        "accuracies": seed_accuracies(accuracies, title),
-    }
 
 
 def _sheet(config: ImageConfig, experiment: Experiment) -> Figure:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from stopcli.config import Count, Natural, NonNegative, Positive, Seed
+from stopcli.config import Count, Natural, NonNegative, Positive, Seed, SweepSettings
 from stopcli.errors import ConfigError
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.schedules.drops import describe_drops, parse_drops, published_drops
@@ -48,6 +48,12 @@ class AugmentSettings:
     erase_pixel_level: bool = False
     erase_order: EraseOrder = "before"
     cutout: Count | None = None
+    copies: Annotated[int, Ge(1), Le(1024)] = 1
+
+    @property
+    def changes_images(self) -> bool:
+        """Whether anything is done to training images at all."""
+        return self.augment != "none" or self.erasing or self.cutout is not None
 
     def check_augmentation(self) -> None:
         """Raise ConfigError where a range is out of order or out of what images can have."""
@@ -97,6 +103,7 @@ _READ_BY = {
     "gamma": ("clr",),
     "step_size": ("clr",),
 }
+_OF_SWEEPS = ("executor", "jobs", "ray_address", "keep_going")
 _READ_BY_ERASING = (
     "erase_p",
     "erase_area",
@@ -109,10 +116,11 @@ _READ_BY_ERASING = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageConfig(DataSettings, AugmentSettings, LearningRateSettings, TrainedConfig):
+class ImageConfig(DataSettings, AugmentSettings, LearningRateSettings, SweepSettings, TrainedConfig):
     """Training a classifier of images."""
 
     mixed_precision: bool = False
+    threads: Annotated[int, Ge(1), Le(1024)] | None = None
 
     @property
     def share(self) -> float:
@@ -126,9 +134,15 @@ class ImageConfig(DataSettings, AugmentSettings, LearningRateSettings, TrainedCo
             augmentation.append("pixel-erasing" if self.erase_pixel_level else "erasing")
         if self.cutout is not None:
             augmentation.append(f"cutout-{self.cutout}")
+        if self.copies > 1:
+            augmentation.append(f"m{self.copies}")
         policy = [] if self.lr_policy == "step" else [self.lr_policy]
         rules = super().arm
         return "-".join([*(augmentation or ["simple"]), *policy, *([] if rules == "no-stopping" else [rules])])
+
+    @property
+    def cost(self) -> float:
+        return float(self.copies * self.epochs)
 
     @property
     def moves_with_epochs(self) -> str:
@@ -151,6 +165,12 @@ class ImageConfig(DataSettings, AugmentSettings, LearningRateSettings, TrainedCo
 
     def warnings(self) -> list[str]:
         told = super().warnings()
+        if not self.is_sweep:
+            told += [
+                f"{name} has no effect on a single run"
+                for name in _OF_SWEEPS
+                if getattr(self, name) != _defaults()[name]
+            ]
         changed = {name for name, default in _defaults().items() if getattr(self, name) != default}
         told += [
             f"{name} has no effect with lr_policy {self.lr_policy}"
@@ -159,6 +179,10 @@ class ImageConfig(DataSettings, AugmentSettings, LearningRateSettings, TrainedCo
         ]
         if not self.erasing:
             told += [f"{name} has no effect without erasing" for name in _READ_BY_ERASING if name in changed]
+        if self.copies > 1 and not self.changes_images:
+            told.append(
+                f"copies {self.copies} are all the same without augmentation: the same updates at a higher cost"
+            )
         cycle = 2 * self.step_size
         if self.lr_policy == "clr" and self.epochs % cycle:
             ends = sorted({max(cycle, self.epochs // cycle * cycle), (self.epochs // cycle + 1) * cycle})
@@ -201,7 +225,10 @@ class ImageConfig(DataSettings, AugmentSettings, LearningRateSettings, TrainedCo
             )
         if self.cutout is not None:
             parts.append(f"cutout of {self.cutout} × {self.cutout} pixels")
-        return ", then ".join(parts) or "no augmentation"
+        told = ", then ".join(parts) or "no augmentation"
+        return (
+            told if self.copies == 1 else f"{self.copies} copies of every image in a batch, each with its own: {told}"
+        )
 
 
 def _defaults() -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from stopcli.data.rows import Parts
 from stopcli.recipes.moons.config import MoonsConfig
+from stopcli.recipes.moons.title import moons_title
 from stopcli.recipes.run_marks import run_marks, watched_name
 from stopcli.report.figures import Points, decision_boundary, grid_around, learning_curves, plain_scatter
-from stopcli.report.sweep_figures import seed_accuracies, seed_curves, seed_epochs
-from stopcli.report.tables import Table, seed_values
+from stopcli.report.tables import Table
 from stopcli.runs.metrics import Columns
 from stopcli.training.conclusion import Conclusion
 from stopcli.training.evaluate import Predict
@@ -27,7 +27,7 @@ def run_figures(
     summary = conclusion.summary
     figures = {"moons": _moons(config, experiment.parts, conclusion.predict, summary)}
     if len(metrics["epoch"]):
-        title = f"{_title(config)}: seed {config.seed}"
+        title = f"{moons_title(config)}: seed {config.seed}"
         figures["curves"] = learning_curves(metrics, watched_name(config), run_marks(config, summary), title)
     return figures
 
@@ -35,27 +35,6 @@ def run_figures(
 def run_tables(config: MoonsConfig, experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:
     """None beside that of the results."""
     return {}
-
-
-def sweep_figures(
-    config: MoonsConfig, summaries: Sequence[Mapping[str, Any]], metrics: Sequence[Columns]
-) -> dict[str, Figure]:
-    """The curves of all seeds with their spread, where they stopped, and their accuracies."""
-    values = seed_values(summaries)
-    title = f"{_title(config)}: {len(summaries)} seeds"
-    epochs = {
-        "stopped at": values["stopped at"],
-        f"best {config.monitor}": [s["stop"]["best_epoch"] for s in summaries],
-    }
-    accuracies = {"train, final model": values["train accuracy"], "test, final model": values["test accuracy"]}
-    if values["saved epoch"]:
-        epochs[f"saved (best {config.checkpoint_monitor})"] = values["saved epoch"]
-        accuracies["test, saved model"] = values["its test acc."]
-    return {
-        "curves": seed_curves(metrics, watched_name(config), [s["epochs"] for s in summaries], title),
-        "stop_epochs": seed_epochs(epochs, title),
-        "accuracies": seed_accuracies(accuracies, title),
-    }
 
 
 def _moons(config: MoonsConfig, parts: Parts, predict: Predict, summary: Mapping[str, Any]) -> Figure:
@@ -76,8 +55,3 @@ def _moons(config: MoonsConfig, parts: Parts, predict: Predict, summary: Mapping
     if not np.isfinite(probability).all():
         return plain_scatter(groups, f"{title} (its outputs are no numbers)")
     return decision_boundary(grid, probability, groups, title)
-
-
-def _title(config: MoonsConfig) -> str:
-    scale = " (quick scale)" if config.scale == "quick" else ""
-    return f"moons, {config.arm.replace('-', ' ')}{scale}"

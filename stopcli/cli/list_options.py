@@ -1,0 +1,75 @@
+"""Options that take several values: `--m 2 4 8`, and `--m 2,4,8` or `--m 2 --m 4 --m 8` as well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from typer.core import TyperCommand
+
+from stopcli.errors import ConfigError
+
+
+def gather(words: Sequence[str], options: frozenset[str]) -> list[str]:
+    """Words of a command line with the values that follow an option put into one word after it.
+
+    Args:
+        options: those that take all words up to the next option. A word such as `-1` is a value: no option is a number.
+
+    >>> gather(["--m", "2", "4", "--seeds", "3"], frozenset({"--m"}))
+    ['--m', '2,4', '--seeds', '3']
+    """
+    gathered: list[str] = []
+    values: list[str] | None = None
+    for i, word in enumerate(words):
+        if word == "--":
+            return [*gathered, *words[i:]]
+        name, equals, value = word.partition("=")
+        if name in options:
+            gathered.append(name)
+            values = [value] if equals else []
+            # In its place once all are there; a reference, filled below.
+            gathered.append(",".join(values))
+            continue
+        if values is not None and (not word.startswith("-") or _is_number(word)):
+            values.append(word)
+            gathered[-1] = ",".join(values)
+            continue
+        values = None
+        gathered.append(word)
+    return gathered
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def listing(*options: str) -> type[TyperCommand]:
+    """A command class whose named options take lists."""
+
+    class ListingCommand(TyperCommand):
+        lists: ClassVar[frozenset[str]] = frozenset(options)
+
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            return super().parse_args(ctx, gather(args, self.lists))
+
+    return ListingCommand
+
+
+def parse_counts(setting: str, given: Sequence[str]) -> tuple[int, ...]:
+    """Whole numbers out of the words of a list option.
+
+    Raises:
+        ConfigError: there is none, or a word is no whole number.
+    """
+    words = [word.strip() for value in given for word in value.split(",")]
+    if not any(words):
+        raise ConfigError(setting, " ".join(given), "one whole number or more, such as 2 4 8")
+    for word in words:
+        if not word.removeprefix("-").isdecimal():
+            raise ConfigError(setting, word, "whole numbers, such as 2 4 8")
+    return tuple(map(int, words))

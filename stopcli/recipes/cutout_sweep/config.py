@@ -1,0 +1,115 @@
+"""The settings of `stopcli cutout-sweep`; the defaults are the published ones (ResNet-44, M = 2 … 32 against none)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
+
+from stopcli.config import Count
+from stopcli.errors import ConfigError
+from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
+from stopcli.recipes.trained import TrainedConfig
+
+Equal = Literal["epochs", "updates", "compute"]
+MOST_COPIES = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutoutSweepConfig(CifarResnetConfig):
+    """M cutout copies of every image in a batch, for several M, against simple augmentation alone.
+
+    What the arms have equal, with E epochs, U updates and a batch of B images for the baseline:
+
+    - `epochs` (as published): E epochs and U updates; a batch has M·B images, so M times as many are seen.
+    - `updates` (Fort et al. 2021, arXiv 2105.13343): U updates on B images each, M copies of B/M different ones; so
+      E/M epochs, and as many images seen.
+    - `compute`: as many images seen, in batches of M·B; so E/M epochs and U/M updates.
+    """
+
+    command: ClassVar[str] = "cutout-sweep"
+    quick: ClassVar[dict[str, Any]] = {"m": (2, 4, 8), "depth": 8, "limit": 2500, "epochs": 12}
+
+    m: tuple[int, ...] = (2, 4, 8, 16, 32)
+    # Not `baseline`, which is a value for the stopping rule.
+    baseline_arm: bool = True
+    cutout_size: Count = 16
+    equal: Equal = "epochs"
+
+    @property
+    def is_sweep(self) -> bool:
+        return True
+
+    @property
+    def arm(self) -> str:
+        return "-".join(["cutout", str(self.cutout_size), *(f"m{m}" for m in self.m)])
+
+    def arms(self) -> dict[str, TrainedConfig]:
+        """The baseline, where there is one, then every M, in the order in which they were given."""
+        base = self._run()
+        arms: dict[str, TrainedConfig] = {base.arm: base} if self.baseline_arm else {}
+        for m in self.m:
+            share = 1 if self.equal == "epochs" else m
+            arms[f"m{m}"] = self._run(
+                cutout=self.cutout_size,
+                copies=m,
+                # Rounded, which the table shows as images seen.
+                epochs=round(self.epochs / share),
+                batch_size=self.batch_size // m if self.equal == "updates" else self.batch_size,
+            )
+        return arms
+
+    def _run(self, **changed: Any) -> CifarResnetConfig:
+        shared = {field.name: getattr(self, field.name) for field in fields(CifarResnetConfig)}
+        return CifarResnetConfig(**{**shared, **changed})
+
+    def check(self) -> None:
+        self._check_copies()
+        if self.cutout is not None or self.copies != 1:
+            name = "cutout" if self.cutout is not None else "copies"
+            raise ConfigError(name, getattr(self, name), "nothing: a sweep has m and cutout_size instead")
+        super().check()
+        self._check_equal()
+        for arm in self.arms().values():
+            arm.check()
+
+    def _check_copies(self) -> None:
+        if not self.m:
+            raise ConfigError("m", list(self.m), "one number of copies or more, such as 2 4 8")
+        for m in self.m:
+            if m == 0:
+                raise ConfigError("m", 0, "1 copy or more", hint="--baseline is the run without copies.")
+            if not 1 <= m <= MOST_COPIES:
+                raise ConfigError("m", m, f"numbers of copies from 1 to {MOST_COPIES}")
+        twice = [m for m in self.m if self.m.count(m) > 1]
+        if twice:
+            raise ConfigError("m", list(self.m), f"every number of copies once; {twice[0]} stands there twice")
+
+    def _check_equal(self) -> None:
+        if self.equal == "epochs":
+            return
+        most = max(self.m)
+        if self.epochs < most:
+            expected = f"{most} or more with equal {self.equal}, where M = {most} trains for a {most}th of the epochs"
+            raise ConfigError("epochs", self.epochs, expected)
+        odd = [m for m in self.m if self.batch_size % m]
+        if self.equal == "updates" and odd:
+            expected = (
+                f"a multiple of {odd[0]}, because with equal updates a batch holds M copies of batch_size / M images"
+            )
+            raise ConfigError("batch_size", self.batch_size, expected)
+        if self.lr_policy == "step" and self.lr_drops != "auto":
+            expected = f"'auto', because with equal {self.equal} the arms have different numbers of epochs"
+            raise ConfigError("lr_drops", self.lr_drops, expected)
+
+    def describe_augmentation(self) -> str:
+        several = ", ".join(map(str, self.m))
+        base = self._run().describe_augmentation()
+        against = f", against {base} alone" if self.baseline_arm else ""
+        size = self.cutout_size
+        words = f"M copies of every image in a batch, each with its own {base} and cutout of {size} × {size} pixels"
+        return f"{words}, M = {several}{against} (equal {self.equal})"
+
+
+def copies_of(config: CifarResnetConfig) -> int:
+    """M of an arm; 0 of the baseline."""
+    return config.copies if config.cutout is not None else 0

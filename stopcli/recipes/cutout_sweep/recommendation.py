@@ -1,0 +1,82 @@
+"""Which M to choose, as far as the runs say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stopcli.evidence.paired import FEWEST, PairedDifference
+from stopcli.recipes.cutout_sweep.arms import Arm, difference, reference_of
+
+
+def recommend(arms: Sequence[Arm]) -> tuple[str, ...]:
+    """Sentences that follow from the finished runs, and say where nothing follows.
+
+    An arm counts as better than another where the bootstrap interval of their paired difference over seeds leaves out
+    0. Of the arms that are better than the baseline, the cheapest is recommended that no other is better than.
+    """
+    base = reference_of(arms)
+    others = [arm for arm in arms if arm.runs and arm is not base]
+    if base is None or not others:
+        return ("Too few runs have finished to compare anything.",)
+    costs = _costs(base, others)
+    found = {arm.name: difference(arm, base) for arm in others}
+    pairs = {name: pair for name, pair in found.items() if pair is not None}
+    n = min((pair.n for pair in pairs.values()), default=0)
+    if n < FEWEST:
+        return (_one_run_tells_little(base, others, n), *costs)
+    better = [arm for arm in others if arm.name in pairs and _is_better(pairs[arm.name])]
+    told = [_compared(arm, base, pairs[arm.name]) for arm in others if arm.name in pairs]
+    if not better:
+        return (f"No M is distinguishable from {base.label} as an improvement at n = {n}.", *told, *costs)
+    chosen = next(
+        arm
+        for arm in sorted(better, key=lambda arm: arm.mean("seconds"))
+        if not any(_beats(rival, arm) for rival in better)
+    )
+    times = chosen.mean("seconds") / base.mean("seconds")
+    words = (
+        f"Recommended: {chosen.label}. It is the cheapest that is better than {base.label} and than which no other is "
+        f"distinguishably better at n = {n}; it costs {times:.1f} times the training of {base.label}."
+    )
+    return (words, *told, *costs)
+
+
+def _is_better(pair: PairedDifference) -> bool:
+    return pair.distinguishable and pair.mean < 0
+
+
+def _beats(rival: Arm, arm: Arm) -> bool:
+    pair = difference(rival, arm) if rival is not arm else None
+    return pair is not None and _is_better(pair)
+
+
+def _one_run_tells_little(base: Arm, others: Sequence[Arm], n: int) -> str:
+    best = min((base, *others), key=lambda arm: arm.mean("error"))
+    lowest = f"the lowest error at the end is that of {best.label}, {best.mean('error'):.3f}"
+    against = f", against {base.mean('error'):.3f} of {base.label}" if best is not base else ""
+    at = f" at {best.mean('seconds') / base.mean('seconds'):.1f} times its training" if best is not base else ""
+    return (
+        f"Not distinguishable at n = {n}: fewer than {FEWEST} seeds give no interval. "
+        f"In these runs {lowest}{against}{at}; --seeds 5 or more would show whether that is more than chance."
+    )
+
+
+def _compared(arm: Arm, base: Arm, pair: PairedDifference) -> str:
+    interval = f"95 % interval {pair.low:+.4f} to {pair.high:+.4f}"
+    verdict = "" if pair.distinguishable else f"; not distinguishable at n = {pair.n}"
+    return (
+        f"{arm.label} against {base.label}: error {pair.mean:+.4f} ({interval}), lower in {pair.share_below:.0%} of "
+        f"{pair.n} seeds{verdict}."
+    )
+
+
+def _costs(base: Arm, others: Sequence[Arm]) -> tuple[str, ...]:
+    """How near the cost comes to growing in proportion to M, where the baseline sees each image once."""
+    if base.m != 0:
+        return ()
+    shares = []
+    for arm in others:
+        images = arm.mean("images") / base.mean("images")
+        times = arm.mean("seconds") / base.mean("seconds")
+        shares.append(f"{arm.label} {times:.2f} times for {images:g} times the images ({times / images:.0%})")
+    return (f"Cost of training against {base.label}: {'; '.join(shares)}.",)

@@ -1,0 +1,115 @@
+"""What the runs of `stopcli cutout-sweep` say together: error and cost of each M, the published cost beside it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from stopcli.durations import format_duration
+from stopcli.recipes.cutout_sweep.arms import PUBLISHED_HOURS, Arm, arms_of, pareto_front, reference_of
+from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig, copies_of
+from stopcli.recipes.cutout_sweep.recommendation import recommend
+from stopcli.recipes.images.memory import check_fits
+from stopcli.recipes.recipe import SweepResults
+from stopcli.report.tables import Table
+from stopcli.sweeps.collect import JobResult
+
+__all__ = ["check_fits", "sweep_results"]
+
+_COLUMNS = (
+    "arm",
+    "runs",
+    "error at the end",
+    "best epoch's",
+    "training",
+    "validation",
+    "cost ratio",
+    "published hours",
+    "published ratio",
+    "Pareto",
+)
+
+
+def sweep_results(config: CutoutSweepConfig, results: Sequence[JobResult]) -> SweepResults:
+    """A row for each arm, with mean and standard deviation over its seeds; what follows from them."""
+    arms = arms_of(results)
+    base, front = reference_of(arms), pareto_front(arms)
+    rows = tuple(_row(arm, base, arm in front) for arm in arms)
+    values = [_values(arm, base, arm in front) for arm in arms]
+    seeds = f"{config.seeds} seed{'s' if config.seeds > 1 else ''}"
+    return SweepResults(
+        f"cutout-sweep: ResNet-{config.depth}, M = {', '.join(map(str, config.m))}, {seeds}",
+        (Table("Results", _COLUMNS, rows),),
+        {"table.csv": _csv(values), "jobs.csv": _csv([_job(result) for result in results])},
+        recommend(arms),
+        {"arms": values},
+    )
+
+
+def _row(arm: Arm, base: Arm | None, on_front: bool) -> tuple[str, ...]:
+    hours = PUBLISHED_HOURS.get(arm.m)
+    published = (f"{hours:.2f}", f"{hours / PUBLISHED_HOURS[0]:.2f}") if hours else ("–", "–")
+    if not arm.runs or base is None:
+        return (arm.label, f"0 of {arm.planned}", *["–"] * 5, *published, "")
+    return (
+        arm.label,
+        f"{len(arm.runs)} of {arm.planned}",
+        _spread(arm.values("error")),
+        _spread(arm.values("best_error")),
+        format_duration(arm.mean("seconds")),
+        format_duration(arm.mean("validation_seconds")),
+        f"{arm.mean('seconds') / base.mean('seconds'):.2f}",
+        *published,
+        "yes" if on_front else "",
+    )
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.3f}{spread}"
+
+
+def _values(arm: Arm, base: Arm | None, on_front: bool) -> dict[str, object]:
+    """A row of table.csv, in full precision."""
+    hours = PUBLISHED_HOURS.get(arm.m)
+    values: dict[str, object] = {"arm": arm.name, "m": arm.m, "planned": arm.planned, "finished": len(arm.runs)}
+    for name in ("error", "best_error", "seconds", "validation_seconds", "images"):
+        found = arm.values(name)
+        values[f"{name}_mean"] = statistics.fmean(found) if found else None
+        values[f"{name}_sd"] = statistics.stdev(found) if len(found) > 1 else None
+    ratio = arm.mean("seconds") / base.mean("seconds") if arm.runs and base else None
+    return {
+        **values,
+        "cost_ratio": ratio,
+        "published_hours": hours,
+        "published_ratio": hours / PUBLISHED_HOURS[0] if hours else None,
+        "pareto": on_front,
+    }
+
+
+def _job(result: JobResult) -> dict[str, object]:
+    """A row of jobs.csv."""
+    summary = result.summary or {}
+    final, best = summary.get("final") or {}, summary.get("best") or {}
+    return {
+        "job": result.job.name,
+        "arm": result.job.arm,
+        "m": copies_of(result.job.config),
+        "seed": result.job.config.seed,
+        "state": result.state,
+        "reason": result.reason,
+        "epochs": summary.get("epochs"),
+        "test_accuracy": (final.get("test") or {}).get("accuracy"),
+        "best_epoch": best.get("epoch"),
+        "best_test_accuracy": (best.get("test") or {}).get("accuracy"),
+        "train_seconds": summary.get("train_seconds"),
+        "validation_seconds": summary.get("validation_seconds"),
+        "samples_per_second": summary.get("samples_per_second"),
+    }
+
+
+def _csv(rows: Sequence[dict[str, object]]) -> str:
+    cells = tuple(tuple("" if value is None else str(value) for value in row.values()) for row in rows)
+    return Table("", tuple(rows[0]), cells).csv()

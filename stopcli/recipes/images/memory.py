@@ -1,0 +1,59 @@
+"""Whether the batches of a sweep's runs fit into memory, asked before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from stopcli.data.memory import available_bytes
+from stopcli.errors import RequestError
+from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
+from stopcli.recipes.recipe import Loaded
+from stopcli.sweeps.layout import Layout
+from stopcli.sweeps.plan import Job, plan_jobs
+
+# Measured as the peak of a training process, ResNet-8, -20 and -44 on 64 to 2048 images of 32 × 32: what TensorFlow and
+# the data take, and what an image of a batch takes for each of its pixels, with each block of a stage.
+_PROCESS_BYTES = 0.8e9
+_BYTES_A_PIXEL, _BYTES_A_PIXEL_AND_BLOCK = 350, 450
+# Of the memory that is free; the estimate is good to a tenth.
+_SHARE = 0.85
+
+
+def batch_bytes(config: CifarResnetConfig, height: int, width: int) -> float:
+    """What training on one batch takes, roughly."""
+    blocks = (config.depth - 2) // 6
+    image = height * width * (_BYTES_A_PIXEL + _BYTES_A_PIXEL_AND_BLOCK * blocks)
+    return image * config.batch_size * config.copies
+
+
+def check_fits(loaded: Loaded, layout: Layout) -> None:
+    """`check_batches_fit` for a sweep's settings and images."""
+    height, width = loaded.data.parts.train.x.shape[1:3]
+    check_batches_fit(plan_jobs(loaded.config), layout, height, width)
+
+
+def check_batches_fit(jobs: Sequence[Job[Any]], layout: Layout, height: int, width: int) -> None:
+    """Raise RequestError where the jobs that run at a time would need more memory than there is.
+
+    On a GPU, and on Ray's machines, the memory that counts is not this machine's.
+    """
+    free = available_bytes()
+    if free is None or layout.gpu or layout.executor == "ray":
+        return
+    needed = sorted((batch_bytes(job.config, height, width) + _PROCESS_BYTES for job in jobs), reverse=True)
+    workers, room = layout.workers, _SHARE * free
+    if sum(needed[:workers]) <= room:
+        return
+    largest = max(jobs, key=lambda job: batch_bytes(job.config, height, width)).config
+    one = batch_bytes(largest, height, width) / largest.copies
+    fits = [int((room / at_once - _PROCESS_BYTES) / one) for at_once in (workers, 1)]
+    images = largest.batch_size * largest.copies
+    most = f"at most M = {fits[0]} fits" if fits[0] > 0 else "no M fits"
+    more = f"; with --jobs 1, M = {fits[1]}" if workers > 1 and fits[1] > max(fits[0], 0) else ""
+    raise RequestError(
+        f"M = {largest.copies} with batch_size {largest.batch_size} trains ResNet-{largest.depth} on {images:,} images "
+        f"at a time; {min(workers, len(jobs))} such runs at a time need about {sum(needed[:workers]) / 1e9:.1f} GB of "
+        f"memory, and {free / 1e9:.1f} GB are free",
+        hint=f"{most[0].upper()}{most[1:]}{more}.",
+    )

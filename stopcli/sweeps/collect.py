@@ -1,0 +1,128 @@
+"""What became of a sweep's jobs, read from their folders: while they run, and when they have ended.
+
+The folders are what every executor has in common: a job in another process, or on another machine, writes the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stopcli.runs.files import read_json
+from stopcli.runs.metrics import Columns, read_metrics
+from stopcli.sweeps.plan import Job
+
+NOT_BEGUN = "not begun"
+
+
+@dataclass(frozen=True)
+class JobLine:
+    """How far a job is.
+
+    Attributes:
+        state: as in its status.json, or `not begun`.
+        epoch, epochs: done, and at most.
+        metrics: the last complete epoch's; empty before the first.
+        samples_per_second, seconds_left: None before they are known.
+        reason: why it ended otherwise than well.
+    """
+
+    name: str
+    state: str
+    epoch: int
+    epochs: int
+    metrics: Mapping[str, float]
+    samples_per_second: float | None = None
+    seconds_left: float | None = None
+    reason: str = ""
+
+    @property
+    def error(self) -> float | None:
+        """The last epoch's validation error, 1 − accuracy; None before the first."""
+        accuracy = self.metrics.get("val_accuracy")
+        return None if accuracy is None else 1 - accuracy
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What became of a job.
+
+    Attributes:
+        path: its folder, which need not exist.
+        state: as in its status.json (`finished`, `paused`, `interrupted`, `failed`), `died` where nothing is left of a
+            process that was training it, or `not begun`.
+        reason: why it did not finish, in a line; empty where it did.
+        summary: its summary.json; None where it never got so far.
+    """
+
+    job: Job[Any]
+    path: Path
+    state: str
+    reason: str
+    summary: dict[str, Any] | None
+
+    def metrics(self) -> Columns:
+        """Its metrics.csv."""
+        return read_metrics(self.path / "metrics.csv")
+
+
+def read_line(job: Job[Any], path: Path, error: str = "") -> JobLine:
+    """How far a job is, by its status.json.
+
+    Args:
+        error: what took it down, where that is known.
+    """
+    status = read_json(path / "status.json")
+    progress = status.get("progress") or {}
+    return JobLine(
+        job.name,
+        "failed" if error else str(status.get("state", NOT_BEGUN)),
+        int(status.get("epoch", 0)),
+        int(job.config.epochs),
+        progress.get("metrics") or {},
+        progress.get("samples_per_second"),
+        progress.get("seconds_left"),
+        error or str(status.get("reason", "")),
+    )
+
+
+def collect(jobs: Sequence[Job[Any]], folder: Path, errors: Mapping[str, str]) -> list[JobResult]:
+    """What became of each job, in the order of the jobs.
+
+    Args:
+        folder: holds the jobs' folders.
+        errors: by a job's name, what took it down, as far as whoever executed it knows.
+    """
+    return [_result(job, folder / job.name, errors.get(job.name, "")) for job in jobs]
+
+
+def _result(job: Job[Any], path: Path, error: str) -> JobResult:
+    status, summary = read_json(path / "status.json"), read_json(path / "summary.json") or None
+    state = str(status.get("state", NOT_BEGUN))
+    if state == "running":
+        # It could not even say so itself.
+        state, error = "died", error or "its process is gone"
+    elif error and state != "finished":
+        state = "failed"
+    reason = error or str(status.get("reason", ""))
+    return JobResult(job, path, state, "" if state == "finished" else reason, summary)
+
+
+def is_left(path: Path, *, retry_failed: bool) -> bool:
+    """Whether there is anything to do for a job of a sweep that is resumed.
+
+    What has finished is never run again; nor what diverged, because it would again; what failed by an error of its own
+    only when that is asked for. A fault outside the run (a full disk, a process that was killed) is no such error.
+
+    Args:
+        path: its folder.
+    """
+    status, summary = read_json(path / "status.json"), read_json(path / "summary.json")
+    if status.get("state") == "finished":
+        return False
+    if status.get("state") != "failed" or status.get("outside"):
+        return True
+    diverged = (summary.get("stop") or {}).get("reason") == "non_finite"
+    return retry_failed and not diverged

@@ -1,0 +1,93 @@
+"""What every executor of a sweep's jobs does, and what it is told and tells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+from stopcli.errors import StopcliError
+from stopcli.sweeps.plan import Job
+from stopcli.training.interruption import StopRequest
+
+
+class Stopping(Enum):
+    """Whether a sweep goes on."""
+
+    NO = "no"
+    NO_MORE = "begin no further job"
+    NOW = "begin no further job, and stop those that run where they can save"
+
+
+@dataclass(frozen=True)
+class Station:
+    """Where a job runs.
+
+    Attributes:
+        request: what stops it.
+        lane: what is costly to make and serves one job of this place after the other, such as a compiled loop.
+    """
+
+    request: StopRequest
+    lane: dict[str, Any] = field(default_factory=dict)
+
+
+class Work(Protocol):
+    """Runs one job and leaves its results in its folder. Raises where that fails.
+
+    An executor that leaves the process pickles it.
+    """
+
+    def __call__(self, job: Job[Any], station: Station) -> None: ...
+
+
+class Supervisor(Protocol):
+    """Is told what becomes of the jobs, and says whether to go on. Called from the thread that executes.
+
+    Attributes:
+        request: what stops the sweep.
+        stop_file: a file that does not exist, for telling jobs on other machines that they should leave.
+    """
+
+    request: StopRequest
+
+    @property
+    def stop_file(self) -> Path: ...
+
+    def stopping(self) -> Stopping:
+        """Asked several times a second."""
+
+    @property
+    def why(self) -> str:
+        """What stops the sweep, in words; once it is to stop."""
+
+    def began(self, job: Job[Any]) -> None:
+        """A job was begun."""
+
+    def ended(self, job: Job[Any], error: str) -> None:
+        """A job has ended: by itself where `error` is empty, else in words what took it down."""
+
+    def tick(self) -> None:
+        """Called several times a second."""
+
+
+class Executor(Protocol):
+    """Runs jobs, some at a time; a job that fails does not end the others.
+
+    The numbers of a job depend on its config alone, and not on who executes it.
+    """
+
+    def __call__(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> None: ...
+
+
+def in_words(error: BaseException) -> str:
+    """An error in a line."""
+    text = error.message if isinstance(error, StopcliError) else f"{type(error).__name__}: {error}"
+    return (text.splitlines() or [type(error).__name__])[0]
+
+
+def costliest_first(jobs: Sequence[Job[Any]]) -> list[Job[Any]]:
+    """The order in which several workers are done the soonest: what takes longest is not begun last."""
+    return sorted(jobs, key=lambda job: -job.cost)

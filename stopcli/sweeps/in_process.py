@@ -1,0 +1,77 @@
+"""Running a sweep's jobs in this process, several at a time.
+
+Threads are enough where the work is compiled: TensorFlow lets go of Python's interpreter while a call runs.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, costliest_first, in_words
+from stopcli.sweeps.plan import Job
+
+_TICK_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """Runs jobs in threads of this process; with one worker, one after the other.
+
+    Args:
+        workers: how many at a time, ≥ 1.
+    """
+
+    workers: int = 1
+
+    def __call__(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> None:
+        waiting: queue.SimpleQueue[Job[Any]] = queue.SimpleQueue()
+        for job in costliest_first(jobs) if self.workers > 1 else jobs:
+            waiting.put(job)
+        # (job, None) when it begins, (job, words) when it has ended: told by the thread that waits.
+        events: queue.SimpleQueue[tuple[Job[Any], str | None]] = queue.SimpleQueue()
+
+        def serve() -> None:
+            lane: dict[str, Any] = {}
+            while supervisor.stopping() is Stopping.NO:
+                try:
+                    job = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                events.put((job, None))
+                words = ""
+                try:
+                    work(job, Station(supervisor.request, lane))
+                except Exception as error:
+                    # What went wrong stands in the job's own folder; here it must not take the other jobs down.
+                    words = in_words(error)
+                    lane.clear()
+                events.put((job, words))
+
+        threads = [threading.Thread(target=serve, name=f"lane-{n}", daemon=True) for n in range(self.workers)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            # With a timeout, so that signals are handled while the main thread waits.
+            _tell(events, supervisor, timeout=_TICK_SECONDS)
+            if supervisor.stopping() is Stopping.NOW and not supervisor.request.asked:
+                supervisor.request.cancel(supervisor.why)
+            supervisor.tick()
+        while _tell(events, supervisor, timeout=0):
+            pass
+
+
+def _tell(events: queue.SimpleQueue[tuple[Job[Any], str | None]], supervisor: Supervisor, timeout: float) -> bool:
+    """Pass one event on. Returns whether there was one."""
+    try:
+        job, words = events.get(timeout=timeout) if timeout else events.get_nowait()
+    except queue.Empty:
+        return False
+    if words is None:
+        supervisor.began(job)
+    else:
+        supervisor.ended(job, words)
+    return True

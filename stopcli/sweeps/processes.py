@@ -1,0 +1,144 @@
+"""Running a sweep's jobs in processes of this machine, each with its share of the cores.
+
+Every job has a process of its own: one that is killed, or runs out of memory, takes nothing else along, and the number
+of TensorFlow's threads, which a process chooses once, is the job's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, costliest_first, in_words
+from stopcli.sweeps.plan import Job
+from stopcli.training.interruption import StopNow, StopRequest, stop_on_signals
+
+_TICK_SECONDS = 0.2
+# What a process that was asked to save and leave may take for it before it is left to itself.
+_LEAVE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class _Running:
+    job: Job[Any]
+    process: BaseProcess
+    pipe: Connection
+    place: int
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Runs jobs in processes.
+
+    Args:
+        workers: how many at a time, ≥ 1.
+        cores: what each of them is pinned to; empty for wherever the system puts them.
+    """
+
+    workers: int
+    cores: tuple[tuple[int, ...], ...] = ()
+
+    def __call__(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> None:
+        waiting, running = costliest_first(jobs), list[_Running]()
+        places = list(range(self.workers))
+        told = False
+        try:
+            while running or (waiting and supervisor.stopping() is Stopping.NO):
+                while waiting and places and supervisor.stopping() is Stopping.NO:
+                    begun = self._begin(waiting.pop(0), work, supervisor, places.pop(0))
+                    running.append(begun)
+                    supervisor.began(begun.job)
+                if supervisor.stopping() is Stopping.NOW and not told:
+                    told = True
+                    for one in running:
+                        _ask_to_leave(one.pipe, supervisor.why)
+                multiprocessing.connection.wait([one.process.sentinel for one in running], timeout=_TICK_SECONDS)
+                for one in [one for one in running if not one.process.is_alive()]:
+                    running.remove(one)
+                    places.append(one.place)
+                    supervisor.ended(one.job, _error(one))
+                supervisor.tick()
+        finally:
+            # Left in a hurry, by a second Ctrl-C or by an error of ours.
+            for one in running:
+                one.process.kill()
+            for one in running:
+                one.process.join(_LEAVE_SECONDS)
+
+    def _begin(self, job: Job[Any], work: Work, supervisor: Supervisor, place: int) -> _Running:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        cores = self.cores[place] if self.cores else ()
+        process = context.Process(
+            target=_work, args=(job, work, theirs, cores, supervisor.request.seconds_left), name=job.name, daemon=True
+        )
+        process.start()
+        theirs.close()
+        return _Running(job, process, ours, place)
+
+
+def _work(job: Job[Any], work: Work, pipe: Connection, cores: tuple[int, ...], budget_seconds: float | None) -> None:
+    """What a job's process does."""
+    if hasattr(os, "setsid"):
+        # Ctrl-C in the terminal is for the process that runs the sweep, which then tells this one, once.
+        os.setsid()
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+    # Talk would tear the live table apart; what a run has to say stands in its log.
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (1, 2):
+        os.dup2(null, stream)
+    words = ""
+    try:
+        with stop_on_signals(budget_seconds) as request:
+            threading.Thread(target=_listen, args=(pipe, request), daemon=True).start()
+            work(job, Station(request))
+    except StopNow as stopped:
+        os._exit(stopped.request.exit_status)
+    except Exception as error:
+        words = in_words(error)
+    try:
+        pipe.send(words)
+    except OSError:
+        # Nobody waits for it any more; the folder says it too.
+        sys.exit(1)
+
+
+def _listen(pipe: Connection, request: StopRequest) -> None:
+    """Save and leave when the sweep's process says so, or is gone: the pipe ends with it, however it died."""
+    try:
+        request.cancel(str(pipe.recv()))
+    except (EOFError, OSError):
+        request.cancel("the end of the process that ran the sweep")
+
+
+def _ask_to_leave(pipe: Connection, words: str) -> None:
+    # Where the job has just ended, nobody listens any more.
+    with contextlib.suppress(OSError):
+        pipe.send(words)
+
+
+def _error(one: _Running) -> str:
+    """What took a job's process down, in words; empty where it ended by itself."""
+    one.process.join()
+    try:
+        if one.pipe.poll():
+            return str(one.pipe.recv())
+    except (EOFError, OSError):
+        pass
+    finally:
+        one.pipe.close()
+    code = one.process.exitcode
+    if code is not None and code < 0:
+        return f"its process was killed by {signal.Signals(-code).name}"
+    return f"its process ended with status {code}"

@@ -1,0 +1,176 @@
+"""Running a sweep's jobs on a Ray cluster: one task a job, on whichever machine has room.
+
+The machines share the folder that the runs are in, and have the same stopcli installed. A task whose machine or process
+dies is begun again elsewhere by Ray, finds the job's folder, and goes on from its last saved state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stopcli.errors import RequestError, ResourceError
+from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, costliest_first, in_words
+from stopcli.sweeps.plan import Job
+from stopcli.training.interruption import StopRequest
+
+DEFAULT_PORT = 6379
+# A cluster that is there answers within this; Ray itself would go on trying for minutes.
+ANSWER_SECONDS = 5.0
+# How often a task is begun again whose machine died.
+RETRIES = 4
+_TICK_SECONDS = 0.2
+_POLL_SECONDS = 0.5
+# Jobs that were asked to leave save what they have; one that does not come back is left to Ray.
+_LEAVE_SECONDS = 120.0
+# Jobs hand nothing over but words; Ray would set a third of the memory aside.
+_STORE_BYTES = 80 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class RayCluster:
+    """Runs jobs on a Ray cluster.
+
+    Args:
+        address: `auto` for the cluster that this machine belongs to, HOST or HOST:PORT of its head; empty for one that
+            is started for this sweep, on this machine.
+        workers: jobs at a time at the most; 0 for as many as there is room for.
+        threads: cores that each job takes.
+    """
+
+    address: str
+    workers: int
+    threads: int
+
+    def __call__(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> None:
+        ray = check_ray(self.address)
+        stop_file = supervisor.stop_file
+        stop_file.unlink(missing_ok=True)
+        with _connected(ray, self.address):
+            # A process runs one task: TensorFlow's threads are chosen once a process.
+            options = {"num_cpus": self.threads, "max_calls": 1, "max_retries": RETRIES}
+            task = ray.remote(**options)(_work)
+            waiting, running = costliest_first(jobs), dict[Any, Job[Any]]()
+            asked_at: float | None = None
+            while running or (waiting and supervisor.stopping() is Stopping.NO):
+                room = self.workers or len(jobs)
+                while waiting and len(running) < room and supervisor.stopping() is Stopping.NO:
+                    job = waiting.pop(0)
+                    left = supervisor.request.seconds_left
+                    running[task.remote(job, work, str(stop_file), left)] = job
+                    supervisor.began(job)
+                if supervisor.stopping() is Stopping.NOW and asked_at is None:
+                    asked_at = time.monotonic()
+                    stop_file.write_text(supervisor.why, encoding="utf-8")
+                if asked_at is not None and time.monotonic() - asked_at > _LEAVE_SECONDS:
+                    break
+                done, _ = ray.wait(list(running), num_returns=1, timeout=_TICK_SECONDS) if running else ([], [])
+                for reference in done:
+                    supervisor.ended(running.pop(reference), _error(ray, reference))
+                supervisor.tick()
+        stop_file.unlink(missing_ok=True)
+
+
+def check_ray(address: str) -> Any:
+    """Ray, imported, with a cluster that answers at the address.
+
+    Raises:
+        RequestError: Ray is not installed, or nobody answers.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise RequestError(
+            "--executor ray: Ray is not installed", hint="It comes with: pip install 'stopcli[ray]'"
+        ) from None
+    if address not in ("", "auto"):
+        host, port = split_address(address)
+        try:
+            socket.create_connection((host, port), timeout=ANSWER_SECONDS).close()
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise RequestError(
+                f"--ray-address: nobody answers at {host}:{port} ({why})",
+                hint="A cluster is begun on its first machine with: ray start --head",
+            ) from None
+    return ray
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port.
+
+    Raises:
+        RequestError: the port is no number.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return address, DEFAULT_PORT
+    if not host or not port.isdigit() or not 0 < int(port) < 2**16:
+        raise RequestError(f"--ray-address: received {address!r}, expected auto, HOST or HOST:PORT")
+    return host, int(port)
+
+
+@contextlib.contextmanager
+def _connected(ray: Any, address: str) -> Iterator[None]:
+    """A connection to the cluster, or a cluster of one's own, while the block runs."""
+    if ray.is_initialized():
+        # Whoever calls stopcli within a program of theirs has chosen one.
+        yield
+        return
+    where: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
+    if address:
+        where = {"address": address if address == "auto" else "{}:{}".format(*split_address(address))}
+    # Ray puts a handler of its own in the place of ours, which would leave without saving.
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(log_to_driver=False, logging_level="ERROR", configure_logging=False, **where)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ResourceError(f"Ray: {in_words(error)}", hint="ray status shows what the cluster is doing.") from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _work(job: Job[Any], work: Work, stop_file: str, budget_seconds: float | None) -> str:
+    """What a task does. Returns the error that ended the job, in words; empty where it ended by itself."""
+    request = StopRequest(budget_seconds)
+    over = threading.Event()
+    threading.Thread(target=_watch, args=(Path(stop_file), request, over), daemon=True).start()
+    # Ray forwards what tasks print to whoever began them, and keeps it in files of its own.
+    with Path(os.devnull).open("w") as null, contextlib.redirect_stdout(null):
+        try:
+            work(job, Station(request))
+        except Exception as error:
+            return in_words(error)
+        finally:
+            over.set()
+    sys.stdout.flush()
+    return ""
+
+
+def _watch(stop_file: Path, request: StopRequest, over: threading.Event) -> None:
+    """Ask a job to leave when the sweep's folder says so: the folder is what all machines share."""
+    while not over.wait(_POLL_SECONDS):
+        with contextlib.suppress(OSError):
+            request.cancel(stop_file.read_text(encoding="utf-8") or "the sweep")
+            return
+
+
+def _error(ray: Any, reference: Any) -> str:
+    try:
+        return str(ray.get(reference))
+    except ray.exceptions.RayError as error:
+        return f"Ray: {in_words(error)}"

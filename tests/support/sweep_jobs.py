@@ -1,0 +1,85 @@
+"""Work for the tests of the executors, in a module that other processes can import."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stopcli.errors import RunError
+from stopcli.runs.files import write_json
+from stopcli.sweeps.executor import Station, Stopping
+from stopcli.sweeps.plan import Job
+from stopcli.training.interruption import StopRequest
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a job's settings need for an executor."""
+
+    seed: int
+    what: str = "finish"
+    epochs: int = 1
+
+
+def jobs(*what: str) -> list[Job[Settings]]:
+    return [Job(f"job-{i}", "arm", Settings(i, each)) for i, each in enumerate(what)]
+
+
+@dataclass(frozen=True)
+class DoWhatItSays:
+    """Does what a job's settings say, and writes down who did it."""
+
+    folder: Path
+
+    def __call__(self, job: Job[Any], station: Station) -> None:
+        affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        station.lane.setdefault("jobs", []).append(job.name)
+        told = {"pid": os.getpid(), "cores": affinity, "lane": list(station.lane["jobs"])}
+        write_json(self.folder / f"{job.name}.begun", told)
+        if job.config.what == "raise":
+            raise RunError("the disk is full\nand more")
+        if job.config.what == "bug":
+            raise KeyError("bug")
+        if job.config.what == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while job.config.what == "wait" and not station.request.asked and time.monotonic() < deadline:
+            time.sleep(0.02)
+        write_json(self.folder / f"{job.name}.done", {"asked": station.request.asked, "words": station.request.words})
+
+
+@dataclass
+class Watch:
+    """A supervisor that writes down what it is told.
+
+    Args:
+        stop: says whether to stop, from the watch itself.
+    """
+
+    folder: Path
+    stop: Any = None
+    request: StopRequest = field(default_factory=StopRequest)
+    begun: list[str] = field(default_factory=list)
+    errors: dict[str, str] = field(default_factory=dict)
+    ticks: int = 0
+    why: str = "a test"
+
+    @property
+    def stop_file(self) -> Path:
+        return self.folder / "stop"
+
+    def stopping(self) -> Stopping:
+        return Stopping.NO if self.stop is None else self.stop(self)
+
+    def began(self, job: Job[Any]) -> None:
+        self.begun.append(job.name)
+
+    def ended(self, job: Job[Any], error: str) -> None:
+        self.errors[job.name] = error
+
+    def tick(self) -> None:
+        self.ticks += 1

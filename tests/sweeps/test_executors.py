@@ -1,0 +1,132 @@
+"""What every executor on this machine does, whoever runs the jobs."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sweep_jobs import DoWhatItSays, Watch, jobs
+
+from stopcli.sweeps.executor import Executor, Station, Stopping
+from stopcli.sweeps.in_process import InProcess
+from stopcli.sweeps.plan import Job
+from stopcli.sweeps.processes import Processes
+
+EXECUTORS: dict[str, Callable[[int], Executor]] = {"in-process": InProcess, "processes": Processes}
+
+
+@pytest.fixture(params=EXECUTORS)
+def make(request: pytest.FixtureRequest) -> Callable[[int], Executor]:
+    return EXECUTORS[request.param]
+
+
+def told(folder: Path, name: str, what: str) -> Any:
+    return json.loads((folder / f"{name}.{what}").read_text())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_job_is_run_once(make: Callable[[int], Executor], workers: int, tmp_path: Path) -> None:
+    planned, watch = jobs("finish", "finish", "finish"), Watch(tmp_path)
+    make(workers)(planned, DoWhatItSays(tmp_path), watch)
+    assert sorted(watch.begun) == ["job-0", "job-1", "job-2"]
+    assert watch.errors == {"job-0": "", "job-1": "", "job-2": ""}
+    assert watch.ticks > 0
+    assert len(list(tmp_path.glob("*.done"))) == 3
+
+
+def test_a_job_that_fails_takes_no_other_down_and_says_why(make: Callable[[int], Executor], tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+    make(1)(jobs("finish", "raise", "bug", "finish"), DoWhatItSays(tmp_path), watch)
+    assert watch.errors == {"job-0": "", "job-1": "the disk is full", "job-2": "KeyError: 'bug'", "job-3": ""}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_once_asked_to_stop_no_job_is_begun(make: Callable[[int], Executor], workers: int, tmp_path: Path) -> None:
+    begun = tmp_path / "job-0.begun"
+    watch = Watch(tmp_path, stop=lambda watch: Stopping.NO_MORE if begun.exists() else Stopping.NO)
+    make(workers)(jobs(*["finish"] * 9), DoWhatItSays(tmp_path), watch)
+    assert 1 <= len(watch.begun) <= 2 * workers
+    assert len(watch.errors) == len(watch.begun), "what was begun ends by itself"
+
+
+def test_a_job_that_runs_is_told_to_leave_and_why(make: Callable[[int], Executor], tmp_path: Path) -> None:
+    begun = tmp_path / "job-0.begun"
+    watch = Watch(tmp_path, stop=lambda watch: Stopping.NOW if begun.exists() else Stopping.NO, why="fail fast")
+    make(1)(jobs("wait", "finish"), DoWhatItSays(tmp_path), watch)
+    assert watch.begun == ["job-0"]
+    assert told(tmp_path, "job-0", "done") == {"asked": True, "words": "fail fast"}
+
+
+def test_threads_share_what_is_costly_to_make(tmp_path: Path) -> None:
+    InProcess(1)(jobs("finish", "raise", "finish", "finish"), DoWhatItSays(tmp_path), Watch(tmp_path))
+    assert told(tmp_path, "job-1", "begun")["lane"] == ["job-0", "job-1"]
+    # After a failure nobody knows what state it is in.
+    assert told(tmp_path, "job-3", "begun")["lane"] == ["job-2", "job-3"]
+
+
+def test_each_worker_keeps_a_lane_of_its_own(tmp_path: Path) -> None:
+    both, lanes = threading.Barrier(2, timeout=10), set()
+
+    def work(job: Job[Any], station: Station) -> None:
+        both.wait()
+        station.lane.setdefault("thread", threading.get_ident())
+        assert station.lane["thread"] == threading.get_ident()
+        lanes.add(id(station.lane))
+
+    watch = Watch(tmp_path)
+    InProcess(2)(jobs(*["finish"] * 6), work, watch)
+    assert len(lanes) == 2
+    assert set(watch.errors.values()) == {""}
+
+
+def test_a_process_that_is_killed_takes_nothing_along(tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+    Processes(2)(jobs("die", "finish", "finish"), DoWhatItSays(tmp_path), watch)
+    assert watch.errors == {"job-0": "its process was killed by SIGKILL", "job-1": "", "job-2": ""}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not pin processes")
+def test_processes_are_pinned_to_their_cores(tmp_path: Path) -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    shares: Sequence[tuple[int, ...]] = [(core,) for core in cores[:2]]
+    Processes(len(shares), tuple(shares))(jobs("finish", "finish", "finish"), DoWhatItSays(tmp_path), Watch(tmp_path))
+    seen = {tuple(told(tmp_path, f"job-{i}", "begun")["cores"]) for i in range(3)}
+    assert seen == set(shares)
+    assert len({told(tmp_path, f"job-{i}", "begun")["pid"] for i in range(3)}) == 3
+
+
+def test_processes_leave_when_the_sweeps_process_is_gone(tmp_path: Path) -> None:
+    import multiprocessing
+
+    sweep = multiprocessing.get_context("spawn").Process(
+        target=Processes(1), args=(jobs("wait"), DoWhatItSays(tmp_path), Watch(tmp_path))
+    )
+    sweep.start()
+    begun, done = tmp_path / "job-0.begun", tmp_path / "job-0.done"
+    _wait_until(begun.exists)
+    sweep.kill()
+    _wait_until(done.exists)
+    assert told(tmp_path, "job-0", "done") == {"asked": True, "words": "the end of the process that ran the sweep"}
+
+
+def _wait_until(true: Callable[[], bool]) -> None:
+    import time
+
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_costliest_job_is_begun_first(tmp_path: Path) -> None:
+    planned = [
+        Job(job.name, "arm", job.config, cost) for job, cost in zip(jobs(*["finish"] * 3), (1, 3, 2), strict=True)
+    ]
+    watch = Watch(tmp_path)
+    Processes(1)(planned, DoWhatItSays(tmp_path), watch)
+    assert watch.begun == ["job-1", "job-2", "job-0"]

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import socket
+import sys
+from typing import Any
+
+import pytest
+
+from stopcli.config import parse
+from stopcli.errors import ConfigError, RequestError
+from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
+from stopcli.recipes.moons.config import MoonsConfig
+from stopcli.sweeps import layout as layouts
+from stopcli.sweeps.layout import Layout, core_shares, lay_out
+from stopcli.sweeps.ray_cluster import split_address
+
+
+@pytest.fixture(autouse=True)
+def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layouts, "usable_cores", lambda: 4)
+
+
+def of(**settings: Any) -> Layout:
+    return lay_out(parse(CifarResnetConfig, {"seeds": 5, **settings}), gpu=False)
+
+
+def test_a_run_a_core_is_the_default() -> None:
+    assert of() == Layout("processes", 4, 1)
+    assert of(jobs=2) == Layout("processes", 2, 2)
+    assert of(jobs=9) == Layout("processes", 9, 1)
+    assert of(threads=2) == Layout("processes", 2, 2)
+    assert of(executor="in-process") == Layout("in-process", 1, 4)
+    assert of(executor="ray", ray_address="auto", threads=3) == Layout("ray", 0, 3, "auto")
+
+
+def test_a_gpu_is_not_shared() -> None:
+    config = parse(CifarResnetConfig, {"seeds": 5})
+    assert lay_out(config, gpu=True) == Layout("processes", 1, 4, gpu=True)
+
+
+def test_small_runs_share_this_process() -> None:
+    assert lay_out(parse(MoonsConfig, {"seeds": 5}), gpu=False) == Layout("in-process", 4, None)
+
+
+def test_runs_in_this_process_share_its_threads() -> None:
+    with pytest.raises(ConfigError, match="jobs: received 2, expected 1 with executor in-process"):
+        of(executor="in-process", jobs=2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux pins processes")
+def test_cores_are_shared_out_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {7, 3, 5, 1})
+    assert core_shares(2, 2) == ((1, 3), (5, 7))
+    assert core_shares(4, 1) == ((1,), (3,), (5,), (7,))
+    assert core_shares(3, 2) == ()
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("host", ("host", 6379)), ("10.0.0.1:7000", ("10.0.0.1", 7000)), ("ray://host:10001", ("host", 10001))],
+)
+def test_addresses_of_clusters(address: str, expected: tuple[str, int]) -> None:
+    assert split_address(address) == expected
+
+
+@pytest.mark.parametrize("address", ["host:port", ":6379", "host:0", "host:70000"])
+def test_addresses_that_are_none(address: str) -> None:
+    with pytest.raises(RequestError, match="--ray-address: received"):
+        split_address(address)
+
+
+def test_a_cluster_that_does_not_answer_is_told_before_anything_is_started() -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    with pytest.raises(RequestError, match=f"nobody answers at 127.0.0.1:{port}"):
+        Layout("ray", 0, 1, f"127.0.0.1:{port}").check()
+
+
+def test_without_ray_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(RequestError, match="Ray is not installed") as caught:
+        Layout("ray", 0, 1).check()
+    assert caught.value.hint == "It comes with: pip install 'stopcli[ray]'"
