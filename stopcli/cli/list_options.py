@@ -20,23 +20,19 @@ def gather(words: Sequence[str], options: frozenset[str]) -> list[str]:
     ['--m', '2,4', '--seeds', '3']
     """
     gathered: list[str] = []
-    values: list[str] | None = None
+    in_list = False
     for i, word in enumerate(words):
         if word == "--":
             return [*gathered, *words[i:]]
-        name, equals, value = word.partition("=")
+        name, _, value = word.partition("=")
         if name in options:
-            gathered.append(name)
-            values = [value] if equals else []
-            # In its place once all are there; a reference, filled below.
-            gathered.append(",".join(values))
-            continue
-        if values is not None and (not word.startswith("-") or _is_number(word)):
-            values.append(word)
-            gathered[-1] = ",".join(values)
-            continue
-        values = None
-        gathered.append(word)
+            in_list = True
+            gathered += [name, value]
+        elif in_list and (not word.startswith("-") or _is_number(word)):
+            gathered[-1] = f"{gathered[-1]},{word}" if gathered[-1] else word
+        else:
+            in_list = False
+            gathered.append(word)
     return gathered
 
 
@@ -66,8 +62,9 @@ def parse_counts(setting: str, given: Sequence[str]) -> tuple[int, ...]:
     Raises:
         ConfigError: there is none, or a word is no whole number.
     """
-    words = [word.strip() for value in given for word in value.split(",")]
-    if not any(words):
+    # `--m 2, 4` comes with a comma too many.
+    words = [word.strip() for value in given for word in value.split(",") if word.strip()]
+    if not words:
         raise ConfigError(setting, " ".join(given), "one whole number or more, such as 2 4 8")
     for word in words:
         if not word.removeprefix("-").isdecimal():

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from stopcli.evidence.paired import paired_difference
+
+
+def test_the_difference_is_taken_pair_by_pair() -> None:
+    found = paired_difference([0.5, 0.4, 0.7, 0.4], [0.6, 0.5, 0.6, 0.6])
+    assert found.n == 4
+    assert found.mean == pytest.approx(-0.075)
+    assert found.share_below == 0.75
+
+
+def test_fewer_than_three_pairs_give_no_interval() -> None:
+    found = paired_difference([0.1, 0.1], [0.9, 0.9])
+    assert (found.low, found.high, found.distinguishable) == (None, None, False)
+
+
+def test_the_interval_of_three_pairs_lies_within_what_resampling_can_give() -> None:
+    differences = [-0.1, -0.2, -0.4]
+    means = [float(np.mean(sample)) for sample in itertools.product(differences, repeat=3)]
+    found = paired_difference(differences, [0.0] * 3)
+    assert found.low is not None
+    assert found.high is not None
+    assert min(means) <= found.low < found.mean < found.high <= max(means)
+    assert found.distinguishable
+
+
+def test_an_interval_that_holds_0_distinguishes_nothing() -> None:
+    assert not paired_difference([0.1, -0.1, 0.2, -0.2, 0.05], [0.0] * 5).distinguishable
+
+
+def test_equal_differences_have_themselves_as_their_interval() -> None:
+    found = paired_difference([0.5, 0.25, 0.75], [0.25, 0.0, 0.5])
+    assert (found.low, found.high, found.distinguishable) == (0.25, 0.25, True)
+    assert not paired_difference([0.5] * 3, [0.5] * 3).distinguishable
+
+
+def test_the_same_values_give_the_same_interval() -> None:
+    values = np.random.default_rng(0).normal(size=8).tolist()
+    assert paired_difference(values, [0.0] * 8) == paired_difference(values, [0.0] * 8)
+
+
+@pytest.mark.parametrize(("values", "others"), [([], []), ([1.0], [1.0, 2.0])])
+def test_what_is_no_pairs_is_refused(values: list[float], others: list[float]) -> None:
+    with pytest.raises(ValueError, match="expected pairs"):
+        paired_difference(values, others)

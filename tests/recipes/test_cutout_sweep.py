@@ -1,0 +1,241 @@
+"""The plan of a cutout sweep, and what follows from its runs' numbers. Needs no TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stopcli.config import parse, resolve, settings_of
+from stopcli.errors import ConfigError, RequestError
+from stopcli.recipes.cutout_sweep.arms import arms_of, pareto_front
+from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
+from stopcli.recipes.cutout_sweep.recommendation import recommend
+from stopcli.recipes.cutout_sweep.sweep import sweep_results
+from stopcli.recipes.images import memory
+from stopcli.recipes.images.memory import batch_bytes, check_batches_fit
+from stopcli.sweeps.collect import JobResult
+from stopcli.sweeps.layout import Layout
+from stopcli.sweeps.plan import Job, plan_jobs
+
+
+def config(**settings: Any) -> CutoutSweepConfig:
+    return parse(CutoutSweepConfig, {"dataset": "digits", **settings})
+
+
+def result(job: Job[Any], error: float, seconds: float, state: str = "finished") -> JobResult:
+    """A job as its folder would tell."""
+    epochs, rows = job.config.epochs, 1000
+    summary = {
+        "state": state,
+        "seed": job.config.seed,
+        "epochs": epochs,
+        "steps": 16 * epochs,
+        "steps_per_epoch": 16,
+        "copies": job.config.copies,
+        "rows": {"train": rows, "validation": 100, "test": 100},
+        "final": {"epoch": epochs, "train": {"accuracy": 1.0}, "test": {"accuracy": 1 - error}},
+        "best": {"epoch": 1, "test": {"accuracy": 1 - error}},
+        "train_seconds": seconds + 2.0,
+        "validation_seconds": 2.0,
+        "samples_per_second": 100.0,
+    }
+    return JobResult(job, Path("nowhere"), state, "" if state == "finished" else "a fault", summary)
+
+
+def results(errors: dict[str, list[float]], seconds: dict[str, float], **settings: Any) -> list[JobResult]:
+    seeds = max(map(len, errors.values()))
+    m = tuple(int(arm[1:]) for arm in errors if arm != "simple")
+    jobs = plan_jobs(config(m=m, seeds=seeds, baseline_arm="simple" in errors, **settings))
+    return [result(job, errors[job.arm][job.config.seed], seconds[job.arm]) for job in jobs]
+
+
+def test_the_published_plan() -> None:
+    jobs = plan_jobs(resolve(CutoutSweepConfig, {"scale": "full"}))
+    assert [job.name for job in jobs] == [f"{arm}-seed0" for arm in ("simple", "m2", "m4", "m8", "m16", "m32")]
+    base, most = jobs[0].config, jobs[-1].config
+    assert (base.copies, base.cutout, base.depth, base.epochs, base.batch_size) == (1, None, 44, 100, 64)
+    assert (most.copies, most.cutout, most.epochs, most.batch_size, most.augment) == (32, 16, 100, 64, "simple")
+    assert most.lr_policy == "step"
+    assert {job.config.command for job in jobs} == {"cifar-resnet"}
+
+
+def test_the_runs_of_a_plan_do_not_depend_on_who_executes_them() -> None:
+    here = plan_jobs(config(m=(2,), seeds=2, threads=1))
+    there = plan_jobs(config(m=(2,), seeds=2, threads=1, executor="ray", jobs=5, ray_address="auto", keep_going=False))
+    assert here == there
+    assert {job.config.threads for job in here} == {1}
+    assert [(job.name, job.config.seed, job.config.seeds) for job in here] == [
+        ("simple-seed0", 0, 1),
+        ("simple-seed1", 1, 1),
+        ("m2-seed0", 0, 1),
+        ("m2-seed1", 1, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("equal", "epochs", "batch_size"),
+    [
+        ("epochs", [24, 24, 24], [64, 64, 64]),
+        ("compute", [24, 12, 3], [64, 64, 64]),
+        ("updates", [24, 12, 3], [64, 32, 8]),
+    ],
+)
+def test_what_the_arms_have_equal(equal: str, epochs: list[int], batch_size: list[int]) -> None:
+    planned = [job.config for job in plan_jobs(config(m=(2, 8), epochs=24, equal=equal))]
+    assert [each.epochs for each in planned] == epochs
+    assert [each.batch_size for each in planned] == batch_size
+    rows = 6400
+    updates = [each.epochs * rows / each.batch_size for each in planned]
+    images = [each.epochs * rows * each.copies for each in planned]
+    if equal == "epochs":
+        assert updates == [2400] * 3
+        assert images == [24 * rows, 48 * rows, 192 * rows]
+    else:
+        assert images == [24 * rows] * 3
+        assert updates == ([2400] * 3 if equal == "updates" else [2400, 1200, 300])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"m": ()}, "m: received"),
+        ({"m": (2, 0)}, "m: received 0, expected 1 copy or more"),
+        ({"m": (-2,)}, "m: received -2, expected numbers of copies from 1 to 1024"),
+        ({"m": (2, 4, 2)}, "every number of copies once; 2 stands there twice"),
+        ({"m": (2.5,)}, "m: received"),
+        ({"cutout": 8}, "cutout: received 8, expected nothing: a sweep has m and cutout_size instead"),
+        ({"copies": 2}, "copies: received 2, expected nothing"),
+        ({"cutout_size": 0}, "cutout_size: received 0"),
+        ({"jobs": 0}, "jobs: received 0"),
+        ({"m": (8,), "epochs": 5, "equal": "compute"}, "epochs: received 5, expected 8 or more with equal compute"),
+        ({"m": (3,), "equal": "updates"}, "batch_size: received 64, expected a multiple of 3"),
+        ({"equal": "compute", "lr_drops": "9:0.1"}, "lr_drops: received '9:0.1', expected 'auto'"),
+        ({"m": (8,), "equal": "compute", "epochs": 16, "start_from_epoch": 4}, "start_from_epoch: received 4"),
+        ({"depth": 9}, "depth: received 9, expected 6n"),
+    ],
+)
+def test_settings_that_make_no_sweep(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config(**settings)
+
+
+def test_a_config_comes_back_from_its_file() -> None:
+    before = config(m=(2, 4), baseline_arm=False, equal="compute", baseline=0.5)
+    assert parse(CutoutSweepConfig, settings_of(before)) == before
+
+
+def test_only_finished_runs_count() -> None:
+    found = results({"simple": [0.5], "m2": [0.4]}, {"simple": 10, "m2": 20})
+    broken = JobResult(found[1].job, Path("nowhere"), "failed", "a fault", found[1].summary)
+    simple, m2 = arms_of([found[0], broken])
+    assert [run.error for run in simple.runs] == [0.5]
+    assert (m2.runs, m2.planned) == ((), 1)
+    assert recommend([simple, m2]) == ("Too few runs have finished to compare anything.",)
+    assert sweep_results(config(m=(2,)), [found[0], broken]).tables[0].rows[1][:3] == ("M = 2", "0 of 1", "–")
+
+
+def test_the_pareto_front_has_nothing_that_is_dearer_and_no_better() -> None:
+    errors = {"simple": [0.5], "m2": [0.6], "m4": [0.3], "m8": [0.3], "m16": [0.2]}
+    seconds = {"simple": 1.0, "m2": 2.0, "m4": 4.0, "m8": 8.0, "m16": 16.0}
+    assert [arm.name for arm in pareto_front(arms_of(results(errors, seconds)))] == ["simple", "m4", "m16"]
+
+
+SECONDS = {"simple": 10.0, "m2": 19.0, "m4": 36.0, "m8": 70.0}
+
+
+def test_one_seed_recommends_nothing() -> None:
+    told = recommend(arms_of(results({"simple": [0.5], "m2": [0.4], "m4": [0.45]}, SECONDS)))
+    assert told[0].startswith("Not distinguishable at n = 1: fewer than 3 seeds give no interval.")
+    assert (
+        "lowest error at the end is that of M = 2, 0.400, against 0.500 of simple at 1.9 times its training" in told[0]
+    )
+    assert told[1] == (
+        "Cost of training against simple: M = 2 1.90 times for 2 times the images (95%); "
+        "M = 4 3.60 times for 4 times the images (90%)."
+    )
+
+
+def test_the_cheapest_arm_that_nothing_beats_is_recommended() -> None:
+    errors = {
+        "simple": [0.50, 0.52, 0.51, 0.53, 0.50],
+        "m2": [0.50, 0.53, 0.50, 0.53, 0.51],  # no better than none
+        "m4": [0.41, 0.42, 0.40, 0.43, 0.41],
+        "m8": [0.41, 0.41, 0.41, 0.43, 0.40],  # no better than m4
+    }
+    told = recommend(arms_of(results(errors, SECONDS)))
+    assert told[0].startswith("Recommended: M = 4.")
+    assert "it costs 3.6 times the training of simple" in told[0]
+    assert "not distinguishable at n = 5" in told[1]  # m2
+    assert "lower in 100% of 5 seeds" in told[2]
+
+
+def test_a_dearer_arm_is_recommended_where_it_is_distinguishably_better() -> None:
+    errors = {
+        "simple": [0.50, 0.52, 0.51, 0.53, 0.50],
+        "m4": [0.45, 0.46, 0.45, 0.47, 0.44],
+        "m8": [0.35, 0.36, 0.36, 0.37, 0.34],
+    }
+    assert recommend(arms_of(results(errors, SECONDS)))[0].startswith("Recommended: M = 8.")
+
+
+def test_nothing_is_recommended_where_nothing_is_better() -> None:
+    errors = {"simple": [0.50, 0.52, 0.51, 0.49], "m2": [0.51, 0.50, 0.52, 0.50], "m4": [0.60, 0.61, 0.62, 0.60]}
+    told = recommend(arms_of(results(errors, SECONDS)))
+    assert told[0] == "No M is distinguishable from simple as an improvement at n = 4."
+
+
+def test_without_a_baseline_the_fewest_copies_are_compared_with() -> None:
+    told = recommend(arms_of(results({"m2": [0.5, 0.5, 0.51], "m4": [0.4, 0.39, 0.42]}, SECONDS)))
+    assert told[0].startswith("Recommended: M = 4. It is the cheapest that is better than M = 2")
+
+
+def test_the_table_sets_published_beside_measured() -> None:
+    found = sweep_results(
+        config(m=(2, 3)), results({"simple": [0.5], "m2": [0.4], "m3": [0.3]}, {**SECONDS, "m3": 30.0})
+    )
+    by_arm = {row[0]: dict(zip(found.tables[0].columns, row, strict=True)) for row in found.tables[0].rows}
+    assert by_arm["M = 2"]["cost ratio"] == "1.90"
+    assert (by_arm["M = 2"]["published hours"], by_arm["M = 2"]["published ratio"]) == ("1.47", "1.20")
+    assert by_arm["M = 3"]["published hours"] == "–"
+    header, *rows = found.files["jobs.csv"].splitlines()
+    assert header.startswith("job,arm,m,seed,state,reason,epochs,test_accuracy")
+    assert rows[1].startswith("m2-seed0,m2,2,0,finished,,100,0.6,")
+
+
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_bytes", lambda: int(8e9))
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_batches_that_do_not_fit_are_told_with_the_m_that_fits() -> None:
+    jobs, two = plan_jobs(config(m=(2, 32), depth=44)), Layout("processes", 2, 1)
+    with pytest.raises(
+        RequestError, match=r"M = 32 .* trains ResNet-44 on 2,048 images at a time; 2 such runs"
+    ) as caught:
+        check_batches_fit(jobs, two, 32, 32)
+    # What the hint names does fit, and one more does not.
+    assert caught.value.hint == "At most M = 11 fits; with --jobs 1, M = 26."
+    check_batches_fit(plan_jobs(config(m=(11,), baseline_arm=False, seeds=2, depth=44)), two, 32, 32)
+    with pytest.raises(RequestError):
+        check_batches_fit(plan_jobs(config(m=(12,), baseline_arm=False, seeds=2, depth=44)), two, 32, 32)
+    check_batches_fit(plan_jobs(config(m=(26,), depth=44)), Layout("processes", 1, 2), 32, 32)
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_other_machines_memory_is_not_judged_by_this_one() -> None:
+    jobs = plan_jobs(config(m=(512,), depth=44))
+    check_batches_fit(jobs, Layout("ray", 0, 1), 32, 32)
+    check_batches_fit(jobs, Layout("processes", 1, 1, gpu=True), 32, 32)
+
+
+@pytest.mark.parametrize(
+    # Peak less that of a process without a batch, as measured: depth, images in a batch, gigabytes.
+    ("depth", "copies", "gigabytes"),
+    [(8, 8, 0.45), (8, 32, 1.7), (20, 16, 1.9), (44, 1, 0.27), (44, 4, 0.95)],
+)
+def test_the_estimate_is_near_what_was_measured(depth: int, copies: int, gigabytes: float) -> None:
+    of = config(depth=depth, m=(copies,), baseline_arm=False).arms()[f"m{copies}"]
+    assert batch_bytes(of, 32, 32) == pytest.approx(gigabytes * 1e9, rel=0.25)
