@@ -36,6 +36,7 @@ bench: $(VENV)/.run ## measure what the README says about speed
 	$(BIN)/python benchmarks/saving.py
 	$(BIN)/python benchmarks/augmentation.py
 	$(BIN)/python benchmarks/resnet_step.py
+	$(BIN)/python benchmarks/sweep_throughput.py
 
 # Names, versions and hashes for every platform and Python that stopcli runs on; no index address.
 lock: $(VENV)/.dev ## choose the versions of everything again

@@ -10,7 +10,8 @@ from rich.table import Table as RichTable
 
 from stopcli.cli import options
 from stopcli.cli.console import Output, stdout_console
-from stopcli.cli.running import conduct, load, settle_layout
+from stopcli.cli.running import conduct, load
+from stopcli.cli.sweep_running import settle_layout
 from stopcli.config import to_toml
 from stopcli.durations import format_duration, parse_duration
 from stopcli.recipes.recipe import ModuleRecipe

@@ -9,7 +9,8 @@ import typer
 
 from stopcli.cli import options
 from stopcli.cli.console import Output
-from stopcli.cli.running import Where, has_gpu, run_config
+from stopcli.cli.running import Where, run_config
+from stopcli.cli.starting import has_gpu
 from stopcli.config import read_toml, resolve
 from stopcli.errors import ConfigError, RequestError
 from stopcli.recipes.recipe import config_class

@@ -14,24 +14,19 @@ import typer
 
 from stopcli.cli.console import Output, RunView
 from stopcli.cli.list_options import parse_counts
-from stopcli.cli.sweep_view import SweepView
-from stopcli.config import AnyConfig, RunConfig, resolve, setting_names, to_toml
-from stopcli.durations import format_duration, parse_duration
+from stopcli.cli.starting import has_gpu, start_and_log, stopwatch_of
+from stopcli.cli.sweep_running import execute_sweep, settle_layout, show_plan
+from stopcli.config import RunConfig, resolve, setting_names, to_toml
+from stopcli.durations import parse_duration
 from stopcli.errors import RequestError
 from stopcli.recipes.recipe import Loaded, ModuleRecipe, Recipe, config_class
 from stopcli.report.tables import Table, run_table
 from stopcli.report.words import why_stopped
 from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
-from stopcli.sweeps.layout import Layout, lay_out
+from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import plan_jobs
 from stopcli.training.interruption import StopNow, StopRequest, stop_on_signals
-from stopcli.training.observer import Observer
-from stopcli.training.pacing import Stopwatch
 from stopcli.training.session import Session, Start
-
-_IMPORTED = time.perf_counter()
-# Made by the drivers of NVIDIA and AMD.
-GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
 @dataclass(frozen=True)
@@ -90,7 +85,7 @@ def run_config(
     if layout is not None:
         recipe.check_fits(loaded, layout)
     if dry_run and layout is not None:
-        _show_plan(loaded, layout, output)
+        show_plan(loaded, layout, output)
         return
     if config.init_from:
         _check_warm_start(loaded, recipe)
@@ -104,20 +99,6 @@ def run_config(
             output.say("Quick scale: a smaller version of the published setting. --scale full runs the published one.")
         output.detail(to_toml(config).rstrip())
         conduct(loaded, recipe, folder, Start(), output, budget, layout)
-
-
-def settle_layout(config: AnyConfig) -> tuple[AnyConfig, Layout | None]:
-    """How a sweep's runs are executed here, and its settings with the threads that each of them computes with.
-
-    Raises:
-        RequestError: they cannot be executed as the settings say.
-    """
-    if not config.is_sweep:
-        return config, None
-    layout = lay_out(config, gpu=has_gpu())
-    layout.check()
-    threads: dict[str, Any] = {} if layout.threads is None else {"threads": layout.threads}
-    return replace(config, **threads), layout
 
 
 def load(config: RunConfig, recipe: Recipe, output: Output) -> Loaded:
@@ -152,23 +133,11 @@ def conduct(
             summary = _train(loaded, recipe, folder, start, output, request)
         else:
             output.say(f"Runs: {len(plan_jobs(loaded.config))}, {layout.describe()}.")
-            summary = _sweep(loaded, recipe, folder, layout, start, output, request)
+            summary = execute_sweep(loaded, recipe, folder, layout, start, output, request)
     _tell(loaded.config, folder, output, summary)
     status = {"finished": 0, "paused": 0, "failed": 1, "interrupted": request.exit_status}[summary["state"]]
     if status:
         raise typer.Exit(status)
-
-
-def has_gpu() -> bool:
-    """Whether TensorFlow sees a GPU. Where the system has no driver for one, TensorFlow is not started to ask."""
-    if not any(Path(device).exists() for device in GPU_DEVICES):
-        return False
-    from stopcli.training.tensorflow_setup import start_tensorflow
-
-    start_tensorflow()
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def _budget(text: str | None) -> float | None:
@@ -208,80 +177,11 @@ def _train(
 ) -> dict[str, Any]:
     with RunView(output) as view:
         observer = view.run(loaded.config.command)
-        _start_tensorflow(loaded.config, folder, observer, output, request)
+        start_and_log(loaded.config, folder, observer, output, request)
         # After TensorFlow, which it imports.
         from stopcli.recipes.running import run_one
 
-        return run_one(loaded, recipe, folder, Session(observer, request, _stopwatch(loaded)), start)
-
-
-def _sweep(
-    loaded: Loaded,
-    recipe: Recipe,
-    folder: RunFolder,
-    layout: Layout,
-    start: Start,
-    output: Output,
-    request: StopRequest,
-) -> dict[str, Any]:
-    from stopcli.recipes.sweeping import run_sweep
-
-    if layout.executor == "in-process":
-        with RunView(output) as view:
-            _start_tensorflow(loaded.config, folder, view.run(loaded.config.command), output, request)
-    with SweepView(output, loaded.config.command) as table:
-        return run_sweep(loaded, recipe, folder, layout, table.show, request, _stopwatch(loaded), start)
-
-
-def _start_tensorflow(
-    config: RunConfig, folder: RunFolder, observer: Observer, output: Output, request: StopRequest
-) -> None:
-    observer.stage("starting TensorFlow")
-    from stopcli.training.tensorflow_setup import start_tensorflow
-
-    said = start_tensorflow(getattr(config, "threads", None))
-    if said:
-        folder.log("TensorFlow says while it starts:\n" + said)
-        output.detail(said.rstrip())
-    if request.interrupted:
-        # Nothing is trained yet, so there is nothing to save.
-        raise StopNow(request)
-
-
-def _show_plan(loaded: Loaded, layout: Layout, output: Output) -> None:
-    """Measure a few steps of each arm of a sweep, and print its plan."""
-    for words in loaded.words:
-        output.say(words)
-    jobs = plan_jobs(loaded.config)
-    with RunView(output) as view:
-        observer = view.run(loaded.config.command)
-        observer.stage("starting TensorFlow")
-        from stopcli.training.tensorflow_setup import start_tensorflow
-
-        start_tensorflow(layout.threads)
-        # After TensorFlow, which it imports.
-        from stopcli.recipes.projecting import plan_summary, plan_table, project, total_seconds
-
-        arms = project(loaded, jobs, _process_age(), observer)
-    output.result(plan_table(jobs, arms), plan_summary(jobs, arms, layout))
-    seconds = format_duration(total_seconds(jobs, arms, layout))
-    if layout.workers:
-        output.say(f"{len(jobs)} runs, {layout.describe()}: about {seconds} in all. Nothing was trained.")
-
-
-def _stopwatch(loaded: Loaded) -> Stopwatch:
-    stopwatch = Stopwatch(elapsed=_process_age())
-    stopwatch.move("startup", "data", loaded.seconds)
-    return stopwatch
-
-
-def _process_age() -> float:
-    """Seconds since the process began; where the system does not tell, since this module was imported."""
-    try:
-        begun = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
-        return float(Path("/proc/uptime").read_text().split()[0]) - begun
-    except (OSError, ValueError, IndexError):
-        return time.perf_counter() - _IMPORTED
+        return run_one(loaded, recipe, folder, Session(observer, request, stopwatch_of(loaded)), start)
 
 
 def _tell(config: Any, folder: RunFolder, output: Output, summary: dict[str, Any]) -> None:

@@ -56,6 +56,8 @@ class RunJob:
             if not path.exists()
             else (RunFolder.reopen(path, checked=False)) as folder
         ):
+            # Whatever goes wrong from here on is this attempt's, and stands in its status.
+            folder.status.write("running")
             if folder.config.exists():
                 resumption: Resumption = prepare(path, force=self.force)
                 config, start, warnings = resumption.config, resumption.start, resumption.warnings

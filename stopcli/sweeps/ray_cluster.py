@@ -126,6 +126,8 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
         # Whoever calls stopcli within a program of theirs has chosen one.
         yield
         return
+    # A cluster of our own sends nobody anything.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     where: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
     if address:
         where = {"address": address if address == "auto" else "{}:{}".format(*split_address(address))}

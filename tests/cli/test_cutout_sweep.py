@@ -1,0 +1,343 @@
+"""`stopcli cutout-sweep` as users run it, and what becomes of it when processes, disks and runs fail."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stopcli.runs.metrics import read_metrics
+
+pytestmark = pytest.mark.slow
+
+SMALL = [
+    *("cutout-sweep", "--m", "2", "4", "--dataset", "digits", "--limit", "400", "--epochs", "3", "--batch-size", "32"),
+    *("--threads", "1", "--save-every", "0.2s"),
+]
+JOBS = ("simple-seed0", "m2-seed0", "m4-seed0")
+# Runs the program and tells which of the slow packages its process has imported.
+PROGRAM = """
+import json, sys
+from stopcli.cli.main import main
+try:
+    main(sys.argv[1:])
+finally:
+    print("imported", [name for name in ("tensorflow", "keras", "ray") if name in sys.modules], file=sys.stderr)
+"""
+
+
+def start(*words: str, **options: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PROGRAM, *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def run(*words: str, **options: Any) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr of the program."""
+    process = start(*words, **options)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A JSON file that is written while it is read; empty until it is there."""
+    with contextlib.suppress(OSError, ValueError):
+        content: dict[str, Any] = json.loads(path.read_text())
+        return content
+    return {}
+
+
+def states(sweep: Path) -> dict[str, str]:
+    return {job["name"]: job["state"] for job in read(sweep / "summary.json")["jobs"]}
+
+
+def wait_until(true: Callable[[], Any], process: subprocess.Popen[str], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def has_state(sweep: Path, job: str) -> bool:
+    return any((sweep / "jobs" / job / "checkpoints" / "resume").glob("step-*.state"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep that nothing happened to, and what it said, in `said`."""
+    sweep = tmp_path_factory.mktemp("sweeps") / "undisturbed"
+    status, out, err = run(*SMALL, "--json", "--run-dir", str(sweep))
+    assert status == 0, err
+    assert json.loads(out) == read(sweep / "summary.json")
+    (sweep / "said").write_text(err)
+    return sweep
+
+
+def same(sweep: Path, undisturbed: Path) -> bool:
+    """Whether two sweeps have the same bytes of metrics and the same results for every job."""
+    ours, theirs = (read(each / "summary.json")["jobs"] for each in (sweep, undisturbed))
+    results = [[(job["name"], job["state"], job["final"], job["best"]) for job in jobs] for jobs in (ours, theirs)]
+    metrics = [[(each / "jobs" / job / "metrics.csv").read_bytes() for job in JOBS] for each in (sweep, undisturbed)]
+    return results[0] == results[1] and metrics[0] == metrics[1]
+
+
+def test_a_sweep_leaves_what_a_user_wants_to_see(undisturbed: Path) -> None:
+    names = {path.name for path in undisturbed.iterdir()}
+    assert {"table.csv", "table.md", "jobs.csv", "summary.json", "report.md", "config.toml", "jobs", "plots"} <= names
+    assert {path.name for path in (undisturbed / "plots").iterdir()} == {
+        f"{figure}.{kind}" for figure in ("validation_error", "cost") for kind in ("png", "svg")
+    }
+    summary = read(undisturbed / "summary.json")
+    assert (summary["state"], summary["finished"]) == ("finished", 3)
+    assert [job["name"] for job in summary["jobs"]] == list(JOBS)
+    assert [arm["m"] for arm in summary["arms"]] == [0, 2, 4]
+    rows = {job: read(undisturbed / "jobs" / job / "summary.json") for job in JOBS}
+    assert [rows[job]["copies"] for job in JOBS] == [1, 2, 4]
+    # As published: more images, as many updates.
+    assert {rows[job]["steps"] for job in JOBS} == {39}
+    for arm, job in zip(summary["arms"], JOBS, strict=True):
+        assert arm["images_mean"] == 1200 * max(arm["m"], 1)
+        last = read_metrics(undisturbed / "jobs" / job / "metrics.csv")["val_accuracy"][-1]
+        assert arm["error_mean"] == pytest.approx(1 - last)
+        assert arm["seconds_mean"] == pytest.approx(rows[job]["train_seconds"] - rows[job]["validation_seconds"])
+        assert 0 < rows[job]["validation_seconds"] < rows[job]["train_seconds"]
+    assert summary["conclusions"][0].startswith("Not distinguishable at n = 1")
+    report = (undisturbed / "report.md").read_text()
+    assert all(words in report for words in summary["conclusions"])
+    assert "![validation_error](plots/validation_error.png)" in report
+
+
+def test_each_job_is_a_run_of_its_own(undisturbed: Path) -> None:
+    for job in JOBS:
+        folder = undisturbed / "jobs" / job
+        assert {"curves.png", "augmented.png", "confusion.png"} <= {path.name for path in (folder / "plots").iterdir()}
+        config = (folder / "config.toml").read_text()
+        assert 'command = "cifar-resnet"' in config
+        assert "threads = 1\n" in config
+        assert read(folder / "environment.json")["threads"]["intra_op"] == 1
+        assert read(folder / "status.json")["state"] == "finished"
+
+
+def test_the_sweeps_own_process_imports_no_tensorflow(undisturbed: Path) -> None:
+    said = (undisturbed / "said").read_text()
+    assert "imported []" in said
+    assert "Runs: 3, 2 processes at a time, 1 thread each." in said or os.cpu_count() != 2
+    assert "simple-seed0: finished at epoch 3" in said
+
+
+def test_in_process_gives_the_same_numbers(undisturbed: Path, tmp_path: Path) -> None:
+    status, _, err = run(*SMALL, "--executor", "in-process", "--run-dir", "a")
+    assert status == 0, err
+    assert "one after the other in this process, 1 thread each" in err
+    assert same(tmp_path / "a", undisturbed)
+
+
+def test_a_killed_worker_takes_no_other_run_along_and_is_resumed(undisturbed: Path, tmp_path: Path) -> None:
+    sweep = tmp_path / "a"
+    process = start(*SMALL, "--run-dir", "a")
+    wait_until(lambda: has_state(sweep, "m4-seed0"), process)
+    os.kill(read(sweep / "jobs" / "m4-seed0" / "status.json")["process"]["pid"], signal.SIGKILL)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert "m4-seed0 died: its process was killed by SIGKILL" in err
+    assert states(sweep) == {"simple-seed0": "finished", "m2-seed0": "finished", "m4-seed0": "died"}
+
+    # Now its states are damaged: a run that raises, which is gone on with only where that is asked for.
+    resume = sweep / "jobs" / "m4-seed0" / "checkpoints" / "resume"
+    for path in resume.iterdir():
+        path.write_bytes(b"no state")
+    status, _, err = run("resume", "a")
+    assert status == 1
+    assert "m4-seed0 failed:" in err
+    assert "no saved state can be read" in err
+    assert states(sweep)["m4-seed0"] == "failed"
+    assert read(sweep / "status.json")["reason"] == "1 of 3 runs failed"
+    finished = {job: (sweep / "jobs" / job / "summary.json").stat().st_mtime_ns for job in JOBS[:2]}
+
+    status, _, err = run("resume", "a")
+    assert status == 2
+    assert "nothing is left to do; 1 of 3 runs failed" in err
+    assert "--retry-failed" in err
+
+    for path in resume.iterdir():
+        path.unlink()
+    status, _, err = run("resume", "a", "--retry-failed")
+    assert status == 0, err
+    assert same(sweep, undisturbed)
+    assert finished == {job: (sweep / "jobs" / job / "summary.json").stat().st_mtime_ns for job in JOBS[:2]}, (
+        "run again"
+    )
+
+
+def test_ctrl_c_saves_every_run_and_a_killed_sweep_goes_on(undisturbed: Path, tmp_path: Path) -> None:
+    sweep = tmp_path / "a"
+    process = start(*SMALL, "--run-dir", "a")
+    wait_until(lambda: read(sweep / "jobs" / "m4-seed0" / "status.json").get("progress"), process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Go on with: stopcli resume a" in err
+    assert read(sweep / "status.json")["state"] == "interrupted"
+    assert states(sweep)["m4-seed0"] == "interrupted"
+    assert "not begun" in states(sweep).values()
+    steps = read(sweep / "jobs" / "m4-seed0" / "summary.json")["steps"]
+    assert steps > 0
+
+    # The sweep's own process is killed: its runs notice, save and leave, and the next resume waits for them.
+    process = start("resume", "a")
+    wait_until(lambda: read(sweep / "jobs" / "m4-seed0" / "status.json")["state"] == "running", process)
+    wait_until(lambda: read(sweep / "jobs" / "m4-seed0" / "status.json").get("progress"), process)
+    process.kill()
+    process.communicate()
+    status, _, err = run("resume", "a")
+    assert status == 0, err
+    assert same(sweep, undisturbed)
+
+
+def test_a_full_disk_fails_the_runs_and_resume_completes_them(undisturbed: Path, tmp_path: Path) -> None:
+    def small_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+
+    status, _, err = run(*SMALL, "--run-dir", "a", preexec_fn=small_files)
+    sweep = tmp_path / "a"
+    assert status == 1
+    assert "cannot be written: File too large" in err
+    assert set(states(sweep).values()) == {"failed"}
+    assert all(read(sweep / "jobs" / job / "status.json")["outside"] for job in JOBS)
+    # A fault outside the runs: no --retry-failed is needed.
+    status, _, err = run("resume", "a")
+    assert status == 0, err
+    assert same(sweep, undisturbed)
+
+
+def test_fail_fast_stops_the_others_where_they_can_be_saved(tmp_path: Path) -> None:
+    sweep = tmp_path / "a"
+    process = start(*SMALL, "--fail-fast", "--run-dir", "a")
+    wait_until(lambda: read(sweep / "jobs" / "m4-seed0" / "status.json").get("progress"), process)
+    wait_until(lambda: read(sweep / "jobs" / "m2-seed0" / "status.json").get("state") == "running", process)
+    os.kill(read(sweep / "jobs" / "m2-seed0" / "status.json")["process"]["pid"], signal.SIGKILL)
+    process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert states(sweep) == {"simple-seed0": "not begun", "m2-seed0": "died", "m4-seed0": "interrupted"}
+    assert read(sweep / "summary.json")["jobs"][2]["reason"] == "the failure of m2-seed0"
+
+
+def test_a_dry_run_tells_the_plan_and_leaves_nothing(tmp_path: Path) -> None:
+    status, out, err = run(*SMALL[:3], "--seeds", "2", "--json", "--dry-run", *SMALL[3:])
+    assert status == 0, err
+    plan = json.loads(out)
+    assert [job["name"] for job in plan["jobs"]] == ["simple-seed0", "simple-seed1", "m2-seed0", "m2-seed1"]
+    assert [job["images_a_batch"] for job in plan["jobs"]] == [32, 32, 64, 64]
+    assert [job["updates"] for job in plan["jobs"]] == [39] * 4
+    assert all(job["train_seconds"] > 0 for job in plan["jobs"])
+    assert plan["seconds"] > max(job["train_seconds"] for job in plan["jobs"])
+    assert "Nothing was trained." in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@contextlib.contextmanager
+def ray_node(*words: str) -> Iterator[subprocess.Popen[str]]:
+    """A node of a Ray cluster, in the foreground, with a session of its own to be killed by."""
+    ray = Path(sys.executable).with_name("ray")
+    command = [str(ray), "start", "--block", "--disable-usage-stats", "--num-cpus", "1", *words]
+    node = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    )
+    try:
+        yield node
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(node.pid, signal.SIGKILL)
+        node.wait()
+
+
+def _nodes(address: str) -> int:
+    code = (
+        "import ray, sys; ray.init(address=sys.argv[1], logging_level='ERROR'); "
+        "print(sum(node['Alive'] for node in ray.nodes()))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code, address], capture_output=True, text=True, timeout=60, check=False
+    )
+    return int(told.stdout.split()[-1]) if told.returncode == 0 else 0
+
+
+@pytest.mark.ray
+def test_a_ray_cluster_that_loses_a_node_gives_the_same_numbers(undisturbed: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    address = f"127.0.0.1:{_free_port()}"
+    port = address.partition(":")[2]
+    sweep = tmp_path / "a"
+    with ray_node("--head", "--port", port, "--include-dashboard=false"), ray_node("--address", address) as second:
+        deadline = time.monotonic() + 90
+        while _nodes(address) < 2:
+            assert time.monotonic() < deadline, "the cluster has not come up"
+            time.sleep(0.5)
+        process = start(*SMALL, "--executor", "ray", "--ray-address", address, "--run-dir", "a")
+        wait_until(lambda: has_state(sweep, "m4-seed0") and has_state(sweep, "m2-seed0"), process)
+        # Every process of the second machine dies, with whichever run was on it.
+        lost = _jobs_under(second.pid, sweep)
+        os.killpg(second.pid, signal.SIGKILL)
+        for pid in lost.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert len(lost) == 1, lost
+    assert same(sweep, undisturbed)
+    (name,) = lost
+    resumed = read(sweep / "jobs" / name / "environment.json")["resumed"]
+    assert len(resumed) == 1
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _jobs_under(ancestor: int, sweep: Path) -> dict[str, int]:
+    """The runs whose processes descend from one, by name."""
+    pids = {job: read(sweep / "jobs" / job / "status.json").get("process", {}).get("pid", 0) for job in JOBS}
+    return {job: pid for job, pid in pids.items() if pid and ancestor in _ancestors(pid)}
+
+
+def _ancestors(pid: int) -> set[int]:
+    found = set()
+    while pid > 1:
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            break
+        found.add(pid)
+    return found
+
+
+@pytest.mark.ray
+def test_ray_is_started_where_no_address_is_given_and_ctrl_c_saves(undisturbed: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    sweep = tmp_path / "a"
+    process = start(*SMALL, "--executor", "ray", "--run-dir", "a")
+    wait_until(lambda: read(sweep / "jobs" / "m4-seed0" / "status.json").get("progress"), process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert states(sweep)["m4-seed0"] == "interrupted"
+    # Another executor goes on where Ray was stopped.
+    status, _, err = run("resume", "a", "--executor", "processes")
+    assert status == 0, err
+    assert same(sweep, undisturbed)

@@ -1,0 +1,73 @@
+"""Sweeps that are refused before anything is started, without TensorFlow and leaving nothing."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from stopcli.cli.main import main
+from stopcli.recipes.images import memory
+
+DIGITS = ["--dataset", "digits"]
+WRONG = [
+    (["--m"], "--m: received '', expected one whole number or more, such as 2 4 8"),
+    (["--m", "0"], "--m: received 0, expected 1 copy or more"),
+    (["--m", "2", "-1"], "--m: received -1, expected numbers of copies from 1 to 1024"),
+    (["--m", "2", "4", "2"], "2 stands there twice"),
+    (["--m", "2,two"], "--m: received 'two', expected whole numbers"),
+    (["--m", "2", "4", "eight", "--epochs", "3"], "--m: received 'eight', expected whole numbers"),
+    (["--m", "2.5"], "--m: received '2.5', expected whole numbers"),
+    (["--jobs", "0"], "--jobs: received 0"),
+    (["--threads", "0"], "--threads: received 0"),
+    (["--seeds", "0"], "--seeds: received 0"),
+    (["--executor", "cluster"], "Invalid value for '--executor'"),
+    (["--equal", "time"], "Invalid value for '--equal'"),
+    (["--executor", "in-process", "--jobs", "3"], "--jobs: received 3, expected 1 with executor in-process"),
+    (["--equal", "updates", "--m", "3"], "--batch-size: received 64, expected a multiple of 3"),
+    (["--executor", "ray", "--ray-address", "host:port"], "--ray-address: received 'host:port', expected auto, HOST"),
+    (["--m", "1024", "--depth", "56"], "trains ResNet-56 on 65,536 images at a time"),
+]
+
+
+@pytest.mark.parametrize(
+    ("args", "answer"), WRONG, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_a_wrong_sweep_is_told_what_is_wrong_and_leaves_nothing(
+    args: list[str], answer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(memory, "available_bytes", lambda: int(20e9))
+    with pytest.raises(SystemExit) as exited:
+        main(["cutout-sweep", "--json", *DIGITS, *args])
+    said = capsys.readouterr()
+    assert exited.value.code == 2
+    assert answer in said.err
+    assert said.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cluster_that_nobody_answers_for_is_told_in_seconds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    with pytest.raises(SystemExit) as exited:
+        main(["cutout-sweep", *DIGITS, "--executor", "ray", "--ray-address", address])
+    assert exited.value.code == 2
+    assert f"nobody answers at {address}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_ray_the_install_line_is_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SystemExit) as exited:
+        main(["cutout-sweep", *DIGITS, "--executor", "ray"])
+    assert exited.value.code == 2
+    assert "pip install 'stopcli[ray]'" in capsys.readouterr().err
