@@ -83,7 +83,7 @@ def cutout_sweep(
     """Train with M cutout copies of every image in a batch, for several M: what do they buy, at what cost?
 
     M takes a list: --m 2 4 8. The published setting is ResNet-44 for 100 epochs with M = 2, 4, 8, 16 and 32; without a
-    GPU, the quick scale takes depth 8, 12 epochs, 2,500 images and M = 2, 4 and 8. The sweep leaves the published
+    GPU, the quick scale takes depth 8, 12 epochs, 2,000 images and M = 2, 4 and 8. The sweep leaves the published
     figure and table with what was measured beside them, error against cost, and a recommendation as far as the runs
     give one.
     """

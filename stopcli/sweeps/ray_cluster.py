@@ -86,6 +86,7 @@ def check_ray(address: str) -> Any:
     Raises:
         RequestError: Ray is not installed, or nobody answers.
     """
+    _take_token()
     try:
         import ray
     except ImportError:
@@ -103,6 +104,17 @@ def check_ray(address: str) -> Any:
                 hint="A cluster is begun on its first machine with: ray start --head",
             ) from None
     return ray
+
+
+def _take_token() -> None:
+    """Have Ray use its token, where there is one: a cluster may ask for it, and one that does not takes it too.
+
+    Ray does so by itself for the clusters that it starts, but not for those that it joins; it looks once, when it is
+    imported.
+    """
+    given = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    if given or (Path.home() / ".ray" / "auth_token").exists():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -128,7 +140,7 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
         return
     # A cluster of our own sends nobody anything.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    where: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
+    where: dict[str, Any] = {"address": "local", "include_dashboard": False, "object_store_memory": _STORE_BYTES}
     if address:
         where = {"address": address if address == "auto" else "{}:{}".format(*split_address(address))}
     # Ray puts a handler of its own in the place of ours, which would leave without saving.
@@ -136,7 +148,10 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
     try:
         ray.init(log_to_driver=False, logging_level="ERROR", configure_logging=False, **where)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ResourceError(f"Ray: {in_words(error)}", hint="ray status shows what the cluster is doing.") from None
+        hint = "`ray status` shows what the cluster is doing."
+        if "AuthToken" in str(error.__cause__):
+            hint = "The cluster asks for a token: on this machine, put it into RAY_AUTH_TOKEN or ~/.ray/auth_token."
+        raise ResourceError(f"Ray: {in_words(error)}", hint=hint) from None
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)

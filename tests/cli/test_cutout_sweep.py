@@ -21,10 +21,10 @@ from stopcli.runs.metrics import read_metrics
 pytestmark = pytest.mark.slow
 
 SMALL = [
-    *("cutout-sweep", "--m", "2", "4", "--dataset", "digits", "--limit", "400", "--epochs", "3", "--batch-size", "32"),
+    *("cutout-sweep", "--m", "2", "--dataset", "digits", "--limit", "300", "--epochs", "3", "--batch-size", "32"),
     *("--threads", "1", "--save-every", "0.2s"),
 ]
-JOBS = ("simple-seed0", "m2-seed0", "m4-seed0")
+JOBS = ("simple-seed0", "m2-seed0")
 # Runs the program and tells which of the slow packages its process has imported.
 PROGRAM = """
 import json, sys
@@ -98,15 +98,15 @@ def test_a_sweep_leaves_what_a_user_wants_to_see(undisturbed: Path) -> None:
         f"{figure}.{kind}" for figure in ("validation_error", "cost") for kind in ("png", "svg")
     }
     summary = read(undisturbed / "summary.json")
-    assert (summary["state"], summary["finished"]) == ("finished", 3)
+    assert (summary["state"], summary["finished"]) == ("finished", 2)
     assert [job["name"] for job in summary["jobs"]] == list(JOBS)
-    assert [arm["m"] for arm in summary["arms"]] == [0, 2, 4]
+    assert [arm["m"] for arm in summary["arms"]] == [0, 2]
     rows = {job: read(undisturbed / "jobs" / job / "summary.json") for job in JOBS}
-    assert [rows[job]["copies"] for job in JOBS] == [1, 2, 4]
+    assert [rows[job]["copies"] for job in JOBS] == [1, 2]
     # As published: more images, as many updates.
-    assert {rows[job]["steps"] for job in JOBS} == {39}
+    assert {rows[job]["steps"] for job in JOBS} == {30}
     for arm, job in zip(summary["arms"], JOBS, strict=True):
-        assert arm["images_mean"] == 1200 * max(arm["m"], 1)
+        assert arm["images_mean"] == 900 * max(arm["m"], 1)
         last = read_metrics(undisturbed / "jobs" / job / "metrics.csv")["val_accuracy"][-1]
         assert arm["error_mean"] == pytest.approx(1 - last)
         assert arm["seconds_mean"] == pytest.approx(rows[job]["train_seconds"] - rows[job]["validation_seconds"])
@@ -131,7 +131,7 @@ def test_each_job_is_a_run_of_its_own(undisturbed: Path) -> None:
 def test_the_sweeps_own_process_imports_no_tensorflow(undisturbed: Path) -> None:
     said = (undisturbed / "said").read_text()
     assert "imported []" in said
-    assert "Runs: 3, 2 processes at a time, 1 thread each." in said or os.cpu_count() != 2
+    assert "Runs: 2, 2 processes at a time, 1 thread each." in said or os.cpu_count() != 2
     assert "simple-seed0: finished at epoch 3" in said
 
 
@@ -145,28 +145,28 @@ def test_in_process_gives_the_same_numbers(undisturbed: Path, tmp_path: Path) ->
 def test_a_killed_worker_takes_no_other_run_along_and_is_resumed(undisturbed: Path, tmp_path: Path) -> None:
     sweep = tmp_path / "a"
     process = start(*SMALL, "--run-dir", "a")
-    wait_until(lambda: has_state(sweep, "m4-seed0"), process)
-    os.kill(read(sweep / "jobs" / "m4-seed0" / "status.json")["process"]["pid"], signal.SIGKILL)
+    wait_until(lambda: has_state(sweep, "m2-seed0"), process)
+    os.kill(read(sweep / "jobs" / "m2-seed0" / "status.json")["process"]["pid"], signal.SIGKILL)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 1
-    assert "m4-seed0 died: its process was killed by SIGKILL" in err
-    assert states(sweep) == {"simple-seed0": "finished", "m2-seed0": "finished", "m4-seed0": "died"}
+    assert "m2-seed0 died: its process was killed by SIGKILL" in err
+    assert states(sweep) == {"simple-seed0": "finished", "m2-seed0": "died"}
 
     # Now its states are damaged: a run that raises, which is gone on with only where that is asked for.
-    resume = sweep / "jobs" / "m4-seed0" / "checkpoints" / "resume"
+    resume = sweep / "jobs" / "m2-seed0" / "checkpoints" / "resume"
     for path in resume.iterdir():
         path.write_bytes(b"no state")
     status, _, err = run("resume", "a")
     assert status == 1
-    assert "m4-seed0 failed:" in err
+    assert "m2-seed0 failed:" in err
     assert "no saved state can be read" in err
-    assert states(sweep)["m4-seed0"] == "failed"
-    assert read(sweep / "status.json")["reason"] == "1 of 3 runs failed"
-    finished = {job: (sweep / "jobs" / job / "summary.json").stat().st_mtime_ns for job in JOBS[:2]}
+    assert states(sweep)["m2-seed0"] == "failed"
+    assert read(sweep / "status.json")["reason"] == "1 of 2 runs failed"
+    finished = (sweep / "jobs" / "simple-seed0" / "summary.json").stat().st_mtime_ns
 
     status, _, err = run("resume", "a")
     assert status == 2
-    assert "nothing is left to do; 1 of 3 runs failed" in err
+    assert "nothing is left to do; 1 of 2 runs failed" in err
     assert "--retry-failed" in err
 
     for path in resume.iterdir():
@@ -174,29 +174,26 @@ def test_a_killed_worker_takes_no_other_run_along_and_is_resumed(undisturbed: Pa
     status, _, err = run("resume", "a", "--retry-failed")
     assert status == 0, err
     assert same(sweep, undisturbed)
-    assert finished == {job: (sweep / "jobs" / job / "summary.json").stat().st_mtime_ns for job in JOBS[:2]}, (
-        "run again"
-    )
+    assert finished == (sweep / "jobs" / "simple-seed0" / "summary.json").stat().st_mtime_ns, "run again"
 
 
 def test_ctrl_c_saves_every_run_and_a_killed_sweep_goes_on(undisturbed: Path, tmp_path: Path) -> None:
     sweep = tmp_path / "a"
-    process = start(*SMALL, "--run-dir", "a")
-    wait_until(lambda: read(sweep / "jobs" / "m4-seed0" / "status.json").get("progress"), process)
+    process = start(*SMALL, "--jobs", "1", "--run-dir", "a")
+    wait_until(lambda: has_state(sweep, "m2-seed0"), process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Go on with: stopcli resume a" in err
     assert read(sweep / "status.json")["state"] == "interrupted"
-    assert states(sweep)["m4-seed0"] == "interrupted"
-    assert "not begun" in states(sweep).values()
-    steps = read(sweep / "jobs" / "m4-seed0" / "summary.json")["steps"]
+    assert states(sweep)["m2-seed0"] == "interrupted"
+    assert states(sweep)["simple-seed0"] == "not begun"
+    steps = read(sweep / "jobs" / "m2-seed0" / "summary.json")["steps"]
     assert steps > 0
 
     # The sweep's own process is killed: its runs notice, save and leave, and the next resume waits for them.
     process = start("resume", "a")
-    wait_until(lambda: read(sweep / "jobs" / "m4-seed0" / "status.json")["state"] == "running", process)
-    wait_until(lambda: read(sweep / "jobs" / "m4-seed0" / "status.json").get("progress"), process)
+    wait_until(lambda: has_state(sweep, "simple-seed0"), process)
     process.kill()
     process.communicate()
     status, _, err = run("resume", "a")
@@ -221,25 +218,13 @@ def test_a_full_disk_fails_the_runs_and_resume_completes_them(undisturbed: Path,
     assert same(sweep, undisturbed)
 
 
-def test_fail_fast_stops_the_others_where_they_can_be_saved(tmp_path: Path) -> None:
-    sweep = tmp_path / "a"
-    process = start(*SMALL, "--fail-fast", "--run-dir", "a")
-    wait_until(lambda: read(sweep / "jobs" / "m4-seed0" / "status.json").get("progress"), process)
-    wait_until(lambda: read(sweep / "jobs" / "m2-seed0" / "status.json").get("state") == "running", process)
-    os.kill(read(sweep / "jobs" / "m2-seed0" / "status.json")["process"]["pid"], signal.SIGKILL)
-    process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert states(sweep) == {"simple-seed0": "not begun", "m2-seed0": "died", "m4-seed0": "interrupted"}
-    assert read(sweep / "summary.json")["jobs"][2]["reason"] == "the failure of m2-seed0"
-
-
 def test_a_dry_run_tells_the_plan_and_leaves_nothing(tmp_path: Path) -> None:
-    status, out, err = run(*SMALL[:3], "--seeds", "2", "--json", "--dry-run", *SMALL[3:])
+    status, out, err = run(*SMALL, "--seeds", "2", "--json", "--dry-run")
     assert status == 0, err
     plan = json.loads(out)
     assert [job["name"] for job in plan["jobs"]] == ["simple-seed0", "simple-seed1", "m2-seed0", "m2-seed1"]
     assert [job["images_a_batch"] for job in plan["jobs"]] == [32, 32, 64, 64]
-    assert [job["updates"] for job in plan["jobs"]] == [39] * 4
+    assert [job["updates"] for job in plan["jobs"]] == [30] * 4
     assert all(job["train_seconds"] > 0 for job in plan["jobs"])
     assert plan["seconds"] > max(job["train_seconds"] for job in plan["jobs"])
     assert "Nothing was trained." in err
@@ -247,13 +232,11 @@ def test_a_dry_run_tells_the_plan_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 @contextlib.contextmanager
-def ray_node(*words: str) -> Iterator[subprocess.Popen[str]]:
+def ray_node(*words: str) -> Iterator[subprocess.Popen[bytes]]:
     """A node of a Ray cluster, in the foreground, with a session of its own to be killed by."""
     ray = Path(sys.executable).with_name("ray")
     command = [str(ray), "start", "--block", "--disable-usage-stats", "--num-cpus", "1", *words]
-    node = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True, start_new_session=True
-    )
+    node = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         yield node
     finally:
@@ -262,30 +245,42 @@ def ray_node(*words: str) -> Iterator[subprocess.Popen[str]]:
         node.wait()
 
 
-def _nodes(address: str) -> int:
+def _wait_for_nodes(address: str, count: int) -> None:
     code = (
         "import ray, sys; ray.init(address=sys.argv[1], logging_level='ERROR'); "
         "print(sum(node['Alive'] for node in ray.nodes()))"
     )
-    told = subprocess.run(
-        [sys.executable, "-c", code, address], capture_output=True, text=True, timeout=60, check=False
-    )
-    return int(told.stdout.split()[-1]) if told.returncode == 0 else 0
+    deadline = time.monotonic() + 90
+    while True:
+        command = [sys.executable, "-c", code, address]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        if told.returncode == 0 and int(told.stdout.split()[-1]) >= count:
+            return
+        assert time.monotonic() < deadline, told.stderr
+        time.sleep(0.5)
+
+
+@pytest.fixture
+def ray_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token for the clusters of a test, so that none is written into the user's home."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 2)
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_token")
 def test_a_ray_cluster_that_loses_a_node_gives_the_same_numbers(undisturbed: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed")
     address = f"127.0.0.1:{_free_port()}"
     port = address.partition(":")[2]
     sweep = tmp_path / "a"
-    with ray_node("--head", "--port", port, "--include-dashboard=false"), ray_node("--address", address) as second:
-        deadline = time.monotonic() + 90
-        while _nodes(address) < 2:
-            assert time.monotonic() < deadline, "the cluster has not come up"
-            time.sleep(0.5)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(ray_node("--head", "--port", port, "--include-dashboard=false"))
+        _wait_for_nodes(address, 1)
+        second = stack.enter_context(ray_node("--address", address))
+        _wait_for_nodes(address, 2)
         process = start(*SMALL, "--executor", "ray", "--ray-address", address, "--run-dir", "a")
-        wait_until(lambda: has_state(sweep, "m4-seed0") and has_state(sweep, "m2-seed0"), process)
+        wait_until(lambda: has_state(sweep, "m2-seed0") and has_state(sweep, "simple-seed0"), process)
         # Every process of the second machine dies, with whichever run was on it.
         lost = _jobs_under(second.pid, sweep)
         os.killpg(second.pid, signal.SIGKILL)
@@ -328,15 +323,16 @@ def _ancestors(pid: int) -> set[int]:
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_token")
 def test_ray_is_started_where_no_address_is_given_and_ctrl_c_saves(undisturbed: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed")
     sweep = tmp_path / "a"
     process = start(*SMALL, "--executor", "ray", "--run-dir", "a")
-    wait_until(lambda: read(sweep / "jobs" / "m4-seed0" / "status.json").get("progress"), process)
+    wait_until(lambda: has_state(sweep, "m2-seed0"), process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
-    assert states(sweep)["m4-seed0"] == "interrupted"
+    assert states(sweep)["m2-seed0"] == "interrupted"
     # Another executor goes on where Ray was stopped.
     status, _, err = run("resume", "a", "--executor", "processes")
     assert status == 0, err

@@ -27,7 +27,7 @@ class CutoutSweepConfig(CifarResnetConfig):
     """
 
     command: ClassVar[str] = "cutout-sweep"
-    quick: ClassVar[dict[str, Any]] = {"m": (2, 4, 8), "depth": 8, "limit": 2500, "epochs": 12}
+    quick: ClassVar[dict[str, Any]] = {"m": (2, 4, 8), "depth": 8, "limit": 2000, "epochs": 12}
 
     m: tuple[int, ...] = (2, 4, 8, 16, 32)
     # Not `baseline`, which is a value for the stopping rule.
