@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from stopcli.augment.erasing import RandomErasing
     from stopcli.augment.shift import RandomShift
     from stopcli.schedules.cyclic import CyclicLR
+    from stopcli.schedules.keras_callback import ScheduleLearningRate
+    from stopcli.schedules.momentum import CyclicMomentum
+    from stopcli.schedules.one_cycle import OneCycleLR
+    from stopcli.schedules.ramp import RampLR
     from stopcli.stopping import AnyOf, BestEpoch, Judge, NonFinite, Patience, Threshold, Verdict, rule_from_dict
     from stopcli.stopping.keras_callback import StopOnRule
 
@@ -24,6 +28,10 @@ _PUBLIC = {
     "Cutout": "stopcli.augment.cutout",
     "CutoutCopies": "stopcli.augment.copies",
     "CyclicLR": "stopcli.schedules.cyclic",
+    "CyclicMomentum": "stopcli.schedules.momentum",
+    "OneCycleLR": "stopcli.schedules.one_cycle",
+    "RampLR": "stopcli.schedules.ramp",
+    "ScheduleLearningRate": "stopcli.schedules.keras_callback",
     "RandomErasing": "stopcli.augment.erasing",
     "RandomShift": "stopcli.augment.shift",
     "AnyOf": "stopcli.stopping",
@@ -43,11 +51,15 @@ __all__ = [
     "Cutout",
     "CutoutCopies",
     "CyclicLR",
+    "CyclicMomentum",
     "Judge",
     "NonFinite",
+    "OneCycleLR",
     "Patience",
+    "RampLR",
     "RandomErasing",
     "RandomShift",
+    "ScheduleLearningRate",
     "StopOnRule",
     "Threshold",
     "Verdict",

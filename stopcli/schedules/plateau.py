@@ -67,8 +67,10 @@ class Plateau:
         return PlateauState(best, 0, self.cooldown), max(rate * self.factor, self.least)
 
     def _better(self, value: float, best: float) -> bool:
-        # As Keras writes it: the other way round, the two would differ by a rounding.
-        return value + self.min_delta < best if self.direction == "min" else value - self.min_delta > best
+        # As Keras does it, which subtracts first and then compares as float32: otherwise ties are decided by a rounding.
+        if self.direction == "min":
+            return bool(np.float32(value + self.min_delta) < np.float32(best))
+        return bool(np.float32(value - self.min_delta) > np.float32(best))
 
     def state_to_dict(self, state: PlateauState) -> dict[str, Any]:
         return state._asdict()

@@ -89,3 +89,78 @@ def test_arguments_out_of_range_are_refused(changed: dict[str, Any], told: str) 
 
     with pytest.raises(ValueError, match=told):
         CyclicLR(**{"base": BASE, "maximum": MAXIMUM, "step_size": 4, **changed})
+
+
+def halved(cycle: Any) -> Any:
+    """A scale of one's own: triangular2's, written otherwise."""
+    return 2.0 / (2.0**cycle)
+
+
+def fading(it: Any) -> Any:
+    return GAMMA**it
+
+
+@pytest.mark.parametrize(
+    ("scale", "scale_by", "mode"), [(halved, "cycle", "triangular2"), (fading, "iteration", "exp_range")]
+)
+def test_a_function_of_ones_own_scales_the_cycles(scale: Any, scale_by: str, mode: str) -> None:
+    found = rates(10_000, step_size=782, scale=scale, scale_by=scale_by)
+    expected = np.asarray([reference(it, 782, mode) for it in range(10_000)])
+    assert np.max(np.abs(found - expected)) <= 1e-7 * MAXIMUM
+
+
+def test_functions_without_a_name_are_refused() -> None:
+    from stopcli import CyclicLR
+
+    def inner(cycle: Any) -> Any:
+        return cycle
+
+    with pytest.raises(ValueError, match=r"scale: received a lambda, expected a function of a module"):
+        CyclicLR(BASE, MAXIMUM, 4, scale=lambda cycle: cycle)
+    with pytest.raises(ValueError, match=r"scale: received .*inner.*, expected"):
+        CyclicLR(BASE, MAXIMUM, 4, scale=inner)
+    with pytest.raises(ValueError, match="scale_by: received 'epoch', expected one of cycle, iteration"):
+        CyclicLR(BASE, MAXIMUM, 4, scale=halved, scale_by="epoch")
+
+
+def test_a_registered_function_is_saved_by_its_name() -> None:
+    import keras
+
+    from stopcli import CyclicLR
+
+    @keras.saving.register_keras_serializable(package="stopcli_tests")
+    def square(cycle: Any) -> Any:
+        return 1.0 / cycle**2
+
+    schedule = CyclicLR(BASE, MAXIMUM, 4, scale=square)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
+    assert again.scale is square
+    assert [float(again(it)) for it in range(30)] == [float(schedule(it)) for it in range(30)]
+
+
+def test_momentum_mirrors_the_cycle_as_in_pytorch() -> None:
+    import keras
+    import tensorflow as tf
+
+    from stopcli import CyclicLR, CyclicMomentum
+
+    schedule = CyclicLR(BASE, MAXIMUM, 7, "triangular2", step_size_down=3)
+    momentum = CyclicMomentum(schedule, 0.8, 0.9)
+    found = momentum(tf.range(1000)).numpy()
+    # PyTorch: max_momentum − (max_momentum − base_momentum) · scaled height of the learning rate's cycle.
+    heights = [(pytorch(it, 7, 3, "triangular2") - BASE) / (MAXIMUM - BASE) for it in range(1000)]
+    assert found == pytest.approx(0.9 - 0.1 * np.asarray(heights), abs=1e-6)
+    assert (found[0], found[7]) == pytest.approx((0.9, 0.8))
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(momentum))
+    assert (again(tf.range(50)).numpy() == found[:50]).all()
+
+
+def test_momentum_that_cannot_be() -> None:
+    import keras
+
+    from stopcli import CyclicLR, CyclicMomentum
+
+    with pytest.raises(ValueError, match="low, high: received 0.9, 0.8"):
+        CyclicMomentum(CyclicLR(BASE, MAXIMUM, 4), 0.9, 0.8)
+    with pytest.raises(ValueError, match="schedule: received CosineDecay, expected CyclicLR or OneCycleLR"):
+        CyclicMomentum(keras.optimizers.schedules.CosineDecay(0.1, 10))

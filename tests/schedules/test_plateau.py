@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stopcli.schedules.plateau import Plateau, PlateauState
@@ -56,6 +56,7 @@ def our_rates(plateau: Plateau, values: list[float], rate: float) -> list[float]
 
 
 @settings(max_examples=300, deadline=None)
+@example([0.7, 0.8], "max", 1, 0, 0.1, 0.0)  # 0.8 − 0.1 is more than 0.7 as float64, and not as float32
 @given(
     values=st.lists(st.integers(0, 12).map(lambda n: n / 10), min_size=1, max_size=40),
     direction=st.sampled_from(["min", "max"]),

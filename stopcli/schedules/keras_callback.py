@@ -1,0 +1,45 @@
+"""A schedule for an optimizer that was compiled with a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+
+class ScheduleLearningRate(keras.callbacks.Callback):
+    """Sets the learning rate of every update of `model.fit` from a schedule.
+
+    For an optimizer that was compiled with a number; one that was given a schedule needs no callback. `fit` counts on
+    where an earlier one ended, by the optimizer's own count of updates, so training that is resumed goes on in the
+    cycle.
+
+    Args:
+        schedule: from the number of updates that were made before to the next one's learning rate, such as `CyclicLR`.
+
+    Raises:
+        ValueError: at the beginning of training, where the optimizer has a schedule of its own.
+
+    The learning rate of each epoch's last update stands in the history as `learning_rate`.
+    """
+
+    def __init__(self, schedule: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.schedule = schedule
+        self._rate = 0.0
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        optimizer = self.model.optimizer
+        if isinstance(optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+            name = type(optimizer._learning_rate).__name__
+            raise ValueError(f"optimizer: received one with a schedule of its own ({name}), expected a number")
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        optimizer = self.model.optimizer
+        self._rate = float(self.schedule(int(optimizer.iterations)))
+        optimizer.learning_rate = self._rate
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if logs is not None:
+            logs["learning_rate"] = self._rate
