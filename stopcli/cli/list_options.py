@@ -44,6 +44,10 @@ def _is_number(word: str) -> bool:
     return True
 
 
+# More than any number of anything has.
+_MOST_DIGITS = 18
+
+
 def listing(*options: str) -> type[TyperCommand]:
     """A command class whose named options take lists."""
 
@@ -67,6 +71,7 @@ def parse_counts(setting: str, given: Sequence[str]) -> tuple[int, ...]:
     if not words:
         raise ConfigError(setting, " ".join(given), "one whole number or more, such as 2 4 8")
     for word in words:
-        if not word.removeprefix("-").isdecimal():
+        # Python refuses to read numbers of thousands of digits.
+        if not word.removeprefix("-").isdecimal() or len(word) > _MOST_DIGITS:
             raise ConfigError(setting, word, "whole numbers, such as 2 4 8")
     return tuple(map(int, words))

@@ -83,7 +83,7 @@ def run_config(
     loaded = load(config, recipe, output)
     config = loaded.config
     if layout is not None:
-        recipe.check_fits(loaded, layout)
+        recipe.check_fits(loaded, plan_jobs(config), layout)
     if dry_run and layout is not None:
         show_plan(loaded, layout, output)
         return
@@ -166,7 +166,7 @@ def _check_warm_start(loaded: Loaded, recipe: Recipe) -> None:
     """Find out whether the named model fits before anything is made."""
     from stopcli.training.tensorflow_setup import start_tensorflow
 
-    start_tensorflow()
+    start_tensorflow(getattr(loaded.config, "threads", None))
     from stopcli.recipes.running import warm_start
 
     warm_start(loaded.config, recipe.build(loaded))

@@ -20,15 +20,12 @@ GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
 def has_gpu() -> bool:
-    """Whether TensorFlow sees a GPU. Where the system has no driver for one, TensorFlow is not started to ask."""
+    """Whether TensorFlow sees a GPU. Where the system has no driver for one, TensorFlow is not asked."""
     if not any(Path(device).exists() for device in GPU_DEVICES):
         return False
-    from stopcli.training.tensorflow_setup import start_tensorflow
+    from stopcli.training.tensorflow_setup import sees_gpu
 
-    start_tensorflow()
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
+    return sees_gpu()
 
 
 def start_and_log(

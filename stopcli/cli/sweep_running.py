@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from stopcli.cli.console import Output, RunView
@@ -28,8 +29,11 @@ def settle_layout(config: AnyConfig) -> tuple[AnyConfig, Layout | None]:
         return config, None
     layout = lay_out(config, gpu=has_gpu())
     layout.check()
-    threads: dict[str, Any] = {} if layout.threads is None else {"threads": layout.threads}
-    return replace(config, **threads), layout
+    settled: dict[str, Any] = {} if layout.threads is None else {"threads": layout.threads}
+    if config.init_from:
+        # Jobs on other machines have other working folders.
+        settled["init_from"] = str(Path(config.init_from).resolve())
+    return replace(config, **settled), layout
 
 
 def execute_sweep(
@@ -68,5 +72,5 @@ def show_plan(loaded: Loaded, layout: Layout, output: Output) -> None:
         arms = project(loaded, jobs, process_age(), observer)
     output.result(plan_table(jobs, arms), plan_summary(jobs, arms, layout))
     seconds = format_duration(total_seconds(jobs, arms, layout))
-    if layout.workers:
-        output.say(f"{len(jobs)} runs, {layout.describe()}: about {seconds} in all. Nothing was trained.")
+    whole = "in all" if layout.workers else "one after the other; how many at a time is the cluster's to say"
+    output.say(f"{len(jobs)} runs, {layout.describe()}: about {seconds} {whole}. Nothing was trained.")

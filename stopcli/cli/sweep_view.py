@@ -17,7 +17,6 @@ DRAW_SECONDS = 0.5
 PLAIN_LINE_SECONDS = 15.0
 # Lines of the terminal that are left for what stands around the table.
 _MARGIN = 8
-_ENDED = ("finished", "paused", "interrupted", "failed", "died")
 
 
 class SweepView:
@@ -50,7 +49,7 @@ class SweepView:
             return
         if self._silent:
             return
-        ended = [line for line in lines if line.state in _ENDED]
+        ended = [line for line in lines if line.done]
         if self._told is None:
             # What an earlier session has done is no news.
             self._told = {line.name for line in ended}
@@ -65,7 +64,7 @@ class SweepView:
 
     def _table(self, lines: Sequence[JobLine], most: int) -> RichTable:
         """What runs, then what has ended badly, then the rest, as far as the terminal has room."""
-        done = sum(line.state in _ENDED for line in lines)
+        done = sum(line.done for line in lines)
         title = f"{self._name}: {done} of {len(lines)} runs done"
         table = RichTable(title=title, title_justify="left", header_style="bold")
         for column in ("run", "state", "epoch", "error", "images/s", "left"):

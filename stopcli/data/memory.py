@@ -21,7 +21,12 @@ def available_bytes() -> int | None:
     try:
         group = Path("/sys/fs/cgroup")
         limit, used = ((group / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current"))
-        return free if limit.strip() == "max" else min(free, int(limit) - int(used))
+        if limit.strip() == "max":
+            return free
+        # Files that were read stay in memory until it is needed.
+        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+        cache = next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
+        return min(free, int(limit) - int(used) + cache)
     except (OSError, ValueError):
         return free
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.config import to_toml
-from stopcli.errors import RunFolderError
+from stopcli.errors import RequestError, RunFolderError, StopcliError
 from stopcli.recipes.recipe import Loaded, ModuleRecipe
 from stopcli.recipes.resuming import Resumption, prepare
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.lock import is_held
 from stopcli.sweeps.collect import is_left
-from stopcli.sweeps.executor import Station
+from stopcli.sweeps.executor import Station, in_words
 from stopcli.sweeps.plan import Job
 from stopcli.training.observer import Observer, Silent
 from stopcli.training.pacing import Stopwatch
@@ -56,10 +56,8 @@ class RunJob:
             if not path.exists()
             else (RunFolder.reopen(path, checked=False)) as folder
         ):
-            # Whatever goes wrong from here on is this attempt's, and stands in its status.
-            folder.status.write("running")
             if folder.config.exists():
-                resumption: Resumption = prepare(path, force=self.force)
+                resumption = self._prepare(path, folder)
                 config, start, warnings = resumption.config, resumption.start, resumption.warnings
             else:
                 # New, or killed between making the folder and its first file.
@@ -68,6 +66,17 @@ class RunJob:
             for warning in warnings:
                 folder.log(f"warning: {warning}")
             self._run(config, folder, station, start)
+
+    def _prepare(self, path: Path, folder: RunFolder) -> Resumption:
+        try:
+            return prepare(path, force=self.force)
+        except RequestError:
+            # Refused, such as for other versions: the job is as it was, and goes on once it is forced.
+            raise
+        except StopcliError as error:
+            # A failure of the run's own, such as states that cannot be read.
+            folder.status.write("failed", in_words(error))
+            raise
 
     def _run(self, config: Any, folder: RunFolder, station: Station, start: Start) -> None:
         # Neither is needed to find out that there is nothing to do.

@@ -12,6 +12,7 @@ from stopcli.errors import RequestError
 from stopcli.report.tables import Table
 from stopcli.sweeps.collect import JobResult
 from stopcli.sweeps.layout import Layout
+from stopcli.sweeps.plan import Job
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,8 +104,8 @@ class Recipe(Protocol):
     def run_tables(self, config: Any, experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:
         """Tables of one run beside that of its results, by the name of their file."""
 
-    def check_fits(self, loaded: Loaded, layout: Layout) -> None:
-        """Find out, before a sweep is started, whether its runs have room.
+    def check_fits(self, loaded: Loaded, jobs: Sequence[Job[Any]], layout: Layout) -> None:
+        """Find out, before a sweep's jobs are started, whether they have room.
 
         Raises:
             RequestError: they have not.
@@ -142,8 +143,8 @@ class ModuleRecipe:
         tables: dict[str, Table] = self._module("figures").run_tables(config, experiment, conclusion)
         return tables
 
-    def check_fits(self, loaded: Loaded, layout: Layout) -> None:
-        self._module("sweep").check_fits(loaded, layout)
+    def check_fits(self, loaded: Loaded, jobs: Sequence[Job[Any]], layout: Layout) -> None:
+        self._module("sweep").check_fits(loaded, jobs, layout)
 
     def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
         found: SweepResults = self._module("sweep").sweep_results(config, results)

@@ -75,7 +75,11 @@ def prepare(
         if epochs is not None:
             raise ConfigError("epochs", epochs, "no --epochs for a sweep: extend the runs in its jobs/ one by one")
         _check_left(run, config, retry_failed)
-        config = parse(type(config), {**settings_of(config), **(how or {})})
+        settings = {**settings_of(config), **(how or {})}
+        if "executor" in (how or {}) and "jobs" not in (how or {}):
+            # Chosen for another executor.
+            settings.pop("jobs", None)
+        config = parse(type(config), settings)
         return Resumption(config, Start(again=True, force=force, retry_failed=retry_failed))
     if retry_failed or how:
         name = next(iter(how)) if how else "retry_failed"
@@ -108,7 +112,11 @@ def _check_left(run: Path, config: Any, retry_failed: bool) -> None:
     jobs = [run / "jobs" / job.name for job in plan_jobs(config)]
     if any(is_left(job, retry_failed=retry_failed) for job in jobs):
         return
-    summed_up = read_json(run / "summary.json").get("state") == read_json(run / "status.json").get("state")
+    summary = read_json(run / "summary.json")
+    finished = sum(read_json(job / "status.json").get("state") == "finished" for job in jobs)
+    summed_up = summary.get("state") == read_json(run / "status.json").get("state") and (
+        summary.get("finished") == finished
+    )
     if not summed_up:
         # It ended between its last run and its report.
         return

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from stopcli.config import to_toml
+from stopcli.errors import ResourceError
 from stopcli.recipes.beginning import begin
 from stopcli.recipes.job import RunJob
 from stopcli.recipes.recipe import Loaded, Recipe, SweepResults
@@ -33,12 +36,14 @@ class Foreman:
     Args:
         folder: the sweep's.
         jobs: all of them.
+        left: those that are not done yet.
         show: is handed how far each job is, several times a second.
         keep_going: whether the other jobs go on where one fails.
     """
 
     folder: RunFolder
     jobs: Sequence[Job[Any]]
+    left: Sequence[Job[Any]]
     request: StopRequest
     show: ShowJobs
     keep_going: bool = True
@@ -46,12 +51,17 @@ class Foreman:
 
     def __post_init__(self) -> None:
         self._running: dict[str, Job[Any]] = {}
-        self._lines = {job.name: read_line(job, self.folder.jobs / job.name) for job in self.jobs}
+        # Jobs that an earlier session has finished are done from the beginning.
+        self._done = {job.name for job in self.jobs} - {job.name for job in self.left}
+        self._lines: dict[str, JobLine] = {}
+        for job in self.jobs:
+            self._read(job)
         self._failed = ""
 
     @property
     def stop_file(self) -> Path:
-        return self.folder.path / "stop"
+        # Absolute: jobs on other machines have other working folders.
+        return (self.folder.path / "stop").resolve()
 
     @property
     def why(self) -> str:
@@ -68,6 +78,7 @@ class Foreman:
 
     def ended(self, job: Job[Any], error: str) -> None:
         self._running.pop(job.name, None)
+        self._done.add(job.name)
         if error:
             self.errors[job.name] = error
         line = self._read(job)
@@ -75,14 +86,16 @@ class Foreman:
             self._failed = self._failed or job.name
 
     def tick(self) -> None:
-        self.folder.status.beat(0)
+        # A heartbeat that a full disk has no room for is no reason to take the jobs down.
+        with contextlib.suppress(OSError):
+            self.folder.status.beat(0)
         for job in self._running.values():
             self._read(job)
         self.show(list(self._lines.values()))
 
     def _read(self, job: Job[Any]) -> JobLine:
         line = read_line(job, self.folder.jobs / job.name, self.errors.get(job.name, ""))
-        self._lines[job.name] = line
+        self._lines[job.name] = replace(line, done=job.name in self._done)
         return line
 
 
@@ -122,15 +135,21 @@ def run_sweep(
         plots=not shared,
         shared=loaded if shared else None,
     )
-    foreman = Foreman(folder, jobs, request, show, getattr(config, "keep_going", True))
+    foreman = Foreman(folder, jobs, left, request, show, getattr(config, "keep_going", True))
     try:
         with stopwatch.part("jobs"):
             layout.make()(left, work, foreman)
+        results = collect(jobs, folder.jobs, foreman.errors)
+        return _finish(loaded, recipe, folder, environment, results, request, stopwatch)
     except StopNow as stopped:
         _mark_left(folder, stopped)
         raise
-    results = collect(jobs, folder.jobs, foreman.errors)
-    return _finish(loaded, recipe, folder, environment, results, request, stopwatch)
+    except OSError as error:
+        folder.note(traceback.format_exc())
+        raise ResourceError(
+            f"{folder.path}: cannot be written: {error.strerror or error}",
+            hint=f"The runs are in its jobs/; stopcli resume {folder.path} goes on.",
+        ) from error
 
 
 def _mark_left(folder: RunFolder, stopped: StopNow) -> None:
@@ -188,8 +207,11 @@ def _summarise(config: Any, results: Sequence[JobResult], found: SweepResults, r
     elif any(result.state in ("failed", "died") for result in results):
         failed = sum(result.state in ("failed", "died") for result in results)
         state, reason = "failed", f"{failed} of {len(results)} runs failed"
-    else:
+    elif request.over:
         state, reason = "paused", request.words
+    else:
+        # Somebody has stopped a run by itself.
+        state, reason = "failed", f"{len(results) - finished} of {len(results)} runs were stopped"
     return {
         "command": config.command,
         "name": config.name,

@@ -67,7 +67,7 @@ class Plateau:
         return PlateauState(best, 0, self.cooldown), max(rate * self.factor, self.least)
 
     def _better(self, value: float, best: float) -> bool:
-        # As Keras does it, which subtracts first and then compares as float32: otherwise ties are decided by a rounding.
+        # As Keras does it, which subtracts first and compares as float32: else a rounding would decide ties.
         if self.direction == "min":
             return bool(np.float32(value + self.min_delta) < np.float32(best))
         return bool(np.float32(value - self.min_delta) > np.float32(best))

@@ -27,6 +27,7 @@ class JobLine:
         metrics: the last complete epoch's; empty before the first.
         samples_per_second, seconds_left: None before they are known.
         reason: why it ended otherwise than well.
+        done: whether this session of the sweep has nothing more to do for it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class JobLine:
     samples_per_second: float | None = None
     seconds_left: float | None = None
     reason: str = ""
+    done: bool = False
 
     @property
     def error(self) -> float | None:

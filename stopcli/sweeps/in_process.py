@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, costliest_first, in_words
@@ -31,8 +31,8 @@ class InProcess:
         waiting: queue.SimpleQueue[Job[Any]] = queue.SimpleQueue()
         for job in costliest_first(jobs) if self.workers > 1 else jobs:
             waiting.put(job)
-        # (job, None) when it begins, (job, words) when it has ended: told by the thread that waits.
-        events: queue.SimpleQueue[tuple[Job[Any], str | None]] = queue.SimpleQueue()
+        # Told by the thread that waits.
+        events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
 
         def serve() -> None:
             lane: dict[str, Any] = {}
@@ -41,7 +41,7 @@ class InProcess:
                     job = waiting.get_nowait()
                 except queue.Empty:
                     return
-                events.put((job, None))
+                events.put(_Event(job, None))
                 words = ""
                 try:
                     work(job, Station(supervisor.request, lane))
@@ -49,7 +49,10 @@ class InProcess:
                     # What went wrong stands in the job's own folder; here it must not take the other jobs down.
                     words = in_words(error)
                     lane.clear()
-                events.put((job, words))
+                ended = _Event(job, words)
+                events.put(ended)
+                # A failure may mean that no further job is to be begun.
+                ended.told.wait()
 
         threads = [threading.Thread(target=serve, name=f"lane-{n}", daemon=True) for n in range(self.workers)]
         for thread in threads:
@@ -64,14 +67,24 @@ class InProcess:
             pass
 
 
-def _tell(events: queue.SimpleQueue[tuple[Job[Any], str | None]], supervisor: Supervisor, timeout: float) -> bool:
+@dataclass(frozen=True)
+class _Event:
+    """A job that has begun, or ended where there are words: empty ones where it ended by itself."""
+
+    job: Job[Any]
+    words: str | None
+    told: threading.Event = field(default_factory=threading.Event)
+
+
+def _tell(events: queue.SimpleQueue[_Event], supervisor: Supervisor, timeout: float) -> bool:
     """Pass one event on. Returns whether there was one."""
     try:
-        job, words = events.get(timeout=timeout) if timeout else events.get_nowait()
+        event = events.get(timeout=timeout) if timeout else events.get_nowait()
     except queue.Empty:
         return False
-    if words is None:
-        supervisor.began(job)
+    if event.words is None:
+        supervisor.began(event.job)
     else:
-        supervisor.ended(job, words)
+        supervisor.ended(event.job, event.words)
+    event.told.set()
     return True

@@ -42,7 +42,7 @@ class Layout:
         if self.executor == "ray":
             from stopcli.sweeps.ray_cluster import RayCluster
 
-            return RayCluster(self.ray_address, self.workers, self.threads or 1)
+            return RayCluster(self.ray_address, self.workers, self.threads or 1, self.gpu)
         return Processes(self.workers, core_shares(self.workers, self.threads or 1))
 
     def check(self) -> None:
@@ -83,7 +83,10 @@ def lay_out(config: Any, *, gpu: bool) -> Layout:
             raise ConfigError("jobs", config.jobs, "1 with executor in-process, where runs share TensorFlow's threads")
         return Layout("in-process", 1, threads or cores, gpu=gpu)
     if config.executor == "ray":
-        return Layout("ray", config.jobs or 0, threads or 1, config.ray_address)
+        here = 0 if config.ray_address else max(1, cores // (threads or 1))
+        if not config.ray_address and (threads or 1) > cores:
+            raise ConfigError("threads", threads, f"at most the {cores} cores of this machine")
+        return Layout("ray", config.jobs or here, threads or 1, config.ray_address, gpu=gpu)
     jobs = config.jobs or (1 if gpu else max(1, cores // threads) if threads else cores)
     return Layout("processes", jobs, threads or max(1, cores // jobs), gpu=gpu)
 

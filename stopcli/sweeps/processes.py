@@ -26,6 +26,8 @@ from stopcli.training.interruption import StopNow, StopRequest, stop_on_signals
 _TICK_SECONDS = 0.2
 # What a process that was asked to save and leave may take for it before it is left to itself.
 _LEAVE_SECONDS = 10.0
+# Windows has no masks.
+_MASKS = hasattr(signal, "pthread_sigmask")
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,15 @@ class Processes:
         try:
             while running or (waiting and supervisor.stopping() is Stopping.NO):
                 while waiting and places and supervisor.stopping() is Stopping.NO:
-                    begun = self._begin(waiting.pop(0), work, supervisor, places.pop(0))
-                    running.append(begun)
-                    supervisor.began(begun.job)
+                    job = waiting.pop(0)
+                    supervisor.began(job)
+                    try:
+                        running.append(self._begin(job, work, supervisor, places[0]))
+                    except OSError as error:
+                        # No process or no memory is to be had for it now.
+                        supervisor.ended(job, f"its process could not be begun: {error.strerror or error}")
+                        continue
+                    places.pop(0)
                 if supervisor.stopping() is Stopping.NOW and not told:
                     told = True
                     for one in running:
@@ -82,8 +90,13 @@ class Processes:
         process = context.Process(
             target=_work, args=(job, work, theirs, cores, supervisor.request.seconds_left), name=job.name, daemon=True
         )
-        process.start()
-        theirs.close()
+        # Ctrl-C in the terminal reaches the new process too until it has left the session: it is held back until then.
+        before = _hold(signal.SIGINT)
+        try:
+            process.start()
+        finally:
+            _let_go(before)
+            theirs.close()
         return _Running(job, process, ours, place)
 
 
@@ -101,6 +114,7 @@ def _work(job: Job[Any], work: Work, pipe: Connection, cores: tuple[int, ...], b
     words = ""
     try:
         with stop_on_signals(budget_seconds) as request:
+            _let_go(set())
             threading.Thread(target=_listen, args=(pipe, request), daemon=True).start()
             work(job, Station(request))
     except StopNow as stopped:
@@ -112,6 +126,16 @@ def _work(job: Job[Any], work: Work, pipe: Connection, cores: tuple[int, ...], b
     except OSError:
         # Nobody waits for it any more; the folder says it too.
         sys.exit(1)
+
+
+def _hold(number: signal.Signals) -> set[int]:
+    """Hold a signal back, where the system can. Returns those that were held back before."""
+    return {int(each) for each in signal.pthread_sigmask(signal.SIG_BLOCK, {number})} if _MASKS else set()
+
+
+def _let_go(before: set[int]) -> None:
+    if _MASKS:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _listen(pipe: Connection, request: StopRequest) -> None:
@@ -140,5 +164,6 @@ def _error(one: _Running) -> str:
         one.pipe.close()
     code = one.process.exitcode
     if code is not None and code < 0:
-        return f"its process was killed by {signal.Signals(-code).name}"
+        known = {int(each): each.name for each in signal.Signals}
+        return f"its process was killed by {known.get(-code, f'signal {-code}')}"
     return f"its process ended with status {code}"

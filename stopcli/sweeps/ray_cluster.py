@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -26,6 +27,7 @@ from stopcli.training.interruption import StopRequest
 DEFAULT_PORT = 6379
 # A cluster that is there answers within this; Ray itself would go on trying for minutes.
 ANSWER_SECONDS = 5.0
+HEALTH_SECONDS = 20.0
 # How often a task is begun again whose machine died.
 RETRIES = 4
 _TICK_SECONDS = 0.2
@@ -45,28 +47,33 @@ class RayCluster:
             is started for this sweep, on this machine.
         workers: jobs at a time at the most; 0 for as many as there is room for.
         threads: cores that each job takes.
+        gpu: whether each job takes a GPU.
     """
 
     address: str
     workers: int
     threads: int
+    gpu: bool = False
 
     def __call__(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> None:
         ray = check_ray(self.address)
         stop_file = supervisor.stop_file
         stop_file.unlink(missing_ok=True)
         with _connected(ray, self.address):
+            self._check_room(ray)
             # A process runs one task: TensorFlow's threads are chosen once a process.
-            options = {"num_cpus": self.threads, "max_calls": 1, "max_retries": RETRIES}
+            options = {"num_cpus": self.threads, "num_gpus": int(self.gpu), "max_calls": 1, "max_retries": RETRIES}
             task = ray.remote(**options)(_work)
+            left = supervisor.request.seconds_left
+            # By the wall clock, which machines share; a task that waits for a core spends of it.
+            deadline = None if left is None else time.time() + left
             waiting, running = costliest_first(jobs), dict[Any, Job[Any]]()
             asked_at: float | None = None
             while running or (waiting and supervisor.stopping() is Stopping.NO):
                 room = self.workers or len(jobs)
                 while waiting and len(running) < room and supervisor.stopping() is Stopping.NO:
                     job = waiting.pop(0)
-                    left = supervisor.request.seconds_left
-                    running[task.remote(job, work, str(stop_file), left)] = job
+                    running[task.remote(job, work, str(stop_file), deadline)] = job
                     supervisor.began(job)
                 if supervisor.stopping() is Stopping.NOW and asked_at is None:
                     asked_at = time.monotonic()
@@ -78,6 +85,16 @@ class RayCluster:
                     supervisor.ended(running.pop(reference), _error(ray, reference))
                 supervisor.tick()
         stop_file.unlink(missing_ok=True)
+
+    def _check_room(self, ray: Any) -> None:
+        """Raise ResourceError where no machine could ever take a job: Ray would wait for one without a word."""
+        for kind, needed in (("CPU", self.threads), ("GPU", int(self.gpu))):
+            most = max((node["Resources"].get(kind, 0) for node in ray.nodes() if node["Alive"]), default=0)
+            if needed > most:
+                raise ResourceError(
+                    f"Ray: a run takes {needed} {kind}s, and no machine of the cluster has more than {most:g}",
+                    hint="A new sweep with fewer --threads has room." if kind == "CPU" else "",
+                )
 
 
 def check_ray(address: str) -> Any:
@@ -93,17 +110,44 @@ def check_ray(address: str) -> Any:
         raise RequestError(
             "--executor ray: Ray is not installed", hint="It comes with: pip install 'stopcli[ray]'"
         ) from None
-    if address not in ("", "auto"):
-        host, port = split_address(address)
-        try:
-            socket.create_connection((host, port), timeout=ANSWER_SECONDS).close()
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise RequestError(
-                f"--ray-address: nobody answers at {host}:{port} ({why})",
-                hint="A cluster is begun on its first machine with: ray start --head",
-            ) from None
+    if not address or ray.is_initialized():
+        return ray
+    if address == "auto":
+        _ask_health([])
+        return ray
+    host, port = split_address(address)
+    try:
+        socket.create_connection((host, port), timeout=ANSWER_SECONDS).close()
+    except OSError as error:
+        raise _nobody(f"at {host}:{port}", error.strerror or str(error)) from None
+    _ask_health(["--address", f"{host}:{port}"])
     return ray
+
+
+def _ask_health(where: list[str]) -> None:
+    """Raise RequestError where no cluster answers. In another process, because Ray's own attempts cannot be ended."""
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", *where]
+    words = f"at {where[1]}" if where else "on this machine (auto)"
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=HEALTH_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise _nobody(words, f"not within {HEALTH_SECONDS:.0f} s") from None
+    if asked.returncode == 0:
+        return
+    said = asked.stdout + asked.stderr
+    if "AuthToken" in said:
+        raise RequestError(
+            f"--ray-address: the cluster {words} asks for a token",
+            hint="Put it into RAY_AUTH_TOKEN or ~/.ray/auth_token.",
+        )
+    raise _nobody(words, "no cluster")
+
+
+def _nobody(words: str, why: str) -> RequestError:
+    return RequestError(
+        f"--ray-address: nobody answers {words} ({why})",
+        hint="A cluster is begun on its first machine with: ray start --head",
+    )
 
 
 def _take_token() -> None:
@@ -123,7 +167,11 @@ def split_address(address: str) -> tuple[str, int]:
     Raises:
         RequestError: the port is no number.
     """
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if "://" in address:
+        raise RequestError(
+            f"--ray-address: received {address!r}, expected auto, HOST or HOST:PORT of the cluster itself"
+        )
+    host, colon, port = address.rpartition(":")
     if not colon:
         return address, DEFAULT_PORT
     if not host or not port.isdigit() or not 0 < int(port) < 2**16:
@@ -161,9 +209,17 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
         ray.shutdown()
 
 
-def _work(job: Job[Any], work: Work, stop_file: str, budget_seconds: float | None) -> str:
-    """What a task does. Returns the error that ended the job, in words; empty where it ended by itself."""
-    request = StopRequest(budget_seconds)
+def _work(job: Job[Any], work: Work, stop_file: str, deadline: float | None) -> str:
+    """What a task does. Returns the error that ended the job, in words; empty where it ended by itself.
+
+    Args:
+        deadline: in seconds since 1970, of the time budget; None where there is none.
+    """
+    left = None if deadline is None else deadline - time.time()
+    if Path(stop_file).exists() or (left is not None and left <= 0):
+        # It has waited for a core until the sweep was over.
+        return ""
+    request = StopRequest(left)
     over = threading.Event()
     threading.Thread(target=_watch, args=(Path(stop_file), request, over), daemon=True).start()
     # Ray forwards what tasks print to whoever began them, and keeps it in files of its own.

@@ -47,6 +47,15 @@ def start_tensorflow(threads: int | None = None) -> str:
     return text
 
 
+def sees_gpu() -> bool:
+    """Whether there is a GPU. Imports TensorFlow, and leaves open on what and with how many threads it will compute."""
+    set_environment()
+    with tempfile.TemporaryFile("w+") as said, stderr_to(said.fileno()):
+        import tensorflow as tf
+
+        return bool(tf.config.list_physical_devices("GPU"))
+
+
 def _set_threads(threads: int) -> None:
     import tensorflow as tf
 

@@ -27,7 +27,18 @@ def test_the_interval_of_three_pairs_lies_within_what_resampling_can_give() -> N
     assert found.low is not None
     assert found.high is not None
     assert min(means) <= found.low < found.mean < found.high <= max(means)
-    assert found.distinguishable
+    # Three pairs that agree would convince the bootstrap alone; the t-test says p = 0.12.
+    assert found.p == pytest.approx(0.1181, abs=1e-3)
+    assert not found.distinguishable
+    assert paired_difference([-0.1, -0.11, -0.12], [0.0] * 3).distinguishable
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_where_there_is_no_difference_few_are_told_apart(n: int) -> None:
+    draw = np.random.default_rng(n)
+    told = sum(paired_difference(draw.normal(size=n).tolist(), [0.0] * n).distinguishable for _ in range(200))
+    assert told / 200 <= 0.08
 
 
 def test_an_interval_that_holds_0_distinguishes_nothing() -> None:

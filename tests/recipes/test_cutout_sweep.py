@@ -121,6 +121,15 @@ def test_settings_that_make_no_sweep(settings: dict[str, Any], message: str) -> 
         config(**settings)
 
 
+def test_arms_that_cannot_be_made_equal_are_warned_about() -> None:
+    warned = [w for w in config(m=(2, 8), epochs=12, equal="compute").warnings() if "rounded" in w]
+    assert len(warned) == 1
+    assert warned[0].startswith(
+        "M = 8 trains for 2 epochs, which is 12 / 8 rounded, and so sees 133% of the baseline's"
+    )
+    assert not [w for w in config(m=(2, 8), epochs=24, equal="compute").warnings() if "rounded" in w]
+
+
 def test_a_config_comes_back_from_its_file() -> None:
     before = config(m=(2, 4), baseline_arm=False, equal="compute", baseline=0.5)
     assert parse(CutoutSweepConfig, settings_of(before)) == before
@@ -180,6 +189,14 @@ def test_a_dearer_arm_is_recommended_where_it_is_distinguishably_better() -> Non
     assert recommend(arms_of(results(errors, SECONDS)))[0].startswith("Recommended: M = 8.")
 
 
+def test_an_arm_with_too_few_runs_does_not_silence_the_others() -> None:
+    found = results({"simple": [0.5, 0.52, 0.51], "m2": [0.4, 0.41, 0.42], "m4": [0.3, 0.3, 0.3]}, SECONDS)
+    thin = [result for result in found if result.job.arm != "m4" or result.job.config.seed == 0]
+    told = recommend(arms_of(thin))
+    assert told[0].startswith("Recommended: M = 2.")
+    assert "M = 4 has too few finished runs to be judged." in told
+
+
 def test_nothing_is_recommended_where_nothing_is_better() -> None:
     errors = {"simple": [0.50, 0.52, 0.51, 0.49], "m2": [0.51, 0.50, 0.52, 0.50], "m4": [0.60, 0.61, 0.62, 0.60]}
     told = recommend(arms_of(results(errors, SECONDS)))
@@ -227,7 +244,10 @@ def test_batches_that_do_not_fit_are_told_with_the_m_that_fits() -> None:
 @pytest.mark.usefixtures("little_memory")
 def test_other_machines_memory_is_not_judged_by_this_one() -> None:
     jobs = plan_jobs(config(m=(512,), depth=44))
-    check_batches_fit(jobs, Layout("ray", 0, 1), 32, 32)
+    check_batches_fit(jobs, Layout("ray", 0, 1, "auto"), 32, 32)
+    with pytest.raises(RequestError, match="M = 512"):
+        # A cluster that is begun for the sweep is this machine.
+        check_batches_fit(jobs, Layout("ray", 2, 1), 32, 32)
     check_batches_fit(jobs, Layout("processes", 1, 1, gpu=True), 32, 32)
 
 

@@ -160,7 +160,7 @@ def test_momentum_that_cannot_be() -> None:
 
     from stopcli import CyclicLR, CyclicMomentum
 
-    with pytest.raises(ValueError, match="low, high: received 0.9, 0.8"):
+    with pytest.raises(ValueError, match=r"low, high: received 0\.9, 0\.8"):
         CyclicMomentum(CyclicLR(BASE, MAXIMUM, 4), 0.9, 0.8)
     with pytest.raises(ValueError, match="schedule: received CosineDecay, expected CyclicLR or OneCycleLR"):
         CyclicMomentum(keras.optimizers.schedules.CosineDecay(0.1, 10))

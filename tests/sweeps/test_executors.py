@@ -62,6 +62,52 @@ def test_a_job_that_runs_is_told_to_leave_and_why(make: Callable[[int], Executor
     assert told(tmp_path, "job-0", "done") == {"asked": True, "words": "fail fast"}
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_after_a_failure_that_ends_the_sweep_no_job_is_begun(
+    make: Callable[[int], Executor], workers: int, tmp_path: Path
+) -> None:
+    def fail_fast(watch: Watch) -> Stopping:
+        return Stopping.NOW if any(watch.errors.values()) else Stopping.NO
+
+    watch = Watch(tmp_path, stop=fail_fast)
+    make(workers)(jobs("raise", "wait", "finish", "finish"), DoWhatItSays(tmp_path), watch)
+    assert watch.begun == ["job-0", "job-1"][:workers]
+    assert watch.errors["job-0"] == "the disk is full"
+
+
+@pytest.mark.skipif(not hasattr(os, "setsid"), reason="this system has no sessions")
+def test_ctrl_c_while_processes_start_reaches_the_sweep_alone(tmp_path: Path) -> None:
+    import multiprocessing
+    import signal
+
+    sweep = multiprocessing.get_context("spawn").Process(target=_in_a_group, args=(tmp_path,))
+    sweep.start()
+    _wait_until((tmp_path / "group").exists)
+    os.killpg(int((tmp_path / "group").read_text()), signal.SIGINT)
+    sweep.join(60)
+    errors = told(tmp_path, "group", "errors")
+    assert errors == {"job-0": "", "job-1": ""}
+
+
+def _in_a_group(folder: Path) -> None:
+    """A sweep in a session of its own, as a terminal's; its processes have just been begun."""
+    from stopcli.runs.files import write_json, write_text
+    from stopcli.training.interruption import stop_on_signals
+
+    os.setsid()
+    with stop_on_signals() as request:
+        watch = Watch(folder, request=request)
+
+        def stopping(watch: Watch) -> Stopping:
+            if len(watch.begun) == 2:
+                write_text(folder / "group", str(os.getpid()))
+            return Stopping.NOW if request.asked else Stopping.NO
+
+        watch.stop = stopping
+        Processes(2)(jobs("wait", "wait"), DoWhatItSays(folder), watch)
+        write_json(folder / "group.errors", watch.errors)
+
+
 def test_threads_share_what_is_costly_to_make(tmp_path: Path) -> None:
     InProcess(1)(jobs("finish", "raise", "finish", "finish"), DoWhatItSays(tmp_path), Watch(tmp_path))
     assert told(tmp_path, "job-1", "begun")["lane"] == ["job-0", "job-1"]

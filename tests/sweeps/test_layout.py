@@ -11,6 +11,7 @@ from stopcli.errors import ConfigError, RequestError
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.sweeps import layout as layouts
+from stopcli.sweeps import ray_cluster
 from stopcli.sweeps.layout import Layout, core_shares, lay_out
 from stopcli.sweeps.ray_cluster import split_address
 
@@ -31,6 +32,8 @@ def test_a_run_a_core_is_the_default() -> None:
     assert of(threads=2) == Layout("processes", 2, 2)
     assert of(executor="in-process") == Layout("in-process", 1, 4)
     assert of(executor="ray", ray_address="auto", threads=3) == Layout("ray", 0, 3, "auto")
+    # A cluster that is begun for the sweep is this machine.
+    assert of(executor="ray", threads=2) == Layout("ray", 2, 2)
 
 
 def test_a_gpu_is_not_shared() -> None:
@@ -47,6 +50,11 @@ def test_runs_in_this_process_share_its_threads() -> None:
         of(executor="in-process", jobs=2)
 
 
+def test_a_run_that_has_no_room_on_this_machine_is_told() -> None:
+    with pytest.raises(ConfigError, match="threads: received 5, expected at most the 4 cores"):
+        of(executor="ray", threads=5)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux pins processes")
 def test_cores_are_shared_out_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {7, 3, 5, 1})
@@ -57,13 +65,16 @@ def test_cores_are_shared_out_where_there_are_enough(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(
     ("address", "expected"),
-    [("host", ("host", 6379)), ("10.0.0.1:7000", ("10.0.0.1", 7000)), ("ray://host:10001", ("host", 10001))],
+    [
+        ("host", ("host", 6379)),
+        ("10.0.0.1:7000", ("10.0.0.1", 7000)),
+    ],
 )
 def test_addresses_of_clusters(address: str, expected: tuple[str, int]) -> None:
     assert split_address(address) == expected
 
 
-@pytest.mark.parametrize("address", ["host:port", ":6379", "host:0", "host:70000"])
+@pytest.mark.parametrize("address", ["host:port", ":6379", "host:0", "host:70000", "ray://host:10001"])
 def test_addresses_that_are_none(address: str) -> None:
     with pytest.raises(RequestError, match="--ray-address: received"):
         split_address(address)
@@ -76,6 +87,17 @@ def test_a_cluster_that_does_not_answer_is_told_before_anything_is_started() -> 
         port = taken.getsockname()[1]
     with pytest.raises(RequestError, match=f"nobody answers at 127.0.0.1:{port}"):
         Layout("ray", 0, 1, f"127.0.0.1:{port}").check()
+
+
+def test_what_answers_and_is_no_cluster_is_told_before_anything_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    monkeypatch.setattr(ray_cluster, "HEALTH_SECONDS", 3.0)
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        port = mute.getsockname()[1]
+        with pytest.raises(RequestError, match=f"nobody answers at 127.0.0.1:{port}"):
+            Layout("ray", 0, 1, f"127.0.0.1:{port}").check()
 
 
 def test_without_ray_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ from stopcli.recipes.trained import TrainedConfig
 
 Equal = Literal["epochs", "updates", "compute"]
 MOST_COPIES = 1024
+# Arms that are to be equal and differ by more than this are warned about.
+_MOST_UNEVEN = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,18 @@ class CutoutSweepConfig(CifarResnetConfig):
         self._check_equal()
         for arm in self.arms().values():
             arm.check()
+
+    def warnings(self) -> list[str]:
+        told = super().warnings()
+        for m in self.m if self.equal != "epochs" else ():
+            epochs = round(self.epochs / m)
+            share = epochs * m / self.epochs
+            if abs(share - 1) > _MOST_UNEVEN:
+                told.append(
+                    f"M = {m} trains for {epochs} epochs, which is {self.epochs} / {m} rounded, and so sees {share:.0%} "
+                    f"of the baseline's images; with a multiple of {m} epochs they would be as many"
+                )
+        return told
 
     def _check_copies(self) -> None:
         if not self.m:

@@ -11,8 +11,9 @@ from stopcli.recipes.cutout_sweep.arms import Arm, difference, reference_of
 def recommend(arms: Sequence[Arm]) -> tuple[str, ...]:
     """Sentences that follow from the finished runs, and say where nothing follows.
 
-    An arm counts as better than another where the bootstrap interval of their paired difference over seeds leaves out
-    0. Of the arms that are better than the baseline, the cheapest is recommended that no other is better than.
+    An arm counts as better than another where their paired difference over seeds is distinguishable from 0, by its
+    bootstrap interval and a t-test. Of the arms that are better than the baseline, the cheapest is recommended that no
+    other is better than.
     """
     base = reference_of(arms)
     others = [arm for arm in arms if arm.runs and arm is not base]
@@ -21,11 +22,13 @@ def recommend(arms: Sequence[Arm]) -> tuple[str, ...]:
     costs = _costs(base, others)
     found = {arm.name: difference(arm, base) for arm in others}
     pairs = {name: pair for name, pair in found.items() if pair is not None}
-    n = min((pair.n for pair in pairs.values()), default=0)
+    n = max((pair.n for pair in pairs.values()), default=0)
     if n < FEWEST:
         return (_one_run_tells_little(base, others, n), *costs)
-    better = [arm for arm in others if arm.name in pairs and _is_better(pairs[arm.name])]
-    told = [_compared(arm, base, pairs[arm.name]) for arm in others if arm.name in pairs]
+    judged = [arm for arm in others if arm.name in pairs and pairs[arm.name].n >= FEWEST]
+    better = [arm for arm in judged if _is_better(pairs[arm.name])]
+    told = [_compared(arm, base, pairs[arm.name]) for arm in judged]
+    told += [f"{arm.label} has too few finished runs to be judged." for arm in others if arm not in judged]
     if not better:
         return (f"No M is distinguishable from {base.label} as an improvement at n = {n}.", *told, *costs)
     chosen = next(
@@ -65,8 +68,8 @@ def _compared(arm: Arm, base: Arm, pair: PairedDifference) -> str:
     interval = f"95 % interval {pair.low:+.4f} to {pair.high:+.4f}"
     verdict = "" if pair.distinguishable else f"; not distinguishable at n = {pair.n}"
     return (
-        f"{arm.label} against {base.label}: error {pair.mean:+.4f} ({interval}), lower in {pair.share_below:.0%} of "
-        f"{pair.n} seeds{verdict}."
+        f"{arm.label} against {base.label}: error {pair.mean:+.4f} ({interval}; p = {pair.p:.2g}), "
+        f"lower in {pair.share_below:.0%} of {pair.n} seeds{verdict}."
     )
 
 

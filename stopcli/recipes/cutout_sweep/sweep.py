@@ -47,8 +47,8 @@ def sweep_results(config: CutoutSweepConfig, results: Sequence[JobResult]) -> Sw
 
 
 def _row(arm: Arm, base: Arm | None, on_front: bool) -> tuple[str, ...]:
-    hours = PUBLISHED_HOURS.get(arm.m)
-    published = (f"{hours:.2f}", f"{hours / PUBLISHED_HOURS[0]:.2f}") if hours else ("–", "–")
+    hours, ratio = _published(arm, base)
+    published = ("–" if hours is None else f"{hours:.2f}", "–" if ratio is None else f"{ratio:.2f}")
     if not arm.runs or base is None:
         return (arm.label, f"0 of {arm.planned}", *["–"] * 5, *published, "")
     return (
@@ -64,6 +64,12 @@ def _row(arm: Arm, base: Arm | None, on_front: bool) -> tuple[str, ...]:
     )
 
 
+def _published(arm: Arm, base: Arm | None) -> tuple[float | None, float | None]:
+    """The published hours of an arm, and their ratio to those of what ours are compared with."""
+    hours, of_base = PUBLISHED_HOURS.get(arm.m), PUBLISHED_HOURS.get(base.m) if base else None
+    return hours, hours / of_base if hours and of_base else None
+
+
 def _spread(values: Sequence[float]) -> str:
     if not values:
         return "–"
@@ -73,7 +79,7 @@ def _spread(values: Sequence[float]) -> str:
 
 def _values(arm: Arm, base: Arm | None, on_front: bool) -> dict[str, object]:
     """A row of table.csv, in full precision."""
-    hours = PUBLISHED_HOURS.get(arm.m)
+    hours, published = _published(arm, base)
     values: dict[str, object] = {"arm": arm.name, "m": arm.m, "planned": arm.planned, "finished": len(arm.runs)}
     for name in ("error", "best_error", "seconds", "validation_seconds", "images"):
         found = arm.values(name)
@@ -84,7 +90,7 @@ def _values(arm: Arm, base: Arm | None, on_front: bool) -> dict[str, object]:
         **values,
         "cost_ratio": ratio,
         "published_hours": hours,
-        "published_ratio": hours / PUBLISHED_HOURS[0] if hours else None,
+        "published_ratio": published,
         "pareto": on_front,
     }
 

@@ -10,7 +10,7 @@ from stopcli.errors import RequestError
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.recipes.recipe import Loaded
 from stopcli.sweeps.layout import Layout
-from stopcli.sweeps.plan import Job, plan_jobs
+from stopcli.sweeps.plan import Job
 
 # Measured as the peak of a training process, ResNet-8, -20 and -44 on 64 to 2048 images of 32 × 32: what TensorFlow and
 # the data take, and what an image of a batch takes for each of its pixels, with each block of a stage.
@@ -27,10 +27,10 @@ def batch_bytes(config: CifarResnetConfig, height: int, width: int) -> float:
     return image * config.batch_size * config.copies
 
 
-def check_fits(loaded: Loaded, layout: Layout) -> None:
+def check_fits(loaded: Loaded, jobs: Sequence[Job[Any]], layout: Layout) -> None:
     """`check_batches_fit` for a sweep's settings and images."""
     height, width = loaded.data.parts.train.x.shape[1:3]
-    check_batches_fit(plan_jobs(loaded.config), layout, height, width)
+    check_batches_fit(jobs, layout, height, width)
 
 
 def check_batches_fit(jobs: Sequence[Job[Any]], layout: Layout, height: int, width: int) -> None:
@@ -39,21 +39,21 @@ def check_batches_fit(jobs: Sequence[Job[Any]], layout: Layout, height: int, wid
     On a GPU, and on Ray's machines, the memory that counts is not this machine's.
     """
     free = available_bytes()
-    if free is None or layout.gpu or layout.executor == "ray":
+    if free is None or layout.gpu or layout.ray_address or not jobs:
         return
     needed = sorted((batch_bytes(job.config, height, width) + _PROCESS_BYTES for job in jobs), reverse=True)
-    workers, room = layout.workers, _SHARE * free
+    workers, room = min(layout.workers, len(jobs)), _SHARE * free
     if sum(needed[:workers]) <= room:
         return
     largest = max(jobs, key=lambda job: batch_bytes(job.config, height, width)).config
     one = batch_bytes(largest, height, width) / largest.copies
     fits = [int((room / at_once - _PROCESS_BYTES) / one) for at_once in (workers, 1)]
     images = largest.batch_size * largest.copies
-    most = f"at most M = {fits[0]} fits" if fits[0] > 0 else "no M fits"
+    most = f"at most M = {fits[0]} fits" if fits[0] > 0 else "no M fits, but a smaller --batch-size might"
     more = f"; with --jobs 1, M = {fits[1]}" if workers > 1 and fits[1] > max(fits[0], 0) else ""
     raise RequestError(
         f"M = {largest.copies} with batch_size {largest.batch_size} trains ResNet-{largest.depth} on {images:,} images "
-        f"at a time; {min(workers, len(jobs))} such runs at a time need about {sum(needed[:workers]) / 1e9:.1f} GB of "
+        f"at a time; {workers} such runs at a time need about {sum(needed[:workers]) / 1e9:.1f} GB of "
         f"memory, and {free / 1e9:.1f} GB are free",
         hint=f"{most[0].upper()}{most[1:]}{more}.",
     )
