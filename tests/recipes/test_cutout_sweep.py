@@ -124,9 +124,7 @@ def test_settings_that_make_no_sweep(settings: dict[str, Any], message: str) -> 
 def test_arms_that_cannot_be_made_equal_are_warned_about() -> None:
     warned = [w for w in config(m=(2, 8), epochs=12, equal="compute").warnings() if "rounded" in w]
     assert len(warned) == 1
-    assert warned[0].startswith(
-        "M = 8 trains for 2 epochs, which is 12 / 8 rounded, and so sees 133% of the baseline's"
-    )
+    assert warned[0].startswith("M = 8 trains for 2 epochs, 12 / 8 rounded, and so sees 133% of the baseline's images")
     assert not [w for w in config(m=(2, 8), epochs=24, equal="compute").warnings() if "rounded" in w]
 
 

@@ -81,7 +81,7 @@ class CutoutSweepConfig(CifarResnetConfig):
             share = epochs * m / self.epochs
             if abs(share - 1) > _MOST_UNEVEN:
                 told.append(
-                    f"M = {m} trains for {epochs} epochs, which is {self.epochs} / {m} rounded, and so sees {share:.0%} "
+                    f"M = {m} trains for {epochs} epochs, {self.epochs} / {m} rounded, and so sees {share:.0%} "
                     f"of the baseline's images; with a multiple of {m} epochs they would be as many"
                 )
         return told
