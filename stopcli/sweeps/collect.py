@@ -78,6 +78,10 @@ def read_line(job: Job[Any], path: Path, error: str = "") -> JobLine:
     """
     status = read_json(path / "status.json")
     progress = status.get("progress") or {}
+    if not progress and status.get("state") == "finished":
+        final = read_json(path / "summary.json").get("final") or {}
+        measured = final.get("val", final.get("test")) or {}
+        progress = {"metrics": {f"val_{name}": value for name, value in measured.items()}}
     return JobLine(
         job.name,
         "failed" if error else str(status.get("state", NOT_BEGUN)),
