@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import io
 import re
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -67,6 +69,7 @@ def read_archive(path: Path) -> ImageSet:
         RequestError: it is no such archive, or damaged.
     """
     try:
+        _check_sums(path)
         with tarfile.open(path) as archive:
             members = {
                 PurePosixPath(member.name).name: member
@@ -75,11 +78,21 @@ def read_archive(path: Path) -> ImageSet:
             }
             content = {name: archive.extractfile(member) for name, member in members.items()}
             held = {name: file.read() for name, file in content.items() if file is not None}
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise RequestError(f"{path}: damaged, or no archive ({error})") from None
     if not held:
         raise RequestError(f"{path}: holds neither of {', '.join(_FOLDERS)}")
     return _read(str(path), sorted(held), held.__getitem__)
+
+
+def _check_sums(path: Path) -> None:
+    """Read a gzip file to its end, where its check sum stands: `tarfile` stops before it, and takes what is there."""
+    with path.open("rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+    if compressed:
+        with gzip.open(path) as content:
+            while content.read(1 << 20):
+                pass
 
 
 def _read(where: str, names: list[str], read: Read) -> ImageSet:
@@ -109,7 +122,13 @@ def _read(where: str, names: list[str], read: Read) -> ImageSet:
         x = np.concatenate([x for x, _ in batches]).reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
         return Rows(np.ascontiguousarray(x), np.concatenate([y for _, y in batches]))
 
-    return ImageSet(where, rows(parts["train"]), rows(parts["test"]), classes)
+    images = {part: rows(files) for part, files in parts.items()}
+    for part, held in images.items():
+        counts = np.bincount(held.y, minlength=len(classes)).tolist()
+        empty = [name for name, count in zip(classes, counts, strict=True) if not count]
+        if empty:
+            raise RequestError(f"{where}: no {part} images of {', '.join(empty)}")
+    return ImageSet(where, images["train"], images["test"], classes)
 
 
 def _checked(where: str, read: Callable[[], Any]) -> Any:

@@ -61,7 +61,8 @@ def load_images(
 
         return _resized(digits(), image_size)
     try:
-        path = Path(dataset).expanduser()
+        # Absolute, so that a folder that is called `digits` is not taken for the data set of that name later.
+        path = Path(dataset).expanduser().resolve()
         return _from_path(path, image_size, single_ok, tell)
     # What the system refuses (a folder without permission, a user without a home) is not damage and not a bug.
     except (OSError, RuntimeError) as error:

@@ -8,6 +8,8 @@ from stopcli.errors import RequestError
 
 # Of the memory that is free; the rest is the model's.
 SHARE = 0.8
+# The images as they are read, and as TensorFlow holds them.
+COPIES = 2
 _GIGABYTE = 1e9
 
 
@@ -33,7 +35,7 @@ def available_bytes() -> int | None:
 
 def check_fits(images: int, height: int, width: int, what: str) -> None:
     """Raise RequestError where so many images of three bytes a pixel would not fit."""
-    needed, free = images * height * width * 3, available_bytes()
+    needed, free = images * height * width * 3 * COPIES, available_bytes()
     if free is not None and needed > SHARE * free:
         raise RequestError(
             f"{what}: {images:,} images of {height} × {width} need {needed / _GIGABYTE:.1f} GB of memory, and "

@@ -161,7 +161,8 @@ def _check_schedule(config: RunConfig, epochs: int, force: bool) -> None:
 
 def _reopened(run: Path, point: ResumePoint, epochs: int) -> ResumePoint:
     """The point without the verdict that its epochs were over, where there are more of them now."""
-    if epochs < point.epoch:
-        raise ConfigError("epochs", epochs, f"at least the {point.epoch} that the run has trained")
+    begun = point.epoch + (1 if point.partial_sums else 0)
+    if epochs < begun:
+        raise ConfigError("epochs", epochs, f"at least the {begun} that the run has begun")
     over = point.stopped is not None and point.stopped["reason"] == "completed" and epochs > point.epoch
     return replace(point, stopped=None) if over else point

@@ -88,7 +88,8 @@ def _run_one(
         experiment = recipe.build(loaded)
     fingerprint = {**settings_fingerprint(config), **data_fingerprint(experiment.parts)}
     changed = _changed_data(fingerprint, start)
-    ancestry = warm_start(config, experiment)
+    # A saved state holds all weights: where the first ones came from need not be there any more.
+    ancestry = warm_start(config, experiment) if start.point is None else None
     folder.status.write("running", epoch=start.point.epoch if start.point else 0)
     if start.again:
         remove_leftovers(folder.path)

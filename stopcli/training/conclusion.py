@@ -63,7 +63,7 @@ def conclude(
                 "value": outcome.best.value,
             }
         if left and experiment.long_epochs:
-            final = _recorded(folder, experiment)
+            final = _recorded(folder, experiment, outcome.final_epoch)
         else:
             final, predictions = _measure(experiment, trained, predict)
             if best is not None:
@@ -99,15 +99,16 @@ def _measure(
     return values, predictions["test"]
 
 
-def _recorded(folder: RunFolder, experiment: Experiment) -> dict[str, dict[str, float]]:
-    """The last complete epoch's metrics by part, as they were recorded in training."""
+def _recorded(folder: RunFolder, experiment: Experiment, epoch: int) -> dict[str, dict[str, float]]:
+    """A complete epoch's metrics by part, as they were recorded in training; none where there is no such epoch."""
     columns = read_metrics(folder.metrics)
     names = ["loss", *(measure.name for measure in experiment.measures)]
     tested = "test" if experiment.parts.test_is_held_out else "val"
     prefixes = {"train": "", "test": f"{tested}_", **({"val": "val_"} if tested == "test" else {})}
-    if not len(columns["epoch"]):
+    rows = [i for i, number in enumerate(columns["epoch"].tolist()) if number == epoch]
+    if not rows:
         return {part: {} for part in prefixes}
-    return {part: {name: float(columns[prefix + name][-1]) for name in names} for part, prefix in prefixes.items()}
+    return {part: {name: float(columns[prefix + name][rows[0]]) for name in names} for part, prefix in prefixes.items()}
 
 
 def _summary(

@@ -72,8 +72,15 @@ class Record:
         lengths = {"metrics": self._metrics.commit(), "timing": self._timing.commit()}
         if self._log is not None:
             lengths["steps"] = self._log.commit()
-        known = {"epoch": epoch, "step": epoch * self._steps + steps, "file_lengths": lengths}
-        self._store.save(ResumePoint(**known, fingerprint=self._fingerprint, **state()))  # type: ignore[arg-type]
+        point = ResumePoint(
+            epoch=epoch,
+            step=epoch * self._steps + steps,
+            steps_per_epoch=self._steps,
+            file_lengths=lengths,
+            fingerprint=self._fingerprint,
+            **state(),
+        )
+        self._store.save(point)
         self._cadence.saved(epoch, time.perf_counter() - start)
 
     def due(self, epoch: int) -> bool:

@@ -43,6 +43,7 @@ class ResumePoint:
         fingerprint: what the numbers depend on: config, versions, data; compared when the run is resumed.
         stopped: the verdict where training has ended at this position, else None.
         partial_sums: of the epoch that the position lies in, as in `Partial`; no array between two epochs.
+        steps_per_epoch: when it was saved; 0 where that is not known.
         partial_seconds: spent in that epoch.
         validation_seconds: of `train_seconds`, those in which rows were measured and nothing was trained.
         plateau_state: of the reduction of the learning rate, where there is one.
@@ -59,6 +60,7 @@ class ResumePoint:
     fingerprint: dict[str, Any]
     stopped: dict[str, Any] | None = None
     partial_sums: Arrays = ()
+    steps_per_epoch: int = 0
     partial_seconds: float = 0.0
     validation_seconds: float = 0.0
     plateau_state: dict[str, Any] = field(default_factory=dict)

@@ -94,7 +94,8 @@ class Trainer:
 
     def _resume(self, point: ResumePoint) -> None:
         partial = None
-        if point.partial_sums:
+        # With another number of steps an epoch, which had to be forced, the sums are of other batches: begin it again.
+        if point.partial_sums and point.steps_per_epoch in (0, self._loop.steps_per_epoch):
             steps = point.step - point.epoch * self._loop.steps_per_epoch
             partial = Partial(steps, point.partial_sums[0])
         self._loop.resume(point.live, partial)

@@ -66,12 +66,20 @@ def _assign(ours: list[Any], theirs: list[Any], path: Path, what: str) -> None:
     shapes, saved_shapes = ([tuple(variable.shape) for variable in group] for group in (ours, theirs))
     if shapes != saved_shapes:
         raise RequestError(
-            f"{path}: its {what} have shapes {_words(saved_shapes)}, this run's have {_words(shapes)}",
+            f"{path}: its {what} have {_difference(saved_shapes, shapes)}",
             hint="Choose settings that make the same model, or another file.",
         )
     for variable, saved in zip(ours, theirs, strict=True):
         variable.assign(saved.value)
 
 
-def _words(shapes: list[tuple[int, ...]]) -> str:
-    return ", ".join("×".join(map(str, shape)) or "scalar" for shape in shapes)
+def _difference(theirs: list[tuple[int, ...]], ours: list[tuple[int, ...]]) -> str:
+    """The first shape that differs, or how many there are: a network has hundreds."""
+    for saved, shape in zip(theirs, ours, strict=False):
+        if saved != shape:
+            return f"shape {_words(saved)} where this run's have {_words(shape)}"
+    return f"{len(theirs)} parts where this run's have {len(ours)}"
+
+
+def _words(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape)) or "scalar"

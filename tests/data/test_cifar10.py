@@ -138,6 +138,42 @@ def test_damaged_binary_files_and_archives_are_named(tmp_path: Path) -> None:
         load_images(str(archive))
 
 
+@pytest.mark.parametrize("at", [0.3, 0.6, 0.9, 0.999])
+def test_a_flipped_bit_in_an_archive_is_found(at: float, tmp_path: Path) -> None:
+    folder = make_python(tmp_path / "cifar-10-batches-py")
+    path = tmp_path / "cifar.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(folder, arcname=folder.name)
+    content = bytearray(path.read_bytes())
+    content[int(at * len(content))] ^= 16
+    path.write_bytes(content)
+    with pytest.raises(RequestError, match=r"cifar\.tar\.gz: damaged"):
+        load_images(str(path))
+    # Cut off behind the last image: only the check sum is missing.
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(folder, arcname=folder.name)
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(RequestError, match=r"cifar\.tar\.gz: damaged"):
+        load_images(str(path))
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_class_without_images_is_named(part: str, tmp_path: Path) -> None:
+    folder = make_python(tmp_path / "c")
+    for name in ("data_batch_1", "data_batch_2") if part == "train" else ("test_batch",):
+        x, _ = batch(6, 0)
+        folder.joinpath(name).write_bytes(pickled({b"data": x, b"labels": [0, 2] * 3}))
+    with pytest.raises(RequestError, match=f"no {part} images of car"):
+        load_images(str(folder))
+
+
+def test_a_folder_called_digits_is_not_the_data_set_of_that_name(tmp_path: Path) -> None:
+    make_python(tmp_path / "digits")
+    images = load_images("./digits")
+    assert images.name == str((tmp_path / "digits").resolve())
+    assert images.train.count == 12
+
+
 @pytest.fixture
 def keras_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
@@ -206,6 +242,6 @@ def test_the_variable_names_the_data_set_of_auto(
     monkeypatch.setenv("STOPCLI_DATASET", str(make_python(tmp_path / "c")))
     check(load_images("auto"))
     monkeypatch.setenv("STOPCLI_DATASET", "nowhere")
-    with pytest.raises(RequestError, match="STOPCLI_DATASET: nowhere: no such folder"):
+    with pytest.raises(RequestError, match=r"STOPCLI_DATASET: .*nowhere: no such folder"):
         load_images("auto")
     assert load_images("digits").name == "digits"

@@ -90,7 +90,7 @@ def test_no_damage_to_a_cache_file_is_more_than_a_reason_to_decode_again(tmp_pat
 
 def test_resizing_asks_first_whether_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available_bytes", lambda: 100_000_000)
-    with pytest.raises(RequestError, match=r"digits: 1,797 images of 300 × 300 need 0\.5 GB"):
+    with pytest.raises(RequestError, match=r"digits: 1,797 images of 300 × 300 need 1\.0 GB"):
         load_images("digits", image_size=300)
 
 

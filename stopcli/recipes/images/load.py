@@ -47,12 +47,12 @@ def load(config: ImageConfig, observer: Observer) -> Loaded:
         before_download=start_tensorflow,
     )
     config = replace(config, dataset=_stable_name(images))
-    if config.limit is not None and config.scale == "quick" and config.limit == type(config).quick.get("limit"):
-        # The scale's limit, not the user's, who would want to know that there are fewer.
-        config = replace(config, limit=min(config.limit, images.train.count))
     if config.erasing:
         _check_boxes(config, images)
     parts = split_images(images, config.validation, config.share, config.data_seed)
+    if config.limit is not None and config.scale == "quick" and config.limit == type(config).quick.get("limit"):
+        # The scale's limit, not the user's, who would want to know that there are fewer.
+        config = replace(config, limit=min(config.limit, parts.train.count))
     if config.limit is not None:
         parts = replace(parts, train=limited(parts.train, config.limit, config.data_seed, images.classes))
     return Loaded(config, ImageParts(images.name, parts, images.classes), images.notes, _words(config, images, parts))

@@ -92,6 +92,7 @@ class LearningRateSettings:
 
 # Settings that a policy reads, for those who set one that it does not.
 _READ_BY = {
+    "learning_rate": ("step", "constant", "cosine", "plateau"),
     "lr_drops": ("step",),
     "lr_min": ("cosine", "plateau"),
     "lr_warmup": ("cosine",),

@@ -1,0 +1,28 @@
+"""Which images a config comes to, before TensorFlow is needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stopcli.config import resolve
+from stopcli.errors import ConfigError
+from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
+from stopcli.recipes.images.load import load
+from stopcli.training.observer import Silent
+
+
+def loaded(**settings: Any) -> Any:
+    return load(resolve(CifarResnetConfig, {"dataset": "digits", **settings}), Silent())
+
+
+@pytest.mark.parametrize(("validation", "rows"), [("test", 1437), ("split", 1293), ("holdout", 1437)])
+def test_the_quick_limit_is_no_more_than_there_is(validation: str, rows: int) -> None:
+    found = loaded(validation=validation)
+    assert found.config.limit == found.data.parts.train.count == rows
+
+
+def test_a_limit_of_the_users_own_is_not_changed_in_silence() -> None:
+    with pytest.raises(ConfigError, match=r"limit: received 1400, expected 10 .* to 1293"):
+        loaded(validation="split", limit=1400)
