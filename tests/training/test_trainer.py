@@ -232,3 +232,36 @@ def test_a_metric_that_cannot_be_monitored_is_an_error_before_training(monitor: 
         MetricError, match=rf"'{monitor}' can be monitored; there are: loss, accuracy, val_loss, val_acc"
     ):
         replace(experiment, plan=plan).make_loop()
+
+
+@pytest.mark.parametrize(("steps_per_epoch", "kept"), [(4, True), (0, True), (5, False)])
+def test_sums_over_other_batches_are_not_gone_on_with(steps_per_epoch: int, kept: bool, tmp_path: Path) -> None:
+    from stopcli.stopping import Judge
+    from stopcli.training.resume_state import ResumePoint
+    from stopcli.training.trainer import Trainer
+
+    experiment = build_moons(parse(MoonsConfig, SMALL))
+    loop = experiment.make_loop()
+    assert loop.steps_per_epoch == 4
+    taken: list[Any] = []
+    loop.resume = lambda state, partial: taken.append(partial)
+    rule = experiment.plan.rule
+    point = ResumePoint(
+        epoch=2,
+        step=11,
+        live=loop.state(),
+        rule_state=rule.state_to_dict(Judge(rule).state),
+        best={"watch": (0, None), "keep": (0, None)},
+        best_states={},
+        file_lengths={},
+        train_seconds=1.0,
+        fingerprint={},
+        # Saved with so many steps an epoch, which a forced change of the batch size has made 4.
+        partial_sums=(np.zeros(3, np.float32),),
+        steps_per_epoch=steps_per_epoch,
+    )
+    folder = RunFolder.create(root=tmp_path, command="moons", run_dir=tmp_path / "run")
+    Trainer(experiment, loop, folder, None, Session(), point)  # type: ignore[arg-type]
+    (partial,) = taken
+    assert (partial is not None) == kept
+    assert partial is None or partial.steps == 3
