@@ -14,10 +14,7 @@ DPI = 110
 
 
 def save_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
-    """Write each figure as NAME.png and NAME.svg into a folder, and remove others that an earlier call has left there.
-
-    Returns the PNG files.
-    """
+    """Write each figure as NAME.png and NAME.svg into a folder. Returns the PNG files."""
     folder.mkdir(exist_ok=True)
     written = []
     # Without a fixed salt and date, every run of the same config would write other SVG files.
@@ -29,7 +26,4 @@ def save_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
             with replacing(folder / f"{name}.svg") as new:
                 figure.savefig(new, metadata={"Date": None})
             written.append(png)
-    for old in folder.iterdir():
-        if old.suffix in (".png", ".svg") and old.stem not in figures:
-            old.unlink()
     return written
