@@ -85,7 +85,7 @@ def _files_in(path: Path) -> dict[str, bytes]:
             file = archive.extractfile(member) if member.isfile() and place.parent.name in _FOLDERS else None
             if file is not None:
                 held[place.name] = file.read()
-        # To the very end, where a compressed archive has its check sum: tarfile stops before it and takes what is there.
+        # To the end, where a compressed archive has its check sum: tarfile stops before it, and takes what is there.
         while archive.fileobj is not None and archive.fileobj.read(1 << 20):
             pass
     return held
