@@ -12,7 +12,7 @@ from stopcli.errors import CheckpointError, ConfigError, RequestError, RunFolder
 from stopcli.recipes.recipe import config_class
 from stopcli.runs.files import read_json
 from stopcli.runs.folder import check_is_run
-from stopcli.sweeps.collect import is_left
+from stopcli.sweeps.collect import jobs_left
 from stopcli.sweeps.plan import plan_jobs
 from stopcli.training.fingerprint import changed_error, differences, settings_fingerprint
 from stopcli.training.resume_state import ResumePoint, ResumeStore
@@ -109,18 +109,18 @@ def prepare(
 
 def _check_left(run: Path, config: Any, retry_failed: bool) -> None:
     """Raise where a sweep has no run to go on with."""
-    jobs = [run / "jobs" / job.name for job in plan_jobs(config)]
-    if any(is_left(job, retry_failed=retry_failed) for job in jobs):
+    jobs = plan_jobs(config)
+    if jobs_left(jobs, run / "jobs", retry_failed=retry_failed):
         return
     summary = read_json(run / "summary.json")
-    finished = sum(read_json(job / "status.json").get("state") == "finished" for job in jobs)
+    states = [read_json(run / "jobs" / job.name / "status.json").get("state") for job in jobs]
     summed_up = summary.get("state") == read_json(run / "status.json").get("state") and (
-        summary.get("finished") == finished
+        summary.get("finished") == states.count("finished")
     )
     if not summed_up:
         # It ended between its last run and its report.
         return
-    failed = sum(read_json(job / "status.json").get("state") == "failed" for job in jobs)
+    failed = states.count("failed")
     if failed and not retry_failed:
         raise RunFolderError(
             f"{run}: nothing is left to do; {failed} of {len(jobs)} runs failed",

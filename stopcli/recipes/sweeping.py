@@ -18,7 +18,7 @@ from stopcli.report.markdown import Made, sweep_report
 from stopcli.runs.files import read_json, write_json, write_text
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.status import StatusFile
-from stopcli.sweeps.collect import JobLine, JobResult, collect, is_left, read_line
+from stopcli.sweeps.collect import JobLine, JobResult, collect, is_left, jobs_left, read_line
 from stopcli.sweeps.executor import Stopping
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job, plan_jobs
@@ -125,7 +125,7 @@ def run_sweep(
     environment = begin(config, folder, {"executor": layout.describe()}, start)
     folder.jobs.mkdir(exist_ok=True)
     jobs = plan_jobs(config)
-    left = [job for job in jobs if is_left(folder.jobs / job.name, retry_failed=start.retry_failed)]
+    left = jobs_left(jobs, folder.jobs, retry_failed=start.retry_failed)
     shared = layout.threads is None
     work = RunJob(
         folder.jobs.resolve(),

@@ -116,6 +116,16 @@ def _result(job: Job[Any], path: Path, error: str) -> JobResult:
     return JobResult(job, path, state, "" if state == "finished" else reason, summary)
 
 
+def jobs_left(jobs: Sequence[Job[Any]], folder: Path, *, retry_failed: bool) -> list[Job[Any]]:
+    """The jobs of a sweep that there is anything to do for, in their order: all of them before it is begun.
+
+    Args:
+        folder: holds the jobs' folders.
+        retry_failed: also those that failed by an error of their own.
+    """
+    return [job for job in jobs if is_left(folder / job.name, retry_failed=retry_failed)]
+
+
 def is_left(path: Path, *, retry_failed: bool) -> bool:
     """Whether there is anything to do for a job of a sweep that is resumed.
 
