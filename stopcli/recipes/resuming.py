@@ -69,21 +69,22 @@ def prepare(
         CheckpointError: it has saved states and none of them can be read.
     """
     config: Any = read_config(run)
+    how = how or {}
     state = read_json(run / "status.json").get("state")
     stop = read_json(run / "summary.json").get("stop") or {}
     if config.is_sweep:
         if epochs is not None:
             raise ConfigError("epochs", epochs, "no --epochs for a sweep: extend the runs in its jobs/ one by one")
         _check_left(run, config, retry_failed)
-        settings = {**settings_of(config), **(how or {})}
-        if "executor" in (how or {}) and "jobs" not in (how or {}):
+        settings = {**settings_of(config), **how}
+        if "executor" in how and "jobs" not in how:
             # Chosen for another executor.
             settings.pop("jobs", None)
         config = parse(type(config), settings)
         return Resumption(config, Start(again=True, force=force, retry_failed=retry_failed))
     if retry_failed or how:
-        name = next(iter(how)) if how else "retry_failed"
-        raise ConfigError(name, (how or {}).get(name, True), "a sweep; this is a single run")
+        name = next(iter(how), "retry_failed")
+        raise ConfigError(name, how.get(name, True), "a sweep; this is a single run")
     _check_state(run, state, stop, epochs, config)
     more: tuple[str, ...] = ()
     if epochs is not None:

@@ -200,12 +200,12 @@ def _outside(results: Sequence[JobResult]) -> bool:
 
 def _summarise(config: Any, results: Sequence[JobResult], found: SweepResults, request: StopRequest) -> dict[str, Any]:
     finished = sum(result.state == "finished" for result in results)
+    failed = sum(result.state in ("failed", "died") for result in results)
     if finished == len(results):
         state, reason = "finished", ""
     elif request.signalled:
         state, reason = "interrupted", request.words
-    elif any(result.state in ("failed", "died") for result in results):
-        failed = sum(result.state in ("failed", "died") for result in results)
+    elif failed:
         state, reason = "failed", f"{failed} of {len(results)} runs failed"
     elif request.over:
         state, reason = "paused", request.words

@@ -70,11 +70,11 @@ def arms_of(results: Sequence[JobResult]) -> list[Arm]:
 
 
 def _arm(name: str, results: Sequence[JobResult]) -> Arm:
-    runs = [_run(result.summary) for result in results if result.state == "finished" and result.summary]
-    return Arm(name, copies_of(results[0].job.config), len(results), tuple(run for run in runs if run is not None))
+    runs = tuple(_run(result.summary) for result in results if result.state == "finished" and result.summary)
+    return Arm(name, copies_of(results[0].job.config), len(results), runs)
 
 
-def _run(summary: Mapping[str, Any]) -> ArmRun | None:
+def _run(summary: Mapping[str, Any]) -> ArmRun:
     final, best = summary["final"], summary["best"]
     validated = final.get("val", final["test"])
     saved = (best or {}).get("test", {}).get("accuracy")

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from stopcli.recipes.cutout_sweep.arms import arms_of, pareto_front, reference_of
-from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig, copies_of
+from stopcli.recipes.cutout_sweep.arms import Arm, arms_of, pareto_front, reference_of
+from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
 from stopcli.recipes.run_marks import watched_name
+from stopcli.recipes.seed_results import finished_runs
 from stopcli.report.arm_figures import ArmCurves, CostPoint, arm_curves, error_against_cost
-from stopcli.runs.metrics import Columns
 from stopcli.sweeps.collect import JobResult
 
 # Where the published figure has its horizontal line.
@@ -27,11 +25,7 @@ def sweep_figures(config: CutoutSweepConfig, results: Sequence[JobResult]) -> di
     if config.equal != "epochs":
         title += f"; equal {config.equal}"
     arms = arms_of(results)
-    curves = []
-    for arm in arms:
-        of = [result for result in results if result.job.arm == arm.name and result.state == "finished"]
-        if of:
-            curves.append(ArmCurves(arm.label, arm.m, [_places(config, result) for result in of], _errors(of)))
+    curves = [_curves(config, arm, results) for arm in arms if arm.runs]
     base, front = reference_of(arms), {arm.name for arm in pareto_front(arms)}
     # Something has finished, or there would be no figures.
     seconds = base.mean("seconds") if base else 1.0
@@ -51,15 +45,13 @@ def sweep_figures(config: CutoutSweepConfig, results: Sequence[JobResult]) -> di
     }
 
 
-def _places(config: CutoutSweepConfig, result: JobResult) -> NDArray[np.float64]:
-    metrics: Columns = result.metrics()
-    if config.equal == "epochs":
-        return metrics["epoch"]
-    summary = result.summary or {}
-    images = summary["rows"]["train"] * max(copies_of(result.job.config), 1)
-    places: NDArray[np.float64] = metrics["epoch"] * images
-    return places
-
-
-def _errors(results: Sequence[JobResult]) -> list[NDArray[np.float64]]:
-    return [1 - result.metrics()["val_accuracy"] for result in results]
+def _curves(config: CutoutSweepConfig, arm: Arm, results: Sequence[JobResult]) -> ArmCurves:
+    summaries, metrics = finished_runs([result for result in results if result.job.arm == arm.name])
+    # What an epoch counts as on the horizontal axis.
+    images = [1 if config.equal == "epochs" else each["rows"]["train"] * each["copies"] for each in summaries]
+    return ArmCurves(
+        arm.label,
+        arm.m,
+        [columns["epoch"] * each for columns, each in zip(metrics, images, strict=True)],
+        [1 - columns["val_accuracy"] for columns in metrics],
+    )
