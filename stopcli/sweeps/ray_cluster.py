@@ -40,7 +40,7 @@ _STORE_BYTES = 80 * 1024 * 1024
 
 @dataclass(frozen=True)
 class RayCluster:
-    """Runs jobs on a Ray cluster.
+    """Runs jobs on a Ray cluster, which `check_ray` has found to be there.
 
     Args:
         address: `auto` for the cluster that this machine belongs to, HOST or HOST:PORT of its head; empty for one that
@@ -56,7 +56,7 @@ class RayCluster:
     gpu: bool = False
 
     def __call__(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> None:
-        ray = check_ray(self.address)
+        ray = import_ray()
         stop_file = supervisor.stop_file
         stop_file.unlink(missing_ok=True)
         with _connected(ray, self.address):
@@ -97,11 +97,11 @@ class RayCluster:
                 )
 
 
-def check_ray(address: str) -> Any:
-    """Ray, imported, with a cluster that answers at the address.
+def import_ray() -> Any:
+    """Ray, imported so that it uses its token.
 
     Raises:
-        RequestError: Ray is not installed, or nobody answers.
+        RequestError: it is not installed.
     """
     _take_token()
     try:
@@ -110,18 +110,27 @@ def check_ray(address: str) -> Any:
         raise RequestError(
             "--executor ray: Ray is not installed", hint="It comes with: pip install 'stopcli[ray]'"
         ) from None
+    return ray
+
+
+def check_ray(address: str) -> None:
+    """Find out whether Ray is there, and a cluster answers at the address.
+
+    Raises:
+        RequestError: Ray is not installed, or nobody answers.
+    """
+    ray = import_ray()
     if not address or ray.is_initialized():
-        return ray
+        return
     if address == "auto":
         _ask_health([])
-        return ray
+        return
     host, port = split_address(address)
     try:
         socket.create_connection((host, port), timeout=ANSWER_SECONDS).close()
     except OSError as error:
         raise _nobody(f"at {host}:{port}", error.strerror or str(error)) from None
     _ask_health(["--address", f"{host}:{port}"])
-    return ray
 
 
 def _ask_health(where: list[str]) -> None:
