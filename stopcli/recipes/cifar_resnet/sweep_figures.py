@@ -8,11 +8,10 @@ from matplotlib.figure import Figure
 
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.recipes.cifar_resnet.title import resnet_title
-from stopcli.recipes.images.seed_figures import seed_figures
+from stopcli.recipes.seed_figures import seed_figures
 from stopcli.sweeps.collect import JobResult
 
 
 def sweep_figures(config: CifarResnetConfig, results: Sequence[JobResult]) -> dict[str, Figure]:
     """Curves and accuracies over the seeds."""
-    finished = sum(result.state == "finished" for result in results)
-    return seed_figures(config, results, f"{resnet_title(config, config.dataset)}: {finished} seeds")
+    return seed_figures(config, results, resnet_title(config, config.dataset), best_epochs=False)

@@ -8,28 +8,10 @@ from matplotlib.figure import Figure
 
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.title import moons_title
-from stopcli.recipes.run_marks import watched_name
-from stopcli.recipes.seed_results import finished_runs
-from stopcli.report.sweep_figures import seed_accuracies, seed_curves, seed_epochs
-from stopcli.report.tables import seed_values
+from stopcli.recipes.seed_figures import seed_figures
 from stopcli.sweeps.collect import JobResult
 
 
 def sweep_figures(config: MoonsConfig, results: Sequence[JobResult]) -> dict[str, Figure]:
-    """The curves of all seeds with their spread, where they stopped, and their accuracies."""
-    summaries, metrics = finished_runs(results)
-    values = seed_values(summaries)
-    title = f"{moons_title(config)}: {len(summaries)} seeds"
-    epochs = {
-        "stopped at": values["stopped at"],
-        f"best {config.monitor}": [s["stop"]["best_epoch"] for s in summaries],
-    }
-    accuracies = {"train, final model": values["train accuracy"], "test, final model": values["test accuracy"]}
-    if values["saved epoch"]:
-        epochs[f"saved (best {config.checkpoint_monitor})"] = values["saved epoch"]
-        accuracies["test, saved model"] = values["its test acc."]
-    return {
-        "curves": seed_curves(metrics, watched_name(config), [s["epochs"] for s in summaries], title),
-        "stop_epochs": seed_epochs(epochs, title),
-        "accuracies": seed_accuracies(accuracies, title),
-    }
+    """Curves, where they stopped and when they were best, and accuracies over the seeds."""
+    return seed_figures(config, results, moons_title(config), best_epochs=True)

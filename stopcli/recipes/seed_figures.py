@@ -1,4 +1,4 @@
-"""The figures over the seeds of a recipe on images."""
+"""The figures over runs that differ by their seed alone."""
 
 from __future__ import annotations
 
@@ -6,20 +6,30 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from stopcli.recipes.images.settings import ImageConfig
 from stopcli.recipes.run_marks import watched_name
 from stopcli.recipes.seed_results import finished_runs
+from stopcli.recipes.trained import TrainedConfig
 from stopcli.report.sweep_figures import seed_accuracies, seed_curves, seed_epochs
 from stopcli.report.tables import seed_values
 from stopcli.sweeps.collect import JobResult
 
 
-def seed_figures(config: ImageConfig, results: Sequence[JobResult], title: str) -> dict[str, Figure]:
-    """The curves of all seeds with their spread, where they stopped, and their accuracies."""
+def seed_figures(
+    config: TrainedConfig, results: Sequence[JobResult], title: str, *, best_epochs: bool
+) -> dict[str, Figure]:
+    """The curves of all seeds with their spread, where they stopped, and their accuracies.
+
+    Args:
+        title: of every figure, to which the number of finished runs is added.
+        best_epochs: whether it is shown too where the monitored value was best.
+    """
     summaries, metrics = finished_runs(results)
     values = seed_values(summaries)
-    accuracies = {"train, final model": values["train accuracy"], "test, final model": values["test accuracy"]}
+    title = f"{title}: {len(summaries)} seeds"
     epochs = {"stopped at": values["stopped at"]}
+    if best_epochs:
+        epochs[f"best {config.monitor}"] = [s["stop"]["best_epoch"] for s in summaries]
+    accuracies = {"train, final model": values["train accuracy"], "test, final model": values["test accuracy"]}
     if values["saved epoch"]:
         epochs[f"saved (best {config.checkpoint_monitor})"] = values["saved epoch"]
         accuracies["test, saved model"] = values["its test acc."]
