@@ -28,44 +28,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from resnet_round import noise, stopcli_round
 
 BATCH, STEPS = 64, 8
 CONTESTANTS = ("stopcli", "keras fit", "keras fit, oneDNN", "pytorch")
-
-
-def images(rows: int) -> tuple[np.ndarray, np.ndarray]:
-    draw = np.random.default_rng(0)
-    return draw.integers(0, 256, (rows, 32, 32, 3)).astype(np.uint8), draw.integers(0, 10, rows).astype(np.int32)
-
-
-def stopcli_round(depth: int) -> Callable[[], None]:
-    from stopcli.training.tensorflow_setup import start_tensorflow
-
-    start_tensorflow()
-    from stopcli.config import parse
-    from stopcli.data.rows import Parts, Rows
-    from stopcli.recipes.cifar_resnet.build import build
-    from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
-    from stopcli.recipes.images.load import ImageParts
-    from stopcli.recipes.recipe import Loaded
-
-    config = parse(CifarResnetConfig, {"depth": depth, "erasing": True, "batch_size": BATCH})
-    train = Rows(*images(BATCH * STEPS))
-    parts = Parts(train, train.take(0, BATCH), train.take(0, BATCH))
-    loop = build(Loaded(config, ImageParts("noise", parts, tuple("0123456789")))).make_loop()
-    loop.compile()
-    # All steps of an epoch in one call, and its validation, one batch, in the next.
-    loop._train_pacer.size = lambda remaining: remaining  # type: ignore[method-assign, attr-defined]
-    epoch = 0
-
-    def run() -> None:
-        nonlocal epoch
-        epoch += 1
-        loop.advance(epoch, 1)
-        # What is left of the epoch, its validation, is no part of a step.
-        loop._partial = None  # type: ignore[attr-defined]
-
-    return run
 
 
 def keras_round(depth: int) -> Callable[[], None]:
@@ -74,7 +40,7 @@ def keras_round(depth: int) -> Callable[[], None]:
 
     from stopcli.models.resnet import resnet_v1
 
-    x, y = images(BATCH * STEPS)
+    x, y = noise(BATCH * STEPS)
     model = resnet_v1(depth, (32, 32, 3), 10, 0)
     model.compile(keras.optimizers.RMSprop(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
     batches = generator().flow(x / np.float32(255), y, batch_size=BATCH)
@@ -112,7 +78,7 @@ def pytorch_round(depth: int) -> Callable[[], None]:
     # L2 of 1e-4 · w² is a decay of 2e-4 · w.
     groups = [{"params": kernels, "weight_decay": 2e-4}, {"params": others}]
     optimizer = torch.optim.RMSprop(groups, lr=1e-3, alpha=0.9, eps=1e-7)
-    x, y = images(BATCH * STEPS)
+    x, y = noise(BATCH * STEPS)
     inputs = torch.tensor(x / np.float32(255)).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
     targets = torch.tensor(y).long()
 
@@ -125,9 +91,13 @@ def pytorch_round(depth: int) -> Callable[[], None]:
     return run
 
 
+def our_round(depth: int) -> Callable[[], None]:
+    return stopcli_round({"depth": depth, "erasing": True, "batch_size": BATCH}, BATCH * STEPS)
+
+
 def contestant(name: str, depth: int) -> None:
     """Time a round for each line that comes in, and print its images a second."""
-    make = {"stopcli": stopcli_round, "pytorch": pytorch_round}.get(name, keras_round)
+    make = {"stopcli": our_round, "pytorch": pytorch_round}.get(name, keras_round)
     run = make(depth)
     run()
     print("ready", flush=True)
@@ -153,7 +123,7 @@ def begin(name: str, depth: int) -> subprocess.Popen[str]:
 
 def profile(depth: int) -> None:
     """Where the time of a round goes, by operation: the sum over threads, so parallel work counts twice."""
-    run = stopcli_round(depth)
+    run = our_round(depth)
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 
-import numpy as np
+from resnet_round import stopcli_round
 
 BATCH = 64
 # Images that a timed part trains on, by depth: some seconds.
@@ -26,34 +26,8 @@ IMAGES = {8: 4096, 20: 1536, 44: 768}
 
 def round_of(depth: int, copies: int, threads: int) -> Callable[[], None]:
     """Trains on IMAGES[depth] images, copies counted."""
-    from stopcli.training.tensorflow_setup import start_tensorflow
-
-    start_tensorflow(threads)
-    from stopcli.config import parse
-    from stopcli.data.rows import Parts, Rows
-    from stopcli.recipes.cifar_resnet.build import build
-    from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
-    from stopcli.recipes.images.load import ImageParts
-    from stopcli.recipes.recipe import Loaded
-
     settings = {"depth": depth, "copies": copies, "cutout": 16 if copies > 1 else None, "batch_size": BATCH}
-    config = parse(CifarResnetConfig, settings)
-    draw, rows = np.random.default_rng(0), IMAGES[depth] // copies
-    train = Rows(draw.integers(0, 256, (rows, 32, 32, 3)).astype(np.uint8), draw.integers(0, 10, rows).astype(np.int32))
-    parts = Parts(train, train.take(0, BATCH), train.take(0, BATCH))
-    loop = build(Loaded(config, ImageParts("noise", parts, tuple("0123456789")))).make_loop()
-    loop.compile()
-    loop._train_pacer.size = lambda remaining: remaining  # type: ignore[method-assign, attr-defined]
-    epoch = 0
-
-    def run() -> None:
-        nonlocal epoch
-        epoch += 1
-        loop.advance(epoch, 1)
-        # What is left of the epoch, its validation, is no part of what is timed.
-        loop._partial = None  # type: ignore[attr-defined]
-
-    return run
+    return stopcli_round(settings, IMAGES[depth] // copies, threads)
 
 
 def contestant(depth: int, copies: int, threads: int, core: int | None) -> None:
