@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table as RichTable
 
-from stopcli.cli import options
 from stopcli.cli.console import Output, stdout_console
+from stopcli.cli.options.output import Json, Quiet, RunsDir, TimeBudget, Verbose
+from stopcli.cli.options.sweep import Executor, Jobs, RayAddress
 from stopcli.cli.running import conduct, load
 from stopcli.cli.sweep_running import settle_layout
 from stopcli.config import to_toml
@@ -42,13 +43,13 @@ def resume(
     epochs: MoreEpochs = None,
     force: Force = False,
     retry_failed: RetryFailed = False,
-    executor: options.Executor | None = None,
-    jobs: options.Jobs = None,
-    ray_address: options.RayAddress | None = None,
-    time_budget: options.TimeBudget = None,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    executor: Executor | None = None,
+    jobs: Jobs = None,
+    ray_address: RayAddress | None = None,
+    time_budget: TimeBudget = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Go on with a run that was interrupted, killed, paused, or failed on a fault outside it, exactly where it was."""
     budget = None if time_budget is None else parse_duration("time_budget", time_budget)
@@ -75,7 +76,7 @@ def resume(
         conduct(loaded, recipe, folder, resumption.start, output, budget, layout)
 
 
-def list_runs(runs_dir: options.RunsDir = None, json: options.Json = False) -> None:
+def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
     """List the runs there are, the newest last: state, epochs, best value, age."""
     lines = read_runs(runs_root(runs_dir))
     if json:
@@ -93,7 +94,7 @@ def _best(line: RunLine) -> str:
     return "–" if line.best_value is None else f"{line.monitor} {line.best_value:.4f} at {line.best_epoch}"
 
 
-def show(run: Run, json: options.Json = False) -> None:
+def show(run: Run, json: Json = False) -> None:
     """Show a run: its state, why it stopped, its results."""
     check_is_run(run)
     (line,) = read_runs(run.parent, only=run)

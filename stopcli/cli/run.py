@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from stopcli.cli import options
 from stopcli.cli.console import Output
+from stopcli.cli.options.output import Json, Quiet, RunDir, RunsDir, TimeBudget, Verbose
 from stopcli.cli.running import Where, run_config
 from stopcli.cli.starting import has_gpu
 from stopcli.config import read_toml, resolve
@@ -22,12 +22,12 @@ ConfigFile = Annotated[
 
 def run(
     config_file: ConfigFile,
-    runs_dir: options.RunsDir = None,
-    run_dir: options.RunDir = None,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    time_budget: options.TimeBudget = None,
+    runs_dir: RunsDir = None,
+    run_dir: RunDir = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    time_budget: TimeBudget = None,
 ) -> None:
     """Run a config file: `command` and any of its settings, the others at their default."""
     settings = read_toml(config_file)

@@ -1,0 +1,69 @@
+"""Options for how the runs of a sweep are executed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from stopcli.cli.option_groups import Group, WithDefault
+from stopcli.config import ExecutorName
+
+PANEL = "Sweep"
+
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Print the plan and how long it will take, measured on a few steps of each arm; train nothing.",
+        rich_help_panel=PANEL,
+    ),
+]
+Executor = Annotated[
+    ExecutorName,
+    typer.Option(
+        help="What executes the runs of a sweep: processes of this machine (auto), this process, or a Ray cluster.",
+        rich_help_panel=PANEL,
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        help="Runs of a sweep at a time, ≥ 1.", show_default="one a core; one in all on a GPU", rich_help_panel=PANEL
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        help="Threads that each run computes with, ≥ 1. Its numbers depend on it in the last digits.",
+        show_default="all cores; in a sweep its share of them",
+        rich_help_panel=PANEL,
+    ),
+]
+RayAddress = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|HOST",
+        help="The Ray cluster of a sweep: auto for this machine's, or its head's HOST or HOST:PORT.",
+        show_default="one begun on this machine",
+        rich_help_panel=PANEL,
+    ),
+]
+KeepGoing = Annotated[
+    bool,
+    typer.Option(
+        "--keep-going/--fail-fast",
+        help="Whether the other runs of a sweep go on where one fails.",
+        rich_help_panel=PANEL,
+    ),
+]
+
+# Of the commands that are sweeps in any case.
+PLAN: Group = {"dry_run": WithDefault(DryRun, False)}
+SWEEP: Group = {
+    "executor": Executor,
+    "jobs": Jobs,
+    "threads": Threads,
+    "ray_address": RayAddress,
+    "keep_going": KeepGoing,
+}
