@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from stopcli.seeding import derive_seed
+from stopcli.models.named_layers import NamedLayers, subtract
 
 Tensor = Any
 
@@ -44,63 +44,23 @@ def resnet_v1(
     """
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"received depth {depth}, expected 6n + 2: 8, 14, 20, …")
-    network = _Layers(seed, precision)
-    images = x = keras.Input(image_shape, name="images")
-    if mean_image is not None:
-        # As a list, because only plain values can be written to a .keras file.
-        ones = np.ones_like(mean_image).tolist()
-        x = layers.Normalization(mean=mean_image.tolist(), variance=ones, axis=(1, 2, 3), name="mean")(x)
+    network = NamedLayers(seed, precision, he_normal=True, l2=L2)
+    images = keras.Input(image_shape, name="images")
+    x = subtract(images, mean_image)
     x = network.activate(network.convolve(x, STAGE_FILTERS[0], 3, 1, "stem"), "stem")
     for stage, filters in enumerate(STAGE_FILTERS, start=1):
         for block in range(1, (depth - 2) // 6 + 1):
             stride = 2 if stage > 1 and block == 1 else 1
             x = _block(network, x, filters, stride, f"stage{stage}_block{block}")
     x = layers.GlobalAveragePooling2D(dtype=precision, name="pool")(x)
-    # float32 also under mixed precision, where a half's 5 exponent bits would cut small probabilities off.
-    outputs = layers.Dense(
-        classes, activation="softmax", kernel_initializer=network.weights("classes"), dtype="float32", name="classes"
-    )(x)
+    outputs = network.classify(x, classes)
     return keras.Model(images, outputs, name=f"resnet{depth}_v1")
 
 
-def _block(network: _Layers, x: Tensor, filters: int, stride: int, name: str) -> Tensor:
+def _block(network: NamedLayers, x: Tensor, filters: int, stride: int, name: str) -> Tensor:
     """Two convolutions and a way around them, which is a 1 × 1 convolution where the shape changes."""
     y = network.activate(network.convolve(x, filters, 3, stride, f"{name}_1"), f"{name}_1")
     y = network.normalize(network.convolve(y, filters, 3, 1, f"{name}_2"), f"{name}_2")
     if stride != 1:
         x = network.convolve(x, filters, 1, stride, f"{name}_projection")
     return network.rectify(layers.Add(dtype=network.precision, name=f"{name}_add")([x, y]), f"{name}_out")
-
-
-class _Layers:
-    """The layers that recur, each with a name of its own and weights drawn by it.
-
-    Names are given, because Keras would number the layers by how many the process has made before.
-    """
-
-    def __init__(self, seed: int, precision: str) -> None:
-        self._seed, self.precision = seed, precision
-
-    def weights(self, name: str) -> keras.initializers.Initializer:
-        return keras.initializers.HeNormal(seed=derive_seed(self._seed, "weights", name))
-
-    def convolve(self, x: Tensor, filters: int, kernel: int, stride: int, name: str) -> Tensor:
-        return layers.Conv2D(
-            filters,
-            kernel,
-            strides=stride,
-            padding="same",
-            kernel_initializer=self.weights(f"{name}_conv"),
-            kernel_regularizer=keras.regularizers.L2(L2),
-            dtype=self.precision,
-            name=f"{name}_conv",
-        )(x)
-
-    def normalize(self, x: Tensor, name: str) -> Tensor:
-        return layers.BatchNormalization(dtype=self.precision, name=f"{name}_norm")(x)
-
-    def rectify(self, x: Tensor, name: str) -> Tensor:
-        return layers.Activation("relu", dtype=self.precision, name=name)(x)
-
-    def activate(self, x: Tensor, name: str) -> Tensor:
-        return self.rectify(self.normalize(x, name), f"{name}_relu")
