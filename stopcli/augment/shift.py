@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import keras
 import tensorflow as tf
@@ -15,10 +15,18 @@ from stopcli.augment.streams import stream, uniform, whole_numbers
 Tensor = Any
 
 
-def draw_shifts(seed: Tensor, count: Any, pixels: int) -> tuple[Tensor, Tensor]:
-    """Shifts down and to the right, each uniform in −pixels … pixels, int32 [count]."""
+Fill = Literal["zero", "nearest"]
+
+
+def draw_shifts(seed: Tensor, count: Any, pixels: int, pixels_right: int | None = None) -> tuple[Tensor, Tensor]:
+    """Shifts down and to the right, each uniform in −pixels … pixels, int32 [count].
+
+    Args:
+        pixels_right: the limit of those to the right, where it is another one.
+    """
+    right = pixels if pixels_right is None else pixels_right
     down = whole_numbers([count], stream(seed, "shifts down"), -pixels, pixels + 1)
-    return down, whole_numbers([count], stream(seed, "shifts right"), -pixels, pixels + 1)
+    return down, whole_numbers([count], stream(seed, "shifts right"), -right, right + 1)
 
 
 def draw_flips(seed: Tensor, count: Any, p: float) -> Tensor:
@@ -26,20 +34,23 @@ def draw_flips(seed: Tensor, count: Any, p: float) -> Tensor:
     return uniform([count], stream(seed, "flips")) < p
 
 
-def shift_and_flip(images: Tensor, down: Tensor, right: Tensor, flipped: Tensor) -> Tensor:
-    """Images moved, with 0 where nothing comes from, then mirrored left to right where `flipped` says so.
+def shift_and_flip(images: Tensor, down: Tensor, right: Tensor, flipped: Tensor, fill: Fill = "zero") -> Tensor:
+    """Images moved, then mirrored left to right where `flipped` says so.
 
     Every pixel of the result is fetched from its place in one gather, which is faster than to pad, cut and reverse.
 
     Args:
         images: [images, height, width, channels], any dtype.
         down, right: int32 [images]. flipped: bool [images].
+        fill: what stands where nothing comes from: 0, or the nearest pixel of the border.
     """
     shape = tf.shape(images)
     count, height, width, channels = shape[0], shape[1], shape[2], shape[3]
     rows = tf.range(height)[None] - down[:, None]
     columns = tf.range(width)[None]
     columns = tf.where(flipped[:, None], width - 1 - columns, columns) - right[:, None]
+    if fill == "nearest":
+        rows, columns = tf.clip_by_value(rows, 0, height - 1), tf.clip_by_value(columns, 0, width - 1)
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
     places = (tf.range(count)[:, None, None] * height + rows[:, :, None]) * width + columns[:, None, :]
     # Behind the last pixel lies one of zeros, for what comes from outside.
@@ -50,35 +61,53 @@ def shift_and_flip(images: Tensor, down: Tensor, right: Tensor, flipped: Tensor)
 
 @dataclass(frozen=True)
 class ShiftAndFlip:
-    """The simple augmentation: a shift of up to `pixels` both ways, then a flip with probability `p`."""
+    """A shift both ways, then a flip with probability `p`.
+
+    The simple augmentation (He et al.) moves by up to 4 pixels and fills with 0.
+
+    Attributes:
+        pixels: moved at most.
+        share: of the image's height and width moved at most, in whole pixels, in the place of `pixels`; None to use
+            these.
+    """
 
     pixels: int = 4
     p: float = 0.5
+    fill: Fill = "zero"
+    share: float | None = None
 
     def __call__(self, images: Tensor, seed: Tensor) -> Tensor:
         count = tf.shape(images)[0]
-        return shift_and_flip(images, *draw_shifts(seed, count, self.pixels), draw_flips(seed, count, self.p))
+        most = (self.pixels, self.pixels)
+        if self.share is not None:
+            # Rounded down: no image moves by more than its share.
+            most = (int(images.shape[1] * self.share), int(images.shape[2] * self.share))
+        down, right = draw_shifts(seed, count, *most)
+        return shift_and_flip(images, down, right, draw_flips(seed, count, self.p), self.fill)
 
 
 @keras.saving.register_keras_serializable(package="stopcli")
 class RandomShift(ImageLayer):
-    """Moves images up to some pixels both ways, in training; what comes from outside is 0.
+    """Moves images up to some pixels both ways, in training.
 
     Args:
         pixels: at most, ≥ 0.
         seed: of the drawing; None for another one each time.
+        fill: what stands where nothing comes from: `zero`, or the `nearest` pixel of the border.
 
     Input and output: [images, height, width, channels] or [height, width, channels], any dtype. TensorFlow's backend.
     """
 
-    def __init__(self, pixels: int = 4, seed: int | None = None, **layer: Any) -> None:
+    def __init__(self, pixels: int = 4, seed: int | None = None, fill: Fill = "zero", **layer: Any) -> None:
         super().__init__(seed=seed, **layer)
         check_whole("pixels", pixels, 0, "a whole number, 0 or more")
-        self.pixels = pixels
+        if fill not in get_args(Fill):
+            raise ValueError(f"fill: received {fill!r}, expected one of {', '.join(get_args(Fill))}")
+        self.pixels, self.fill = pixels, fill
 
     def augment(self, images: Tensor, seed: Tensor) -> Tensor:
         count = tf.shape(images)[0]
-        return shift_and_flip(images, *draw_shifts(seed, count, self.pixels), tf.zeros([count], tf.bool))
+        return shift_and_flip(images, *draw_shifts(seed, count, self.pixels), tf.zeros([count], tf.bool), self.fill)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "pixels": self.pixels}
+        return {**super().get_config(), "pixels": self.pixels, "fill": self.fill}

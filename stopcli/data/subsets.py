@@ -11,20 +11,22 @@ from stopcli.errors import ConfigError, RequestError
 from stopcli.seeding import derive_seed
 
 
-def limited(rows: Rows, limit: int, seed: int, classes: tuple[str, ...]) -> Rows:
+def limited(rows: Rows, limit: int, seed: int, classes: tuple[str, ...], setting: str = "limit") -> Rows:
     """Some of the images, of every class its share, in the order in which they stand.
 
     Args:
         limit: how many, from the number of classes to that of the images.
         seed: which ones. The same seed takes the same images.
+        setting: the limit's name in the user's words, `limit` (training images) or `test_limit`.
 
     Raises:
         ConfigError: the limit is out of its range.
     """
     if not len(classes) <= limit <= rows.count:
-        expected = f"{len(classes)} (one of each class) to {rows.count}, the training images there are"
-        raise ConfigError("limit", limit, expected)
-    return _at(rows, _chosen(rows.y, limit, derive_seed(seed, "limit")))
+        kind = "training" if setting == "limit" else "test"
+        expected = f"{len(classes)} (one of each class) to {rows.count}, the {kind} images there are"
+        raise ConfigError(setting, limit, expected)
+    return _at(rows, _chosen(rows.y, limit, derive_seed(seed, setting)))
 
 
 def split_images(images: ImageSet, validation: str, share: float, seed: int) -> Parts:
