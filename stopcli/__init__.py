@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from stopcli.schedules.momentum import CyclicMomentum
     from stopcli.schedules.one_cycle import OneCycleLR
     from stopcli.schedules.ramp import RampLR
-    from stopcli.stopping import AnyOf, BestEpoch, Judge, NonFinite, Patience, Threshold, Verdict, rule_from_dict
+    from stopcli.stopping import (
+        AnyOf,
+        AtCycleEnds,
+        BestEpoch,
+        Judge,
+        NonFinite,
+        Patience,
+        Threshold,
+        Verdict,
+        rule_from_dict,
+    )
     from stopcli.stopping.keras_callback import StopOnRule
 
 _PUBLIC = {
@@ -35,6 +45,7 @@ _PUBLIC = {
     "RandomErasing": "stopcli.augment.erasing",
     "RandomShift": "stopcli.augment.shift",
     "AnyOf": "stopcli.stopping",
+    "AtCycleEnds": "stopcli.stopping",
     "BestEpoch": "stopcli.stopping",
     "Judge": "stopcli.stopping",
     "NonFinite": "stopcli.stopping",
@@ -47,6 +58,7 @@ _PUBLIC = {
 
 __all__ = [
     "AnyOf",
+    "AtCycleEnds",
     "BestEpoch",
     "Cutout",
     "CutoutCopies",

@@ -2,12 +2,14 @@
 
 from stopcli.stopping.best import BestEpoch, BestState
 from stopcli.stopping.compose import AnyOf, rule_from_dict
+from stopcli.stopping.cycle_ends import AtCycleEnds
 from stopcli.stopping.limits import NonFinite, Threshold
 from stopcli.stopping.patience import Patience
 from stopcli.stopping.rule import Judge, Rule, Verdict
 
 __all__ = [
     "AnyOf",
+    "AtCycleEnds",
     "BestEpoch",
     "BestState",
     "Judge",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple
 
 from stopcli.errors import ConfigError
+from stopcli.stopping.cycle_ends import AtCycleEnds
 from stopcli.stopping.limits import NonFinite, Threshold
 from stopcli.stopping.patience import Patience
 from stopcli.stopping.rule import Metrics, Rule, Verdict
@@ -71,7 +72,7 @@ class AnyOf(Rule[AnyOfState]):
         return AnyOfState(tuple(rule.state_from_dict(saved) for rule, saved in pairs))
 
 
-_KINDS: dict[str, type[Rule[Any]]] = {rule.kind: rule for rule in (Patience, Threshold, NonFinite, AnyOf)}
+_KINDS: dict[str, type[Rule[Any]]] = {rule.kind: rule for rule in (Patience, Threshold, NonFinite, AnyOf, AtCycleEnds)}
 
 
 def rule_from_dict(values: Mapping[str, Any]) -> Rule[Any]:
@@ -87,6 +88,8 @@ def rule_from_dict(values: Mapping[str, Any]) -> Rule[Any]:
     if kind == AnyOf.kind:
         return AnyOf(tuple(rule_from_dict(rule) for rule in options.get("rules", ())))
     rule_class: Any = _KINDS[kind]
+    if kind == AtCycleEnds.kind and isinstance(options.get("rule"), Mapping):
+        options["rule"] = rule_from_dict(options["rule"])
     unknown = options.keys() - {field.name for field in fields(rule_class)}
     if unknown:
         raise ConfigError(sorted(unknown)[0], options[sorted(unknown)[0]], f"no such option of {kind}")

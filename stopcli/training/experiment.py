@@ -47,13 +47,19 @@ class StopPlan:
         return {*self.rule.monitors, self.watch.monitor, *([self.keep.monitor] if self.keep else [])}
 
 
-def stop_plan(stopping: StoppingSettings, checkpoints: CheckpointSettings, metrics: tuple[str, ...]) -> StopPlan:
+def stop_plan(
+    stopping: StoppingSettings,
+    checkpoints: CheckpointSettings,
+    metrics: tuple[str, ...],
+    asked: Callable[[Rule[Any]], Rule[Any]] = lambda rule: rule,
+) -> StopPlan:
     """The plan that the settings describe. Metrics that are no numbers end a run in any case.
 
     Args:
         metrics: the names of all metrics that a rule may read.
+        asked: when a rule is asked, such as at the ends of cycles alone.
     """
-    rules: list[Rule[Any]] = [NonFinite(metrics)]
+    rules: list[Rule[Any]] = []
     if stopping.patience is not None:
         rules.append(
             Patience(
@@ -69,7 +75,7 @@ def stop_plan(stopping: StoppingSettings, checkpoints: CheckpointSettings, metri
         rules.append(Threshold(stopping.threshold, stopping.monitor, stopping.mode))
     every = checkpoints.checkpoint_every
     return StopPlan(
-        AnyOf(tuple(rules)),
+        AnyOf((NonFinite(metrics), *(asked(rule) for rule in rules))),
         BestEpoch(stopping.monitor, stopping.mode, stopping.start_from_epoch),
         stopping.restore_best,
         BestEpoch(checkpoints.checkpoint_monitor, checkpoints.checkpoint_mode) if checkpoints.checkpoint else None,
@@ -88,7 +94,7 @@ class Experiment:
         dataset: what the rows are, in a word or a path.
         jit_compile: whether XLA compiles the loop.
         long_epochs: whether an epoch is trained in several calls, rather than several epochs in a call.
-        inputs, schedule, log_steps: as for StepsLoop; for long epochs alone.
+        inputs, schedule, momentum, log_steps: as for StepsLoop; for long epochs alone.
         plateau: reduces the learning rate after an epoch; for long epochs alone, because a call of short ones runs on.
         classes: the names of the classes, where the targets are class indices and the predictions probabilities.
     """
@@ -107,6 +113,7 @@ class Experiment:
     long_epochs: bool = False
     inputs: Inputs = field(default_factory=Inputs)
     schedule: Schedule | None = None
+    momentum: Schedule | None = None
     log_steps: bool = False
     plateau: Plateau | None = None
     classes: tuple[str, ...] = ()
@@ -159,6 +166,7 @@ class Experiment:
             watched=self.parts.watched(),
             inputs=self.inputs,
             schedule=self.schedule,
+            momentum=self.momentum,
             batch_size=self.batch_size,
             seed=self.seed,
             log_steps=self.log_steps,

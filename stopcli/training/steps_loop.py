@@ -39,6 +39,7 @@ class StepsLoop(Loop):
         watched: rows to measure after every epoch, by the prefix of the metrics' names.
         inputs: what happens to a batch before the model sees it.
         schedule: the learning rate of every update; None where it is only changed between epochs.
+        momentum: the momentum of every update of SGD; None where it stays as it is.
         batch_size: rows a step, ≥ 1; the smaller last batch of an epoch is trained on too.
         seed: the run's seed, from which the order of each epoch and the augmentation of each step are drawn.
         log_steps: whether an account of every step is kept for `take_log`.
@@ -56,6 +57,7 @@ class StepsLoop(Loop):
         watched: Mapping[str, Rows] | None = None,
         inputs: Inputs = Inputs(),  # noqa: B008, a frozen value
         schedule: Schedule | None = None,
+        momentum: Schedule | None = None,
         batch_size: int = 64,
         seed: int = 0,
         log_steps: bool = False,
@@ -71,7 +73,7 @@ class StepsLoop(Loop):
             (tf.constant(rows.x), tf.constant(rows.y)) for rows in [train, *watched.values()]
         )
         self._watched = [(data, rows.count) for data, rows in zip(watched_data, watched.values(), strict=True)]
-        step = TracedStep(with_fused_batch_norm(model), optimizer, loss, measures, inputs, schedule)
+        step = TracedStep(with_fused_batch_norm(model), optimizer, loss, measures, inputs, schedule, momentum)
         self._functions = TracedSteps(step, jit_compile=jit_compile)
         self._nothing: NDArray[np.float32] = np.zeros(2 + len(measures), np.float32)
         self._log_steps = log_steps

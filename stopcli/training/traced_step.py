@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from stopcli.training.inputs import Inputs
 from stopcli.training.measures import Measure
+from stopcli.training.moving_momentum import moving_momentum
 
 Tensor = Any
 Schedule = Callable[[Tensor], Tensor]
@@ -30,6 +31,7 @@ class TracedStep:
         measures: further metrics.
         inputs: what happens to a batch before.
         schedule: the learning rate of every update; None where it stays as it is in the optimizer.
+        momentum: likewise its momentum, which the optimizer has to have (`keras.optimizers.SGD`, momentum > 0).
     """
 
     def __init__(
@@ -40,9 +42,10 @@ class TracedStep:
         measures: Sequence[Measure],
         inputs: Inputs = Inputs(),  # noqa: B008, a frozen value
         schedule: Schedule | None = None,
+        momentum: Schedule | None = None,
     ) -> None:
         self._model, self._optimizer, self._loss, self._measures = model, optimizer, loss, measures
-        self._inputs, self._schedule = inputs, schedule
+        self._inputs, self._schedule, self._momentum = inputs, schedule, momentum
 
     @property
     def nothing(self) -> Tensor:
@@ -77,7 +80,9 @@ class TracedStep:
         gradients = tape.gradient(scaled, weights)
         # A copy of the rate as it is before the update, which may move it on.
         learning_rate = tf.identity(tf.cast(self._optimizer.learning_rate, tf.float32))
-        self._optimizer.apply(gradients, weights)
+        moving = None if self._momentum is None else self._momentum(update)
+        with moving_momentum(self._optimizer, moving):
+            self._optimizer.apply(gradients, weights)
         return self._sums(loss, y, predictions) / self._inputs.copies, learning_rate
 
     def evaluate(self, x: Tensor, y: Tensor) -> Tensor:
