@@ -9,10 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Fewer pairs say nothing of how much a difference varies.
-FEWEST = 3
-CONFIDENCE = 0.95
-_RESAMPLES = 9999
+from stopcli.evidence.interval import CONFIDENCE, FEWEST, bootstrap_interval
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,7 @@ class PairedDifference:
         mean: of the differences.
         low, high: bounds of the bootstrap 95 % interval (BCa) of the mean; None where n < 3.
         p: of the paired t-test, two-sided; None where n < 3.
-        share_below: of pairs whose difference is below 0.
+        share_below, share_equal: of pairs whose difference is below 0, and of those without one.
     """
 
     n: int
@@ -33,6 +30,12 @@ class PairedDifference:
     high: float | None
     share_below: float
     p: float | None = None
+    share_equal: float = 0.0
+
+    @property
+    def share_above(self) -> float:
+        """Of pairs whose difference is above 0."""
+        return 1 - self.share_below - self.share_equal
 
     @property
     def distinguishable(self) -> bool:
@@ -59,23 +62,15 @@ def paired_difference(values: Sequence[float], others: Sequence[float]) -> Paire
         raise ValueError(f"received {len(values)} and {len(others)} values, expected pairs")
     differences = np.asarray(values, float) - np.asarray(others, float)
     mean, below = statistics.fmean(differences.tolist()), float(np.mean(differences < 0))
+    equal = float(np.mean(differences == 0))
     if len(differences) < FEWEST:
-        return PairedDifference(len(differences), mean, None, None, below)
+        return PairedDifference(len(differences), mean, None, None, below, None, equal)
     if np.ptp(differences) == 0:
         # Nothing varies: the bootstrap's acceleration and the t statistic would be 0 / 0.
         only = float(differences[0])
-        return PairedDifference(len(differences), mean, only, only, below, 0.0 if only else 1.0)
-    low, high = _interval(differences)
-    return PairedDifference(len(differences), mean, low, high, below, _t_test(differences))
-
-
-def _interval(differences: NDArray[np.float64]) -> tuple[float, float]:
-    from scipy import stats
-
-    found = stats.bootstrap(
-        (differences,), np.mean, confidence_level=CONFIDENCE, n_resamples=_RESAMPLES, method="BCa", rng=0
-    )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+        return PairedDifference(len(differences), mean, only, only, below, 0.0 if only else 1.0, equal)
+    low, high = bootstrap_interval(differences)
+    return PairedDifference(len(differences), mean, low, high, below, _t_test(differences), equal)
 
 
 def _t_test(differences: NDArray[np.float64]) -> float:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stopcli.evidence.paired import FEWEST, PairedDifference
-from stopcli.recipes.cutout_sweep.arms import Arm, difference, reference_of
+from stopcli.evidence.interval import FEWEST
+from stopcli.evidence.paired import PairedDifference
+from stopcli.recipes.arms import difference
+from stopcli.recipes.cutout_sweep.arms import CutoutArm, reference_of
 
 
-def recommend(arms: Sequence[Arm]) -> tuple[str, ...]:
+def recommend(arms: Sequence[CutoutArm]) -> tuple[str, ...]:
     """Sentences that follow from the finished runs, and say where nothing follows.
 
     An arm counts as better than another where their paired difference over seeds is distinguishable from 0, by its
@@ -48,12 +50,12 @@ def _is_better(pair: PairedDifference) -> bool:
     return pair.distinguishable and pair.mean < 0
 
 
-def _beats(rival: Arm, arm: Arm) -> bool:
+def _beats(rival: CutoutArm, arm: CutoutArm) -> bool:
     pair = difference(rival, arm) if rival is not arm else None
     return pair is not None and _is_better(pair)
 
 
-def _one_run_tells_little(base: Arm, others: Sequence[Arm], n: int) -> str:
+def _one_run_tells_little(base: CutoutArm, others: Sequence[CutoutArm], n: int) -> str:
     best = min((base, *others), key=lambda arm: arm.mean("error"))
     lowest = f"the lowest error at the end is that of {best.label}, {best.mean('error'):.3f}"
     against = f", against {base.mean('error'):.3f} of {base.label}" if best is not base else ""
@@ -64,7 +66,7 @@ def _one_run_tells_little(base: Arm, others: Sequence[Arm], n: int) -> str:
     )
 
 
-def _compared(arm: Arm, base: Arm, pair: PairedDifference) -> str:
+def _compared(arm: CutoutArm, base: CutoutArm, pair: PairedDifference) -> str:
     interval = f"95 % interval {pair.low:+.4f} to {pair.high:+.4f}"
     verdict = "" if pair.distinguishable else f"; not distinguishable at n = {pair.n}"
     return (
@@ -73,7 +75,7 @@ def _compared(arm: Arm, base: Arm, pair: PairedDifference) -> str:
     )
 
 
-def _costs(base: Arm, others: Sequence[Arm]) -> tuple[str, ...]:
+def _costs(base: CutoutArm, others: Sequence[CutoutArm]) -> tuple[str, ...]:
     """How near the cost comes to growing in proportion to M, where the baseline sees each image once."""
     if base.m != 0:
         return ()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 
 from stopcli.durations import format_duration
-from stopcli.recipes.cutout_sweep.arms import PUBLISHED_HOURS, Arm, arms_of, pareto_front, reference_of
+from stopcli.recipes.arms import arms_of, csv_of, job_row, mean_and_sd, moments
+from stopcli.recipes.cutout_sweep.arms import PUBLISHED_HOURS, CutoutArm, pareto_front, reference_of
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig, copies_of
 from stopcli.recipes.cutout_sweep.recommendation import recommend
 from stopcli.recipes.images.memory import check_fits
@@ -32,7 +32,7 @@ _COLUMNS = (
 
 def sweep_results(config: CutoutSweepConfig, results: Sequence[JobResult]) -> SweepResults:
     """A row for each arm, with mean and standard deviation over its seeds; what follows from them."""
-    arms = arms_of(results)
+    arms = arms_of(results, CutoutArm)
     base, front = reference_of(arms), pareto_front(arms)
     rows = tuple(_row(arm, base, arm in front) for arm in arms)
     values = [_values(arm, base, arm in front) for arm in arms]
@@ -40,13 +40,13 @@ def sweep_results(config: CutoutSweepConfig, results: Sequence[JobResult]) -> Sw
     return SweepResults(
         f"cutout-sweep: ResNet-{config.depth}, M = {', '.join(map(str, config.m))}, {seeds}",
         (Table("Results", _COLUMNS, rows),),
-        {"table.csv": _csv(values), "jobs.csv": _csv([_job(result) for result in results])},
+        {"table.csv": csv_of(values), "jobs.csv": csv_of([_job(result) for result in results])},
         recommend(arms),
         {"arms": values},
     )
 
 
-def _row(arm: Arm, base: Arm | None, on_front: bool) -> tuple[str, ...]:
+def _row(arm: CutoutArm, base: CutoutArm | None, on_front: bool) -> tuple[str, ...]:
     hours, ratio = _published(arm, base)
     published = ("–" if hours is None else f"{hours:.2f}", "–" if ratio is None else f"{ratio:.2f}")
     if not arm.runs or base is None:
@@ -54,8 +54,8 @@ def _row(arm: Arm, base: Arm | None, on_front: bool) -> tuple[str, ...]:
     return (
         arm.label,
         f"{len(arm.runs)} of {arm.planned}",
-        _spread(arm.values("error")),
-        _spread(arm.values("best_error")),
+        mean_and_sd(arm.values("error")),
+        mean_and_sd(arm.values("best_error")),
         format_duration(arm.mean("seconds")),
         format_duration(arm.mean("validation_seconds")),
         f"{arm.mean('seconds') / base.mean('seconds'):.2f}",
@@ -64,27 +64,17 @@ def _row(arm: Arm, base: Arm | None, on_front: bool) -> tuple[str, ...]:
     )
 
 
-def _published(arm: Arm, base: Arm | None) -> tuple[float | None, float | None]:
+def _published(arm: CutoutArm, base: CutoutArm | None) -> tuple[float | None, float | None]:
     """The published hours of an arm, and their ratio to those of what ours are compared with."""
     hours, of_base = PUBLISHED_HOURS.get(arm.m), PUBLISHED_HOURS.get(base.m) if base else None
     return hours, hours / of_base if hours and of_base else None
 
 
-def _spread(values: Sequence[float]) -> str:
-    if not values:
-        return "–"
-    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.3f}{spread}"
-
-
-def _values(arm: Arm, base: Arm | None, on_front: bool) -> dict[str, object]:
+def _values(arm: CutoutArm, base: CutoutArm | None, on_front: bool) -> dict[str, object]:
     """A row of table.csv, in full precision."""
     hours, published = _published(arm, base)
     values: dict[str, object] = {"arm": arm.name, "m": arm.m, "planned": arm.planned, "finished": len(arm.runs)}
-    for name in ("error", "best_error", "seconds", "validation_seconds", "images"):
-        found = arm.values(name)
-        values[f"{name}_mean"] = statistics.fmean(found) if found else None
-        values[f"{name}_sd"] = statistics.stdev(found) if len(found) > 1 else None
+    values |= moments(arm, ("error", "best_error", "seconds", "validation_seconds", "images"))
     ratio = arm.mean("seconds") / base.mean("seconds") if arm.runs and base else None
     return {
         **values,
@@ -97,25 +87,5 @@ def _values(arm: Arm, base: Arm | None, on_front: bool) -> dict[str, object]:
 
 def _job(result: JobResult) -> dict[str, object]:
     """A row of jobs.csv."""
-    summary = result.summary or {}
-    final, best = summary.get("final") or {}, summary.get("best") or {}
-    return {
-        "job": result.job.name,
-        "arm": result.job.arm,
-        "m": copies_of(result.job.config),
-        "seed": result.job.config.seed,
-        "state": result.state,
-        "reason": result.reason,
-        "epochs": summary.get("epochs"),
-        "test_accuracy": (final.get("test") or {}).get("accuracy"),
-        "best_epoch": best.get("epoch"),
-        "best_test_accuracy": (best.get("test") or {}).get("accuracy"),
-        "train_seconds": summary.get("train_seconds"),
-        "validation_seconds": summary.get("validation_seconds"),
-        "samples_per_second": summary.get("samples_per_second"),
-    }
-
-
-def _csv(rows: Sequence[dict[str, object]]) -> str:
-    cells = tuple(tuple("" if value is None else str(value) for value in row.values()) for row in rows)
-    return Table("", tuple(rows[0]), cells).csv()
+    row = job_row(result)
+    return {"job": row.pop("job"), "arm": row.pop("arm"), "m": copies_of(result.job.config), **row}

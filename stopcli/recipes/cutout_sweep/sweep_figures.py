@@ -7,7 +7,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from stopcli.recipes.cutout_sweep.arms import Arm, arms_of, pareto_front, reference_of
+from stopcli.recipes.arms import arms_of
+from stopcli.recipes.cutout_sweep.arms import CutoutArm, pareto_front, reference_of
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
 from stopcli.recipes.run_marks import watched_name
 from stopcli.recipes.seed_results import finished_runs
@@ -24,7 +25,7 @@ def sweep_figures(config: CutoutSweepConfig, results: Sequence[JobResult]) -> di
     title = f"ResNet-{config.depth} on {Path(config.dataset).name}, cutout {config.cutout_size}{scale}"
     if config.equal != "epochs":
         title += f"; equal {config.equal}"
-    arms = arms_of(results)
+    arms = arms_of(results, CutoutArm)
     curves = [_curves(config, arm, results) for arm in arms if arm.runs]
     base, front = reference_of(arms), {arm.name for arm in pareto_front(arms)}
     # Something has finished, or there would be no figures.
@@ -45,7 +46,7 @@ def sweep_figures(config: CutoutSweepConfig, results: Sequence[JobResult]) -> di
     }
 
 
-def _curves(config: CutoutSweepConfig, arm: Arm, results: Sequence[JobResult]) -> ArmCurves:
+def _curves(config: CutoutSweepConfig, arm: CutoutArm, results: Sequence[JobResult]) -> ArmCurves:
     summaries, metrics = finished_runs([result for result in results if result.job.arm == arm.name])
     # What an epoch counts as on the horizontal axis.
     images = [1 if config.equal == "epochs" else each["rows"]["train"] * each["copies"] for each in summaries]

@@ -1,0 +1,103 @@
+"""What a range test says: bounds for a learning rate, from the loss of a training in which it rose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+# A cycle's lowest rate is at most this share of its highest (L. Smith, arXiv 1506.01186, section 3.3: a third or a
+# fourth).
+BASE_SHARE = 1 / 4
+# Fewer updates than this are no curve.
+FEWEST_UPDATES = 10
+# A loss that falls by no more than this share of where it began has not trained.
+LEAST_FALL = 0.02
+
+
+@dataclass(frozen=True)
+class Suggestions:
+    """Learning rates that a range test points to.
+
+    Attributes:
+        steepest: where the smoothed loss falls fastest, against the logarithm of the rate.
+        valley: two thirds along the longest descent of the smoothed loss.
+        minimum_tenth: a tenth of the rate at which the smoothed loss is lowest.
+    """
+
+    steepest: float
+    valley: float
+    minimum_tenth: float
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """A lowest and a highest rate for cycles: the span of the three, and where that is short, a fourth of the
+        highest for the lowest."""
+        found = (self.steepest, self.valley, self.minimum_tenth)
+        return min(*found, max(found) * BASE_SHARE), max(found)
+
+
+def smoothed(losses: Floats, beta: float) -> Floats:
+    """The exponential moving average of losses, its beginning corrected for the missing past.
+
+    Args:
+        losses: shape [updates].
+        beta: the weight of the past, in [0, 1).
+    """
+    means = np.empty(len(losses))
+    mean = 0.0
+    for i, loss in enumerate(losses.tolist()):
+        mean = beta * mean + (1 - beta) * loss
+        means[i] = mean / (1 - beta ** (i + 1))
+    return means
+
+
+def runaway(losses: Floats, beta: float, factor: float) -> int | None:
+    """The first update at which the smoothed loss is more than `factor` times the lowest it has been; None for none.
+
+    Args:
+        losses: not smoothed, finite. beta: as for `smoothed`.
+    """
+    curve = smoothed(losses, beta)
+    far = np.flatnonzero(curve > factor * np.minimum.accumulate(curve))
+    # The first updates have nothing to run away from.
+    far = far[far >= FEWEST_UPDATES]
+    return int(far[0]) if len(far) else None
+
+
+def suggest(rates: Floats, losses: Floats) -> Suggestions | None:
+    """What a curve of smoothed losses suggests; None where the loss has not fallen.
+
+    Args:
+        rates: ascending, > 0, shape [updates].
+        losses: smoothed and finite, of the same shape.
+    """
+    if len(rates) < FEWEST_UPDATES:
+        return None
+    lowest = int(np.argmin(losses))
+    # The beginning is the mean over some updates, because the first few are noise.
+    begun = float(np.mean(losses[: max(3, len(losses) // 20)]))
+    if lowest < 2 or begun - losses[lowest] < LEAST_FALL * abs(begun):
+        return None
+    slope = np.gradient(losses[: lowest + 1], np.log(rates[: lowest + 1]))
+    return Suggestions(float(rates[np.argmin(slope)]), float(rates[_valley(losses)]), float(rates[lowest]) / 10)
+
+
+def _valley(losses: Floats) -> int:
+    """The place two thirds along the longest descent: the longest subsequence of ever smaller losses."""
+    n = len(losses)
+    length, before = np.ones(n, int), np.full(n, -1)
+    for i in range(1, n):
+        higher = np.flatnonzero(losses[:i] > losses[i])
+        if len(higher):
+            best = higher[np.argmax(length[higher])]
+            length[i], before[i] = length[best] + 1, best
+    end = int(np.argmax(length))
+    places = [end]
+    while before[places[-1]] >= 0:
+        places.append(int(before[places[-1]]))
+    begin = places[-1]
+    return begin + round((end - begin) * 2 / 3)
