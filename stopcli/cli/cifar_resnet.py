@@ -9,7 +9,7 @@ from stopcli.cli.options.augmentation import AUGMENTATION
 from stopcli.cli.options.checkpoints import CHECKPOINTS
 from stopcli.cli.options.data import IMAGE_DATA
 from stopcli.cli.options.output import OUTPUT
-from stopcli.cli.options.rate import RATE
+from stopcli.cli.options.rate import RATE, StopAtOption
 from stopcli.cli.options.stopping import STOPPING
 from stopcli.cli.options.sweep import SWEEP
 from stopcli.cli.options.training import RESNET_TRAINING
@@ -24,7 +24,7 @@ from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
     RESNET_TRAINING,
     SWEEP,
     RATE,
-    STOPPING,
+    {**STOPPING, "stop_at": StopAtOption},
     CHECKPOINTS,
     OUTPUT,
 )

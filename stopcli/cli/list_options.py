@@ -60,14 +60,25 @@ def listing(*options: str) -> type[TyperCommand]:
     return ListingCommand
 
 
+def parse_words(setting: str, given: Sequence[str]) -> tuple[str, ...]:
+    """The words of a list option; `none` by itself is an empty list.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    words = _split(given)
+    if not words:
+        raise ConfigError(setting, " ".join(given), "one word or more")
+    return () if words == ["none"] else tuple(words)
+
+
 def parse_counts(setting: str, given: Sequence[str]) -> tuple[int, ...]:
     """Whole numbers out of the words of a list option.
 
     Raises:
         ConfigError: there is none, or a word is no whole number.
     """
-    # `--m 2, 4` comes with a comma too many.
-    words = [word.strip() for value in given for word in value.split(",") if word.strip()]
+    words = _split(given)
     if not words:
         raise ConfigError(setting, " ".join(given), "one whole number or more, such as 2 4 8")
     for word in words:
@@ -75,3 +86,8 @@ def parse_counts(setting: str, given: Sequence[str]) -> tuple[int, ...]:
         if not word.removeprefix("-").isdecimal() or len(word) > _MOST_DIGITS:
             raise ConfigError(setting, word, "whole numbers, such as 2 4 8")
     return tuple(map(int, words))
+
+
+def _split(given: Sequence[str]) -> list[str]:
+    # `--m 2, 4` comes with a comma too many.
+    return [word.strip() for value in given for word in value.split(",") if word.strip()]

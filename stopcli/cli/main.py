@@ -10,9 +10,11 @@ import typer
 
 from stopcli import __version__
 from stopcli.cli.cifar_resnet import cifar_resnet
+from stopcli.cli.clr import clr
 from stopcli.cli.console import print_error, print_traceback
 from stopcli.cli.cutout_sweep import cutout_sweep
 from stopcli.cli.list_options import listing
+from stopcli.cli.lr_range import lr_range
 from stopcli.cli.moons import moons
 from stopcli.cli.resume import list_runs, resume, show
 from stopcli.cli.run import run
@@ -31,6 +33,8 @@ app = typer.Typer(
 app.command()(moons)
 app.command("cifar-resnet")(cifar_resnet)
 app.command("cutout-sweep", cls=listing("--m"))(cutout_sweep)
+app.command(cls=listing("--policy", "--vs"))(clr)
+app.command("lr-range")(lr_range)
 app.command()(run)
 app.command()(resume)
 app.command("list")(list_runs)

@@ -102,7 +102,7 @@ def show(run: Run, json: Json = False) -> None:
     if json:
         print(dump_json({**line.to_dict(), "summary": summary or None}))
         return
-    unit = "" if "jobs" in summary else " epochs"
+    unit = "" if "table" in summary else " epochs"
     print(f"{run}: {line.state}, {line.epochs}{unit}, begun {format_duration(line.age_seconds)} ago")
     if line.reason:
         print(f"Reason: {line.reason}")
@@ -114,7 +114,7 @@ def show(run: Run, json: Json = False) -> None:
 
 def _show_summary(summary: dict[str, Any]) -> None:
     output = Output()
-    if "jobs" in summary:
+    if "table" in summary:
         output.result(Table.of_summary(summary), summary)
         for words in summary["conclusions"]:
             print(words)

@@ -13,12 +13,13 @@ from typing import Any
 import typer
 
 from stopcli.cli.console import Output, RunView
-from stopcli.cli.list_options import parse_counts
+from stopcli.cli.list_options import parse_counts, parse_words
 from stopcli.cli.starting import has_gpu, start_and_log, stopwatch_of
 from stopcli.cli.sweep_running import execute_sweep, settle_layout, show_plan
 from stopcli.config import RunConfig, resolve, setting_names, to_toml
 from stopcli.durations import parse_duration
 from stopcli.errors import RequestError
+from stopcli.recipes.lr_range.bounds import read_bounds
 from stopcli.recipes.recipe import Loaded, ModuleRecipe, Recipe, config_class
 from stopcli.report.tables import Table, run_table
 from stopcli.report.words import why_stopped
@@ -50,6 +51,11 @@ def given_settings(ctx: typer.Context, command: str) -> dict[str, Any]:
         given["checkpoint_every"] = int(given["checkpoint_every"])
     if "m" in given:
         given["m"] = parse_counts("m", given["m"])
+    for name in {"policy", "vs"} & given.keys():
+        given[name] = parse_words(name, given[name])
+    if ctx.params.get("from_range") is not None:
+        # Flags that are given win over the run.
+        given = {**read_bounds(ctx.params["from_range"]), **given}
     if "init_from" in given:
         given["init_from"] = str(given["init_from"])
     return given
@@ -185,17 +191,18 @@ def _train(
 
 
 def _tell(config: Any, folder: RunFolder, output: Output, summary: dict[str, Any]) -> None:
-    if "jobs" not in summary:
+    if "table" not in summary:
         output.result(run_table(summary, config.arm.replace("-", " ")), summary)
         output.say(why_stopped(summary))
     else:
         output.result(Table.of_summary(summary), summary)
         for words in summary["conclusions"]:
             output.say(words)
-        for job in summary["jobs"]:
+        for job in summary.get("jobs", ()):
             if job["reason"]:
                 output.say(f"{job['name']} {job['state']}: {job['reason']}")
-        output.say(f"{summary['finished']} of {len(summary['jobs'])} runs finished.")
+        if "jobs" in summary:
+            output.say(f"{summary['finished']} of {len(summary['jobs'])} runs finished.")
     seconds = "  ".join(f"{part} {spent:.1f}" for part, spent in summary["seconds"].items() if spent >= 0.05)
     output.detail(f"Seconds: {seconds}")
     output.say(f"Report, plots and models: {folder.path}")

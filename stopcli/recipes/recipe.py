@@ -17,18 +17,25 @@ from stopcli.sweeps.plan import Job
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from stopcli.runs.folder import RunFolder
     from stopcli.runs.metrics import Columns
     from stopcli.training.conclusion import Conclusion
     from stopcli.training.experiment import Experiment
     from stopcli.training.observer import Observer
+    from stopcli.training.session import Session, Start
 
 # Command → the module with its config class, the class, and the package with `load`, `build` and `figures`. Names, so
 # that nothing is imported before a command is run.
 _COMMANDS = {
     "moons": ("stopcli.recipes.moons.config", "MoonsConfig", "stopcli.recipes.moons"),
     "cifar-resnet": ("stopcli.recipes.cifar_resnet.config", "CifarResnetConfig", "stopcli.recipes.cifar_resnet"),
+    "train": ("stopcli.recipes.train.config", "TrainConfig", "stopcli.recipes.train"),
+    "clr": ("stopcli.recipes.clr.config", "ClrConfig", "stopcli.recipes.clr"),
+    "lr-range": ("stopcli.recipes.lr_range.config", "LrRangeConfig", "stopcli.recipes.lr_range"),
     "cutout-sweep": ("stopcli.recipes.cutout_sweep.config", "CutoutSweepConfig", "stopcli.recipes.cutout_sweep"),
 }
+# Commands whose runs are no training to its end under rules; their packages have a module `run`.
+_RUN_BY_THEMSELVES = ("lr-range",)
 
 
 def config_class(command: object) -> type[RunConfig]:
@@ -111,6 +118,14 @@ class Recipe(Protocol):
             RequestError: they have not.
         """
 
+    @property
+    def runs_itself(self) -> bool:
+        """Whether a run of it is something else than a training to its end under rules; then `run` runs it, and it has
+        no `build`, figures and tables."""
+
+    def run(self, loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> dict[str, Any]:
+        """Run it in a folder that is held, and leave the results there. Returns the content of summary.json."""
+
     def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
         """What a sweep's runs say together. Needs neither TensorFlow nor matplotlib."""
 
@@ -122,7 +137,7 @@ class ModuleRecipe:
     """The recipe of a command, each of its modules imported when it is first needed."""
 
     def __init__(self, command: str) -> None:
-        self._package = _COMMANDS[command][2]
+        self._command, self._package = command, _COMMANDS[command][2]
 
     def load(self, config: Any, observer: Observer) -> Loaded:
         loaded: Loaded = self._module("load").load(config, observer)
@@ -145,6 +160,14 @@ class ModuleRecipe:
 
     def check_fits(self, loaded: Loaded, jobs: Sequence[Job[Any]], layout: Layout) -> None:
         self._module("sweep").check_fits(loaded, jobs, layout)
+
+    @property
+    def runs_itself(self) -> bool:
+        return self._command in _RUN_BY_THEMSELVES
+
+    def run(self, loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> dict[str, Any]:
+        summary: dict[str, Any] = self._module("run").run(loaded, folder, session, start)
+        return summary
 
     def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
         found: SweepResults = self._module("sweep").sweep_results(config, results)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +55,21 @@ def run_one(
         RequestError: the run cannot be begun like this; the folder is as it was.
         RunError: the run could not go on; the folder's log and status say why.
     """
-    try:
+    with _failures_noted(folder):
+        if recipe.runs_itself:
+            return recipe.run(loaded, folder, session, start)
         return _run_one(loaded, recipe, folder, session, start, lane, plots)
+
+
+@contextlib.contextmanager
+def _failures_noted(folder: RunFolder) -> Iterator[None]:
+    """Keep the traceback of what fails in the block in the folder's log.
+
+    Raises:
+        ResourceError: in the place of errors of the disk and the memory.
+    """
+    try:
+        yield
     except OSError as error:
         folder.note(traceback.format_exc())
         where = f" ({error.filename})" if error.filename else ""

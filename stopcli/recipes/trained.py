@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stopcli.config import (
@@ -41,6 +42,11 @@ class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
     @property
     def arm(self) -> str:
         """What distinguishes this run from the others of the experiment, as a part of a folder's name."""
+        return self.rules
+
+    @property
+    def rules(self) -> str:
+        """The rules that stop it, as a part of a folder's name."""
         parts = []
         if self.patience is not None:
             parts.append(f"patience-{self.patience}")
@@ -48,7 +54,7 @@ class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
             parts.append(f"threshold-{self.threshold:g}")
         return "-".join(parts) or "no-stopping"
 
-    def arms(self) -> dict[str, TrainedConfig]:
+    def arms(self) -> Mapping[str, TrainedConfig]:
         """What a sweep compares, by name: the settings of each, for all seeds."""
         return {self.arm: self}
 

@@ -53,7 +53,7 @@ def arm_curves(arms: Sequence[ArmCurves], ordinate: str, abscissa: str, level: f
     figure = Figure(figsize=(8, 5.4), layout="constrained")
     axes = figure.subplots()
     for i, arm in enumerate(sorted(arms, key=lambda arm: arm.rank)):
-        colour, style = _look(i)
+        colour, style = arm_look(i)
         common = min(len(values) for values in arm.values)
         stacked = np.stack([values[:common] for values in arm.values])
         mean, places = stacked.mean(axis=0), arm.places[0][:common]
@@ -81,7 +81,7 @@ def error_against_cost(points: Sequence[CostPoint], abscissa: str, ordinate: str
     axes = figure.subplots()
     front = []
     for i, point in enumerate(sorted(points, key=lambda point: point.rank)):
-        colour, _ = _look(i)
+        colour, _ = arm_look(i)
         mean = float(np.mean(point.costs)), float(np.mean(point.errors))
         if len(point.costs) > 1:
             axes.scatter(point.costs, point.errors, s=14, color=colour, alpha=0.45, lw=0)
@@ -108,5 +108,6 @@ def error_against_cost(points: Sequence[CostPoint], abscissa: str, ordinate: str
     return figure
 
 
-def _look(i: int) -> tuple[str, str]:
+def arm_look(i: int) -> tuple[str, str]:
+    """Colour and line style of the i-th arm."""
     return _COLOURS[i % len(_COLOURS)], _STYLES[(i // len(_COLOURS)) % len(_STYLES)]

@@ -12,18 +12,28 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from stopcli.report.figures import BLUE, GREEN, GREY, ORANGE, Marks, mark_epochs
+from stopcli.report.rate_figures import shade_cycles
 from stopcli.runs.metrics import Columns
 
 # More classes than this cannot be read in a matrix with numbers.
 MOST_NUMBERED_CLASSES = 20
 
 
-def error_curves(metrics: Columns, watched_name: str, marks: Marks, title: str) -> Figure:
+def error_curves(
+    metrics: Columns,
+    watched_name: str,
+    marks: Marks,
+    title: str,
+    of_loss: str = "cross-entropy",
+    cycle: float | None = None,
+) -> Figure:
     """Error (1 − accuracy), loss and learning rate against the epoch.
 
     Args:
         metrics: the columns of metrics.csv.
         watched_name: what the `val_` columns were measured on, for the legend.
+        of_loss: what the loss is.
+        cycle: epochs of a cycle of the learning rate, every other of which is shaded; None for no cycles.
     """
     figure = Figure(figsize=(8, 9), layout="constrained")
     error, loss, rate = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1.4])
@@ -40,7 +50,10 @@ def error_curves(metrics: Columns, watched_name: str, marks: Marks, title: str) 
             axes.axhline(above + sign * marks.level[1], color=GREY, lw=1, ls=(0, (1, 2)), label=marks.level[2])
     error.set_ylabel("error (1 − accuracy)")
     error.set_ylim(bottom=0)
-    loss.set_ylabel("loss (cross-entropy + L2)")
+    loss.set_ylabel(f"loss ({of_loss})")
+    if cycle is not None:
+        for axes in (error, loss, rate):
+            shade_cycles(axes, cycle, len(epochs))
     rate.plot(epochs, metrics["learning_rate"], color=GREEN, lw=1.4, marker=marker, drawstyle="steps-mid")
     rate.set_ylabel("learning rate")
     positive = metrics["learning_rate"][metrics["learning_rate"] > 0]
@@ -53,23 +66,6 @@ def error_curves(metrics: Columns, watched_name: str, marks: Marks, title: str) 
     shown = dict(zip(*reversed(loss.get_legend_handles_labels()), strict=True))
     shown |= dict(zip(*reversed(error.get_legend_handles_labels()), strict=True))
     figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=2, fontsize=9)
-    return figure
-
-
-def learning_rate_by_step(steps: Columns, title: str, most_points: int = 6000) -> Figure:
-    """The learning rate of every update.
-
-    Args:
-        steps: the columns of steps.csv.
-    """
-    figure = Figure(figsize=(8, 3), layout="constrained")
-    axes = figure.subplots()
-    some = slice(None, None, max(1, -(-len(steps["step"]) // most_points)))
-    axes.plot(steps["step"][some], steps["learning_rate"][some], color=GREEN, lw=1.2)
-    axes.set_xlabel("update")
-    axes.set_ylabel("learning rate")
-    axes.grid(alpha=0.25)
-    axes.set_title(title, fontsize=11)
     return figure
 
 

@@ -64,6 +64,13 @@ def sweep_report(
     return _report(title, [told, failed, *words], notes, summary, tables, made, plots)
 
 
+def range_report(title: str, summary: Mapping[str, Any], table: Table, made: Made, plots: Sequence[str]) -> str:
+    """The report of a range test; arguments as for `run_report`."""
+    why = f" ({summary['reason']})" if summary["reason"] else ""
+    told = f"{summary['finished']} of {summary['seeds']} seeds tested; state: {summary['state']}{why}."
+    return _report(title, [told, *summary["conclusions"]], "", summary, [table], made, plots)
+
+
 def _report(
     title: str,
     told: Sequence[str],

@@ -57,6 +57,8 @@ def _line(path: Path) -> RunLine:
     done = summary.get("epochs", status.get("epoch", 0))
     if "jobs" in summary:
         epochs = f"{summary.get('finished', 0)}/{len(summary['jobs'])} runs"
+    elif "seeds" in summary and "table" in summary:
+        epochs = f"{summary['finished']}/{summary['seeds']} seeds"
     else:
         epochs = f"{done}/{summary['max_epochs']}" if "max_epochs" in summary else str(done)
     best_value = stop.get("best_value")

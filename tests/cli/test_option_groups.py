@@ -22,6 +22,10 @@ from stopcli.recipes.recipe import config_class
 NOT_OFFERED = {
     # They are the arms': --m and --cutout-size.
     "cutout-sweep": {"cutout", "copies"},
+    # The arms': --policy and --vs.
+    "clr": {"lr_policy", "clr_mode", "lr_factor", "lr_patience"},
+    # A range test trains once, under a rate of its own, and is not gone on with.
+    "lr-range": {"save_every", "init_from", "init_optimizer"},
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,7 +35,51 @@ EqualTo = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
+PolicyList = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--policy",
+        metavar="POLICY …",
+        help="Cyclical policies, a list: triangular, triangular2, exp_range, one-cycle.",
+        show_default="triangular triangular2 exp_range",
+        rich_help_panel=PANEL,
+    ),
+]
+FixedList = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--vs",
+        metavar="POLICY …",
+        help="What they are compared with, a list: constant, step, cosine; or none.",
+        show_default="constant",
+        rich_help_panel=PANEL,
+    ),
+]
+FixedRate = Annotated[
+    float | None,
+    typer.Option(
+        "--learning-rate",
+        help="What the arms of --vs begin from, > 0.",
+        show_default="--max-lr",
+        rich_help_panel=PANEL,
+    ),
+]
+FromRange = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN",
+        help="Take --base-lr and --max-lr from a run of `stopcli lr-range`.",
+        show_default="none",
+        rich_help_panel="Learning rate",
+    ),
+]
 
+CLR_ARMS: Group = {
+    "policy": WithDefault(PolicyList, None),
+    "vs": WithDefault(FixedList, None),
+    "learning_rate": FixedRate,
+}
+FROM_RANGE: Group = {"from_range": WithDefault(FromRange, None)}
 CUTOUT_ARMS: Group = {
     # The setting is numbers; the option is words, which are split later.
     "m": WithDefault(CopiesList, None),

@@ -16,7 +16,11 @@ PANEL = "Augmentation"
 
 Augment = Annotated[
     AugmentName,
-    typer.Option(help="simple: shift up to 4 pixels both ways, and flip half of them.", rich_help_panel=PANEL),
+    typer.Option(
+        help="simple: shift up to 4 pixels both ways, filled with 0, and flip half of them; nearest: shift up to 10 %, "
+        "filled with the nearest pixels, and flip.",
+        rich_help_panel=PANEL,
+    ),
 ]
 Erasing = Annotated[
     bool,

@@ -42,6 +42,15 @@ Dataset = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
+AnyDataset = Annotated[
+    str,
+    typer.Option(
+        "--dataset",
+        metavar="auto|cifar10|digits|moons|PATH",
+        help="As for `stopcli cifar-resnet`; moons: the two moons of `stopcli moons`, for model mlp.",
+        rich_help_panel=PANEL,
+    ),
+]
 ImageSize = Annotated[
     int | None,
     typer.Option(help="Resize images to N × N, 8 … 1024.", show_default="as they are", rich_help_panel=PANEL),
@@ -50,8 +59,12 @@ Limit = Annotated[
     int | None,
     typer.Option(help="Train on so many images, of every class its share.", show_default="all", rich_help_panel=PANEL),
 ]
+TestLimit = Annotated[
+    int | None,
+    typer.Option(help="Test on so many images, of every class its share.", show_default="all", rich_help_panel=PANEL),
+]
 ImageDataSeed = Annotated[
-    int, typer.Option("--data-seed", help="Seed of --limit and of what is split off, ≥ 0.", rich_help_panel=PANEL)
+    int, typer.Option("--data-seed", help="Seed of the limits and of what is split off, ≥ 0.", rich_help_panel=PANEL)
 ]
 ImageShare = Annotated[
     float | None,
@@ -80,8 +93,18 @@ IMAGE_DATA: Group = {
     "dataset": Dataset,
     "image_size": ImageSize,
     "limit": Limit,
+    "test_limit": TestLimit,
     "data_seed": ImageDataSeed,
     "validation": Validation,
     "validation_share": ImageShare,
+    "subtract_mean": SubtractMean,
+}
+# A range test looks at training images alone.
+RANGE_DATA: Group = {
+    "dataset": AnyDataset,
+    "image_size": ImageSize,
+    "limit": Limit,
+    "test_limit": TestLimit,
+    "data_seed": ImageDataSeed,
     "subtract_mean": SubtractMean,
 }

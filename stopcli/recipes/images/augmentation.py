@@ -8,10 +8,18 @@ from stopcli.augment.pipeline import Augmentation, Step
 from stopcli.augment.shift import ShiftAndFlip
 from stopcli.recipes.images.settings import AugmentSettings
 
+# Of the image's height and width, as in A. Rosebrock's experiment.
+NEAREST_SHARE = 0.1
+
 
 def make_augmentation(settings: AugmentSettings) -> Augmentation | None:
     """What is done to training images in [0, 1]; None for nothing."""
-    steps: list[Step] = [ShiftAndFlip()] if settings.augment == "simple" else []
+    shifts: dict[str, list[Step]] = {
+        "none": [],
+        "simple": [ShiftAndFlip()],
+        "nearest": [ShiftAndFlip(fill="nearest", share=NEAREST_SHARE)],
+    }
+    steps = shifts[settings.augment]
     if settings.erasing:
         erase = Erase(
             settings.erase_p,

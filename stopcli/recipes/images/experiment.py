@@ -2,49 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from stopcli.models.optimizers import make_optimizer
 from stopcli.recipes.images.augmentation import make_augmentation
-from stopcli.recipes.images.learning_rate import make_plateau, make_schedule, moves_within_epochs
+from stopcli.recipes.images.learning_rate import make_momentum, make_plateau, make_schedule
 from stopcli.recipes.images.load import ImageParts
-from stopcli.recipes.images.settings import ImageConfig
+from stopcli.recipes.images.settings import AugmentSettings, ImageConfig
+from stopcli.stopping import AtCycleEnds, Rule
 from stopcli.training.experiment import Experiment, stop_plan
 from stopcli.training.inputs import Inputs, from_bytes
-from stopcli.training.measures import CLASS_ACCURACY
+from stopcli.training.measures import BINARY_ACCURACY, CLASS_ACCURACY
 
 
 def image_experiment(config: ImageConfig, images: ImageParts, model: keras.Model) -> Experiment:
     """A classifier, how it is trained, and when training stops.
 
     Args:
-        model: from float32 images in [0, 1] to class probabilities. It is compiled here.
+        model: from float32 images in [0, 1] to class probabilities, or from points to the probability of class 1. It is
+            compiled here.
     """
-    optimizer = make_optimizer(config.optimizer, config.learning_rate)
+    optimizer = make_optimizer(config.optimizer, config.learning_rate, config.momentum, nesterov=config.nesterov)
     if config.mixed_precision:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    loss = keras.losses.SparseCategoricalCrossentropy()
+    loss = loss_of(images)
     # Compiled for its file alone: whoever loads it can evaluate it and train it further.
     model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
     steps_per_epoch = -(-images.parts.train.count // config.batch_size)
+    schedule = make_schedule(config, steps_per_epoch)
     return Experiment(
         model,
         optimizer,
         loss,
-        (CLASS_ACCURACY,),
+        (CLASS_ACCURACY if images.pixels else BINARY_ACCURACY,),
         images.parts,
         config.batch_size,
         config.epochs,
         config.seed,
-        stop_plan(config, config, config.metrics),
+        stop_plan(config, config, config.metrics, _asked(config, steps_per_epoch)),
         dataset=images.dataset,
-        # XLA makes convolutions slower on a CPU and faster on a GPU.
-        jit_compile=bool(tf.config.list_physical_devices("GPU")),
+        jit_compile=xla_pays(),
         long_epochs=True,
-        inputs=Inputs(from_bytes, make_augmentation(config), config.copies),
-        schedule=make_schedule(config, steps_per_epoch),
-        log_steps=moves_within_epochs(config),
+        inputs=inputs_of(config, images),
+        schedule=schedule,
+        momentum=make_momentum(config, schedule),
+        log_steps=config.logs_steps,
         plateau=make_plateau(config),
-        classes=images.classes,
+        classes=images.classes if images.pixels else (),
     )
+
+
+def loss_of(images: ImageParts) -> keras.losses.Loss:
+    """The loss: of class indices, or of one probability."""
+    return keras.losses.SparseCategoricalCrossentropy() if images.pixels else keras.losses.BinaryCrossentropy()
+
+
+def inputs_of(config: AugmentSettings, images: ImageParts) -> Inputs:
+    """What happens to a batch before the model sees it; nothing to points."""
+    return Inputs(from_bytes, make_augmentation(config), config.copies) if images.pixels else Inputs()
+
+
+def xla_pays() -> bool:
+    """Whether XLA makes convolutions faster: on a GPU, not on a CPU."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def _asked(config: ImageConfig, steps_per_epoch: int) -> Callable[[Rule[Any]], Rule[Any]]:
+    """When a rule is asked whether to stop."""
+    if config.stop_at == "epoch":
+        return lambda rule: rule
+    cycle = sum(config.cycle_updates(steps_per_epoch))
+    return lambda rule: AtCycleEnds(rule, cycle, steps_per_epoch)

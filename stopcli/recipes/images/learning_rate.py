@@ -7,6 +7,8 @@ import keras
 from stopcli.recipes.images.settings import ImageConfig
 from stopcli.schedules.cyclic import CyclicLR
 from stopcli.schedules.drops import parse_drops
+from stopcli.schedules.momentum import CyclicMomentum
+from stopcli.schedules.one_cycle import OneCycleLR
 from stopcli.schedules.plateau import Plateau
 from stopcli.stopping.direction import resolve_direction
 from stopcli.training.traced_step import Schedule
@@ -33,21 +35,22 @@ def make_schedule(config: ImageConfig, steps_per_epoch: int) -> Schedule | None:
         )
         return cosine
     if policy == "clr":
-        step_size = max(1, round(config.step_size * steps_per_epoch))
-        cyclic: Schedule = CyclicLR(
-            config.base_lr,
-            config.max_lr,
-            step_size,
-            config.clr_mode,
-            config.gamma if config.clr_mode == "exp_range" else 1.0,
-        )
+        up, down = config.cycle_updates(steps_per_epoch)
+        gamma = config.gamma if config.clr_mode == "exp_range" else 1.0
+        cyclic: Schedule = CyclicLR(config.base_lr, config.max_lr, up, config.clr_mode, gamma, down)
         return cyclic
+    if policy == "one-cycle":
+        one: Schedule = OneCycleLR(config.max_lr, config.epochs * steps_per_epoch)
+        return one
     return None
 
 
-def moves_within_epochs(config: ImageConfig) -> bool:
-    """Whether every step has a learning rate of its own, which is then logged."""
-    return config.lr_policy in ("cosine", "clr")
+def make_momentum(config: ImageConfig, schedule: Schedule | None) -> Schedule | None:
+    """The momentum of every update; None where it stays as it is."""
+    if not config.cycle_momentum:
+        return None
+    moving: Schedule = CyclicMomentum(schedule, config.min_momentum, config.momentum)
+    return moving
 
 
 def make_plateau(config: ImageConfig) -> Plateau | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from stopcli.augment.ranges import check_boxes_fit
 from stopcli.data.datasets import load_images
@@ -11,10 +12,12 @@ from stopcli.data.images import ImageSet
 from stopcli.data.rows import Parts
 from stopcli.data.subsets import limited, split_images
 from stopcli.errors import RequestError
-from stopcli.recipes.images.settings import ImageConfig
+from stopcli.recipes.images.settings import AugmentSettings, DataSettings, ImageConfig
 from stopcli.recipes.recipe import Loaded
 from stopcli.training.observer import Observer
 from stopcli.training.tensorflow_setup import start_tensorflow
+
+AnyImages = TypeVar("AnyImages", bound=Any)
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,13 @@ class ImageParts:
         dataset: what they are: `cifar10`, `digits`, or a folder.
         parts: x uint8 [rows, height, width, 3], y int32 [rows].
         classes: the classes' names.
+        pixels: whether the rows are images; else they are points, x float32 [rows, 2], y float32 [rows, 1] of 0 and 1.
     """
 
     dataset: str
     parts: Parts
     classes: tuple[str, ...]
+    pixels: bool = True
 
 
 def load(config: ImageConfig, observer: Observer) -> Loaded:
@@ -39,6 +44,15 @@ def load(config: ImageConfig, observer: Observer) -> Loaded:
         The config with the data set that was found (where it was `auto`) and, at quick scale, no more images than there
         are; the ImageParts.
     """
+    config, images, parts, notes = read_parts(config, observer)
+    steps = -(-parts.train.count // config.batch_size)
+    told = config.mid_cycle(steps)
+    notes += (told,) if told else ()
+    return Loaded(config, ImageParts(images.name, parts, images.classes), notes, _words(config, images, parts))
+
+
+def read_parts(config: AnyImages, observer: Observer) -> tuple[AnyImages, ImageSet, Parts, tuple[str, ...]]:
+    """The images that settings name: the settings as `load` gives them, what was found, its parts, and notes."""
     images = load_images(
         config.dataset,
         image_size=config.image_size,
@@ -50,12 +64,22 @@ def load(config: ImageConfig, observer: Observer) -> Loaded:
     if config.erasing:
         _check_boxes(config, images)
     parts = split_images(images, config.validation, config.share, config.data_seed)
-    if config.limit is not None and config.scale == "quick" and config.limit == type(config).quick.get("limit"):
-        # The scale's limit, not the user's, who would want to know that there are fewer.
-        config = replace(config, limit=min(config.limit, parts.train.count))
+    quick = type(config).quick if config.scale == "quick" else {}
+    # The scale's limits, not the user's, who would want to know that there are fewer.
+    for name, rows in (("limit", parts.train), ("test_limit", parts.test)):
+        if getattr(config, name) is not None and getattr(config, name) == quick.get(name):
+            config = replace(config, **{name: min(getattr(config, name), rows.count)})
+    return config, images, limit_parts(parts, config, images.classes), images.notes
+
+
+def limit_parts(parts: Parts, config: DataSettings, classes: tuple[str, ...]) -> Parts:
+    """Parts with no more images than the settings say. Images that validate and test stay the same ones."""
     if config.limit is not None:
-        parts = replace(parts, train=limited(parts.train, config.limit, config.data_seed, images.classes))
-    return Loaded(config, ImageParts(images.name, parts, images.classes), images.notes, _words(config, images, parts))
+        parts = replace(parts, train=limited(parts.train, config.limit, config.data_seed, classes))
+    if config.test_limit is not None:
+        test = limited(parts.test, config.test_limit, config.data_seed, classes, setting="test_limit")
+        parts = replace(parts, test=test, validation=parts.validation if parts.test_is_held_out else test)
+    return parts
 
 
 def _stable_name(images: ImageSet) -> str:
@@ -63,7 +87,7 @@ def _stable_name(images: ImageSet) -> str:
     return images.name if images.name in ("cifar10", "digits") else str(Path(images.name).resolve())
 
 
-def _check_boxes(config: ImageConfig, images: ImageSet) -> None:
+def _check_boxes(config: AugmentSettings, images: ImageSet) -> None:
     height, width = images.train.x.shape[1:3]
     try:
         check_boxes_fit(
@@ -73,17 +97,28 @@ def _check_boxes(config: ImageConfig, images: ImageSet) -> None:
         raise RequestError(f"--erase-area, --erase-aspect: {error}") from None
 
 
-def _words(config: ImageConfig, images: ImageSet, parts: Parts) -> tuple[str, ...]:
+def data_words(images: ImageSet, parts: Parts) -> str:
+    """What there is to train and to test on, in a line."""
     height, width = parts.train.x.shape[1:3]
     share = f" of {images.train.count:,}" if parts.train.count < images.train.count else ""
     tested = f"{parts.test.count:,} to test"
     if parts.test_is_held_out:
         tested = f"{parts.validation.count:,} to validate, {tested}"
-    steps = -(-parts.train.count // config.batch_size)
     return (
         f"Data: {images.name}, {len(images.classes)} classes, {height} × {width}: "
-        f"{parts.train.count:,}{share} images to train on, {tested}.",
+        f"{parts.train.count:,}{share} images to train on, {tested}."
+    )
+
+
+def _words(config: ImageConfig, images: ImageSet, parts: Parts) -> tuple[str, ...]:
+    return (data_words(images, parts), *training_words(config, parts))
+
+
+def training_words(config: ImageConfig, parts: Parts) -> tuple[str, ...]:
+    """How a classifier is trained, a line each."""
+    steps = -(-parts.train.count // config.batch_size)
+    return (
         f"Training: {config.describe_model()}, {config.epochs} epochs of {steps} steps, batch {config.batch_size}, "
-        f"{config.optimizer}, {config.describe_learning_rate()}.",
+        f"{config.describe_optimizer()}, {config.describe_learning_rate()}.",
         f"Augmentation: {config.describe_augmentation()}.",
     )

@@ -7,28 +7,39 @@ from typing import Any
 
 from stopcli.data.memory import available_bytes
 from stopcli.errors import RequestError
-from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.recipes.recipe import Loaded
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job
 
-# Measured as the peak of a training process, ResNet-8, -20 and -44 on 64 to 2048 images of 32 × 32: what TensorFlow and
-# the data take, and what an image of a batch takes for each of its pixels, with each block of a stage.
+# Measured as the peak of a training process, ResNet-8, -20 and -44 on 64 to 2048 images of 32 × 32 and MiniGoogLeNet of
+# a quarter and of full width on 64 to 512: what TensorFlow and the data take, and what an image of a batch takes for
+# each of its pixels, with each block of a stage of a ResNet, or with the width of a MiniGoogLeNet.
 _PROCESS_BYTES = 0.8e9
-_BYTES_A_PIXEL, _BYTES_A_PIXEL_AND_BLOCK = 350, 450
+_BYTES_A_PIXEL, _BYTES_A_PIXEL_AND_BLOCK, _BYTES_A_PIXEL_AND_WIDTH = 350, 450, 6100
 # Of the memory that is free; the estimate is good to a tenth.
 _SHARE = 0.85
 
+AnyImages = Any
+"""Settings of a run on images: of ResNets alone, or with a `model`."""
 
-def batch_bytes(config: CifarResnetConfig, height: int, width: int) -> float:
+
+def batch_bytes(config: AnyImages, height: int, width: int) -> float:
     """What training on one batch takes, roughly."""
-    blocks = (config.depth - 2) // 6
-    image = height * width * (_BYTES_A_PIXEL + _BYTES_A_PIXEL_AND_BLOCK * blocks)
-    return image * config.batch_size * config.copies
+    model = getattr(config, "model", "resnet")
+    a_pixel: float = _BYTES_A_PIXEL
+    if model == "resnet":
+        a_pixel += _BYTES_A_PIXEL_AND_BLOCK * ((config.depth - 2) // 6)
+    elif model == "minigooglenet":
+        a_pixel += _BYTES_A_PIXEL_AND_WIDTH * config.width
+    bytes_of: float = height * width * a_pixel * config.batch_size * config.copies
+    return bytes_of
 
 
 def check_fits(loaded: Loaded, jobs: Sequence[Job[Any]], layout: Layout) -> None:
     """`check_batches_fit` for a sweep's settings and images."""
+    if not loaded.data.pixels:
+        # Points take next to nothing.
+        return
     height, width = loaded.data.parts.train.x.shape[1:3]
     check_batches_fit(jobs, layout, height, width)
 
@@ -49,11 +60,24 @@ def check_batches_fit(jobs: Sequence[Job[Any]], layout: Layout, height: int, wid
     one = batch_bytes(largest, height, width) / largest.copies
     fits = [int((room / at_once - _PROCESS_BYTES) / one) for at_once in (workers, 1)]
     images = largest.batch_size * largest.copies
-    most = f"at most M = {fits[0]} fits" if fits[0] > 0 else "no M fits, but a smaller --batch-size might"
-    more = f"; with --jobs 1, M = {fits[1]}" if workers > 1 and fits[1] > max(fits[0], 0) else ""
+    of_copies = f"M = {largest.copies} with " if largest.copies > 1 else ""
+    model = largest.describe_model().removesuffix(" v1")
     raise RequestError(
-        f"M = {largest.copies} with batch_size {largest.batch_size} trains ResNet-{largest.depth} on {images:,} images "
-        f"at a time; {workers} such runs at a time need about {sum(needed[:workers]) / 1e9:.1f} GB of "
-        f"memory, and {free / 1e9:.1f} GB are free",
-        hint=f"{most[0].upper()}{most[1:]}{more}.",
+        f"{of_copies}batch_size {largest.batch_size} trains {model} on {images:,} images at a time; "
+        f"{workers} such runs at a time need about {sum(needed[:workers]) / 1e9:.1f} GB of memory, "
+        f"and {free / 1e9:.1f} GB are free",
+        hint=_what_fits(largest.copies, workers, fits),
     )
+
+
+def _what_fits(copies: int, workers: int, fits: list[int]) -> str:
+    """What would have room.
+
+    Args:
+        fits: the most copies, with `workers` runs at a time and with one.
+    """
+    if copies == 1:
+        return "A smaller --batch-size needs less" + (", and so does --jobs 1." if workers > 1 else ".")
+    most = f"At most M = {fits[0]} fits" if fits[0] > 0 else "No M fits, but a smaller --batch-size might"
+    more = f"; with --jobs 1, M = {fits[1]}" if workers > 1 and fits[1] > max(fits[0], 0) else ""
+    return f"{most}{more}."

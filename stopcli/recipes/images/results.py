@@ -18,9 +18,9 @@ from stopcli.report.image_figures import (
     confusion,
     error_curves,
     image_sheet,
-    learning_rate_by_step,
     worst_images,
 )
+from stopcli.report.rate_figures import learning_rate_by_step
 from stopcli.report.tables import Table
 from stopcli.runs.metrics import Columns
 from stopcli.seeding import derive_seed
@@ -44,9 +44,15 @@ def run_figures(
     figures = {}
     if len(metrics["epoch"]):
         marks = run_marks(config, conclusion.summary)
-        figures["curves"] = error_curves(metrics, watched_name(config), marks, title)
+        of_loss = "cross-entropy + L2" if experiment.model.losses else "cross-entropy"
+        cycle = sum(config.cycle_updates(experiment.steps_per_epoch)) / experiment.steps_per_epoch
+        shaded = cycle if config.cyclical else None
+        figures["curves"] = error_curves(metrics, watched_name(config), marks, title, of_loss, shaded)
     if steps is not None and len(steps["step"]):
         figures["learning_rate"] = learning_rate_by_step(steps, config.describe_learning_rate())
+    if not experiment.classes:
+        # Points of a plane are nothing to look at one by one.
+        return figures
     figures["augmented"] = _sheet(config, experiment)
     if conclusion.test_predictions is not None:
         found = conclusion.test_predictions
@@ -62,7 +68,7 @@ def run_figures(
 
 def run_tables(experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:
     """Precision, recall and F1 by class of the model that the run leaves, on the test images."""
-    if conclusion.test_predictions is None:
+    if conclusion.test_predictions is None or not experiment.classes:
         return {}
     found = np.argmax(conclusion.test_predictions, axis=1)
     by_class = precision_recall_fscore_support(

@@ -1,0 +1,124 @@
+"""The settings of `stopcli clr`; the defaults are the published ones (A. Rosebrock: MiniGoogLeNet, 1e-7 to 1e-2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Literal, get_args
+
+from stopcli.config import Positive, SweepSettings
+from stopcli.errors import ConfigError
+from stopcli.recipes.images.rate_settings import CyclicModeName
+from stopcli.recipes.train.config import TrainConfig
+
+PolicyName = Literal["triangular", "triangular2", "exp_range", "one-cycle"]
+FixedName = Literal["constant", "step", "cosine"]
+# What the arms without cycles do not read; they have it at its default, so that their config says nothing of it.
+_OF_CYCLES = (
+    "base_lr",
+    "max_lr",
+    "clr_mode",
+    "gamma",
+    "step_size",
+    "step_size_iterations",
+    "step_size_down",
+    "stop_at",
+    "cycle_momentum",
+    "min_momentum",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClrConfig(TrainConfig):
+    """Cyclical learning rates against each other and against others: an arm for each policy.
+
+    `learning_rate` is that of the arms in `vs`, from which they begin; without it they have the cycles' highest.
+    """
+
+    command: ClassVar[str] = "clr"
+
+    policy: tuple[PolicyName, ...] = get_args(CyclicModeName)
+    vs: tuple[FixedName, ...] = ("constant",)
+    learning_rate: Positive | None = None  # type: ignore[assignment]
+
+    @property
+    def is_sweep(self) -> bool:
+        return True
+
+    @property
+    def arm(self) -> str:
+        return "-".join([*self.policy, *(["vs", *self.vs] if self.vs else [])])
+
+    @property
+    def cyclical(self) -> bool:
+        return any(policy in get_args(CyclicModeName) for policy in self.policy)
+
+    @property
+    def fixed_rate(self) -> float:
+        """What the arms in `vs` begin from."""
+        return self.max_lr if self.learning_rate is None else self.learning_rate
+
+    def arms(self) -> dict[str, TrainConfig]:
+        """The policies, then what they are compared with, each in the order in which they were given."""
+        # How the sweep is executed is no business of an arm's, and its learning rate is that of `vs`.
+        own = {field.name for field in fields(SweepSettings)} | {"learning_rate"}
+        run = TrainConfig(**{f.name: getattr(self, f.name) for f in fields(TrainConfig) if f.name not in own})
+        arms: dict[str, TrainConfig] = {}
+        for policy in self.policy:
+            if policy == "one-cycle":
+                defaults = _defaults(
+                    "base_lr", "gamma", "step_size", "step_size_iterations", "step_size_down", "stop_at"
+                )
+                arms[policy] = replace(run, **{**defaults, "lr_policy": "one-cycle"})
+            else:
+                gamma = {} if policy == "exp_range" else _defaults("gamma")
+                arms[policy] = replace(run, **{**gamma, "lr_policy": "clr", "clr_mode": policy})
+        for fixed in self.vs:
+            rate = {"lr_policy": fixed, "learning_rate": self.fixed_rate}
+            arms[fixed] = replace(run, **{**_defaults(*_OF_CYCLES), **rate})
+        return arms
+
+    def check(self) -> None:
+        self._check_arms()
+        given = [name for name in ("lr_policy", "clr_mode") if getattr(self, name) != getattr(TrainConfig, name)]
+        if given:
+            raise ConfigError(given[0], getattr(self, given[0]), "nothing: here it is policy and vs that say it")
+        super().check()
+        for arm in self.arms().values():
+            arm.check()
+
+    def check_learning_rate(self) -> None:
+        """Of each arm its own is checked."""
+        if self.base_lr >= self.max_lr:
+            raise ConfigError("base_lr", self.base_lr, f"less than max_lr ({self.max_lr:g})")
+
+    def _check_arms(self) -> None:
+        for name in ("policy", "vs"):
+            given = getattr(self, name)
+            twice = [each for each in given if given.count(each) > 1]
+            if twice:
+                raise ConfigError(name, " ".join(given), f"each of them once; {twice[0]} stands there twice")
+        if not self.policy:
+            raise ConfigError("policy", "", f"one or more of {', '.join(get_args(PolicyName))}")
+
+    def warnings(self) -> list[str]:
+        told = list(dict.fromkeys(warning for arm in self.arms().values() for warning in arm.warnings()))
+        if self.gamma not in (TrainConfig.gamma, self.quick["gamma"]) and "exp_range" not in self.policy:
+            told.append("gamma has no effect without policy exp_range")
+        if self.learning_rate is not None and not self.vs:
+            told.append("learning_rate has no effect without vs")
+        return told
+
+    def describe_learning_rate(self) -> str:
+        arms = self.arms()
+        words = [f"{name}: {arm.describe_learning_rate()}" for name, arm in arms.items() if name in self.vs]
+        if "one-cycle" in self.policy:
+            words.insert(0, f"one-cycle: {arms['one-cycle'].describe_learning_rate()}")
+        modes = [policy for policy in self.policy if policy != "one-cycle"]
+        if modes:
+            bounds = f"learning rate {self.base_lr:g} to {self.max_lr:g}, {self.describe_step_size()}"
+            words.insert(0, f"{', '.join(modes)}: {bounds}")
+        return "; ".join(words)
+
+
+def _defaults(*names: str) -> dict[str, Any]:
+    return {name: getattr(TrainConfig, name) for name in names}

@@ -1,0 +1,48 @@
+"""The figures of `stopcli clr`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from stopcli.recipes.arms import Arm
+from stopcli.recipes.clr.arms import policies_of
+from stopcli.recipes.clr.config import ClrConfig
+from stopcli.recipes.run_marks import watched_name
+from stopcli.recipes.seed_results import finished_runs
+from stopcli.report.rate_figures import PolicyCurves, PolicyRate, policy_curves, policy_rates
+from stopcli.runs.metrics import read_metrics
+from stopcli.sweeps.collect import JobResult
+
+
+def sweep_figures(config: ClrConfig, results: Sequence[JobResult]) -> dict[str, Figure]:
+    """The learning rate of every update by policy, and loss and accuracy by epoch, with the cycles shaded."""
+    finished = [result for result in results if result.state == "finished" and result.summary]
+    arms = [arm for arm in policies_of(results) if arm.runs]
+    scale = " (quick scale)" if config.scale == "quick" else ""
+    title = f"{config.describe_model()} on {Path(config.dataset).name}{scale}"
+    steps = (finished[0].summary or {})["steps_per_epoch"]
+    cycle = sum(config.cycle_updates(steps)) if config.cyclical else None
+    return {
+        "learning_rate": policy_rates([_rate(arm, finished) for arm in arms], cycle, title),
+        "curves": policy_curves(
+            [_curves(arm, finished) for arm in arms],
+            watched_name(config),
+            None if cycle is None else cycle / steps,
+            title,
+        ),
+    }
+
+
+def _rate(arm: Arm, finished: Sequence[JobResult]) -> PolicyRate:
+    """Of the arm's first run: the others have the same."""
+    first = next(result for result in finished if result.job.arm == arm.name)
+    steps = read_metrics(first.path / "steps.csv")
+    return PolicyRate(arm.label, steps["step"], steps["learning_rate"])
+
+
+def _curves(arm: Arm, finished: Sequence[JobResult]) -> PolicyCurves:
+    _, metrics = finished_runs([result for result in finished if result.job.arm == arm.name])
+    return PolicyCurves(arm.label, *([run[name] for run in metrics] for name in ("loss", "val_loss", "val_accuracy")))

@@ -1,0 +1,190 @@
+"""The settings of the learning rate and the momentum: how they move, and where their cycles end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from stopcli.config import Count, Natural, NonNegative, Positive
+from stopcli.errors import ConfigError
+from stopcli.recipes.trained import TrainedConfig
+from stopcli.schedules.drops import describe_drops, parse_drops, published_drops
+
+LearningRatePolicy = Literal["step", "constant", "cosine", "plateau", "clr", "one-cycle"]
+CyclicModeName = Literal["triangular", "triangular2", "exp_range"]
+Momentum = Annotated[float, Ge(0), Lt(1)]
+StopAt = Literal["epoch", "cycle-end"]
+# Policies under which every update has a learning rate of its own.
+MOVING = ("cosine", "clr", "one-cycle")
+CYCLING = ("clr", "one-cycle")
+
+# Settings that a policy reads, for those who set one that it does not.
+_READ_BY = {
+    "learning_rate": ("step", "constant", "cosine", "plateau"),
+    "lr_drops": ("step",),
+    "lr_min": ("cosine", "plateau"),
+    "lr_warmup": ("cosine",),
+    "lr_factor": ("plateau",),
+    "lr_patience": ("plateau",),
+    "base_lr": ("clr",),
+    "max_lr": ("clr", "one-cycle"),
+    "clr_mode": ("clr",),
+    "gamma": ("clr",),
+    "step_size": ("clr",),
+    "step_size_iterations": ("clr",),
+    "step_size_down": ("clr",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningRateConfig(TrainedConfig):
+    """Training with a learning rate that moves; `learning_rate` is what it starts from (of `clr`: base_lr)."""
+
+    lr_policy: LearningRatePolicy = "step"
+    lr_drops: str = "auto"
+    lr_min: NonNegative = 0.0
+    lr_warmup: Natural = 0
+    lr_factor: Annotated[float, Gt(0), Lt(1)] = 0.1
+    lr_patience: Count = 10
+    base_lr: NonNegative = 1e-7
+    max_lr: Positive = 1e-2
+    clr_mode: CyclicModeName = "triangular"
+    gamma: Annotated[float, Gt(0), Le(1)] = 0.99994
+    step_size: Annotated[float, Gt(0), Le(1e6)] = 8.0
+    step_size_iterations: Annotated[int, Ge(1), Lt(2**31)] | None = None
+    step_size_down: Annotated[float, Gt(0), Lt(2**31)] | None = None
+    stop_at: StopAt = "epoch"
+    momentum: Momentum = 0.0
+    nesterov: bool = False
+    cycle_momentum: bool = False
+    min_momentum: Momentum = 0.8
+
+    @property
+    def moves_with_epochs(self) -> str:
+        scaled = self.lr_policy == "step" and self.lr_drops == "auto"
+        return f"lr_policy {self.lr_policy}" if scaled or self.lr_policy in ("cosine", "one-cycle") else ""
+
+    @property
+    def cyclical(self) -> bool:
+        """Whether the learning rate goes through cycles."""
+        return self.lr_policy == "clr"
+
+    @property
+    def logs_steps(self) -> bool:
+        """Whether the learning rate and the loss of every update are written down."""
+        return self.lr_policy in MOVING
+
+    def cycle_updates(self, steps_per_epoch: int) -> tuple[int, int]:
+        """Updates of a cycle's way up, and of its way down."""
+        unit = steps_per_epoch if self.step_size_iterations is None else 1
+        up = self.step_size if self.step_size_iterations is None else self.step_size_iterations
+        down = up if self.step_size_down is None else self.step_size_down
+        return max(1, round(up * unit)), max(1, round(down * unit))
+
+    def mid_cycle(self, steps_per_epoch: int) -> str:
+        """What is to be said where training would end within a cycle; empty where it ends with one.
+
+        Args:
+            steps_per_epoch: updates of an epoch.
+        """
+        cycle, updates = sum(self.cycle_updates(steps_per_epoch)), self.epochs * steps_per_epoch
+        if not self.cyclical or updates % cycle == 0:
+            return ""
+        told = f"training ends within a cycle of the learning rate ({_epochs(cycle, steps_per_epoch)} epochs)"
+        # Both neighbours, as far as a cycle's end is an epoch's.
+        neighbours = {max(1, updates // cycle) * cycle, (updates // cycle + 1) * cycle}
+        ends = [end // steps_per_epoch for end in sorted(neighbours) if end % steps_per_epoch == 0]
+        return told + (f"; {' or '.join(map(str, ends))} epochs would end with one" if ends else "")
+
+    def check(self) -> None:
+        super().check()
+        self.check_learning_rate()
+
+    def check_learning_rate(self) -> None:
+        """Raise ConfigError where what the policy reads does not go together."""
+        parse_drops(self.lr_drops, self.epochs)
+        if self.lr_policy in ("cosine", "plateau") and self.lr_min >= self.learning_rate:
+            raise ConfigError("lr_min", self.lr_min, f"less than learning_rate ({self.learning_rate:g})")
+        if self.lr_policy == "cosine" and self.lr_warmup >= self.epochs:
+            raise ConfigError("lr_warmup", self.lr_warmup, f"less than epochs ({self.epochs})")
+        if self.cyclical and self.base_lr >= self.max_lr:
+            raise ConfigError("base_lr", self.base_lr, f"less than max_lr ({self.max_lr:g})")
+        if self.stop_at == "cycle-end" and not self.cyclical:
+            expected = f"epoch, because with lr_policy {self.lr_policy} the learning rate has no cycles"
+            raise ConfigError("stop_at", self.stop_at, expected)
+        self._check_momentum()
+
+    def _check_momentum(self) -> None:
+        if not self.cycle_momentum:
+            return
+        if self.optimizer != "sgd":
+            expected = f"optimizer sgd, because {self.optimizer} has no momentum that could move"
+            raise ConfigError("cycle_momentum", True, expected)
+        if self.lr_policy not in CYCLING and not self.cyclical:
+            expected = f"a policy with cycles ({', '.join(CYCLING)}); lr_policy {self.lr_policy} has none"
+            raise ConfigError("cycle_momentum", True, expected)
+        if self.min_momentum >= self.momentum:
+            raise ConfigError("min_momentum", self.min_momentum, f"less than momentum ({self.momentum:g})")
+
+    def warnings(self) -> list[str]:
+        told = super().warnings()
+        defaults = {field.name: field.default for field in fields(self)}
+        told += [
+            f"{name} has no effect with lr_policy {self.lr_policy}"
+            for name, policies in _READ_BY.items()
+            if getattr(self, name) != defaults[name] and self.lr_policy not in policies
+        ]
+        if self.step_size_iterations is not None and self.step_size != defaults["step_size"]:
+            told.append("step_size has no effect with step_size_iterations")
+        if self.optimizer != "sgd":
+            told += [
+                f"{name} has no effect with optimizer {self.optimizer}"
+                for name in ("momentum", "nesterov")
+                if getattr(self, name) != defaults[name]
+            ]
+        elif self.nesterov and not self.momentum:
+            told.append("nesterov has no effect without momentum")
+        if self.min_momentum != defaults["min_momentum"] and not self.cycle_momentum:
+            told.append("min_momentum has no effect without cycle_momentum")
+        if self.stop_at == "cycle-end" and self.patience is None and self.threshold is None:
+            told.append("stop_at has no effect without a rule that stops (patience, threshold)")
+        return told
+
+    def describe_optimizer(self) -> str:
+        """The optimizer, in words."""
+        if self.optimizer != "sgd" or not self.momentum:
+            return self.optimizer
+        moving = f"{self.momentum:g} to {self.min_momentum:g} and back" if self.cycle_momentum else f"{self.momentum:g}"
+        return f"sgd with {'Nesterov ' if self.nesterov else ''}momentum {moving}"
+
+    def describe_learning_rate(self) -> str:
+        """How the learning rate moves, in words."""
+        start = f"learning rate {self.learning_rate:g}"
+        if self.lr_policy == "step":
+            words = f"{start}, {describe_drops(parse_drops(self.lr_drops, self.epochs))}"
+            scaled = self.lr_drops == "auto" and published_drops(self.epochs) != published_drops(100)
+            return f"{words} (the published drops of 100 epochs, scaled to {self.epochs})" if scaled else words
+        if self.lr_policy == "cosine":
+            warmup = f" after {self.lr_warmup} epochs of warm-up" if self.lr_warmup else ""
+            return f"{start} to {self.lr_min:g} along a cosine{warmup}"
+        if self.lr_policy == "plateau":
+            return f"{start}, ×{self.lr_factor:g} where {self.monitor} has not improved for {self.lr_patience} epochs"
+        if self.lr_policy == "one-cycle":
+            return f"learning rate up to {self.max_lr:g} and down in one cycle"
+        if self.cyclical:
+            return f"learning rate {self.base_lr:g} to {self.max_lr:g}, {self.clr_mode}, {self.describe_step_size()}"
+        return f"{start}, constant"
+
+    def describe_step_size(self) -> str:
+        """How long a cycle's ways are, in words."""
+        unit = "epochs" if self.step_size_iterations is None else "updates"
+        up = self.step_size if self.step_size_iterations is None else self.step_size_iterations
+        if self.step_size_down is None:
+            return f"{up:g} {unit} a step"
+        return f"{up:g} {unit} up, {self.step_size_down:g} down"
+
+
+def _epochs(updates: int, steps_per_epoch: int) -> str:
+    return f"{updates / steps_per_epoch:g}"

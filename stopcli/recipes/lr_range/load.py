@@ -1,0 +1,32 @@
+"""The rows of `stopcli lr-range`."""
+
+from __future__ import annotations
+
+from stopcli.errors import ConfigError
+from stopcli.evidence.rate_range import FEWEST_UPDATES
+from stopcli.recipes.images.load import ImageParts, data_words, read_parts
+from stopcli.recipes.lr_range.config import LrRangeConfig
+from stopcli.recipes.recipe import Loaded
+from stopcli.recipes.train.load import moons_parts, moons_words, points
+from stopcli.recipes.train.network_settings import MOONS
+from stopcli.training.observer import Observer
+
+
+def load(config: LrRangeConfig, observer: Observer) -> Loaded:
+    """The images or points to train on."""
+    notes: tuple[str, ...] = ()
+    if config.dataset == MOONS:
+        parts = moons_parts("test", None)
+        data, told = points(parts), moons_words(parts)
+    else:
+        config, images, parts, notes = read_parts(config, observer)
+        data, told = ImageParts(images.name, parts, images.classes), data_words(images, parts)
+    updates = config.updates(-(-parts.train.count // config.batch_size))
+    if updates < FEWEST_UPDATES:
+        raise ConfigError("epochs", config.epochs, f"more: {updates} updates are no curve, {FEWEST_UPDATES} are")
+    words = (
+        told,
+        f"Range test: {config.describe_model()}, {updates} updates, batch {config.batch_size}, {config.optimizer}, "
+        f"{config.describe_ramp()}; it stops where the smoothed loss is {config.stop_factor:g} times its lowest.",
+    )
+    return Loaded(config, data, notes, words)

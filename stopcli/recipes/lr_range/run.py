@@ -1,0 +1,197 @@
+"""`stopcli lr-range` from its settings to its finished folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stopcli.config import to_toml
+from stopcli.evidence.rate_range import runaway, smoothed
+from stopcli.models.optimizers import make_optimizer
+from stopcli.recipes.beginning import begin
+from stopcli.recipes.images.experiment import inputs_of, loss_of, xla_pays
+from stopcli.recipes.images.load import ImageParts
+from stopcli.recipes.lr_range.config import LrRangeConfig
+from stopcli.recipes.lr_range.results import RangeResults, results_of
+from stopcli.recipes.recipe import Loaded
+from stopcli.recipes.train.network import make_network
+from stopcli.report.markdown import Made, range_report
+from stopcli.report.range_figure import RangeLine, range_figure
+from stopcli.report.saving import save_figures
+from stopcli.report.tables import Table
+from stopcli.runs.files import remove_leftovers, write_json, write_text
+from stopcli.runs.folder import RunFolder
+from stopcli.runs.metrics import read_metrics
+from stopcli.schedules.ramp import RampLR
+from stopcli.training.conclusion import devices
+from stopcli.training.loop import State, initial_state
+from stopcli.training.rising_rate import RangeCurve, run_range
+from stopcli.training.session import Session, Start
+from stopcli.training.steps_loop import StepsLoop
+
+
+def run(loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> dict[str, Any]:
+    """Train each seed under a rising learning rate, and sum up what the curves say.
+
+    A seed that an earlier session has finished is read from its file.
+
+    Returns:
+        The content of summary.json.
+    """
+    config, stopwatch = loaded.config, session.stopwatch
+    folder.status.write("running")
+    if start.again:
+        remove_leftovers(folder.path)
+    half = config.mixed_precision
+    environment = begin(config, folder, devices("mixed_float16" if half else "float32"), start)
+    curves: dict[int, RangeCurve] = {}
+    tests = _Tests(loaded)
+    for seed in range(config.seed, config.seed + config.seeds):
+        path = folder.path / f"steps-seed{seed}.csv"
+        if path.exists():
+            curves[seed] = _read(path, config, tests.updates)
+            continue
+        session.observer.stage(f"seed {seed}")
+        with stopwatch.part("train"):
+            curve = tests.run(seed, session, lambda done: _beat(folder, session, done, tests.updates))
+        if curve.ended == "interrupted":
+            break
+        curves[seed] = curve
+        write_text(path, _text(config, curve))
+    found = results_of(config, curves)
+    summary = _summary(loaded, folder, session, found)
+    with stopwatch.part("plots"):
+        written = [f"plots/{path.name}" for path in save_figures(_figures(config, found), folder.plots)]
+    summary["seconds"] = stopwatch.rounded()
+    table = found.table()
+    for name, text in {"table.csv": found.csv(), "table.md": table.markdown()}.items():
+        write_text(folder.path / name, text)
+    write_json(folder.summary, summary)
+    made = Made(to_toml(config), environment, loaded.words)
+    title = f"lr-range: {config.describe_model()} on {Path(config.dataset).name}"
+    write_text(folder.report, range_report(title, summary, table, made, written))
+    folder.log(f"{summary['state']}: {summary['bounds']}")
+    folder.status.write(summary["state"], summary["reason"], epoch=0)
+    return summary
+
+
+def _beat(folder: RunFolder, session: Session, done: int, updates: int) -> None:
+    folder.status.beat(0, {"updates": done})
+    session.observer.counted("updates", done, updates)
+
+
+class _Tests:
+    """The range tests of all seeds, which share a compiled loop."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self._config: LrRangeConfig = loaded.config
+        self._images: ImageParts = loaded.data
+        self._loop: StepsLoop | None = None
+        self.updates = self._config.updates(-(-self._images.parts.train.count // self._config.batch_size))
+
+    def run(self, seed: int, session: Session, tell: Any) -> RangeCurve:
+        config = self._config
+        if self._loop is None:
+            with session.stopwatch.part("compile"):
+                self._loop = self._make(seed)
+        else:
+            self._loop.reset(self._initial(seed), seed)
+        return run_range(
+            self._loop,
+            self.updates,
+            session.request,
+            lambda losses: runaway(losses, config.smoothing, config.stop_factor),
+            tell,
+        )
+
+    def _model(self, seed: int) -> tuple[Any, Any]:
+        config = self._config
+        model = make_network(
+            config, self._images, seed, subtract_mean=config.subtract_mean, mixed_precision=config.mixed_precision
+        )
+        return model, make_optimizer(config.optimizer, config.start_lr, config.momentum, nesterov=config.nesterov)
+
+    def _initial(self, seed: int) -> State:
+        return initial_state(*self._model(seed))
+
+    def _make(self, seed: int) -> StepsLoop:
+        config = self._config
+        model, optimizer = self._model(seed)
+        loop = StepsLoop(
+            model,
+            optimizer,
+            loss_of(self._images),
+            train=self._images.parts.train,
+            inputs=inputs_of(config, self._images),
+            schedule=RampLR(config.start_lr, config.end_lr, self.updates, config.ramp),
+            batch_size=config.batch_size,
+            seed=seed,
+            log_steps=True,
+            jit_compile=xla_pays(),
+        )
+        loop.compile()
+        return loop
+
+
+def _text(config: LrRangeConfig, curve: RangeCurve) -> str:
+    """A seed's file, in float32, which is what was computed."""
+    columns = (curve.rates, curve.losses, smoothed(curve.losses, config.smoothing))
+    rows = zip(*(column.astype(np.float32).astype(str).tolist() for column in columns), strict=True)
+    numbered = tuple((str(i), *row) for i, row in enumerate(rows, start=1))
+    return Table("", ("step", "learning_rate", "loss", "smoothed_loss"), numbered).csv()
+
+
+def _read(path: Path, config: LrRangeConfig, updates: int) -> RangeCurve:
+    """The curve in a seed's file; why it ended follows from it."""
+    columns = read_metrics(path)
+    rates, losses = columns["learning_rate"], columns["loss"]
+    if runaway(losses, config.smoothing, config.stop_factor) is not None:
+        return RangeCurve(rates, losses, "diverged")
+    return RangeCurve(rates, losses, "complete" if len(rates) == updates else "non_finite")
+
+
+def _summary(loaded: Loaded, folder: RunFolder, session: Session, found: RangeResults) -> dict[str, Any]:
+    config = loaded.config
+    finished = len(found.curves) == config.seeds
+    state = "finished" if finished else "interrupted" if session.request.interrupted else "paused"
+    table = found.table()
+    return {
+        "command": config.command,
+        "name": config.name,
+        "state": state,
+        "reason": "" if finished else session.request.words,
+        "scale": config.scale,
+        "dataset": config.dataset,
+        "model": config.model,
+        "seed": config.seed,
+        "seeds": config.seeds,
+        "finished": len(found.curves),
+        **found.summary(),
+        "table": {"columns": list(table.columns), "rows": [list(row) for row in table.rows]},
+        "conclusions": [*found.conclusions(), *_next(folder, found)],
+        "run_dir": str(folder.path),
+        "warnings": [*config.warnings(), *loaded.notes],
+    }
+
+
+def _next(folder: RunFolder, found: RangeResults) -> list[str]:
+    return [f"Train by them: stopcli clr --from-range {folder.path}"] if found.bounds else []
+
+
+def _figures(config: LrRangeConfig, found: RangeResults) -> Mapping[str, Any]:
+    lines = [
+        RangeLine(f"seed {seed}", curve.rates, curve.losses, smoothed(curve.losses, config.smoothing))
+        for seed, curve in found.curves.items()
+        if len(curve.rates)
+    ]
+    if not lines:
+        return {}
+    bounds = found.bounds
+    marks = {name: found.summary()["suggestions"][name]["mean"] for name in ("steepest", "valley", "minimum_tenth")}
+    scale = " (quick scale)" if config.scale == "quick" else ""
+    title = f"{config.describe_model()} on {Path(config.dataset).name}, {config.optimizer}{scale}"
+    span = (bounds["base_lr"], bounds["max_lr"]) if bounds else None
+    return {"range": range_figure(lines, marks if bounds else {}, span, title, linear=config.ramp == "linear")}

@@ -1,0 +1,39 @@
+"""The rows of a training: images, or the two moons."""
+
+from __future__ import annotations
+
+from stopcli.data.moons import moons, split_moons
+from stopcli.data.rows import Parts
+from stopcli.recipes.images import load as images
+from stopcli.recipes.images.load import ImageParts, training_words
+from stopcli.recipes.moons.config import DEFAULT_SHARES, MoonsConfig
+from stopcli.recipes.recipe import Loaded
+from stopcli.recipes.train.config import TrainConfig
+from stopcli.recipes.train.network_settings import MOONS
+from stopcli.training.observer import Observer
+
+
+def load(config: TrainConfig, observer: Observer) -> Loaded:
+    """The images, as for every recipe on images; or scikit-learn's two moons, as `stopcli moons` has them."""
+    if config.dataset != MOONS:
+        return images.load(config, observer)
+    parts = moons_parts(config.validation, config.validation_share)
+    told = config.mid_cycle(-(-parts.train.count // config.batch_size))
+    words = (moons_words(parts), *training_words(config, parts))
+    return Loaded(config, points(parts), (told,) if told else (), words)
+
+
+def moons_parts(validation: str, share: float | None) -> Parts:
+    """The published rows (30 to train, 70 to test), split as the settings say."""
+    rows = moons(MoonsConfig.samples, MoonsConfig.noise, MoonsConfig.data_seed)
+    return split_moons(rows, MoonsConfig.train_size, validation, share or DEFAULT_SHARES.get(validation, 0.0))
+
+
+def points(parts: Parts) -> ImageParts:
+    """Rows that are no images."""
+    return ImageParts(MOONS, parts, ("0", "1"), pixels=False)
+
+
+def moons_words(parts: Parts) -> str:
+    """What there is to train and to test on, in a line."""
+    return f"Data: moons, 2 classes, points of a plane: {parts.train.count} to train on, {parts.test.count} to test."

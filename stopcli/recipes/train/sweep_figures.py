@@ -1,0 +1,17 @@
+"""The figures over the seeds of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from stopcli.recipes.seed_figures import seed_figures
+from stopcli.recipes.train.config import TrainConfig
+from stopcli.recipes.train.title import train_title
+from stopcli.sweeps.collect import JobResult
+
+
+def sweep_figures(config: TrainConfig, results: Sequence[JobResult]) -> dict[str, Figure]:
+    """Curves and accuracies over the seeds."""
+    return seed_figures(config, results, train_title(config, config.dataset), best_epochs=False)
