@@ -61,11 +61,13 @@ class PolicyRate:
     Attributes:
         steps: the updates' numbers, counted from 1.
         rates: of the same shape.
+        cyclical: whether they go through cycles.
     """
 
     label: str
     steps: NDArray[Any]
     rates: NDArray[Any]
+    cyclical: bool
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def policy_rates(policies: Sequence[PolicyRate], cycle: float | None, title: str
         axes.set_ylabel("learning rate", fontsize=8)
         axes.set_title(policy.label, fontsize=9, loc="left")
         axes.grid(alpha=0.25)
-        if cycle is not None:
+        if cycle is not None and policy.cyclical:
             shade_cycles(axes, cycle, last)
     panels[-1].set_xlabel("update")
     panels[-1].set_xlim(0, last)

@@ -40,7 +40,7 @@ def _rate(arm: Arm, finished: Sequence[JobResult]) -> PolicyRate:
     """Of the arm's first run: the others have the same."""
     first = next(result for result in finished if result.job.arm == arm.name)
     steps = read_metrics(first.path / "steps.csv")
-    return PolicyRate(arm.label, steps["step"], steps["learning_rate"])
+    return PolicyRate(arm.label, steps["step"], steps["learning_rate"], arm.config.cyclical)
 
 
 def _curves(arm: Arm, finished: Sequence[JobResult]) -> PolicyCurves:

@@ -98,20 +98,20 @@ def _check_boxes(config: AugmentSettings, images: ImageSet) -> None:
 
 
 def data_words(images: ImageSet, parts: Parts) -> str:
-    """What there is to train and to test on, in a line."""
+    """What there is to train on, in words."""
     height, width = parts.train.x.shape[1:3]
     share = f" of {images.train.count:,}" if parts.train.count < images.train.count else ""
-    tested = f"{parts.test.count:,} to test"
-    if parts.test_is_held_out:
-        tested = f"{parts.validation.count:,} to validate, {tested}"
     return (
         f"Data: {images.name}, {len(images.classes)} classes, {height} × {width}: "
-        f"{parts.train.count:,}{share} images to train on, {tested}."
+        f"{parts.train.count:,}{share} images to train on"
     )
 
 
 def _words(config: ImageConfig, images: ImageSet, parts: Parts) -> tuple[str, ...]:
-    return (data_words(images, parts), *training_words(config, parts))
+    tested = f"{parts.test.count:,} to test"
+    if parts.test_is_held_out:
+        tested = f"{parts.validation.count:,} to validate, {tested}"
+    return (f"{data_words(images, parts)}, {tested}.", *training_words(config, parts))
 
 
 def training_words(config: ImageConfig, parts: Parts) -> tuple[str, ...]:

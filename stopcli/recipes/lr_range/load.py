@@ -25,7 +25,7 @@ def load(config: LrRangeConfig, observer: Observer) -> Loaded:
     if updates < FEWEST_UPDATES:
         raise ConfigError("epochs", config.epochs, f"more: {updates} updates are no curve, {FEWEST_UPDATES} are")
     words = (
-        told,
+        f"{told}.",
         f"Range test: {config.describe_model()}, {updates} updates, batch {config.batch_size}, {config.optimizer}, "
         f"{config.describe_ramp()}; it stops where the smoothed loss is {config.stop_factor:g} times its lowest.",
     )

@@ -18,8 +18,8 @@ KINDS = {"steepest": "steepest fall", "valley": "valley", "minimum_tenth": "mini
 BOUNDS = {"base_lr": "base", "max_lr": "max"}
 _ENDED = {
     "complete": "all updates",
-    "diverged": "the loss ran away",
-    "non_finite": "the loss was no number",
+    "diverged": "runaway loss",
+    "non_finite": "NaN or infinity",
     "interrupted": "interrupted",
 }
 
@@ -56,7 +56,7 @@ class RangeResults:
         n = len(values["max_lr"])
         if n > 1:
             rows.append(
-                ("geometric mean", *(f"{geometric_mean(each):.2e}" for each in values.values()), "", f"n = {n}")
+                ("geometric mean", *(f"{geometric_mean(each):.1e}" for each in values.values()), "", f"n = {n}")
             )
         if n >= FEWEST:
             cells = ["{:.1e} … {:.1e}".format(*geometric_interval(each)) for each in values.values()]
@@ -69,7 +69,7 @@ class RangeResults:
         if found is None:
             return (str(seed), *["–"] * (len(KINDS) + len(BOUNDS)), *ended)
         values = [*(getattr(found, kind) for kind in KINDS), *found.bounds]
-        return (str(seed), *(f"{value:.2e}" for value in values), *ended)
+        return (str(seed), *(f"{value:.1e}" for value in values), *ended)
 
     def csv(self) -> str:
         """The same for those who go on elsewhere, in full precision."""

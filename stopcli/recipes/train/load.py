@@ -19,7 +19,7 @@ def load(config: TrainConfig, observer: Observer) -> Loaded:
         return images.load(config, observer)
     parts = moons_parts(config.validation, config.validation_share)
     told = config.mid_cycle(-(-parts.train.count // config.batch_size))
-    words = (moons_words(parts), *training_words(config, parts))
+    words = (f"{moons_words(parts)}, {parts.test.count} to test.", *training_words(config, parts))
     return Loaded(config, points(parts), (told,) if told else (), words)
 
 
@@ -35,5 +35,5 @@ def points(parts: Parts) -> ImageParts:
 
 
 def moons_words(parts: Parts) -> str:
-    """What there is to train and to test on, in a line."""
-    return f"Data: moons, 2 classes, points of a plane: {parts.train.count} to train on, {parts.test.count} to test."
+    """What there is to train on, in words."""
+    return f"Data: moons, 2 classes, points of a plane: {parts.train.count} to train on"
