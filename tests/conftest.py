@@ -13,6 +13,8 @@ import pytest
 from stopcli.training.tensorflow_setup import start_tensorflow
 
 PROJECT = Path(__file__).parent.parent
+# Their assertions then show values too, as those in test modules do.
+pytest.register_assert_rewrite("refusals", "small_runs", "small_sweep")
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import socket
 import sys
-from pathlib import Path
 
 import pytest
+from refusals import check_refused
 
-from stopcli.cli.main import main
 from stopcli.recipes.images import memory
 
 DIGITS = ["--dataset", "digits"]
@@ -36,38 +35,25 @@ WRONG = [
     ("args", "answer"), WRONG, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
 )
 def test_a_wrong_sweep_is_told_what_is_wrong_and_leaves_nothing(
-    args: list[str], answer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    args: list[str], answer: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(memory, "available_bytes", lambda: int(20e9))
-    with pytest.raises(SystemExit) as exited:
-        main(["cutout-sweep", "--json", *DIGITS, *args])
-    said = capsys.readouterr()
-    assert exited.value.code == 2
-    assert answer in said.err
-    assert said.out == ""
-    assert list(tmp_path.iterdir()) == []
+    check_refused(["cutout-sweep", "--json", *DIGITS, *args], answer, capsys, monkeypatch)
 
 
 def test_a_cluster_that_nobody_answers_for_is_told_in_seconds(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ray", reason="Ray is not installed")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-    with pytest.raises(SystemExit) as exited:
-        main(["cutout-sweep", *DIGITS, "--executor", "ray", "--ray-address", address])
-    assert exited.value.code == 2
-    assert f"nobody answers at {address}" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+    words = ["cutout-sweep", *DIGITS, "--executor", "ray", "--ray-address", address]
+    check_refused(words, f"nobody answers at {address}", capsys, monkeypatch)
 
 
 def test_without_ray_the_install_line_is_shown(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(SystemExit) as exited:
-        main(["cutout-sweep", *DIGITS, "--executor", "ray"])
-    assert exited.value.code == 2
-    assert "pip install 'stopcli[ray]'" in capsys.readouterr().err
+    check_refused(["cutout-sweep", *DIGITS, "--executor", "ray"], "pip install 'stopcli[ray]'", capsys, monkeypatch)
