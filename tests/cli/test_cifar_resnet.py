@@ -10,31 +10,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from program import run, summary_of
+from quick_runs import quick_runs
+from refusals import check_refused
 
-from stopcli.cli.main import main
+from stopcli.config import resolve
 from stopcli.data import keras_cache
+from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.recipes.verifying import compare, fingerprint_of
 from stopcli.runs.metrics import read_metrics
 
-SMALL = ["cifar-resnet", "--dataset", "digits", "--limit", "300", "--epochs", "2", "--batch-size", "32"]
-
-
-def run(*args: str) -> int:
-    """The exit status of the program, run in this process."""
-    try:
-        main(list(args))
-    except SystemExit as exited:
-        return int(exited.code or 0)
-    return 0
-
-
-def summary_of(folder: str) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((Path(folder) / "summary.json").read_text())
-    return read
+SMALL = ["cifar-resnet", "--dataset", "digits", "--limit", "320", "--epochs", "2", "--batch-size", "32"]
 
 
 @pytest.mark.slow
@@ -45,13 +34,13 @@ def test_a_run_leaves_what_a_user_wants_to_see(capsys: pytest.CaptureFixture[str
     said = capsys.readouterr()
     summary = json.loads(said.out)
     assert summary == summary_of("a")
-    assert "Data: digits, 10 classes, 32 × 32: 300 of 1,437 images to train on, 360 to test." in said.err
+    assert "Data: digits, 10 classes, 32 × 32: 320 of 1,437 images to train on, 360 to test." in said.err
     assert "Augmentation: random erasing (p = 0.5, 0.02 to 0.4 of the image, one value a box), then shift" in said.err
     assert "learning rate 0.001 to 0 along a cosine" in said.err
     assert "Quick scale" in said.err
     assert summary["dataset"] == "digits"
     assert summary["steps"] == 20
-    assert summary["rows"] == {"train": 300, "validation": 360, "test": 360}
+    assert summary["rows"] == {"train": 320, "validation": 360, "test": 360}
     assert summary["samples_per_second"] > 0
 
     names = {"curves", "augmented", "confusion", "worst", "learning_rate"}
@@ -75,7 +64,8 @@ def test_a_run_leaves_what_a_user_wants_to_see(capsys: pytest.CaptureFixture[str
     assert "--epochs: received 4, expected no other number of epochs, because with lr_policy cosine" in said
 
     # The same again from its config, to the byte; and the model in a Python that has Keras and no stopcli.
-    assert run("run", "a/config.toml", "--run-dir", "b", "--quiet") == 0
+    with quick_runs():
+        assert run("run", "a/config.toml", "--run-dir", "b", "--quiet") == 0
     assert compare(fingerprint_of(Path("a")), fingerprint_of(Path("b"))) == []
     code = """
 import sys
@@ -110,9 +100,21 @@ def test_stopping_seeds_and_held_out_images_work_here_too(capsys: pytest.Capture
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("tensorflow")
+@pytest.mark.usefixtures("quick")
 def test_a_plateau_reduces_the_learning_rate_and_a_resumed_run_knows_of_it() -> None:
-    words = [*SMALL[:-4], "--epochs", "5", "--lr-policy", "plateau", "--lr-patience", "1", "--monitor", "accuracy"]
+    words = [
+        *SMALL[:-4],
+        "--image-size",
+        "8",
+        "--epochs",
+        "5",
+        "--lr-policy",
+        "plateau",
+        "--lr-patience",
+        "1",
+        "--monitor",
+        "accuracy",
+    ]
     words += ["--mode", "min"]  # never better than the first epoch, so every epoch after it reduces
     assert run(*words, "--quiet", "--run-dir", "a") == 0
     rates = read_metrics(Path("a/metrics.csv"))["learning_rate"]
@@ -124,19 +126,20 @@ def test_a_plateau_reduces_the_learning_rate_and_a_resumed_run_knows_of_it() -> 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick")
 def test_a_signal_within_an_epoch_saves_at_once_and_nothing_is_trained_twice() -> None:
-    options = [*SMALL[:3], "--limit", "900", "--epochs", "2", "--depth", "20"]
+    options = [*SMALL[:3], "--limit", "1400", "--epochs", "2", "--depth", "8"]
     words = [sys.executable, "-m", "stopcli", *options, "--run-dir", "a"]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     while "training" not in process.stderr.readline():
         assert process.poll() is None
-    time.sleep(1)
+    time.sleep(0.5)
     begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 143
-    # Not a measurement: an epoch takes longer than this, and evaluating the training images too.
+    # Not a measurement: what is left of the epochs, and evaluating the training images, takes longer than this.
     assert time.monotonic() - begun < 15, said
     summary = summary_of("a")
     assert summary["state"] == "interrupted"
@@ -149,7 +152,7 @@ def test_a_signal_within_an_epoch_saves_at_once_and_nothing_is_trained_twice() -
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("tensorflow")
+@pytest.mark.usefixtures("quick")
 def test_without_flags_data_or_network_it_runs_on_digits_and_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,12 +162,14 @@ def test_without_flags_data_or_network_it_runs_on_digits_and_says_so(
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.delenv("STOPCLI_DATASET", raising=False)
     monkeypatch.setattr(keras_cache, "_download", unreachable)
+    # Quick enough for a user, not for a test.
+    monkeypatch.setitem(CifarResnetConfig.quick, "image_size", 16)
     assert run("cifar-resnet", "--run-dir", "a") == 0
     said = capsys.readouterr().err
     assert "Warning: CIFAR-10 cannot be downloaded" in said
     assert "takes scikit-learn's small handwritten digits instead" in said
     assert "Quick scale" in said
-    assert "Data: digits, 10 classes, 32 × 32: 1,437 images to train on, 360 to test." in said
+    assert "Data: digits, 10 classes, 16 × 16: 1,437 images to train on, 360 to test." in said
     summary = summary_of("a")
     assert summary["dataset"] == "digits"
     assert "digits instead" in summary["warnings"][0]
@@ -214,20 +219,13 @@ def test_real_images_are_learned() -> None:
     ],
 )
 def test_a_wrong_request_is_told_what_is_wrong_and_leaves_nothing(
-    args: list[str], told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    args: list[str], told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "empty").mkdir()
-    assert run("cifar-resnet", "--json", *args) == 2
-    said = capsys.readouterr()
-    assert told in said.err
-    assert said.out == ""
-    assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
+    Path("empty").mkdir()
+    check_refused(["cifar-resnet", "--json", *args], told, capsys, monkeypatch)
 
 
 def test_settings_without_an_effect_are_told() -> None:
-    from stopcli.config import resolve
-    from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
-
     told = resolve(CifarResnetConfig, {"erase_p": 0.3, "lr_min": 1e-5, "max_lr": 0.1}).warnings()
     assert "erase_p has no effect without erasing" in told
     assert "lr_min has no effect with lr_policy step" in told
@@ -238,9 +236,6 @@ def test_settings_without_an_effect_are_told() -> None:
 
 
 def test_the_scale_fills_in_what_is_not_named() -> None:
-    from stopcli.config import resolve
-    from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
-
     quick = resolve(CifarResnetConfig, {})
     assert (quick.scale, quick.depth, quick.limit, quick.epochs) == ("quick", 8, 5000, 15)
     on_gpu = resolve(CifarResnetConfig, {}, lambda: True)

@@ -4,43 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import resource
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from program import run, status_of, summary_of
 
-from stopcli.cli.main import main
 from stopcli.runs.metrics import read_metrics
 
 pytestmark = [pytest.mark.usefixtures("tensorflow"), pytest.mark.slow]
-
-Program = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def run(*args: str) -> int:
-    """The exit status of the program, run in this process."""
-    try:
-        main(list(args))
-    except SystemExit as exited:
-        return int(exited.code or 0)
-    return 0
-
-
-def summary_of(folder: Path | str) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((Path(folder) / "summary.json").read_text())
-    return read
-
-
-def state_of(folder: Path | str) -> str:
-    return str(json.loads((Path(folder) / "status.json").read_text())["state"])
 
 
 def weights_of(path: Path | str) -> list[np.ndarray]:
@@ -50,6 +24,7 @@ def weights_of(path: Path | str) -> list[np.ndarray]:
     return [variable.numpy() for variable in [*model.variables, *model.optimizer.variables]]
 
 
+@pytest.mark.usefixtures("quick")
 def test_without_stopping_the_published_accuracies(tmp_path: Path) -> None:
     assert run("moons", "--run-dir", "a") == 0
     summary = summary_of("a")
@@ -58,6 +33,7 @@ def test_without_stopping_the_published_accuracies(tmp_path: Path) -> None:
     assert summary["final"]["test"]["accuracy"] == pytest.approx(0.914, abs=5e-4)
 
 
+@pytest.mark.usefixtures("quick")
 def test_patience_0_stops_where_published(tmp_path: Path) -> None:
     assert run("moons", "--patience", "0", "--run-dir", "a") == 0
     assert 205 <= summary_of("a")["epochs"] <= 235
@@ -88,6 +64,7 @@ def test_patience_200_and_the_best_checkpoint_as_published(tmp_path: Path) -> No
     }  # fmt: skip
 
 
+@pytest.mark.usefixtures("quick")
 def test_the_best_file_opens_in_a_python_that_knows_no_stopcli(tmp_path: Path) -> None:
     assert run("moons", "--epochs", "50", "--run-dir", "a") == 0
     code = """
@@ -104,21 +81,35 @@ print(model.evaluate(x[30:], y[30:], verbose=0)[1])
     assert float(told.splitlines()[-1]) == pytest.approx(summary_of("a")["best"]["test"]["accuracy"], abs=1e-6)
 
 
-def test_two_processes_write_the_same_metrics_and_weights(stopcli: Program) -> None:
-    args = ["--patience", "20", "--batch-size", "8", "--seed", "11"]
-    assert stopcli("moons", *args, "--run-dir", "a").returncode == 0
-    assert stopcli("run", "a/config.toml", "--run-dir", "b").returncode == 0
-    assert Path("a/metrics.csv").read_bytes() == Path("b/metrics.csv").read_bytes()
-    assert Path("a/config.toml").read_bytes() == Path("b/config.toml").read_bytes()
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A run in a process of its own, and what it printed."""
+    folder = tmp_path_factory.mktemp("apart")
+    words = ["moons", "--patience", "20", "--batch-size", "8", "--seed", "11", "--json", "--run-dir", "a"]
+    command = [sys.executable, "-m", "stopcli", *words]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    return folder / "a", told
+
+
+@pytest.mark.usefixtures("quick")
+def test_two_processes_write_the_same_metrics_and_weights(
+    apart: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    there, told = apart
+    assert told.returncode == 0
+    assert run("run", str(there / "config.toml"), "--run-dir", "b") == 0
+    assert (there / "metrics.csv").read_bytes() == Path("b/metrics.csv").read_bytes()
+    assert (there / "config.toml").read_bytes() == Path("b/config.toml").read_bytes()
     for name in ("best.keras", "final.keras"):
-        for one, other in zip(weights_of(f"a/checkpoints/{name}"), weights_of(f"b/checkpoints/{name}"), strict=True):
+        saved = weights_of(there / "checkpoints" / name), weights_of(f"b/checkpoints/{name}")
+        for one, other in zip(*saved, strict=True):
             assert one.tobytes() == other.tobytes()
 
 
-def test_json_is_the_summary_alone(stopcli: Program) -> None:
-    told = stopcli("moons", "--epochs", "30", "--json", "--run-dir", "a")
+def test_json_is_the_summary_alone(apart: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, told = apart
     assert told.returncode == 0
-    assert json.loads(told.stdout) == summary_of("a")
+    assert json.loads(told.stdout) == summary_of(folder)
     assert "stopcli moons → a" in told.stderr
     assert "\x1b" not in told.stdout + told.stderr
     summary = json.loads(told.stdout)
@@ -128,6 +119,7 @@ def test_json_is_the_summary_alone(stopcli: Program) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.usefixtures("quick")
 def test_quiet_says_nothing_but_the_result(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("moons", "--epochs", "30", "--quiet", "--run-dir", "a") == 0
     said = capsys.readouterr()
@@ -135,15 +127,17 @@ def test_quiet_says_nothing_but_the_result(capsys: pytest.CaptureFixture[str]) -
     assert "no stopping" in said.out
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_loss_that_is_no_number_fails_and_keeps_its_epochs(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("moons", "--learning-rate", "1e30", "--run-dir", "a") == 1
     summary = summary_of("a")
     assert (summary["state"], summary["stop"]["reason"], summary["best"]) == ("failed", "non_finite", None)
     assert len(read_metrics(Path("a/metrics.csv"))["epoch"]) == summary["epochs"] >= 1
-    assert state_of("a") == "failed"
+    assert status_of("a")["state"] == "failed"
     assert "Broke off" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_contradicting_mode_is_warned_about_and_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("moons", "--patience", "5", "--mode", "max", "--run-dir", "a") == 0
     said = " ".join(capsys.readouterr().err.split())
@@ -153,6 +147,7 @@ def test_a_contradicting_mode_is_warned_about_and_run(capsys: pytest.CaptureFixt
     assert "contradicts" in Path("a/report.md").read_text()
 
 
+@pytest.mark.usefixtures("quick")
 def test_restore_best_reports_the_best_epoch_s_model() -> None:
     assert run("moons", "--patience", "50", "--restore-best", "--run-dir", "a") == 0
     summary, metrics = summary_of("a"), read_metrics(Path("a/metrics.csv"))
@@ -161,6 +156,7 @@ def test_restore_best_reports_the_best_epoch_s_model() -> None:
     assert summary["final"]["test"]["loss"] == pytest.approx(metrics["val_loss"].min(), rel=1e-5)
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("validation", ["split", "holdout"])
 def test_held_out_rows_are_reported_apart(validation: str) -> None:
     assert run("moons", "--validation", validation, "--patience", "50", "--run-dir", "a") == 0
@@ -195,57 +191,10 @@ def test_seeds_are_a_sweep_of_the_runs_that_each_would_be_alone() -> None:
     assert plots == {"curves", "stop_epochs", "accuracies"}
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_sweep_with_runs_that_fail_says_which(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("moons", "--learning-rate", "1e30", "--seeds", "2", "--run-dir", "sweep") == 1
-    assert (summary_of("sweep")["state"], state_of("sweep")) == ("failed", "failed")
+    assert (summary_of("sweep")["state"], status_of("sweep")["state"]) == ("failed", "failed")
     said = capsys.readouterr().err
     assert "no-stopping-seed0 failed: val_loss is nan" in said
     assert "0 of 2 runs finished" in said
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("seeds", [1, 2])
-def test_a_signal_saves_everything_and_tells(number: int, status: int, seeds: int) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "stopcli",
-        "moons",
-        "--epochs",
-        "100000000",
-        "--run-dir",
-        "a",
-        "--seeds",
-        str(seeds),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    runs = [Path("a")] if seeds == 1 else [Path(f"a/jobs/no-stopping-seed{seed}") for seed in range(seeds)]
-    deadline = time.monotonic() + 120
-    while not all((path / "metrics.csv").exists() and len((path / "metrics.csv").read_bytes()) > 5000 for path in runs):
-        assert time.monotonic() < deadline, process.poll()
-        time.sleep(0.1)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == status, said
-    assert state_of("a") == "interrupted"
-    for path in runs:
-        summary = summary_of(path)
-        assert (state_of(path), summary["stop"]["reason"]) == ("interrupted", "interrupted")
-        assert len(read_metrics(path / "metrics.csv")["epoch"]) == summary["epochs"]
-        assert (path / "checkpoints/best.keras").exists()
-
-
-def test_a_full_disk_is_told_and_what_was_written_is_kept() -> None:
-    def small_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
-    told = subprocess.run(
-        [sys.executable, "-m", "stopcli", "moons", "--run-dir", "a"],
-        capture_output=True, text=True, check=False,
-        preexec_fn=small_files, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )  # fmt: skip
-    assert told.returncode == 1
-    assert "a: cannot be written: File too large" in told.stderr
-    assert "Traceback" not in told.stderr
-    assert state_of("a") == "failed"
-    assert len(read_metrics(Path("a/metrics.csv"))["epoch"]) > 100

@@ -1,0 +1,155 @@
+"""What stops a run before its end, and how it goes on: budgets, kills of a sweep, signals, a full disk."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from program import run, status_of, summary_of
+from small_runs import MOONS
+
+from stopcli.recipes.verifying import compare, fingerprint_of
+from stopcli.runs.metrics import read_metrics
+from stopcli.training.resume_state import ResumeStore
+
+pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
+
+
+def wait_for(pattern: str) -> None:
+    """Wait until there is a file."""
+    deadline = time.monotonic() + 120
+    while not list(Path().glob(pattern)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_full_disk_is_told_and_keeps_the_last_good_state(finished_moons: Path) -> None:
+    """A file-size limit between the size of a state and that of metrics.csv: the run fails in mid-training."""
+
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+
+    failed = subprocess.run(
+        [sys.executable, "-m", "stopcli", *MOONS, "--run-dir", "a"],
+        capture_output=True, text=True, check=False,
+        preexec_fn=small_files, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+    assert failed.returncode == 1
+    assert "a: cannot be written: File too large" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert "stopcli resume a" in failed.stderr
+    assert status_of("a")["state"] == "failed"
+    assert len(read_metrics(Path("a/metrics.csv"))["epoch"]) > 100
+    point = ResumeStore(Path("a/checkpoints/resume")).load().point
+    assert point is not None
+    assert point.epoch > 0
+    # With room again it goes on, and comes out as if nothing had been.
+    assert run("resume", "a") == 0
+    assert compare(fingerprint_of(finished_moons), fingerprint_of(Path("a"))) == []
+
+
+def test_a_budget_pauses_and_each_resume_has_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("moons", "--epochs", "2000000", "--time-budget", "1s", "--run-dir", "a") == 0
+    said = capsys.readouterr().err
+    assert "Paused after epoch" in said
+    assert "Go on with: stopcli resume a" in said
+    first = summary_of("a")
+    assert (first["state"], status_of("a")["state"], first["stop"]["reason"]) == ("paused", "paused", "time_budget")
+    # Over before it trains: it gets on all the same.
+    assert run("resume", "a", "--time-budget", "0.001s") == 0
+    second = summary_of("a")
+    assert second["epochs"] > first["epochs"]
+    assert read_metrics(Path("a/metrics.csv"))["epoch"].tolist() == list(range(1, second["epochs"] + 1))
+
+
+def test_an_interrupted_sweep_runs_what_is_not_finished() -> None:
+    settings = ["moons", "--epochs", "20000", "--hidden", "50"]
+    words = [*settings, "--seeds", "3", "--save-every", "1000", "--run-dir", "a"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stopcli", *words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    wait_for("a/jobs/*/checkpoints/resume/*.state")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert any(status_of(job)["state"] != "finished" for job in Path("a/jobs").iterdir())
+    assert run("resume", "a") == 0
+    summary = summary_of("a")
+    assert [job["state"] for job in summary["jobs"]] == ["finished"] * 3
+    assert run(*settings, "--seed", "1", "--run-dir", "alone", "--quiet") == 0
+    one, other = (fingerprint_of(Path(path)) for path in ("a/jobs/no-stopping-seed1", "alone"))
+    assert compare(one, other) == []
+    assert run("resume", "a") == 2
+
+
+def test_a_second_signal_leaves_at_once_and_the_run_goes_on_from_its_last_save() -> None:
+    words = ["moons", "--epochs", "100000000", "--save-every", "1000", "--batch-size", "8"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stopcli", *words, "--run-dir", "a"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    wait_for("a/checkpoints/resume/*.state")
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert b"once more leaves at once" in said
+    assert status_of("a")["state"] == "interrupted"
+    assert run("resume", "a", "--time-budget", "0.2s", "--quiet") == 0
+
+
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+def runs_of(seeds: int) -> list[Path]:
+    return [Path("a")] if seeds == 1 else [Path(f"a/jobs/no-stopping-seed{seed}") for seed in range(seeds)]
+
+
+def wait_until_all_train(runs: list[Path]) -> None:
+    deadline = time.monotonic() + 120
+    while not all((path / "metrics.csv").exists() and (path / "metrics.csv").stat().st_size > 5000 for path in runs):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def check_interrupted(runs: list[Path]) -> None:
+    assert status_of("a")["state"] == "interrupted"
+    for path in runs:
+        summary = summary_of(path)
+        assert (status_of(path)["state"], summary["stop"]["reason"]) == ("interrupted", "interrupted")
+        assert len(read_metrics(path / "metrics.csv")["epoch"]) == summary["epochs"]
+        assert (path / "checkpoints/best.keras").exists()
+
+
+# Each signal once in a process of its own, as users send it.
+@pytest.mark.parametrize(("number", "status", "seeds"), [(*SIGNALS[0], 1), (*SIGNALS[1], 2)])
+def test_a_signal_saves_everything_and_tells(number: int, status: int, seeds: int) -> None:
+    words = ["moons", "--epochs", "100000000", "--run-dir", "a", "--seeds", str(seeds)]
+    command = [sys.executable, "-m", "stopcli", *words]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_until_all_train(runs_of(seeds))
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == status, said
+    check_interrupted(runs_of(seeds))
+
+
+@pytest.mark.parametrize(("number", "status", "seeds"), [(*SIGNALS[0], 2), (*SIGNALS[1], 1)])
+def test_a_signal_to_this_process_saves_everything(number: int, status: int, seeds: int) -> None:
+    def send() -> None:
+        wait_until_all_train(runs_of(seeds))
+        os.kill(os.getpid(), number)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    words = ["--epochs", "100000000", "--run-dir", "a", "--seeds", str(seeds)]
+    # Ends by itself where the signal does not come.
+    assert run("moons", *words, "--time-budget", "100s") == status
+    sender.join()
+    check_interrupted(runs_of(seeds))

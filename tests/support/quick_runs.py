@@ -1,0 +1,57 @@
+"""Runs of this process without what they are not run for: figures, and compiling what was compiled before.
+
+A sweep in one process compiles once for all of its seeds; here that loop is kept for the next run too. Whether a loop
+that is begun again computes the same as a new one is tested where runs have processes of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+from unittest import mock
+
+from stopcli.config import CheckpointSettings, StoppingSettings, settings_of
+from stopcli.recipes.recipe import Loaded
+
+# Settings that no compiled loop depends on: when a run stops, and what is kept of it.
+_FREE = {
+    *(field.name for settings in (StoppingSettings, CheckpointSettings) for field in fields(settings)),
+    *("name", "scale", "save_every", "seed", "seeds", "init_from", "init_optimizer"),
+}
+_LANES: dict[str, dict[str, Any]] = {}
+
+
+def _lane_of(loaded: Loaded) -> dict[str, Any]:
+    from stopcli.training.fingerprint import data_fingerprint
+
+    # Schedules of the learning rate depend on the number of epochs; moons has none.
+    free = _FREE | ({"epochs"} if loaded.config.command == "moons" else set())
+    settings = {name: value for name, value in settings_of(loaded.config).items() if name not in free}
+    data = data_fingerprint(getattr(loaded.data, "parts", loaded.data))
+    return _LANES.setdefault(f"{loaded.config.command} {settings} {data}", {})
+
+
+@contextlib.contextmanager
+def quick_runs() -> Iterator[None]:
+    """Within the block, runs of this process draw nothing, and take a compiled loop over from one like them."""
+    from stopcli.recipes import running
+    from stopcli.recipes.recipe import ModuleRecipe
+
+    whole = running.run_one
+
+    def quick(loaded: Loaded, *others: Any, lane: dict[str, Any] | None = None, plots: bool = True) -> dict[str, Any]:
+        kept = _lane_of(loaded) if lane is None else lane
+        try:
+            return whole(loaded, *others, lane=kept, plots=False)
+        except BaseException:
+            # Nobody knows what state it is in.
+            kept.clear()
+            raise
+
+    with (
+        mock.patch.object(running, "run_one", quick),
+        mock.patch.object(ModuleRecipe, "sweep_figures", return_value={}),
+    ):
+        yield
