@@ -22,7 +22,7 @@ from stopcli.report.words import why_stopped
 from stopcli.runs.files import dump_json, read_json
 from stopcli.runs.folder import RunFolder, check_is_run, runs_root
 from stopcli.runs.listing import RunLine, read_runs
-from stopcli.sweeps.collect import is_left
+from stopcli.sweeps.collect import jobs_left
 from stopcli.sweeps.plan import plan_jobs
 
 Run = Annotated[Path, typer.Argument(help="A run's or a sweep's folder.", metavar="RUN")]
@@ -63,7 +63,7 @@ def resume(
     recipe = ModuleRecipe(resumption.config.command)
     loaded = load(resumption.config, recipe, output)
     if layout is not None:
-        left = [job for job in plan_jobs(loaded.config) if is_left(run / "jobs" / job.name, retry_failed=retry_failed)]
+        left = jobs_left(plan_jobs(loaded.config), run / "jobs", retry_failed=retry_failed)
         recipe.check_fits(loaded, left, layout)
     with RunFolder.reopen(run) as folder:
         point = resumption.start.point
