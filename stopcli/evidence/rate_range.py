@@ -110,7 +110,8 @@ def _valley(losses: Floats) -> int:
     for i in range(1, n):
         higher = np.flatnonzero(losses[:i] > losses[i])
         if len(higher):
-            best = higher[np.argmax(length[higher])]
+            # Of several that are as long the one that ends last: a plain before the descent is no part of it.
+            best = higher[::-1][np.argmax(length[higher[::-1]])]
             length[i], before[i] = length[best] + 1, best
     end = int(np.argmax(length))
     places = [end]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
@@ -89,14 +90,16 @@ class LearningRateConfig(TrainedConfig):
         Args:
             steps_per_epoch: updates of an epoch.
         """
-        cycle, updates = sum(self.cycle_updates(steps_per_epoch)), self.epochs * steps_per_epoch
-        if not self.cyclical or updates % cycle == 0:
+        cycle = sum(self.cycle_updates(steps_per_epoch))
+        # After so many epochs, and their multiples, a cycle ends together with an epoch.
+        whole = math.lcm(cycle, steps_per_epoch) // steps_per_epoch
+        if not self.cyclical or self.epochs % whole == 0:
             return ""
-        told = f"training ends within a cycle of the learning rate ({_epochs(cycle, steps_per_epoch)} epochs)"
-        # Both neighbours, as far as a cycle's end is an epoch's.
-        neighbours = {max(1, updates // cycle) * cycle, (updates // cycle + 1) * cycle}
-        ends = [end // steps_per_epoch for end in sorted(neighbours) if end % steps_per_epoch == 0]
-        return told + (f"; {' or '.join(map(str, ends))} epochs would end with one" if ends else "")
+        ends = sorted({max(1, self.epochs // whole) * whole, (self.epochs // whole + 1) * whole})
+        return (
+            f"training ends within a cycle of the learning rate ({cycle / steps_per_epoch:g} epochs); "
+            f"{' or '.join(map(str, ends))} epochs would end with one"
+        )
 
     def check(self) -> None:
         super().check()
@@ -184,7 +187,3 @@ class LearningRateConfig(TrainedConfig):
         if self.step_size_down is None:
             return f"{up:g} {unit} a step"
         return f"{up:g} {unit} up, {self.step_size_down:g} down"
-
-
-def _epochs(updates: int, steps_per_epoch: int) -> str:
-    return f"{updates / steps_per_epoch:g}"
