@@ -7,88 +7,26 @@ import json
 import os
 import resource
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from ray_nodes import ancestors, free_port, ray_node, wait_for_nodes
+from small_sweep import JOBS, SMALL, finish, has_state, process_of, read, same, start, states, wait_until
 
 from stopcli.runs.metrics import read_metrics
 
 pytestmark = pytest.mark.slow
-
-SMALL = [
-    *("cutout-sweep", "--m", "2", "--dataset", "digits", "--limit", "300", "--epochs", "3", "--batch-size", "32"),
-    *("--threads", "1", "--save-every", "0.2s"),
-]
-JOBS = ("simple-seed0", "m2-seed0")
-# Runs the program and tells which of the slow packages its process has imported.
-PROGRAM = """
-import json, sys
-from stopcli.cli.main import main
-try:
-    main(sys.argv[1:])
-finally:
-    print("imported", [name for name in ("tensorflow", "keras", "ray") if name in sys.modules], file=sys.stderr)
-"""
-
-
-def start(*words: str, **options: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", PROGRAM, *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
-
-
-def run(*words: str, **options: Any) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr of the program."""
-    process = start(*words, **options)
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A JSON file that is written while it is read; empty until it is there."""
-    with contextlib.suppress(OSError, ValueError):
-        content: dict[str, Any] = json.loads(path.read_text())
-        return content
-    return {}
-
-
-def states(sweep: Path) -> dict[str, str]:
-    return {job["name"]: job["state"] for job in read(sweep / "summary.json")["jobs"]}
-
-
-def wait_until(true: Callable[[], Any], process: subprocess.Popen[str], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def has_state(sweep: Path, job: str) -> bool:
-    return any((sweep / "jobs" / job / "checkpoints" / "resume").glob("step-*.state"))
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep that nothing happened to, and what it said, in `said`."""
     sweep = tmp_path_factory.mktemp("sweeps") / "undisturbed"
-    status, out, err = run(*SMALL, "--json", "--run-dir", str(sweep))
+    status, out, err = finish(*SMALL, "--json", "--run-dir", str(sweep), figures=True)
     assert status == 0, err
     assert json.loads(out) == read(sweep / "summary.json")
     (sweep / "said").write_text(err)
     return sweep
-
-
-def same(sweep: Path, undisturbed: Path) -> bool:
-    """Whether two sweeps have the same bytes of metrics and the same results for every job."""
-    ours, theirs = (read(each / "summary.json")["jobs"] for each in (sweep, undisturbed))
-    results = [[(job["name"], job["state"], job["final"], job["best"]) for job in jobs] for jobs in (ours, theirs)]
-    metrics = [[(each / "jobs" / job / "metrics.csv").read_bytes() for job in JOBS] for each in (sweep, undisturbed)]
-    return results[0] == results[1] and metrics[0] == metrics[1]
 
 
 def test_a_sweep_leaves_what_a_user_wants_to_see(undisturbed: Path) -> None:
@@ -106,7 +44,7 @@ def test_a_sweep_leaves_what_a_user_wants_to_see(undisturbed: Path) -> None:
     # As published: more images, as many updates.
     assert {rows[job]["steps"] for job in JOBS} == {30}
     for arm, job in zip(summary["arms"], JOBS, strict=True):
-        assert arm["images_mean"] == 900 * max(arm["m"], 1)
+        assert arm["images_mean"] == 960 * max(arm["m"], 1)
         last = read_metrics(undisturbed / "jobs" / job / "metrics.csv")["val_accuracy"][-1]
         assert arm["error_mean"] == pytest.approx(1 - last)
         assert arm["seconds_mean"] == pytest.approx(rows[job]["train_seconds"] - rows[job]["validation_seconds"])
@@ -136,7 +74,7 @@ def test_the_sweeps_own_process_imports_no_tensorflow(undisturbed: Path) -> None
 
 
 def test_in_process_gives_the_same_numbers(undisturbed: Path, tmp_path: Path) -> None:
-    status, _, err = run(*SMALL, "--executor", "in-process", "--run-dir", "a")
+    status, _, err = finish(*SMALL, "--executor", "in-process", "--run-dir", "a")
     assert status == 0, err
     assert "one after the other in this process, 1 thread each" in err
     assert same(tmp_path / "a", undisturbed)
@@ -146,7 +84,7 @@ def test_a_killed_worker_takes_no_other_run_along_and_is_resumed(undisturbed: Pa
     sweep = tmp_path / "a"
     process = start(*SMALL, "--run-dir", "a")
     wait_until(lambda: has_state(sweep, "m2-seed0"), process)
-    os.kill(read(sweep / "jobs" / "m2-seed0" / "status.json")["process"]["pid"], signal.SIGKILL)
+    os.kill(process_of(sweep, "m2-seed0"), signal.SIGKILL)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 1
     assert "m2-seed0 died: its process was killed by SIGKILL" in err
@@ -156,7 +94,7 @@ def test_a_killed_worker_takes_no_other_run_along_and_is_resumed(undisturbed: Pa
     resume = sweep / "jobs" / "m2-seed0" / "checkpoints" / "resume"
     for path in resume.iterdir():
         path.write_bytes(b"no state")
-    status, _, err = run("resume", "a")
+    status, _, err = finish("resume", "a")
     assert status == 1
     assert "m2-seed0 failed:" in err
     assert "no saved state can be read" in err
@@ -164,14 +102,14 @@ def test_a_killed_worker_takes_no_other_run_along_and_is_resumed(undisturbed: Pa
     assert read(sweep / "status.json")["reason"] == "1 of 2 runs failed"
     finished = (sweep / "jobs" / "simple-seed0" / "summary.json").stat().st_mtime_ns
 
-    status, _, err = run("resume", "a")
+    status, _, err = finish("resume", "a")
     assert status == 2
     assert "nothing is left to do; 1 of 2 runs failed" in err
     assert "--retry-failed" in err
 
     for path in resume.iterdir():
         path.unlink()
-    status, _, err = run("resume", "a", "--retry-failed")
+    status, _, err = finish("resume", "a", "--retry-failed")
     assert status == 0, err
     assert same(sweep, undisturbed)
     assert finished == (sweep / "jobs" / "simple-seed0" / "summary.json").stat().st_mtime_ns, "run again"
@@ -192,11 +130,11 @@ def test_ctrl_c_saves_every_run_and_a_killed_sweep_goes_on(undisturbed: Path, tm
     assert steps > 0
 
     # The sweep's own process is killed: its runs notice, save and leave, and the next resume waits for them.
-    process = start("resume", "a")
+    process = start("resume", "a", "--jobs", "2")
     wait_until(lambda: has_state(sweep, "simple-seed0"), process)
     process.kill()
     process.communicate()
-    status, _, err = run("resume", "a")
+    status, _, err = finish("resume", "a", "--jobs", "2")
     assert status == 0, err
     assert same(sweep, undisturbed)
 
@@ -206,20 +144,20 @@ def test_a_full_disk_fails_the_runs_and_resume_completes_them(undisturbed: Path,
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
 
-    status, _, err = run(*SMALL, "--run-dir", "a", preexec_fn=small_files)
+    status, _, err = finish(*SMALL, "--run-dir", "a", preexec_fn=small_files)
     sweep = tmp_path / "a"
     assert status == 1
     assert "cannot be written: File too large" in err
     assert set(states(sweep).values()) == {"failed"}
     assert all(read(sweep / "jobs" / job / "status.json")["outside"] for job in JOBS)
     # A fault outside the runs: no --retry-failed is needed.
-    status, _, err = run("resume", "a")
+    status, _, err = finish("resume", "a")
     assert status == 0, err
     assert same(sweep, undisturbed)
 
 
 def test_a_dry_run_tells_the_plan_and_leaves_nothing(tmp_path: Path) -> None:
-    status, out, err = run(*SMALL, "--seeds", "2", "--json", "--dry-run")
+    status, out, err = finish(*SMALL, "--seeds", "2", "--json", "--dry-run")
     assert status == 0, err
     plan = json.loads(out)
     assert [job["name"] for job in plan["jobs"]] == ["simple-seed0", "simple-seed1", "m2-seed0", "m2-seed1"]
@@ -229,35 +167,6 @@ def test_a_dry_run_tells_the_plan_and_leaves_nothing(tmp_path: Path) -> None:
     assert plan["seconds"] > max(job["train_seconds"] for job in plan["jobs"])
     assert "Nothing was trained." in err
     assert list(tmp_path.iterdir()) == []
-
-
-@contextlib.contextmanager
-def ray_node(*words: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A node of a Ray cluster, in the foreground, with a session of its own to be killed by."""
-    ray = Path(sys.executable).with_name("ray")
-    command = [str(ray), "start", "--block", "--disable-usage-stats", "--num-cpus", "1", *words]
-    node = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
-        yield node
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(node.pid, signal.SIGKILL)
-        node.wait()
-
-
-def _wait_for_nodes(address: str, count: int) -> None:
-    code = (
-        "import ray, sys; ray.init(address=sys.argv[1], logging_level='ERROR'); "
-        "print(sum(node['Alive'] for node in ray.nodes()))"
-    )
-    deadline = time.monotonic() + 90
-    while True:
-        command = [sys.executable, "-c", code, address]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        if told.returncode == 0 and int(told.stdout.split()[-1]) >= count:
-            return
-        assert time.monotonic() < deadline, told.stderr
-        time.sleep(0.5)
 
 
 @pytest.fixture
@@ -271,18 +180,19 @@ def ray_token(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("ray_token")
 def test_a_ray_cluster_that_loses_a_node_gives_the_same_numbers(undisturbed: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed")
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     port = address.partition(":")[2]
     sweep = tmp_path / "a"
     with contextlib.ExitStack() as stack:
         stack.enter_context(ray_node("--head", "--port", port, "--include-dashboard=false"))
-        _wait_for_nodes(address, 1)
+        wait_for_nodes(address, 1)
         second = stack.enter_context(ray_node("--address", address))
-        _wait_for_nodes(address, 2)
+        wait_for_nodes(address, 2)
         process = start(*SMALL, "--executor", "ray", "--ray-address", address, "--run-dir", "a")
         wait_until(lambda: has_state(sweep, "m2-seed0") and has_state(sweep, "simple-seed0"), process)
         # Every process of the second machine dies, with whichever run was on it.
-        lost = _jobs_under(second.pid, sweep)
+        pids = {job: process_of(sweep, job) for job in JOBS}
+        lost = {job: pid for job, pid in pids.items() if pid and second.pid in ancestors(pid)}
         os.killpg(second.pid, signal.SIGKILL)
         for pid in lost.values():
             with contextlib.suppress(ProcessLookupError):
@@ -294,32 +204,6 @@ def test_a_ray_cluster_that_loses_a_node_gives_the_same_numbers(undisturbed: Pat
     (name,) = lost
     resumed = read(sweep / "jobs" / name / "environment.json")["resumed"]
     assert len(resumed) == 1
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-def _jobs_under(ancestor: int, sweep: Path) -> dict[str, int]:
-    """The runs whose processes descend from one, by name."""
-    pids = {job: read(sweep / "jobs" / job / "status.json").get("process", {}).get("pid", 0) for job in JOBS}
-    return {job: pid for job, pid in pids.items() if pid and ancestor in _ancestors(pid)}
-
-
-def _ancestors(pid: int) -> set[int]:
-    found = set()
-    while pid > 1:
-        try:
-            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            break
-        found.add(pid)
-    return found
 
 
 @pytest.mark.ray
@@ -334,6 +218,6 @@ def test_ray_is_started_where_no_address_is_given_and_ctrl_c_saves(undisturbed: 
     assert process.returncode == 130, err
     assert states(sweep)["m2-seed0"] == "interrupted"
     # Another executor goes on where Ray was stopped.
-    status, _, err = run("resume", "a", "--executor", "processes")
+    status, _, err = finish("resume", "a", "--executor", "processes")
     assert status == 0, err
     assert same(sweep, undisturbed)

@@ -1,0 +1,61 @@
+"""Nodes of a Ray cluster on this machine, and which processes are theirs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def ray_node(*words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A node of a Ray cluster, in the foreground, with a session of its own to be killed by."""
+    ray = Path(sys.executable).with_name("ray")
+    command = [str(ray), "start", "--block", "--disable-usage-stats", "--num-cpus", "1", *words]
+    node = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        yield node
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(node.pid, signal.SIGKILL)
+        node.wait()
+
+
+def wait_for_nodes(address: str, count: int) -> None:
+    code = (
+        "import ray, sys; ray.init(address=sys.argv[1], logging_level='ERROR'); "
+        "print(sum(node['Alive'] for node in ray.nodes()))"
+    )
+    deadline = time.monotonic() + 90
+    while True:
+        command = [sys.executable, "-c", code, address]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        if told.returncode == 0 and int(told.stdout.split()[-1]) >= count:
+            return
+        assert time.monotonic() < deadline, told.stderr
+        time.sleep(0.5)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def ancestors(pid: int) -> set[int]:
+    """The processes that a process descends from, by their numbers."""
+    found = set()
+    while pid > 1:
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            break
+        found.add(pid)
+    return found

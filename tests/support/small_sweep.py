@@ -1,0 +1,87 @@
+"""A small `stopcli cutout-sweep` in processes of its own, and what it leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# No smaller last batch, which would be compiled by itself.
+SMALL = [
+    *("cutout-sweep", "--m", "2", "--dataset", "digits", "--limit", "320", "--epochs", "3", "--batch-size", "32"),
+    *("--threads", "1", "--save-every", "0.2s"),
+]
+JOBS = ("simple-seed0", "m2-seed0")
+# Runs the program and tells which of the slow packages its process has imported.
+PROGRAM = """
+import json, sys
+from stopcli.cli.main import main
+try:
+    main(sys.argv[1:])
+finally:
+    print("imported", [name for name in ("tensorflow", "keras", "ray") if name in sys.modules], file=sys.stderr)
+"""
+# The same without figures, which take as long as the training of so small a run.
+WITHOUT_FIGURES = """
+from unittest import mock
+from stopcli.recipes import sweeping
+from stopcli.recipes.recipe import ModuleRecipe
+whole = sweeping.RunJob
+mock.patch.object(sweeping, "RunJob", lambda *args, **words: whole(*args, **{**words, "plots": False})).start()
+mock.patch.object(ModuleRecipe, "sweep_figures", return_value={}).start()
+"""
+
+
+def start(*words: str, figures: bool = False, **options: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PROGRAM if figures else WITHOUT_FIGURES + PROGRAM, *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def finish(*words: str, figures: bool = False, **options: Any) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr of the program."""
+    process = start(*words, figures=figures, **options)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A JSON file that is written while it is read; empty until it is there."""
+    with contextlib.suppress(OSError, ValueError):
+        content: dict[str, Any] = json.loads(path.read_text())
+        return content
+    return {}
+
+
+def states(sweep: Path) -> dict[str, str]:
+    return {job["name"]: job["state"] for job in read(sweep / "summary.json")["jobs"]}
+
+
+def process_of(sweep: Path, job: str) -> int:
+    """The number of the process that runs a job; 0 where there is none yet."""
+    pid: int = read(sweep / "jobs" / job / "status.json").get("process", {}).get("pid", 0)
+    return pid
+
+
+def has_state(sweep: Path, job: str) -> bool:
+    return any((sweep / "jobs" / job / "checkpoints" / "resume").glob("step-*.state"))
+
+
+def wait_until(true: Callable[[], Any], process: subprocess.Popen[str], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def same(sweep: Path, undisturbed: Path) -> bool:
+    """Whether two sweeps have the same bytes of metrics and the same results for every job."""
+    ours, theirs = (read(each / "summary.json")["jobs"] for each in (sweep, undisturbed))
+    results = [[(job["name"], job["state"], job["final"], job["best"]) for job in jobs] for jobs in (ours, theirs)]
+    metrics = [[(each / "jobs" / job / "metrics.csv").read_bytes() for job in JOBS] for each in (sweep, undisturbed)]
+    return results[0] == results[1] and metrics[0] == metrics[1]
