@@ -69,34 +69,37 @@ def noisy(x: Any, seed: Any) -> Any:
 
 
 def test_how_an_epoch_is_cut_into_calls_changes_no_bit() -> None:
-    train, test = images(200, 0), images(300, 1)
-    whole, pieces = make_loop(train, test, augment=noisy), make_loop(train, test, augment=noisy)
-    at_once = epochs_of(whole, 2, steps_a_call=100)
-    assert at_once.tobytes() == epochs_of(pieces, 2, steps_a_call=1).tobytes()
-    assert same(whole.state(), pieces.state())
-    assert whole.columns == ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
-    assert whole.steps_per_epoch == 7  # 6 full batches, and one of 8 rows
+    loop = make_loop(images(200, 0), images(300, 1), augment=noisy)
+    begin = loop.state()
+    at_once = epochs_of(loop, 2, steps_a_call=100)
+    end = loop.state()
+    loop.reset(begin, 0)
+    assert at_once.tobytes() == epochs_of(loop, 2, steps_a_call=1).tobytes()
+    assert same(end, loop.state())
+    assert loop.columns == ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+    assert loop.steps_per_epoch == 7  # 6 full batches, and one of 8 rows
 
 
 def test_a_loop_goes_on_within_an_epoch_from_its_state_and_partial() -> None:
     train, test = images(200, 0), images(60, 1)
-    undisturbed = make_loop(train, test, augment=noisy)
-    expected = epochs_of(undisturbed, 2, steps_a_call=3)
+    loop, other = make_loop(train, test, augment=noisy), make_loop(train, test, augment=noisy)
+    begin = loop.state()
+    expected = epochs_of(loop, 2, steps_a_call=3)
+    end = loop.state()
     for stops_after in (1, 2, 3):  # within the epoch, before its smaller last batch, before its validation
-        loop = make_loop(train, test, augment=noisy)
-        loop._train_pacer.size = lambda remaining: min(3, remaining)
+        loop.reset(begin, 0)
         for _ in range(stops_after):
             assert loop.advance(1, 1) is None
         state, partial = loop.state(), loop.partial
         assert 0 < loop.fraction < 1
-        other = make_loop(train, test, augment=noisy)
+        other.reset(begin, 0)
         other.resume(state, partial)
         rows = []
         while len(rows) < 2:
             call = other.advance(len(rows) + 1, 2)
             rows += [] if call is None else [call.metrics[0]]
         assert np.stack(rows).tobytes() == expected.tobytes()
-        assert same(other.state(), undisturbed.state())
+        assert same(other.state(), end)
 
 
 def test_another_seed_gives_another_order_and_the_same_seed_the_same_run() -> None:
