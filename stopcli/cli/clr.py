@@ -36,6 +36,6 @@ def clr(ctx: typer.Context, **settings: object) -> None:
 
     --policy and --vs take lists; every policy and every seed is a run of its own. The published setting is
     MiniGoogLeNet on CIFAR-10 for 96 epochs, with 8 epochs from the lowest rate to the highest; without a GPU, the quick
-    scale takes a quarter of its width, 2,500 images and 18 epochs with steps of 3. `stopcli lr-range` finds the bounds.
+    scale takes a quarter of its width, 2,000 images and 18 epochs with steps of 3. `stopcli lr-range` finds the bounds.
     """
     run_from_options(ctx, "clr")

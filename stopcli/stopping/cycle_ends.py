@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from stopcli.errors import ConfigError
@@ -51,9 +51,9 @@ class AtCycleEnds(Rule[Any]):
 
     def update(self, state: Any, epoch: int, metrics: Metrics) -> tuple[Any, Verdict | None]:
         state, verdict = self.rule.update(state, epoch, metrics)
-        if verdict is None or verdict.reason == "non_finite" or self.ends_in(epoch):
+        if verdict is None or verdict.reason == "non_finite":
             return state, verdict
-        return state, None
+        return state, replace(verdict, rule=self.describe()) if self.ends_in(epoch) else None
 
     def describe(self) -> str:
         return f"{self.rule.describe()}, at a cycle's end"

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 
 from stopcli.errors import RunError
+from stopcli.runs.environment import usable_cores
 
 
 def start_tensorflow(threads: int | None = None) -> str:
@@ -66,6 +67,9 @@ def _set_threads(threads: int) -> None:
         threading.set_intra_op_parallelism_threads(threads)
         threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError:
+        if threading.get_intra_op_parallelism_threads() == 0 and threads == usable_cores():
+            # It has started already with as many as there are, which are these.
+            return
         raise RunError(
             f"TensorFlow computes with another number of threads in this process already, not {threads}"
         ) from None

@@ -42,6 +42,41 @@ def test_every_shift_and_flip_is_that_of_numpy(dtype: str) -> None:
         np.testing.assert_array_equal(found[i], expected)
 
 
+def test_a_shift_can_be_filled_with_the_nearest_pixels() -> None:
+    import tensorflow as tf
+
+    from stopcli.augment.shift import RandomShift, shift_and_flip
+
+    images = pictures(9)
+    down, right = (grid.ravel().astype(np.int32) for grid in np.meshgrid([-3, 0, 2], [-3, 0, 2]))
+    still = tf.zeros([9], tf.bool)
+    found = shift_and_flip(tf.constant(images), tf.constant(down), tf.constant(right), still, "nearest").numpy()
+    for i in range(9):
+        padded = np.pad(images[i], ((3, 3), (3, 3), (0, 0)), mode="edge")
+        top, left = 3 - down[i], 3 - right[i]
+        np.testing.assert_array_equal(found[i], padded[top : top + 12, left : left + 10])
+    layer = RandomShift(2, seed=1, fill="nearest")
+    assert RandomShift.from_config(layer.get_config()).fill == "nearest"
+    # Every pixel of the border comes from the image.
+    assert layer(tf.constant(images), training=True).numpy().min() >= 1
+    with pytest.raises(ValueError, match="fill: received 'mirror'"):
+        RandomShift(2, fill="mirror")
+
+
+def test_a_share_of_the_image_limits_shifts_of_each_side() -> None:
+    import tensorflow as tf
+
+    from stopcli.augment.shift import ShiftAndFlip
+
+    # A bright cross whose place tells the shift: rows and columns of 20 and 32 pixels move by up to 2 and 3.
+    images = np.zeros((400, 20, 32, 1), np.float32)
+    images[:, 10, :, 0] = images[:, :, 16, 0] = 1
+    moved = ShiftAndFlip(p=0.0, fill="nearest", share=0.1)(tf.constant(images), tf.constant([1, 2])).numpy()[..., 0]
+    rows, columns = np.argmax(moved[:, :, 0], axis=1) - 10, np.argmax(moved[:, 0, :], axis=1) - 16
+    assert set(rows.tolist()) == set(range(-2, 3))
+    assert set(columns.tolist()) == set(range(-3, 4))
+
+
 def test_shifts_and_flips_are_uniform_and_independent_of_each_other() -> None:
     import tensorflow as tf
     from scipy.stats import chisquare

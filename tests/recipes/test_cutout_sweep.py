@@ -9,12 +9,14 @@ import pytest
 
 from stopcli.config import parse, resolve, settings_of
 from stopcli.errors import ConfigError, RequestError
-from stopcli.recipes.cutout_sweep.arms import arms_of, pareto_front
+from stopcli.recipes.arms import arms_of
+from stopcli.recipes.cutout_sweep.arms import CutoutArm, pareto_front
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
 from stopcli.recipes.cutout_sweep.recommendation import recommend
 from stopcli.recipes.cutout_sweep.sweep import sweep_results
 from stopcli.recipes.images import memory
 from stopcli.recipes.images.memory import batch_bytes, check_batches_fit
+from stopcli.recipes.train.config import TrainConfig
 from stopcli.sweeps.collect import JobResult
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job, plan_jobs
@@ -136,7 +138,7 @@ def test_a_config_comes_back_from_its_file() -> None:
 def test_only_finished_runs_count() -> None:
     found = results({"simple": [0.5], "m2": [0.4]}, {"simple": 10, "m2": 20})
     broken = JobResult(found[1].job, Path("nowhere"), "failed", "a fault", found[1].summary)
-    simple, m2 = arms_of([found[0], broken])
+    simple, m2 = arms_of([found[0], broken], CutoutArm)
     assert [run.error for run in simple.runs] == [0.5]
     assert (m2.runs, m2.planned) == ((), 1)
     assert recommend([simple, m2]) == ("Too few runs have finished to compare anything.",)
@@ -146,14 +148,14 @@ def test_only_finished_runs_count() -> None:
 def test_the_pareto_front_has_nothing_that_is_dearer_and_no_better() -> None:
     errors = {"simple": [0.5], "m2": [0.6], "m4": [0.3], "m8": [0.3], "m16": [0.2]}
     seconds = {"simple": 1.0, "m2": 2.0, "m4": 4.0, "m8": 8.0, "m16": 16.0}
-    assert [arm.name for arm in pareto_front(arms_of(results(errors, seconds)))] == ["simple", "m4", "m16"]
+    assert [arm.name for arm in pareto_front(arms_of(results(errors, seconds), CutoutArm))] == ["simple", "m4", "m16"]
 
 
 SECONDS = {"simple": 10.0, "m2": 19.0, "m4": 36.0, "m8": 70.0}
 
 
 def test_one_seed_recommends_nothing() -> None:
-    told = recommend(arms_of(results({"simple": [0.5], "m2": [0.4], "m4": [0.45]}, SECONDS)))
+    told = recommend(arms_of(results({"simple": [0.5], "m2": [0.4], "m4": [0.45]}, SECONDS), CutoutArm))
     assert told[0].startswith("Not distinguishable at n = 1: fewer than 3 seeds give no interval.")
     assert (
         "lowest error at the end is that of M = 2, 0.400, against 0.500 of simple at 1.9 times its training" in told[0]
@@ -171,7 +173,7 @@ def test_the_cheapest_arm_that_nothing_beats_is_recommended() -> None:
         "m4": [0.41, 0.42, 0.40, 0.43, 0.41],
         "m8": [0.41, 0.41, 0.41, 0.43, 0.40],  # no better than m4
     }
-    told = recommend(arms_of(results(errors, SECONDS)))
+    told = recommend(arms_of(results(errors, SECONDS), CutoutArm))
     assert told[0].startswith("Recommended: M = 4.")
     assert "it costs 3.6 times the training of simple" in told[0]
     assert "not distinguishable at n = 5" in told[1]  # m2
@@ -184,25 +186,25 @@ def test_a_dearer_arm_is_recommended_where_it_is_distinguishably_better() -> Non
         "m4": [0.45, 0.46, 0.45, 0.47, 0.44],
         "m8": [0.35, 0.36, 0.36, 0.37, 0.34],
     }
-    assert recommend(arms_of(results(errors, SECONDS)))[0].startswith("Recommended: M = 8.")
+    assert recommend(arms_of(results(errors, SECONDS), CutoutArm))[0].startswith("Recommended: M = 8.")
 
 
 def test_an_arm_with_too_few_runs_does_not_silence_the_others() -> None:
     found = results({"simple": [0.5, 0.52, 0.51], "m2": [0.4, 0.41, 0.42], "m4": [0.3, 0.3, 0.3]}, SECONDS)
     thin = [result for result in found if result.job.arm != "m4" or result.job.config.seed == 0]
-    told = recommend(arms_of(thin))
+    told = recommend(arms_of(thin, CutoutArm))
     assert told[0].startswith("Recommended: M = 2.")
     assert "M = 4 has too few finished runs to be judged." in told
 
 
 def test_nothing_is_recommended_where_nothing_is_better() -> None:
     errors = {"simple": [0.50, 0.52, 0.51, 0.49], "m2": [0.51, 0.50, 0.52, 0.50], "m4": [0.60, 0.61, 0.62, 0.60]}
-    told = recommend(arms_of(results(errors, SECONDS)))
+    told = recommend(arms_of(results(errors, SECONDS), CutoutArm))
     assert told[0] == "No M is distinguishable from simple as an improvement at n = 4."
 
 
 def test_without_a_baseline_the_fewest_copies_are_compared_with() -> None:
-    told = recommend(arms_of(results({"m2": [0.5, 0.5, 0.51], "m4": [0.4, 0.39, 0.42]}, SECONDS)))
+    told = recommend(arms_of(results({"m2": [0.5, 0.5, 0.51], "m4": [0.4, 0.39, 0.42]}, SECONDS), CutoutArm))
     assert told[0].startswith("Recommended: M = 4. It is the cheapest that is better than M = 2")
 
 
@@ -256,4 +258,10 @@ def test_other_machines_memory_is_not_judged_by_this_one() -> None:
 )
 def test_the_estimate_is_near_what_was_measured(depth: int, copies: int, gigabytes: float) -> None:
     of = config(depth=depth, m=(copies,), baseline_arm=False).arms()[f"m{copies}"]
+    assert batch_bytes(of, 32, 32) == pytest.approx(gigabytes * 1e9, rel=0.25)
+
+
+@pytest.mark.parametrize(("width", "images", "gigabytes"), [(1.0, 256, 1.53), (0.25, 512, 0.74)])
+def test_the_estimate_for_minigooglenet_is_near_what_was_measured(width: float, images: int, gigabytes: float) -> None:
+    of = resolve(TrainConfig, {"scale": "full", "width": width, "batch_size": images})
     assert batch_bytes(of, 32, 32) == pytest.approx(gigabytes * 1e9, rel=0.25)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ def test_it_stops_at_the_first_cycle_s_end_at_which_the_rule_would_stop(
         # An epoch holds a cycle's end where one of its updates is a cycle's last.
         updates = range((epoch - 1) * steps_per_epoch + 1, epoch * steps_per_epoch + 1)
         if verdict is not None and any(update % cycle == 0 for update in updates):
-            expected = verdict
+            expected = replace(verdict, rule=f"{rule.describe()}, at a cycle's end")
         found = judge.update(epoch, {"val_loss": value})
         assert found == expected
         if found is not None:

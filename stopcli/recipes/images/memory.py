@@ -13,9 +13,9 @@ from stopcli.sweeps.plan import Job
 
 # Measured as the peak of a training process, ResNet-8, -20 and -44 on 64 to 2048 images of 32 × 32 and MiniGoogLeNet of
 # a quarter and of full width on 64 to 512: what TensorFlow and the data take, and what an image of a batch takes for
-# each of its pixels, with each block of a stage of a ResNet, or with the width of a MiniGoogLeNet.
+# each of its pixels and with each block of a stage of a ResNet, or with the width of a MiniGoogLeNet.
 _PROCESS_BYTES = 0.8e9
-_BYTES_A_PIXEL, _BYTES_A_PIXEL_AND_BLOCK, _BYTES_A_PIXEL_AND_WIDTH = 350, 450, 6100
+_BYTES_A_PIXEL, _BYTES_A_PIXEL_AND_BLOCK, _BYTES_A_PIXEL_OF_WIDTH = 350, 450, 6100
 # Of the memory that is free; the estimate is good to a tenth.
 _SHARE = 0.85
 
@@ -30,7 +30,7 @@ def batch_bytes(config: AnyImages, height: int, width: int) -> float:
     if model == "resnet":
         a_pixel += _BYTES_A_PIXEL_AND_BLOCK * ((config.depth - 2) // 6)
     elif model == "minigooglenet":
-        a_pixel += _BYTES_A_PIXEL_AND_WIDTH * config.width
+        a_pixel = _BYTES_A_PIXEL_OF_WIDTH * config.width
     bytes_of: float = height * width * a_pixel * config.batch_size * config.copies
     return bytes_of
 

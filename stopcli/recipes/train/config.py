@@ -19,11 +19,11 @@ from stopcli.recipes.train.network_settings import MOONS, NetworkSettings
 QUICK: dict[str, Any] = {
     "width": 0.25,
     "depth": 8,
-    "limit": 2500,
-    "test_limit": 2000,
+    "limit": 2000,
+    "test_limit": 1500,
     "epochs": 18,
     "step_size": 3.0,
-    "gamma": 0.994,
+    "gamma": 0.9922,
 }
 _OF_IMAGES = ("image_size", "limit", "test_limit", "subtract_mean", "erasing", "cutout", "copies", "mixed_precision")
 

@@ -1,0 +1,46 @@
+"""Comparisons of learning rates and range tests that are refused before anything is started, without TensorFlow."""
+
+from __future__ import annotations
+
+import pytest
+from refusals import check_refused
+
+WRONG = [
+    ("clr", ["--base-lr", "0.1", "--max-lr", "0.01"], "--base-lr: received 0.1, expected less than max_lr (0.01)"),
+    ("clr", ["--base-lr", "-1"], "--base-lr: received -1.0"),
+    ("clr", ["--gamma", "0"], "--gamma: received 0.0, expected greater than 0"),
+    ("clr", ["--gamma", "1.1"], "--gamma: received 1.1, expected less than or equal to 1"),
+    ("clr", ["--step-size", "0"], "--step-size: received 0.0, expected greater than 0"),
+    ("clr", ["--step-size-iterations", "0"], "--step-size-iterations: received 0"),
+    ("clr", ["--policy", "triangular", "sawtooth"], "'triangular', 'triangular2', 'exp_range' or 'one-cycle'"),
+    ("clr", ["--policy"], "--policy: received '', expected one word or more"),
+    ("clr", ["--policy", "none"], "--policy: received '', expected one or more of triangular"),
+    ("clr", ["--vs", "warmup"], "'constant', 'step' or 'cosine'"),
+    ("clr", ["--vs", "step,step"], "each of them once; step stands there twice"),
+    ("clr", ["--optimizer", "adam", "--cycle-momentum"], "expected optimizer sgd, because adam has no momentum"),
+    ("clr", ["--momentum", "0", "--cycle-momentum"], "--min-momentum: received 0.8, expected less than momentum (0)"),
+    ("clr", ["--model", "vgg"], "Invalid value for '--model'"),
+    ("clr", ["--dataset", "moons"], "--model: received 'minigooglenet', expected mlp"),
+    ("clr", ["--stop-at", "cycle"], "Invalid value for '--stop-at'"),
+    ("clr", ["--from-range", "nowhere"], "nowhere: no such folder"),
+    ("clr", ["--lr-policy", "step"], "No such option: --lr-policy"),
+    ("clr", ["--seeds", "0"], "--seeds: received 0"),
+    ("cifar-resnet", ["--stop-at", "cycle-end"], "--stop-at: received 'cycle-end', expected epoch"),
+    ("cifar-resnet", ["--cycle-momentum"], "expected optimizer sgd, because rmsprop has no momentum"),
+    ("cifar-resnet", ["--test-limit", "5"], "--test-limit: received 5, expected 10 (one of each class) to 360"),
+    ("lr-range", ["--start-lr", "1", "--end-lr", "0.1"], "--start-lr: received 1.0, expected less than end_lr (0.1)"),
+    ("lr-range", ["--start-lr", "0"], "--start-lr: received 0.0, expected greater than 0"),
+    ("lr-range", ["--iterations", "5"], "--iterations: received 5, expected greater than or equal to 10"),
+    ("lr-range", ["--iterations", "20", "--epochs", "1"], "--epochs: received 1.0, expected nothing beside iterations"),
+    ("lr-range", ["--epochs", "0.01"], "--epochs: received 0.01, expected more: 1 updates are no curve"),
+    ("lr-range", ["--ramp", "cubic"], "Invalid value for '--ramp'"),
+    ("lr-range", ["--stop-factor", "1"], "--stop-factor: received 1.0, expected greater than 1"),
+]
+
+
+@pytest.mark.parametrize(("command", "args", "answer"), WRONG, ids=lambda value: " ".join(value))
+def test_a_wrong_request_is_told_what_is_wrong_and_leaves_nothing(
+    command: str, args: list[str], answer: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = [] if "--dataset" in args else ["--dataset", "digits"]
+    check_refused([command, "--json", *dataset, *args], answer, capsys, monkeypatch)
