@@ -23,6 +23,8 @@ def save_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
             png = folder / f"{name}.png"
             with replacing(png) as new:
                 figure.savefig(new, dpi=DPI)
+            # Laid out by now; a second time would take as long and come to the same.
+            figure.set_layout_engine("none")
             with replacing(folder / f"{name}.svg") as new:
                 figure.savefig(new, metadata={"Date": None})
             written.append(png)

@@ -1,0 +1,104 @@
+"""Whether the bounds of a range test lie where fixed learning rates train.
+
+Takes a finished run of `stopcli lr-range`, trains its model on its data with its seeds at each rate of a grid, held
+fixed, and shows how far the training loss has fallen by the end. A rate trains where the loss of every seed has fallen
+at least `--share` as far as at the best rate. Exits with 1 where a bound lies outside the rates that train.
+
+    stopcli lr-range --dataset PATH --seeds 3 --run-dir RUN && python benchmarks/rate_bounds.py RUN
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from stopcli.training.tensorflow_setup import start_tensorflow
+
+GRID = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
+# Of the updates: what the losses at the beginning and at the end are means over.
+ENDS = 0.1
+
+
+def falls(run: Path, rates: tuple[float, ...], updates: int) -> list[list[float]]:
+    """How far the training loss falls, by rate and seed; below 0 where it rises or is no number."""
+    import numpy as np
+
+    from stopcli.models.optimizers import make_optimizer
+    from stopcli.recipes.images.experiment import inputs_of, loss_of, xla_pays
+    from stopcli.recipes.lr_range.load import load
+    from stopcli.recipes.resuming import read_config
+    from stopcli.recipes.train.network import make_network
+    from stopcli.training.loop import initial_state
+    from stopcli.training.observer import Silent
+    from stopcli.training.steps_loop import StepsLoop
+
+    loaded = load(read_config(run), Silent())
+    config, images = loaded.config, loaded.data
+
+    def fresh(seed: int):
+        model = make_network(
+            config, images, seed, subtract_mean=config.subtract_mean, mixed_precision=config.mixed_precision
+        )
+        return model, make_optimizer(config.optimizer, 1.0, config.momentum, nesterov=config.nesterov)
+
+    loop = StepsLoop(
+        *fresh(0),
+        loss_of(images),
+        train=images.parts.train,
+        inputs=inputs_of(config, images),
+        batch_size=config.batch_size,
+        log_steps=True,
+        jit_compile=xla_pays(),
+    )
+    loop.compile()
+
+    def fall(rate: float, seed: int) -> float:
+        loop.reset(initial_state(*fresh(seed)), seed)
+        loop.set_learning_rate(rate)
+        losses, epoch = np.empty(0), 1
+        while len(losses) < updates:
+            epoch += loop.advance(epoch, 1) is not None
+            losses = np.concatenate([losses, loop.take_log().values[:, 1]])
+            if not np.isfinite(losses).all():
+                return -np.inf
+        few = max(1, round(updates * ENDS))
+        # All rates of a seed begin with the same loss: that of the first batch, before any update.
+        return float(losses[0] - np.mean(losses[updates - few : updates]))
+
+    seeds = range(config.seed, config.seed + config.seeds)
+    found = []
+    for rate in rates:
+        found.append([fall(rate, seed) for seed in seeds])
+        print(f"{rate:9.1e}  loss falls by " + "  ".join(f"{each:+.3f}" for each in found[-1]), flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--updates", type=int, default=200)
+    parser.add_argument("--share", type=float, default=0.25)
+    options = parser.parse_args()
+    start_tensorflow()
+
+    from stopcli.recipes.lr_range.bounds import read_bounds
+
+    bounds = read_bounds(options.run)
+    rates = tuple(sorted({*GRID, *bounds.values()}))
+    found = falls(options.run, rates, options.updates)
+    best = max(min(each) for each in found)
+    print(f"\nafter {options.updates} updates, of the best rate's fall ({best:.3f} in its worst seed):")
+    trains = {}
+    for rate, each in zip(rates, found, strict=True):
+        share = min(each) / best
+        trains[rate] = share >= options.share
+        name = next((f"  <- {name}" for name, bound in bounds.items() if bound == rate), "")
+        print(f"{rate:9.1e}  {max(share, -1):6.0%}  {'trains' if trains[rate] else ''}{name}")
+    inside = all(trains[bound] for bound in bounds.values())
+    print(f"bounds {bounds['base_lr']:.1e} to {bounds['max_lr']:.1e}: " + ("inside" if inside else "OUTSIDE"))
+    sys.exit(not inside)
+
+
+if __name__ == "__main__":
+    main()
