@@ -31,10 +31,17 @@ def test_the_readme_shows_the_help_as_it_is() -> None:
 @pytest.mark.slow
 def test_the_readme_s_python_runs() -> None:
     blocks = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    rules, layers = blocks
+    rules, cyclical, layers = blocks
     told = subprocess.run([sys.executable, "-c", rules], capture_output=True, text=True, check=True).stdout
     # 100 epochs are too few for the loss on the test rows to turn.
     assert told.strip() == "None" or "Verdict(reason='patience'" in told
+    # 15 lines of plain Keras, as many as are promised.
+    assert len([line for line in cyclical.splitlines() if line]) <= 15
+    told = subprocess.run([sys.executable, "-c", cyclical], capture_output=True, text=True, check=True).stdout
+    assert "Verdict(reason='patience', rule='val_accuracy patience=16'" in told
+    accuracy = re.search(r"best_value=([0-9.]+)", told)
+    assert accuracy is not None
+    assert float(accuracy[1]) > 0.9
     train = """
 import numpy as np
 history = model.fit(np.random.rand(64, 32, 32, 3), np.arange(64) % 10, verbose=0).history

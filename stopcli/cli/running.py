@@ -19,7 +19,7 @@ from stopcli.cli.sweep_running import execute_sweep, settle_layout, show_plan
 from stopcli.config import RunConfig, resolve, setting_names, to_toml
 from stopcli.durations import parse_duration
 from stopcli.errors import RequestError
-from stopcli.recipes.lr_range.bounds import read_bounds
+from stopcli.recipes.lr_range.bounds import mismatch, read_bounds
 from stopcli.recipes.recipe import Loaded, ModuleRecipe, Recipe, config_class
 from stopcli.report.tables import Table, run_table
 from stopcli.report.words import why_stopped
@@ -66,6 +66,8 @@ def run_from_options(ctx: typer.Context, command: str) -> None:
     params = ctx.params
     config = resolve(config_class(command), given_settings(ctx, command), has_gpu)
     output = Output(params["json"], params["quiet"], params["verbose"])
+    if params.get("from_range") is not None and (told := mismatch(params["from_range"], config)):
+        output.warn(told)
     where = Where(params["runs_dir"], params["run_dir"])
     run_config(config, where, output, params["time_budget"], dry_run=params.get("dry_run", False))
 

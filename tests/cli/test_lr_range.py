@@ -98,7 +98,10 @@ def test_clr_takes_the_bounds_of_a_range_test(tested: Path, capsys: pytest.Captu
     config = Path("a/jobs/triangular-seed0/config.toml").read_text()
     assert f"base_lr = {bounds['base_lr']}" in config
     assert f"max_lr = {bounds['max_lr']}" in config
+    capsys.readouterr()
+    words.remove("--quiet")
     assert run(*words, "--max-lr", "3.0", "--run-dir", "b") == 0
+    assert "were found with other settings: hidden 50." in capsys.readouterr().err
     config = Path("b/jobs/triangular-seed0/config.toml").read_text()
     assert "max_lr = 3.0" in config
     assert f"base_lr = {bounds['base_lr']}" in config

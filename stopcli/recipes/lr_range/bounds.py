@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from stopcli.config import read_toml
 from stopcli.errors import RequestError
 from stopcli.runs.files import read_json
 from stopcli.runs.folder import check_is_run
@@ -25,3 +27,26 @@ def read_bounds(run: Path) -> dict[str, float]:
     if not bounds:
         raise RequestError(f"{run}: found no learning rate that trains", hint="A wider --start-lr … --end-lr may.")
     return {name: float(bounds[name]) for name in ("base_lr", "max_lr")}
+
+
+# What the rates that train depend on.
+_DEPENDS_ON = ("model", "width", "depth", "hidden", "dataset", "batch_size", "optimizer", "momentum", "nesterov")
+
+
+def mismatch(run: Path, config: Any) -> str:
+    """What is to be said where a range test was made of something else than its bounds are taken for; empty for
+    nothing.
+
+    Args:
+        config: the settings that take the bounds.
+    """
+    tested = read_toml(run / "config.toml")
+    sizes = {"minigooglenet": "width", "resnet": "depth", "mlp": "hidden"}
+    others = set(sizes.values()) - {sizes.get(config.model)}
+    changed = [
+        f"{name} {tested[name]}"
+        for name in _DEPENDS_ON
+        # A data set that is still to be found has no name yet.
+        if name not in others and name in tested and getattr(config, name) not in (tested[name], "auto")
+    ]
+    return f"the bounds of {run} were found with other settings: {', '.join(changed)}" if changed else ""
