@@ -15,7 +15,7 @@ from pathlib import Path
 
 from stopcli.training.tensorflow_setup import start_tensorflow
 
-GRID = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
+GRID = (1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
 # Of the updates: what the losses at the beginning and at the end are means over.
 ENDS = 0.1
 

@@ -96,6 +96,7 @@ class StoppingSettings:
     baseline: float | None = None
     start_from_epoch: Natural = 0
     threshold: float | None = None
+    stop: tuple[str, ...] = ()
     restore_best: bool = False
 
 

@@ -9,8 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from stopcli.training.tensorflow_setup import start_tensorflow
+
+# A deadline for one example says how busy the machine is, and nothing of the code.
+settings.register_profile("without-deadline", deadline=None)
+settings.load_profile("without-deadline")
 
 PROJECT = Path(__file__).parent.parent
 # Their assertions then show values too, as those in test modules do.

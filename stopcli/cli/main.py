@@ -30,10 +30,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(moons)
-app.command("cifar-resnet")(cifar_resnet)
-app.command("cutout-sweep", cls=listing("--m"))(cutout_sweep)
-app.command(cls=listing("--policy", "--vs"))(clr)
+app.command(cls=listing("--stop"))(moons)
+app.command("cifar-resnet", cls=listing("--stop"))(cifar_resnet)
+app.command("cutout-sweep", cls=listing("--m", "--stop"))(cutout_sweep)
+app.command(cls=listing("--policy", "--vs", "--stop"))(clr)
 app.command("lr-range")(lr_range)
 app.command()(run)
 app.command()(resume)

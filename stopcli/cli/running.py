@@ -51,7 +51,7 @@ def given_settings(ctx: typer.Context, command: str) -> dict[str, Any]:
         given["checkpoint_every"] = int(given["checkpoint_every"])
     if "m" in given:
         given["m"] = parse_counts("m", given["m"])
-    for name in {"policy", "vs"} & given.keys():
+    for name in {"policy", "vs", "stop"} & given.keys():
         given[name] = parse_words(name, given[name])
     if ctx.params.get("from_range") is not None:
         # Flags that are given win over the run.

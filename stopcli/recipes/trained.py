@@ -18,6 +18,7 @@ from stopcli.config import (
 from stopcli.durations import parse_save_every
 from stopcli.errors import ConfigError
 from stopcli.stopping.direction import contradiction, resolve_direction
+from stopcli.stopping.parse import parse_rule
 
 # Fewer rows than this are warned about: one of them is more than 5 % of the accuracy.
 FEW_ROWS = 20
@@ -52,6 +53,7 @@ class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
             parts.append(f"patience-{self.patience}")
         if self.threshold is not None:
             parts.append(f"threshold-{self.threshold:g}")
+        parts += [text.replace(":", "-") for text in self.stop]
         return "-".join(parts) or "no-stopping"
 
     def arms(self) -> Mapping[str, TrainedConfig]:
@@ -78,6 +80,10 @@ class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
                 hint = "Test rows that are held out cannot be monitored." if metric.startswith("test_") else ""
                 raise ConfigError(setting, metric, "one of " + ", ".join(self.metrics), hint=hint)
             resolve_direction(metric, getattr(self, mode_setting), setting=mode_setting)
+        for text in self.stop:
+            missing = set(parse_rule(text, self.monitor, self.mode).monitors) - set(self.metrics)
+            if missing:
+                raise ConfigError("stop", text, f"no rule of {sorted(missing)[0]}, which there is none of")
         if self.start_from_epoch >= self.epochs:
             expected = f"less than epochs ({self.epochs}), else no epoch is ever watched"
             raise ConfigError("start_from_epoch", self.start_from_epoch, expected)

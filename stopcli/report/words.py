@@ -17,6 +17,14 @@ def why_stopped(summary: Mapping[str, Any]) -> str:
         "patience": f"Stopped at {at}: no improvement since epoch {since} ({stop['rule']}){best}.",
         "baseline": f"Stopped at {at}: {stop['wait']} epochs and the baseline was never beaten ({stop['rule']}){best}.",
         "threshold": f"Stopped at {at}: the threshold was reached ({stop['rule']}).",
+        **{
+            rule: f"Stopped at {at}: {asked} ({stop['rule']}){best}."
+            for rule, asked in {
+                "generalization_loss": "the validation loss lay too far above its lowest",
+                "progress_quotient": "the validation loss rose faster than training went on",
+                "strips_up": "the validation loss rose from strip to strip",
+            }.items()
+        },
         "non_finite": f"Broke off at {at}: {stop['rule']}. Every epoch until then is kept.",
         "time_budget": f"Paused after {at} ({stop['rule']}); everything is saved{best}.",
         "interrupted": f"Interrupted after {at} by {stop['rule']}; everything until then is saved{best}.",

@@ -5,6 +5,7 @@ from stopcli.stopping.compose import AnyOf, rule_from_dict
 from stopcli.stopping.cycle_ends import AtCycleEnds
 from stopcli.stopping.limits import NonFinite, Threshold
 from stopcli.stopping.patience import Patience
+from stopcli.stopping.prechelt import GeneralizationLoss, ProgressQuotient, StripsUp
 from stopcli.stopping.rule import Judge, Rule, Verdict
 
 __all__ = [
@@ -12,10 +13,13 @@ __all__ = [
     "AtCycleEnds",
     "BestEpoch",
     "BestState",
+    "GeneralizationLoss",
     "Judge",
     "NonFinite",
     "Patience",
+    "ProgressQuotient",
     "Rule",
+    "StripsUp",
     "Threshold",
     "Verdict",
     "rule_from_dict",

@@ -10,6 +10,7 @@ from stopcli.errors import ConfigError
 from stopcli.stopping.cycle_ends import AtCycleEnds
 from stopcli.stopping.limits import NonFinite, Threshold
 from stopcli.stopping.patience import Patience
+from stopcli.stopping.prechelt import GeneralizationLoss, ProgressQuotient, StripsUp
 from stopcli.stopping.rule import Metrics, Rule, Verdict
 
 
@@ -72,7 +73,10 @@ class AnyOf(Rule[AnyOfState]):
         return AnyOfState(tuple(rule.state_from_dict(saved) for rule, saved in pairs))
 
 
-_KINDS: dict[str, type[Rule[Any]]] = {rule.kind: rule for rule in (Patience, Threshold, NonFinite, AnyOf, AtCycleEnds)}
+_KINDS: dict[str, type[Rule[Any]]] = {
+    rule.kind: rule
+    for rule in (Patience, Threshold, NonFinite, AnyOf, AtCycleEnds, GeneralizationLoss, ProgressQuotient, StripsUp)
+}
 
 
 def rule_from_dict(values: Mapping[str, Any]) -> Rule[Any]:

@@ -13,6 +13,7 @@ from stopcli.data.rows import Parts
 from stopcli.errors import MetricError
 from stopcli.schedules.plateau import Plateau
 from stopcli.stopping import AnyOf, BestEpoch, NonFinite, Patience, Rule, Threshold
+from stopcli.stopping.parse import parse_rule
 from stopcli.training.epochs_loop import EpochsLoop
 from stopcli.training.inputs import Inputs
 from stopcli.training.loop import Loop, State, initial_state
@@ -73,6 +74,7 @@ def stop_plan(
         )
     if stopping.threshold is not None:
         rules.append(Threshold(stopping.threshold, stopping.monitor, stopping.mode))
+    rules += [parse_rule(text, stopping.monitor, stopping.mode) for text in stopping.stop]
     every = checkpoints.checkpoint_every
     return StopPlan(
         AnyOf((NonFinite(metrics), *(asked(rule) for rule in rules))),

@@ -11,7 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stopcli.errors import ConfigError, MetricError
-from stopcli.stopping import AnyOf, BestEpoch, BestState, Judge, NonFinite, Patience, Rule, Threshold, rule_from_dict
+from stopcli.stopping import (
+    AnyOf,
+    AtCycleEnds,
+    BestEpoch,
+    BestState,
+    GeneralizationLoss,
+    Judge,
+    NonFinite,
+    Patience,
+    ProgressQuotient,
+    Rule,
+    StripsUp,
+    Threshold,
+    rule_from_dict,
+)
 
 RULES: list[Rule[Any]] = [
     Patience(3),
@@ -21,6 +35,11 @@ RULES: list[Rule[Any]] = [
     NonFinite(("loss", "val_loss")),
     AnyOf((NonFinite(("val_loss",)), Patience(4), Threshold(0.1))),
     AnyOf((AnyOf((Patience(5), Threshold(0.1))), NonFinite(("loss",)))),
+    AtCycleEnds(Patience(2), 7, 3),
+    GeneralizationLoss(3.0),
+    ProgressQuotient(0.5, 3),
+    StripsUp(2, 2),
+    AnyOf((AtCycleEnds(StripsUp(1, 1), 4, 2), ProgressQuotient(0.75))),
 ]
 
 values = st.floats(0, 1, width=32)

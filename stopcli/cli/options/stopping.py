@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stopcli.cli.option_groups import Group
+from stopcli.cli.option_groups import Group, WithDefault
 from stopcli.config import Mode
 
 PANEL = "Stopping"
@@ -52,6 +52,17 @@ Threshold = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
+StopRules = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--stop",
+        metavar="RULE …",
+        help="Also stop by Prechelt's rules, a list; the first that fires counts. gl:2 (generalization loss, %), "
+        "pq:0.75 (progress quotient), up:3 (strips of 5 epochs that rise).",
+        show_default="none",
+        rich_help_panel=PANEL,
+    ),
+]
 RestoreBest = Annotated[
     bool,
     typer.Option(
@@ -69,6 +80,7 @@ STOPPING: Group = {
     "baseline": Baseline,
     "start_from_epoch": StartFromEpoch,
     "threshold": Threshold,
+    "stop": WithDefault(StopRules, None),
     "restore_best": RestoreBest,
 }
 # Where --baseline is an arm.

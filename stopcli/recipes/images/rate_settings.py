@@ -151,8 +151,8 @@ class LearningRateConfig(TrainedConfig):
             told.append("nesterov has no effect without momentum")
         if self.min_momentum != defaults["min_momentum"] and not self.cycle_momentum:
             told.append("min_momentum has no effect without cycle_momentum")
-        if self.stop_at == "cycle-end" and self.patience is None and self.threshold is None:
-            told.append("stop_at has no effect without a rule that stops (patience, threshold)")
+        if self.stop_at == "cycle-end" and self.rules == "no-stopping":
+            told.append("stop_at has no effect without a rule that stops (patience, threshold, stop)")
         return told
 
     def describe_optimizer(self) -> str:

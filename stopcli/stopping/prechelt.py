@@ -1,0 +1,247 @@
+"""The stopping criteria of L. Prechelt, "Early Stopping – But When?" (1998): generalization loss, progress quotient,
+strips of rising error.
+
+With E_va(t) the validation loss after epoch t, E_tr(t) the training loss, E_opt(t) the lowest validation loss so far::
+
+    GL(t)  = 100 · (E_va(t) / E_opt(t) − 1)                                      generalization loss, in percent
+    P_k(t) = 1000 · (mean of the last k E_tr / lowest of the last k E_tr − 1)    training progress, in per mille
+
+GL(t) is looked at after every epoch. The other two look at strips of k epochs, at the end of each: the criterion asks
+how the strip went. Prechelt found slower criteria to generalise about 4 % better on average, at about 4 times the
+training time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from stopcli.errors import ConfigError, MetricError
+from stopcli.stopping.rule import Metrics, Rule, Verdict, monitored, non_finite
+
+STRIP = 5
+
+
+class BestSoFar(NamedTuple):
+    """The lowest validation loss and its epoch; 0 before there is one."""
+
+    best_epoch: int = 0
+    best_value: float | None = None
+
+
+class QuotientState(NamedTuple):
+    """The lowest validation loss, and the training losses of the strip so far."""
+
+    best_epoch: int = 0
+    best_value: float | None = None
+    strip: tuple[float, ...] = ()
+
+
+class StripsState(NamedTuple):
+    """The lowest validation loss, that of the last strip's end, and how many strips in a row have risen."""
+
+    best_epoch: int = 0
+    best_value: float | None = None
+    last_end: float | None = None
+    risen: int = 0
+
+
+def generalization_loss(value: float, lowest: float) -> float:
+    """GL in percent: by how much a loss lies above the lowest so far, both ≥ 0; infinite above a lowest of 0."""
+    if lowest == 0:
+        return 0.0 if value == 0 else math.inf
+    return 100 * (value / lowest - 1)
+
+
+def training_progress(strip: tuple[float, ...]) -> float:
+    """P_k in per mille: by how much the mean of a strip's training losses lies above the lowest of them, all ≥ 0."""
+    mean, lowest = math.fsum(strip) / len(strip), min(strip)
+    if lowest == 0:
+        return 0.0 if mean == 0 else math.inf
+    return 1000 * (mean / lowest - 1)
+
+
+def _watched(best: BestSoFar, epoch: int, name: str, value: float) -> BestSoFar:
+    """The lowest value with that of an epoch.
+
+    Raises:
+        MetricError: the value is below 0, where a ratio to the lowest says nothing.
+    """
+    if value < 0:
+        raise MetricError(f"epoch {epoch}: {name} is {value:g}; Prechelt's rules compare by ratio, and need losses ≥ 0")
+    if best.best_value is None or value < best.best_value:
+        return BestSoFar(epoch, value)
+    return best
+
+
+def _verdict(reason: str, rule: str, epoch: int, best: BestSoFar, value: float) -> Verdict:
+    lowest = best.best_value or 0.0
+    return Verdict(reason, rule, epoch, epoch - best.best_epoch, best.best_epoch, lowest, margin=value - lowest)
+
+
+def _check_alpha(name: str, value: object) -> None:
+    if isinstance(value, bool) or not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
+        raise ConfigError(name, value, "a finite number ≥ 0")
+
+
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not (isinstance(value, int) and value >= 1):
+        raise ConfigError(name, value, "a whole number ≥ 1")
+
+
+@dataclass(frozen=True)
+class GeneralizationLoss(Rule[BestSoFar]):
+    """GL: stop after the first epoch whose generalization loss is above `alpha` percent.
+
+    Args:
+        alpha: in percent, ≥ 0; Prechelt's are 1 to 5.
+        monitor: the validation loss.
+
+    Raises:
+        ConfigError: `alpha` is out of its range.
+    """
+
+    kind: ClassVar[str] = "generalization_loss"
+
+    alpha: float
+    monitor: str = "val_loss"
+
+    def __post_init__(self) -> None:
+        _check_alpha("alpha", self.alpha)
+
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        return (self.monitor,)
+
+    def initial(self) -> BestSoFar:
+        return BestSoFar()
+
+    def update(self, state: BestSoFar, epoch: int, metrics: Metrics) -> tuple[BestSoFar, Verdict | None]:
+        value = monitored(metrics, self.monitor, epoch)
+        broken = non_finite(epoch, self.monitor, value)
+        if broken is not None:
+            return state, broken
+        state = _watched(state, epoch, self.monitor, value)
+        if generalization_loss(value, state.best_value or 0.0) <= self.alpha:
+            return state, None
+        return state, _verdict(self.kind, self.describe(), epoch, state, value)
+
+    def describe(self) -> str:
+        return f"{self.monitor} GL>{self.alpha:g}"
+
+
+@dataclass(frozen=True)
+class ProgressQuotient(Rule[QuotientState]):
+    """PQ: stop at the end of the first strip after which generalization loss / training progress is above `alpha`.
+
+    Where training made no progress in the strip, the quotient is infinite as soon as there is any generalization loss.
+
+    Args:
+        alpha: ≥ 0; Prechelt's are 0.5 to 3.
+        k: epochs of a strip, ≥ 1.
+        monitor: the validation loss.
+        training: the training loss.
+
+    Raises:
+        ConfigError: an option is out of its range.
+    """
+
+    kind: ClassVar[str] = "progress_quotient"
+
+    alpha: float
+    k: int = STRIP
+    monitor: str = "val_loss"
+    training: str = "loss"
+
+    def __post_init__(self) -> None:
+        _check_alpha("alpha", self.alpha)
+        _check_count("k", self.k)
+
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        return (self.monitor, self.training)
+
+    def initial(self) -> QuotientState:
+        return QuotientState()
+
+    def update(self, state: QuotientState, epoch: int, metrics: Metrics) -> tuple[QuotientState, Verdict | None]:
+        value, trained = monitored(metrics, self.monitor, epoch), monitored(metrics, self.training, epoch)
+        broken = non_finite(epoch, self.monitor, value) or non_finite(epoch, self.training, trained)
+        if broken is not None:
+            return state, broken
+        if trained < 0:
+            _watched(BestSoFar(), epoch, self.training, trained)
+        best = _watched(BestSoFar(state.best_epoch, state.best_value), epoch, self.monitor, value)
+        strip = (*state.strip, trained)
+        if epoch % self.k:
+            return QuotientState(*best, strip), None
+        loss, progress = generalization_loss(value, best.best_value or 0.0), training_progress(strip)
+        # Without any generalization loss there is no reason to stop, however little progress.
+        quotient = 0.0 if loss == 0 else math.inf if progress == 0 else loss / progress
+        state = QuotientState(*best)
+        if not quotient > self.alpha:
+            return state, None
+        return state, _verdict(self.kind, self.describe(), epoch, best, value)
+
+    def describe(self) -> str:
+        strips = "" if self.k == STRIP else f" k={self.k}"
+        return f"{self.monitor} PQ>{self.alpha:g}{strips}"
+
+    def state_from_dict(self, values: Mapping[str, Any]) -> QuotientState:
+        return QuotientState(**{**values, "strip": tuple(values["strip"])})
+
+
+@dataclass(frozen=True)
+class StripsUp(Rule[StripsState]):
+    """UP: stop at the end of a strip when the validation loss has risen from strip end to strip end `s` times running.
+
+    Args:
+        s: ≥ 1; Prechelt's are 2 to 8.
+        k: epochs of a strip, ≥ 1.
+        monitor: the validation loss.
+
+    Raises:
+        ConfigError: an option is out of its range.
+    """
+
+    kind: ClassVar[str] = "strips_up"
+
+    s: int
+    k: int = STRIP
+    monitor: str = "val_loss"
+
+    def __post_init__(self) -> None:
+        _check_count("s", self.s)
+        _check_count("k", self.k)
+
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        return (self.monitor,)
+
+    def initial(self) -> StripsState:
+        return StripsState()
+
+    def update(self, state: StripsState, epoch: int, metrics: Metrics) -> tuple[StripsState, Verdict | None]:
+        value = monitored(metrics, self.monitor, epoch)
+        broken = non_finite(epoch, self.monitor, value)
+        if broken is not None:
+            return state, broken
+        best = BestSoFar(state.best_epoch, state.best_value)
+        if best.best_value is None or value < best.best_value:
+            best = BestSoFar(epoch, value)
+        if epoch % self.k:
+            return StripsState(*best, state.last_end, state.risen), None
+        risen = state.risen + 1 if state.last_end is not None and value > state.last_end else 0
+        state = StripsState(*best, value, risen)
+        if risen < self.s:
+            return state, None
+        return state, _verdict(self.kind, self.describe(), epoch, best, value)
+
+    def describe(self) -> str:
+        strips = "" if self.k == STRIP else f" k={self.k}"
+        return f"{self.monitor} UP={self.s}{strips}"
+
+    def progress(self, state: StripsState) -> str:
+        return f"strips up {state.risen}/{self.s}"

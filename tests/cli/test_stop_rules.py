@@ -1,0 +1,60 @@
+"""`--stop`: Prechelt's rules in a run, which stops exactly where its metrics say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from program import run, summary_of
+from refusals import check_refused
+
+from stopcli.runs.metrics import read_metrics
+from stopcli.stopping import Judge
+from stopcli.stopping.parse import parse_rule
+
+MOONS = ["moons", "--epochs", "600", "--hidden", "100", "--no-checkpoint", "--quiet"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tensorflow", "quick")
+def test_rules_stop_where_a_run_without_them_says_that_they_would() -> None:
+    assert run(*MOONS, "--run-dir", "whole") == 0
+    columns = read_metrics(Path("whole/metrics.csv"))
+    for number, text in enumerate(("gl:5", "pq:0.5", "up:3", "up:2:50")):
+        judge = Judge(parse_rule(text))
+        verdicts = (
+            judge.update(epoch, {"loss": loss, "val_loss": watched})
+            for epoch, (loss, watched) in enumerate(zip(columns["loss"], columns["val_loss"], strict=True), start=1)
+        )
+        expected = next((verdict for verdict in verdicts if verdict), None)
+        assert run(*MOONS, "--stop", text, "--run-dir", f"run-{number}") == 0
+        summary = summary_of(f"run-{number}")
+        if expected is None:
+            assert summary["stop"]["reason"] == "completed"
+            continue
+        assert (summary["stop"]["reason"], summary["epochs"]) == (expected.reason, expected.epoch)
+        assert f'"{text}"' in (Path(f"run-{number}") / "report.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tensorflow", "quick")
+def test_the_first_of_several_rules_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*MOONS[:-1], "--patience", "500", "--stop", "gl:1000", "up:1:1", "--run-dir", "a") == 0
+    stop = summary_of("a")["stop"]
+    assert stop["reason"] == "strips_up"
+    assert "the validation loss rose from strip to strip (val_loss UP=1 k=1)" in capsys.readouterr().err
+    assert 'stop = [\n    "gl:1000",\n    "up:1:1",\n]' in Path("a/config.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("args", "answer"),
+    [
+        (["--stop", "hunch:2"], "--stop: received 'hunch:2', expected KIND:VALUE, such as gl:2"),
+        (["--stop", "gl:2", "up:0"], "--stop: received 'up:0', expected s: a whole number ≥ 1"),
+        (["--stop"], "--stop: received '', expected one word or more"),
+    ],
+)
+def test_wrong_rules_are_told(
+    args: list[str], answer: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_refused(["moons", "--json", *args], answer, capsys, monkeypatch)
