@@ -74,6 +74,14 @@ class RunConfig:
         """What the user should know about these settings before the run, a sentence each."""
         return []
 
+    def chosen(self, *names: str) -> list[str]:
+        """Those of some settings that have neither their default nor what the scale makes of them."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        at_scale = self.quick if self.scale == "quick" else {}
+        return [
+            name for name in names if getattr(self, name) not in (defaults[name], at_scale.get(name, defaults[name]))
+        ]
+
     @property
     def is_sweep(self) -> bool:
         """Whether these settings describe several runs."""

@@ -6,7 +6,7 @@ import typer
 
 from stopcli.cli.option_groups import with_options
 from stopcli.cli.options.augmentation import AUGMENTATION
-from stopcli.cli.options.data import RANGE_DATA
+from stopcli.cli.options.data import IMAGE_DATA, AnyDataset
 from stopcli.cli.options.output import OUTPUT
 from stopcli.cli.options.ramp import RAMP
 from stopcli.cli.options.sweep import Threads
@@ -18,7 +18,7 @@ from stopcli.recipes.lr_range.config import LrRangeConfig
 @with_options(
     LrRangeConfig,
     RAMP,
-    RANGE_DATA,
+    {**IMAGE_DATA, "dataset": AnyDataset},
     AUGMENTATION,
     {**NETWORKS, **RANGE_TRAINING, "threads": Threads},
     OUTPUT,

@@ -68,6 +68,8 @@ def resume(
     with RunFolder.reopen(run) as folder:
         point = resumption.start.point
         where = "from its beginning" if point is None else f"after epoch {point.epoch} (step {point.step})"
+        if recipe.runs_itself:
+            where = "with what is not done"
         if resumption.config.is_sweep:
             where = "with the runs that are not finished"
         output.say(f"stopcli {resumption.config.command} → {run}, going on {where}", style="bold")

@@ -96,7 +96,7 @@ def run_config(
         show_plan(loaded, layout, output)
         return
     if config.init_from:
-        _check_warm_start(loaded, recipe)
+        _check_warm_start(loaded)
     folder = RunFolder.create(
         root=runs_root(where.runs_dir), command=config.command, name=config.name, run_dir=where.run_dir
     )
@@ -170,14 +170,16 @@ def _told(folder: RunFolder, output: Output) -> Iterator[None]:
         raise
 
 
-def _check_warm_start(loaded: Loaded, recipe: Recipe) -> None:
-    """Find out whether the named model fits before anything is made."""
+def _check_warm_start(loaded: Loaded) -> None:
+    """Find out whether the named model fits, in every arm, before anything is made."""
     from stopcli.training.tensorflow_setup import start_tensorflow
 
     start_tensorflow(getattr(loaded.config, "threads", None))
     from stopcli.recipes.running import warm_start
 
-    warm_start(loaded.config, recipe.build(loaded))
+    jobs = plan_jobs(loaded.config) if loaded.config.is_sweep else ()
+    for config in list({job.arm: job.config for job in jobs}.values()) or [loaded.config]:
+        warm_start(config, ModuleRecipe(config.command).build(replace(loaded, config=config)))
 
 
 def _train(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ FEWEST_UPDATES = 10
 STRETCH = 0.1
 # A loss that falls by no more than this share of where it began has not trained.
 LEAST_FALL = 0.02
+# A fall of less than so many standard deviations is noise: of many updates the lowest lies two or three below.
+SURE = 4.0
 
 
 @dataclass(frozen=True)
@@ -27,19 +30,21 @@ class Suggestions:
     Attributes:
         steepest: where the smoothed loss falls fastest, against the logarithm of the rate, over a tenth of the updates.
         valley: two thirds along the longest descent of the smoothed loss.
-        minimum_tenth: a tenth of the rate at which the smoothed loss is lowest.
+        minimum_tenth: a tenth of the rate at which the smoothed loss is lowest, or the first rate where that is higher.
+        start: the first rate of the test, below which nothing is known.
     """
 
     steepest: float
     valley: float
     minimum_tenth: float
+    start: float = 0.0
 
     @property
     def bounds(self) -> tuple[float, float]:
         """A lowest and a highest rate for cycles: the span of the three, and where that is short, a fourth of the
-        highest for the lowest."""
+        highest for the lowest; no lower than the test began."""
         found = (self.steepest, self.valley, self.minimum_tenth)
-        return min(*found, max(found) * BASE_SHARE), max(found)
+        return max(self.start, min(*found, max(found) * BASE_SHARE)), max(found)
 
 
 def smoothed(losses: Floats, beta: float) -> Floats:
@@ -70,23 +75,30 @@ def runaway(losses: Floats, beta: float, factor: float) -> int | None:
     return int(far[0]) if len(far) else None
 
 
-def suggest(rates: Floats, losses: Floats) -> Suggestions | None:
-    """What a curve of smoothed losses suggests; None where the loss has not fallen.
+def suggest(rates: Floats, losses: Floats, beta: float) -> Suggestions | None:
+    """What a curve suggests; None where its loss has not fallen by more than its noise.
 
     Args:
         rates: ascending, > 0, shape [updates].
-        losses: smoothed and finite, of the same shape.
+        losses: of each update, finite, of the same shape.
+        beta: as for `smoothed`.
     """
     if len(rates) < FEWEST_UPDATES:
         return None
-    lowest = int(np.argmin(losses))
-    # The beginning is the mean over some updates, because the first few are noise.
-    begun = float(np.mean(losses[: max(3, len(losses) // 20)]))
-    if lowest < 2 or begun - losses[lowest] < LEAST_FALL * abs(begun):
+    curve = smoothed(losses, beta)
+    lowest = int(np.argmin(curve))
+    first = max(3, len(losses) // 10)
+    # From one update to the next the loss changes by chance alone, nearly.
+    noise = float(np.std(np.diff(losses[: max(lowest, first)]))) / math.sqrt(2)
+    # What chance does to the mean of the first losses, and to a smoothed one.
+    chance = SURE * noise * math.sqrt(1 / first + (1 - beta) / (1 + beta))
+    begun = float(np.mean(losses[:first]))
+    if lowest < 2 or begun - curve[lowest] < max(LEAST_FALL * abs(begun), chance):
         return None
-    return Suggestions(
-        float(rates[_steepest(np.log(rates), losses, lowest)]), float(rates[_valley(losses)]), float(rates[lowest]) / 10
-    )
+    tenth = max(float(rates[lowest]) / 10, float(rates[0]))
+    steepest = float(rates[_steepest(np.log(rates), curve, lowest)])
+    found = Suggestions(steepest, float(rates[_valley(curve)]), tenth, float(rates[0]))
+    return found if found.bounds[0] < found.bounds[1] else None
 
 
 def _steepest(places: Floats, losses: Floats, lowest: int) -> int:

@@ -15,7 +15,7 @@ from stopcli.seeding import derive_seed
 Tensor = Any
 
 # Images smaller than this vanish on the way: each of two downsamplings takes s to (s − 3) // 2 + 1.
-LEAST_SIDE = 8
+LEAST_SIDE = 7
 # Filters of the 1 × 1 and of the 3 × 3 convolution of each inception module, stage by stage; each stage ends with a
 # downsampling by the convolution's filters, but for the last.
 STEM = 96

@@ -18,6 +18,7 @@ class ArmRun:
 
     Attributes:
         error: of the final model on the rows that validate, 1 − accuracy.
+        test_error: of the final model, on the test rows.
         best_error: of the saved model (best epoch), on the test rows; None where none was saved.
         best_epoch: of that model; None where none was saved.
         seconds: of training, without validation.
@@ -27,6 +28,7 @@ class ArmRun:
 
     seed: int
     error: float
+    test_error: float
     best_error: float | None
     best_epoch: int | None
     seconds: float
@@ -89,6 +91,7 @@ def _run(summary: Mapping[str, Any]) -> ArmRun:
     return ArmRun(
         summary["seed"],
         1 - validated["accuracy"],
+        1 - final["test"]["accuracy"],
         None if saved is None else 1 - saved,
         best.get("epoch"),
         summary["train_seconds"] - summary["validation_seconds"],

@@ -10,10 +10,11 @@ from typing import Any
 from stopcli.config import RunConfig, parse, read_toml, settings_of
 from stopcli.errors import CheckpointError, ConfigError, RequestError, RunFolderError
 from stopcli.recipes.recipe import config_class
+from stopcli.recipes.trained import TrainedConfig
 from stopcli.runs.files import read_json
 from stopcli.runs.folder import check_is_run
 from stopcli.sweeps.collect import jobs_left
-from stopcli.sweeps.plan import plan_jobs
+from stopcli.sweeps.plan import Job, plan_jobs
 from stopcli.training.fingerprint import changed_error, differences, settings_fingerprint
 from stopcli.training.resume_state import ResumePoint, ResumeStore
 from stopcli.training.session import Start
@@ -81,10 +82,16 @@ def prepare(
             # Chosen for another executor.
             settings.pop("jobs", None)
         config = parse(type(config), settings)
-        return Resumption(config, Start(again=True, force=force, retry_failed=retry_failed))
+        changed = [words for job in plan_jobs(config) for words in _changed_job(run, job)]
+        if changed and not force:
+            raise changed_error(changed)
+        start = Start(again=True, force=force, retry_failed=retry_failed, notes=tuple(changed))
+        return Resumption(config, start)
     if retry_failed or how:
         name = next(iter(how), "retry_failed")
         raise ConfigError(name, how.get(name, True), "a sweep; this is a single run")
+    if not isinstance(config, TrainedConfig):
+        return _again(run, config, state, epochs, force)
     _check_state(run, state, stop, epochs, config)
     more: tuple[str, ...] = ()
     if epochs is not None:
@@ -106,6 +113,24 @@ def prepare(
         raise changed_error(changed)
     point = _reopened(run, point, config.epochs)
     return Resumption(config, Start(point, again=True, force=force, notes=(*more, *changed)), warnings)
+
+
+def _changed_job(run: Path, job: Job[Any]) -> list[str]:
+    """How a job that was begun differs from what the sweep's settings would make of it now, a line each."""
+    folder = run / "jobs" / job.name
+    if not (folder / "config.toml").is_file():
+        return []
+    begun, planned = (settings_fingerprint(config) for config in (read_config(folder), job.config))
+    return [f"{job.name}: {words}" for words in differences(begun, planned)]
+
+
+def _again(run: Path, config: Any, state: object, epochs: int | None, force: bool) -> Resumption:
+    """How a run goes on that is no training under rules: as far as it is done, its own files say it."""
+    if epochs is not None:
+        raise ConfigError("epochs", epochs, f"no other number of epochs for a run of {config.command}")
+    if state == "finished":
+        raise RunFolderError(f"{run}: finished, nothing is left to do")
+    return Resumption(config, Start(again=True, force=force))
 
 
 def _check_left(run: Path, config: Any, retry_failed: bool) -> None:

@@ -19,7 +19,8 @@ class ScheduleLearningRate(keras.callbacks.Callback):
         schedule: from the number of updates that were made before to the next one's learning rate, such as `CyclicLR`.
 
     Raises:
-        ValueError: at the beginning of training, where the optimizer has a schedule of its own.
+        ValueError: at the beginning of training, where the optimizer has a schedule of its own, or `compile` was given
+            `steps_per_execution`, with which Keras calls no callback between updates.
 
     The learning rate of each epoch's last update stands in the history as `learning_rate`.
     """
@@ -30,7 +31,11 @@ class ScheduleLearningRate(keras.callbacks.Callback):
         self._rate = 0.0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        optimizer = self.model.optimizer
+        if self.model.steps_per_execution != 1:
+            executed = self.model.steps_per_execution
+            raise ValueError(f"steps_per_execution: received {executed}, expected 1, or updates would share a rate")
+        # Where losses are scaled, the optimizer with the rate lies within.
+        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
         if isinstance(optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
             name = type(optimizer._learning_rate).__name__
             raise ValueError(f"optimizer: received one with a schedule of its own ({name}), expected a number")

@@ -67,8 +67,9 @@ def test_it_leaves_tables_and_figures_of_all_policies(sweep: Path) -> None:
     summary = read(sweep / "summary.json")
     assert (summary["state"], summary["finished"]) == ("finished", 12)
     assert {path.stem for path in (sweep / "plots").iterdir()} == {"learning_rate", "curves"}
-    columns = [f"against {name}" for name in ("constant",)]
-    assert summary["table"]["columns"][5:6] == columns
+    assert summary["table"]["columns"][2:6] == [
+        "final test acc.", "final, against constant", "saved test acc.", "saved, against constant",
+    ]  # fmt: skip
     final = {arm: [] for arm in ARMS}
     best = {arm: [] for arm in ARMS}
     for job in summary["jobs"]:
@@ -83,6 +84,7 @@ def test_it_leaves_tables_and_figures_of_all_policies(sweep: Path) -> None:
             assert float(row["difference"]) == pytest.approx(pairs.mean())
             assert float(row["share_higher"]) == pytest.approx(np.mean(pairs > 0))
             assert float(row["difference_low"]) <= pairs.mean() <= float(row["difference_high"])
+            assert float(row["best_difference"]) == pytest.approx(np.subtract(best[arm], best["constant"]).mean())
             sentence = next(words for words in summary["conclusions"] if words.startswith(f"{arm} against constant"))
             assert f"{pairs.mean():+.4f}" in sentence
     report = (sweep / "report.md").read_text()

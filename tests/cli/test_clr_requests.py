@@ -32,7 +32,11 @@ WRONG = [
     ("lr-range", ["--start-lr", "0"], "--start-lr: received 0.0, expected greater than 0"),
     ("lr-range", ["--iterations", "5"], "--iterations: received 5, expected greater than or equal to 10"),
     ("lr-range", ["--iterations", "20", "--epochs", "1"], "--epochs: received 1.0, expected nothing beside iterations"),
-    ("lr-range", ["--epochs", "0.01"], "--epochs: received 0.01, expected more: 1 updates are no curve"),
+    ("lr-range", ["--epochs", "0.01"], "--epochs: received 0.01, expected 10 to 10,000,000 updates"),
+    ("lr-range", ["--epochs", "1e308"], "--epochs: received 1e+308"),
+    ("lr-range", ["--iterations", "100", "--epochs", "3"], "--epochs: received 3.0, expected nothing beside"),
+    ("lr-range", ["--threads", "5000000000"], "--threads: received 5000000000"),
+    ("clr", ["--dataset", "moons", "--model", "mlp", "--policy", "one-cycle", "--epochs", "3"], "one cycle takes 4"),
     ("lr-range", ["--ramp", "cubic"], "Invalid value for '--ramp'"),
     ("lr-range", ["--stop-factor", "1"], "--stop-factor: received 1.0, expected greater than 1"),
 ]

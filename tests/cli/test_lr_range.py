@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def test_the_learning_rate_rises_as_asked_and_the_suggestions_are_those_of_the_c
         assert steps["step"].tolist() == list(range(1, 101))
         np.testing.assert_allclose(steps["learning_rate"], np.geomspace(1e-7, 10, 100), rtol=1e-5)
         np.testing.assert_allclose(steps["smoothed_loss"], smoothed(steps["loss"], 0.9), rtol=1e-5)
-        found.append(suggest(steps["learning_rate"], steps["smoothed_loss"]))
+        found.append(suggest(steps["learning_rate"], steps["loss"], 0.9))
     for i, name in enumerate(("base_lr", "max_lr")):
         bounds = [each.bounds[i] for each in found if each is not None]
         assert summary["bounds"][name] == pytest.approx(math.exp(np.mean(np.log(bounds))), rel=1e-4)
@@ -69,7 +70,8 @@ def test_a_loss_that_runs_away_ends_the_test_and_what_is_left_is_told() -> None:
     assert run(*MOONS, *words) == 0
     summary = summary_of("b")
     assert summary["bounds"] is None
-    assert summary["conclusions"] == ["The loss never fell: no learning rate of this range trains."]
+    (told,) = summary["conclusions"]
+    assert told == "The loss never fell by more than its noise: no learning rate of this range trains."
     assert run("clr", "--dataset", "moons", "--model", "mlp", "--from-range", "b") == 2
 
 
@@ -81,13 +83,46 @@ def test_the_same_is_suggested_again_and_seeds_that_are_done_are_kept(tested: Pa
     assert run("resume", "again") == 2
     # As a process that was killed after its first seed leaves it.
     kept = Path("again/steps-seed0.csv").stat().st_mtime_ns
-    for name in ("summary.json", "steps-seed1.csv", "steps-seed2.csv"):
-        Path("again", name).unlink()
+    Path("again/summary.json").unlink()
+    # One was not begun, of one a part is there.
+    Path("again/steps-seed1.csv").unlink()
+    whole = Path("again/steps-seed2.csv").read_text().splitlines(keepends=True)
+    Path("again/steps-seed2.csv").write_text("".join(whole[:40]))
     status = json.loads(Path("again/status.json").read_text())
     Path("again/status.json").write_text(json.dumps({**status, "state": "running"}))
     assert run("resume", "again", "--quiet") == 0
     assert Path("again/steps-seed0.csv").stat().st_mtime_ns == kept
     assert summary_of("again")["bounds"] == pytest.approx(summary_of(tested)["bounds"], rel=1e-6)
+    assert "seed 2 is tested again: its file is not whole" in Path("again/log.txt").read_text()
+    for seed in range(3):
+        name = f"steps-seed{seed}.csv"
+        assert Path("again", name).read_bytes() == (tested / name).read_bytes()
+
+
+def test_a_test_that_would_be_another_one_is_not_gone_on_with(tested: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(tested, "changed")
+    status = json.loads(Path("changed/status.json").read_text())
+    Path("changed/status.json").write_text(json.dumps({**status, "state": "interrupted"}))
+    config = Path("changed/config.toml").read_text()
+    Path("changed/config.toml").write_text(config.replace("hidden = 50", "hidden = 3"))
+    assert run("resume", "changed") == 2
+    assert "setting hidden: was 50, is 3" in capsys.readouterr().err
+    assert run("resume", "changed", "--epochs", "5") == 2
+    assert "--epochs: received 5, expected no other number of epochs" in capsys.readouterr().err
+    assert run("resume", "changed", "--force", "--quiet") == 0
+    assert "all seeds are tested again, because of: setting hidden" in Path("changed/log.txt").read_text()
+    assert summary_of("changed")["bounds"] != summary_of(tested)["bounds"]
+
+
+def test_a_budget_lets_one_seed_end_and_the_others_follow(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*MOONS, "--seeds", "3", "--run-dir", "a", "--time-budget", "0.01s"]
+    assert run(*words) == 0
+    assert (summary_of("a")["state"], summary_of("a")["finished"]) == ("paused", 1)
+    capsys.readouterr()
+    assert run("clr", "--dataset", "moons", "--model", "mlp", "--from-range", "a") == 2
+    assert "a: the range test is not finished" in capsys.readouterr().err
+    assert run("resume", "a", "--quiet") == 0
+    assert (summary_of("a")["state"], summary_of("a")["finished"]) == ("finished", 3)
 
 
 def test_clr_takes_the_bounds_of_a_range_test(tested: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +157,8 @@ def test_it_is_listed_and_shown(tested: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_images_are_tested_too() -> None:
-    words = ["lr-range", "--dataset", "digits", "--model", "mlp", "--hidden", "20", "--limit", "200", "--epochs", "12"]
-    assert run(*words, "--batch-size", "50", "--run-dir", "a", "--quiet") == 0
-    assert len(read_metrics(Path("a/steps-seed0.csv"))["step"]) <= 48
+    words = ["lr-range", "--dataset", "digits", "--model", "mlp", "--hidden", "20", "--limit", "200", "--epochs", "20"]
+    words += ["--batch-size", "50", "--augment", "none", "--validation", "holdout", "--quiet"]
+    assert run(*words, "--run-dir", "a") == 0
+    assert len(read_metrics(Path("a/steps-seed0.csv"))["step"]) <= 80
     assert summary_of("a")["bounds"]["base_lr"] < summary_of("a")["bounds"]["max_lr"]

@@ -23,7 +23,7 @@ def valley(low: float = 1e-1, begin: float = 1e-4) -> np.ndarray:
 def test_the_suggestions_of_a_valley_are_where_they_are_defined() -> None:
     # A steeper piece in the fall, from 1e-3 to 1e-2.
     losses = valley() - 0.5 * np.clip((np.log10(RATES) + 3) / 1, 0, 1)
-    found = suggest(RATES, losses)
+    found = suggest(RATES, losses, 0.0)
     assert found is not None
     assert found.minimum_tenth == pytest.approx(1e-2, rel=0.1)
     assert 1e-3 <= found.steepest <= 1e-2
@@ -33,20 +33,41 @@ def test_the_suggestions_of_a_valley_are_where_they_are_defined() -> None:
 
 def test_noise_at_the_beginning_is_not_the_steepest_fall() -> None:
     losses = valley() + np.where(np.arange(200) < 12, np.random.default_rng(0).normal(0, 0.2, 200), 0)
-    found = suggest(RATES, smoothed(losses, 0.8))
+    found = suggest(RATES, losses, 0.8)
     assert found is not None
     assert 1e-5 < found.steepest < 1e-1
 
 
 def test_a_loss_that_never_falls_suggests_nothing() -> None:
-    assert suggest(RATES, np.full(200, 2.3)) is None
-    assert suggest(RATES, np.linspace(2.3, 9, 200)) is None
-    assert suggest(RATES[:5], valley()[:5]) is None
+    assert suggest(RATES, np.full(200, 2.3), 0.9) is None
+    assert suggest(RATES, np.linspace(2.3, 9, 200), 0.9) is None
+    assert suggest(RATES[:5], valley()[:5], 0.9) is None
+
+
+@pytest.mark.parametrize("beta", [0.5, 0.9, 0.98])
+def test_noise_alone_suggests_nothing(beta: float) -> None:
+    draw = np.random.default_rng(0)
+    found = [suggest(RATES[:100], 2.5 + draw.normal(0, 0.15, 100), beta) for _ in range(300)]
+    assert sum(each is not None for each in found) <= 9
+    # A fall that a user would see in the same noise is found.
+    fallen = [suggest(RATES[::2], valley()[::2] + draw.normal(0, 0.05, 100), beta) for _ in range(50)]
+    assert all(each is not None for each in fallen)
 
 
 def test_bounds_span_the_three_and_at_least_a_factor_of_four() -> None:
     assert Suggestions(1e-3, 2e-3, 5e-2).bounds == (1e-3, 5e-2)
     assert Suggestions(1e-2, 1e-2, 1e-2).bounds == (0.25e-2, 1e-2)
+    # No lower than what was tested.
+    assert Suggestions(1e-2, 1e-2, 1e-2, start=5e-3).bounds == (5e-3, 1e-2)
+
+
+def test_nothing_is_suggested_below_the_first_rate() -> None:
+    rates = np.geomspace(0.05, 10, 100)
+    losses = 2.3 - np.clip(np.log10(rates / 0.05), 0, 0.5) + np.maximum(np.log10(rates / 0.5), 0)
+    found = suggest(rates, losses, 0.0)
+    assert found is not None
+    assert found.minimum_tenth == pytest.approx(0.05)
+    assert min(found.steepest, found.valley, *found.bounds) >= 0.05
 
 
 @given(st.lists(st.floats(0.01, 10), min_size=1, max_size=60), st.sampled_from([0.0, 0.5, 0.9, 0.98]))

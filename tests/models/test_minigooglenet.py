@@ -43,14 +43,16 @@ def test_it_has_the_parameters_of_the_description() -> None:
 
 
 def test_width_scales_every_filter_and_small_images_are_refused() -> None:
-    from stopcli.models.minigooglenet import minigooglenet
+    from stopcli.models.minigooglenet import LEAST_SIDE, minigooglenet
+    from stopcli.recipes.train import network_settings
 
-    narrow = minigooglenet((8, 8, 3), 4, seed=0, width=0.25)
+    narrow = minigooglenet((7, 8, 3), 4, seed=0, width=0.25)
     assert narrow.get_layer("stem_conv").filters == 24
     assert narrow.get_layer("stage2_inception1_1x1_conv").filters == 28
     assert narrow.output_shape == (None, 4)
-    with pytest.raises(ValueError, match="expected sides of at least 8"):
-        minigooglenet((7, 8, 3), 4, seed=0)
+    with pytest.raises(ValueError, match="expected sides of at least 7"):
+        minigooglenet((6, 8, 3), 4, seed=0)
+    assert LEAST_SIDE == network_settings.LEAST_SIDE
 
 
 def test_an_mlp_on_pixels_has_one_hidden_layer() -> None:

@@ -89,7 +89,10 @@ def test_quick_decays_by_exp_range_as_far_as_the_published_run() -> None:
         ({"lr_policy": "cosine"}, "it is policy and vs that say it"),
         ({"dataset": "moons"}, "model: received 'minigooglenet', expected mlp"),
         ({"model": "resnet", "depth": 9}, "depth: received 9, expected 6n \\+ 2"),
-        ({"stop_at": "cycle-end", "policy": ("one-cycle",), "vs": ("constant", "constant")}, "constant stands"),
+        ({"stop_at": "cycle-end", "policy": ("one-cycle",)}, "epoch, because none of these policies has cycles"),
+        ({"vs": ("constant", "constant")}, "constant stands there twice"),
+        ({"max_lr": 1e300}, "max_lr: received 1e\\+300"),
+        ({"step_size_iterations": 10, "step_size_down": 0.5}, "step_size_down: received 0.5, expected whole updates"),
     ],
 )
 def test_wrong_settings_are_refused(given: dict[str, Any], told: str) -> None:
@@ -109,10 +112,40 @@ def test_wrong_settings_are_refused(given: dict[str, Any], told: str) -> None:
         ({"stop_at": "cycle-end"}, "stop_at has no effect without a rule that stops"),
         ({"step_size_iterations": 500, "step_size": 4.0}, "step_size has no effect with step_size_iterations"),
         ({"dataset": "moons", "model": "mlp", "erasing": True}, "erasing has no effect with dataset moons"),
+        ({"dataset": "moons", "model": "mlp", "augment": "none"}, "augment has no effect with dataset moons"),
+        ({"policy": ("one-cycle",), "base_lr": 1e-5}, "base_lr has no effect with policy one-cycle, constant"),
+        ({"lr_min": 1e-5}, "lr_min has no effect with policy triangular, triangular2, exp_range, constant"),
+        ({"erase_p": 0.1}, "erase_p has no effect without erasing"),
     ],
 )
 def test_settings_without_effect_are_told(given: dict[str, Any], told: str) -> None:
     assert [warning for warning in clr(**given).warnings() if told in warning]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"vs": ("cosine",), "lr_min": 1e-5},
+        {"vs": ("cosine", "step"), "lr_warmup": 3, "lr_drops": "10:0.1"},
+        {"scale": "quick", "step_size_iterations": 96},
+        {"policy": ("one-cycle",), "max_lr": 1e-8},
+        {"policy": ("one-cycle", "triangular"), "base_lr": 1e-5, "step_size": 2.0, "gamma": 0.99994},
+    ],
+)
+def test_settings_that_one_arm_reads_are_not_warned_of(given: dict[str, Any]) -> None:
+    config = clr(**given)
+    assert config.warnings() == []
+    for job in plan_jobs(config):
+        assert job.config.warnings() == []
+
+
+def test_too_few_updates_are_refused_once_they_are_known() -> None:
+    with pytest.raises(ConfigError, match="epochs: received 3, expected more: one cycle takes 4 updates"):
+        clr(policy=("one-cycle",), epochs=3).check_updates(1)
+    clr(policy=("one-cycle",), epochs=4).check_updates(1)
+    with pytest.raises(ConfigError, match=r"step_size: received 0.5, expected one update or more: an epoch has 1"):
+        clr(step_size=0.5).check_updates(1)
+    clr(step_size=0.5).check_updates(2)
 
 
 @pytest.mark.parametrize(
@@ -124,8 +157,14 @@ def test_settings_without_effect_are_told(given: dict[str, Any], told: str) -> N
         ({"epochs": 4, "step_size": 3.0}, 40, "(6 epochs); 6 epochs would end with one"),
         ({"epochs": 10, "step_size_iterations": 100}, 40, ""),
         ({"epochs": 11, "step_size_iterations": 100}, 40, "(5 epochs); 10 or 15 epochs would end with one"),
-        ({"epochs": 10, "step_size_iterations": 33}, 40, "(1.65 epochs); 33 epochs would end with one"),
+        (
+            {"epochs": 10, "step_size_iterations": 33},
+            40,
+            "; a step size of 0.833333 epochs would end with one",
+        ),
         ({"epochs": 9, "step_size": 2.0, "step_size_down": 1.0}, 40, ""),
+        ({"step_size_iterations": 2000}, 782, "a step size of 2.52632 epochs would end with one"),
+        ({"epochs": 3, "step_size": 6.0, "stop_at": "cycle-end", "patience": 1}, 40, "so no rule is ever asked"),
         ({"epochs": 9, "policy": ("one-cycle",)}, 40, ""),
     ],
 )

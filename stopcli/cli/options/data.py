@@ -99,12 +99,3 @@ IMAGE_DATA: Group = {
     "validation_share": ImageShare,
     "subtract_mean": SubtractMean,
 }
-# A range test looks at training images alone.
-RANGE_DATA: Group = {
-    "dataset": AnyDataset,
-    "image_size": ImageSize,
-    "limit": Limit,
-    "test_limit": TestLimit,
-    "data_seed": ImageDataSeed,
-    "subtract_mean": SubtractMean,
-}

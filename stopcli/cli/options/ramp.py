@@ -13,7 +13,10 @@ PANEL = "Range"
 
 StartLr = Annotated[float, typer.Option(help="The first learning rate, > 0.", rich_help_panel=PANEL)]
 EndLr = Annotated[float, typer.Option(help="The last learning rate, > --start-lr.", rich_help_panel=PANEL)]
-Iterations = Annotated[int, typer.Option(help="Updates from the first to the last, ≥ 10.", rich_help_panel=PANEL)]
+Iterations = Annotated[
+    int | None,
+    typer.Option(help="Updates from the first to the last, ≥ 10.", show_default="100", rich_help_panel=PANEL),
+]
 RangeEpochs = Annotated[
     float | None,
     typer.Option("--epochs", help="The same in epochs, > 0.", show_default="by --iterations", rich_help_panel=PANEL),

@@ -7,24 +7,11 @@ from typing import Any, ClassVar, Literal, get_args
 
 from stopcli.config import Positive, SweepSettings
 from stopcli.errors import ConfigError
-from stopcli.recipes.images.rate_settings import CyclicModeName
+from stopcli.recipes.images.rate_settings import CYCLING, READ_BY, CyclicModeName
 from stopcli.recipes.train.config import TrainConfig
 
 PolicyName = Literal["triangular", "triangular2", "exp_range", "one-cycle"]
 FixedName = Literal["constant", "step", "cosine"]
-# What the arms without cycles do not read; they have it at its default, so that their config says nothing of it.
-_OF_CYCLES = (
-    "base_lr",
-    "max_lr",
-    "clr_mode",
-    "gamma",
-    "step_size",
-    "step_size_iterations",
-    "step_size_down",
-    "stop_at",
-    "cycle_momentum",
-    "min_momentum",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +40,10 @@ class ClrConfig(TrainConfig):
         return any(policy in get_args(CyclicModeName) for policy in self.policy)
 
     @property
+    def policies(self) -> tuple[str, ...]:
+        return (*(["clr"] if self.cyclical else []), *(p for p in self.policy if p == "one-cycle"), *self.vs)
+
+    @property
     def fixed_rate(self) -> float:
         """What the arms in `vs` begin from."""
         return self.max_lr if self.learning_rate is None else self.learning_rate
@@ -62,20 +53,10 @@ class ClrConfig(TrainConfig):
         # How the sweep is executed is no business of an arm's, and its learning rate is that of `vs`.
         own = {field.name for field in fields(SweepSettings)} | {"learning_rate"}
         run = TrainConfig(**{f.name: getattr(self, f.name) for f in fields(TrainConfig) if f.name not in own})
-        arms: dict[str, TrainConfig] = {}
-        for policy in self.policy:
-            if policy == "one-cycle":
-                defaults = _defaults(
-                    "base_lr", "gamma", "step_size", "step_size_iterations", "step_size_down", "stop_at"
-                )
-                arms[policy] = replace(run, **{**defaults, "lr_policy": "one-cycle"})
-            else:
-                gamma = {} if policy == "exp_range" else _defaults("gamma")
-                arms[policy] = replace(run, **{**gamma, "lr_policy": "clr", "clr_mode": policy})
-        for fixed in self.vs:
-            rate = {"lr_policy": fixed, "learning_rate": self.fixed_rate}
-            arms[fixed] = replace(run, **{**_defaults(*_OF_CYCLES), **rate})
-        return arms
+        arms = {name: _under(run, "clr", clr_mode=name) for name in get_args(CyclicModeName)}
+        arms["one-cycle"] = _under(run, "one-cycle")
+        arms |= {name: _under(run, name, learning_rate=self.fixed_rate) for name in get_args(FixedName)}
+        return {name: arms[name] for name in (*self.policy, *self.vs)}
 
     def check(self) -> None:
         self._check_arms()
@@ -88,8 +69,10 @@ class ClrConfig(TrainConfig):
 
     def check_learning_rate(self) -> None:
         """Of each arm its own is checked."""
-        if self.base_lr >= self.max_lr:
+        if self.cyclical and self.base_lr >= self.max_lr:
             raise ConfigError("base_lr", self.base_lr, f"less than max_lr ({self.max_lr:g})")
+        if self.stop_at == "cycle-end" and not self.cyclical:
+            raise ConfigError("stop_at", self.stop_at, "epoch, because none of these policies has cycles that end")
 
     def _check_arms(self) -> None:
         for name in ("policy", "vs"):
@@ -101,12 +84,16 @@ class ClrConfig(TrainConfig):
             raise ConfigError("policy", "", f"one or more of {', '.join(get_args(PolicyName))}")
 
     def warnings(self) -> list[str]:
-        told = list(dict.fromkeys(warning for arm in self.arms().values() for warning in arm.warnings()))
-        if self.gamma not in (TrainConfig.gamma, self.quick["gamma"]) and "exp_range" not in self.policy:
+        told = super().warnings()
+        if self.chosen("gamma") and self.cyclical and "exp_range" not in self.policy:
             told.append("gamma has no effect without policy exp_range")
         if self.learning_rate is not None and not self.vs:
             told.append("learning_rate has no effect without vs")
         return told
+
+    @property
+    def _policy_words(self) -> str:
+        return f"policy {', '.join((*self.policy, *self.vs))}"
 
     def describe_learning_rate(self) -> str:
         arms = self.arms()
@@ -120,5 +107,11 @@ class ClrConfig(TrainConfig):
         return "; ".join(words)
 
 
-def _defaults(*names: str) -> dict[str, Any]:
-    return {name: getattr(TrainConfig, name) for name in names}
+def _under(run: TrainConfig, policy: str, **settings: Any) -> TrainConfig:
+    """A run under a policy, with what it does not read at its default, so that its config says nothing of it."""
+    unread = [name for name, policies in READ_BY.items() if policy not in policies]
+    unread += [] if settings.get("clr_mode") == "exp_range" else ["gamma"]
+    unread += [] if policy == "clr" else ["stop_at"]
+    unread += [] if policy in CYCLING else ["cycle_momentum", "min_momentum"]
+    defaults = {name: getattr(TrainConfig, name) for name in unread}
+    return replace(run, **{**defaults, **settings, "lr_policy": policy})

@@ -7,7 +7,6 @@ import statistics
 from collections.abc import Sequence
 
 from stopcli.durations import format_duration
-from stopcli.errors import RequestError
 from stopcli.evidence.interval import FEWEST
 from stopcli.evidence.paired import PairedDifference
 from stopcli.recipes.arms import Arm, csv_of, difference, job_row, mean_and_sd, moments
@@ -20,16 +19,21 @@ from stopcli.sweeps.collect import JobResult
 
 __all__ = ["check_fits", "sweep_results"]
 
+# The errors of a run that are compared: of the model that training ends with, and of the saved one.
+FINAL, SAVED = "test_error", "best_error"
+
 
 def sweep_results(config: ClrConfig, results: Sequence[JobResult]) -> SweepResults:
-    """A row for each policy, with mean and standard deviation over its seeds, and its paired difference to the
-    reference; F1 by class of each."""
+    """A row for each policy, with mean and standard deviation over its seeds, and its paired differences to the
+    reference; F1 by class of each. All accuracies are of the test rows."""
     arms = policies_of(results)
     base = reference_of(config, arms)
-    columns = ("policy", "runs", "final accuracy", "best accuracy", "at epoch", f"against {_name(base)}", "training")
-    table = Table("Results", columns, tuple(_row(arm, base) for arm in arms))
+    final = "restored" if config.restore_best else "final"
+    against = f", against {base.label}" if base is not None and len(arms) > 1 else ", difference"
+    columns = ("policy", "runs", f"{final} test acc.", final + against, "saved test acc.", f"saved{against}")
+    table = Table("Results", (*columns, "its epoch", "training"), tuple(_row(arm, base) for arm in arms))
     values = [_values(arm, base) for arm in arms]
-    by_class = _by_class(arms, results)
+    by_class = _by_class(config, arms, results)
     seeds = f"{config.seeds} seed{'s' if config.seeds > 1 else ''}"
     return SweepResults(
         f"clr: {config.describe_model()}, {', '.join(arm.label for arm in arms)}, {seeds}",
@@ -39,25 +43,22 @@ def sweep_results(config: ClrConfig, results: Sequence[JobResult]) -> SweepResul
             "jobs.csv": csv_of([job_row(result) for result in results]),
             **({"classes.csv": by_class.csv()} if by_class else {}),
         },
-        _conclusions(arms, base),
+        _conclusions(config, arms, base),
         {"arms": values},
     )
 
 
-def _name(base: Arm | None) -> str:
-    return "–" if base is None else base.label
-
-
 def _row(arm: Arm, base: Arm | None) -> tuple[str, ...]:
     if not arm.runs:
-        return (arm.label, f"0 of {arm.planned}", *["–"] * 5)
+        return (arm.label, f"0 of {arm.planned}", *["–"] * 6)
     return (
         arm.label,
         f"{len(arm.runs)} of {arm.planned}",
-        mean_and_sd(_accuracies(arm, "error")),
-        mean_and_sd(_accuracies(arm, "best_error")),
+        mean_and_sd(_accuracies(arm, FINAL)),
+        _difference_cell(_gain(arm, base, FINAL)),
+        mean_and_sd(_accuracies(arm, SAVED)),
+        _difference_cell(_gain(arm, base, SAVED)),
         f"{arm.mean('best_epoch'):.4g}" if arm.values("best_epoch") else "–",
-        _difference_cell(arm, base),
         format_duration(arm.mean("seconds")),
     )
 
@@ -66,13 +67,12 @@ def _accuracies(arm: Arm, error: str) -> list[float]:
     return [1 - value for value in arm.values(error)]
 
 
-def _gain(arm: Arm, base: Arm | None) -> PairedDifference | None:
-    """By how much an arm's final accuracy is higher than the reference's: its error is so much lower."""
-    return difference(base, arm) if base is not None and arm is not base and arm.runs else None
+def _gain(arm: Arm, base: Arm | None, error: str = FINAL) -> PairedDifference | None:
+    """By how much an arm's accuracy is higher than the reference's: its error is so much lower."""
+    return difference(base, arm, error) if base is not None and arm is not base and arm.runs else None
 
 
-def _difference_cell(arm: Arm, base: Arm | None) -> str:
-    pair = _gain(arm, base)
+def _difference_cell(pair: PairedDifference | None) -> str:
     if pair is None:
         return "–"
     if pair.low is None or pair.high is None:
@@ -81,57 +81,56 @@ def _difference_cell(arm: Arm, base: Arm | None) -> str:
 
 
 def _values(arm: Arm, base: Arm | None) -> dict[str, object]:
-    """A row of table.csv, in full precision."""
-    pair = _gain(arm, base)
-    finals, bests = _accuracies(arm, "error"), _accuracies(arm, "best_error")
-    return {
-        "policy": arm.name,
-        "planned": arm.planned,
-        "finished": len(arm.runs),
-        "accuracy_mean": statistics.fmean(finals) if finals else None,
-        "accuracy_sd": statistics.stdev(finals) if len(finals) > 1 else None,
-        "best_accuracy_mean": statistics.fmean(bests) if bests else None,
-        "best_accuracy_sd": statistics.stdev(bests) if len(bests) > 1 else None,
-        **moments(arm, ("best_epoch", "seconds")),
-        "against": base.name if base is not None and pair is not None else None,
-        "difference": pair.mean if pair else None,
-        "difference_low": pair.low if pair else None,
-        "difference_high": pair.high if pair else None,
-        "difference_p": pair.p if pair else None,
-        "share_higher": pair.share_above if pair else None,
-    }
+    """A row of table.csv, in full precision: accuracies of the test rows, of the final model and of the saved one."""
+    values: dict[str, object] = {"policy": arm.name, "planned": arm.planned, "finished": len(arm.runs)}
+    for prefix, error in (("", FINAL), ("best_", SAVED)):
+        found, pair = _accuracies(arm, error), _gain(arm, base, error)
+        values |= {
+            f"{prefix}accuracy_mean": statistics.fmean(found) if found else None,
+            f"{prefix}accuracy_sd": statistics.stdev(found) if len(found) > 1 else None,
+            f"{prefix}difference": pair.mean if pair else None,
+            f"{prefix}difference_low": pair.low if pair else None,
+            f"{prefix}difference_high": pair.high if pair else None,
+            f"{prefix}difference_p": pair.p if pair else None,
+            f"{prefix}share_higher": pair.share_above if pair else None,
+        }
+    compared = base is not None and arm is not base and bool(arm.runs)
+    return {**values, **moments(arm, ("best_epoch", "seconds")), "against": base.name if compared and base else None}
 
 
-def _conclusions(arms: Sequence[Arm], base: Arm | None) -> tuple[str, ...]:
+def _conclusions(config: ClrConfig, arms: Sequence[Arm], base: Arm | None) -> tuple[str, ...]:
     """What follows from the finished runs, and where nothing does."""
+    if len(arms) == 1:
+        return ("There is one policy, and nothing to compare it with.",)
+    model = "restored model" if config.restore_best else "final model"
     others = [arm for arm in arms if arm.runs and arm is not base]
     if base is None or not others:
         return ("Too few runs have finished to compare anything.",)
     pairs = {arm.name: _gain(arm, base) for arm in others}
     n = max((pair.n for pair in pairs.values() if pair is not None), default=0)
     if n < FEWEST:
-        best = max((base, *others), key=lambda arm: statistics.fmean(_accuracies(arm, "error")))
-        accuracy = statistics.fmean(_accuracies(best, "error"))
+        best = max((base, *others), key=lambda arm: statistics.fmean(_accuracies(arm, FINAL)))
+        accuracy = statistics.fmean(_accuracies(best, FINAL))
         return (
-            f"Not distinguishable at n = {n}: fewer than {FEWEST} seeds give no interval. In these runs {best.label} "
-            f"ends with the highest accuracy, {accuracy:.3f}; --seeds 5 or more would show whether that is more than "
-            "chance.",
+            f"Not distinguishable at n = {n}: fewer than {FEWEST} seeds give no interval. In these runs the {model} of "
+            f"{best.label} has the highest test accuracy, {accuracy:.3f}; --seeds 5 or more would show whether that is "
+            "more than chance.",
         )
-    return tuple(_compared(arm, base, pairs[arm.name]) for arm in others)
+    return tuple(_compared(arm, base, pairs[arm.name], model) for arm in others)
 
 
-def _compared(arm: Arm, base: Arm, pair: PairedDifference | None) -> str:
+def _compared(arm: Arm, base: Arm, pair: PairedDifference | None, model: str) -> str:
     if pair is None or pair.low is None or pair.p is None:
         return f"{arm.label} has too few finished runs to be judged."
     interval = f"95 % interval {pair.low:+.4f} to {pair.high:+.4f}"
     verdict = "" if pair.distinguishable else f"; not distinguishable at n = {pair.n}"
     return (
-        f"{arm.label} against {base.label}: final accuracy {pair.mean:+.4f} ({interval}; p = {pair.p:.2g}), "
-        f"higher in {pair.share_above:.0%} of {pair.n} seeds{verdict}."
+        f"{arm.label} against {base.label}: test accuracy of the {model} {pair.mean:+.4f} "
+        f"({interval}; p = {pair.p:.2g}), higher in {pair.share_above:.0%} of {pair.n} seeds{verdict}."
     )
 
 
-def _by_class(arms: Sequence[Arm], results: Sequence[JobResult]) -> Table | None:
+def _by_class(config: ClrConfig, arms: Sequence[Arm], results: Sequence[JobResult]) -> Table | None:
     """F1 by class for each policy, the mean over its finished runs, from their classes.csv; None where there is
     none."""
     found: dict[str, list[dict[str, float]]] = {}
@@ -147,15 +146,15 @@ def _by_class(arms: Sequence[Arm], results: Sequence[JobResult]) -> Table | None
         (name, *(f"{statistics.fmean(each[name] for each in found[arm.name]):.3f}" for arm in shown))
         for name in classes
     )
-    return Table("F1 by class (saved model, test images)", ("class", *(arm.label for arm in shown)), rows)
+    model = "saved model" if config.checkpoint else "final model"
+    return Table(f"F1 by class ({model}, test images)", ("class", *(arm.label for arm in shown)), rows)
 
 
 def _scores(result: JobResult) -> dict[str, float]:
-    path = result.path / "classes.csv"
-    if not path.is_file():
-        return {}
+    """F1 by class of a run; none where it left no such table, or somebody has changed it."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with (result.path / "classes.csv").open(encoding="utf-8", newline="") as file:
             return {row["class"]: float(row["F1"]) for row in csv.DictReader(file)}
-    except (KeyError, ValueError) as error:
-        raise RequestError(f"{path}: not a table of results by class ({error})") from None
+    except (OSError, KeyError, TypeError, ValueError):
+        # Points of a plane have none; and a table that cannot be read is no reason to lose the others' results.
+        return {}

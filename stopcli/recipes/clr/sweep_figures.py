@@ -37,9 +37,10 @@ def sweep_figures(config: ClrConfig, results: Sequence[JobResult]) -> dict[str, 
 
 
 def _rate(arm: Arm, finished: Sequence[JobResult]) -> PolicyRate:
-    """Of the arm's first run: the others have the same."""
-    first = next(result for result in finished if result.job.arm == arm.name)
-    steps = read_metrics(first.path / "steps.csv")
+    """Of the arm's longest run: the others have the same, as far as they went."""
+    of_arm = [result for result in finished if result.job.arm == arm.name]
+    longest = max(of_arm, key=lambda result: (result.summary or {})["steps"])
+    steps = read_metrics(longest.path / "steps.csv")
     return PolicyRate(arm.label, steps["step"], steps["learning_rate"], arm.config.cyclical)
 
 

@@ -26,9 +26,7 @@ def image_experiment(config: ImageConfig, images: ImageParts, model: keras.Model
         model: from float32 images in [0, 1] to class probabilities, or from points to the probability of class 1. It is
             compiled here.
     """
-    optimizer = make_optimizer(config.optimizer, config.learning_rate, config.momentum, nesterov=config.nesterov)
-    if config.mixed_precision:
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer = optimizer_of(config, config.learning_rate, images)
     loss = loss_of(images)
     # Compiled for its file alone: whoever loads it can evaluate it and train it further.
     model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
@@ -54,6 +52,16 @@ def image_experiment(config: ImageConfig, images: ImageParts, model: keras.Model
         plateau=make_plateau(config),
         classes=images.classes if images.pixels else (),
     )
+
+
+def optimizer_of(config: Any, learning_rate: float, images: ImageParts) -> keras.optimizers.Optimizer:
+    """The optimizer that the settings name, with its loss scaled under mixed precision.
+
+    Args:
+        config: has `optimizer`, `momentum`, `nesterov` and `mixed_precision`.
+    """
+    optimizer = make_optimizer(config.optimizer, learning_rate, config.momentum, nesterov=config.nesterov)
+    return keras.optimizers.LossScaleOptimizer(optimizer) if config.mixed_precision and images.pixels else optimizer
 
 
 def loss_of(images: ImageParts) -> keras.losses.Loss:

@@ -46,6 +46,7 @@ def load(config: ImageConfig, observer: Observer) -> Loaded:
     """
     config, images, parts, notes = read_parts(config, observer)
     steps = -(-parts.train.count // config.batch_size)
+    config.check_updates(steps)
     told = config.mid_cycle(steps)
     notes += (told,) if told else ()
     return Loaded(config, ImageParts(images.name, parts, images.classes), notes, _words(config, images, parts))

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from stopcli.config import Count, Natural, NonNegative, Positive
+from stopcli.config import Count, Natural, NonNegative
 from stopcli.errors import ConfigError
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.schedules.drops import describe_drops, parse_drops, published_drops
 
 LearningRatePolicy = Literal["step", "constant", "cosine", "plateau", "clr", "one-cycle"]
 CyclicModeName = Literal["triangular", "triangular2", "exp_range"]
+# Beyond this a float32 would overflow with any gradient.
+Rate = Annotated[float, Gt(0), Le(1e6)]
 Momentum = Annotated[float, Ge(0), Lt(1)]
 StopAt = Literal["epoch", "cycle-end"]
 # Policies under which every update has a learning rate of its own.
 MOVING = ("cosine", "clr", "one-cycle")
 CYCLING = ("clr", "one-cycle")
+# Its way up has to be longer than an update, and takes 0.3 of them.
+FEWEST_OF_ONE_CYCLE = 4
+# Epochs that would end with a cycle are named where they are no more than so many times those that were asked for.
+MOST_TIMES = 3
 
 # Settings that a policy reads, for those who set one that it does not.
-_READ_BY = {
+READ_BY = {
     "learning_rate": ("step", "constant", "cosine", "plateau"),
     "lr_drops": ("step",),
     "lr_min": ("cosine", "plateau"),
@@ -50,7 +56,7 @@ class LearningRateConfig(TrainedConfig):
     lr_factor: Annotated[float, Gt(0), Lt(1)] = 0.1
     lr_patience: Count = 10
     base_lr: NonNegative = 1e-7
-    max_lr: Positive = 1e-2
+    max_lr: Rate = 1e-2
     clr_mode: CyclicModeName = "triangular"
     gamma: Annotated[float, Gt(0), Le(1)] = 0.99994
     step_size: Annotated[float, Gt(0), Le(1e6)] = 8.0
@@ -77,12 +83,29 @@ class LearningRateConfig(TrainedConfig):
         """Whether the learning rate and the loss of every update are written down."""
         return self.lr_policy in MOVING
 
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The policies of all runs that these settings describe, as `lr_policy` names them."""
+        return (self.lr_policy,)
+
     def cycle_updates(self, steps_per_epoch: int) -> tuple[int, int]:
-        """Updates of a cycle's way up, and of its way down."""
+        """Updates of a cycle's way up, and of its way down: epochs rounded to whole updates, at least one."""
         unit = steps_per_epoch if self.step_size_iterations is None else 1
         up = self.step_size if self.step_size_iterations is None else self.step_size_iterations
         down = up if self.step_size_down is None else self.step_size_down
-        return max(1, round(up * unit)), max(1, round(down * unit))
+        return max(1, math.floor(up * unit + 0.5)), max(1, math.floor(down * unit + 0.5))
+
+    def check_updates(self, steps_per_epoch: int) -> None:
+        """Raise ConfigError where an epoch has too few updates for what the settings say of them."""
+        if "one-cycle" in self.policies and self.epochs * steps_per_epoch < FEWEST_OF_ONE_CYCLE:
+            expected = f"more: one cycle takes {FEWEST_OF_ONE_CYCLE} updates, and an epoch has {steps_per_epoch}"
+            raise ConfigError("epochs", self.epochs, expected)
+        if "clr" not in self.policies or self.step_size_iterations is not None:
+            return
+        for name in ("step_size", "step_size_down"):
+            value = getattr(self, name)
+            if value is not None and value * steps_per_epoch < 1:
+                raise ConfigError(name, value, f"one update or more: an epoch has {steps_per_epoch}")
 
     def mid_cycle(self, steps_per_epoch: int) -> str:
         """What is to be said where training would end within a cycle; empty where it ends with one.
@@ -90,15 +113,23 @@ class LearningRateConfig(TrainedConfig):
         Args:
             steps_per_epoch: updates of an epoch.
         """
-        cycle = sum(self.cycle_updates(steps_per_epoch))
+        cycle, updates = sum(self.cycle_updates(steps_per_epoch)), self.epochs * steps_per_epoch
         # After so many epochs, and their multiples, a cycle ends together with an epoch.
         whole = math.lcm(cycle, steps_per_epoch) // steps_per_epoch
         if not self.cyclical or self.epochs % whole == 0:
             return ""
+        never = "; no cycle ends before the training does, so no rule is ever asked"
+        asked = never if self.stop_at == "cycle-end" and cycle > updates else ""
+        if whole > MOST_TIMES * self.epochs:
+            step = self.epochs / (2 * max(1, round(updates / cycle)))
+            return (
+                f"training ends within a cycle of the learning rate ({cycle / steps_per_epoch:g} epochs); "
+                f"a step size of {step:g} epochs would end with one{asked}"
+            )
         ends = sorted({max(1, self.epochs // whole) * whole, (self.epochs // whole + 1) * whole})
         return (
             f"training ends within a cycle of the learning rate ({cycle / steps_per_epoch:g} epochs); "
-            f"{' or '.join(map(str, ends))} epochs would end with one"
+            f"{' or '.join(map(str, ends))} epochs would end with one{asked}"
         )
 
     def check(self) -> None:
@@ -117,6 +148,9 @@ class LearningRateConfig(TrainedConfig):
         if self.stop_at == "cycle-end" and not self.cyclical:
             expected = f"epoch, because with lr_policy {self.lr_policy} the learning rate has no cycles"
             raise ConfigError("stop_at", self.stop_at, expected)
+        if self.step_size_iterations is not None and (self.step_size_down or 1) != int(self.step_size_down or 1):
+            expected = "whole updates, as step_size_iterations"
+            raise ConfigError("step_size_down", self.step_size_down, expected)
         self._check_momentum()
 
     def _check_momentum(self) -> None:
@@ -133,27 +167,28 @@ class LearningRateConfig(TrainedConfig):
 
     def warnings(self) -> list[str]:
         told = super().warnings()
-        defaults = {field.name: field.default for field in fields(self)}
         told += [
-            f"{name} has no effect with lr_policy {self.lr_policy}"
-            for name, policies in _READ_BY.items()
-            if getattr(self, name) != defaults[name] and self.lr_policy not in policies
+            f"{name} has no effect with {self._policy_words}"
+            for name in self.chosen(*READ_BY)
+            if not set(self.policies) & set(READ_BY[name])
         ]
-        if self.step_size_iterations is not None and self.step_size != defaults["step_size"]:
+        if self.step_size_iterations is not None and self.chosen("step_size"):
             told.append("step_size has no effect with step_size_iterations")
         if self.optimizer != "sgd":
             told += [
-                f"{name} has no effect with optimizer {self.optimizer}"
-                for name in ("momentum", "nesterov")
-                if getattr(self, name) != defaults[name]
+                f"{name} has no effect with optimizer {self.optimizer}" for name in self.chosen("momentum", "nesterov")
             ]
         elif self.nesterov and not self.momentum:
             told.append("nesterov has no effect without momentum")
-        if self.min_momentum != defaults["min_momentum"] and not self.cycle_momentum:
+        if self.chosen("min_momentum") and not self.cycle_momentum:
             told.append("min_momentum has no effect without cycle_momentum")
         if self.stop_at == "cycle-end" and self.rules == "no-stopping":
             told.append("stop_at has no effect without a rule that stops (patience, threshold, stop)")
         return told
+
+    @property
+    def _policy_words(self) -> str:
+        return f"lr_policy {self.lr_policy}"
 
     def describe_optimizer(self) -> str:
         """The optimizer, in words."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
@@ -94,6 +94,19 @@ class AugmentSettings:
         )
 
 
+# What points of a plane have nothing of.
+OF_IMAGES = (
+    "image_size",
+    "limit",
+    "test_limit",
+    "data_seed",
+    "subtract_mean",
+    "augment",
+    "erasing",
+    "cutout",
+    "copies",
+    "mixed_precision",
+)
 _OF_SWEEPS = ("executor", "jobs", "ray_address", "keep_going")
 _READ_BY_ERASING = (
     "erase_p",
@@ -146,18 +159,20 @@ class ImageConfig(DataSettings, AugmentSettings, SweepSettings, LearningRateConf
 
     def warnings(self) -> list[str]:
         told = super().warnings()
-        defaults = {field.name: field.default for field in fields(self)}
-        changed = {name for name, default in defaults.items() if getattr(self, name) != default}
         if not self.is_sweep:
-            told += [f"{name} has no effect on a single run" for name in _OF_SWEEPS if name in changed]
-        if not self.erasing:
-            told += [f"{name} has no effect without erasing" for name in _READ_BY_ERASING if name in changed]
-        if self.copies > 1 and not self.changes_images:
-            told.append(
-                f"copies {self.copies} are all the same without augmentation: the same updates at a higher cost"
-            )
-        return told
+            told += [f"{name} has no effect on a single run" for name in self.chosen(*_OF_SWEEPS)]
+        return [*told, *augmentation_warnings(self)]
 
     def describe_model(self) -> str:
         """What is trained, in words."""
         raise NotImplementedError
+
+
+def augmentation_warnings(config: Any) -> list[str]:
+    """What of the augmentation of a config (with AugmentSettings) has no effect."""
+    told = []
+    if not config.erasing:
+        told += [f"{name} has no effect without erasing" for name in config.chosen(*_READ_BY_ERASING)]
+    if config.copies > 1 and not config.changes_images:
+        told.append(f"copies {config.copies} are all the same without augmentation: the same updates at a higher cost")
+    return told

@@ -18,15 +18,19 @@ def read_bounds(run: Path) -> dict[str, float]:
         RequestError: it is no such folder, is not finished, or has found none.
     """
     check_is_run(run)
+    command = read_toml(run / "config.toml").get("command")
+    if command != "lr-range":
+        raise RequestError(f"{run}: a run of {command}, expected one of lr-range")
     summary = read_json(run / "summary.json")
-    if summary.get("command", "lr-range") != "lr-range":
-        raise RequestError(f"{run}: a run of {summary['command']}, expected one of lr-range")
-    if not summary:
-        raise RequestError(f"{run}: has no results yet", hint=f"stopcli resume {run} goes on.")
+    if summary.get("state") != "finished":
+        raise RequestError(f"{run}: the range test is not finished", hint=f"stopcli resume {run} goes on.")
     bounds = summary.get("bounds")
-    if not bounds:
+    if bounds is None:
         raise RequestError(f"{run}: found no learning rate that trains", hint="A wider --start-lr … --end-lr may.")
-    return {name: float(bounds[name]) for name in ("base_lr", "max_lr")}
+    try:
+        return {name: float(bounds[name]) for name in ("base_lr", "max_lr")}
+    except (KeyError, TypeError, ValueError):
+        raise RequestError(f"{run / 'summary.json'}: damaged, its bounds are {bounds!r}") from None
 
 
 # What the rates that train depend on.

@@ -6,17 +6,20 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
-from stopcli.config import Count, OptimizerName, Positive, RunConfig
+from stopcli.config import Count, OptimizerName, RunConfig, Share, ValidationRows
 from stopcli.errors import ConfigError
 from stopcli.evidence.rate_range import FEWEST_UPDATES
-from stopcli.recipes.images.rate_settings import Momentum
-from stopcli.recipes.images.settings import Augment, AugmentSettings, DataSettings
+from stopcli.recipes.images.rate_settings import Momentum, Rate
+from stopcli.recipes.images.settings import DEFAULT_SHARE, Augment, AugmentSettings, DataSettings, augmentation_warnings
 from stopcli.recipes.train.config import QUICK
-from stopcli.recipes.train.network_settings import MOONS, NetworkSettings
+from stopcli.recipes.train.network_settings import NetworkSettings, network_warnings
 
 Ramp = Literal["exponential", "linear"]
+# Where neither iterations nor epochs are given.
+UPDATES = 100
+MOST_UPDATES = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +29,10 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
     command: ClassVar[str] = "lr-range"
     quick: ClassVar[dict[str, Any]] = {name: QUICK[name] for name in ("width", "depth", "limit")}
 
-    start_lr: Positive = 1e-7
-    end_lr: Positive = 10.0
-    iterations: Annotated[int, Ge(FEWEST_UPDATES), Lt(2**31)] = 100
-    epochs: Annotated[float, Gt(0)] | None = None
+    start_lr: Rate = 1e-7
+    end_lr: Rate = 10.0
+    iterations: Annotated[int, Ge(FEWEST_UPDATES), Le(MOST_UPDATES)] | None = None
+    epochs: Annotated[float, Gt(0), Le(MOST_UPDATES)] | None = None
     ramp: Ramp = "exponential"
     smoothing: Annotated[float, Ge(0), Lt(1)] = 0.9
     stop_factor: Annotated[float, Gt(1)] = 4.0
@@ -39,7 +42,9 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
     nesterov: bool = False
     augment: Augment = "nearest"
     mixed_precision: bool = False
-    threads: Annotated[int, Ge(1)] | None = None
+    threads: Annotated[int, Ge(1), Le(1024)] | None = None
+    validation: ValidationRows = "test"
+    validation_share: Share | None = None
 
     @property
     def is_sweep(self) -> bool:
@@ -51,17 +56,25 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
         return f"{self.model}-{self.ramp}"
 
     @property
-    def validation(self) -> str:
-        """Nothing validates: the loss of the training batches is what is looked at."""
-        return "test"
-
-    @property
     def share(self) -> float:
-        return 0.0
+        """The share of images that is split off, as where they are trained on afterwards."""
+        return self.validation_share or DEFAULT_SHARE
 
     def updates(self, steps_per_epoch: int) -> int:
-        """Updates of the test."""
-        return self.iterations if self.epochs is None else math.ceil(self.epochs * steps_per_epoch)
+        """Updates of the test.
+
+        Raises:
+            ConfigError: they are too few for a curve, or more than anyone can wait for.
+        """
+        if self.epochs is None:
+            return self.iterations or UPDATES
+        updates = math.ceil(self.epochs * steps_per_epoch)
+        if not FEWEST_UPDATES <= updates <= MOST_UPDATES:
+            expected = (
+                f"{FEWEST_UPDATES} to {MOST_UPDATES:,} updates; with {steps_per_epoch} an epoch it is {updates:,}"
+            )
+            raise ConfigError("epochs", self.epochs, expected)
+        return updates
 
     def check(self) -> None:
         super().check()
@@ -69,18 +82,21 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
         self.check_augmentation()
         if self.start_lr >= self.end_lr:
             raise ConfigError("start_lr", self.start_lr, f"less than end_lr ({self.end_lr:g})")
-        if self.epochs is not None and self.iterations != type(self).iterations:
+        if self.validation_share is not None and self.validation == "test":
+            expected = "no share where the test rows validate (choose --validation split or holdout)"
+            raise ConfigError("validation_share", self.validation_share, expected)
+        if self.epochs is not None and self.iterations is not None:
             raise ConfigError("epochs", self.epochs, f"nothing beside iterations ({self.iterations}); give one of them")
         for name in ("save_every", "init_from", "init_optimizer"):
             if getattr(self, name) != getattr(RunConfig, name):
                 raise ConfigError(name, getattr(self, name), "nothing: a range test begins anew and saves no states")
 
     def warnings(self) -> list[str]:
-        told = [*super().warnings(), *self.network_warnings(self.quick if self.scale == "quick" else {})]
-        if self.optimizer != "sgd" and (self.momentum != type(self).momentum or self.nesterov):
-            told.append(f"momentum and nesterov have no effect with optimizer {self.optimizer}")
-        if self.dataset == MOONS and self.erasing:
-            told.append("erasing has no effect with dataset moons")
+        told = [*super().warnings(), *network_warnings(self), *augmentation_warnings(self)]
+        if self.optimizer != "sgd":
+            told += [
+                f"{name} has no effect with optimizer {self.optimizer}" for name in self.chosen("momentum", "nesterov")
+            ]
         return told
 
     def describe_ramp(self) -> str:

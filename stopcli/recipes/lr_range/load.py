@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from stopcli.errors import ConfigError
-from stopcli.evidence.rate_range import FEWEST_UPDATES
 from stopcli.recipes.images.load import ImageParts, data_words, read_parts
 from stopcli.recipes.lr_range.config import LrRangeConfig
 from stopcli.recipes.recipe import Loaded
@@ -16,14 +14,13 @@ def load(config: LrRangeConfig, observer: Observer) -> Loaded:
     """The images or points to train on."""
     notes: tuple[str, ...] = ()
     if config.dataset == MOONS:
-        parts = moons_parts("test", None)
+        parts = moons_parts(config.validation, config.validation_share)
         data, told = points(parts), moons_words(parts)
     else:
         config, images, parts, notes = read_parts(config, observer)
+        config.check_sides(parts.train.x.shape[1:3])
         data, told = ImageParts(images.name, parts, images.classes), data_words(images, parts)
     updates = config.updates(-(-parts.train.count // config.batch_size))
-    if updates < FEWEST_UPDATES:
-        raise ConfigError("epochs", config.epochs, f"more: {updates} updates are no curve, {FEWEST_UPDATES} are")
     words = (
         f"{told}.",
         f"Range test: {config.describe_model()}, {updates} updates, batch {config.batch_size}, {config.optimizer}, "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stopcli.evidence.interval import FEWEST, mean_interval
-from stopcli.evidence.rate_range import Suggestions, smoothed, suggest
+from stopcli.evidence.rate_range import Suggestions, suggest
 from stopcli.recipes.lr_range.config import LrRangeConfig
 from stopcli.report.tables import Table
 from stopcli.training.rising_rate import RangeCurve
@@ -91,8 +91,10 @@ class RangeResults:
     def conclusions(self) -> tuple[str, ...]:
         """What to do with it, in sentences."""
         bounds, n = self.bounds, len(self.values["max_lr"])
+        if not self.curves:
+            return ("No seed was finished, so nothing can be said yet.",)
         if bounds is None:
-            return ("The loss never fell: no learning rate of this range trains.",)
+            return ("The loss never fell by more than its noise: no learning rate of this range trains.",)
         told = [f"Suggested: --base-lr {bounds['base_lr']:.2g} --max-lr {bounds['max_lr']:.2g}."]
         if n < len(self.found):
             told.append(f"Of {len(self.found)} seeds, the loss of {len(self.found) - n} never fell.")
@@ -103,10 +105,7 @@ class RangeResults:
 
 def results_of(config: LrRangeConfig, curves: Mapping[int, RangeCurve]) -> RangeResults:
     """What each seed's curve suggests."""
-    found = {
-        seed: suggest(curve.rates, smoothed(curve.losses, config.smoothing)) if len(curve.rates) else None
-        for seed, curve in curves.items()
-    }
+    found = {seed: suggest(curve.rates, curve.losses, config.smoothing) for seed, curve in curves.items()}
     return RangeResults(curves, found)
 
 

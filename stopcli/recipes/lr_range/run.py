@@ -6,27 +6,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from stopcli.config import to_toml
 from stopcli.evidence.rate_range import runaway, smoothed
-from stopcli.models.optimizers import make_optimizer
 from stopcli.recipes.beginning import begin
-from stopcli.recipes.images.experiment import inputs_of, loss_of, xla_pays
+from stopcli.recipes.images.experiment import inputs_of, loss_of, optimizer_of, xla_pays
 from stopcli.recipes.images.load import ImageParts
 from stopcli.recipes.lr_range.config import LrRangeConfig
+from stopcli.recipes.lr_range.finished import Finished
 from stopcli.recipes.lr_range.results import RangeResults, results_of
 from stopcli.recipes.recipe import Loaded
 from stopcli.recipes.train.network import make_network
 from stopcli.report.markdown import Made, range_report
 from stopcli.report.range_figure import RangeLine, range_figure
 from stopcli.report.saving import save_figures
-from stopcli.report.tables import Table
 from stopcli.runs.files import remove_leftovers, write_json, write_text
 from stopcli.runs.folder import RunFolder
-from stopcli.runs.metrics import read_metrics
 from stopcli.schedules.ramp import RampLR
 from stopcli.training.conclusion import devices
+from stopcli.training.fingerprint import data_fingerprint, settings_fingerprint
 from stopcli.training.loop import State, initial_state
 from stopcli.training.rising_rate import RangeCurve, run_range
 from stopcli.training.session import Session, Start
@@ -42,25 +39,29 @@ def run(loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> di
         The content of summary.json.
     """
     config, stopwatch = loaded.config, session.stopwatch
+    fingerprint = {**settings_fingerprint(config), **data_fingerprint(loaded.data.parts)}
+    done = Finished.read(folder.path, fingerprint, force=start.force)
     folder.status.write("running")
     if start.again:
         remove_leftovers(folder.path)
     half = config.mixed_precision
     environment = begin(config, folder, devices("mixed_float16" if half else "float32"), start)
-    curves: dict[int, RangeCurve] = {}
+    for words in done.notes:
+        folder.log(f"warning: {words}")
     tests = _Tests(loaded)
     for seed in range(config.seed, config.seed + config.seeds):
-        path = folder.path / f"steps-seed{seed}.csv"
-        if path.exists():
-            curves[seed] = _read(path, config, tests.updates)
+        if seed in done.curves:
             continue
+        if session.request.interrupted or (session.request.over and done.curves):
+            # A budget lets one seed end, however short it is: else no number of sessions would get anywhere.
+            break
         session.observer.stage(f"seed {seed}")
         with stopwatch.part("train"):
-            curve = tests.run(seed, session, lambda done: _beat(folder, session, done, tests.updates))
+            curve = tests.run(seed, session, lambda count: _beat(folder, session, count, tests.updates))
         if curve.ended == "interrupted":
             break
-        curves[seed] = curve
-        write_text(path, _text(config, curve))
+        done.add(seed, curve, smoothed(curve.losses, config.smoothing))
+    curves = {seed: done.curves[seed] for seed in sorted(done.curves)}
     found = results_of(config, curves)
     summary = _summary(loaded, folder, session, found)
     with stopwatch.part("plots"):
@@ -112,7 +113,7 @@ class _Tests:
         model = make_network(
             config, self._images, seed, subtract_mean=config.subtract_mean, mixed_precision=config.mixed_precision
         )
-        return model, make_optimizer(config.optimizer, config.start_lr, config.momentum, nesterov=config.nesterov)
+        return model, optimizer_of(config, config.start_lr, self._images)
 
     def _initial(self, seed: int) -> State:
         return initial_state(*self._model(seed))
@@ -134,23 +135,6 @@ class _Tests:
         )
         loop.compile()
         return loop
-
-
-def _text(config: LrRangeConfig, curve: RangeCurve) -> str:
-    """A seed's file, in float32, which is what was computed."""
-    columns = (curve.rates, curve.losses, smoothed(curve.losses, config.smoothing))
-    rows = zip(*(column.astype(np.float32).astype(str).tolist() for column in columns), strict=True)
-    numbered = tuple((str(i), *row) for i, row in enumerate(rows, start=1))
-    return Table("", ("step", "learning_rate", "loss", "smoothed_loss"), numbered).csv()
-
-
-def _read(path: Path, config: LrRangeConfig, updates: int) -> RangeCurve:
-    """The curve in a seed's file; why it ended follows from it."""
-    columns = read_metrics(path)
-    rates, losses = columns["learning_rate"], columns["loss"]
-    if runaway(losses, config.smoothing, config.stop_factor) is not None:
-        return RangeCurve(rates, losses, "diverged")
-    return RangeCurve(rates, losses, "complete" if len(rates) == updates else "non_finite")
 
 
 def _summary(loaded: Loaded, folder: RunFolder, session: Session, found: RangeResults) -> dict[str, Any]:

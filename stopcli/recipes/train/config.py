@@ -6,13 +6,13 @@ with Keras and Deep Learning": MiniGoogLeNet on CIFAR-10).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from stopcli.config import Count, OptimizerName, Positive
 from stopcli.recipes.images.rate_settings import LearningRatePolicy, Momentum
 from stopcli.recipes.images.settings import Augment, ImageConfig
-from stopcli.recipes.train.network_settings import MOONS, NetworkSettings
+from stopcli.recipes.train.network_settings import MOONS, NetworkSettings, network_warnings
 
 # The same experiment, small enough for a laptop's CPU: three cycles of six epochs, and a gamma that comes to in these
 # updates what the published one comes to in 96 epochs of 50,000 images.
@@ -25,7 +25,6 @@ QUICK: dict[str, Any] = {
     "step_size": 3.0,
     "gamma": 0.9922,
 }
-_OF_IMAGES = ("image_size", "limit", "test_limit", "subtract_mean", "erasing", "cutout", "copies", "mixed_precision")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,8 @@ class TrainConfig(NetworkSettings, ImageConfig):
     def arm(self) -> str:
         policy = self.clr_mode if self.lr_policy == "clr" else self.lr_policy
         rules = [] if self.rules == "no-stopping" else [self.rules]
-        return "-".join([self.model, *self.augmentation_parts(), policy, *rules])
+        augmentation = [] if self.dataset == MOONS else self.augmentation_parts()
+        return "-".join([self.model, *augmentation, policy, *rules])
 
     @property
     def logs_steps(self) -> bool:
@@ -59,16 +59,7 @@ class TrainConfig(NetworkSettings, ImageConfig):
         self.check_network(self.dataset)
 
     def warnings(self) -> list[str]:
-        quick = self.quick if self.scale == "quick" else {}
-        told = [*super().warnings(), *self.network_warnings(quick)]
-        if self.dataset == MOONS:
-            defaults = {field.name: field.default for field in fields(self)}
-            told += [
-                f"{name} has no effect with dataset moons"
-                for name in _OF_IMAGES
-                if getattr(self, name) not in (defaults[name], quick.get(name, defaults[name]))
-            ]
-        return told
+        return [*super().warnings(), *network_warnings(self)]
 
     def describe_model(self) -> str:
         return NetworkSettings.describe_model(self)

@@ -16,9 +16,13 @@ from stopcli.training.observer import Observer
 def load(config: TrainConfig, observer: Observer) -> Loaded:
     """The images, as for every recipe on images; or scikit-learn's two moons, as `stopcli moons` has them."""
     if config.dataset != MOONS:
-        return images.load(config, observer)
+        loaded = images.load(config, observer)
+        config.check_sides(loaded.data.parts.train.x.shape[1:3])
+        return loaded
     parts = moons_parts(config.validation, config.validation_share)
-    told = config.mid_cycle(-(-parts.train.count // config.batch_size))
+    steps = -(-parts.train.count // config.batch_size)
+    config.check_updates(steps)
+    told = config.mid_cycle(steps)
     words = (f"{moons_words(parts)}, {parts.test.count} to test.", *training_words(config, parts))
     return Loaded(config, points(parts), (told,) if told else (), words)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from stopcli.errors import RequestError
-from stopcli.models.minigooglenet import LEAST_SIDE, minigooglenet
+from stopcli.models.minigooglenet import minigooglenet
 from stopcli.models.mlp import binary_mlp, image_mlp
 from stopcli.models.resnet import resnet_v1
 from stopcli.recipes.images.load import ImageParts
@@ -21,9 +20,6 @@ def make_network(
     Args:
         images: what it is trained on.
         seed: of the initial weights.
-
-    Raises:
-        RequestError: the images are too small for it.
     """
     train = images.parts.train.x
     if not images.pixels:
@@ -35,6 +31,4 @@ def make_network(
         return resnet_v1(settings.depth, shape, classes, seed, mean_image=mean, precision=precision)
     if settings.model == "mlp":
         return image_mlp(shape, settings.hidden, classes, seed, mean_image=mean, precision=precision)
-    if min(shape[:2]) < LEAST_SIDE:
-        raise RequestError(f"MiniGoogLeNet: received images of {shape[0]} × {shape[1]}, expected sides of {LEAST_SIDE}")
     return minigooglenet(shape, classes, seed, width=settings.width, mean_image=mean, precision=precision)

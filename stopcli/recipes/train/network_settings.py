@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 
 from stopcli.errors import ConfigError
+from stopcli.recipes.images.settings import OF_IMAGES
 
 ModelName = Literal["minigooglenet", "resnet", "mlp"]
 # The data set that is no set of images: scikit-learn's two moons, as `stopcli moons` has them.
 MOONS = "moons"
+# Images of smaller sides vanish on their way through MiniGoogLeNet.
+LEAST_SIDE = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,21 +34,28 @@ class NetworkSettings:
         if dataset == MOONS and self.model != "mlp":
             raise ConfigError("model", self.model, "mlp, the only one that takes the points of dataset moons")
 
-    def network_warnings(self, at_scale: Mapping[str, Any]) -> list[str]:
-        """What of these settings another model would read.
-
-        Args:
-            at_scale: settings that the scale has chosen, and not the user.
-        """
-        read = {"minigooglenet": "width", "resnet": "depth", "mlp": "hidden"}
-        return [
-            f"{name} has no effect with model {self.model}"
-            for model, name in read.items()
-            if model != self.model and getattr(self, name) not in (getattr(NetworkSettings, name), at_scale.get(name))
-        ]
-
     def describe_model(self) -> str:
         """What is trained, in words."""
         if self.model == "minigooglenet":
             return "MiniGoogLeNet" + ("" if self.width == 1 else f" of {self.width:g} times the width")
         return f"ResNet-{self.depth} v1" if self.model == "resnet" else f"MLP of {self.hidden} units"
+
+    def check_sides(self, sides: tuple[int, int]) -> None:
+        """Raise ConfigError where images are too small for the model.
+
+        Args:
+            sides: height and width of the images.
+        """
+        if self.model == "minigooglenet" and min(sides) < LEAST_SIDE:
+            expected = f"another model, or --image-size 32: MiniGoogLeNet takes sides of {LEAST_SIDE} pixels or more"
+            raise ConfigError("model", f"minigooglenet for images of {sides[0]} × {sides[1]}", expected)
+
+
+def network_warnings(config: Any) -> list[str]:
+    """What of a config with NetworkSettings has no effect on its network, or on its data."""
+    read = {"minigooglenet": "width", "resnet": "depth", "mlp": "hidden"}
+    others = [name for model, name in read.items() if model != config.model]
+    told = [f"{name} has no effect with model {config.model}" for name in config.chosen(*others)]
+    if config.dataset == MOONS:
+        told += [f"{name} has no effect with dataset moons" for name in config.chosen(*OF_IMAGES)]
+    return told

@@ -1,0 +1,84 @@
+"""The seeds of a range test that are done, in its folder: a file of updates for each, and one that says which count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stopcli.errors import RequestError
+from stopcli.report.tables import Table
+from stopcli.runs.files import read_json, write_json, write_text
+from stopcli.runs.metrics import read_metrics
+from stopcli.training.fingerprint import changed_error, differences
+from stopcli.training.rising_rate import RangeCurve
+
+INDEX = "seeds.json"
+
+
+@dataclass
+class Finished:
+    """The curves of the seeds that are done, by seed.
+
+    Attributes:
+        fingerprint: what their numbers depend on.
+        notes: what was passed over, a line each.
+    """
+
+    folder: Path
+    fingerprint: dict[str, Any]
+    curves: dict[int, RangeCurve] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder: Path, fingerprint: dict[str, Any], *, force: bool) -> Finished:
+        """What an earlier session has done, as far as it is whole; seeds that are not are tested again.
+
+        Args:
+            fingerprint: of the test as it would go on.
+            force: where it differs, begin anew instead of raising.
+
+        Raises:
+            RequestError: settings, versions or data have changed.
+        """
+        found, index = cls(folder, fingerprint), read_json(folder / INDEX)
+        changed = differences(index["fingerprint"], fingerprint) if index else []
+        if changed and not force:
+            raise changed_error(changed)
+        if changed:
+            found.notes.append("all seeds are tested again, because of: " + "; ".join(changed))
+            return found
+        for name, told in index.get("seeds", {}).items():
+            try:
+                columns = read_metrics(_path(folder, int(name)))
+                curve = RangeCurve(columns["learning_rate"], columns["loss"], told["ended"])
+            except (RequestError, KeyError, ValueError) as error:
+                found.notes.append(f"seed {name} is tested again: {error}")
+                continue
+            if len(curve.rates) == told["updates"]:
+                found.curves[int(name)] = curve
+            else:
+                found.notes.append(f"seed {name} is tested again: its file is not whole")
+        return found
+
+    def add(self, seed: int, curve: RangeCurve, smoothed: NDArray[np.float64]) -> None:
+        """Write down a seed that is done; from then on it counts.
+
+        Args:
+            smoothed: the smoothed losses, for those who read the file.
+        """
+        # In float32, which is what was computed.
+        columns = (column.astype(np.float32).astype(str).tolist() for column in (curve.rates, curve.losses, smoothed))
+        rows = tuple((str(i), *row) for i, row in enumerate(zip(*columns, strict=True), start=1))
+        table = Table("", ("step", "learning_rate", "loss", "smoothed_loss"), rows)
+        write_text(_path(self.folder, seed), table.csv())
+        self.curves[seed] = curve
+        seeds = {str(n): {"updates": len(c.rates), "ended": c.ended} for n, c in sorted(self.curves.items())}
+        write_json(self.folder / INDEX, {"fingerprint": self.fingerprint, "seeds": seeds})
+
+
+def _path(folder: Path, seed: int) -> Path:
+    return folder / f"steps-seed{seed}.csv"
