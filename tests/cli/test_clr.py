@@ -112,6 +112,29 @@ def test_a_run_that_died_in_mid_cycle_goes_on_with_the_very_same_learning_rates(
     assert read(job / "environment.json")["resumed"][0]["from_epoch"] == point.epoch
 
 
+def test_arms_begin_from_a_trained_model(sweep: Path) -> None:
+    trained = sweep / "jobs" / "triangular-seed0"
+    words = ["--policy", "triangular", "--vs", "none", "--epochs", "3", "--init-from", str(trained)]
+    assert run(*MOONS, *words, "--run-dir", "a") == 0
+    environment = read(Path("a/jobs/triangular-seed0/environment.json"))
+    assert str(trained) in str(environment["init_from"])
+    # One that does not fit is told before anything is made.
+    assert run(*MOONS, *words, "--hidden", "7", "--run-dir", "b") == 2
+    assert not Path("b").exists()
+
+
+def test_a_sweep_whose_settings_were_changed_is_not_gone_on_with(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(sweep, "changed")
+    shutil.rmtree("changed/jobs/constant-seed2")
+    Path("changed/summary.json").unlink()
+    config = Path("changed/config.toml").read_text()
+    Path("changed/config.toml").write_text(config.replace("max_lr = 0.05", "max_lr = 0.5"))
+    assert run("resume", "changed") == 2
+    assert "triangular-seed0: setting max_lr: was 0.05, is 0.5" in capsys.readouterr().err
+
+
 def test_rules_are_asked_where_cycles_end() -> None:
     words = ["--policy", "triangular", "--vs", "constant", "--patience", "0", "--monitor", "val_loss"]
     # Never better than the baseline, so that the rule would stop after the second epoch.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from PIL import Image
 from refusals import check_refused
 
 WRONG = [
@@ -48,3 +51,20 @@ def test_a_wrong_request_is_told_what_is_wrong_and_leaves_nothing(
 ) -> None:
     dataset = [] if "--dataset" in args else ["--dataset", "digits"]
     check_refused([command, "--json", *dataset, *args], answer, capsys, monkeypatch)
+
+
+@pytest.mark.parametrize("command", ["clr", "lr-range"])
+def test_images_that_vanish_in_the_network_are_told_before_anything_is_made(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for place in ("train/a", "train/b", "test/a", "test/b"):
+        folder = tmp_path / "images" / place
+        folder.mkdir(parents=True)
+        for i in range(3):
+            Image.new("RGB", (6, 6), (40 * i, 0, 0)).save(folder / f"{i}.png")
+    (tmp_path / "cache").mkdir()
+    answer = "MiniGoogLeNet takes sides of 7 pixels or more"
+    words = [command, "--dataset", str(tmp_path / "images"), "--limit", "6", "--scale", "full"]
+    monkeypatch.chdir(tmp_path / "images")
+    check_refused(words, answer, capsys, monkeypatch)

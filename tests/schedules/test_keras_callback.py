@@ -47,3 +47,19 @@ def test_an_optimizer_with_a_schedule_needs_no_callback() -> None:
     schedule = CyclicLR(0.01, 0.1, 3)
     with pytest.raises(ValueError, match="received one with a schedule of its own \\(CyclicLR\\), expected a number"):
         compiled(schedule).fit(x, y, verbose=0, callbacks=[ScheduleLearningRate(schedule)])
+
+
+def test_a_rate_for_each_update_needs_a_call_for_each_update() -> None:
+    import keras
+
+    from stopcli import CyclicLR, ScheduleLearningRate
+
+    x, y = rows()
+    schedule = CyclicLR(0.01, 0.1, 3)
+    model = compiled(0.5)
+    model.compile(keras.optimizers.SGD(0.5), "mse", steps_per_execution=4)
+    with pytest.raises(ValueError, match="steps_per_execution: received 4, expected 1"):
+        model.fit(x, y, verbose=0, callbacks=[ScheduleLearningRate(schedule)])
+    model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(schedule)), "mse")
+    with pytest.raises(ValueError, match="a schedule of its own"):
+        model.fit(x, y, verbose=0, callbacks=[ScheduleLearningRate(schedule)])
