@@ -20,7 +20,7 @@ class PairedDifference:
         n: pairs.
         mean: of the differences.
         low, high: bounds of the bootstrap 95 % interval (BCa) of the mean; None where n < 3.
-        p: of the paired t-test, two-sided; None where n < 3.
+        p: of the paired t-test, two-sided; where all differences are the same, of the sign test. None where n < 3.
         share_below, share_equal: of pairs whose difference is below 0, and of those without one.
     """
 
@@ -66,9 +66,11 @@ def paired_difference(values: Sequence[float], others: Sequence[float]) -> Paire
     if len(differences) < FEWEST:
         return PairedDifference(len(differences), mean, None, None, below, None, equal)
     if np.ptp(differences) == 0:
-        # Nothing varies: the bootstrap's acceleration and the t statistic would be 0 / 0.
+        # Nothing varies: the bootstrap's acceleration would be 0 / 0, and the t-test certain, although a few accuracies
+        # of few rows are easily the same. What is left to ask is how often so many would have one sign by chance.
         only = float(differences[0])
-        return PairedDifference(len(differences), mean, only, only, below, 0.0 if only else 1.0, equal)
+        p = 2.0 ** (1 - len(differences)) if only else 1.0
+        return PairedDifference(len(differences), mean, only, only, below, p, equal)
     low, high = bootstrap_interval(differences)
     return PairedDifference(len(differences), mean, low, high, below, _t_test(differences), equal)
 

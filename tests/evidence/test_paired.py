@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from stopcli.evidence.paired import paired_difference
 
@@ -47,8 +48,7 @@ def test_an_interval_that_holds_0_distinguishes_nothing() -> None:
 
 def test_equal_differences_have_themselves_as_their_interval() -> None:
     found = paired_difference([0.5, 0.25, 0.75], [0.25, 0.0, 0.5])
-    assert (found.low, found.high, found.distinguishable) == (0.25, 0.25, True)
-    assert not paired_difference([0.5] * 3, [0.5] * 3).distinguishable
+    assert (found.low, found.high) == (0.25, 0.25)
 
 
 def test_the_same_values_give_the_same_interval() -> None:
@@ -60,3 +60,12 @@ def test_the_same_values_give_the_same_interval() -> None:
 def test_what_is_no_pairs_is_refused(values: list[float], others: list[float]) -> None:
     with pytest.raises(ValueError, match="expected pairs"):
         paired_difference(values, others)
+
+
+@pytest.mark.parametrize(("n", "convinces"), [(3, False), (5, False), (6, True)])
+def test_differences_that_are_all_the_same_convince_as_far_as_their_signs_do(n: int, convinces: bool) -> None:
+    found = paired_difference([0.75] * n, [0.5] * n)
+    assert found.p == pytest.approx(stats.binomtest(n, n, 0.5).pvalue)
+    assert (found.low, found.high) == (0.25, 0.25)
+    assert found.distinguishable == convinces
+    assert not paired_difference([0.5] * n, [0.5] * n).distinguishable
