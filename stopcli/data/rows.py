@@ -24,6 +24,10 @@ class Rows:
     def count(self) -> int:
         return len(self.x)
 
+    def batches(self, size: int) -> int:
+        """Batches of `size` rows that hold all of them; the last may be smaller."""
+        return -(-self.count // size)
+
     def take(self, start: int, stop: int) -> Rows:
         return Rows(self.x[start:stop], self.y[start:stop])
 

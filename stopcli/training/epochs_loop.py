@@ -59,7 +59,7 @@ class EpochsLoop(Loop):
             raise ValueError(f"received batch_size {batch_size}, expected ≥ 1")
         measures, watched = tuple(measures), watched or {}
         batch_size = min(batch_size, train.count)
-        super().__init__(model, optimizer, measures, watched, -(-train.count // batch_size))
+        super().__init__(model, optimizer, measures, watched, train.batches(batch_size))
         # Data are arguments, not constants of the function: XLA would spend its compile time on folding them.
         self._data = [tf.constant(array) for rows in [train, *watched.values()] for array in (rows.x, rows.y)]
         self._order_seed = tf.constant(derive_seed(seed, "order"), tf.int32)

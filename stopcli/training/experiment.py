@@ -127,7 +127,7 @@ class Experiment:
 
     @property
     def steps_per_epoch(self) -> int:
-        return -(-self.parts.train.count // self.batch_size)
+        return self.parts.train.batches(self.batch_size)
 
     def initial_state(self) -> State:
         return initial_state(self.model, self.optimizer)

@@ -67,7 +67,7 @@ class StepsLoop(Loop):
             raise ValueError(f"received batch_size {batch_size}, expected ≥ 1")
         measures, watched = tuple(measures), watched or {}
         self._batch = min(batch_size, train.count)
-        super().__init__(model, optimizer, measures, watched, -(-train.count // self._batch))
+        super().__init__(model, optimizer, measures, watched, train.batches(self._batch))
         self._rows = train.count
         self._train_data, *watched_data = (
             (tf.constant(rows.x), tf.constant(rows.y)) for rows in [train, *watched.values()]

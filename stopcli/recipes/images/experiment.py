@@ -30,7 +30,7 @@ def image_experiment(config: ImageConfig, images: ImageParts, model: keras.Model
     loss = loss_of(images)
     # Compiled for its file alone: whoever loads it can evaluate it and train it further.
     model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
-    steps_per_epoch = -(-images.parts.train.count // config.batch_size)
+    steps_per_epoch = images.parts.train.batches(config.batch_size)
     schedule = make_schedule(config, steps_per_epoch)
     return Experiment(
         model,

@@ -45,10 +45,7 @@ def load(config: ImageConfig, observer: Observer) -> Loaded:
         are; the ImageParts.
     """
     config, images, parts, notes = read_parts(config, observer)
-    steps = -(-parts.train.count // config.batch_size)
-    config.check_updates(steps)
-    told = config.mid_cycle(steps)
-    notes += (told,) if told else ()
+    notes += config.notes_on_updates(parts.train.batches(config.batch_size))
     return Loaded(config, ImageParts(images.name, parts, images.classes), notes, _words(config, images, parts))
 
 
@@ -117,7 +114,7 @@ def _words(config: ImageConfig, images: ImageSet, parts: Parts) -> tuple[str, ..
 
 def training_words(config: ImageConfig, parts: Parts) -> tuple[str, ...]:
     """How a classifier is trained, a line each."""
-    steps = -(-parts.train.count // config.batch_size)
+    steps = parts.train.batches(config.batch_size)
     return (
         f"Training: {config.describe_model()}, {config.epochs} epochs of {steps} steps, batch {config.batch_size}, "
         f"{config.describe_optimizer()}, {config.describe_learning_rate()}.",

@@ -107,6 +107,16 @@ class LearningRateConfig(TrainedConfig):
             if value is not None and value * steps_per_epoch < 1:
                 raise ConfigError(name, value, f"one update or more: an epoch has {steps_per_epoch}")
 
+    def notes_on_updates(self, steps_per_epoch: int) -> tuple[str, ...]:
+        """What is to be said of the updates, once an epoch's are known.
+
+        Raises:
+            ConfigError: they are too few for what the settings say of them.
+        """
+        self.check_updates(steps_per_epoch)
+        told = self.mid_cycle(steps_per_epoch)
+        return (told,) if told else ()
+
     def mid_cycle(self, steps_per_epoch: int) -> str:
         """What is to be said where training would end within a cycle; empty where it ends with one.
 

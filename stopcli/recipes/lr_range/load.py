@@ -20,7 +20,7 @@ def load(config: LrRangeConfig, observer: Observer) -> Loaded:
         config, images, parts, notes = read_parts(config, observer)
         config.check_sides(parts.train.x.shape[1:3])
         data, told = ImageParts(images.name, parts, images.classes), data_words(images, parts)
-    updates = config.updates(-(-parts.train.count // config.batch_size))
+    updates = config.updates(parts.train.batches(config.batch_size))
     words = (
         f"{told}.",
         f"Range test: {config.describe_model()}, {updates} updates, batch {config.batch_size}, {config.optimizer}, "

@@ -91,7 +91,7 @@ class _Tests:
         self._config: LrRangeConfig = loaded.config
         self._images: ImageParts = loaded.data
         self._loop: StepsLoop | None = None
-        self.updates = self._config.updates(-(-self._images.parts.train.count // self._config.batch_size))
+        self.updates = self._config.updates(self._images.parts.train.batches(self._config.batch_size))
 
     def run(self, seed: int, session: Session, tell: Any) -> RangeCurve:
         config = self._config

@@ -20,11 +20,9 @@ def load(config: TrainConfig, observer: Observer) -> Loaded:
         config.check_sides(loaded.data.parts.train.x.shape[1:3])
         return loaded
     parts = moons_parts(config.validation, config.validation_share)
-    steps = -(-parts.train.count // config.batch_size)
-    config.check_updates(steps)
-    told = config.mid_cycle(steps)
+    notes = config.notes_on_updates(parts.train.batches(config.batch_size))
     words = (f"{moons_words(parts)}, {parts.test.count} to test.", *training_words(config, parts))
-    return Loaded(config, points(parts), (told,) if told else (), words)
+    return Loaded(config, points(parts), notes, words)
 
 
 def moons_parts(validation: str, share: float | None) -> Parts:
