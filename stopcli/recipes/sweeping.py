@@ -225,7 +225,7 @@ def _summarise(config: Any, results: Sequence[JobResult], found: SweepResults, r
         "finished": finished,
         "jobs": [_told(result) for result in results],
         **found.summary,
-        "table": {"columns": list(found.tables[0].columns), "rows": [list(row) for row in found.tables[0].rows]},
+        "table": found.tables[0].for_summary(),
         "conclusions": list(found.words),
         "test_rows_chose": config.validation == "test" and config.checkpoint,
         "warnings": config.warnings(),

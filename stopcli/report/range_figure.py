@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from stopcli.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE
 
-_COLOURS = {"steepest": ORANGE, "valley": GREEN, "minimum_tenth": PURPLE}
-_WORDS = {"steepest": "steepest fall", "valley": "valley", "minimum_tenth": "minimum / 10"}
+_COLOURS = (ORANGE, GREEN, PURPLE)
 # Beyond the worst of what came before the loss ran away there is nothing to see.
 _HEADROOM = 1.15
 
@@ -39,7 +38,7 @@ def range_figure(
     """Loss against learning rate, of each seed, with what they suggest.
 
     Args:
-        suggestions: learning rates by `steepest`, `valley` and `minimum_tenth`, as far as there are any.
+        suggestions: up to three learning rates, by what they are called.
         bounds: the suggested lowest and highest rate, between which the plane is shaded; None for none.
         linear: whether the rate rose linearly, and is shown so.
     """
@@ -53,8 +52,8 @@ def range_figure(
     if bounds is not None:
         words = f"suggested for cycles: {bounds[0]:.1e} to {bounds[1]:.1e}"
         axes.axvspan(*bounds, color=GREEN, alpha=0.12, lw=0, label=words)
-    for name, rate in suggestions.items():
-        axes.axvline(rate, color=_COLOURS[name], lw=1.3, ls="--", label=f"{_WORDS[name]}: {rate:.1e}")
+    for (name, rate), colour in zip(suggestions.items(), _COLOURS, strict=False):
+        axes.axvline(rate, color=colour, lw=1.3, ls="--", label=f"{name}: {rate:.1e}")
     if not linear:
         axes.set_xscale("log")
     begun = max(float(np.max(line.smoothed[: max(1, len(line.smoothed) // 2)])) for line in lines)

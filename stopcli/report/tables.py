@@ -20,9 +20,13 @@ class Table:
 
     @classmethod
     def of_summary(cls, summary: Mapping[str, Any]) -> Table:
-        """The results of a sweep, as its summary.json holds them."""
+        """The results of a sweep or of a range test, as its summary.json holds them (`for_summary`)."""
         told = summary["table"]
         return cls("Results", tuple(told["columns"]), tuple(tuple(row) for row in told["rows"]))
+
+    def for_summary(self) -> dict[str, Any]:
+        """What a summary.json holds of it."""
+        return {"columns": list(self.columns), "rows": [list(row) for row in self.rows]}
 
     def markdown(self) -> str:
         lines = ["| " + " | ".join(self.columns) + " |", "|" + "---|" * len(self.columns)]

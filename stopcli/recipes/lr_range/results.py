@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import geometric_mean
 from typing import Any
 
 from stopcli.evidence.interval import FEWEST, mean_interval
@@ -107,10 +108,6 @@ def results_of(config: LrRangeConfig, curves: Mapping[int, RangeCurve]) -> Range
     """What each seed's curve suggests."""
     found = {seed: suggest(curve.rates, curve.losses, config.smoothing) for seed, curve in curves.items()}
     return RangeResults(curves, found)
-
-
-def geometric_mean(values: list[float]) -> float:
-    return math.exp(mean_interval([math.log(value) for value in values]).mean)
 
 
 def geometric_interval(values: list[float]) -> tuple[float, float]:

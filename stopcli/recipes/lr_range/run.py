@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 from stopcli.config import to_toml
@@ -13,12 +14,13 @@ from stopcli.recipes.images.experiment import inputs_of, loss_of, optimizer_of, 
 from stopcli.recipes.images.load import ImageParts
 from stopcli.recipes.lr_range.config import LrRangeConfig
 from stopcli.recipes.lr_range.finished import Finished
-from stopcli.recipes.lr_range.results import RangeResults, results_of
+from stopcli.recipes.lr_range.results import KINDS, RangeResults, results_of
 from stopcli.recipes.recipe import Loaded
 from stopcli.recipes.train.network import make_network
 from stopcli.report.markdown import Made, range_report
 from stopcli.report.range_figure import RangeLine, range_figure
 from stopcli.report.saving import save_figures
+from stopcli.report.tables import Table
 from stopcli.runs.files import remove_leftovers, write_json, write_text
 from stopcli.runs.folder import RunFolder
 from stopcli.schedules.ramp import RampLR
@@ -63,11 +65,11 @@ def run(loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> di
         done.add(seed, curve, smoothed(curve.losses, config.smoothing))
     curves = {seed: done.curves[seed] for seed in sorted(done.curves)}
     found = results_of(config, curves)
-    summary = _summary(loaded, folder, session, found)
+    table = found.table()
+    summary = _summary(loaded, folder, session, found, table)
     with stopwatch.part("plots"):
         written = [f"plots/{path.name}" for path in save_figures(_figures(config, found), folder.plots)]
     summary["seconds"] = stopwatch.rounded()
-    table = found.table()
     for name, text in {"table.csv": found.csv(), "table.md": table.markdown()}.items():
         write_text(folder.path / name, text)
     write_json(folder.summary, summary)
@@ -137,11 +139,10 @@ class _Tests:
         return loop
 
 
-def _summary(loaded: Loaded, folder: RunFolder, session: Session, found: RangeResults) -> dict[str, Any]:
+def _summary(loaded: Loaded, folder: RunFolder, session: Session, found: RangeResults, table: Table) -> dict[str, Any]:
     config = loaded.config
     finished = len(found.curves) == config.seeds
     state = "finished" if finished else "interrupted" if session.request.interrupted else "paused"
-    table = found.table()
     return {
         "command": config.command,
         "name": config.name,
@@ -154,7 +155,7 @@ def _summary(loaded: Loaded, folder: RunFolder, session: Session, found: RangeRe
         "seeds": config.seeds,
         "finished": len(found.curves),
         **found.summary(),
-        "table": {"columns": list(table.columns), "rows": [list(row) for row in table.rows]},
+        "table": table.for_summary(),
         "conclusions": [*found.conclusions(), *_next(folder, found)],
         "run_dir": str(folder.path),
         "warnings": [*config.warnings(), *loaded.notes],
@@ -174,8 +175,9 @@ def _figures(config: LrRangeConfig, found: RangeResults) -> Mapping[str, Any]:
     if not lines:
         return {}
     bounds = found.bounds
-    marks = {name: found.summary()["suggestions"][name]["mean"] for name in ("steepest", "valley", "minimum_tenth")}
+    values = found.values
+    marks = {words: geometric_mean(values[kind]) for kind, words in KINDS.items()} if bounds else {}
     scale = " (quick scale)" if config.scale == "quick" else ""
     title = f"{config.describe_model()} on {Path(config.dataset).name}, {config.optimizer}{scale}"
     span = (bounds["base_lr"], bounds["max_lr"]) if bounds else None
-    return {"range": range_figure(lines, marks if bounds else {}, span, title, linear=config.ramp == "linear")}
+    return {"range": range_figure(lines, marks, span, title, linear=config.ramp == "linear")}
