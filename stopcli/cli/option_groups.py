@@ -6,6 +6,7 @@ Typer reads a function's signature. Commands share most of their options, and th
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, get_args
@@ -24,6 +25,11 @@ class WithDefault(NamedTuple):
 
     alias: Any
     default: object
+
+
+def in_panel(panel: str) -> Callable[..., Any]:
+    """`typer.Option` for options that the help shows in a panel; a module of options makes its own."""
+    return functools.partial(typer.Option, rich_help_panel=panel)
 
 
 def without(group: Group, *names: str) -> Group:

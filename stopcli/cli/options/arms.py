@@ -7,62 +7,53 @@ from typing import Annotated
 
 import typer
 
-from stopcli.cli.option_groups import Group, WithDefault
+from stopcli.cli.option_groups import Group, WithDefault, in_panel
 from stopcli.recipes.cutout_sweep.config import Equal
 
-PANEL = "Arms"
+option = in_panel("Arms")
 
 CopiesList = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
         "--m",
         metavar="M …",
         help="Copies of every image in a batch, a list: --m 2 4 8 or --m 2,4,8. Each ≥ 1.",
         show_default="2 4 8 16 32; quick: 2 4 8",
-        rich_help_panel=PANEL,
     ),
 ]
 BaselineArm = Annotated[
     bool,
-    typer.Option("--baseline/--no-baseline", help="Also train without copies and cutout.", rich_help_panel=PANEL),
+    option("--baseline/--no-baseline", help="Also train without copies and cutout."),
 ]
-CutoutSize = Annotated[int, typer.Option(help="Pixels of a cutout's side, ≥ 1.", rich_help_panel=PANEL)]
+CutoutSize = Annotated[int, option(help="Pixels of a cutout's side, ≥ 1.")]
 EqualTo = Annotated[
     Equal,
-    typer.Option(
+    option(
         help="What the arms have equal. epochs: as published, M times the images in as many updates; updates: as many "
-        "updates on as many images, of which 1/M differ; compute: as many images in batches M times as large.",
-        rich_help_panel=PANEL,
+        "updates on as many images, of which 1/M differ; compute: as many images in batches M times as large."
     ),
 ]
 PolicyList = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
         "--policy",
         metavar="POLICY …",
         help="Cyclical policies, a list: triangular, triangular2, exp_range, one-cycle.",
         show_default="triangular triangular2 exp_range",
-        rich_help_panel=PANEL,
     ),
 ]
 FixedList = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
         "--vs",
         metavar="POLICY …",
         help="What they are compared with, a list: constant, step, cosine; or none.",
         show_default="constant",
-        rich_help_panel=PANEL,
     ),
 ]
 FixedRate = Annotated[
     float | None,
-    typer.Option(
-        "--learning-rate",
-        help="What the arms of --vs begin from, > 0.",
-        show_default="--max-lr",
-        rich_help_panel=PANEL,
-    ),
+    option("--learning-rate", help="What the arms of --vs begin from, > 0.", show_default="--max-lr"),
 ]
 FromRange = Annotated[
     Path | None,

@@ -5,52 +5,47 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from stopcli.cli.console import show_tracebacks
-from stopcli.cli.option_groups import Group, WithDefault
+from stopcli.cli.option_groups import Group, WithDefault, in_panel
 from stopcli.config import Scale
 
-PANEL = "Run and output"
+option = in_panel("Run and output")
 
 TimeBudget = Annotated[
     str | None,
-    typer.Option(
+    option(
         metavar="TIME",
         help="Pause after this time (90s, 45m, 2h30m) with everything saved; `stopcli resume` goes on.",
         show_default="no limit",
-        rich_help_panel=PANEL,
     ),
 ]
 Name = Annotated[
     str,
-    typer.Option(help="A name for the run, a part of its folder's.", show_default=False, rich_help_panel=PANEL),
+    option(help="A name for the run, a part of its folder's.", show_default=False),
 ]
 RunScale = Annotated[
     Scale,
-    typer.Option(
+    option(
         help="full: the published setting; quick: the same, smaller; auto: full where it takes a minute or a GPU is "
-        "there. Every other flag wins over it.",
-        rich_help_panel=PANEL,
+        "there. Every other flag wins over it."
     ),
 ]
 RunsDir = Annotated[
     Path | None,
-    typer.Option(help="Folder that holds the runs.", show_default="$STOPCLI_RUNS_DIR or runs", rich_help_panel=PANEL),
+    option(help="Folder that holds the runs.", show_default="$STOPCLI_RUNS_DIR or runs"),
 ]
 RunDir = Annotated[
     Path | None,
-    typer.Option(help="The run's folder itself; must not exist.", show_default="by time", rich_help_panel=PANEL),
+    option(help="The run's folder itself; must not exist.", show_default="by time"),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print summary.json alone on stdout.", rich_help_panel=PANEL)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No talk: results and errors alone.", rich_help_panel=PANEL)]
+Json = Annotated[bool, option("--json", help="Print summary.json alone on stdout.")]
+Quiet = Annotated[bool, option("--quiet", "-q", help="No talk: results and errors alone.")]
 Verbose = Annotated[
     bool,
-    typer.Option(
+    option(
         "--verbose",
         "-v",
         help="More talk, and the traceback of errors.",
-        rich_help_panel=PANEL,
         callback=show_tracebacks,
     ),
 ]

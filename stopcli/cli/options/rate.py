@@ -6,62 +6,44 @@ from typing import Annotated
 
 import typer
 
-from stopcli.cli.option_groups import Group
+from stopcli.cli.option_groups import Group, in_panel
 from stopcli.recipes.images.rate_settings import CyclicModeName, LearningRatePolicy, StopAt
 
-PANEL = "Learning rate"
+option = in_panel("Learning rate")
 
-LrPolicy = Annotated[LearningRatePolicy, typer.Option(help="How the learning rate moves.", rich_help_panel=PANEL)]
+LrPolicy = Annotated[LearningRatePolicy, option(help="How the learning rate moves.")]
 LrDrops = Annotated[
     str,
-    typer.Option(
+    option(
         metavar="auto|EPOCHS:FACTOR,…",
         help="step: after so many epochs the rate is FACTOR times the first; auto: the published drops, scaled.",
-        rich_help_panel=PANEL,
     ),
 ]
-LrMin = Annotated[float, typer.Option(help="cosine, plateau: the lowest rate, ≥ 0.", rich_help_panel=PANEL)]
-LrWarmup = Annotated[
-    int, typer.Option(help="cosine: epochs over which the rate rises from 0, ≥ 0.", rich_help_panel=PANEL)
-]
-LrFactor = Annotated[
-    float, typer.Option(help="plateau: the rate is multiplied by this, in (0, 1).", rich_help_panel=PANEL)
-]
-LrPatience = Annotated[
-    int, typer.Option(help="plateau: epochs without an improvement of --monitor, ≥ 1.", rich_help_panel=PANEL)
-]
-BaseLr = Annotated[float, typer.Option(help="clr: the lowest rate, ≥ 0.", rich_help_panel=PANEL)]
-MaxLr = Annotated[float, typer.Option(help="clr, one-cycle: the highest rate, > --base-lr.", rich_help_panel=PANEL)]
-ClrMode = Annotated[
-    CyclicModeName, typer.Option(help="clr: what becomes of the cycles' height.", rich_help_panel=PANEL)
-]
-Gamma = Annotated[
-    float, typer.Option(help="clr: exp_range's factor of every update, in (0, 1].", rich_help_panel=PANEL)
-]
-StepSize = Annotated[
-    float, typer.Option(help="clr: epochs from the lowest to the highest rate.", rich_help_panel=PANEL)
-]
+LrMin = Annotated[float, option(help="cosine, plateau: the lowest rate, ≥ 0.")]
+LrWarmup = Annotated[int, option(help="cosine: epochs over which the rate rises from 0, ≥ 0.")]
+LrFactor = Annotated[float, option(help="plateau: the rate is multiplied by this, in (0, 1).")]
+LrPatience = Annotated[int, option(help="plateau: epochs without an improvement of --monitor, ≥ 1.")]
+BaseLr = Annotated[float, option(help="clr: the lowest rate, ≥ 0.")]
+MaxLr = Annotated[float, option(help="clr, one-cycle: the highest rate, > --base-lr.")]
+ClrMode = Annotated[CyclicModeName, option(help="clr: what becomes of the cycles' height.")]
+Gamma = Annotated[float, option(help="clr: exp_range's factor of every update, in (0, 1].")]
+StepSize = Annotated[float, option(help="clr: epochs from the lowest to the highest rate.")]
 StepSizeIterations = Annotated[
     int | None,
-    typer.Option(help="clr: the same in updates, ≥ 1.", show_default="by --step-size", rich_help_panel=PANEL),
+    option(help="clr: the same in updates, ≥ 1.", show_default="by --step-size"),
 ]
 StepSizeDown = Annotated[
     float | None,
-    typer.Option(
-        help="clr: the way down, in the same unit as the way up, > 0.", show_default="as up", rich_help_panel=PANEL
-    ),
+    option(help="clr: the way down, in the same unit as the way up, > 0.", show_default="as up"),
 ]
 CycleMomentum = Annotated[
     bool,
-    typer.Option(
+    option(
         "--cycle-momentum/--no-cycle-momentum",
         help="clr, one-cycle: move sgd's momentum against the rate, from --momentum down to --min-momentum.",
-        rich_help_panel=PANEL,
     ),
 ]
-MinMomentum = Annotated[
-    float, typer.Option(help="The momentum where the rate is highest, < --momentum.", rich_help_panel=PANEL)
-]
+MinMomentum = Annotated[float, option(help="The momentum where the rate is highest, < --momentum.")]
 StopAtOption = Annotated[
     StopAt,
     typer.Option(

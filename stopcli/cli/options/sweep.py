@@ -4,58 +4,44 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from stopcli.cli.option_groups import Group, WithDefault
+from stopcli.cli.option_groups import Group, WithDefault, in_panel
 from stopcli.config import ExecutorName
 
-PANEL = "Sweep"
+option = in_panel("Sweep")
 
 DryRun = Annotated[
     bool,
-    typer.Option(
+    option(
         "--dry-run",
         help="Print the plan and how long it will take, measured on a few steps of each arm; train nothing.",
-        rich_help_panel=PANEL,
     ),
 ]
 Executor = Annotated[
     ExecutorName,
-    typer.Option(
-        help="What executes the runs of a sweep: processes of this machine (auto), this process, or a Ray cluster.",
-        rich_help_panel=PANEL,
-    ),
+    option(help="What executes the runs of a sweep: processes of this machine (auto), this process, or a Ray cluster."),
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(
-        help="Runs of a sweep at a time, ≥ 1.", show_default="one a core; one in all on a GPU", rich_help_panel=PANEL
-    ),
+    option(help="Runs of a sweep at a time, ≥ 1.", show_default="one a core; one in all on a GPU"),
 ]
 Threads = Annotated[
     int | None,
-    typer.Option(
+    option(
         help="Threads that each run computes with, ≥ 1. Its numbers depend on it in the last digits.",
         show_default="all cores; in a sweep its share of them",
-        rich_help_panel=PANEL,
     ),
 ]
 RayAddress = Annotated[
     str,
-    typer.Option(
+    option(
         metavar="auto|HOST",
         help="The Ray cluster of a sweep: auto for this machine's, or its head's HOST or HOST:PORT.",
         show_default="one begun on this machine",
-        rich_help_panel=PANEL,
     ),
 ]
 KeepGoing = Annotated[
     bool,
-    typer.Option(
-        "--keep-going/--fail-fast",
-        help="Whether the other runs of a sweep go on where one fails.",
-        rich_help_panel=PANEL,
-    ),
+    option("--keep-going/--fail-fast", help="Whether the other runs of a sweep go on where one fails."),
 ]
 
 # Of the commands that are sweeps in any case.

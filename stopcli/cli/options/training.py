@@ -4,47 +4,35 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from stopcli.cli.option_groups import Group
+from stopcli.cli.option_groups import Group, in_panel
 from stopcli.config import OptimizerName
 from stopcli.recipes.train.network_settings import ModelName
 
-PANEL = "Training"
+option = in_panel("Training")
 
-Depth = Annotated[int, typer.Option(help="Layers with weights, 6n + 2: 8, 14, 20, …", rich_help_panel=PANEL)]
+Depth = Annotated[int, option(help="Layers with weights, 6n + 2: 8, 14, 20, …")]
 MixedPrecision = Annotated[
     bool,
-    typer.Option(
-        "--mixed-precision/--no-mixed-precision",
-        help="Compute in float16 where it is safe; for GPUs that profit.",
-        rich_help_panel=PANEL,
-    ),
+    option("--mixed-precision/--no-mixed-precision", help="Compute in float16 where it is safe; for GPUs that profit."),
 ]
 Model = Annotated[
     ModelName,
-    typer.Option(help="The network; of the points of `--dataset moons`, mlp.", rich_help_panel=PANEL),
+    option(help="The network; of the points of `--dataset moons`, mlp."),
 ]
-Width = Annotated[
-    float, typer.Option(help="minigooglenet: factor of every number of filters, > 0.", rich_help_panel=PANEL)
-]
-ResnetDepth = Annotated[
-    int, typer.Option("--depth", help="resnet: layers with weights, 6n + 2: 8, 14, 20, …", rich_help_panel=PANEL)
-]
-MlpHidden = Annotated[int, typer.Option("--hidden", help="mlp: units of the hidden layer, ≥ 1.", rich_help_panel=PANEL)]
-Hidden = Annotated[int, typer.Option(help="Units of the hidden layer, ≥ 1.", rich_help_panel=PANEL)]
-Epochs = Annotated[int, typer.Option(help="Epochs at most, ≥ 1.", rich_help_panel=PANEL)]
-BatchSize = Annotated[int, typer.Option(help="Rows a step, ≥ 1.", rich_help_panel=PANEL)]
-Optimizer = Annotated[OptimizerName, typer.Option(help="Optimizer, with Keras's defaults.", rich_help_panel=PANEL)]
-Momentum = Annotated[float, typer.Option(help="sgd: its momentum, in [0, 1).", rich_help_panel=PANEL)]
-Nesterov = Annotated[
-    bool, typer.Option("--nesterov/--no-nesterov", help="sgd: Nesterov's momentum.", rich_help_panel=PANEL)
-]
-LearningRate = Annotated[float, typer.Option(help="Learning rate, > 0.", rich_help_panel=PANEL)]
-Seed = Annotated[int, typer.Option(help="Seed of everything random in training, ≥ 0.", rich_help_panel=PANEL)]
+Width = Annotated[float, option(help="minigooglenet: factor of every number of filters, > 0.")]
+ResnetDepth = Annotated[int, option("--depth", help="resnet: layers with weights, 6n + 2: 8, 14, 20, …")]
+MlpHidden = Annotated[int, option("--hidden", help="mlp: units of the hidden layer, ≥ 1.")]
+Hidden = Annotated[int, option(help="Units of the hidden layer, ≥ 1.")]
+Epochs = Annotated[int, option(help="Epochs at most, ≥ 1.")]
+BatchSize = Annotated[int, option(help="Rows a step, ≥ 1.")]
+Optimizer = Annotated[OptimizerName, option(help="Optimizer, with Keras's defaults.")]
+Momentum = Annotated[float, option(help="sgd: its momentum, in [0, 1).")]
+Nesterov = Annotated[bool, option("--nesterov/--no-nesterov", help="sgd: Nesterov's momentum.")]
+LearningRate = Annotated[float, option(help="Learning rate, > 0.")]
+Seed = Annotated[int, option(help="Seed of everything random in training, ≥ 0.")]
 Seeds = Annotated[
     int,
-    typer.Option(help="Runs, with seeds SEED, SEED + 1, …; more than 1 makes a sweep.", rich_help_panel=PANEL),
+    option(help="Runs, with seeds SEED, SEED + 1, …; more than 1 makes a sweep."),
 ]
 
 _EPOCHS: Group = {"epochs": Epochs, "batch_size": BatchSize, "optimizer": Optimizer}
