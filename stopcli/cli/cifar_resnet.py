@@ -9,8 +9,8 @@ from stopcli.cli.options.augmentation import AUGMENTATION
 from stopcli.cli.options.checkpoints import CHECKPOINTS
 from stopcli.cli.options.data import IMAGE_DATA
 from stopcli.cli.options.output import OUTPUT
-from stopcli.cli.options.rate import RATE, StopAtOption
-from stopcli.cli.options.stopping import STOPPING
+from stopcli.cli.options.rate import RATE
+from stopcli.cli.options.stopping import CYCLE_STOPPING
 from stopcli.cli.options.sweep import SWEEP
 from stopcli.cli.options.training import RESNET_TRAINING
 from stopcli.cli.running import run_from_options
@@ -24,7 +24,7 @@ from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
     RESNET_TRAINING,
     SWEEP,
     RATE,
-    {**STOPPING, "stop_at": StopAtOption},
+    CYCLE_STOPPING,
     CHECKPOINTS,
     OUTPUT,
 )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import typer
 
 from stopcli.cli.option_groups import with_options, without
-from stopcli.cli.options.arms import CLR_ARMS, FROM_RANGE
+from stopcli.cli.options.arms import CLR_ARMS
 from stopcli.cli.options.augmentation import AUGMENTATION
 from stopcli.cli.options.checkpoints import CHECKPOINTS
 from stopcli.cli.options.data import IMAGE_DATA, AnyDataset
 from stopcli.cli.options.output import OUTPUT
-from stopcli.cli.options.rate import BOUNDS, DECAYS, SHAPE, StopAtOption
-from stopcli.cli.options.stopping import STOPPING
+from stopcli.cli.options.rate import BOUNDS, DECAYS, FROM_RANGE, SHAPE
+from stopcli.cli.options.stopping import CYCLE_STOPPING
 from stopcli.cli.options.sweep import PLAN, SWEEP
 from stopcli.cli.options.training import IMAGE_TRAINING, NETWORKS
 from stopcli.cli.running import run_from_options
@@ -27,7 +27,7 @@ from stopcli.recipes.clr.config import ClrConfig
     AUGMENTATION,
     {**NETWORKS, **without(IMAGE_TRAINING, "learning_rate")},
     SWEEP,
-    {**STOPPING, "stop_at": StopAtOption},
+    CYCLE_STOPPING,
     CHECKPOINTS,
     OUTPUT,
 )

@@ -10,7 +10,7 @@ from stopcli.cli.options.augmentation import AUGMENTATION
 from stopcli.cli.options.checkpoints import CHECKPOINTS
 from stopcli.cli.options.data import IMAGE_DATA
 from stopcli.cli.options.output import OUTPUT
-from stopcli.cli.options.rate import RATE, StopAtOption
+from stopcli.cli.options.rate import RATE
 from stopcli.cli.options.stopping import STOPPING_BESIDE_ARMS
 from stopcli.cli.options.sweep import PLAN, SWEEP
 from stopcli.cli.options.training import RESNET_TRAINING
@@ -27,7 +27,7 @@ from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
     RESNET_TRAINING,
     SWEEP,
     RATE,
-    {**STOPPING_BESIDE_ARMS, "stop_at": StopAtOption},
+    STOPPING_BESIDE_ARMS,
     CHECKPOINTS,
     OUTPUT,
 )

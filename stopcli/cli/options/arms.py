@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
-
-import typer
 
 from stopcli.cli.option_groups import Group, WithDefault, in_panel
 from stopcli.recipes.cutout_sweep.config import Equal
@@ -55,22 +52,12 @@ FixedRate = Annotated[
     float | None,
     option("--learning-rate", help="What the arms of --vs begin from, > 0.", show_default="--max-lr"),
 ]
-FromRange = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="RUN",
-        help="Take --base-lr and --max-lr from a run of `stopcli lr-range`.",
-        show_default="none",
-        rich_help_panel="Learning rate",
-    ),
-]
 
 CLR_ARMS: Group = {
     "policy": WithDefault(PolicyList, None),
     "vs": WithDefault(FixedList, None),
     "learning_rate": FixedRate,
 }
-FROM_RANGE: Group = {"from_range": WithDefault(FromRange, None)}
 CUTOUT_ARMS: Group = {
     # The setting is numbers; the option is words, which are split later.
     "m": WithDefault(CopiesList, None),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from stopcli.cli.option_groups import Group, in_panel
-from stopcli.recipes.images.rate_settings import CyclicModeName, LearningRatePolicy, StopAt
+from stopcli.cli.option_groups import Group, WithDefault, in_panel
+from stopcli.recipes.images.rate_settings import CyclicModeName, LearningRatePolicy
 
 option = in_panel("Learning rate")
 
@@ -44,16 +43,18 @@ CycleMomentum = Annotated[
     ),
 ]
 MinMomentum = Annotated[float, option(help="The momentum where the rate is highest, < --momentum.")]
-StopAtOption = Annotated[
-    StopAt,
-    typer.Option(
-        "--stop-at",
-        help="clr: whether rules may stop after any epoch, or only where a cycle ends.",
-        rich_help_panel="Stopping",
+
+FromRange = Annotated[
+    Path | None,
+    option(
+        metavar="RUN",
+        help="Take --base-lr and --max-lr from a run of `stopcli lr-range`.",
+        show_default="none",
     ),
 ]
 
 BOUNDS: Group = {"base_lr": BaseLr, "max_lr": MaxLr}
+FROM_RANGE: Group = {"from_range": WithDefault(FromRange, None)}
 SHAPE: Group = {
     "gamma": Gamma,
     "step_size": StepSize,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from stopcli.cli.option_groups import Group, WithDefault, in_panel
 from stopcli.config import Mode
+from stopcli.recipes.images.rate_settings import StopAt
 
 option = in_panel("Stopping")
 
@@ -51,6 +52,14 @@ RestoreBest = Annotated[
     option("--restore-best/--no-restore-best", help="End with the model of the best monitored epoch, not of the last."),
 ]
 
+StopAtOption = Annotated[
+    StopAt,
+    option(
+        "--stop-at",
+        help="clr: whether rules may stop after any epoch, or only where a cycle ends.",
+    ),
+]
+
 STOPPING: Group = {
     "patience": Patience,
     "monitor": Monitor,
@@ -62,5 +71,7 @@ STOPPING: Group = {
     "stop": WithDefault(StopRules, None),
     "restore_best": RestoreBest,
 }
+# Where the learning rate can have cycles.
+CYCLE_STOPPING: Group = {**STOPPING, "stop_at": StopAtOption}
 # Where --baseline is an arm.
-STOPPING_BESIDE_ARMS: Group = {**STOPPING, "baseline": StopBaseline}
+STOPPING_BESIDE_ARMS: Group = {**CYCLE_STOPPING, "baseline": StopBaseline}
