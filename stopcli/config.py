@@ -178,7 +178,11 @@ def _config_error(config_class: type[RunConfig], settings: dict[str, Any], detai
     # A setting that may be of several types (a number, or one of some words) fails once for each of them.
     same = [d["msg"] for d in details if d["loc"][0] == setting]
     expected = " or ".join(dict.fromkeys(m.removeprefix("Input should be ") for m in same))
-    return ConfigError(setting, settings.get(setting), expected)
+    received, place = settings.get(setting), first["loc"][1:]
+    if isinstance(received, tuple) and place and isinstance(place[0], int) and isinstance(received[place[0]], str):
+        # Of a list of words, the one that is wrong.
+        received = received[place[0]]
+    return ConfigError(setting, received, expected)
 
 
 def setting_names(config_class: type[RunConfig]) -> list[str]:

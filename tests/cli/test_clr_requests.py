@@ -18,7 +18,7 @@ WRONG = [
     ("clr", ["--policy", "triangular", "sawtooth"], "'triangular', 'triangular2', 'exp_range' or 'one-cycle'"),
     ("clr", ["--policy"], "--policy: received '', expected one word or more"),
     ("clr", ["--policy", "none"], "--policy: received '', expected one or more of triangular"),
-    ("clr", ["--vs", "warmup"], "'constant', 'step' or 'cosine'"),
+    ("clr", ["--vs", "step", "warmup"], "--vs: received 'warmup', expected 'constant', 'step' or 'cosine'"),
     ("clr", ["--vs", "step,step"], "each of them once; step stands there twice"),
     ("clr", ["--optimizer", "adam", "--cycle-momentum"], "expected optimizer sgd, because adam has no momentum"),
     ("clr", ["--momentum", "0", "--cycle-momentum"], "--min-momentum: received 0.8, expected less than momentum (0)"),
