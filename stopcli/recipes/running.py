@@ -14,8 +14,10 @@ from stopcli.config import RunConfig, to_toml
 from stopcli.errors import RequestError, ResourceError
 from stopcli.recipes.beginning import begin
 from stopcli.recipes.recipe import Loaded, Recipe
-from stopcli.report.markdown import Made, run_report
+from stopcli.report.document import Picture
+from stopcli.report.results import Made, run_report
 from stopcli.report.tables import Table, run_table
+from stopcli.report.writing import plots_of, write_report
 from stopcli.runs.files import remove_leftovers, write_json, write_text
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
@@ -180,7 +182,7 @@ def _finish(
     plots: bool,
 ) -> dict[str, Any]:
     config, summary = loaded.config, conclusion.summary
-    written: list[str] = []
+    pictures: list[Picture] = []
     tables: list[Table] = []
     if plots:
         from stopcli.report.saving import save_figures
@@ -189,7 +191,7 @@ def _finish(
             metrics = read_metrics(folder.metrics)
             steps = read_metrics(folder.steps) if experiment.log_steps else None
             figures = recipe.run_figures(config, experiment, conclusion, metrics, steps)
-            written = [f"plots/{path.name}" for path in save_figures(figures, folder.plots)]
+            pictures = plots_of(save_figures(figures, folder.plots))
             for name, table in recipe.run_tables(config, experiment, conclusion).items():
                 tables.append(table)
                 write_text(folder.path / f"{name}.csv", table.csv())
@@ -198,7 +200,7 @@ def _finish(
     title = f"{config.command}: {config.arm.replace('-', ' ')}, seed {config.seed}"
     table = run_table(summary, config.arm.replace("-", " "))
     made = Made(to_toml(config), environment, loaded.words)
-    write_text(folder.report, run_report(title, summary, [table, *tables], made, written))
+    write_report(folder.path, run_report(title, summary, [table, *tables], made, pictures))
     folder.log(f"{summary['state']}: {summary['stop']}")
     folder.status.write(
         summary["state"], "" if summary["state"] == "finished" else summary["stop"]["rule"], epoch=summary["epochs"]

@@ -14,7 +14,9 @@ from stopcli.errors import ResourceError
 from stopcli.recipes.beginning import begin
 from stopcli.recipes.job import RunJob
 from stopcli.recipes.recipe import Loaded, Recipe, SweepResults
-from stopcli.report.markdown import Made, sweep_report
+from stopcli.report.document import Picture
+from stopcli.report.results import Made, sweep_report
+from stopcli.report.writing import plots_of, write_report
 from stopcli.runs.files import read_json, write_json, write_text
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.status import StatusFile
@@ -171,13 +173,12 @@ def _finish(
 ) -> dict[str, Any]:
     config = loaded.config
     found = recipe.sweep_results(config, results)
-    plots: list[str] = []
+    pictures: list[Picture] = []
     if any(result.state == "finished" for result in results):
         from stopcli.report.saving import save_figures
 
         with stopwatch.part("plots"):
-            written = save_figures(recipe.sweep_figures(config, results), folder.plots)
-            plots = [f"plots/{path.name}" for path in written]
+            pictures = plots_of(save_figures(recipe.sweep_figures(config, results), folder.plots))
     summary = _summarise(config, results, found, request)
     summary["run_dir"] = str(folder.path)
     summary["warnings"] += loaded.notes
@@ -187,7 +188,7 @@ def _finish(
     write_text(folder.path / "table.md", found.tables[0].markdown())
     write_json(folder.summary, summary)
     made = Made(to_toml(config), environment, loaded.words)
-    write_text(folder.report, sweep_report(found.title, summary, found.tables, made, plots, found.words))
+    write_report(folder.path, sweep_report(found.title, summary, found.tables, made, pictures, found.words))
     epochs = max((result.summary["epochs"] for result in results if result.summary), default=0)
     folder.log(f"{summary['state']}: {summary['finished']} of {len(results)} runs finished")
     folder.status.write(summary["state"], summary["reason"], epoch=epochs, outside=_outside(results))

@@ -148,10 +148,6 @@ class RunFolder:
         return self.path / "summary.json"
 
     @property
-    def report(self) -> Path:
-        return self.path / "report.md"
-
-    @property
     def plots(self) -> Path:
         return self.path / "plots"
 

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stopcli.report.document import Picture
 from stopcli.report.figures import Marks, Points, decision_boundary, grid_around, learning_curves, plain_scatter
-from stopcli.report.markdown import Made, run_report
+from stopcli.report.markdown import to_markdown
+from stopcli.report.results import Made, run_report
 from stopcli.report.saving import save_figures
 from stopcli.report.sweep_figures import seed_accuracies, seed_curves, seed_epochs
 from stopcli.report.tables import Table, run_table, seed_table
@@ -88,20 +90,15 @@ def test_the_report_says_what_a_reader_needs() -> None:
         "platform": "Linux", "cpu": "C", "cores": 2, "gpus": [],
     }  # fmt: skip
     table = run_table(summary(), "patience 20")
-    text = run_report(
-        "moons",
-        summary(scale="quick"),
-        [table],
-        Made("patience = 20\n", environment, ("an MLP",)),
-        ["plots/curves.png"],
-    )
+    made = Made("patience = 20\n", environment, ("an MLP",))
+    text = to_markdown(run_report("moons", summary(scale="quick"), [table], made, [Picture("plots/curves", "curves")]))
     assert "- an MLP" in text
     for part in ("# moons", "Stopped at epoch 120", "Quick scale", table.markdown(), "![curves](plots/curves.png)",
                  "`stopcli moons`", "patience = 20", "chose nothing"):  # fmt: skip
         assert part in text
     held_out = summary()
     held_out["best"]["val"] = {"loss": 0.1, "accuracy": 0.9}
-    assert "chose nothing" not in run_report("moons", held_out, [table], Made("", environment), [])
+    assert "chose nothing" not in to_markdown(run_report("moons", held_out, [table], Made("", environment), []))
 
 
 MARKS = Marks(120, "epoch 120: stopped", 100, "epoch 100: best", 90, "epoch 90: saved", wait=20)

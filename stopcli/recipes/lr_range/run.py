@@ -17,10 +17,11 @@ from stopcli.recipes.lr_range.finished import Finished
 from stopcli.recipes.lr_range.results import KINDS, RangeResults, results_of
 from stopcli.recipes.recipe import Loaded
 from stopcli.recipes.train.network import make_network
-from stopcli.report.markdown import Made, range_report
 from stopcli.report.range_figure import RangeLine, range_figure
+from stopcli.report.results import Made, range_report
 from stopcli.report.saving import save_figures
 from stopcli.report.tables import Table
+from stopcli.report.writing import plots_of, write_report
 from stopcli.runs.files import remove_leftovers, write_json, write_text
 from stopcli.runs.folder import RunFolder
 from stopcli.schedules.ramp import RampLR
@@ -68,14 +69,14 @@ def run(loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> di
     table = found.table()
     summary = _summary(loaded, folder, session, found, table)
     with stopwatch.part("plots"):
-        written = [f"plots/{path.name}" for path in save_figures(_figures(config, found), folder.plots)]
+        pictures = plots_of(save_figures(_figures(config, found), folder.plots))
     summary["seconds"] = stopwatch.rounded()
     for name, text in {"table.csv": found.csv(), "table.md": table.markdown()}.items():
         write_text(folder.path / name, text)
     write_json(folder.summary, summary)
     made = Made(to_toml(config), environment, loaded.words)
     title = f"lr-range: {config.describe_model()} on {Path(config.dataset).name}"
-    write_text(folder.report, range_report(title, summary, table, made, written))
+    write_report(folder.path, range_report(title, summary, table, made, pictures))
     folder.log(f"{summary['state']}: {summary['bounds']}")
     folder.status.write(summary["state"], summary["reason"], epoch=0)
     return summary

@@ -1,0 +1,129 @@
+"""Runs that lie on the disk, as far as their files tell: read without TensorFlow, whatever command made them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from stopcli.config import read_toml
+from stopcli.errors import RunFolderError
+from stopcli.runs.files import read_json
+from stopcli.runs.folder import check_is_run
+from stopcli.runs.listing import read_runs
+from stopcli.runs.metrics import Columns, read_metrics
+
+# Settings that say how or where a run is made, or which of several it is; none of them is its experiment.
+NOT_THE_EXPERIMENT = frozenset(
+    ("name", "seed", "seeds", "scale", "save_every", "executor", "jobs", "ray_address", "keep_going", "threads")
+)
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """A run that was made, by its folder.
+
+    Attributes:
+        sweep: the sweep's folder that it is a job of; None where it stands alone.
+        settings: of its config.toml, unchecked, without the command.
+        summary: of its summary.json; empty where it never got so far.
+        state: as in its status.json, or `died`.
+    """
+
+    path: Path
+    sweep: Path | None
+    command: str
+    settings: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    state: str
+
+    @property
+    def seed(self) -> int:
+        return int(self.settings.get("seed", 0))
+
+    @property
+    def arm(self) -> str:
+        """What distinguishes it from its sweep's other runs; a lone run's name, or its folder's."""
+        if self.sweep is not None:
+            return re.sub(r"-seed\d+$", "", self.path.name)
+        return str(self.settings.get("name") or self.path.name)
+
+    @property
+    def experiment(self) -> Mapping[str, Any]:
+        """The settings that it shares with runs of other seeds, by name."""
+        kept = {key: value for key, value in self.settings.items() if key not in NOT_THE_EXPERIMENT}
+        return {"command": self.command, **kept}
+
+    @property
+    def finished(self) -> bool:
+        return self.state == "finished"
+
+    @cached_property
+    def metrics(self) -> Columns:
+        """Its metrics.csv: all complete epochs.
+
+        Raises:
+            RequestError: there is none, or it is damaged.
+        """
+        return read_metrics(self.path / "metrics.csv")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Runs that differ by their seed alone."""
+
+    label: str
+    runs: tuple[RecordedRun, ...]
+
+
+def read_recorded(paths: Iterable[Path]) -> list[RecordedRun]:
+    """The runs in some folders, each a run's or a sweep's, whose jobs it stands for; each run once.
+
+    Raises:
+        RunFolderError: a folder is no run's, or is a sweep's in which no job was begun.
+    """
+    found: dict[Path, RecordedRun] = {}
+    for path in paths:
+        check_is_run(path)
+        for run in _jobs(path) if (path / "jobs").is_dir() else [_read(path, None)]:
+            found.setdefault(run.path.resolve(), run)
+    return list(found.values())
+
+
+def experiments_of(runs: Iterable[RecordedRun]) -> list[Experiment]:
+    """Runs by experiment, in the order in which each first appears, with labels that tell them apart."""
+    groups: list[tuple[Mapping[str, Any], list[RecordedRun]]] = []
+    for run in runs:
+        for settings, group in groups:
+            if settings == run.experiment:
+                group.append(run)
+                break
+        else:
+            groups.append((run.experiment, [run]))
+    labels = [f"{group[0].command} {group[0].arm}" for _, group in groups]
+    for i, label in enumerate(labels):
+        if labels.count(label) > 1:
+            first = groups[i][1][0]
+            labels[i] = f"{label} ({(first.sweep or first.path).name})"
+    return [Experiment(label, tuple(group)) for label, (_, group) in zip(labels, groups, strict=True)]
+
+
+def _jobs(sweep: Path) -> list[RecordedRun]:
+    begun = [path for path in (sweep / "jobs").iterdir() if (path / "config.toml").is_file()]
+    if not begun:
+        raise RunFolderError(f"{sweep}: a sweep of which no run was begun yet")
+    # As the plan has them, not as the file system does: by arm as first planned, then by seed.
+    planned = [job["name"] for job in read_json(sweep / "summary.json").get("jobs") or ()]
+    order = {name: i for i, name in enumerate(planned)}
+    runs = [_read(path, sweep) for path in begun]
+    return sorted(runs, key=lambda run: (order.get(run.path.name, len(order)), run.arm, run.seed))
+
+
+def _read(path: Path, sweep: Path | None) -> RecordedRun:
+    settings = read_toml(path / "config.toml")
+    command = str(settings.pop("command", ""))
+    (line,) = read_runs(path.parent, only=path)
+    return RecordedRun(path, sweep, command, settings, read_json(path / "summary.json"), line.state)
