@@ -27,7 +27,7 @@ format: $(VENV)/.dev ## put the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.run ## write the help of every command into the README again
+docs: $(VENV)/.run ## write the help of every command into docs/commands.md again
 	$(BIN)/python docs/help_blocks.py
 
 bench: $(VENV)/.run ## measure what the README says about speed

@@ -1,4 +1,4 @@
-"""Writes the help of every command into the README, between the marks `<!-- help: … -->` and `<!-- end of help -->`.
+"""Writes the help of every command into docs/commands.md, between the marks `<!-- help: … -->` and `<!-- end of help -->`.
 
 `python docs/help_blocks.py` writes; a test compares. The program is run with a fixed width and without colours.
 """
@@ -11,22 +11,36 @@ import subprocess
 import sys
 from pathlib import Path
 
-README = Path(__file__).parent.parent / "README.md"
+COMMANDS = Path(__file__).parent / "commands.md"
 _BLOCK = re.compile(r"(<!-- help: ?(.*?) -->\n).*?(<!-- end of help -->)", re.DOTALL)
+# One process for all of them: each would spend most of its time on imports.
+_SHOW = """
+import sys
+from stopcli.cli.main import main
+
+for command in sys.argv[1:]:
+    try:
+        main([*command.split(), "--help"])
+    except SystemExit as left:
+        assert not left.code, command
+    print("\\0", flush=True)
+"""
 
 
-def help_of(command: str) -> str:
-    """What `stopcli COMMAND --help` prints, 100 columns wide."""
+def helps_of(commands: list[str]) -> dict[str, str]:
+    """What `stopcli COMMAND --help` prints, 100 columns wide, by command."""
     environment = {**os.environ, "COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1", "TERM": "dumb"}
-    words = [sys.executable, "-m", "stopcli", *command.split(), "--help"]
+    words = [sys.executable, "-c", _SHOW, *commands]
     told = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
-    return "\n".join(line.rstrip() for line in told.strip("\n").splitlines())
+    texts = ["\n".join(line.rstrip() for line in text.strip("\n").splitlines()) for text in told.split("\0")[:-1]]
+    return dict(zip(commands, texts, strict=True))
 
 
 def with_help(text: str) -> str:
     """The text with every help block as the program prints it now."""
-    return _BLOCK.sub(lambda block: f"{block[1]}```text\n{help_of(block[2])}\n```\n{block[3]}", text)
+    helps = helps_of([block[2] for block in _BLOCK.finditer(text)])
+    return _BLOCK.sub(lambda block: f"{block[1]}```text\n{helps[block[2]]}\n```\n{block[3]}", text)
 
 
 if __name__ == "__main__":
-    README.write_text(with_help(README.read_text(encoding="utf-8")), encoding="utf-8")
+    COMMANDS.write_text(with_help(COMMANDS.read_text(encoding="utf-8")), encoding="utf-8")

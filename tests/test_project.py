@@ -11,20 +11,22 @@ from pathlib import Path
 import pytest
 
 import stopcli
+from stopcli.cli.main import app
 from stopcli.config import read_toml, resolve
 from stopcli.recipes.recipe import config_class
 
 PROJECT = Path(__file__).parent.parent
 
 
-def test_the_readme_shows_the_help_as_it_is() -> None:
+def test_the_documented_help_is_that_of_every_command() -> None:
     spec = importlib.util.spec_from_file_location("help_blocks", PROJECT / "docs" / "help_blocks.py")
     assert spec is not None
     assert spec.loader is not None
     help_blocks = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(help_blocks)
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    assert text.count("<!-- help:") >= 2
+    text = (PROJECT / "docs" / "commands.md").read_text(encoding="utf-8")
+    named = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    assert re.findall(r"<!-- help: (.*?) -->", text) == named
     assert help_blocks.with_help(text) == text, "run: make docs"
 
 
