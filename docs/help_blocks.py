@@ -1,4 +1,4 @@
-"""Writes the help of every command into docs/commands.md, between the marks `<!-- help: … -->` and `<!-- end of help -->`.
+"""Writes the help of every command into docs/commands.md, between `<!-- help: … -->` and `<!-- end of help -->`.
 
 `python docs/help_blocks.py` writes; a test compares. The program is run with a fixed width and without colours.
 """
