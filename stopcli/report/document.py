@@ -1,6 +1,7 @@
 """What a report says, apart from how it looks: Markdown and HTML are both made from a Document.
 
-Texts are plain, but for `code` between backticks. Nothing in them is markup: whoever renders a document escapes it.
+Texts are plain, but for `code` between backticks (report/inline.py). Nothing else in them is markup: whoever renders a
+document escapes it.
 """
 
 from __future__ import annotations

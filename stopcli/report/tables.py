@@ -9,28 +9,50 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stopcli.report.inline import markdown_cell
+
 
 @dataclass(frozen=True)
 class Table:
-    """A title, the columns' names, and rows of text."""
+    """A title, the columns' names, and rows of text.
+
+    Attributes:
+        sums: how many of the last rows sum the others up, such as their mean; they stay below where rows are sorted.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    sums: int = 0
+
+    @property
+    def body(self) -> tuple[tuple[str, ...], ...]:
+        """The rows that sum nothing up."""
+        return self.rows[: len(self.rows) - self.sums]
+
+    @property
+    def foot(self) -> tuple[tuple[str, ...], ...]:
+        """The rows that sum the others up."""
+        return self.rows[len(self.rows) - self.sums :]
 
     @classmethod
     def of_summary(cls, summary: Mapping[str, Any]) -> Table:
         """The results of a sweep or of a range test, as its summary.json holds them (`for_summary`)."""
-        told = summary["table"]
-        return cls("Results", tuple(told["columns"]), tuple(tuple(row) for row in told["rows"]))
+        return cls.from_told({"title": "Results", **summary["table"]})
+
+    @classmethod
+    def from_told(cls, told: Mapping[str, Any]) -> Table:
+        """The table that a summary.json holds (`for_summary`)."""
+        rows = tuple(tuple(row) for row in told["rows"])
+        return cls(told["title"], tuple(told["columns"]), rows, told.get("sums", 0))
 
     def for_summary(self) -> dict[str, Any]:
         """What a summary.json holds of it."""
-        return {"columns": list(self.columns), "rows": [list(row) for row in self.rows]}
+        rows = [list(row) for row in self.rows]
+        return {"title": self.title, "columns": list(self.columns), "rows": rows, "sums": self.sums}
 
     def markdown(self) -> str:
-        lines = ["| " + " | ".join(self.columns) + " |", "|" + "---|" * len(self.columns)]
-        lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in self.rows]
+        lines = [_markdown_row(self.columns), "|" + "---|" * len(self.columns), *map(_markdown_row, self.rows)]
         return "\n".join(lines) + "\n"
 
     def csv(self) -> str:
@@ -38,6 +60,10 @@ class Table:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerows([self.columns, *self.rows])
         return out.getvalue()
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(markdown_cell(cell) for cell in cells) + " |"
 
 
 COLUMNS = (
@@ -81,7 +107,7 @@ def seed_table(summaries: Sequence[Mapping[str, Any]], arm: str) -> Table:
         n = f"n = {len(values['stopped at'])}"
         rows.append((arm, "mean", n, *_cells({name: statistics.fmean(v) for name, v in values.items() if v})))
         rows.append((arm, "sd", n, *_cells({name: statistics.stdev(v) for name, v in values.items() if len(v) > 1})))
-    return Table("Results", ("arm", "seed", "state", *COLUMNS), tuple(rows))
+    return Table("Results", ("arm", "seed", "state", *COLUMNS), tuple(rows), sums=len(rows) - len(summaries))
 
 
 def seed_csv(summaries: Sequence[Mapping[str, Any]]) -> str:

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from stopcli.report.alt_texts import alt_text
 from stopcli.report.document import Document, Picture
+from stopcli.report.html import to_html
 from stopcli.report.markdown import to_markdown
 from stopcli.runs.files import write_text
 
 
-def write_report(folder: Path, document: Document) -> None:
-    """Write a document as report.md into the folder that its pictures' paths are relative to."""
-    write_text(folder / "report.md", to_markdown(document))
+def write_report(folder: Path, document: Document) -> list[Path]:
+    """Write a document as report.md and report.html into the folder that its pictures' paths are relative to."""
+    texts = {"report.md": to_markdown(document), "report.html": to_html(document, folder)}
+    for name, text in texts.items():
+        # A command line or a name may hold bytes that are no text; they are shown as what they are.
+        write_text(folder / name, text.encode("utf-8", "backslashreplace").decode("utf-8"))
+    return [folder / name for name in texts]
 
 
 def plots_of(written: Iterable[Path]) -> list[Picture]:
     """The figures that were saved to a report's folder `plots/`."""
-    return [Picture(f"plots/{path.stem}", path.stem.replace("_", " ")) for path in written]
+    return [Picture(f"plots/{path.stem}", alt_text(path.stem)) for path in written]

@@ -57,7 +57,7 @@ def test_patience_200_and_the_best_checkpoint_as_published(tmp_path: Path) -> No
     assert summary["best"]["value"] == metrics["val_accuracy"].max()
     left = {str(path.relative_to("a")) for path in Path("a").rglob("*") if path.is_file() and path.suffix != ".state"}
     assert left == {
-        "config.toml", "environment.json", "status.json", "summary.json", "report.md", "log.txt",
+        "config.toml", "environment.json", "status.json", "summary.json", "report.md", "report.html", "log.txt",
         "metrics.csv", "timing.csv", ".lock",
         "checkpoints/best.keras", "checkpoints/final.keras",
         "plots/curves.png", "plots/curves.svg", "plots/moons.png", "plots/moons.svg",

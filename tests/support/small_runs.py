@@ -21,7 +21,7 @@ def died(finished: Path, epoch: int = 0, to: str = "died") -> Path:
     run_dir = Path(to)
     shutil.copytree(finished, run_dir)
     assert ResumeStore(run_dir / "checkpoints" / "resume").load().point is not None
-    for name in ("summary.json", "report.md"):
+    for name in ("summary.json", "report.md", "report.html"):
         (run_dir / name).unlink()
     shutil.rmtree(run_dir / "plots", ignore_errors=True)
     for name in ("best.keras", "final.keras"):

@@ -81,7 +81,7 @@ def run_tables(experiment: Experiment, conclusion: Conclusion) -> dict[str, Tabl
     mean = [float(np.mean(values)) for values in by_class[:3]]
     rows.append(("mean", *(f"{value:.3f}" for value in mean), str(int(np.sum(by_class[3])))))
     title = f"By class ({_which_model(conclusion.summary)}, test images)"
-    return {"classes": Table(title, ("class", "precision", "recall", "F1", "images"), tuple(rows))}
+    return {"classes": Table(title, ("class", "precision", "recall", "F1", "images"), tuple(rows), sums=1)}
 
 
 def _sheet(config: ImageConfig, experiment: Experiment) -> Figure:

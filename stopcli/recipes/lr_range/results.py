@@ -62,7 +62,7 @@ class RangeResults:
         if n >= FEWEST:
             cells = ["{:.1e} … {:.1e}".format(*geometric_interval(each)) for each in values.values()]
             rows.append(("95 % interval", *cells, "", ""))
-        return Table("Results", columns, tuple(rows))
+        return Table("Results", columns, tuple(rows), sums=len(rows) - len(self.curves))
 
     def _row(self, seed: int) -> tuple[str, ...]:
         curve, found = self.curves[seed], self.found[seed]

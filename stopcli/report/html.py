@@ -1,0 +1,84 @@
+"""A document as one HTML file that needs nothing but itself: no network, no other file, no script to be complete.
+
+Texts are escaped by the template engine; figures are images, in which no script runs and whose ids are their own; and
+a Content-Security-Policy allows the one style sheet and the one script that are written here, and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import re
+from pathlib import Path
+
+import jinja2
+
+from stopcli.report.document import Document, Part
+from stopcli.report.inline import pieces
+from stopcli.report.picture_data import picture_data
+from stopcli.report.tables import Table
+
+_TEMPLATES = Path(__file__).parent / "templates"
+# Longer code than this is folded: it is looked up, not read.
+LINES_UNFOLDED = 6
+# A report of fewer sections needs no table of contents.
+SECTIONS_LISTED = 4
+_NUMBER = re.compile(r"[+\-−]?(\d[\d,]*\.?\d*|\.\d+)(e[+\-]?\d+)?( ?(%|s|×))?")
+_NOTHING = ("", "–", "—")
+
+
+def to_html(document: Document, folder: Path) -> str:
+    """The text of a report.html.
+
+    Args:
+        folder: what the paths of the document's pictures are relative to. The file holds the pictures themselves; where
+            one is missing, it says so.
+    """
+    engine = _engine()
+    style, script = (engine.loader.get_source(engine, name)[0] for name in ("report.css", "report.js"))  # type: ignore[union-attr]
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return engine.get_template("report.html").render(
+        document=document,
+        picture=functools.partial(picture_data, folder),
+        policy=policy,
+        style=style,
+        script=script,
+        sections_listed=SECTIONS_LISTED,
+        lines_unfolded=LINES_UNFOLDED,
+    )
+
+
+@functools.cache
+def _engine() -> jinja2.Environment:
+    engine = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    engine.filters.update(kind=_kind, pieces=pieces, numeric=_numeric_columns)
+    return engine
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _kind(part: Part) -> str:
+    return type(part).__name__
+
+
+def _numeric_columns(table: Table) -> list[bool]:
+    """Of each column whether it holds numbers alone, which stand to the right, one below the other."""
+
+    def numbers(column: int) -> bool:
+        cells = [row[column] for row in table.body if row[column] not in _NOTHING]
+        return bool(cells) and all(_NUMBER.fullmatch(cell) for cell in cells)
+
+    return [numbers(column) for column in range(len(table.columns))]
