@@ -18,7 +18,7 @@ from stopcli.durations import format_duration, parse_duration
 from stopcli.recipes.recipe import ModuleRecipe
 from stopcli.recipes.resuming import prepare
 from stopcli.report.tables import Table, run_table
-from stopcli.report.words import why_stopped
+from stopcli.report.words import run_words
 from stopcli.runs.files import dump_json, read_json
 from stopcli.runs.folder import RunFolder, check_is_run, runs_root
 from stopcli.runs.listing import RunLine, read_runs
@@ -122,4 +122,5 @@ def _show_summary(summary: dict[str, Any]) -> None:
             print(words)
         return
     output.result(run_table(summary, summary["command"]), summary)
-    print(why_stopped(summary))
+    for words in run_words(summary):
+        print(words)

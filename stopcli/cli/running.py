@@ -22,7 +22,7 @@ from stopcli.errors import RequestError
 from stopcli.recipes.lr_range.bounds import mismatch, read_bounds
 from stopcli.recipes.recipe import Loaded, ModuleRecipe, Recipe, config_class
 from stopcli.report.tables import Table, run_table
-from stopcli.report.words import why_stopped
+from stopcli.report.words import run_words
 from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import plan_jobs
@@ -197,7 +197,8 @@ def _train(
 def _tell(config: Any, folder: RunFolder, output: Output, summary: dict[str, Any]) -> None:
     if "table" not in summary:
         output.result(run_table(summary, config.arm.replace("-", " ")), summary)
-        output.say(why_stopped(summary))
+        for words in run_words(summary):
+            output.say(words)
     else:
         output.result(Table.of_summary(summary), summary)
         for words in summary["conclusions"]:

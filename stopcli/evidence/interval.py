@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ class MeanInterval:
     Attributes:
         n: values.
         sd: their standard deviation; None where n < 2.
-        low, high: bounds of the interval (BCa); None where n < 3.
+        low, high: bounds of the interval (BCa, widened for few values); None where n < 3.
     """
 
     n: int
@@ -51,10 +52,33 @@ def mean_interval(values: Sequence[float]) -> MeanInterval:
 
 
 def bootstrap_interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """The bootstrap 95 % interval (BCa) of the mean of values that are not all the same."""
+    """The bootstrap 95 % interval (BCa) of the mean of values that are not all the same.
+
+    A resample of n values varies less than n values do, and quantiles of it are those of a normal distribution where
+    Student's are due. For 10 values that vary normally a plain BCa interval holds the mean in 89 % of all cases, so the
+    quantiles are taken further out: Φ(√(n / (n − 1)) · t), with t of n − 1 degrees of freedom, in the place of 2.5 %
+    (T. Hesterberg, "What Teachers Should Know About the Bootstrap", 2015, section 3.3). With it the mean is held in 93
+    to 95 %. Nothing that is drawn from the values lies outside of them, so with 3 values it is held in 75 % at most.
+
+    Args:
+        values: 3 or more, shape [n].
+    """
     from scipy import stats
 
     found = stats.bootstrap(
-        (values,), np.mean, confidence_level=CONFIDENCE, n_resamples=_RESAMPLES, method="BCa", rng=0
+        (values,),
+        np.mean,
+        confidence_level=widened_confidence(len(values)),
+        n_resamples=_RESAMPLES,
+        method="BCa",
+        rng=0,
     )
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def widened_confidence(n: int) -> float:
+    """The confidence to ask of a bootstrap of n values for an interval of 95 %; above it, and near it for many."""
+    from scipy import stats
+
+    t = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    return float(2 * stats.norm.cdf(math.sqrt(n / (n - 1)) * t) - 1)

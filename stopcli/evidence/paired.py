@@ -19,7 +19,7 @@ class PairedDifference:
     Attributes:
         n: pairs.
         mean: of the differences.
-        low, high: bounds of the bootstrap 95 % interval (BCa) of the mean; None where n < 3.
+        low, high: bounds of the bootstrap 95 % interval of the mean (`bootstrap_interval`); None where n < 3.
         p: of the paired t-test, two-sided; where all differences are the same, of the sign test. None where n < 3.
         share_below, share_equal: of pairs whose difference is below 0, and of those without one.
     """
@@ -42,7 +42,7 @@ class PairedDifference:
         """Whether both the interval and the t-test tell the mean from 0.
 
         The bootstrap alone is too sure of itself with few pairs: where there is no difference, it leaves out 0 in about
-        a quarter of all cases for three pairs, and in a sixth for five, instead of a twentieth.
+        a quarter of all cases for three pairs, and in a twelfth for five, instead of a twentieth.
         """
         if self.low is None or self.high is None or self.p is None:
             return False

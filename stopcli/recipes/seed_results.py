@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from stopcli.evidence.interval import mean_interval
 from stopcli.recipes.recipe import SweepResults
 from stopcli.report.tables import seed_csv, seed_table, seed_values
 from stopcli.runs.metrics import Columns
@@ -34,11 +34,14 @@ def finished_runs(results: Sequence[JobResult]) -> tuple[list[dict[str, Any]], l
 
 
 def spread(values: Sequence[float]) -> dict[str, float | int | None]:
-    """Number, mean, standard deviation and range of values."""
+    """Number, mean, standard deviation, the mean's bootstrap 95 % interval (from three values on), and range."""
+    found = mean_interval(values) if values else None
     return {
         "n": len(values),
-        "mean": statistics.fmean(values) if values else None,
-        "sd": statistics.stdev(values) if len(values) > 1 else None,
+        "mean": found.mean if found else None,
+        "sd": found.sd if found else None,
+        "low": found.low if found else None,
+        "high": found.high if found else None,
         "min": min(values, default=None),
         "max": max(values, default=None),
     }

@@ -14,6 +14,7 @@ from stopcli.errors import ResourceError
 from stopcli.recipes.beginning import begin
 from stopcli.recipes.job import RunJob
 from stopcli.recipes.recipe import Loaded, Recipe, SweepResults
+from stopcli.recipes.selecting import with_selection
 from stopcli.report.document import Picture
 from stopcli.report.results import Made, sweep_report
 from stopcli.report.writing import plots_of, write_report
@@ -172,7 +173,7 @@ def _finish(
     stopwatch: Stopwatch,
 ) -> dict[str, Any]:
     config = loaded.config
-    found = recipe.sweep_results(config, results)
+    found = with_selection(recipe.sweep_results(config, results), results)
     pictures: list[Picture] = []
     if any(result.state == "finished" for result in results):
         from stopcli.report.saving import save_figures

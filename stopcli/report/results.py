@@ -9,8 +9,9 @@ from typing import Any
 
 from stopcli.durations import format_duration
 from stopcli.report.document import Bullets, Code, Document, Paragraph, Part, Picture, Section, Warn
+from stopcli.report.selection import selection_of, selection_table
 from stopcli.report.tables import Table
-from stopcli.report.words import why_stopped
+from stopcli.report.words import interval_words, run_words
 
 TEST_ROWS_CHOSE = (
     "The test rows also chose the saved epoch, as in the published experiment, so its test accuracy is too good; "
@@ -41,7 +42,9 @@ def run_report(
     Args:
         tables: the results, then further ones.
     """
-    return _report(title, [why_stopped(summary)], _notes(summary), summary, tables, made, pictures)
+    found = selection_of(summary)
+    shown = [*tables, *([selection_table(found)] if found else [])]
+    return _report(title, run_words(summary), _notes(summary), summary, shown, made, pictures)
 
 
 def sweep_report(
@@ -112,6 +115,8 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
         "The curves' training values are means over each epoch as it trains, as Keras reports them; the table's are "
         "measured on the finished model."
     )
+    if said := interval_words(summary):
+        notes.append(said)
     # A run that was left before its end may have measured nothing.
     if summary["best"] and "test" in summary["best"] and "val" not in summary["best"]:
         notes.append(TEST_ROWS_CHOSE)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stopcli.evidence.interval import FEWEST, mean_interval
+from stopcli.evidence.proportion import proportion_of
 from stopcli.report.inline import markdown_cell
 
 
@@ -75,6 +77,8 @@ COLUMNS = (
     "its train acc.",
     "its test acc.",
 )
+_EPOCHS = ("stopped at", "final epoch", "saved epoch")
+_TEST = ("test accuracy", "its test acc.")
 
 
 def model_values(summary: Mapping[str, Any]) -> dict[str, float]:
@@ -95,18 +99,25 @@ def model_values(summary: Mapping[str, Any]) -> dict[str, float]:
 
 
 def run_table(summary: Mapping[str, Any], arm: str) -> Table:
-    """A run in a row: the model that training ended with, and the best one as loaded from its file."""
-    return Table("Results", ("arm", *COLUMNS), ((arm, *_cells(model_values(summary))),))
+    """A run in a row: the model that training ended with, and the best one as loaded from its file.
+
+    Behind the test accuracies stand their binomial 95 % intervals.
+    """
+    cells = _cells(model_values(summary), summary["rows"]["test"])
+    return Table("Results", ("arm", *COLUMNS), ((arm, *cells),))
 
 
 def seed_table(summaries: Sequence[Mapping[str, Any]], arm: str) -> Table:
-    """A row for each seed, then mean and standard deviation over those that finished."""
+    """A row for each seed, then mean, standard deviation and, from three on, the mean's bootstrap 95 % interval over
+    those that finished."""
     rows = [(arm, str(summary["seed"]), summary["state"], *_cells(model_values(summary))) for summary in summaries]
     values = seed_values([summary for summary in summaries if summary["state"] == "finished"])
     if len(values["stopped at"]) > 1:
         n = f"n = {len(values['stopped at'])}"
         rows.append((arm, "mean", n, *_cells({name: statistics.fmean(v) for name, v in values.items() if v})))
         rows.append((arm, "sd", n, *_cells({name: statistics.stdev(v) for name, v in values.items() if len(v) > 1})))
+    if len(values["stopped at"]) >= FEWEST:
+        rows.append((arm, "95 %", n, *_interval_cells(values)))
     return Table("Results", ("arm", "seed", "state", *COLUMNS), tuple(rows), sums=len(rows) - len(summaries))
 
 
@@ -127,13 +138,26 @@ def seed_values(summaries: Sequence[Mapping[str, Any]]) -> dict[str, list[float]
     return {column: [v[column] for v in values if column in v] for column in COLUMNS}
 
 
-def _cells(values: Mapping[str, float]) -> list[str]:
+def _cells(values: Mapping[str, float], test_rows: int = 0) -> list[str]:
+    """The columns' values as text.
+
+    Args:
+        test_rows: that the test accuracies were measured on, for their intervals; 0 for none of them.
+    """
+    return [_cell(column, values[column], test_rows) if column in values else "–" for column in COLUMNS]
+
+
+def _cell(column: str, value: float, test_rows: int = 0) -> str:
+    if column in _EPOCHS:
+        return f"{value:g}" if value == int(value) else f"{value:.1f}"
+    interval = proportion_of(value, test_rows) if column in _TEST else None
+    return f"{value:.3f}" + (f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else "")
+
+
+def _interval_cells(values: Mapping[str, Sequence[float]]) -> list[str]:
     cells = []
     for column in COLUMNS:
-        if column not in values:
-            cells.append("–")
-        elif column in ("stopped at", "final epoch", "saved epoch"):
-            cells.append(f"{values[column]:g}" if values[column] == int(values[column]) else f"{values[column]:.1f}")
-        else:
-            cells.append(f"{values[column]:.3f}")
+        found = mean_interval(values[column]) if values[column] else None
+        bounds = None if found is None or found.low is None or found.high is None else (found.low, found.high)
+        cells.append(" to ".join(_cell(column, bound) for bound in bounds) if bounds else "–")
     return cells

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from stopcli.report.selection import selection_of, selection_words
+
 
 def why_stopped(summary: Mapping[str, Any]) -> str:
     """A sentence or two: at which epoch training stopped and why, and which epoch the final model is of."""
@@ -33,6 +35,25 @@ def why_stopped(summary: Mapping[str, Any]) -> str:
     if summary["final"]["epoch"] != summary["epochs"]:
         told += f" The final model is restored: that of epoch {summary['final']['epoch']}."
     return told
+
+
+def run_words(summary: Mapping[str, Any]) -> list[str]:
+    """What is said of a run beside its table: why it stopped, and what choosing on the test rows would have claimed."""
+    found = selection_of(summary)
+    return [why_stopped(summary), *([selection_words(found)] if found else [])]
+
+
+def interval_words(summary: Mapping[str, Any]) -> str:
+    """What the brackets behind a run's test accuracies are; empty where none was measured."""
+    models = {"final": "final model", "best": "saved model"}
+    measured = {which: of for which, of in (summary.get("test_interval") or {}).items() if of}
+    counts = [f"{of['right']:,} of {of['rows']:,} ({models[which]})" for which, of in measured.items()]
+    if not counts:
+        return ""
+    return (
+        f"Test rows that were right: {', '.join(counts)}. In brackets the 95 % interval (Wilson) that so many rows "
+        "leave; it speaks of other rows like these, not of other seeds."
+    )
 
 
 def _best_so_far(stop: Mapping[str, Any], monitor: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,12 +11,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from stopcli.config import RunConfig
+from stopcli.evidence.proportion import proportion_of
+from stopcli.evidence.selection import compare_selection
 from stopcli.models.fused_batch_norm import with_fused_batch_norm
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
 from stopcli.training.checkpoint import load_model
 from stopcli.training.evaluate import Predict, evaluate, predictor
-from stopcli.training.experiment import Experiment
+from stopcli.training.experiment import Experiment, readable
 from stopcli.training.pacing import Stopwatch
 from stopcli.training.trainer import Outcome
 
@@ -140,6 +143,8 @@ def _summary(
         "stop": asdict(verdict),
         "final": {"epoch": outcome.final_epoch, **final},
         "best": best,
+        "test_interval": {which: _interval(of, parts.test.count) for which, of in (("final", final), ("best", best))},
+        "selection": _selection(experiment, folder),
         "run_dir": str(folder.path),
         "warnings": config.warnings(),
         "samples_per_second": round(rows / outcome.train_seconds, 1) if outcome.train_seconds else None,
@@ -147,6 +152,23 @@ def _summary(
         "validation_seconds": round(outcome.validation_seconds, 3),
         "projected_train_seconds": None if projected is None else round(projected, 3),
     }
+
+
+def _interval(measured: Mapping[str, Any] | None, rows: int) -> dict[str, Any] | None:
+    """How sure a model's test accuracy is; None where it was not measured."""
+    accuracy = (measured or {}).get("test", {}).get("accuracy")
+    found = None if accuracy is None else proportion_of(accuracy, rows)
+    return asdict(found) if found else None
+
+
+def _selection(experiment: Experiment, folder: RunFolder) -> dict[str, Any] | None:
+    """What choosing the epoch on the test rows would have claimed; None where they do choose it."""
+    if not experiment.parts.test_is_held_out:
+        return None
+    metrics = read_metrics(folder.metrics)
+    columns = tuple(name for name in metrics if name not in ("epoch", "step"))
+    found = compare_selection(metrics, experiment.plan.keep or experiment.plan.watch, readable(columns))
+    return found.to_dict() if found else None
 
 
 def devices(precision: str) -> dict[str, Any]:

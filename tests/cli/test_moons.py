@@ -31,6 +31,9 @@ def test_without_stopping_the_published_accuracies(tmp_path: Path) -> None:
     assert (summary["epochs"], summary["stop"]["reason"]) == (4000, "completed")
     assert summary["final"]["train"]["accuracy"] == pytest.approx(1.000, abs=5e-4)
     assert summary["final"]["test"]["accuracy"] == pytest.approx(0.914, abs=5e-4)
+    assert summary["test_interval"]["final"]["right"] == 64
+    # The test rows validate, so there is nothing to compare with.
+    assert summary["selection"] is None
 
 
 @pytest.mark.usefixtures("quick")
@@ -165,6 +168,13 @@ def test_held_out_rows_are_reported_apart(validation: str) -> None:
     at_end = {name: values[-1] for name, values in metrics.items()}
     assert summary["final"]["val"]["loss"] == pytest.approx(at_end["val_loss"], rel=1e-5)
     assert summary["final"]["test"]["loss"] == pytest.approx(at_end["test_loss"], rel=1e-5)
+    # What was chosen is what was saved; its accuracy is that of the model loaded from its file.
+    honest, claimed = summary["selection"]["honest"], summary["selection"]["claimed"]
+    assert (honest["epoch"], honest["value"]) == (summary["best"]["epoch"], summary["best"]["value"])
+    assert honest["test_accuracy"] == pytest.approx(summary["best"]["test"]["accuracy"], abs=1e-6)
+    assert claimed["epoch"] == int(metrics["test_accuracy"].argmax()) + 1
+    assert claimed["test_accuracy"] == metrics["test_accuracy"].max()
+    assert "## Honest selection" in Path("a/report.md").read_text()
 
 
 def test_seeds_are_a_sweep_of_the_runs_that_each_would_be_alone() -> None:

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stopcli.evidence.selection import Chosen, Selection
 from stopcli.report.document import Picture
 from stopcli.report.figures import Marks, Points, decision_boundary, grid_around, learning_curves, plain_scatter
 from stopcli.report.markdown import to_markdown
 from stopcli.report.results import Made, run_report
 from stopcli.report.saving import save_figures
+from stopcli.report.selection import arms_summary, arms_table, arms_words
 from stopcli.report.sweep_figures import seed_accuracies, seed_curves, seed_epochs
 from stopcli.report.tables import Table, run_table, seed_table
 from stopcli.report.words import why_stopped
@@ -48,7 +50,9 @@ def summary(**changes: Any) -> dict[str, Any]:
 
 def test_a_run_is_a_row_with_both_models() -> None:
     table = run_table(summary(), "patience 20")
-    assert table.rows == (("patience 20", "120", "120", "1.000", "0.900", "90", "0.900", "0.950"),)
+    assert table.rows == (
+        ("patience 20", "120", "120", "1.000", "0.900 [0.808, 0.951]", "90", "0.900", "0.950 [0.862, 0.978]"),
+    )
     assert run_table(summary(best=None), "x").rows[0][-3:] == ("–", "–", "–")
 
 
@@ -58,6 +62,60 @@ def test_seeds_are_rows_with_their_mean_and_deviation() -> None:
     assert [row[3] for row in table.rows] == ["100", "200", "150", "70.7"]
     # One seed alone saved a best model: it has a mean and no deviation.
     assert [row[-1] for row in table.rows] == ["0.950", "–", "0.950", "–"]
+
+
+def test_from_three_seeds_on_there_is_an_interval() -> None:
+    seeds = [summary(seed=seed, epochs=epochs) for seed, epochs in enumerate((100, 200, 150))]
+    seeds[2]["best"] = None
+    table = seed_table(seeds, "arm")
+    assert table.rows[-1][1:3] == ("95 %", "n = 3")
+    stopped, final = table.rows[-1][3:5]
+    assert stopped == "100 to 200"
+    assert final == "120 to 120"
+    # Of two saved models there is no interval.
+    assert table.rows[-1][-3:] == ("–", "–", "–")
+    assert [row[1] for row in seed_table(seeds[:2], "arm").rows] == ["0", "1", "mean", "sd"]
+
+
+SELECTION = {
+    "honest": {"monitor": "val_accuracy", "epoch": 90, "value": 0.95, "test_accuracy": 0.9},
+    "claimed": {"monitor": "test_accuracy", "epoch": 70, "value": 0.925, "test_accuracy": 0.925},
+}
+
+
+def test_a_run_whose_test_rows_are_set_apart_says_what_they_would_have_claimed() -> None:
+    environment = {"argv": ["stopcli"], "versions": {}, "platform": "L", "cpu": "C", "cores": 2, "gpus": []}
+    interval = {"final": {"right": 63, "rows": 70, "low": 0.8, "high": 0.95}, "best": None}
+    told = summary(selection=SELECTION, test_interval=interval)
+    text = to_markdown(run_report("moons", told, [run_table(told, "x")], Made("", environment), []))
+    for part in (
+        "Chosen by val_accuracy, epoch 90 has a test accuracy of 0.900, on rows that chose nothing; chosen by "
+        "test_accuracy, epoch 70 would have claimed 0.925: 0.025 more.",
+        "## Honest selection",
+        "| by test_accuracy | 70 | 0.925 |",
+        "| the test rows would claim |  | +0.025 |",
+        "Test rows that were right: 63 of 70 (final model). In brackets",
+    ):
+        assert part in text
+
+
+def test_over_seeds_the_claims_are_compared_pair_by_pair() -> None:
+    runs = [
+        Selection(Chosen("val_loss", 9, 0.2, honest), Chosen("test_loss", 8, 0.1, claimed))
+        for honest, claimed in ((0.90, 0.95), (0.92, 0.92), (0.90, 0.93), (0.95, 0.942))
+    ]
+    table = arms_table({"one": runs, "two": runs[:2]})
+    assert table.rows[0][:2] == ("one", "4")
+    assert table.rows[0][-2:] == ("50% of runs", "25%")
+    assert table.rows[0][5].startswith("+0.018 [")
+    assert table.rows[1] == ("two", "2", "val_loss", "0.910 ± 0.014", "0.935 ± 0.021", "+0.025", "50% of runs", "0%")
+    assert "[" not in arms_words({"two": runs[:2]})
+    assert "not distinguishable at n = 4" in arms_words({"one": runs})
+    assert "+0.0180 to +0.0250" in arms_words({"one": runs, "two": runs[:2]})
+    first, second = arms_summary({"one": runs, "two": runs[:2]})
+    assert first["optimism_mean"] == pytest.approx(0.018)
+    assert first["optimism_low"] < 0 < first["optimism_high"]
+    assert (second["optimism_low"], second["optimism_p"]) == (None, None)
 
 
 def test_a_table_is_markdown_and_csv() -> None:

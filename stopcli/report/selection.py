@@ -1,0 +1,105 @@
+"""Honest selection in tables and sentences: what the chosen epoch is worth, what the test rows would have claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stopcli.evidence.interval import mean_interval
+from stopcli.evidence.paired import PairedDifference, paired_difference
+from stopcli.evidence.selection import Selection
+from stopcli.report.tables import Table
+
+TITLE = "Honest selection"
+
+
+def selection_of(summary: Mapping[str, Any]) -> Selection | None:
+    """A run's, from its summary.json; None where its test rows validate, or an older version wrote it."""
+    found = summary.get("selection")
+    return Selection.from_dict(found) if found else None
+
+
+def selection_table(found: Selection) -> Table:
+    """Of one run."""
+    rows = [
+        (f"by {each.monitor}", str(each.epoch), f"{each.test_accuracy:.3f}") for each in (found.honest, found.claimed)
+    ]
+    difference = ("the test rows would claim", "", f"{found.optimism:+.3f}")
+    return Table(TITLE, ("epoch chosen", "epoch", "accuracy on the test rows"), (*rows, difference), sums=1)
+
+
+def selection_words(found: Selection) -> str:
+    """Of one run, in a sentence."""
+    honest, claimed = found.honest, found.claimed
+    more = "more" if found.optimism > 0 else "less"
+    by = "as much" if found.optimism == 0 else f"{abs(found.optimism):.3f} {more}"
+    return (
+        f"Chosen by {honest.monitor}, epoch {honest.epoch} has a test accuracy of {honest.test_accuracy:.3f}, on rows "
+        f"that chose nothing; chosen by {claimed.monitor}, epoch {claimed.epoch} would have claimed "
+        f"{claimed.test_accuracy:.3f}: {by}."
+    )
+
+
+def optimism_over(runs: Sequence[Selection]) -> PairedDifference:
+    """What choosing on the test rows would have claimed over what is honest, seed by seed.
+
+    Args:
+        runs: one or more.
+    """
+    return paired_difference([run.claimed.test_accuracy for run in runs], [run.honest.test_accuracy for run in runs])
+
+
+def arms_table(arms: Mapping[str, Sequence[Selection]]) -> Table:
+    """Of the finished runs of each arm of a sweep; one or more each."""
+    columns = ("arm", "runs", "chosen by", "test accuracy", "chosen by test rows", "difference", "claims more", "less")
+    return Table(TITLE, columns, tuple(_row(name, runs) for name, runs in arms.items()))
+
+
+def _row(name: str, runs: Sequence[Selection]) -> tuple[str, ...]:
+    pair = optimism_over(runs)
+    honest, claimed = (_mean([getattr(run, which).test_accuracy for run in runs]) for which in ("honest", "claimed"))
+    difference = f"{pair.mean:+.3f}{_interval(pair, ' [{:+.3f}, {:+.3f}]')}"
+    shares = (f"{pair.share_above:.0%} of runs", f"{pair.share_below:.0%}")
+    return (name, str(pair.n), runs[0].honest.monitor, honest, claimed, difference, *shares)
+
+
+def _mean(values: Sequence[float]) -> str:
+    found = mean_interval(values)
+    return f"{found.mean:.3f}" + ("" if found.sd is None else f" ± {found.sd:.3f}")
+
+
+def _interval(pair: PairedDifference, form: str) -> str:
+    return "" if pair.low is None or pair.high is None else form.format(pair.low, pair.high)
+
+
+def arms_words(arms: Mapping[str, Sequence[Selection]]) -> str:
+    """Of a sweep, in a sentence; all its arms have one runs or more."""
+    pairs = [optimism_over(runs) for runs in arms.values()]
+    if len(pairs) > 1:
+        low, high = (pick(pair.mean for pair in pairs) for pick in (min, max))
+        return (
+            f"Choosing the epochs on the test rows would have claimed {low:+.4f} to {high:+.4f} of test accuracy, by "
+            f"arm, over what the epochs chosen without them have: see {TITLE}."
+        )
+    (pair,) = pairs
+    verdict = "" if pair.distinguishable else f"; not distinguishable at n = {pair.n}"
+    interval = _interval(pair, " (95 % interval {:+.4f} to {:+.4f})")
+    return (
+        f"Choosing the epoch on the test rows would have claimed {pair.mean:+.4f}{interval} of test accuracy over what "
+        f"the epoch chosen without them has, more in {pair.share_above:.0%} of {pair.n} seeds{verdict}."
+    )
+
+
+def arms_summary(arms: Mapping[str, Sequence[Selection]]) -> list[dict[str, Any]]:
+    """What a sweep's summary.json holds, in full precision."""
+    told = []
+    for name, runs in arms.items():
+        pair = optimism_over(runs)
+        means = {
+            f"{which}_mean": mean_interval([getattr(run, which).test_accuracy for run in runs]).mean
+            for which in ("honest", "claimed")
+        }
+        interval = {"optimism_low": pair.low, "optimism_high": pair.high, "optimism_p": pair.p}
+        shares = {"share_above": pair.share_above, "share_below": pair.share_below}
+        told.append({"arm": name, "n": pair.n, **means, "optimism_mean": pair.mean, **interval, **shares})
+    return told
