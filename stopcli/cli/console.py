@@ -6,7 +6,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +78,15 @@ class Output:
         for row in table.rows:
             shown.add_row(*row)
         _console(stderr=False).print(shown, markup=False)
+
+    def results(self, tables: Sequence[Table], summary: Mapping[str, Any]) -> None:
+        """Several tables below their titles, or summary.json alone."""
+        if self.json:
+            print(dump_json(summary))
+            return
+        for table in tables:
+            print(table.title)
+            self.result(table, summary)
 
 
 def stdout_console() -> Console:

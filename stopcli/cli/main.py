@@ -11,6 +11,7 @@ import typer
 from stopcli import __version__
 from stopcli.cli.cifar_resnet import cifar_resnet
 from stopcli.cli.clr import clr
+from stopcli.cli.compare import compare
 from stopcli.cli.console import print_error, print_traceback
 from stopcli.cli.cutout_sweep import cutout_sweep
 from stopcli.cli.list_options import listing
@@ -39,6 +40,7 @@ app.command()(run)
 app.command()(resume)
 app.command("list")(list_runs)
 app.command()(show)
+app.command()(compare)
 app.command(
     "verify-resume",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},

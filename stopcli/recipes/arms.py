@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from stopcli.evidence.paired import PairedDifference, paired_difference
-from stopcli.report.tables import Table
 from stopcli.sweeps.collect import JobResult
 
 
@@ -146,9 +145,3 @@ def job_row(result: JobResult) -> dict[str, object]:
         "validation_seconds": summary.get("validation_seconds"),
         "samples_per_second": summary.get("samples_per_second"),
     }
-
-
-def csv_of(rows: Sequence[Mapping[str, object]]) -> str:
-    """Rows with the same names as a CSV; None is an empty cell."""
-    cells = tuple(tuple("" if value is None else str(value) for value in row.values()) for row in rows)
-    return Table("", tuple(rows[0]), cells).csv()

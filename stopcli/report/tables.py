@@ -68,6 +68,12 @@ def _markdown_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(markdown_cell(cell) for cell in cells) + " |"
 
 
+def csv_of(rows: Sequence[Mapping[str, object]]) -> str:
+    """Rows with the same names as a CSV; None is an empty cell."""
+    cells = tuple(tuple("" if value is None else str(value) for value in row.values()) for row in rows)
+    return Table("", tuple(rows[0]), cells).csv()
+
+
 COLUMNS = (
     "stopped at",
     "final epoch",

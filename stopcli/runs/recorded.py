@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -104,10 +105,11 @@ def experiments_of(runs: Iterable[RecordedRun]) -> list[Experiment]:
         else:
             groups.append((run.experiment, [run]))
     labels = [f"{group[0].command} {group[0].arm}" for _, group in groups]
-    for i, label in enumerate(labels):
-        if labels.count(label) > 1:
-            first = groups[i][1][0]
-            labels[i] = f"{label} ({(first.sweep or first.path).name})"
+    folders = [group[0].sweep or group[0].path for _, group in groups]
+    # By the name of the folder that they lie in, and where that is the same too, by its path.
+    for places in ([folder.name for folder in folders], [str(folder) for folder in folders]):
+        told, pairs = Counter(labels), list(zip(labels, places, strict=True))
+        labels = [f"{label} ({place})" if told[label] > 1 else label for label, place in pairs]
     return [Experiment(label, tuple(group)) for label, (_, group) in zip(labels, groups, strict=True)]
 
 

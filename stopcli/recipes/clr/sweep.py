@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from stopcli.durations import format_duration
 from stopcli.evidence.interval import FEWEST
 from stopcli.evidence.paired import PairedDifference
-from stopcli.recipes.arms import Arm, csv_of, difference, job_row, mean_and_sd, moments
+from stopcli.evidence.words import compared, difference_cell, too_few
+from stopcli.recipes.arms import Arm, difference, job_row, mean_and_sd, moments
 from stopcli.recipes.clr.arms import policies_of, reference_of
 from stopcli.recipes.clr.config import ClrConfig
 from stopcli.recipes.images.memory import check_fits
 from stopcli.recipes.recipe import SweepResults
-from stopcli.report.tables import Table
+from stopcli.report.tables import Table, csv_of
 from stopcli.sweeps.collect import JobResult
 
 __all__ = ["check_fits", "sweep_results"]
@@ -55,9 +56,9 @@ def _row(arm: Arm, base: Arm | None) -> tuple[str, ...]:
         arm.label,
         f"{len(arm.runs)} of {arm.planned}",
         mean_and_sd(_accuracies(arm, FINAL)),
-        _difference_cell(_gain(arm, base, FINAL)),
+        difference_cell(_gain(arm, base, FINAL)),
         mean_and_sd(_accuracies(arm, SAVED)),
-        _difference_cell(_gain(arm, base, SAVED)),
+        difference_cell(_gain(arm, base, SAVED)),
         f"{arm.mean('best_epoch'):.4g}" if arm.values("best_epoch") else "–",
         format_duration(arm.mean("seconds")),
     )
@@ -70,14 +71,6 @@ def _accuracies(arm: Arm, error: str) -> list[float]:
 def _gain(arm: Arm, base: Arm | None, error: str = FINAL) -> PairedDifference | None:
     """By how much an arm's accuracy is higher than the reference's: its error is so much lower."""
     return difference(base, arm, error) if base is not None and arm is not base and arm.runs else None
-
-
-def _difference_cell(pair: PairedDifference | None) -> str:
-    if pair is None:
-        return "–"
-    if pair.low is None or pair.high is None:
-        return f"{pair.mean:+.3f} (n = {pair.n})"
-    return f"{pair.mean:+.3f} [{pair.low:+.3f}, {pair.high:+.3f}]"
 
 
 def _values(arm: Arm, base: Arm | None) -> dict[str, object]:
@@ -112,22 +105,16 @@ def _conclusions(config: ClrConfig, arms: Sequence[Arm], base: Arm | None) -> tu
         best = max((base, *others), key=lambda arm: statistics.fmean(_accuracies(arm, FINAL)))
         accuracy = statistics.fmean(_accuracies(best, FINAL))
         return (
-            f"Not distinguishable at n = {n}: fewer than {FEWEST} seeds give no interval. In these runs the {model} of "
-            f"{best.label} has the highest test accuracy, {accuracy:.3f}; --seeds 5 or more would show whether that is "
-            "more than chance.",
+            f"{too_few(n)} In these runs the {model} of {best.label} has the highest test accuracy, {accuracy:.3f}; "
+            "--seeds 5 or more would show whether that is more than chance.",
         )
     return tuple(_compared(arm, base, pairs[arm.name], model) for arm in others)
 
 
 def _compared(arm: Arm, base: Arm, pair: PairedDifference | None, model: str) -> str:
-    if pair is None or pair.low is None or pair.p is None:
+    if pair is None or pair.p is None:
         return f"{arm.label} has too few finished runs to be judged."
-    interval = f"95 % interval {pair.low:+.4f} to {pair.high:+.4f}"
-    verdict = "" if pair.distinguishable else f"; not distinguishable at n = {pair.n}"
-    return (
-        f"{arm.label} against {base.label}: test accuracy of the {model} {pair.mean:+.4f} "
-        f"({interval}; p = {pair.p:.2g}), higher in {pair.share_above:.0%} of {pair.n} seeds{verdict}."
-    )
+    return compared(arm.label, base.label, f"test accuracy of the {model}", pair, "max")
 
 
 def _by_class(config: ClrConfig, arms: Sequence[Arm], results: Sequence[JobResult]) -> Table | None:

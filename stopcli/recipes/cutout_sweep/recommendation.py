@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from stopcli.evidence.interval import FEWEST
 from stopcli.evidence.paired import PairedDifference
+from stopcli.evidence.words import compared, too_few
 from stopcli.recipes.arms import difference
 from stopcli.recipes.cutout_sweep.arms import CutoutArm, reference_of
 
@@ -29,7 +30,7 @@ def recommend(arms: Sequence[CutoutArm]) -> tuple[str, ...]:
         return (_one_run_tells_little(base, others, n), *costs)
     judged = [arm for arm in others if arm.name in pairs and pairs[arm.name].n >= FEWEST]
     better = [arm for arm in judged if _is_better(pairs[arm.name])]
-    told = [_compared(arm, base, pairs[arm.name]) for arm in judged]
+    told = [compared(arm.label, base.label, "error", pairs[arm.name], "min") for arm in judged]
     told += [f"{arm.label} has too few finished runs to be judged." for arm in others if arm not in judged]
     if not better:
         return (f"No M is distinguishable from {base.label} as an improvement at n = {n}.", *told, *costs)
@@ -61,17 +62,8 @@ def _one_run_tells_little(base: CutoutArm, others: Sequence[CutoutArm], n: int) 
     against = f", against {base.mean('error'):.3f} of {base.label}" if best is not base else ""
     at = f" at {best.mean('seconds') / base.mean('seconds'):.1f} times its training" if best is not base else ""
     return (
-        f"Not distinguishable at n = {n}: fewer than {FEWEST} seeds give no interval. "
-        f"In these runs {lowest}{against}{at}; --seeds 5 or more would show whether that is more than chance."
-    )
-
-
-def _compared(arm: CutoutArm, base: CutoutArm, pair: PairedDifference) -> str:
-    interval = f"95 % interval {pair.low:+.4f} to {pair.high:+.4f}"
-    verdict = "" if pair.distinguishable else f"; not distinguishable at n = {pair.n}"
-    return (
-        f"{arm.label} against {base.label}: error {pair.mean:+.4f} ({interval}; p = {pair.p:.2g}), "
-        f"lower in {pair.share_below:.0%} of {pair.n} seeds{verdict}."
+        f"{too_few(n)} In these runs {lowest}{against}{at}; "
+        "--seeds 5 or more would show whether that is more than chance."
     )
 
 

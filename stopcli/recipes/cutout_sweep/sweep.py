@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stopcli.durations import format_duration
-from stopcli.recipes.arms import arms_of, csv_of, job_row, mean_and_sd, moments
+from stopcli.recipes.arms import arms_of, job_row, mean_and_sd, moments
 from stopcli.recipes.cutout_sweep.arms import PUBLISHED_HOURS, CutoutArm, pareto_front, reference_of
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig, copies_of
 from stopcli.recipes.cutout_sweep.recommendation import recommend
 from stopcli.recipes.images.memory import check_fits
 from stopcli.recipes.recipe import SweepResults
-from stopcli.report.tables import Table
+from stopcli.report.tables import Table, csv_of
 from stopcli.sweeps.collect import JobResult
 
 __all__ = ["check_fits", "sweep_results"]

@@ -1,0 +1,37 @@
+"""The figures of a comparison; imports matplotlib."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+from stopcli.report.compare_figures import CurveGroup, ValueRow, overlaid_curves, value_strips
+from stopcli.studies.compare.curves import MOST_DRAWN, Curves
+from stopcli.studies.compare.judging import moments_of, values_of
+
+if TYPE_CHECKING:
+    from stopcli.studies.compare.study import Comparison
+
+
+def figures_of(comparison: Comparison, curves: Curves) -> dict[str, Figure]:
+    """Curves over each other, and the value that is compared with its intervals."""
+    figures = {}
+    if curves.panels:
+        groups = [CurveGroup(thing.label, [outcome.columns for outcome in thing.outcomes]) for thing in curves.things]
+        figures["curves"] = overlaid_curves(groups, curves.panels, "Curves of what was compared")
+    rows = {words: _rows(comparison, view) for view, words in comparison.measure.views.items()}
+    shown = {words: found for words, found in rows.items() if found}
+    if shown:
+        figures["values"] = value_strips(shown, f"{comparison.measure.name.replace('_', ' ')} of each run")
+    return figures
+
+
+def _rows(comparison: Comparison, view: str) -> list[ValueRow]:
+    rows = []
+    for thing in comparison.things[:MOST_DRAWN]:
+        moments = moments_of(thing, comparison.measure, view)
+        if moments is not None:
+            interval = None if moments.low is None or moments.high is None else (moments.low, moments.high)
+            rows.append(ValueRow(thing.label, list(values_of(thing, comparison.measure, view).values()), interval))
+    return rows

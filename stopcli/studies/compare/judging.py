@@ -1,0 +1,90 @@
+"""How things differ from the one that they are compared with, as far as their runs can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stopcli.evidence.interval import FEWEST, MeanInterval, mean_interval
+from stopcli.evidence.paired import paired_difference
+from stopcli.evidence.unpaired import unpaired_difference
+from stopcli.evidence.words import Difference, compared
+from stopcli.studies.compare.measures import Measure
+from stopcli.studies.compare.sameness import test_rows_differ
+from stopcli.studies.compare.things import Thing
+
+# From so many on, a false one among them is no rare event.
+_MANY = 3
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A thing against the one that it is compared with, in one value.
+
+    Attributes:
+        view: which of the measure's values.
+        found: the difference; None where none is claimed.
+        words: a sentence; what the difference says, or why there is none.
+    """
+
+    thing: Thing
+    base: Thing
+    view: str
+    found: Difference | None
+    words: str
+
+
+def values_of(thing: Thing, measure: Measure, view: str) -> dict[int, float]:
+    """A thing's values by seed, of the runs that have one."""
+    found = {outcome.run.seed: measure.of(outcome, view) for outcome in thing.outcomes}
+    return {seed: value for seed, value in found.items() if value is not None}
+
+
+def moments_of(thing: Thing, measure: Measure, view: str) -> MeanInterval | None:
+    """Mean and interval of a thing's values; None where it has none."""
+    values = list(values_of(thing, measure, view).values())
+    return mean_interval(values) if values else None
+
+
+def judge(things: Sequence[Thing], base: Thing, measure: Measure) -> list[Judgement]:
+    """Every other thing against the base, by each of the measure's values."""
+    others = [thing for thing in things if thing is not base]
+    return [_judge(thing, base, measure, view) for view in measure.views for thing in others]
+
+
+def _judge(thing: Thing, base: Thing, measure: Measure, view: str) -> Judgement:
+    what = measure.views[view]
+    differ = test_rows_differ(thing, base)
+    # What it cost is no matter of which rows test.
+    if differ and not measure.is_cost:
+        words = f"{thing.label} and {base.label} are measured on different test rows ({', '.join(differ)}): no claim."
+        return Judgement(thing, base, view, None, words)
+    ours, theirs = values_of(thing, measure, view), values_of(base, measure, view)
+    if not ours or not theirs:
+        missing = thing if not ours else base
+        words = f"{thing.label} against {base.label}: {missing.label} has no {what}."
+        return Judgement(thing, base, view, None, words)
+    found, note = difference_of(ours, theirs)
+    return Judgement(thing, base, view, found, compared(thing.label, base.label, what, found, measure.better) + note)
+
+
+def difference_of(ours: dict[int, float], theirs: dict[int, float]) -> tuple[Difference, str]:
+    """The difference of values by seed, and a note on seeds that it is not of: pairs where enough seeds match, else
+    two independent samples where both are large enough, else whatever there is."""
+    seeds = sorted(ours.keys() & theirs.keys())
+    unmatched = len(ours.keys() ^ theirs.keys())
+    if len(seeds) >= FEWEST or (seeds and min(len(ours), len(theirs)) < FEWEST):
+        note = f" ({unmatched} runs have no partner of the same seed.)" if unmatched else ""
+        return paired_difference([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]), note
+    return unpaired_difference(list(ours.values()), list(theirs.values())), ""
+
+
+def on_many(judgements: Sequence[Judgement]) -> list[str]:
+    """A note where so many differences are judged that some may be told apart by chance."""
+    judged = sum(judgement.found is not None and judgement.found.p is not None for judgement in judgements)
+    if judged < _MANY:
+        return []
+    return [
+        f"{judged} differences are judged, each with an error of 5 %: where nothing differs, one of them is told apart "
+        f"by chance with a probability of up to {min(100, judged * 5)} %"
+    ]

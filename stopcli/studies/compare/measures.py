@@ -1,0 +1,77 @@
+"""By what things are compared: a value of each run's final model, and of its best one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stopcli.errors import ConfigError
+from stopcli.stopping.direction import Direction, natural_direction
+from stopcli.studies.compare.outcomes import Outcome, best_place
+
+DEFAULT = "test_accuracy"
+# Measured on the finished model and on the saved one.
+_OF_MODELS = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")
+_OF_COST = ("epochs", "updates", "rows", "train_seconds")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A value of runs.
+
+    Attributes:
+        name: as asked for.
+        views: which of a run's values, `final`, `saved` or `best`, and in words.
+        better: whether less or more is better; None where neither is, or the name does not tell.
+    """
+
+    name: str
+    views: dict[str, str]
+    better: Direction | None
+
+    @property
+    def is_cost(self) -> bool:
+        """Whether it says what training took, and not how well it went."""
+        return self.name in _OF_COST
+
+    def of(self, outcome: Outcome, view: str) -> float | None:
+        """A run's value; None where it has none."""
+        if self.is_cost:
+            return outcome.cost.get(self.name)
+        if self.name in _OF_MODELS:
+            return outcome.of(view).get(self.name)
+        column = outcome.columns.get(self.name)
+        if column is None or not len(column):
+            return None
+        place: int | None = len(column) - 1
+        if view == "best":
+            place = best_place(column, lower=self.better == "min")
+        return None if place is None or not math.isfinite(column[place]) else float(np.asarray(column)[place])
+
+
+def measure_of(name: str, outcomes: Sequence[Outcome]) -> Measure:
+    """The measure of a name.
+
+    Raises:
+        ConfigError: no run has it.
+    """
+    columns = dict.fromkeys(column for outcome in outcomes for column in outcome.columns)
+    known = [*_OF_MODELS, *_OF_COST, *(column for column in columns if column not in ("epoch", "step"))]
+    measure = _named(name)
+    if name not in known or all(measure.of(each, view) is None for each in outcomes for view in measure.views):
+        raise ConfigError("metric", name, f"a value that the runs have, of {', '.join(known)}")
+    return measure
+
+
+def _named(name: str) -> Measure:
+    words, better = name.replace("_", " "), natural_direction(name)
+    if name in _OF_COST:
+        return Measure(name, {"final": words}, None)
+    if name in _OF_MODELS:
+        views = {"final": f"{words} of the final model", "saved": f"{words} of the saved model"}
+        return Measure(name, views, better)
+    views = {"final": f"{name} of the last epoch"}
+    return Measure(name, views if better is None else {**views, "best": f"{name} of its best epoch"}, better)

@@ -1,0 +1,139 @@
+"""In what things differ beside their results: settings, test rows, machines, versions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from stopcli.runs.files import read_json
+from stopcli.studies.compare.things import Thing
+
+UNSET = "–"
+# The settings that decide which rows test, beside those of how many of them validate.
+_TEST_ROWS = ("dataset", "image_size", "test_limit", "data_seed", "samples", "noise", "train_size")
+_VERSIONS = ("stopcli", "tensorflow", "keras", "numpy")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of things.
+
+    Attributes:
+        differ: those that differ, by name: the values as text, in the order of the things.
+        same: how many are the same.
+    """
+
+    differ: Mapping[str, tuple[str, ...]]
+    same: int
+
+
+def settings_of(things: Sequence[Thing]) -> Settings:
+    """How the settings of things differ. One that a config lacks, because it has no value or because an older version
+    knew no such setting, is unset."""
+    experiments = [thing.first.experiment for thing in things]
+    names = list(dict.fromkeys(name for experiment in experiments for name in experiment))
+    texts = {name: tuple(_text(experiment.get(name)) for experiment in experiments) for name in names}
+    differ = {name: values for name, values in texts.items() if len(set(values)) > 1}
+    return Settings(differ, len(names) - len(differ))
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return UNSET
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_text, value)) or UNSET
+    # `1` and `1.0` are the same number.
+    return f"{value:.10g}" if isinstance(value, float) else str(value) or UNSET
+
+
+def seeds_of(thing: Thing) -> str:
+    """The seeds of a thing in few words: `0 to 9`, `0, 3, 4`."""
+    seeds = [outcome.run.seed for outcome in thing.outcomes]
+    if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
+        return f"{seeds[0]} to {seeds[-1]}"
+    return ", ".join(map(str, seeds[:8])) + (f" and {len(seeds) - 8} more" if len(seeds) > 8 else "")
+
+
+def test_rows_differ(thing: Thing, other: Thing) -> list[str]:
+    """The settings by which two things are measured on different test rows, with both values; none for the same."""
+    ours, theirs = _test_rows(thing), _test_rows(other)
+    names = dict.fromkeys([*ours, *theirs])
+    return [
+        f"{name} {_text(theirs.get(name))} and {_text(ours.get(name))}"
+        for name in names
+        if _text(ours.get(name)) != _text(theirs.get(name))
+    ]
+
+
+def _test_rows(thing: Thing) -> dict[str, Any]:
+    run = thing.first
+    rows = {name: run.settings[name] for name in _TEST_ROWS if name in run.settings}
+    rows.setdefault("dataset", run.summary.get("dataset", run.command))
+    if run.settings.get("validation") == "holdout":
+        rows |= {"validation": "holdout", "validation_share": run.settings.get("validation_share")}
+    return rows
+
+
+def experiments_differ(things: Sequence[Thing]) -> list[str]:
+    """A warning where the things are no variants of one experiment."""
+    commands = dict.fromkeys(thing.first.command for thing in things)
+    if len(commands) == 1:
+        return []
+    return [f"these are different experiments ({', '.join(commands)}): what differs may be due to anything"]
+
+
+def machine_of(thing: Thing) -> str:
+    """On what a thing's runs were computed, as far as their environment.json tell."""
+    told = dict.fromkeys(_machine(outcome.run.path) for outcome in thing.outcomes)
+    return " / ".join(told)
+
+
+def environments_differ(things: Sequence[Thing]) -> list[str]:
+    """Warnings where machines or versions are not the same for all runs."""
+    told = []
+    found = _by_value(things, _machine)
+    if len(found) > 1:
+        on = "; ".join(f"{', '.join(labels)} on {machine}" for machine, labels in found.items())
+        told.append(f"their times are of different machines ({on}), so a difference in time may be theirs")
+    found = _by_value(things, _made_with)
+    if len(found) > 1:
+        by = "; ".join(f"{', '.join(labels)} with {versions}" for versions, labels in found.items())
+        told.append(f"they were made with different versions ({by})")
+    return told
+
+
+def _by_value(things: Sequence[Thing], value_of: Callable[[Path], str]) -> dict[str, list[str]]:
+    """Labels of things by a value of their runs."""
+    found: dict[str, list[str]] = {}
+    for thing in things:
+        for value in dict.fromkeys(value_of(outcome.run.path) for outcome in thing.outcomes):
+            found.setdefault(value, []).append(thing.label)
+    return found
+
+
+@cache
+def _environment(run: Path) -> Mapping[str, Any]:
+    return read_json(run / "environment.json")
+
+
+def _machine(run: Path) -> str:
+    made = _environment(run)
+    if "cpu" not in made:
+        return "an unknown machine"
+    gpus = len(made.get("gpus") or ())
+    threads = (made.get("threads") or {}).get("intra_op") or 0
+    parts = [f"{made['cpu']}, {made.get('cores', '?')} cores"]
+    parts += [f"{gpus} GPU{'s' if gpus > 1 else ''}"] if gpus else []
+    parts += [f"{threads} thread{'s' if threads > 1 else ''}"] if threads else []
+    parts += [str(made["precision"])] if made.get("precision", "float32") != "float32" else []
+    return ", ".join(parts)
+
+
+def _made_with(run: Path) -> str:
+    versions = _environment(run).get("versions") or {}
+    return ", ".join(f"{name} {versions[name]}" for name in _VERSIONS if name in versions) or "unknown versions"

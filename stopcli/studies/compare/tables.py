@@ -1,0 +1,141 @@
+"""A comparison's tables, as people read them."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+
+from stopcli.durations import format_duration
+from stopcli.evidence.words import at_n, pairs_that_agree, signed, verdict
+from stopcli.report.tables import Table
+from stopcli.studies.compare.judging import Judgement, moments_of, values_of
+from stopcli.studies.compare.measures import Measure
+from stopcli.studies.compare.sameness import Settings, machine_of, seeds_of
+from stopcli.studies.compare.things import Thing
+
+# More things than this do not fit side by side: they stand one below the other.
+_SIDE_BY_SIDE = 6
+NONE = "–"
+
+
+def results_table(things: Sequence[Thing], measure: Measure) -> Table:
+    """A row for each thing and each of its values: means and standard deviations over its runs, and the interval of
+    what is compared."""
+    words = measure.name.replace("_", " ")
+    others = [name for name in ("train_loss", "train_accuracy") if name != measure.name]
+    columns = ("", "of", "runs", "epoch", *(name.replace("_", " ") for name in others), words, "95 % interval")
+    rows = tuple(_results_row(thing, measure, view, others) for thing in things for view in measure.views)
+    return Table("Results", columns, rows)
+
+
+def _results_row(thing: Thing, measure: Measure, view: str, others: Sequence[str]) -> tuple[str, ...]:
+    moments = moments_of(thing, measure, view)
+    low, high = (moments.low, moments.high) if moments else (None, None)
+    return (
+        thing.label,
+        view,
+        str(len(values_of(thing, measure, view))),
+        _spread([outcome.of(view).get("epoch") for outcome in thing.outcomes]),
+        *(_spread([outcome.of(view).get(name) for outcome in thing.outcomes]) for name in others),
+        _spread(list(values_of(thing, measure, view).values())),
+        NONE if low is None or high is None else f"{_number(low)} to {_number(high)}",
+    )
+
+
+def _spread(values: Sequence[float | None]) -> str:
+    """Mean and standard deviation; a dash for no values."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return NONE
+    mean = statistics.fmean(known)
+    sd = f" ± {_number(statistics.stdev(known), like=mean)}" if len(known) > 1 else ""
+    return _number(mean) + sd
+
+
+def _number(value: float, like: float | None = None) -> str:
+    """As text with as many digits as tell anything, or as another number has."""
+    size = abs(value if like is None else like)
+    if size == int(size) and size >= 2:
+        return f"{value:.0f}" if value == int(value) else f"{value:.1f}"
+    return f"{value:.3f}" if size < 10 else f"{value:.1f}"
+
+
+def judgements_table(judgements: Sequence[Judgement], measure: Measure, base: Thing) -> Table:
+    """A row for each thing and value of it, against the one that all are compared with."""
+    columns = ("", "of", "n", "difference", "95 % interval", "p", "seeds", "verdict")
+    rows = tuple(
+        (judgement.thing.label, judgement.view, *_judgement_cells(judgement, measure)) for judgement in judgements
+    )
+    return Table(f"{measure.name.replace('_', ' ').capitalize()} against {base.label}", columns, rows)
+
+
+def _judgement_cells(judgement: Judgement, measure: Measure) -> tuple[str, ...]:
+    found = judgement.found
+    if found is None:
+        return (*[NONE] * 5, "no claim")
+    interval = NONE if found.low is None or found.high is None else f"{signed(found.low)} to {signed(found.high)}"
+    p = NONE if found.p is None else f"{found.p:.2g}"
+    said = verdict(found, measure.better).split(" at ")[0]
+    return (
+        at_n(found).removeprefix("n = "),
+        signed(found.mean),
+        interval,
+        p,
+        pairs_that_agree(found) or "unpaired",
+        said,
+    )
+
+
+def settings_table(things: Sequence[Thing], settings: Settings) -> Table:
+    """The settings that differ: a row a setting, or where there are many things, a row a thing."""
+    differ = _with_seeds(things, settings)
+    labels = tuple(thing.label for thing in things)
+    if len(things) <= _SIDE_BY_SIDE:
+        rows = tuple((name, *values) for name, values in differ.items())
+        return Table("Settings that differ", ("setting", *labels), rows)
+    columns = zip(*differ.values(), strict=True)
+    rows = tuple((label, *values) for label, values in zip(labels, columns, strict=True))
+    return Table("Settings that differ", ("", *differ), rows)
+
+
+def settings_csv(things: Sequence[Thing], settings: Settings) -> str:
+    """A row a setting and a column a thing, however many."""
+    rows = tuple((name, *values) for name, values in _with_seeds(things, settings).items())
+    return Table("", ("setting", *(thing.label for thing in things)), rows).csv()
+
+
+def _with_seeds(things: Sequence[Thing], settings: Settings) -> dict[str, tuple[str, ...]]:
+    return {**settings.differ, "seeds": tuple(seeds_of(thing) for thing in things)}
+
+
+def cost_table(things: Sequence[Thing], base: Thing) -> Table:
+    """Where and why training stopped and what it cost, as means over the runs, and as multiples of the base's time."""
+    machines = {thing.label: machine_of(thing) for thing in things}
+    several = len(set(machines.values())) > 1
+    columns = ("", "stopped at epoch", "by", "updates", "rows", "training", f"times {base.label}'s")
+    rows = tuple(
+        (*_cost_row(thing, mean_of(base, "train_seconds")), *([machines[thing.label]] if several else []))
+        for thing in things
+    )
+    return Table("Cost", (*columns, *(["machine"] if several else [])), rows)
+
+
+def _cost_row(thing: Thing, of_base: float | None) -> tuple[str, ...]:
+    counts = [mean_of(thing, name) for name in ("updates", "rows")]
+    seconds = mean_of(thing, "train_seconds")
+    reasons = Counter(outcome.reason.replace("_", " ") or outcome.run.state for outcome in thing.outcomes)
+    return (
+        thing.label,
+        _spread([outcome.cost.get("epochs") for outcome in thing.outcomes]),
+        ", ".join(f"{reason} ({count})" if len(reasons) > 1 else reason for reason, count in reasons.most_common()),
+        *(NONE if count is None else f"{count:,.0f}" for count in counts),
+        NONE if seconds is None else format_duration(seconds) if seconds >= 60 else f"{seconds:.2f} s",
+        NONE if seconds is None or not of_base else f"{seconds / of_base:.2f}",
+    )
+
+
+def mean_of(thing: Thing, name: str) -> float | None:
+    """The mean of a part of the cost over a thing's runs; None where no run has it."""
+    known = [outcome.cost[name] for outcome in thing.outcomes if name in outcome.cost]
+    return statistics.fmean(known) if known else None
