@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.evidence.interval import CONFIDENCE, FEWEST, bootstrap_interval
+from stopcli.evidence.interval import CONFIDENCE, FEWEST, bootstrap_interval, varies
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,11 @@ def paired_difference(values: Sequence[float], others: Sequence[float]) -> Paire
     equal = float(np.mean(differences == 0))
     if len(differences) < FEWEST:
         return PairedDifference(len(differences), mean, None, None, below, None, equal)
-    if np.ptp(differences) == 0:
+    if not varies(differences, float(np.abs([values, others]).max())):
         # Nothing varies: the bootstrap's acceleration would be 0 / 0, and the t-test certain, although a few accuracies
         # of few rows are easily the same. What is left to ask is how often so many would have one sign by chance.
-        only = float(differences[0])
-        p = 2.0 ** (1 - len(differences)) if only else 1.0
-        return PairedDifference(len(differences), mean, only, only, below, p, equal)
+        p = 2.0 ** (1 - len(differences)) if mean else 1.0
+        return PairedDifference(len(differences), mean, mean, mean, below, p, equal)
     low, high = bootstrap_interval(differences)
     return PairedDifference(len(differences), mean, low, high, below, _t_test(differences), equal)
 

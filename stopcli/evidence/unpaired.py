@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stopcli.evidence.interval import CONFIDENCE, FEWEST
+from stopcli.evidence.interval import CONFIDENCE, FEWEST, varies
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,16 @@ def unpaired_difference(values: Sequence[float], others: Sequence[float]) -> Unp
     n, other_n, mean = len(ours), len(theirs), float(ours.mean() - theirs.mean())
     if min(n, other_n) < FEWEST:
         return UnpairedDifference(n, other_n, mean)
-    if np.ptp(ours) == 0 and np.ptp(theirs) == 0:
+    if not (varies(ours) or varies(theirs)):
         # Nothing varies, and the t-test would be certain. What is left to ask is how often as many values would be
-        # sorted by chance into those two heaps.
-        only = float(ours[0] - theirs[0])
-        p = min(1.0, 2 / math.comb(n + other_n, n)) if only else 1.0
-        return UnpairedDifference(n, other_n, only, only, only, p)
+        # sorted by chance into those two heaps, either of them the higher one.
+        p = min(1.0, 2 / math.comb(n + other_n, n)) if mean else 1.0
+        return UnpairedDifference(n, other_n, mean, mean, mean, p)
     from scipy import stats
 
-    found = stats.ttest_ind(ours, theirs, equal_var=False)
-    interval = found.confidence_interval(CONFIDENCE)
-    return UnpairedDifference(n, other_n, mean, float(interval.low), float(interval.high), float(found.pvalue))
+    parts = [float(each.var(ddof=1)) / len(each) for each in (ours, theirs)]
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / (n - 1) + parts[1] ** 2 / (other_n - 1))
+    error = math.sqrt(sum(parts))
+    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    p = 2 * float(stats.t.sf(abs(mean) / error, freedom))
+    return UnpairedDifference(n, other_n, mean, mean - reach, mean + reach, p)

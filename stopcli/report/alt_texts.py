@@ -19,6 +19,7 @@ ALT_TEXTS = {
     "half.",
     "range": "Training loss against a rising learning rate, with the suggested rates and the suggested bounds shaded.",
     "stop_epochs": "A point for each seed: the epoch at which it stopped and its best epochs, with their means.",
+    "values": "A point for each run and a row for each arm: the value that is compared, its mean and 95 % interval.",
     "validation_error": "Validation error against the epoch, a line for each arm.",
     "worst": "The test images that the model is most sure of, and wrong, each with its true and its predicted class.",
 }

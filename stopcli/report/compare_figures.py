@@ -18,7 +18,8 @@ from stopcli.report.figures import MOST_POINTS
 from stopcli.runs.metrics import Columns
 from stopcli.stopping.direction import natural_direction
 
-# Losses that lie further apart than this are drawn by their logarithm: one that runs away would flatten the others.
+# Losses that lie further apart than this are drawn by their logarithm: one that runs away would flatten the others. So
+# are epochs, where one run has so many times another's.
 _LOG_FROM = 50.0
 
 
@@ -56,7 +57,12 @@ def overlaid_curves(groups: Sequence[CurveGroup], panels: Mapping[str, str], tit
         each.set_ylabel(words)
         each.grid(alpha=0.25)
     axes[-1].set_xlabel("epoch")
-    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    lengths = [len(run["epoch"]) for group in groups for run in group.runs]
+    if max(lengths) / min(lengths) > _LOG_FROM:
+        # The short ones would be a dot.
+        axes[-1].set_xscale("log")
+    else:
+        axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.suptitle(title, fontsize=11)
     handles = [_handle(i, group) for i, group in enumerate(groups)]
     handles.append(Line2D([], [], color="#666666", marker="o", ls="", ms=5, label="where a run stopped"))

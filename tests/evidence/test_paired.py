@@ -69,3 +69,11 @@ def test_differences_that_are_all_the_same_convince_as_far_as_their_signs_do(n: 
     assert (found.low, found.high) == (0.25, 0.25)
     assert found.distinguishable == convinces
     assert not paired_difference([0.5] * n, [0.5] * n).distinguishable
+
+
+def test_differences_of_as_many_rows_are_the_same_whatever_float32_makes_of_them() -> None:
+    right = np.array([64, 63, 61, 60, 47], dtype=np.float32)
+    found = paired_difference(((right + 2) / 70).tolist(), (right / 70).tolist())
+    assert found.low == found.high == pytest.approx(2 / 70)
+    assert found.p == pytest.approx(stats.binomtest(5, 5, 0.5).pvalue)
+    assert not found.distinguishable

@@ -10,7 +10,7 @@ from stopcli.evidence.paired import paired_difference
 from stopcli.evidence.unpaired import unpaired_difference
 from stopcli.evidence.words import Difference, compared
 from stopcli.studies.compare.measures import Measure
-from stopcli.studies.compare.sameness import test_rows_differ
+from stopcli.studies.compare.sameness import other_test_rows
 from stopcli.studies.compare.things import Thing
 
 # From so many on, a false one among them is no rare event.
@@ -54,7 +54,7 @@ def judge(things: Sequence[Thing], base: Thing, measure: Measure) -> list[Judgem
 
 def _judge(thing: Thing, base: Thing, measure: Measure, view: str) -> Judgement:
     what = measure.views[view]
-    differ = test_rows_differ(thing, base)
+    differ = other_test_rows(thing, base)
     # What it cost is no matter of which rows test.
     if differ and not measure.is_cost:
         words = f"{thing.label} and {base.label} are measured on different test rows ({', '.join(differ)}): no claim."

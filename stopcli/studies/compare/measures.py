@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from stopcli.errors import ConfigError
 from stopcli.stopping.direction import Direction, natural_direction
 from stopcli.studies.compare.outcomes import Outcome, best_place
@@ -43,13 +41,23 @@ class Measure:
             return outcome.cost.get(self.name)
         if self.name in _OF_MODELS:
             return outcome.of(view).get(self.name)
+        place = self._place(outcome, view)
+        return None if place is None else float(outcome.columns[self.name][place])
+
+    def epoch_of(self, outcome: Outcome, view: str) -> float | None:
+        """The epoch that a run's value is of."""
+        if self.is_cost or self.name in _OF_MODELS:
+            return outcome.of(view).get("epoch")
+        place = self._place(outcome, view)
+        return None if place is None else float(outcome.columns["epoch"][place])
+
+    def _place(self, outcome: Outcome, view: str) -> int | None:
+        """Where in its column a run's value stands; None where there is no number."""
         column = outcome.columns.get(self.name)
         if column is None or not len(column):
             return None
-        place: int | None = len(column) - 1
-        if view == "best":
-            place = best_place(column, lower=self.better == "min")
-        return None if place is None or not math.isfinite(column[place]) else float(np.asarray(column)[place])
+        place = best_place(column, lower=self.better == "min") if view == "best" else len(column) - 1
+        return None if place is None or not math.isfinite(column[place]) else place
 
 
 def measure_of(name: str, outcomes: Sequence[Outcome]) -> Measure:

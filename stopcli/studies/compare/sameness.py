@@ -59,10 +59,11 @@ def seeds_of(thing: Thing) -> str:
     return ", ".join(map(str, seeds[:8])) + (f" and {len(seeds) - 8} more" if len(seeds) > 8 else "")
 
 
-def test_rows_differ(thing: Thing, other: Thing) -> list[str]:
+def other_test_rows(thing: Thing, other: Thing) -> list[str]:
     """The settings by which two things are measured on different test rows, with both values; none for the same."""
     ours, theirs = _test_rows(thing), _test_rows(other)
-    names = dict.fromkeys([*ours, *theirs])
+    # Of other data, the rest follows.
+    names = ["dataset"] if ours["dataset"] != theirs["dataset"] else list(dict.fromkeys([*ours, *theirs]))
     return [
         f"{name} {_text(theirs.get(name))} and {_text(ours.get(name))}"
         for name in names
@@ -127,7 +128,8 @@ def _machine(run: Path) -> str:
         return "an unknown machine"
     gpus = len(made.get("gpus") or ())
     threads = (made.get("threads") or {}).get("intra_op") or 0
-    parts = [f"{made['cpu']}, {made.get('cores', '?')} cores"]
+    cores = made.get("cores", "?")
+    parts = [f"{made['cpu']}, {cores} core{'' if cores == 1 else 's'}"]
     parts += [f"{gpus} GPU{'s' if gpus > 1 else ''}"] if gpus else []
     parts += [f"{threads} thread{'s' if threads > 1 else ''}"] if threads else []
     parts += [str(made["precision"])] if made.get("precision", "float32") != "float32" else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ class Comparison:
     def conclusions(self) -> tuple[str, ...]:
         """What follows, a sentence for each difference, or for many things, for each value."""
         if len(self.things) - 1 <= _MANY:
-            return tuple(judgement.words for judgement in self.judgements)
+            return tuple(dict.fromkeys(judgement.words for judgement in self.judgements))
         return tuple(self._summed_up(view) for view in self.measure.views)
 
     def _summed_up(self, view: str) -> str:
@@ -179,7 +179,7 @@ def _document(comparison: Comparison, notes: Sequence[str], pictures: Sequence[P
             "Results", (results, Paragraph("Means ± standard deviations over the runs, and the interval of the mean."))
         ),
         Section(judgements.title, tuple(against)),
-        Section("Figures", tuple(pictures)),
+        Section("Figures", tuple(map(_with_alt_text, pictures))),
         Section(settings.title, (settings, Paragraph(same))),
         Section(cost.title, (cost,)),
         Section("What was compared", (Bullets(tuple(map(_sources, comparison.things))),)),
@@ -187,6 +187,16 @@ def _document(comparison: Comparison, notes: Sequence[str], pictures: Sequence[P
     lead: list[Part] = [Paragraph(words) for words in comparison.conclusions()]
     lead += [Warn(f"{warning}.") for warning in comparison.warnings]
     return Document(title_of(comparison), tuple(lead), tuple(section for section in sections if section.parts))
+
+
+def _with_alt_text(picture: Picture) -> Picture:
+    if picture.name != "curves":
+        return picture
+    alt = (
+        "Curves of all runs over each other against the epoch, a colour for each that is compared, the median of its "
+        "seeds bold, and a dot where each run stopped."
+    )
+    return replace(picture, alt=alt)
 
 
 def _sources(thing: Thing) -> str:

@@ -36,7 +36,7 @@ def _results_row(thing: Thing, measure: Measure, view: str, others: Sequence[str
         thing.label,
         view,
         str(len(values_of(thing, measure, view))),
-        _spread([outcome.of(view).get("epoch") for outcome in thing.outcomes]),
+        _epochs([measure.epoch_of(outcome, view) for outcome in thing.outcomes]),
         *(_spread([outcome.of(view).get(name) for outcome in thing.outcomes]) for name in others),
         _spread(list(values_of(thing, measure, view).values())),
         NONE if low is None or high is None else f"{_number(low)} to {_number(high)}",
@@ -51,6 +51,13 @@ def _spread(values: Sequence[float | None]) -> str:
     mean = statistics.fmean(known)
     sd = f" ± {_number(statistics.stdev(known), like=mean)}" if len(known) > 1 else ""
     return _number(mean) + sd
+
+
+def _epochs(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if len(set(known)) > 1:
+        return f"{statistics.fmean(known):.1f} ± {statistics.stdev(known):.1f}"
+    return f"{known[0]:.0f}" if known else NONE
 
 
 def _number(value: float, like: float | None = None) -> str:
@@ -127,7 +134,7 @@ def _cost_row(thing: Thing, of_base: float | None) -> tuple[str, ...]:
     reasons = Counter(outcome.reason.replace("_", " ") or outcome.run.state for outcome in thing.outcomes)
     return (
         thing.label,
-        _spread([outcome.cost.get("epochs") for outcome in thing.outcomes]),
+        _epochs([outcome.cost.get("epochs") for outcome in thing.outcomes]),
         ", ".join(f"{reason} ({count})" if len(reasons) > 1 else reason for reason, count in reasons.most_common()),
         *(NONE if count is None else f"{count:,.0f}" for count in counts),
         NONE if seconds is None else format_duration(seconds) if seconds >= 60 else f"{seconds:.2f} s",

@@ -9,6 +9,7 @@ from pathlib import Path
 from stopcli.errors import ConfigError, RequestError
 from stopcli.runs.metrics import Columns
 from stopcli.runs.recorded import Experiment, RecordedRun, experiments_of, read_recorded
+from stopcli.studies.compare.labels import short_labels
 from stopcli.studies.compare.outcomes import Outcome, outcome_of
 
 # Commands whose runs have no epochs.
@@ -134,9 +135,7 @@ def _on_doubles(label: str, twice: Sequence[tuple[Outcome, Outcome]]) -> list[st
     where = f"such as {kept.run.path} and {other.run.path}" if len(twice) > 1 else f"{kept.run.path}, {other.run.path}"
     same = "identical by design, and counted once"
     if not _agree(kept, other):
-        same = (
-            "and these do not agree, although the settings are the same (another machine or version?); the first counts"
-        )
+        same = "and these do not agree although their settings do (another machine or version?); the first counts"
     return [f"{label}: {seeds} {'are' if len(twice) > 1 else 'is'} there more than once ({where}), {same}"]
 
 
@@ -164,11 +163,9 @@ def _check(things: Sequence[Thing], told: Sequence[str]) -> None:
 
 
 def _with_short_labels(things: Sequence[Thing]) -> list[Thing]:
-    """Without the command where it is the same for all, and with what ended runs that did not finish."""
-    commands = {thing.first.command for thing in things}
-    named = []
-    for thing in things:
-        label = thing.label.removeprefix(f"{thing.first.command} ") if len(commands) == 1 else thing.label
-        state = "" if thing.finished else f" ({thing.first.state})"
-        named.append(Thing(label.replace("-", " ") + state, thing.outcomes, thing.left_out))
-    return named
+    """Without what is the same for all, and with the state of what did not finish."""
+    labels = short_labels([(thing.label, thing.first) for thing in things])
+    return [
+        Thing(label + ("" if thing.finished else f" ({thing.first.state})"), thing.outcomes, thing.left_out)
+        for label, thing in zip(labels, things, strict=True)
+    ]

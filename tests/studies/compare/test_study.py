@@ -1,0 +1,192 @@
+"""What a comparison says and leaves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+from written_runs import falling_curves, write_run, write_sweep
+
+from stopcli.errors import ConfigError
+from stopcli.studies.compare.judging import difference_of
+from stopcli.studies.compare.study import Comparison, compare, study_of
+from stopcli.studies.leaving import leave
+
+A, B = [0.90, 0.91, 0.89, 0.92, 0.90], [0.93, 0.95, 0.92, 0.93, 0.94]
+
+
+def compared(*paths: str, **options: Any) -> Comparison:
+    return compare([Path(path) for path in paths], **options)
+
+
+def left(comparison: Comparison) -> tuple[Path, dict[str, Any]]:
+    return leave(study_of(comparison), root=Path("runs"))
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_numbers_are_those_of_the_runs() -> None:
+    write_sweep("sweep", {"simple": A, "erased": B})
+    folder, summary = left(compared("sweep"))
+    by_label = {row["label"]: row for row in rows_of(folder / "table.csv")}
+    final = {name: [float(row[f"final_test_accuracy_{name}"]) for row in by_label.values()] for name in ("mean", "sd")}
+    assert final["mean"] == pytest.approx([np.mean(A), np.mean(B)])
+    assert final["sd"] == pytest.approx([np.std(A, ddof=1), np.std(B, ddof=1)])
+    differences = np.array(B) - np.array(A)
+    expected = stats.bootstrap((differences,), np.mean, n_resamples=9999, method="BCa", rng=1).confidence_interval
+    row = by_label["erased"]
+    assert (row["final_difference_against"], row["final_difference_paired"]) == ("simple", "True")
+    assert float(row["final_difference_mean"]) == pytest.approx(differences.mean())
+    assert float(row["final_difference_low"]) == pytest.approx(expected.low, abs=2.5e-3)
+    assert float(row["final_difference_high"]) == pytest.approx(expected.high, abs=2.5e-3)
+    assert float(row["final_difference_p"]) == pytest.approx(stats.ttest_rel(B, A).pvalue)
+    assert float(row["final_difference_share_higher"]) == 1
+    assert summary["conclusions"][0].endswith("higher in 5 of 5 seeds: better.")
+    assert "not distinguishable at n = 5" in summary["conclusions"][1]
+    runs = rows_of(folder / "runs.csv")
+    assert [float(run["final_test_accuracy"]) for run in runs] == [*A, *B]
+
+
+def test_everything_is_left_and_said_in_the_report() -> None:
+    write_sweep("sweep", {"simple": A, "erased": B, "both": B[::-1]})
+    write_run("died", name="died", hidden=9, state="running", summary={"final": None})
+    folder, summary = left(compared("sweep", "died"))
+    names = {
+        "table.md",
+        "table.csv",
+        "differences.csv",
+        "runs.csv",
+        "report.md",
+        "report.html",
+        "summary.json",
+        "environment.json",
+    }
+    assert names <= {path.name for path in folder.iterdir()}
+    assert {path.name for path in (folder / "plots").iterdir()} == {
+        "curves.png", "curves.svg", "values.png", "values.svg",
+    }  # fmt: skip
+    report = (folder / "report.md").read_text()
+    for words in (
+        "higher in 5 of 5 seeds: better.",
+        "died has not finished (died at epoch 40)",
+        "| hidden | 1 | 2 | 3 | 9 |",
+        "| seeds | 0 to 4 | 0 to 4 | 0 to 4 | 0 |",
+        "The test rows also chose the saved epoch",
+        "4 differences are judged",
+    ):
+        assert words in report, words
+    assert json.loads((folder / "summary.json").read_text()) == summary
+    assert [thing["label"] for thing in summary["things"]] == ["simple", "erased", "both", "died (died)"]
+    assert rows_of(folder / "differences.csv")[0] == {
+        "setting": "hidden", "simple": "1", "erased": "2", "both": "3", "died (died)": "9",
+    }  # fmt: skip
+
+
+def test_seeds_that_do_not_match_are_compared_without_pairs() -> None:
+    for seed in range(4):
+        write_run(f"a{seed}", seed=seed, patience=5, accuracy=A[seed], name="a")
+        write_run(f"b{seed}", seed=10 + seed, patience=6, accuracy=B[seed], name="b")
+    found = compared("a0", "a1", "a2", "a3", "b0", "b1", "b2", "b3").judgements[0]
+    assert found.found is not None
+    assert found.found.p == pytest.approx(stats.ttest_ind(B[:4], A[:4], equal_var=False).pvalue)
+    assert "unpaired, because the seeds differ" in found.words
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [
+        (range(5), range(5), ("paired", 5, "")),
+        (range(5), range(2, 9), ("paired", 3, " (6 runs have no partner of the same seed.)")),
+        (range(5), range(4, 9), ("unpaired", 5, "")),
+        (range(1), range(5), ("paired", 1, " (4 runs have no partner of the same seed.)")),
+        (range(1), range(1, 6), ("unpaired", 1, "")),
+    ],
+)
+def test_pairs_are_taken_where_enough_seeds_match(ours: range, theirs: range, expected: tuple[str, int, str]) -> None:
+    found, note = difference_of({seed: seed / 10 for seed in ours}, dict.fromkeys(theirs, 0.5))
+    kind = "unpaired" if hasattr(found, "other_n") else "paired"
+    assert (kind, found.n, note) == expected
+
+
+def test_one_seed_alone_distinguishes_nothing() -> None:
+    write_run("a", patience=5)
+    write_run("b", patience=6, accuracy=0.99)
+    assert "not distinguishable at n = 1: fewer than 3 seeds" in compared("a", "b").judgements[0].words
+
+
+def test_no_difference_is_claimed_across_different_test_rows() -> None:
+    write_run("a", patience=5)
+    write_run("b", patience=5, data_seed=3)
+    write_run("c", command="cifar-resnet", dataset="digits")
+    comparison = compared("a", "b", "c")
+    assert [judgement.found for judgement in comparison.judgements] == [None] * 4
+    assert "different test rows (data_seed 1 and 3): no claim" in comparison.judgements[0].words
+    assert comparison.warnings[0].startswith("these are different experiments (moons, cifar-resnet)")
+    # What training took is another matter.
+    assert all(judgement.found for judgement in compared("a", "b", metric="epochs").judgements)
+
+
+@pytest.mark.parametrize(
+    ("metric", "final", "other"),
+    [
+        ("test_loss", 0.25, 0.3),
+        ("train_accuracy", 1.0, 0.98),
+        ("epochs", 40, None),
+        ("rows", 1200, None),
+        ("train_seconds", 0.4, None),
+        ("val_loss", math.exp(-40 / 50) + 0.1, math.exp(-40 / 50) + 0.1),
+        ("val_accuracy", 0.9, 0.9),
+    ],
+)
+def test_any_value_can_be_compared(metric: str, final: float, other: float | None) -> None:
+    write_run("a", patience=5)
+    write_run("b", patience=6)
+    measure = compared("a", "b", metric=metric).measure
+    outcome = compared("a", "b", metric=metric).things[0].outcomes[0]
+    values = [measure.of(outcome, view) for view in measure.views]
+    assert values == pytest.approx([final] if other is None else [final, other], rel=1e-4)
+
+
+def test_a_value_that_no_run_has_is_refused() -> None:
+    write_run("a", patience=5)
+    write_run("b", patience=6)
+    for metric in ("foo", "epoch", "f1"):
+        with pytest.raises(ConfigError, match=f"metric: received '{metric}', expected a value that the runs have, of "):
+            compared("a", "b", metric=metric)
+
+
+def test_what_all_have_recorded_is_overlaid_and_the_rest_told() -> None:
+    without = {name: values for name, values in falling_curves(20, 0.9).items() if not name.startswith("val_")}
+    diverged = falling_curves(30, 0.9)
+    diverged["loss"][-3:] = [1e9, math.inf, math.nan]
+    write_run("a", patience=5, name="$a_b$")
+    write_run("b", patience=6, columns=without, name="_b")
+    write_run("c", patience=7, columns=diverged)
+    folder, _ = left(compared("a", "b", "c"))
+    report = (folder / "report.md").read_text()
+    assert "Not all have recorded val_accuracy, val_loss; what all have is overlaid." in report
+    assert (folder / "plots" / "curves.png").stat().st_size > 10_000
+    assert "training loss" in (folder / "plots" / "curves.svg").read_text()
+
+
+def test_many_runs_are_summed_up() -> None:
+    names = [str(write_run(f"r{i}", patience=i, epochs=5, accuracy=0.5 + i / 200)) for i in range(40)]
+    comparison = compared(*names)
+    assert len(comparison.judgements) == 78
+    assert [words[:60] for words in comparison.conclusions()] == [
+        "test accuracy of the final model of 39 against r0: 39 not di",
+        "test accuracy of the saved model of 39 against r0: 39 not di",
+    ]
+    folder, _ = left(comparison)
+    assert "The figures show the first 14 of 40." in (folder / "report.md").read_text()
+    assert comparison.tables()[2].columns == ("", "patience", "seeds")
+    assert len(rows_of(folder / "runs.csv")) == 40

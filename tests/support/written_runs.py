@@ -1,0 +1,100 @@
+"""Folders of runs and sweeps as the program leaves them, written by hand: for what reads runs and trains none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+MOONS = {"samples": 100, "noise": 0.2, "train_size": 30, "data_seed": 1, "validation": "test", "epochs": 400}
+ENVIRONMENT = {
+    "argv": ["stopcli", "moons"], "versions": {"stopcli": "0.1.0", "tensorflow": "2.21.0"}, "platform": "Linux",
+    "cpu": "A processor", "cores": 2, "gpus": [], "precision": "float32",
+}  # fmt: skip
+
+
+def falling_curves(epochs: int, accuracy: float) -> dict[str, Any]:
+    """The columns of a metrics.csv: losses that fall, accuracies that rise to `accuracy` (where they validate)."""
+    t = np.arange(1, epochs + 1, dtype=float)
+    return {
+        "epoch": t, "step": t, "loss": np.exp(-t / 50), "accuracy": 1 - np.exp(-t / 50),
+        "val_loss": np.exp(-t / 50) + 0.1, "val_accuracy": accuracy * t / epochs,
+    }  # fmt: skip
+
+
+def write_run(
+    path: Path | str,
+    *,
+    seed: int = 0,
+    accuracy: float = 0.9,
+    saved: float | None = 0.95,
+    epochs: int = 40,
+    state: str = "finished",
+    command: str = "moons",
+    columns: Mapping[str, Any] | None = None,
+    summary: Mapping[str, Any] | None = None,
+    environment: Mapping[str, Any] = ENVIRONMENT,
+    **settings: Any,
+) -> Path:
+    """A run's folder.
+
+    Args:
+        accuracy, saved: on the test rows, of the final model and of the saved one; None where none was saved.
+        columns: of metrics.csv; empty for none.
+        summary: what summary.json holds instead or beside; one without `final` is no summary, and none is written.
+        settings: in config.toml beside those of moons; None takes one out.
+    """
+    path = Path(path)
+    path.mkdir(parents=True)
+    config = {"command": command, "seed": seed, **(MOONS if command == "moons" else {}), **settings}
+    (path / "config.toml").write_text(tomli_w.dumps({key: value for key, value in config.items() if value is not None}))
+    (path / "environment.json").write_text(json.dumps(environment))
+    (path / "status.json").write_text(json.dumps({"state": state, "epoch": epochs}))
+    columns = falling_curves(epochs, accuracy) if columns is None else columns
+    if columns:
+        rows = zip(*([f"{value:g}" for value in values] for values in columns.values()), strict=True)
+        (path / "metrics.csv").write_text("\n".join([",".join(columns), *map(",".join, rows)]) + "\n")
+    told = {**_summary(seed, accuracy, saved, epochs, state, command), **(summary or {})}
+    if told["final"] is not None:
+        (path / "summary.json").write_text(json.dumps(told))
+    return path
+
+
+def write_sweep(path: Path | str, arms: Mapping[str, Sequence[float]], **settings: Mapping[str, Any]) -> Path:
+    """A sweep's folder: runs of each arm with these accuracies, of seeds from 0.
+
+    Args:
+        settings: of the arms, by arm.
+    """
+    path = Path(path)
+    path.mkdir(parents=True)
+    (path / "config.toml").write_text('command = "moons"\n')
+    (path / "status.json").write_text('{"state": "finished"}')
+    names = []
+    for arm, accuracies in arms.items():
+        for seed, accuracy in enumerate(accuracies):
+            names.append(f"{arm}-seed{seed}")
+            own = settings.get(arm.replace("-", "_"), {"hidden": 1 + list(arms).index(arm)})
+            write_run(path / "jobs" / names[-1], seed=seed, accuracy=accuracy, **own)
+    (path / "summary.json").write_text(json.dumps({"jobs": [{"name": name} for name in names]}))
+    return path
+
+
+def _summary(seed: int, accuracy: float, saved: float | None, epochs: int, state: str, command: str) -> dict[str, Any]:
+    best = None
+    if saved is not None:
+        parts = {"train": {"loss": 0.2, "accuracy": 0.98}, "test": {"loss": 0.3, "accuracy": saved}}
+        best = {"monitor": "val_accuracy", "epoch": epochs // 2, "value": saved, **parts}
+    return {
+        "command": command, "state": state, "dataset": command, "seed": seed, "epochs": epochs, "max_epochs": 400,
+        "steps": epochs, "steps_per_epoch": 1, "copies": 1, "rows": {"train": 30, "validation": 70, "test": 70},
+        "monitor": "val_loss", "stop": {"reason": "patience", "best_epoch": epochs // 2, "best_value": 0.2},
+        "final": {
+            "epoch": epochs, "train": {"loss": 0.1, "accuracy": 1.0}, "test": {"loss": 0.25, "accuracy": accuracy},
+        },
+        "best": best, "train_seconds": 2.0 + epochs / 100, "validation_seconds": 2.0,
+    }  # fmt: skip
