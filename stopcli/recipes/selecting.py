@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from stopcli.evidence.selection import Selection
-from stopcli.recipes.arms import csv_of
 from stopcli.recipes.recipe import SweepResults
 from stopcli.report.selection import arms_summary, arms_table, arms_words, selection_of
+from stopcli.report.tables import csv_of
 from stopcli.sweeps.collect import JobResult
 
 
