@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from stopcli.cli.option_groups import with_options
+from stopcli.cli.option_groups import with_options, without
 from stopcli.cli.options.augmentation import AUGMENTATION
 from stopcli.cli.options.data import IMAGE_DATA, AnyDataset
 from stopcli.cli.options.output import OUTPUT
@@ -21,7 +21,7 @@ from stopcli.recipes.lr_range.config import LrRangeConfig
     {**IMAGE_DATA, "dataset": AnyDataset},
     AUGMENTATION,
     {**NETWORKS, **RANGE_TRAINING, "threads": Threads},
-    OUTPUT,
+    without(OUTPUT, "tensorboard"),
 )
 def lr_range(ctx: typer.Context, **settings: object) -> None:
     """Find the bounds of a learning rate: train while it rises from update to update, and look at the loss.

@@ -136,6 +136,8 @@ def conduct(
     """
     for words in loaded.words:
         output.say(words)
+    if getattr(loaded.config, "tensorboard", False):
+        output.say(f"To watch it: tensorboard --logdir {folder.tensorboard if layout is None else folder.jobs}")
     with stop_on_signals(budget, on_first=lambda: _acknowledge(output)) as request, _told(folder, output):
         if layout is None:
             summary = _train(loaded, recipe, folder, start, output, request)

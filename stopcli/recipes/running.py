@@ -123,6 +123,7 @@ def _run_one(
         start.point,
         again=start.again,
         log_steps=experiment.log_steps,
+        tensorboard=to_toml(config) if config.tensorboard else None,
     )
     session.observer.stage("training")
     with record:

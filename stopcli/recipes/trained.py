@@ -34,6 +34,8 @@ class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
     batch_size: Count = 32
     optimizer: OptimizerName = "adam"
     learning_rate: Positive = 0.001
+    # Changes no number of the run, but is no matter of one session: a resumed run has to go on with it.
+    tensorboard: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:

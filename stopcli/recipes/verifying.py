@@ -16,7 +16,9 @@ import h5py
 import numpy as np
 
 from stopcli.errors import RunError
+from stopcli.runs.event_records import without_times
 from stopcli.runs.files import read_json
+from stopcli.runs.tensorboard import EPOCHS_NAME
 from stopcli.training.resume_state import ResumePoint, ResumeStore
 
 Run = Callable[[list[str], Path], None]
@@ -155,6 +157,8 @@ def fingerprint_of(run: Path) -> dict[str, bytes]:
     """Everything of a run that has to come out the same, by name: metrics, exact state, rules, every saved model."""
     written = [path for path in (run / "metrics.csv", run / "steps.csv") if path.exists()]
     parts = {path.name: path.read_bytes() for path in written}
+    for path in sorted((run / "tensorboard").glob(f"*/{EPOCHS_NAME}")):
+        parts[f"tensorboard {path.parent.name}"] = without_times(path.read_bytes())
     point = ResumeStore(run / "checkpoints" / "resume").load().point
     if point is not None:
         parts |= _of_point(point)

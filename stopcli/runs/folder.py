@@ -144,6 +144,10 @@ class RunFolder:
         return self.path / "steps.csv"
 
     @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
     def summary(self) -> Path:
         return self.path / "summary.json"
 

@@ -3,57 +3,17 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.errors import RequestError, RunError
+from stopcli.errors import RequestError
+from stopcli.runs.appended import AppendedFile
 
 Columns = dict[str, NDArray[np.float64]]
 """Columns of metrics.csv by name: `epoch` and `step` as counts, the rest as the float32 values that were written."""
-
-
-class AppendedFile:
-    """A CSV file that grows by whole lines, and can be cut back to a length that was committed.
-
-    Args:
-        path: the file.
-        header: its first line.
-        keep: None for a file that does not exist yet; else how many bytes of an existing file to go on from, 0 to
-            begin it anew.
-
-    Raises:
-        FileExistsError: `keep` is None and the file exists.
-        RunError: the file is shorter than `keep`.
-    """
-
-    def __init__(self, path: Path, header: str, keep: int | None = None) -> None:
-        if keep:
-            self._file: IO[bytes] = path.open("r+b")
-            if self._file.seek(0, os.SEEK_END) < keep:
-                self._file.close()
-                raise RunError(f"{path}: shorter than when the run was saved; its epochs are lost")
-            self._file.seek(keep)
-            self._file.truncate()
-            return
-        self._file = path.open("xb" if keep is None else "wb")
-        self.write(header + "\n")
-
-    def write(self, lines: str) -> None:
-        self._file.write(lines.encode())
-        self._file.flush()
-
-    def commit(self) -> int:
-        """Have everything on the disk; returns the length in bytes."""
-        os.fsync(self._file.fileno())
-        return self._file.tell()
-
-    def close(self) -> None:
-        self._file.close()
 
 
 class MetricsFile(AppendedFile):
@@ -67,7 +27,7 @@ class MetricsFile(AppendedFile):
     """
 
     def __init__(self, path: Path, names: Sequence[str], keep: int | None = None) -> None:
-        super().__init__(path, ",".join(["epoch", "step", *names]), keep)
+        super().__init__(path, (",".join(["epoch", "step", *names]) + "\n").encode(), keep)
 
     def append(self, first_epoch: int, steps_per_epoch: int, rows: NDArray[np.float32]) -> None:
         """Append consecutive epochs.
@@ -82,24 +42,24 @@ class MetricsFile(AppendedFile):
         for i, row in enumerate(texts.tolist()):
             epoch = first_epoch + i
             lines.append(f"{epoch},{epoch * steps_per_epoch},{','.join(row)}\n")
-        self.write("".join(lines))
+        self.write("".join(lines).encode())
 
 
 class TimingFile(AppendedFile):
     """timing.csv: how long the epochs took, a row for each call of the compiled loop."""
 
     def __init__(self, path: Path, keep: int | None = None) -> None:
-        super().__init__(path, "first_epoch,last_epoch,seconds", keep)
+        super().__init__(path, b"first_epoch,last_epoch,seconds\n", keep)
 
     def append(self, first_epoch: int, last_epoch: int, seconds: float) -> None:
-        self.write(f"{first_epoch},{last_epoch},{seconds:.6f}\n")
+        self.write(f"{first_epoch},{last_epoch},{seconds:.6f}\n".encode())
 
 
 class StepsFile(AppendedFile):
     """steps.csv: learning rate and loss of every step, for runs whose learning rate moves within an epoch."""
 
     def __init__(self, path: Path, keep: int | None = None) -> None:
-        super().__init__(path, "step,learning_rate,loss", keep)
+        super().__init__(path, b"step,learning_rate,loss\n", keep)
 
     def append(self, first_step: int, rows: NDArray[np.float32]) -> None:
         """Append consecutive steps.
@@ -109,7 +69,8 @@ class StepsFile(AppendedFile):
             rows: float32, shape [steps, 2].
         """
         texts = rows.astype(str).tolist()
-        self.write("".join(f"{first_step + i},{rate},{loss}\n" for i, (rate, loss) in enumerate(texts)))
+        lines = [f"{first_step + i},{rate},{loss}\n" for i, (rate, loss) in enumerate(texts)]
+        self.write("".join(lines).encode())
 
 
 def read_metrics(path: Path) -> Columns:

@@ -19,7 +19,10 @@ from stopcli.runs.metrics import Columns, read_metrics
 
 # Settings that say how or where a run is made, or which of several it is; none of them is its experiment.
 NOT_THE_EXPERIMENT = frozenset(
-    ("name", "seed", "seeds", "scale", "save_every", "executor", "jobs", "ray_address", "keep_going", "threads")
+    (
+        *("name", "seed", "seeds", "scale", "save_every", "tensorboard"),
+        *("executor", "jobs", "ray_address", "keep_going", "threads"),
+    )
 )
 
 

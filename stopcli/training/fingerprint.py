@@ -13,8 +13,8 @@ from stopcli.data.rows import Parts
 from stopcli.errors import RequestError
 from stopcli.runs.environment import versions
 
-# Settings that change no number: what a run is called, how often it is saved, how far it goes.
-FREE_SETTINGS = frozenset({"name", "scale", "save_every", "epochs"})
+# Settings that change no number: what a run is called, how often it is saved, how far it goes, what it shows.
+FREE_SETTINGS = frozenset({"name", "scale", "save_every", "epochs", "tensorboard"})
 # Packages whose other version may compute other numbers.
 PACKAGES = ("tensorflow", "keras", "numpy")
 

@@ -6,8 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from stopcli.runs.folder import RunFolder
-from stopcli.runs.metrics import MetricsFile, StepsFile, TimingFile
+from stopcli.runs.metrics import MetricsFile, StepsFile, TimingFile, read_metrics
+from stopcli.runs.tensorboard import TensorBoardFolder
 from stopcli.training.loop import Call, StepLog
 from stopcli.training.pacing import SaveCadence
 from stopcli.training.resume_state import ResumePoint, ResumeStore
@@ -23,6 +26,7 @@ class Record:
         columns: the loop's.
         steps_per_epoch: the loop's.
         log_steps: whether there is a steps.csv.
+        tensorboard: the text of config.toml where there is a tensorboard/, which shows it; None where there is none.
         point: the position to go on from; None to begin.
         again: whether the folder has been written before. Without a point, its files are begun anew.
         fingerprint: what the run's numbers depend on, saved with every state.
@@ -39,6 +43,7 @@ class Record:
         *,
         again: bool,
         log_steps: bool = False,
+        tensorboard: str | None = None,
     ) -> None:
         lengths = point.file_lengths if point else {}
         names = ("metrics", "timing", *(["steps"] if log_steps else []))
@@ -50,11 +55,23 @@ class Record:
         self._timing = TimingFile(folder.timing, keep["timing"])
         self._log = StepsFile(folder.steps, keep["steps"]) if log_steps else None
         self._store = ResumeStore(folder.resume)
-        cadence.begin(point.epoch if point else 0)
+        epochs = point.epoch if point else 0
+        self._board = None if tensorboard is None else self._open_board(columns, tensorboard, epochs)
+        cadence.begin(epochs)
+
+    def _open_board(self, columns: tuple[str, ...], config: str, epochs: int) -> TensorBoardFolder:
+        def recorded() -> np.ndarray[Any, Any]:
+            metrics = read_metrics(self._folder.metrics)
+            return np.stack([metrics[name] for name in columns], axis=1).astype(np.float32)
+
+        return TensorBoardFolder(self._folder.tensorboard, columns, config, epochs, recorded)
 
     def append(self, call: Call, last: int, seconds: float) -> None:
         """Record a call's epochs up to `last`."""
-        self._metrics.append(call.first_epoch, self._steps, call.metrics[: last + 1 - call.first_epoch])
+        rows = call.metrics[: last + 1 - call.first_epoch]
+        self._metrics.append(call.first_epoch, self._steps, rows)
+        if self._board is not None:
+            self._board.append(call.first_epoch, rows)
         self._timing.append(call.first_epoch, last, seconds)
 
     def append_steps(self, log: StepLog | None) -> None:
@@ -72,6 +89,9 @@ class Record:
         lengths = {"metrics": self._metrics.commit(), "timing": self._timing.commit()}
         if self._log is not None:
             lengths["steps"] = self._log.commit()
+        if self._board is not None:
+            # Its files are cut back by the number of epochs.
+            self._board.commit()
         point = ResumePoint(
             epoch=epoch,
             step=epoch * self._steps + steps,
@@ -99,3 +119,5 @@ class Record:
         self._timing.close()
         if self._log is not None:
             self._log.close()
+        if self._board is not None:
+            self._board.close()

@@ -13,6 +13,7 @@ from stopcli.training.resume_state import ResumeStore
 MOONS = [
     "moons", "--batch-size", "8", "--hidden", "50", "--epochs", "6000", "--patience", "4000", "--min-delta", "0.001",
     "--checkpoint-every", "2000", "--restore-best", "--save-every", "500",
+    "--tensorboard",
 ]  # fmt: skip
 
 

@@ -30,6 +30,13 @@ RunScale = Annotated[
         "there. Every other flag wins over it."
     ),
 ]
+TensorBoard = Annotated[
+    bool,
+    option(
+        "--tensorboard/--no-tensorboard",
+        help="Also write each run's curves to its tensorboard/, while it trains, for TensorBoard to show.",
+    ),
+]
 RunsDir = Annotated[
     Path | None,
     option(help="Folder that holds the runs.", show_default="$STOPCLI_RUNS_DIR or runs"),
@@ -54,6 +61,7 @@ OUTPUT: Group = {
     "time_budget": WithDefault(TimeBudget, None),
     "name": Name,
     "scale": RunScale,
+    "tensorboard": TensorBoard,
     "runs_dir": WithDefault(RunsDir, None),
     "run_dir": WithDefault(RunDir, None),
     "json": WithDefault(Json, False),

@@ -1,0 +1,111 @@
+"""A run's tensorboard/: what stands in its metrics.csv, as TensorBoard reads it, while the run goes on.
+
+The folders `train` and `validation` and the tags `epoch_loss`, `epoch_accuracy` and `epoch_learning_rate` are those of
+Keras's own callback, so that TensorBoard draws training and validation over each other. Steps are epochs, counted from
+1 as in metrics.csv. Nothing is shown of held-out test rows.
+
+A run that goes on cuts its files back in place. Because an epoch's record has the same length every time, a TensorBoard
+that has watched the run die goes on reading where it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stopcli.runs.appended import AppendedFile
+from stopcli.runs.event_records import ScalarRecords, header, text_record
+from stopcli.runs.files import replacing
+
+# TensorBoard takes files with `tfevents` in their names, and reads those of one folder in the order of the names.
+CONFIG_NAME = "events.out.tfevents.0.config"
+EPOCHS_NAME = "events.out.tfevents.1.epochs"
+
+Rows = NDArray[np.float32]
+
+
+class TensorBoardFolder:
+    """Writes a run's event files.
+
+    Args:
+        folder: made where it is not there.
+        columns: the metrics' names, as in metrics.csv after `epoch` and `step`.
+        config: the text of config.toml, shown among the texts.
+        epochs: that stand in metrics.csv already.
+        recorded: gives these epochs, shape [epochs, columns]; called where the event files do not hold them (the folder
+            was deleted, or the run had none until now).
+    """
+
+    def __init__(
+        self, folder: Path, columns: Sequence[str], config: str, epochs: int, recorded: Callable[[], Rows]
+    ) -> None:
+        self._files: list[tuple[list[int], _EpochsFile]] = []
+        for part, shown in _parts(columns).items():
+            if not shown:
+                continue
+            (folder / part).mkdir(parents=True, exist_ok=True)
+            file = _EpochsFile(folder / part / EPOCHS_NAME, list(shown), epochs)
+            self._files.append((list(shown.values()), file))
+            if file.epochs < epochs:
+                file.append(1, recorded()[:, list(shown.values())])
+        with replacing(folder / "train" / CONFIG_NAME) as new:
+            now = time.time()
+            new.write_bytes(header(now) + text_record(now, "config", f"```toml\n{config}```\n"))
+
+    def append(self, first_epoch: int, rows: Rows) -> None:
+        """Append consecutive epochs.
+
+        Args:
+            rows: shape [epochs, columns].
+        """
+        for places, file in self._files:
+            file.append(first_epoch, rows[:, places])
+
+    def commit(self) -> None:
+        """Have everything on the disk."""
+        for _, file in self._files:
+            file.commit()
+
+    def close(self) -> None:
+        for _, file in self._files:
+            file.close()
+
+
+def _parts(columns: Sequence[str]) -> dict[str, dict[str, int]]:
+    """By folder, the tags in it with the places of their columns."""
+    parts: dict[str, dict[str, int]] = {"train": {}, "validation": {}}
+    for place, name in enumerate(columns):
+        if name.startswith("val_"):
+            parts["validation"][f"epoch_{name.removeprefix('val_')}"] = place
+        elif not name.startswith("test_"):
+            parts["train"][f"epoch_{name}"] = place
+    return parts
+
+
+class _EpochsFile(AppendedFile):
+    """An event file with a record for each epoch.
+
+    Args:
+        epochs: to keep of an existing file; where it does not hold them, it is begun anew.
+
+    Attributes:
+        epochs: that it holds.
+    """
+
+    def __init__(self, path: Path, tags: Sequence[str], epochs: int) -> None:
+        self._records = ScalarRecords(tags)
+        begin = header(time.time())
+        length = len(begin) + epochs * self._records.size
+        whole = epochs > 0 and path.exists() and path.stat().st_size >= length
+        super().__init__(path, begin, length if whole else 0)
+        self.epochs = epochs if whole else 0
+
+    def append(self, first_epoch: int, rows: Rows) -> None:
+        """Append consecutive epochs, a value for each tag."""
+        steps = np.arange(first_epoch, first_epoch + len(rows), dtype=np.int64)
+        self.write(self._records.pack(time.time(), steps, rows))
+        self.epochs = first_epoch + len(rows) - 1

@@ -1,0 +1,26 @@
+"""Event files as TensorBoard reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def accumulated(folder: Path) -> Any:
+    """What TensorBoard makes of a folder, all of it rather than a sample."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0})
+    found.Reload()
+    return found
+
+
+def scalars_in(folder: Path) -> dict[str, tuple[list[int], np.ndarray]]:
+    """The steps and the values of each tag."""
+    found = accumulated(folder)
+    return {
+        tag: ([event.step for event in found.Scalars(tag)], np.array([e.value for e in found.Scalars(tag)], np.float32))
+        for tag in found.Tags()["scalars"]
+    }
