@@ -33,7 +33,7 @@ RunScale = Annotated[
 TensorBoard = Annotated[
     bool,
     option(
-        "--tensorboard/--no-tensorboard",
+        "--tensorboard",
         help="Also write each run's curves to its tensorboard/, while it trains, for TensorBoard to show.",
     ),
 ]
