@@ -64,11 +64,13 @@ def paired_difference(values: Sequence[float], others: Sequence[float]) -> Paire
     if len(values) != len(others) or not values:
         raise ValueError(f"received {len(values)} and {len(others)} values, expected pairs")
     differences = np.asarray(values, float) - np.asarray(others, float)
+    rounding = _ROUNDING * float(np.abs([values, others]).max())
+    differences[np.abs(differences) <= rounding] = 0.0
     mean, below = statistics.fmean(differences.tolist()), float(np.mean(differences < 0))
     equal = float(np.mean(differences == 0))
     if len(differences) < FEWEST:
         return PairedDifference(len(differences), mean, None, None, below, None, equal)
-    if np.ptp(differences) <= _ROUNDING * np.abs([values, others]).max():
+    if np.ptp(differences) <= rounding:
         # Nothing varies: the bootstrap's acceleration would be 0 / 0, and the t-test certain, although a few accuracies
         # of few rows are easily the same. What is left to ask is how often so many would have one sign by chance.
         p = 2.0 ** (1 - len(differences)) if mean else 1.0

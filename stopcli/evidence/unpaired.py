@@ -50,8 +50,10 @@ def unpaired_difference(values: Sequence[float], others: Sequence[float]) -> Unp
     if np.ptp(ours) == 0 and np.ptp(theirs) == 0:
         # Nothing varies, and the t-test would be certain. What is left to ask is how often as many values would be
         # sorted by chance into those two heaps, either of them the higher one.
-        p = min(1.0, 2 / math.comb(n + other_n, n)) if mean else 1.0
-        return UnpairedDifference(n, other_n, mean, mean, mean, p)
+        # Not of their means, which rounding may tell apart.
+        only = float(ours[0] - theirs[0])
+        p = min(1.0, 2 / math.comb(n + other_n, n)) if only else 1.0
+        return UnpairedDifference(n, other_n, only, only, only, p)
     from scipy import stats
 
     parts = [float(each.var(ddof=1)) / len(each) for each in (ours, theirs)]

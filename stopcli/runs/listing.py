@@ -59,6 +59,9 @@ def _line(path: Path) -> RunLine:
         epochs = f"{summary.get('finished', 0)}/{len(summary['jobs'])} runs"
     elif "seeds" in summary and "table" in summary:
         epochs = f"{summary['finished']}/{summary['seeds']} seeds"
+    elif "table" in summary:
+        # A study of runs, which trains nothing.
+        epochs = "–"
     else:
         epochs = f"{done}/{summary['max_epochs']}" if "max_epochs" in summary else str(done)
     best_value = stop.get("best_value")

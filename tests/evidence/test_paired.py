@@ -77,3 +77,5 @@ def test_differences_of_as_many_rows_are_the_same_whatever_float32_makes_of_them
     assert found.low == found.high == pytest.approx(2 / 70)
     assert found.p == pytest.approx(stats.binomtest(5, 5, 0.5).pvalue)
     assert not found.distinguishable
+    same = paired_difference([0.9, 0.8, 0.7], [0.9 + 1e-8, 0.8 - 1e-8, 0.7])
+    assert (same.mean, same.p, same.share_equal) == (0, 1, 1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from stopcli.evidence.interval import FEWEST, MeanInterval, mean_interval
 from stopcli.evidence.paired import paired_difference
+from stopcli.evidence.proportion import Proportion, proportion_of
 from stopcli.evidence.unpaired import unpaired_difference
 from stopcli.evidence.words import Difference, compared
 from stopcli.studies.compare.measures import Measure
@@ -44,6 +45,20 @@ def moments_of(thing: Thing, measure: Measure, view: str) -> MeanInterval | None
     """Mean and interval of a thing's values; None where it has none."""
     values = list(values_of(thing, measure, view).values())
     return mean_interval(values) if values else None
+
+
+def counted_on_rows(thing: Thing, measure: Measure, view: str) -> Proportion | None:
+    """How sure the test accuracy of one run alone is, because it was counted on so many rows; None for anything else.
+
+    It says nothing of other seeds.
+    """
+    values = values_of(thing, measure, view)
+    if measure.name != "test_accuracy" or len(values) != 1:
+        return None
+    ((seed, accuracy),) = values.items()
+    (run,) = (outcome.run for outcome in thing.outcomes if outcome.run.seed == seed)
+    rows = (run.summary.get("rows") or {}).get("test") or 0
+    return proportion_of(accuracy, int(rows))
 
 
 def judge(things: Sequence[Thing], base: Thing, measure: Measure) -> list[Judgement]:

@@ -13,7 +13,7 @@ from stopcli.evidence.words import verdict
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Warn
 from stopcli.report.results import TEST_ROWS_CHOSE
 from stopcli.report.tables import Table, csv_of
-from stopcli.studies.compare.judging import Judgement, judge, moments_of, on_many
+from stopcli.studies.compare.judging import Judgement, counted_on_rows, judge, moments_of, on_many
 from stopcli.studies.compare.measures import DEFAULT, Measure, measure_of
 from stopcli.studies.compare.rows import runs_rows, things_rows
 from stopcli.studies.compare.sameness import (
@@ -78,6 +78,11 @@ class Comparison:
     def notes(self) -> list[str]:
         """How to read it."""
         told = [f"{note}." for note in on_many(self.judgements)]
+        if any(counted_on_rows(thing, self.measure, view) for thing in self.things for view in self.measure.views):
+            told.append(
+                "The interval of one run alone is that of an accuracy which was counted on so many rows (Wilson's); it "
+                "says nothing of other seeds."
+            )
         if self.measure.name.startswith("test_") and any(map(_test_rows_chose, self.things)):
             told.append(TEST_ROWS_CHOSE)
         return told
@@ -147,6 +152,7 @@ def _summary(comparison: Comparison) -> dict[str, Any]:
 
 def _thing_summary(thing: Thing, measure: Measure) -> dict[str, Any]:
     moments = {view: moments_of(thing, measure, view) for view in measure.views}
+    counted = {view: counted_on_rows(thing, measure, view) for view in measure.views}
     return {
         "label": thing.label,
         "command": thing.first.command,
@@ -155,6 +161,7 @@ def _thing_summary(thing: Thing, measure: Measure) -> dict[str, Any]:
         "seeds": [outcome.run.seed for outcome in thing.outcomes],
         "finished": thing.finished,
         **{view: asdict(found) if found else None for view, found in moments.items()},
+        "counted_on_rows": {view: asdict(found) if found else None for view, found in counted.items()},
     }
 
 

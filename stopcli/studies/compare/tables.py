@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from stopcli.durations import format_duration
 from stopcli.evidence.words import at_n, pairs_that_agree, signed, verdict
 from stopcli.report.tables import Table
-from stopcli.studies.compare.judging import Judgement, moments_of, values_of
+from stopcli.studies.compare.judging import Judgement, counted_on_rows, moments_of, values_of
 from stopcli.studies.compare.measures import Measure
 from stopcli.studies.compare.sameness import Settings, machine_of, seeds_of
 from stopcli.studies.compare.things import Thing
@@ -30,8 +30,6 @@ def results_table(things: Sequence[Thing], measure: Measure) -> Table:
 
 
 def _results_row(thing: Thing, measure: Measure, view: str, others: Sequence[str]) -> tuple[str, ...]:
-    moments = moments_of(thing, measure, view)
-    low, high = (moments.low, moments.high) if moments else (None, None)
     return (
         thing.label,
         view,
@@ -39,8 +37,18 @@ def _results_row(thing: Thing, measure: Measure, view: str, others: Sequence[str
         _epochs([measure.epoch_of(outcome, view) for outcome in thing.outcomes]),
         *(_spread([outcome.of(view).get(name) for outcome in thing.outcomes]) for name in others),
         _spread(list(values_of(thing, measure, view).values())),
-        NONE if low is None or high is None else f"{_number(low)} to {_number(high)}",
+        _interval(thing, measure, view),
     )
+
+
+def _interval(thing: Thing, measure: Measure, view: str) -> str:
+    """Of the mean over runs; of one run alone, of the rows that it was measured on."""
+    moments, counted = moments_of(thing, measure, view), counted_on_rows(thing, measure, view)
+    if counted is not None:
+        return f"{counted.low:.3f} to {counted.high:.3f} ({counted.rows} rows)"
+    if moments is None or moments.low is None or moments.high is None:
+        return NONE
+    return f"{_number(moments.low)} to {_number(moments.high)}"
 
 
 def _spread(values: Sequence[float | None]) -> str:

@@ -125,6 +125,16 @@ def test_one_seed_alone_distinguishes_nothing() -> None:
     assert "not distinguishable at n = 1: fewer than 3 seeds" in compared("a", "b").judgements[0].words
 
 
+def test_the_accuracy_of_one_run_is_as_sure_as_its_rows_make_it() -> None:
+    write_run("a", patience=5, accuracy=63 / 70)
+    write_run("b", patience=6, accuracy=1.0)
+    comparison = compared("a", "b")
+    expected = stats.binomtest(63, 70).proportion_ci(method="wilson")
+    assert comparison.tables()[0].rows[0][-1] == f"{expected.low:.3f} to {expected.high:.3f} (70 rows)"
+    assert any("says nothing of other seeds" in note for note in comparison.notes())
+    assert study_of(comparison).summary["things"][0]["counted_on_rows"]["final"]["right"] == 63
+
+
 def test_no_difference_is_claimed_across_different_test_rows() -> None:
     write_run("a", patience=5)
     write_run("b", patience=5, data_seed=3)
