@@ -44,7 +44,7 @@ def compare(
     root = runs_root(runs_dir)
     check_can_be_made(root, run_dir)
     # After parsing: --help need not know how figures and statistics are made.
-    from stopcli.studies.compare.study import compare as compare_runs
+    from stopcli.studies.compare.comparison import compare as compare_runs
     from stopcli.studies.compare.study import study_of
     from stopcli.studies.leaving import leave
 

@@ -11,7 +11,7 @@ from stopcli.studies.compare.curves import MOST_DRAWN, Curves
 from stopcli.studies.compare.judging import moments_of, values_of
 
 if TYPE_CHECKING:
-    from stopcli.studies.compare.study import Comparison
+    from stopcli.studies.compare.comparison import Comparison
 
 
 def figures_of(comparison: Comparison, curves: Curves) -> dict[str, Figure]:

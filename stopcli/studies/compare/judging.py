@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from stopcli.evidence.interval import FEWEST, MeanInterval, mean_interval
 from stopcli.evidence.paired import paired_difference
@@ -43,8 +44,14 @@ def values_of(thing: Thing, measure: Measure, view: str) -> dict[int, float]:
 
 def moments_of(thing: Thing, measure: Measure, view: str) -> MeanInterval | None:
     """Mean and interval of a thing's values; None where it has none."""
-    values = list(values_of(thing, measure, view).values())
-    return mean_interval(values) if values else None
+    values = tuple(values_of(thing, measure, view).values())
+    return _mean_interval(values) if values else None
+
+
+@cache
+def _mean_interval(values: tuple[float, ...]) -> MeanInterval:
+    """Once: tables, figure and summary all show it, and the bootstrap takes its time."""
+    return mean_interval(values)
 
 
 def counted_on_rows(thing: Thing, measure: Measure, view: str) -> Proportion | None:

@@ -14,8 +14,9 @@ from scipy import stats
 from written_runs import falling_curves, write_run, write_sweep
 
 from stopcli.errors import ConfigError
+from stopcli.studies.compare.comparison import Comparison, compare
 from stopcli.studies.compare.judging import difference_of
-from stopcli.studies.compare.study import Comparison, compare, study_of
+from stopcli.studies.compare.study import study_of
 from stopcli.studies.leaving import leave
 
 A, B = [0.90, 0.91, 0.89, 0.92, 0.90], [0.93, 0.95, 0.92, 0.93, 0.94]
