@@ -123,7 +123,7 @@ def _environment(run: Path) -> Mapping[str, Any]:
 
 
 def _machine(run: Path) -> str:
-    made = _environment(run)
+    made = _environment(run.resolve())
     if "cpu" not in made:
         return "an unknown machine"
     gpus = len(made.get("gpus") or ())
@@ -137,5 +137,5 @@ def _machine(run: Path) -> str:
 
 
 def _made_with(run: Path) -> str:
-    versions = _environment(run).get("versions") or {}
+    versions = _environment(run.resolve()).get("versions") or {}
     return ", ".join(f"{name} {versions[name]}" for name in _VERSIONS if name in versions) or "unknown versions"
