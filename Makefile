@@ -6,13 +6,17 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: moons test check format docs lock bench clean help
+.PHONY: moons reproduce test check format docs lock bench clean help
 
 help: ## say what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | sort
 
 moons: $(VENV)/.run ## the published experiment, stopped by patience 200
 	$(BIN)/stopcli moons --patience 200
+
+# SCALE=full runs the published settings (hours, on a GPU); DATASET=… names the images, as STOPCLI_DATASET does.
+reproduce: $(VENV)/.run ## the published results, repeated: REPRODUCTION.md and .html
+	$(BIN)/stopcli reproduce experiments $(if $(SCALE),--scale '$(SCALE)') $(if $(DATASET),--dataset '$(DATASET)')
 
 test: $(VENV)/.dev check ## all checks and tests
 	$(BIN)/python -m pytest --numprocesses 2

@@ -12,8 +12,9 @@ import pytest
 
 import stopcli
 from stopcli.cli.main import app
-from stopcli.config import read_toml, resolve
-from stopcli.recipes.recipe import config_class
+from stopcli.studies.reproducing.images import Images
+from stopcli.studies.reproducing.planning import read_all
+from stopcli.studies.reproducing.settings import configs_of, needs_images
 
 PROJECT = Path(__file__).parent.parent
 
@@ -69,13 +70,51 @@ def test_what_is_locked_to_run_is_what_is_locked_to_test() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "experiments").glob("*.toml")), ids=lambda path: path.stem)
-def test_every_experiment_is_a_config_that_can_be_run(path: Path) -> None:
-    settings = read_toml(path)
-    command = settings.pop("command")
-    config = resolve(config_class(command), settings)
-    assert config.scale == "full"
-    assert config.warnings() == []
-    assert path.read_text().startswith("# Source: ")
+def test_every_experiment_can_be_run_at_both_scales(path: Path) -> None:
+    published = read_all([path])[path]
+    digits = Images("digits", {"limit": 1437, "test_limit": 360})
+    for scale, images in (("full", None), ("quick", None), ("quick", digits)):
+        for config in configs_of(path, published, scale, images if needs_images(published) else None).values():
+            assert config.warnings() == []
+            # Fewer have no interval.
+            assert config.seeds >= 3
+    assert {figure.arm for figure in published.figures} <= {"", *(arm.name for arm in published.arms)}
+
+
+def test_the_published_results_are_those_that_the_sources_give() -> None:
+    """The figures of the sources, typed here a second time."""
+    found = {
+        path.stem: {
+            (arm.name, each.measure): each.value
+            for arm in published.arms
+            for each in arm.reported
+            if each.value is not None
+        }
+        for path, published in read_all([PROJECT / "experiments"]).items()
+    }
+    assert sorted(found) == ["clr", "cutout", "moons", "random-erasing"]
+    moons = found["moons"]
+    assert [moons["no-stopping", name] for name in ("stop_epoch", "train_accuracy", "test_accuracy")] == [
+        4000,
+        1,
+        0.914,
+    ]
+    assert [moons["patience-0", name] for name in ("stop_epoch", "train_accuracy", "test_accuracy")] == [
+        219,
+        0.967,
+        0.814,
+    ]
+    assert [moons["patience-200", name] for name in ("stop_epoch", "train_accuracy", "test_accuracy")] == [
+        1033,
+        1,
+        0.943,
+    ]
+    saved = [moons["patience-200-checkpoint", name] for name in ("stop_epoch", "saved_epoch", "saved_test_accuracy")]
+    assert saved == [1044, 879, 0.943]
+    hours = {arm: value for (arm, _), value in found["cutout"].items()}
+    assert hours == {"simple": 1.22, "m2": 1.47, "m4": 2.31, "m8": 3.86, "m16": 6.89, "m32": 13.14}
+    assert list(found["random-erasing"].values()) == [0.9077, 0.9182, 0.9213]
+    assert sorted(found["clr"].values()) == [0.814, 0.814, 0.822]
 
 
 def test_importing_stopcli_imports_nothing_heavy() -> None:

@@ -17,6 +17,7 @@ from stopcli.cli.cutout_sweep import cutout_sweep
 from stopcli.cli.list_options import listing
 from stopcli.cli.lr_range import lr_range
 from stopcli.cli.moons import moons
+from stopcli.cli.reproduce import reproduce
 from stopcli.cli.resume import list_runs, resume, show
 from stopcli.cli.run import run
 from stopcli.cli.verify_resume import verify_resume
@@ -37,6 +38,7 @@ app.command("cutout-sweep", cls=listing("--m", "--stop"))(cutout_sweep)
 app.command(cls=listing("--policy", "--vs", "--stop"))(clr)
 app.command("lr-range")(lr_range)
 app.command()(run)
+app.command()(reproduce)
 app.command()(resume)
 app.command("list")(list_runs)
 app.command()(show)

@@ -31,6 +31,10 @@ def run(
 ) -> None:
     """Run a config file: `command` and any of its settings, the others at their default."""
     settings = read_toml(config_file)
+    if "command" not in settings and "arms" in settings and "config" in settings:
+        raise RequestError(
+            f"{config_file}: a published result's file, not a run's config", hint=f"stopcli reproduce {config_file}"
+        )
     if "command" not in settings:
         raise RequestError(f"{config_file}: has no command", hint='Its first line should be: command = "moons"')
     try:

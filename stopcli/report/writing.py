@@ -12,13 +12,13 @@ from stopcli.report.markdown import to_markdown
 from stopcli.runs.files import write_text
 
 
-def write_report(folder: Path, document: Document) -> list[Path]:
-    """Write a document as report.md and report.html into the folder that its pictures' paths are relative to."""
-    texts = {"report.md": to_markdown(document), "report.html": to_html(document, folder)}
-    for name, text in texts.items():
+def write_report(folder: Path, document: Document, name: str = "report") -> list[Path]:
+    """Write a document as NAME.md and NAME.html into the folder that its pictures' paths are relative to."""
+    texts = {f"{name}.md": to_markdown(document), f"{name}.html": to_html(document, folder)}
+    for file, text in texts.items():
         # A command line or a name may hold bytes that are no text; they are shown as what they are.
-        write_text(folder / name, text.encode("utf-8", "backslashreplace").decode("utf-8"))
-    return [folder / name for name in texts]
+        write_text(folder / file, text.encode("utf-8", "backslashreplace").decode("utf-8"))
+    return [folder / file for file in texts]
 
 
 def plots_of(written: Iterable[Path]) -> list[Picture]:

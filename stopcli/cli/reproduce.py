@@ -1,0 +1,104 @@
+"""`stopcli reproduce`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from stopcli.cli.console import Output, RunView
+from stopcli.cli.option_groups import in_panel
+from stopcli.cli.options.data import Dataset
+from stopcli.cli.options.output import Json, Quiet, RunsDir, TimeBudget, Verbose
+from stopcli.durations import parse_duration
+from stopcli.report.tables import Table
+from stopcli.runs.folder import runs_root
+from stopcli.training.interruption import stop_on_signals
+
+option = in_panel("Reproduction")
+
+Files = Annotated[
+    list[Path],
+    typer.Argument(help="Files of published results, or folders of them.", metavar="EXPERIMENTS…"),
+]
+ReproductionScale = Annotated[
+    Literal["quick", "full"],
+    option("--scale", help="quick: smaller settings, for trends; full: the published ones, for verdicts."),
+]
+ReproductionSeeds = Annotated[
+    int | None, option("--seeds", help="Runs of each arm, ≥ 1; an interval needs 3.", show_default="as the file says")
+]
+To = Annotated[
+    Path,
+    option("--to", help="Folder for REPRODUCTION.md, REPRODUCTION.html and their figures.", show_default="this folder"),
+]
+PlanOnly = Annotated[bool, option("--dry-run", help="Check the files, and print what would be run; run nothing.")]
+
+
+def reproduce(
+    experiments: Files,
+    scale: ReproductionScale = "quick",
+    seeds: ReproductionSeeds = None,
+    dataset: Dataset = "auto",
+    to: To = Path(),
+    dry_run: PlanOnly = False,
+    time_budget: TimeBudget = None,
+    runs_dir: RunsDir = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Repeat published results and say which hold: reported beside measured, with a verdict on each.
+
+    Runs what is not done yet, each sweep in a folder of its own that a later call finds again, goes on with what was
+    interrupted, and writes REPRODUCTION.md and REPRODUCTION.html. `experiments/` has the published results there are.
+    """
+    from stopcli.studies.reproducing.images import find_images
+    from stopcli.studies.reproducing.leaving import rows_of
+    from stopcli.studies.reproducing.reproduction import make_plan
+    from stopcli.studies.reproducing.reproduction import reproduce as run_all
+
+    output = Output(json, quiet, verbose)
+    budget = None if time_budget is None else parse_duration("time_budget", time_budget)
+    given = {
+        "--scale": None if scale == "quick" else scale,
+        "--seeds": None if seeds is None else str(seeds),
+        "--dataset": None if dataset == "auto" else dataset,
+    }
+    words = [word for name, value in given.items() if value is not None for word in (name, value)]
+    with RunView(output) as view:
+        observer = view.run("reproduce")
+        plan = make_plan(
+            experiments,
+            scale=scale,
+            find=lambda: find_images(dataset, observer.counted),
+            seeds=seeds,
+            root=runs_root(runs_dir),
+            to=to,
+            words=words,
+        )
+    if plan.images is not None:
+        if not plan.images.published:
+            output.warn(f"training on {plan.images.words}")
+        for note in plan.images.notes:
+            output.warn(note)
+    if dry_run:
+        for line in plan.describe():
+            print(line)
+        return
+    talk = [*(["--quiet"] if quiet else []), *(["--verbose"] if verbose else [])]
+    with stop_on_signals(budget) as request:
+        outcome = run_all(plan, to, request, lambda line: output.say(line, style="bold"), talk)
+    columns = ("experiment", "what", "reported, or trend", "measured", "n", "verdict")
+    output.result(Table("Results", columns, tuple(rows_of(outcome.results))), outcome.summary)
+    for line in outcome.summary["conclusions"]:
+        output.say(line)
+    for name in outcome.failed:
+        output.say(f"{name} failed: {outcome.summary['problems'][name]}")
+    output.say(f"Report: {to / 'REPRODUCTION.md'}")
+    if outcome.unfinished:
+        output.say(outcome.unfinished)
+    status = request.exit_status if request.signalled else 1 if outcome.failed else 0
+    if status:
+        raise typer.Exit(status)

@@ -1,0 +1,115 @@
+"""Running sweeps as the program itself does, each in a process of its own: TensorFlow's state is a process's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stopcli.config import to_toml
+from stopcli.durations import format_duration
+from stopcli.runs.files import read_json, write_text
+from stopcli.studies.reproducing.planning import Standing, Sweep
+from stopcli.training.interruption import StopNow, StopRequest
+
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the process of a sweep ended.
+
+    Attributes:
+        status: its exit status; None where it was not begun.
+        seconds: that it took.
+        problem: why it failed, in words; empty where it did not.
+    """
+
+    status: int | None
+    seconds: float = 0.0
+    problem: str = ""
+
+
+def run_sweep(sweep: Sweep, standing: Standing, request: StopRequest, talk: Sequence[str] = ()) -> Ended:
+    """Begin a sweep, or go on with it, and wait until its process has ended.
+
+    It is told once of a signal that this process gets, and saves. Its talk goes to stderr; its results are read from
+    its folder.
+
+    Args:
+        request: what ends it from outside; its time budget is the sweep's.
+        talk: options for how much it says.
+    """
+    with tempfile.TemporaryDirectory(prefix="stopcli-reproduce-") as folder:
+        config = Path(folder) / f"{sweep.experiment}.toml"
+        write_text(config, to_toml(sweep.config))
+        words = ["run", str(config), "--run-dir", str(sweep.folder)]
+        if standing == "unfinished":
+            words = ["resume", str(sweep.folder), *(["--retry-failed"] if sweep.config.is_sweep else [])]
+        if request.seconds_left is not None:
+            # A budget of nothing is refused; a sweep that gets one ends after its first call.
+            words += ["--time-budget", f"{max(request.seconds_left, 0.1):.1f}s"]
+        begun = time.monotonic()
+        status = _wait([sys.executable, "-m", "stopcli", *words, *talk], request)
+        return Ended(status, time.monotonic() - begun, _problem(sweep, status))
+
+
+def _wait(command: Sequence[str], request: StopRequest) -> int:
+    # A session of its own: Ctrl-C at a terminal goes to a whole group, and the second signal would not let it save.
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+    told = False
+    try:
+        while process.poll() is None:
+            if request.signalled and not told:
+                told = True
+                process.send_signal(request.exit_status - 128)
+            time.sleep(_POLL_SECONDS)
+    except StopNow:
+        process.send_signal(request.exit_status - 128)
+        process.wait()
+        raise
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    return process.returncode
+
+
+def _problem(sweep: Sweep, status: int) -> str:
+    """Why a process that did not end well failed, in words; empty where it ended well or was interrupted."""
+    if status in (0, 130, 143):
+        return ""
+    reason = str(read_json(sweep.folder / "status.json").get("reason", ""))
+    failed = [
+        f"{job['name']}: {job['reason']}"
+        for job in read_json(sweep.folder / "summary.json").get("jobs") or ()
+        if job.get("reason")
+    ]
+    told = "; ".join([reason, *failed] if reason else failed)
+    ended = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+    return f"{ended}{': ' + told if told else ''}"
+
+
+def describe(sweep: Sweep, standing: Standing) -> str:
+    """What is about to be done for a sweep, in words."""
+    runs = len(sweep.config.arms()) * sweep.config.seeds
+    what = f"{sweep.name}: {runs} run{'s' if runs > 1 else ''} of {sweep.config.command}"
+    return {
+        "new": f"{what}, to be run in {sweep.folder}",
+        "unfinished": f"{what}, to be gone on with in {sweep.folder}",
+        "finished": f"{what}, finished already in {sweep.folder}",
+        "diverged": f"{what}, of which some diverged and none is left to do, in {sweep.folder}",
+    }[standing]
+
+
+def took(sweep: Sweep) -> str:
+    """How long a sweep took, by its own summary, in words; a dash where it has none."""
+    seconds = (read_json(sweep.folder / "summary.json").get("seconds") or {}).get("total")
+    if not isinstance(seconds, (int, float)):
+        return "–"
+    sessions = 1 + len(read_json(sweep.folder / "environment.json").get("resumed") or ())
+    return format_duration(float(seconds)) + (f" (the last of {sessions} sessions)" if sessions > 1 else "")

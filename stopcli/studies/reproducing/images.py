@@ -1,0 +1,61 @@
+"""The images that are there to reproduce with: found once, so that every experiment has the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stopcli.data.cifar10 import is_archive, official_folder
+from stopcli.data.datasets import load_images
+from stopcli.data.images import Tell
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images that were found.
+
+    Attributes:
+        name: `cifar10`, `digits`, or the folder's absolute path.
+        counts: how many there are, by the setting that limits them.
+        published: whether they are CIFAR-10 to the bit: Keras's, or the official files.
+        notes: what is to be known of them, a sentence without a full stop each.
+    """
+
+    name: str
+    counts: Mapping[str, int]
+    published: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Its name as a part of a folder's."""
+        return Path(self.name).name or "images"
+
+    @property
+    def words(self) -> str:
+        """What they are, and how they compare with the published ones."""
+        if self.published:
+            return f"CIFAR-10, the published data ({self.name})"
+        if self.name == "digits":
+            return "scikit-learn's handwritten digits, which are not the published data (CIFAR-10)"
+        return (
+            f"the images in {self.name}, which are not the published files: CIFAR-10's pixels that were saved again as "
+            "JPEG are not the same to the bit"
+        )
+
+
+def find_images(dataset: str, tell: Tell) -> Images:
+    """What a name stands for here, read once to find out whether it can be.
+
+    Args:
+        dataset: as for `load_images`.
+    """
+    # It imports Keras only to download.
+    from stopcli.training.tensorflow_setup import start_tensorflow
+
+    found = load_images(dataset, tell=tell, before_download=start_tensorflow)
+    name = found.name if found.name in ("cifar10", "digits") else str(Path(found.name).resolve())
+    path = Path(name)
+    published = name == "cifar10" or is_archive(path) or (path.is_dir() and official_folder(path) is not None)
+    return Images(name, {"limit": found.train.count, "test_limit": found.test.count}, published, found.notes)

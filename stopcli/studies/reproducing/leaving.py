@@ -1,0 +1,140 @@
+"""The files that a reproduction leaves: REPRODUCTION.md and .html, and beside them its figures and a summary."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stopcli.errors import RequestError
+from stopcli.report.document import Picture
+from stopcli.report.writing import write_report
+from stopcli.runs.files import replacing, write_json
+from stopcli.studies.reproducing.planning import Experiment
+from stopcli.studies.reproducing.results import ExperimentResult
+from stopcli.studies.reproducing.telling import MARKER, Told, claim_row, reproduction_document, sums_up, value_row
+
+NAME = "REPRODUCTION"
+FIGURES = "reproduction"
+
+
+def check_can_be_left(folder: Path) -> None:
+    """Find out whether the files can be written, before anything is run: nothing that others made is written over.
+
+    Raises:
+        RequestError: they cannot.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RequestError(f"--to: {folder} is a file, not a folder")
+    ours = [path for path in (folder / f"{NAME}.md", folder / f"{NAME}.html") if path.exists()]
+    for path in ours:
+        if not path.is_file() or MARKER not in path.read_text(encoding="utf-8", errors="replace"):
+            raise RequestError(
+                f"{path} was not made by stopcli reproduce, and is not written over", hint="--to names another folder."
+            )
+    if (folder / FIGURES).exists() and not ours:
+        raise RequestError(
+            f"{folder / FIGURES} exists without a {NAME}.md beside it, and is not written over",
+            hint="--to names another folder.",
+        )
+
+
+def leave_reproduction(folder: Path, results: Sequence[ExperimentResult], told: Told) -> dict[str, Any]:
+    """Write the files. Returns the content of summary.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FIGURES).mkdir(exist_ok=True)
+    pictures = {result.experiment.name: _pictures(result.experiment, folder) for result in results}
+    write_report(folder, reproduction_document(results, pictures, told), NAME)
+    summary = summarise(results, told)
+    write_json(folder / FIGURES / "summary.json", summary)
+    return summary
+
+
+def _pictures(experiment: Experiment, folder: Path) -> list[Picture]:
+    """Copies of the figures that an experiment's file names, as far as there are any."""
+    found = []
+    for figure in experiment.published.figures:
+        sweep = experiment.sweep_of(figure.arm) if figure.arm else experiment.sweeps[0]
+        if sweep is None:
+            continue
+        name = "-".join(filter(None, (experiment.name, figure.arm, figure.plot)))
+        source, target = sweep.folder / "plots" / figure.plot, folder / FIGURES / name
+        copied = [_copy(Path(f"{source}.{end}"), Path(f"{target}.{end}")) for end in ("png", "svg")]
+        if all(copied):
+            found.append(Picture(f"{FIGURES}/{name}", figure.shows))
+    return found
+
+
+def _copy(source: Path, target: Path) -> bool:
+    if not source.is_file():
+        return False
+    with replacing(target) as new:
+        shutil.copyfile(source, new)
+    return True
+
+
+def summarise(results: Sequence[ExperimentResult], told: Told) -> dict[str, Any]:
+    """The results for those who go on elsewhere."""
+    return {
+        "command": "reproduce",
+        "scale": told.scale,
+        "dataset": told.images.name if told.images else None,
+        "conclusions": [sums_up(results)],
+        "unfinished": told.unfinished,
+        "problems": dict(told.problems),
+        "experiments": [_experiment(result) for result in results],
+    }
+
+
+def _experiment(result: ExperimentResult) -> dict[str, Any]:
+    experiment = result.experiment
+    return {
+        "name": experiment.name,
+        "title": experiment.published.title,
+        "source": experiment.published.source.model_dump(),
+        "scale": experiment.sweeps[0].config.scale,
+        "published_setting": all(sweep.published for sweep in experiment.sweeps),
+        "runs": [str(sweep.folder) for sweep in experiment.sweeps],
+        "values": [
+            {
+                "arm": each.arm.name,
+                "measure": each.reported.measure,
+                "reported": each.reported.value,
+                "band": each.reported.band,
+                **_mean(each.measured),
+                "planned": each.runs.planned,
+                "ratio": each.ratio,
+                "reported_ratio": each.reported_ratio,
+                "verdict": each.verdict,
+            }
+            for each in result.values
+        ],
+        "claims": [
+            {
+                "text": each.text,
+                "expected": each.expected,
+                **_mean(each.pair),
+                "trend": each.trend,
+                "verdict": each.verdict,
+            }
+            for each in result.claims
+        ],
+    }
+
+
+def _mean(found: Any) -> Mapping[str, Any]:
+    return {name: getattr(found, name, None) for name in ("n", "mean", "low", "high")}
+
+
+def rows_of(results: Sequence[ExperimentResult]) -> list[tuple[str, ...]]:
+    """All values and conclusions, for a terminal: experiment, what, reported, measured, verdict."""
+    rows: list[tuple[str, ...]] = []
+    for result in results:
+        for value in result.values:
+            arm, measure, reported, measured, n, _, verdict = value_row(value)
+            rows.append((result.experiment.name, f"{arm}: {measure}", reported, measured, n, verdict))
+        for claim in result.claims:
+            text, difference, n, trend, verdict = claim_row(claim)
+            rows.append((result.experiment.name, text, trend, difference, n, verdict))
+    return rows

@@ -1,0 +1,121 @@
+"""Published results repeated: what is not done yet is run, what is done is taken, and all of it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stopcli.runs.environment import describe_environment
+from stopcli.studies.reproducing.children import Ended, describe, run_sweep
+from stopcli.studies.reproducing.images import Images
+from stopcli.studies.reproducing.leaving import check_can_be_left, leave_reproduction
+from stopcli.studies.reproducing.planning import (
+    Experiment,
+    ReproductionScale,
+    Standing,
+    Sweep,
+    plan,
+    read_all,
+    standing,
+)
+from stopcli.studies.reproducing.results import ExperimentResult, results_of
+from stopcli.studies.reproducing.settings import needs_images
+from stopcli.studies.reproducing.telling import Told
+from stopcli.training.interruption import StopRequest
+
+# Below a folder of runs.
+FOLDER = "reproduction"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run, and where it stands.
+
+    Attributes:
+        words: the options that make the report again, without the files.
+    """
+
+    experiments: tuple[Experiment, ...]
+    standings: dict[str, Standing]
+    scale: ReproductionScale
+    images: Images | None
+    words: tuple[str, ...]
+
+    @property
+    def sweeps(self) -> list[Sweep]:
+        return [sweep for experiment in self.experiments for sweep in experiment.sweeps]
+
+    def describe(self) -> list[str]:
+        """A line for each sweep."""
+        return [describe(sweep, self.standings[sweep.name]) for sweep in self.sweeps]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        summary: the content of summary.json.
+        failed: names of sweeps that failed.
+    """
+
+    results: tuple[ExperimentResult, ...]
+    summary: dict[str, Any]
+    failed: tuple[str, ...]
+    unfinished: str
+
+
+def make_plan(
+    paths: Sequence[Path],
+    *,
+    scale: ReproductionScale,
+    find: Callable[[], Images],
+    seeds: int | None,
+    root: Path,
+    to: Path,
+    words: Sequence[str],
+) -> Plan:
+    """Check everything that can be checked before anything is run.
+
+    Args:
+        find: finds the images; asked only where an experiment needs them.
+        root: holds the runs.
+        to: where the report goes.
+
+    Raises:
+        RequestError: a file, a folder or a setting is not as it should be.
+    """
+    files = read_all(paths)
+    check_can_be_left(to)
+    images = find() if any(map(needs_images, files.values())) else None
+    experiments = tuple(plan(path, published, scale, images, seeds, root / FOLDER) for path, published in files.items())
+    standings = {sweep.name: standing(sweep) for each in experiments for sweep in each.sweeps}
+    return Plan(experiments, standings, scale, images, tuple(words))
+
+
+def reproduce(
+    plan: Plan, to: Path, request: StopRequest, tell: Callable[[str], None], talk: Sequence[str] = ()
+) -> Outcome:
+    """Run what is left, and write the report of all there is.
+
+    Args:
+        request: what ends it from outside.
+        tell: is told what is done, a line each.
+        talk: as for `run_sweep`.
+    """
+    ended: dict[str, Ended] = {}
+    for sweep in plan.sweeps:
+        state = plan.standings[sweep.name]
+        tell(describe(sweep, state))
+        if state in ("new", "unfinished") and not request.asked:
+            ended[sweep.name] = run_sweep(sweep, state, request, talk)
+    problems = {name: each.problem for name, each in ended.items() if each.problem}
+    unfinished = (
+        f"Ended by {request.words} before everything was run; the same command goes on." if request.asked else ""
+    )
+    told = Told(plan.scale, plan.words, plan.images, describe_environment({}), problems, unfinished)
+    results = tuple(results_of(experiment) for experiment in plan.experiments)
+    summary = leave_reproduction(to, results, told)
+    return Outcome(results, summary, tuple(problems), unfinished)
