@@ -137,7 +137,9 @@ def read_published(path: Path) -> Published:
     try:
         published = Published.model_validate(told)
     except ValidationError as error:
-        raise _told(path, told, error.errors()[0]) from None
+        # A key that is misspelt is missing too: the word that stands there helps more.
+        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+        raise _told(path, told, first) from None
     _check_arms(path, published)
     for arm in published.arms:
         _check_reported(path, arm)
