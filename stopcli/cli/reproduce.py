@@ -15,6 +15,7 @@ from stopcli.durations import parse_duration
 from stopcli.report.tables import Table
 from stopcli.runs.folder import runs_root
 from stopcli.training.interruption import stop_on_signals
+from stopcli.training.tensorflow_setup import start_tensorflow
 
 option = in_panel("Reproduction")
 
@@ -54,7 +55,8 @@ def reproduce(
     Runs what is not done yet, each sweep in a folder of its own that a later call finds again, goes on with what was
     interrupted, and writes REPRODUCTION.md and REPRODUCTION.html. `experiments/` has the published results there are.
     """
-    from stopcli.studies.reproducing.images import find_images
+    from stopcli.data.datasets import load_images
+    from stopcli.studies.reproducing.images import Images
     from stopcli.studies.reproducing.leaving import rows_of
     from stopcli.studies.reproducing.reproduction import make_plan
     from stopcli.studies.reproducing.reproduction import reproduce as run_all
@@ -72,7 +74,7 @@ def reproduce(
         plan = make_plan(
             experiments,
             scale=scale,
-            find=lambda: find_images(dataset, observer.counted),
+            find=lambda: Images.of(load_images(dataset, tell=observer.counted, before_download=start_tensorflow)),
             seeds=seeds,
             root=runs_root(runs_dir),
             to=to,

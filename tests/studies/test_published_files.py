@@ -45,7 +45,12 @@ CUTOUT = MOONS.replace('"moons"', '"cutout-sweep"\ndataset = "cifar10"').replace
         (MOONS, 'url = "https', 'ulr = "https', "Did you mean url?"),
         (MOONS, 'title = "A"', 'tilte = "A"', "x.toml: arms.a.tilte: no such key"),
         (MOONS, 'title = "A"', 'title = "A"\nband = 1', "x.toml: arms.a.band: no such key"),
-        (MOONS, "value = 20", 'value = "20"', 'x.toml: arms.a.reported.1.value: received "20", expected a valid number'),
+        (
+            MOONS,
+            "value = 20",
+            'value = "20"',
+            'x.toml: arms.a.reported.1.value: received "20", expected a valid number',
+        ),
         (MOONS, '"stop_epoch", value', '"epochs", value', "x.toml: arms.a.reported.1.measure: received"),
         (MOONS, "band = [20, 20]", "band = [21, 20]", "a band needs a value, why it counts as reproduced"),
         (MOONS, ', band = [20, 20], why = "w"', "", "x.toml: arms.a.reported.1: needs a band with why, or elsewhere"),

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stopcli.data.cifar10 import is_archive, official_folder
-from stopcli.data.datasets import load_images
-from stopcli.data.images import Tell
+from stopcli.data.images import ImageSet
 
 
 @dataclass(frozen=True)
@@ -44,18 +43,10 @@ class Images:
             "JPEG are not the same to the bit"
         )
 
-
-def find_images(dataset: str, tell: Tell) -> Images:
-    """What a name stands for here, read once to find out whether it can be.
-
-    Args:
-        dataset: as for `load_images`.
-    """
-    # It imports Keras only to download.
-    from stopcli.training.tensorflow_setup import start_tensorflow
-
-    found = load_images(dataset, tell=tell, before_download=start_tensorflow)
-    name = found.name if found.name in ("cifar10", "digits") else str(Path(found.name).resolve())
-    path = Path(name)
-    published = name == "cifar10" or is_archive(path) or (path.is_dir() and official_folder(path) is not None)
-    return Images(name, {"limit": found.train.count, "test_limit": found.test.count}, published, found.notes)
+    @classmethod
+    def of(cls, found: ImageSet) -> Images:
+        """Of images that were read."""
+        name = found.name if found.name in ("cifar10", "digits") else str(Path(found.name).resolve())
+        path = Path(name)
+        published = name == "cifar10" or is_archive(path) or (path.is_dir() and official_folder(path) is not None)
+        return cls(name, {"limit": found.train.count, "test_limit": found.test.count}, published, found.notes)
