@@ -17,8 +17,8 @@ from stopcli.config import to_toml
 from stopcli.durations import format_duration, parse_duration
 from stopcli.recipes.recipe import ModuleRecipe
 from stopcli.recipes.resuming import prepare
-from stopcli.report.tables import Table, run_table
-from stopcli.report.words import run_words
+from stopcli.report.tables import results_table
+from stopcli.report.words import words_of
 from stopcli.runs.files import dump_json, read_json
 from stopcli.runs.folder import RunFolder, check_is_run, runs_root
 from stopcli.runs.listing import RunLine, read_runs
@@ -104,7 +104,7 @@ def show(run: Run, json: Json = False) -> None:
     if json:
         print(dump_json({**line.to_dict(), "summary": summary or None}))
         return
-    unit = "" if "table" in summary else " epochs"
+    unit = "" if "table" in summary and "stop" not in summary else " epochs"
     print(f"{run}: {line.state}, {line.epochs}{unit}, begun {format_duration(line.age_seconds)} ago")
     if line.reason:
         print(f"Reason: {line.reason}")
@@ -116,11 +116,6 @@ def show(run: Run, json: Json = False) -> None:
 
 def _show_summary(summary: dict[str, Any]) -> None:
     output = Output()
-    if "table" in summary:
-        output.result(Table.of_summary(summary), summary)
-        for words in summary["conclusions"]:
-            print(words)
-        return
-    output.result(run_table(summary, summary["command"]), summary)
-    for words in run_words(summary):
+    output.result(results_table(summary, summary["command"]), summary)
+    for words in words_of(summary):
         print(words)

@@ -21,8 +21,8 @@ from stopcli.durations import parse_duration
 from stopcli.errors import RequestError
 from stopcli.recipes.lr_range.bounds import mismatch, read_bounds
 from stopcli.recipes.recipe import Loaded, ModuleRecipe, Recipe, config_class
-from stopcli.report.tables import Table, run_table
-from stopcli.report.words import run_words
+from stopcli.report.tables import results_table
+from stopcli.report.words import words_of
 from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import plan_jobs
@@ -197,19 +197,14 @@ def _train(
 
 
 def _tell(config: Any, folder: RunFolder, output: Output, summary: dict[str, Any]) -> None:
-    if "table" not in summary:
-        output.result(run_table(summary, config.arm.replace("-", " ")), summary)
-        for words in run_words(summary):
-            output.say(words)
-    else:
-        output.result(Table.of_summary(summary), summary)
-        for words in summary["conclusions"]:
-            output.say(words)
-        for job in summary.get("jobs", ()):
-            if job["reason"]:
-                output.say(f"{job['name']} {job['state']}: {job['reason']}")
-        if "jobs" in summary:
-            output.say(f"{summary['finished']} of {len(summary['jobs'])} runs finished.")
+    output.result(results_table(summary, config.arm.replace("-", " ")), summary)
+    for words in words_of(summary):
+        output.say(words)
+    for job in summary.get("jobs", ()):
+        if job["reason"]:
+            output.say(f"{job['name']} {job['state']}: {job['reason']}")
+    if "jobs" in summary:
+        output.say(f"{summary['finished']} of {len(summary['jobs'])} runs finished.")
     seconds = "  ".join(f"{part} {spent:.1f}" for part, spent in summary["seconds"].items() if spent >= 0.05)
     output.detail(f"Seconds: {seconds}")
     output.say(f"Report, plots and models: {folder.path}")

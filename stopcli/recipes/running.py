@@ -16,7 +16,7 @@ from stopcli.recipes.beginning import begin
 from stopcli.recipes.recipe import Loaded, Recipe
 from stopcli.report.document import Picture
 from stopcli.report.results import Made, run_report
-from stopcli.report.tables import Table, run_table
+from stopcli.report.tables import Table, results_table
 from stopcli.report.writing import plots_of, write_report
 from stopcli.runs.files import remove_leftovers, write_json, write_text
 from stopcli.runs.folder import RunFolder
@@ -131,6 +131,9 @@ def _run_one(
     session.observer.stage("evaluating")
     conclusion = conclude(config, experiment, loop.model, outcome, folder, stopwatch)
     conclusion.summary["warnings"] += loaded.notes
+    if experiment.afterwards is not None and conclusion.summary["state"] == "finished":
+        with stopwatch.part("evaluate"):
+            conclusion.summary.update(experiment.afterwards(loop, folder))
     return _finish(loaded, recipe, experiment, conclusion, folder, environment, stopwatch, plots)
 
 
@@ -199,7 +202,7 @@ def _finish(
     summary["seconds"] = stopwatch.rounded()
     write_json(folder.summary, summary)
     title = f"{config.command}: {config.arm.replace('-', ' ')}, seed {config.seed}"
-    table = run_table(summary, config.arm.replace("-", " "))
+    table = results_table(summary, config.arm.replace("-", " "))
     made = Made(to_toml(config), environment, loaded.words)
     write_report(folder.path, run_report(title, summary, [table, *tables], made, pictures))
     folder.log(f"{summary['state']}: {summary['stop']}")

@@ -9,6 +9,8 @@ ALT_TEXTS = {
     "with their means.",
     "augmented": "Training images in the first row, and below the same images as augmentation gives them to the "
     "network.",
+    "case_study": "Loss against the epoch on the training rows and on the rows that validate, a panel for each "
+    "published arm up to its last epoch, with where it stopped and which epoch was saved.",
     "confusion": "A matrix of how many test images of each true class were taken for each class.",
     "cost": "Error at the end against training time, a point for each arm, with the Pareto front: the arms that no "
     "other beats in both.",

@@ -11,7 +11,7 @@ from stopcli.durations import format_duration
 from stopcli.report.document import Bullets, Code, Document, Paragraph, Part, Picture, Section, Warn
 from stopcli.report.selection import selection_of, selection_table
 from stopcli.report.tables import Table
-from stopcli.report.words import interval_words, run_words
+from stopcli.report.words import interval_words, words_of
 
 TEST_ROWS_CHOSE = (
     "The test rows also chose the saved epoch, as in the published experiment, so its test accuracy is too good; "
@@ -44,7 +44,7 @@ def run_report(
     """
     found = selection_of(summary)
     shown = [*tables, *([selection_table(found)] if found else [])]
-    return _report(title, run_words(summary), _notes(summary), summary, shown, made, pictures)
+    return _report(title, words_of(summary), _notes(summary), summary, shown, made, pictures)
 
 
 def sweep_report(

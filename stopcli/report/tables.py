@@ -113,6 +113,11 @@ def run_table(summary: Mapping[str, Any], arm: str) -> Table:
     return Table("Results", ("arm", *COLUMNS), ((arm, *cells),))
 
 
+def results_table(summary: Mapping[str, Any], arm: str) -> Table:
+    """The results of whatever left a summary.json: the table that it holds, or that of a run."""
+    return Table.of_summary(summary) if "table" in summary else run_table(summary, arm)
+
+
 def seed_table(summaries: Sequence[Mapping[str, Any]], arm: str) -> Table:
     """A row for each seed, then mean, standard deviation and, from three on, the mean's bootstrap 95 % interval over
     those that finished."""

@@ -37,10 +37,14 @@ def why_stopped(summary: Mapping[str, Any]) -> str:
     return told
 
 
-def run_words(summary: Mapping[str, Any]) -> list[str]:
-    """What is said of a run beside its table: why it stopped, and what choosing on the test rows would have claimed."""
+def words_of(summary: Mapping[str, Any]) -> list[str]:
+    """What is said of a summary.json beside its table: of a run why it stopped, of any what follows, of a run what
+    choosing on the test rows would have claimed."""
+    conclusions = summary.get("conclusions", ())
+    if "stop" not in summary:
+        return list(conclusions)
     found = selection_of(summary)
-    return [why_stopped(summary), *([selection_words(found)] if found else [])]
+    return [why_stopped(summary), *conclusions, *([selection_words(found)] if found else [])]
 
 
 def interval_words(summary: Mapping[str, Any]) -> str:

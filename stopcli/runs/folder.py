@@ -175,6 +175,10 @@ class RunFolder:
     def final_model(self) -> Path:
         return self.checkpoints / "final.keras"
 
+    @property
+    def case_model(self) -> Path:
+        return self.checkpoints / "patience-200-best.keras"
+
     def epoch_model(self, epoch: int) -> Path:
         return self.checkpoints / f"epoch_{epoch:04d}.keras"
 

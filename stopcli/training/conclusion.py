@@ -55,7 +55,7 @@ def conclude(
     Args:
         trained: the model in the outcome's final state.
     """
-    predict, predictions = _predictor(experiment, trained), None
+    predict, predictions = predictor_of(experiment, trained), None
     left = outcome.verdict.reason in ("interrupted", "time_budget")
     with stopwatch.part("evaluate"):
         best: dict[str, Any] | None = None
@@ -68,22 +68,23 @@ def conclude(
         if left and experiment.long_epochs:
             final = _recorded(folder, experiment, outcome.final_epoch)
         else:
-            final, predictions = _measure(experiment, trained, predict)
+            final, predictions = measure(experiment, trained, predict)
             if best is not None:
                 saved = load_model(folder.best_model)
-                predict = _predictor(experiment, saved)
-                values, predictions = _measure(experiment, saved, predict)
+                predict = predictor_of(experiment, saved)
+                values, predictions = measure(experiment, saved, predict)
                 best |= values
     return Conclusion(predict, predictions, _summary(config, experiment, outcome, final, best, folder))
 
 
-def _predictor(experiment: Experiment, model: keras.Model) -> Predict:
+def predictor_of(experiment: Experiment, model: keras.Model) -> Predict:
+    """What predicts by a model, for rows as they lie in memory."""
     # The twin makes a model that was loaded as fast as the one that was trained.
     twin = with_fused_batch_norm(model) if experiment.long_epochs else model
     return predictor(twin, experiment.inputs, experiment.evaluation_batch)
 
 
-def _measure(
+def measure(
     experiment: Experiment, model: keras.Model, predict: Predict
 ) -> tuple[dict[str, dict[str, float]], NDArray[Any]]:
     """Loss and measures of a model on the training, the test and, where they are others, the validation rows.

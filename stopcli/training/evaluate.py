@@ -28,9 +28,13 @@ def predictor(model: keras.Model, inputs: Inputs, batch_size: int) -> Predict:
 
     predict = tf.function(lambda x: model(inputs.prepare(x), training=False), autograph=False, reduce_retracing=True)
 
+    def of_batch(x: Tensor) -> Tensor:
+        # By its traced function: each model needs some traces, and TensorFlow would warn of them where models are many.
+        return predict.get_concrete_function(x)(x)
+
     def all_of(x: NDArray[Any]) -> NDArray[Any]:
         size = even_batch(len(x), batch_size)
-        return np.concatenate([predict(tf.constant(x[i : i + size])).numpy() for i in range(0, len(x), size)])
+        return np.concatenate([of_batch(tf.constant(x[i : i + size])).numpy() for i in range(0, len(x), size)])
 
     return all_of
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import keras
 from stopcli.config import CheckpointSettings, StoppingSettings
 from stopcli.data.rows import Parts
 from stopcli.errors import MetricError
+from stopcli.runs.folder import RunFolder
 from stopcli.schedules.plateau import Plateau
 from stopcli.stopping import AnyOf, BestEpoch, NonFinite, Patience, Rule, Threshold
 from stopcli.stopping.parse import parse_rule
@@ -99,6 +100,8 @@ class Experiment:
         inputs, schedule, momentum, log_steps: as for StepsLoop; for long epochs alone.
         plateau: reduces the learning rate after an epoch; for long epochs alone, because a call of short ones runs on.
         classes: the names of the classes, where the targets are class indices and the predictions probabilities.
+        afterwards: what is found out once training has come to its end, from the loop in its last state and from the
+            run's folder; gives what summary.json holds of it.
     """
 
     model: keras.Model
@@ -119,6 +122,7 @@ class Experiment:
     log_steps: bool = False
     plateau: Plateau | None = None
     classes: tuple[str, ...] = ()
+    afterwards: Callable[[Loop, RunFolder], Mapping[str, Any]] | None = None
 
     @property
     def evaluation_batch(self) -> int:

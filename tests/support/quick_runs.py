@@ -18,7 +18,7 @@ from stopcli.recipes.recipe import Loaded
 # Settings that no compiled loop depends on: when a run stops, and what is kept of it.
 _FREE = {
     *(field.name for settings in (StoppingSettings, CheckpointSettings) for field in fields(settings)),
-    *("name", "scale", "save_every", "seed", "seeds", "init_from", "init_optimizer", "tensorboard"),
+    *("case_study", "name", "scale", "save_every", "seed", "seeds", "init_from", "init_optimizer", "tensorboard"),
 }
 _LANES: dict[str, dict[str, Any]] = {}
 

@@ -53,6 +53,16 @@ FixedRate = Annotated[
     option("--learning-rate", help="What the arms of --vs begin from, > 0.", show_default="--max-lr"),
 ]
 
+CaseStudy = Annotated[
+    bool,
+    option(
+        "--case-study/--no-case-study",
+        help="Train all epochs once and read the four published arms off it, as a table with the published figures: no "
+        "stopping, patience 0, patience 200, patience 200 with the best model saved and loaded.",
+    ),
+]
+
+MOONS_ARMS: Group = {"case_study": CaseStudy}
 CLR_ARMS: Group = {
     "policy": WithDefault(PolicyList, None),
     "vs": WithDefault(FixedList, None),

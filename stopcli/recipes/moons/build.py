@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 
 from stopcli.models.mlp import binary_mlp
 from stopcli.models.optimizers import make_optimizer
+from stopcli.recipes.moons.case_study import CaseStudy
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.recipe import Loaded
 from stopcli.training.experiment import Experiment, stop_plan
@@ -20,7 +23,7 @@ def build(loaded: Loaded) -> Experiment:
     loss = keras.losses.BinaryCrossentropy()
     # Compiled for its file alone: whoever loads it can evaluate it and train it further.
     model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
-    return Experiment(
+    experiment = Experiment(
         model,
         optimizer,
         loss,
@@ -33,3 +36,6 @@ def build(loaded: Loaded) -> Experiment:
         dataset="moons",
         jit_compile=True,
     )
+    if not config.case_study:
+        return experiment
+    return replace(experiment, afterwards=CaseStudy(config, experiment, experiment.initial_state()))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Le
 
-from stopcli.config import Count, Seed
+from stopcli.config import CheckpointSettings, Count, Seed, StoppingSettings
 from stopcli.data.shares import share_of
 from stopcli.errors import ConfigError
+from stopcli.recipes.moons.published import PUBLISHED_SETTINGS
 from stopcli.recipes.trained import FEW_ROWS, TrainedConfig
 
 # Shares that are split off where the user names none: a fifth of the training rows, half of the test rows.
@@ -18,7 +19,7 @@ DEFAULT_SHARES = {"split": 0.2, "holdout": 0.5}
 
 @dataclass(frozen=True, kw_only=True)
 class MoonsConfig(TrainedConfig):
-    """An overfitting MLP on two moons."""
+    """An overfitting MLP on two moons; as a case study, the four published arms of it from one training."""
 
     command: ClassVar[str] = "moons"
     quick: ClassVar[dict[str, Any]] = {"epochs": 1500}
@@ -30,6 +31,16 @@ class MoonsConfig(TrainedConfig):
     data_seed: Seed = 1
     hidden: Annotated[int, Ge(1), Le(1_000_000)] = 500
     epochs: Count = 4000
+    case_study: bool = False
+
+    @property
+    def arm(self) -> str:
+        return "case-study" if self.case_study else super().arm
+
+    @property
+    def unpublished(self) -> list[str]:
+        """The settings, epochs aside, that are not those of the published case study."""
+        return [name for name in PUBLISHED_SETTINGS if getattr(self, name) != getattr(MoonsConfig, name)]
 
     @property
     def share(self) -> float:
@@ -37,8 +48,17 @@ class MoonsConfig(TrainedConfig):
         return self.validation_share or DEFAULT_SHARES.get(self.validation, 0.0)
 
     def check(self) -> None:
+        self._check_case_study()
         super().check()
         self._check_data()
+
+    def _check_case_study(self) -> None:
+        """Raise where a setting says what the published arms say."""
+        of_arms = [field.name for kind in (StoppingSettings, CheckpointSettings) for field in fields(kind)]
+        given = self.chosen(*of_arms, "init_from", "init_optimizer")
+        if self.case_study and given:
+            expected = "nothing with case_study, whose arms are the published ones"
+            raise ConfigError(given[0], getattr(self, given[0]), expected)
 
     def _check_data(self) -> None:
         if self.train_size >= self.samples:

@@ -9,6 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from stopcli.data.rows import Parts
+from stopcli.recipes.moons.case_figures import case_curves
+from stopcli.recipes.moons.case_tables import arms_of_run
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.title import moons_title
 from stopcli.recipes.run_marks import run_marks, watched_name
@@ -29,6 +31,8 @@ def run_figures(
     if len(metrics["epoch"]):
         title = f"{moons_title(config)}: seed {config.seed}"
         figures["curves"] = learning_curves(metrics, watched_name(config), run_marks(config, summary), title)
+        if "case_study" in summary:
+            figures["case_study"] = case_curves(metrics, arms_of_run(summary), watched_name(config), title)
     return figures
 
 

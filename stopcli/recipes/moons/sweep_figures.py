@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from stopcli.recipes.moons.case_figures import seeds_case_figures
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.title import moons_title
 from stopcli.recipes.seed_figures import seed_figures
@@ -14,4 +15,6 @@ from stopcli.sweeps.collect import JobResult
 
 def sweep_figures(config: MoonsConfig, results: Sequence[JobResult]) -> dict[str, Figure]:
     """Curves, where they stopped and when they were best, and accuracies over the seeds."""
+    if config.case_study:
+        return seeds_case_figures(config, results)
     return seed_figures(config, results, moons_title(config), best_epochs=True)

@@ -1,0 +1,75 @@
+"""The figures of the case study: the loss of each arm up to its last epoch, and the arms over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from stopcli.recipes.moons.case_tables import ArmResult, arms_of_run
+from stopcli.recipes.moons.config import MoonsConfig
+from stopcli.recipes.moons.title import moons_title
+from stopcli.recipes.run_marks import watched_name
+from stopcli.recipes.seed_results import finished_runs
+from stopcli.report.figures import BLUE, MOST_POINTS, ORANGE, PURPLE
+from stopcli.report.sweep_figures import seed_accuracies, seed_curves, seed_epochs
+from stopcli.runs.metrics import Columns
+from stopcli.sweeps.collect import JobResult
+
+
+def case_curves(metrics: Columns, arms: Sequence[ArmResult], watched: str, title: str) -> Figure:
+    """The published figure of each arm: loss on the training rows and on the watched ones, up to where it stopped.
+
+    Args:
+        watched: what the `val_` metrics were measured on.
+    """
+    figure = Figure(figsize=(9, 6.6), layout="constrained")
+    panels = figure.subplots(2, 2, sharey=True)
+    for axes, arm in zip(panels.flat, arms, strict=True):
+        _arm(axes, metrics, arm, watched)
+    for axes in panels[:, 0]:
+        axes.set_ylabel("loss (cross-entropy)")
+    for axes in panels[-1]:
+        axes.set_xlabel("epoch")
+    panels[0, 0].set_ylim(bottom=0)
+    figure.suptitle(title, fontsize=11)
+    # The last arm has every mark.
+    handles, labels = panels[-1, -1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=9)
+    return figure
+
+
+def _arm(axes: Axes, metrics: Columns, arm: ArmResult, watched: str) -> None:
+    last, saved = arm.measured.stopped_at, arm.measured.saved_epoch
+    every = max(1, -(-last // MOST_POINTS))
+    for name, colour, label in (("loss", BLUE, "train (as it trains)"), ("val_loss", ORANGE, watched)):
+        axes.plot(metrics["epoch"][:last:every], metrics[name][:last:every], color=colour, lw=1.4, label=label)
+    axes.axvline(last, color="black", lw=1.3, ls=":", label="last epoch")
+    words = f"{arm.name}: epoch {last:,}"
+    if saved is not None:
+        axes.axvline(saved, color=PURPLE, lw=1.3, ls="-.", label="saved epoch")
+        words += f", saved {saved:,}"
+    accuracies = f"accuracy: train {arm.measured.train_accuracy:.3f}, test {arm.measured.test_accuracy:.3f}"
+    axes.set_title(f"{words}\n{accuracies}", fontsize=10)
+    axes.set_xlim(0, last * 1.04)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    axes.grid(alpha=0.25)
+
+
+def seeds_case_figures(config: MoonsConfig, results: Sequence[JobResult]) -> dict[str, Figure]:
+    """The curves of all seeds, and where each arm ends and what its models are worth, a point a seed."""
+    summaries, metrics = finished_runs(results)
+    runs = [arms_of_run(summary) for summary in summaries]
+    title = f"{moons_title(config)}: {len(runs)} seeds"
+    arms = list(zip(*runs, strict=True))
+    # Where nothing stops there is no point to show; an arm with a saved model stops where the one before it does.
+    epochs = {of[0].name: [arm.measured.saved_epoch or arm.measured.stopped_at for arm in of] for of in arms[1:]}
+    accuracies = {of[0].name: [arm.measured.test_accuracy for arm in of] for of in arms}
+    stops = [arm.measured.stopped_at for run in runs for arm in run[1:3]]
+    return {
+        "curves": seed_curves(metrics, watched_name(config), stops, title),
+        "stop_epochs": seed_epochs(epochs, f"{title}, epoch of each arm's model"),
+        "accuracies": seed_accuracies(accuracies, f"{title}, test accuracy"),
+    }

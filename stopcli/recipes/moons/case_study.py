@@ -1,0 +1,136 @@
+"""The four published arms from one training: where each would have stopped, and the model that it would have left.
+
+A rule changes nothing of the training that it watches, so that an arm is the beginning of the training without one. Its
+epoch is found by asking its rules over the recorded metrics; the model of that epoch is had by training up to it again,
+which is checked to give the recorded metrics to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from stopcli.recipes.moons.case_tables import ArmResult, run_case_table, run_case_words
+from stopcli.recipes.moons.config import MoonsConfig
+from stopcli.recipes.moons.published import ARMS, CaseArm, Figures
+from stopcli.runs.files import write_text
+from stopcli.runs.folder import RunFolder
+from stopcli.runs.metrics import Columns, read_metrics
+from stopcli.stopping import BestState, Judge
+from stopcli.training.checkpoint import load_model, save_model
+from stopcli.training.conclusion import measure, predictor_of
+from stopcli.training.experiment import Experiment, readable, stop_plan
+from stopcli.training.loop import Call, Loop, State
+from stopcli.training.traced_epochs import CAPACITY
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where an arm ends.
+
+    Attributes:
+        epoch: at which it stopped. saved: its best epoch for checkpoints.
+        fired: whether a rule stopped it.
+    """
+
+    arm: CaseArm
+    epoch: int
+    saved: int
+    fired: bool
+
+    @property
+    def model_epoch(self) -> int:
+        """The epoch of its model."""
+        return self.saved if self.arm.loads_saved else self.epoch
+
+
+@dataclass(frozen=True)
+class CaseStudy:
+    """What is done when a case study's training has ended.
+
+    Args:
+        initial: the state that the training begins from.
+    """
+
+    config: MoonsConfig
+    experiment: Experiment
+    initial: State
+
+    def __call__(self, loop: Loop, folder: RunFolder) -> dict[str, Any]:
+        """Find, measure and save the arms. Returns what summary.json holds of them; the loop's state stays.
+
+        Raises:
+            ReplayError: training again gives other metrics than are recorded.
+        """
+        metrics = read_metrics(folder.metrics)
+        places = [_place(self.config, arm, metrics) for arm in ARMS]
+        live = loop.state()
+        found = self._measure(loop, folder, metrics, places)
+        loop.restore(live)
+        results = [self._result(place, *found[place.arm.name]) for place in places]
+        table = run_case_table(results, self.config.seed, self.experiment.parts.test.count)
+        write_text(folder.path / "case_study.csv", table.csv())
+        return {
+            "case_study": [asdict(result) for result in results],
+            "table": table.for_summary(),
+            "conclusions": list(run_case_words(self.config)),
+        }
+
+    def _measure(
+        self, loop: Loop, folder: RunFolder, metrics: Columns, places: Sequence[_Place]
+    ) -> dict[str, tuple[float, float]]:
+        """The accuracies of each arm's model on the training and on the test rows, by the arm's name."""
+        predict = predictor_of(self.experiment, loop.model)
+        found: dict[str, tuple[float, float]] = {}
+        for epoch in self._epochs(loop, metrics, sorted({place.model_epoch for place in places})):
+            for place in places:
+                if place.model_epoch != epoch:
+                    continue
+                model, how = loop.model, predict
+                if place.arm.loads_saved:
+                    save_model(loop.model, folder.case_model)
+                    model = load_model(folder.case_model)
+                    how = predictor_of(self.experiment, model)
+                values = measure(self.experiment, model, how)[0]
+                found[place.arm.name] = values["train"]["accuracy"], values["test"]["accuracy"]
+        return found
+
+    def _epochs(self, loop: Loop, metrics: Columns, epochs: Sequence[int]) -> Iterator[int]:
+        """Some epochs, ascending; as each is yielded, the loop is in its state."""
+        rows = np.stack([metrics[name] for name in loop.columns], axis=1).astype(np.float32)
+        # One call of the compiled function goes no further than its capacity.
+        stations = sorted({*epochs, *range(CAPACITY, epochs[-1], CAPACITY)})
+        for epoch, _ in loop.states_at(Call(1, rows, self.initial), stations):
+            if epoch in epochs:
+                yield epoch
+
+    def _result(self, place: _Place, train: float, test: float) -> ArmResult:
+        saved = place.saved if place.arm.loads_saved else None
+        comparable = not self.config.unpublished and (place.fired or self.config.epochs == MoonsConfig.epochs)
+        return ArmResult(
+            place.arm.name,
+            Figures(place.epoch, saved, train, test),
+            place.arm.published if comparable else None,
+            ran_out=bool(place.arm.settings) and not place.fired,
+        )
+
+
+def _place(config: MoonsConfig, arm: CaseArm, metrics: Columns) -> _Place:
+    """Where the rules of an arm, as its live run has them, end a training with these metrics."""
+    run = replace(config, case_study=False, **arm.settings)
+    plan = stop_plan(run, run, run.metrics)
+    judge, best, keep = Judge(plan.rule), BestState(), plan.keep
+    names = readable(tuple(name for name in metrics if name not in ("epoch", "step")))
+    rows = zip(*(metrics[name].tolist() for name in names), strict=True)
+    epoch = 0
+    for epoch, row in enumerate(rows, start=1):
+        values = dict(zip(names, row, strict=True))
+        verdict = judge.update(epoch, values)
+        if keep is not None:
+            best = keep.update(best, epoch, values)
+        if verdict is not None:
+            return _Place(arm, epoch, best.epoch, fired=True)
+    return _Place(arm, epoch, best.epoch, fired=False)
