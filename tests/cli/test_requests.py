@@ -44,6 +44,15 @@ WRONG = [
     (["--name", "../up"], "--name: received '../up'"),
     (["--run-dir", "existing"], "existing exists already, and stopcli never writes into an existing folder"),
     (["--runs-dir", "a-file/runs"], "cannot be made"),
+    (["--case-study", "--patience", "5"], "--patience: received 5, expected nothing with case_study"),
+    (["--case-study", "--stop", "gl:2"], "--stop: received ('gl:2',), expected nothing with case_study"),
+    (["--case-study", "--restore-best"], "--restore-best: received True, expected nothing with case_study"),
+    (["--case-study", "--no-checkpoint"], "--checkpoint: received False, expected nothing with case_study"),
+    (["--case-study", "--checkpoint-every", "10"], "--checkpoint-every: received 10, expected nothing with"),
+    (
+        ["--case-study", "--checkpoint-monitor", "val_loss"],
+        "--checkpoint-monitor: received 'val_loss', expected nothing",
+    ),
     (["--patence", "5"], "No such option: --patence"),
     (["surplus"], "unexpected extra argument"),
 ]

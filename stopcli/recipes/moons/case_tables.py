@@ -139,6 +139,10 @@ def seeds_case_words(config: MoonsConfig, runs: Sequence[Sequence[ArmResult]], t
     """
     first, *others = zip(*runs, strict=True)
     told = [_compared(arms, first) for arms in others]
+    ran_out = {arms[0].name: sum(arm.ran_out for arm in arms) for arms in others}
+    told += [
+        f"{name}: in {n} of {len(runs)} seeds it ran all epochs without stopping." for name, n in ran_out.items() if n
+    ]
     best = max(mean_interval([arm.measured.test_accuracy for arm in arms]).mean for arms in (first, *others))
     interval = proportion_of(best, test_rows)
     if interval:
