@@ -8,6 +8,7 @@ from typing import Any
 from stopcli.evidence.interval import mean_interval
 from stopcli.evidence.paired import PairedDifference, paired_difference
 from stopcli.evidence.selection import Selection
+from stopcli.evidence.words import compared, difference_cell
 from stopcli.report.tables import Table
 
 TITLE = "Honest selection"
@@ -58,18 +59,13 @@ def arms_table(arms: Mapping[str, Sequence[Selection]]) -> Table:
 def _row(name: str, runs: Sequence[Selection]) -> tuple[str, ...]:
     pair = optimism_over(runs)
     honest, claimed = (_mean([getattr(run, which).test_accuracy for run in runs]) for which in ("honest", "claimed"))
-    difference = f"{pair.mean:+.3f}{_interval(pair, ' [{:+.3f}, {:+.3f}]')}"
     shares = (f"{pair.share_above:.0%} of runs", f"{pair.share_below:.0%}")
-    return (name, str(pair.n), runs[0].honest.monitor, honest, claimed, difference, *shares)
+    return (name, str(pair.n), runs[0].honest.monitor, honest, claimed, difference_cell(pair), *shares)
 
 
 def _mean(values: Sequence[float]) -> str:
     found = mean_interval(values)
     return f"{found.mean:.3f}" + ("" if found.sd is None else f" ± {found.sd:.3f}")
-
-
-def _interval(pair: PairedDifference, form: str) -> str:
-    return "" if pair.low is None or pair.high is None else form.format(pair.low, pair.high)
 
 
 def arms_words(arms: Mapping[str, Sequence[Selection]]) -> str:
@@ -81,13 +77,7 @@ def arms_words(arms: Mapping[str, Sequence[Selection]]) -> str:
             f"Choosing the epochs on the test rows would have claimed {low:+.4f} to {high:+.4f} of test accuracy, by "
             f"arm, over what the epochs chosen without them have: see {TITLE}."
         )
-    (pair,) = pairs
-    verdict = "" if pair.distinguishable else f"; not distinguishable at n = {pair.n}"
-    interval = _interval(pair, " (95 % interval {:+.4f} to {:+.4f})")
-    return (
-        f"Choosing the epoch on the test rows would have claimed {pair.mean:+.4f}{interval} of test accuracy over what "
-        f"the epoch chosen without them has, more in {pair.share_above:.0%} of {pair.n} seeds{verdict}."
-    )
+    return compared("Epochs chosen on the test rows", "epochs chosen without them", "test accuracy", pairs[0])
 
 
 def arms_summary(arms: Mapping[str, Sequence[Selection]]) -> list[dict[str, Any]]:

@@ -108,7 +108,16 @@ def test_over_seeds_the_claims_are_compared_pair_by_pair() -> None:
     assert table.rows[0][:2] == ("one", "4")
     assert table.rows[0][-2:] == ("50% of runs", "25%")
     assert table.rows[0][5].startswith("+0.018 [")
-    assert table.rows[1] == ("two", "2", "val_loss", "0.910 ± 0.014", "0.935 ± 0.021", "+0.025", "50% of runs", "0%")
+    assert table.rows[1] == (
+        "two",
+        "2",
+        "val_loss",
+        "0.910 ± 0.014",
+        "0.935 ± 0.021",
+        "+0.025 (n = 2)",
+        "50% of runs",
+        "0%",
+    )
     assert "[" not in arms_words({"two": runs[:2]})
     assert "not distinguishable at n = 4" in arms_words({"one": runs})
     assert "+0.0180 to +0.0250" in arms_words({"one": runs, "two": runs[:2]})

@@ -9,6 +9,7 @@ from typing import Any
 from stopcli.evidence.interval import MeanInterval, mean_interval
 from stopcli.evidence.paired import paired_difference
 from stopcli.evidence.proportion import proportion_of
+from stopcli.evidence.words import compared
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.published import Figures
 from stopcli.report.tables import Table
@@ -139,10 +140,9 @@ def seeds_case_words(config: MoonsConfig, runs: Sequence[Sequence[ArmResult]], t
     """
     first, *others = zip(*runs, strict=True)
     told = [_compared(arms, first) for arms in others]
-    ran_out = {arms[0].name: sum(arm.ran_out for arm in arms) for arms in others}
-    told += [
-        f"{name}: in {n} of {len(runs)} seeds it ran all epochs without stopping." for name, n in ran_out.items() if n
-    ]
+    for arms in others:
+        if ran_out := sum(arm.ran_out for arm in arms):
+            told.append(f"{arms[0].name}: in {ran_out} of {len(arms)} seeds it ran all epochs without stopping.")
     best = max(mean_interval([arm.measured.test_accuracy for arm in arms]).mean for arms in (first, *others))
     interval = proportion_of(best, test_rows)
     if interval:
@@ -155,13 +155,9 @@ def seeds_case_words(config: MoonsConfig, runs: Sequence[Sequence[ArmResult]], t
 
 def _compared(arms: Sequence[ArmResult], base: Sequence[ArmResult]) -> str:
     pair = paired_difference(*([arm.measured.test_accuracy for arm in each] for each in (arms, base)))
-    saved = sum(b.measured.stopped_at for b in base) / sum(a.measured.stopped_at for a in arms)
-    interval = "" if pair.low is None else f" (95 % interval {pair.low:+.4f} to {pair.high:+.4f}; p = {pair.p:.2g})"
-    verdict = "" if pair.distinguishable else f"; not distinguishable at n = {pair.n}"
-    return (
-        f"{arms[0].name} against {base[0].name}: test accuracy {pair.mean:+.4f}{interval}, higher in "
-        f"{pair.share_above:.0%} of {pair.n} seeds, in 1/{saved:.1f} of the epochs{verdict}."
-    )
+    cost = sum(arm.measured.stopped_at for arm in arms) / sum(arm.measured.stopped_at for arm in base)
+    told = compared(arms[0].name, base[0].name, "test accuracy", pair, "max")
+    return f"{told} It takes {cost:.0%} of the epochs."
 
 
 def _not_published(config: MoonsConfig) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from stopcli.recipes import seed_results
-from stopcli.recipes.arms import csv_of
 from stopcli.recipes.moons.case_tables import (
     arms_of_run,
     case_rows,
@@ -16,6 +15,7 @@ from stopcli.recipes.moons.case_tables import (
 )
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.recipe import Loaded, SweepResults
+from stopcli.report.tables import csv_of
 from stopcli.sweeps.collect import JobResult
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job
