@@ -45,7 +45,11 @@ class Selection:
 
     @property
     def optimism(self) -> float:
-        """By how much the test accuracy that would have been claimed is above the honest one."""
+        """By how much the test accuracy that would have been claimed is above the honest one.
+
+        It is the luck of rows that choose among many epochs, and beside it what choosing on other rows costs: few of
+        them choose a worse epoch. One run cannot tell the two apart.
+        """
         return self.claimed.test_accuracy - self.honest.test_accuracy
 
     def to_dict(self) -> dict[str, Any]:

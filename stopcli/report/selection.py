@@ -8,10 +8,11 @@ from typing import Any
 from stopcli.evidence.interval import mean_interval
 from stopcli.evidence.paired import PairedDifference, paired_difference
 from stopcli.evidence.selection import Selection
-from stopcli.evidence.words import compared, difference_cell
+from stopcli.evidence.words import compared, difference_cell, signed
 from stopcli.report.tables import Table
 
 TITLE = "Honest selection"
+WHAT_IT_IS = "(The luck of the rows that choose, and that fewer rows choose a worse epoch, together.)"
 
 
 def selection_of(summary: Mapping[str, Any]) -> Selection | None:
@@ -72,12 +73,13 @@ def arms_words(arms: Mapping[str, Sequence[Selection]]) -> str:
     """Of a sweep, in a sentence; all its arms have one runs or more."""
     pairs = [optimism_over(runs) for runs in arms.values()]
     if len(pairs) > 1:
-        low, high = (pick(pair.mean for pair in pairs) for pick in (min, max))
-        return (
-            f"Choosing the epochs on the test rows would have claimed {low:+.4f} to {high:+.4f} of test accuracy, by "
-            f"arm, over what the epochs chosen without them have: see {TITLE}."
-        )
-    return compared("Epochs chosen on the test rows", "epochs chosen without them", "test accuracy", pairs[0])
+        low, high = (signed(pick(pair.mean for pair in pairs)) for pick in (min, max))
+        span = low if low == high else f"{low} to {high}, by arm,"
+        told = f"Choosing the epochs on the test rows would have claimed {span} of test accuracy more: see {TITLE}."
+    else:
+        chosen = ("Epochs chosen on the test rows", "epochs chosen without them")
+        told = compared(*chosen, "claimed test accuracy", pairs[0])
+    return f"{told} {WHAT_IT_IS}"
 
 
 def arms_summary(arms: Mapping[str, Sequence[Selection]]) -> list[dict[str, Any]]:
