@@ -14,10 +14,10 @@ from stopcli.config import RunConfig, to_toml
 from stopcli.errors import RequestError, ResourceError
 from stopcli.recipes.beginning import begin
 from stopcli.recipes.recipe import Loaded, Recipe
+from stopcli.recipes.reporting import for_report, leave_report
 from stopcli.report.document import Picture
-from stopcli.report.results import Made, run_report
-from stopcli.report.tables import Table, results_table
-from stopcli.report.writing import plots_of, write_report
+from stopcli.report.tables import Table
+from stopcli.report.writing import plots_of
 from stopcli.runs.files import remove_leftovers, write_json, write_text
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
@@ -111,7 +111,7 @@ def _run_one(
     if start.again:
         remove_leftovers(folder.path)
     half = getattr(config, "mixed_precision", False)
-    environment = begin(config, folder, devices("mixed_float16" if half else "float32"), start, changed, ancestry)
+    begin(config, folder, devices("mixed_float16" if half else "float32"), start, changed, ancestry)
 
     loop = _loop_for(experiment, lane, session)
     record = Record(
@@ -134,7 +134,7 @@ def _run_one(
     if experiment.afterwards is not None and conclusion.summary["state"] == "finished":
         with stopwatch.part("evaluate"):
             conclusion.summary.update(experiment.afterwards(loop, folder))
-    return _finish(loaded, recipe, experiment, conclusion, folder, environment, stopwatch, plots)
+    return _finish(loaded, recipe, experiment, conclusion, folder, stopwatch, plots)
 
 
 def _changed_data(fingerprint: dict[str, Any], start: Start) -> list[str]:
@@ -181,7 +181,6 @@ def _finish(
     experiment: Experiment,
     conclusion: Conclusion,
     folder: RunFolder,
-    environment: dict[str, Any],
     stopwatch: Stopwatch,
     plots: bool,
 ) -> dict[str, Any]:
@@ -199,12 +198,12 @@ def _finish(
             for name, table in recipe.run_tables(config, experiment, conclusion).items():
                 tables.append(table)
                 write_text(folder.path / f"{name}.csv", table.csv())
+    summary["arm"] = config.arm
+    title = f"{config.command}: {config.arm.replace('-', ' ')}, seed {config.seed}"
+    summary["report"] = for_report(title, loaded.words, tables, pictures)
     summary["seconds"] = stopwatch.rounded()
     write_json(folder.summary, summary)
-    title = f"{config.command}: {config.arm.replace('-', ' ')}, seed {config.seed}"
-    table = results_table(summary, config.arm.replace("-", " "))
-    made = Made(to_toml(config), environment, loaded.words)
-    write_report(folder.path, run_report(title, summary, [table, *tables], made, pictures))
+    leave_report(folder.path)
     folder.log(f"{summary['state']}: {summary['stop']}")
     folder.status.write(
         summary["state"], "" if summary["state"] == "finished" else summary["stop"]["rule"], epoch=summary["epochs"]

@@ -9,15 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stopcli.config import to_toml
 from stopcli.errors import ResourceError
 from stopcli.recipes.beginning import begin
 from stopcli.recipes.job import RunJob
 from stopcli.recipes.recipe import Loaded, Recipe, SweepResults
+from stopcli.recipes.reporting import for_report, leave_report
 from stopcli.recipes.selecting import with_selection
 from stopcli.report.document import Picture
-from stopcli.report.results import Made, sweep_report
-from stopcli.report.writing import plots_of, write_report
+from stopcli.report.writing import plots_of
 from stopcli.runs.files import read_json, write_json, write_text
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.status import StatusFile
@@ -125,7 +124,7 @@ def run_sweep(
     """
     config = loaded.config
     folder.status.write("running")
-    environment = begin(config, folder, {"executor": layout.describe()}, start)
+    begin(config, folder, {"executor": layout.describe()}, start)
     folder.jobs.mkdir(exist_ok=True)
     jobs = plan_jobs(config)
     left = jobs_left(jobs, folder.jobs, retry_failed=start.retry_failed)
@@ -143,7 +142,7 @@ def run_sweep(
         with stopwatch.part("jobs"):
             layout.make()(left, work, foreman)
         results = collect(jobs, folder.jobs, foreman.errors)
-        return _finish(loaded, recipe, folder, environment, results, request, stopwatch)
+        return _finish(loaded, recipe, folder, results, request, stopwatch)
     except StopNow as stopped:
         _mark_left(folder, stopped)
         raise
@@ -167,7 +166,6 @@ def _finish(
     loaded: Loaded,
     recipe: Recipe,
     folder: RunFolder,
-    environment: dict[str, Any],
     results: Sequence[JobResult],
     request: StopRequest,
     stopwatch: Stopwatch,
@@ -183,13 +181,13 @@ def _finish(
     summary = _summarise(config, results, found, request)
     summary["run_dir"] = str(folder.path)
     summary["warnings"] += loaded.notes
+    summary["report"] = for_report(found.title, loaded.words, found.tables[1:], pictures)
     summary["seconds"] = stopwatch.rounded()
     for name, text in found.files.items():
         write_text(folder.path / name, text)
     write_text(folder.path / "table.md", found.tables[0].markdown())
     write_json(folder.summary, summary)
-    made = Made(to_toml(config), environment, loaded.words)
-    write_report(folder.path, sweep_report(found.title, summary, found.tables, made, pictures, found.words))
+    leave_report(folder.path)
     epochs = max((result.summary["epochs"] for result in results if result.summary), default=0)
     folder.log(f"{summary['state']}: {summary['finished']} of {len(results)} runs finished")
     folder.status.write(summary["state"], summary["reason"], epoch=epochs, outside=_outside(results))

@@ -9,6 +9,7 @@ from typing import Any
 
 from stopcli.durations import format_duration
 from stopcli.report.document import Bullets, Code, Document, Paragraph, Part, Picture, Section, Warn
+from stopcli.report.inline import code
 from stopcli.report.selection import selection_of, selection_table
 from stopcli.report.tables import Table
 from stopcli.report.words import interval_words, words_of
@@ -53,27 +54,22 @@ def sweep_report(
     tables: Sequence[Table],
     made: Made,
     pictures: Sequence[Picture],
-    words: Sequence[str] = (),
 ) -> Document:
-    """The report of a sweep; arguments as for `run_report`.
-
-    Args:
-        words: what follows from the results.
-    """
+    """The report of a sweep; arguments as for `run_report`."""
     why = f" ({summary['reason']})" if summary["reason"] else ""
     told = f"{summary['finished']} of {len(summary['jobs'])} runs finished; state: {summary['state']}{why}."
     failed = [f"{job['name']}: {job['state']} ({job['reason']})" for job in summary["jobs"] if job["reason"]]
     notes = [TEST_ROWS_CHOSE] if summary["test_rows_chose"] else []
-    return _report(title, [told, *words], notes, summary, tables, made, pictures, failed)
+    return _report(title, [told, *summary["conclusions"]], notes, summary, tables, made, pictures, failed)
 
 
 def range_report(
-    title: str, summary: Mapping[str, Any], table: Table, made: Made, pictures: Sequence[Picture]
+    title: str, summary: Mapping[str, Any], tables: Sequence[Table], made: Made, pictures: Sequence[Picture]
 ) -> Document:
     """The report of a range test; arguments as for `run_report`."""
     why = f" ({summary['reason']})" if summary["reason"] else ""
     told = f"{summary['finished']} of {summary['seeds']} seeds tested; state: {summary['state']}{why}."
-    return _report(title, [told, *summary["conclusions"]], [], summary, [table], made, pictures)
+    return _report(title, [told, *summary["conclusions"]], [], summary, tables, made, pictures)
 
 
 def _report(
@@ -88,20 +84,28 @@ def _report(
 ) -> Document:
     results, *others = tables
     lead: list[Part] = [Paragraph(text) for text in told]
-    lead += [Bullets(tuple(points)) for points in (failed, made.words) if points]
+    asked = [*(made.words or [f"Data: {summary['dataset']}."]), _scale(summary)]
+    lead += [Bullets(tuple(points)) for points in (failed, asked) if points]
     lead += [Warn(f"{warning}.") for warning in summary["warnings"]]
     if summary["scale"] == "quick":
         quick = "Quick scale: a smaller version of the published setting, for a trend and not for a comparison with it."
         lead.append(Paragraph(quick))
     shown: list[Part] = [results, *([Bullets(tuple(notes))] if notes else [])]
-    sections = [Section("Results", tuple(shown)), *(Section(table.title, (table,)) for table in others)]
+    sections = [Section("Results", tuple(shown))]
     if pictures:
         sections.append(Section("Figures", tuple(pictures)))
+    sections += [Section(table.title, (table,)) for table in others]
     sections += [
         Section("Time", _seconds(summary)),
-        Section("How it was made", how_it_was_made(made.environment, made.config)),
+        Section("How it was made", how_it_was_made(made.environment, made.config, _left(summary))),
     ]
     return Document(title, tuple(lead), tuple(sections))
+
+
+def _scale(summary: Mapping[str, Any]) -> str:
+    first, seeds = summary["seed"], summary.get("seeds", 1)
+    of_seeds = f"seed {first}" if seeds == 1 else f"seeds {first} to {first + seeds - 1}"
+    return f"Scale: {summary['scale']}; {of_seeds}."
 
 
 def _notes(summary: Mapping[str, Any]) -> list[str]:
@@ -123,8 +127,14 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
     return notes
 
 
+def _left(summary: Mapping[str, Any]) -> str:
+    """The state of what was summed up; of what diverged, which cannot be gone on with, that it finished."""
+    diverged = (summary.get("stop") or {}).get("reason") == "non_finite"
+    return "finished" if diverged else str(summary["state"])
+
+
 def _seconds(summary: Mapping[str, Any]) -> tuple[Part, ...]:
-    rows = tuple((part, f"{seconds:.2f}") for part, seconds in summary["seconds"].items() if seconds >= 0.005)
+    spent = {part: f"{seconds:.2f}" for part, seconds in summary["seconds"].items() if seconds >= 0.005}
     told = []
     if summary.get("projected_train_seconds"):
         took, projected = summary["train_seconds"], summary["projected_train_seconds"]
@@ -134,27 +144,43 @@ def _seconds(summary: Mapping[str, Any]) -> tuple[Part, ...]:
         )
     if summary.get("samples_per_second"):
         told.append(f"{summary['samples_per_second']:,.0f} training rows a second, validation included.")
-    return (Table("Time", ("part", "seconds"), rows), *([Paragraph(" ".join(told))] if told else []))
+    table = Table("Time", ("part", *spent), (("seconds", *spent.values()),))
+    return (table, *([Paragraph(" ".join(told))] if told else []))
 
 
-def how_it_was_made(environment: Mapping[str, Any], config: str = "") -> tuple[Part, ...]:
-    """Command, machine and versions.
+def how_it_was_made(environment: Mapping[str, Any], config: str = "", state: str = "finished") -> tuple[Part, ...]:
+    """Command, machine, versions, and how it is made again, or gone on with.
 
     Args:
-        environment: the content of environment.json.
+        environment: the content of environment.json; empty where a run was killed before it wrote one.
         config: the text of config.toml; empty where there is none.
+        state: of the run.
     """
-    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
-    executed = [f"Runs executed: {environment['executor']}"] if "executor" in environment else []
+    parts: list[Part] = []
+    if environment:
+        parts.append(Bullets(_environment(environment)))
+    if not config:
+        return tuple(parts)
+    again = "In this folder, `stopcli run config.toml` runs it again, in a new one"
+    if state == "running":
+        again = "It is being written by a process; `stopcli report .` in this folder says later how it stands"
+    elif state != "finished":
+        again += ", and `stopcli resume .` goes on with this one"
+    return (*parts, Paragraph(f"{again}. config.toml holds:"), Code(config, "toml"))
+
+
+def _environment(environment: Mapping[str, Any]) -> tuple[str, ...]:
     # A sweep's runs say for themselves what they computed on.
     gpus = f", {len(environment['gpus'])} GPUs" if "gpus" in environment else ""
-    points = (
-        f"Command: `{shlex.join(['stopcli', *environment['argv'][1:]])}`",
+    points = [
+        f"Command: {code(shlex.join(['stopcli', *environment['argv'][1:]]))}",
         f"Machine: {environment['platform']}, {environment['cpu']}, {environment['cores']} cores{gpus}",
-        *executed,
-        f"Versions: {versions}",
-    )
-    if not config:
-        return (Bullets(points),)
-    again = Paragraph("`stopcli run config.toml` runs it again; config.toml holds:")
-    return (Bullets(points), again, Code(config, "toml"))
+    ]
+    if "executor" in environment:
+        points.append(f"Runs executed: {environment['executor']}")
+    points.append("Versions: " + ", ".join(f"{name} {version}" for name, version in environment["versions"].items()))
+    resumed = environment.get("resumed") or []
+    if resumed:
+        places = ", ".join(str(session["from_epoch"]) for session in resumed)
+        points.append(f"Gone on with {len(resumed)} time{'s' if len(resumed) > 1 else ''}, after epoch {places}")
+    return tuple(points)

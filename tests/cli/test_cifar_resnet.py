@@ -16,6 +16,7 @@ import pytest
 from program import run, summary_of
 from quick_runs import quick_runs
 from refusals import check_refused
+from reports import check_same_again
 
 from stopcli.config import resolve
 from stopcli.data import keras_cache
@@ -53,8 +54,9 @@ def test_a_run_leaves_what_a_user_wants_to_see(capsys: pytest.CaptureFixture[str
     assert classes[0] == "class,precision,recall,F1,images"
     assert [line.split(",")[0] for line in classes[1:]] == [*"0123456789", "mean"]
     report = Path("a/report.md").read_text()
-    for part in ("## By class", "![augmented](plots/augmented.png)", "training rows a second", "- Data: digits"):
+    for part in ("## By class", "](plots/augmented.png)", "training rows a second", "- Data: digits"):
         assert part in report
+    check_same_again(Path("a"))
     config = Path("a/config.toml").read_text()
     assert "erase_area = [\n    0.02,\n    0.4,\n]" in config
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from ray_nodes import ancestors, free_port, ray_node, wait_for_nodes
+from reports import check_same_again
 from small_sweep import JOBS, SMALL, finish, has_state, process_of, read, same, start, states, wait_until
 
 from stopcli.runs.metrics import read_metrics
@@ -52,7 +53,9 @@ def test_a_sweep_leaves_what_a_user_wants_to_see(undisturbed: Path) -> None:
     assert summary["conclusions"][0].startswith("Not distinguishable at n = 1")
     report = (undisturbed / "report.md").read_text()
     assert all(words in report for words in summary["conclusions"])
-    assert "![validation_error](plots/validation_error.png)" in report
+    assert "](plots/validation_error.png)" in report
+    check_same_again(undisturbed)
+    check_same_again(undisturbed / "jobs" / JOBS[1])
 
 
 def test_each_job_is_a_run_of_its_own(undisturbed: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from program import run
+from reports import check_same_again
 
 from stopcli.evidence.rate_range import smoothed, suggest
 from stopcli.runs.metrics import read_metrics
@@ -58,6 +59,7 @@ def test_the_learning_rate_rises_as_asked_and_the_suggestions_are_those_of_the_c
     rows = rows_of(tested / "table.csv")
     assert [row["seed"] for row in rows] == ["0", "1", "2"]
     assert "Suggested: --base-lr" in (tested / "report.md").read_text()
+    check_same_again(tested)
 
 
 def test_a_loss_that_runs_away_ends_the_test_and_what_is_left_is_told() -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import browser, check_report
 from program import run, status_of, summary_of
+from reports import check_same_again
 
 from stopcli.runs.metrics import read_metrics
 
@@ -120,6 +122,15 @@ def test_json_is_the_summary_alone(apart: tuple[Path, subprocess.CompletedProces
         "command", "name", "state", "scale", "dataset", "seed", "epochs", "max_epochs", "steps",
         "stop", "final", "best", "seconds", "samples_per_second",
     }  # fmt: skip
+
+
+def test_its_report_is_made_again_to_the_byte_and_reads_well_in_a_browser(
+    apart: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, _ = apart
+    check_same_again(folder)
+    with browser() as running:
+        check_report(running, folder / "report.html", figures=2)
 
 
 @pytest.mark.usefixtures("quick")

@@ -31,7 +31,7 @@ def summary(**changes: Any) -> dict[str, Any]:
     part = {"loss": 0.25, "accuracy": 0.9}
     base: dict[str, Any] = {
         "seed": 0, "state": "finished", "monitor": "val_loss", "epochs": 120, "max_epochs": 400,
-        "scale": "full", "parameters": 2001,
+        "scale": "full", "dataset": "moons", "parameters": 2001,
         "warnings": [],
         "rows": {"train": 30, "validation": 70, "test": 70},
         "stop": {

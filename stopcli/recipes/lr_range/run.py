@@ -7,7 +7,6 @@ from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
-from stopcli.config import to_toml
 from stopcli.evidence.rate_range import runaway, smoothed
 from stopcli.recipes.beginning import begin
 from stopcli.recipes.images.experiment import inputs_of, loss_of, optimizer_of, xla_pays
@@ -16,12 +15,12 @@ from stopcli.recipes.lr_range.config import LrRangeConfig
 from stopcli.recipes.lr_range.finished import Finished
 from stopcli.recipes.lr_range.results import KINDS, RangeResults, results_of
 from stopcli.recipes.recipe import Loaded
+from stopcli.recipes.reporting import for_report, leave_report
 from stopcli.recipes.train.network import make_network
 from stopcli.report.range_figure import RangeLine, range_figure
-from stopcli.report.results import Made, range_report
 from stopcli.report.saving import save_figures
 from stopcli.report.tables import Table
-from stopcli.report.writing import plots_of, write_report
+from stopcli.report.writing import plots_of
 from stopcli.runs.files import remove_leftovers, write_json, write_text
 from stopcli.runs.folder import RunFolder
 from stopcli.schedules.ramp import RampLR
@@ -48,7 +47,7 @@ def run(loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> di
     if start.again:
         remove_leftovers(folder.path)
     half = config.mixed_precision
-    environment = begin(config, folder, devices("mixed_float16" if half else "float32"), start)
+    begin(config, folder, devices("mixed_float16" if half else "float32"), start)
     for words in done.notes:
         folder.log(f"warning: {words}")
     tests = _Tests(loaded)
@@ -70,13 +69,13 @@ def run(loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> di
     summary = _summary(loaded, folder, session, found, table)
     with stopwatch.part("plots"):
         pictures = plots_of(save_figures(_figures(config, found), folder.plots))
+    title = f"lr-range: {config.describe_model()} on {Path(config.dataset).name}"
+    summary["report"] = for_report(title, loaded.words, (), pictures)
     summary["seconds"] = stopwatch.rounded()
     for name, text in {"table.csv": found.csv(), "table.md": table.markdown()}.items():
         write_text(folder.path / name, text)
     write_json(folder.summary, summary)
-    made = Made(to_toml(config), environment, loaded.words)
-    title = f"lr-range: {config.describe_model()} on {Path(config.dataset).name}"
-    write_report(folder.path, range_report(title, summary, table, made, pictures))
+    leave_report(folder.path)
     folder.log(f"{summary['state']}: {summary['bounds']}")
     folder.status.write(summary["state"], summary["reason"], epoch=0)
     return summary

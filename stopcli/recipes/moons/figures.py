@@ -25,14 +25,14 @@ from stopcli.training.experiment import Experiment
 def run_figures(
     config: MoonsConfig, experiment: Experiment, conclusion: Conclusion, metrics: Columns, steps: Columns | None
 ) -> dict[str, Figure]:
-    """The moons with the boundary of the model that the run leaves, and the learning curves."""
-    summary = conclusion.summary
-    figures = {"moons": _moons(config, experiment.parts, conclusion.predict, summary)}
+    """The learning curves, and the moons with the boundary of the model that the run leaves."""
+    figures, summary = {}, conclusion.summary
     if len(metrics["epoch"]):
         title = f"{moons_title(config)}: seed {config.seed}"
         figures["curves"] = learning_curves(metrics, watched_name(config), run_marks(config, summary), title)
         if "case_study" in summary:
             figures["case_study"] = case_curves(metrics, arms_of_run(summary), watched_name(config), title)
+    figures["moons"] = _moons(config, experiment.parts, conclusion.predict, summary)
     return figures
 
 

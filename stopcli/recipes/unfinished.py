@@ -1,0 +1,98 @@
+"""The report of a run or a sweep that has not summed itself up: it runs, was killed, or failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stopcli.config import read_toml
+from stopcli.errors import RequestError
+from stopcli.report.alt_texts import alt_text
+from stopcli.report.document import Document, Paragraph, Part, Picture, Section, Warn
+from stopcli.report.results import Made, how_it_was_made
+from stopcli.report.tables import Table
+from stopcli.runs.files import read_json
+from stopcli.runs.listing import RunLine, read_runs
+from stopcli.runs.metrics import Columns, read_metrics
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_STATES = {
+    "running": "It is running",
+    "died": "Its process is gone and could not say why (killed, or its machine went down)",
+    "failed": "It failed",
+    "paused": "It is paused",
+    "interrupted": "It was interrupted",
+    "finished": "It finished, but its summary is missing or damaged",
+}
+_DRAWN = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+
+def unfinished_report(folder: Path, line: RunLine, made: Made, figures: Sequence[str], damage: str = "") -> Document:
+    """What there is to say.
+
+    Args:
+        line: the run's state.
+        figures: names of those that were drawn.
+        damage: what cannot be read, in words.
+    """
+    command = str(read_toml(folder / "config.toml").get("command", "run"))
+    state = _STATES.get(line.state, f"Its state is {line.state}")
+    reason = f": {line.reason}" if line.reason else ""
+    lead: list[Part] = [Warn(f"{state}{reason}. It has no results yet; this is what is on record.")]
+    if damage:
+        lead.append(Warn(damage))
+    sections = [Section("So far", tuple(_so_far(folder)))]
+    if figures:
+        sections.append(Section("Figures", tuple(Picture(f"plots/{name}", alt_text(name)) for name in figures)))
+    sections.append(Section("How it was made", how_it_was_made(made.environment, made.config, line.state)))
+    return Document(f"{command}: {folder.resolve().name}", tuple(lead), tuple(sections))
+
+
+def curves_so_far(folder: Path) -> tuple[Mapping[str, Figure], str]:
+    """The learning curves of a run's recorded epochs, by name, and what of them cannot be read, in words."""
+    columns, damage = _metrics(folder)
+    if columns is None or not set(_DRAWN) <= columns.keys():
+        return {}, damage
+    from stopcli.report.figures import Marks, learning_curves
+
+    watched = "test" if read_toml(folder / "config.toml").get("validation", "test") == "test" else "validation"
+    epochs = len(columns["epoch"])
+    title = f"{folder.resolve().name}: {epochs} epoch{'s' if epochs > 1 else ''} so far"
+    return {"curves": learning_curves(columns, watched, Marks(0, ""), title)}, damage
+
+
+def _metrics(folder: Path) -> tuple[Columns | None, str]:
+    """A run's recorded epochs; None where there are none, with what is wrong in words."""
+    if not (folder / "metrics.csv").exists():
+        return None, ""
+    try:
+        columns = read_metrics(folder / "metrics.csv")
+    except RequestError as error:
+        return None, f"{error.message}."
+    return (columns if len(columns["epoch"]) else None), ""
+
+
+def _so_far(folder: Path) -> list[Part]:
+    if (folder / "jobs").is_dir():
+        return [_jobs(folder / "jobs")]
+    seeds = read_json(folder / "seeds.json").get("seeds") or {}
+    if seeds:
+        rows = tuple((seed, str(told.get("updates", "–")), str(told.get("ended", "–"))) for seed, told in seeds.items())
+        return [Table("Seeds that are done", ("seed", "updates", "ended by"), rows)]
+    columns, _ = _metrics(folder)
+    if columns is None:
+        return [Paragraph("No epoch is on record.")]
+    names = [name for name in columns if name not in ("epoch", "step")]
+    last = tuple(f"{columns[name][-1]:.4g}" for name in names)
+    return [Table("Last epoch on record", ("epoch", *names), ((f"{columns['epoch'][-1]:.0f}", *last),))]
+
+
+def _jobs(jobs: Path) -> Part:
+    lines = sorted(read_runs(jobs), key=lambda line: line.path.name)
+    if not lines:
+        return Paragraph("None of its runs was begun.")
+    rows = tuple((line.path.name, line.state, line.epochs, line.reason or "–") for line in lines)
+    return Table("Runs that were begun", ("run", "state", "epochs", "reason"), rows)
