@@ -24,6 +24,8 @@ _TEMPLATES = Path(__file__).parent / "templates"
 LINES_UNFOLDED = 6
 # A report of fewer sections needs no table of contents.
 SECTIONS_LISTED = 4
+# In characters: longer cells are wrapped, and so is longer code within a text.
+UNWRAPPED = 32
 _NUMBER = re.compile(r"[+\-−]?(\d[\d,]*\.?\d*|\.\d+)(e[+\-]?\d+)?( ?(%|s|×))?")
 _NOTHING = ("", "–", "—")
 
@@ -49,6 +51,7 @@ def to_html(document: Document, folder: Path) -> str:
         script=script,
         sections_listed=SECTIONS_LISTED,
         lines_unfolded=LINES_UNFOLDED,
+        unbroken=UNWRAPPED,
     )
 
 
@@ -62,7 +65,7 @@ def _engine() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    engine.filters.update(kind=_kind, pieces=pieces, numeric=_numeric_columns)
+    engine.filters.update(kind=_kind, pieces=pieces, looks=_looks)
     return engine
 
 
@@ -74,11 +77,13 @@ def _kind(part: Part) -> str:
     return type(part).__name__
 
 
-def _numeric_columns(table: Table) -> list[bool]:
-    """Of each column whether it holds numbers alone, which stand to the right, one below the other."""
+def _looks(table: Table) -> list[str]:
+    """Of each column whether it holds a `number` a row, which stand to the right, or `prose`; else neither."""
 
-    def numbers(column: int) -> bool:
+    def look(column: int) -> str:
+        if any(len(row[column]) > UNWRAPPED for row in table.rows):
+            return "prose"
         cells = [row[column] for row in table.body if row[column] not in _NOTHING]
-        return bool(cells) and all(_NUMBER.fullmatch(cell) for cell in cells)
+        return "number" if cells and all(_NUMBER.fullmatch(cell) for cell in cells) else ""
 
-    return [numbers(column) for column in range(len(table.columns))]
+    return [look(column) for column in range(len(table.columns))]

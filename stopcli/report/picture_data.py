@@ -94,7 +94,7 @@ def _in_both_schemes(svg: str) -> str:
     light, dark = (
         "".join(f"--{name[1:]}:{value(name)};" for name in sorted(used)) for value in (str, _ON_DARK.__getitem__)
     )
-    style = f":root{{{light}}}text{{fill:var(--000000)}}@media (prefers-color-scheme: dark){{:root{{{dark}}}}}"
+    style = f":root{{{light}}}svg{{fill:var(--000000)}}@media (prefers-color-scheme: dark){{:root{{{dark}}}}}"
     head, tag, rest = svg.partition("<svg")
     opened, end, content = rest.partition(">")
     return f"{head}{tag}{opened}{end}<style>{style}</style>{content}"

@@ -62,7 +62,7 @@ def test_any_text_can_be_code(text: str) -> None:
 
 
 def test_texts_hold_code_between_backticks() -> None:
-    assert "<p>run <code>a &lt;b&gt;</code>, c</p>" in page_of(Paragraph("run `a <b>`, c"))
+    assert '<p>run <code class="unbroken">a &lt;b&gt;</code>, c</p>' in page_of(Paragraph("run `a <b>`, c"))
     assert "<p>a lone ` tick</p>" in page_of(Paragraph("a lone ` tick"))
 
 

@@ -134,7 +134,8 @@ def _by_class(config: ClrConfig, arms: Sequence[Arm], results: Sequence[JobResul
         for name in classes
     )
     model = "saved model" if config.checkpoint else "final model"
-    return Table(f"F1 by class ({model}, test images)", ("class", *(arm.label for arm in shown)), rows)
+    columns = ("class", *(arm.label for arm in shown))
+    return Table(f"F1 by class ({model}, test images)", columns, rows, sums=int(classes[-1] == "mean"))
 
 
 def _scores(result: JobResult) -> dict[str, float]:
