@@ -112,6 +112,8 @@ def reproduce(
         if state in ("new", "unfinished") and not request.asked:
             ended[sweep.name] = run_sweep(sweep, state, request, talk)
     problems = {name: each.problem for name, each in ended.items() if each.problem}
+    diverged = [name for name, state in plan.standings.items() if state == "diverged"]
+    problems |= dict.fromkeys(diverged, "runs of it diverged, and would again")
     unfinished = (
         f"Ended by {request.words} before everything was run; the same command goes on." if request.asked else ""
     )

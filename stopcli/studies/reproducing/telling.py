@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stopcli.evidence.interval import MeanInterval
-from stopcli.evidence.paired import PairedDifference
+from stopcli.evidence.words import difference_cell
 from stopcli.report.document import Bullets, Code, Document, Paragraph, Part, Picture, Section, Warn
 from stopcli.report.results import how_it_was_made
 from stopcli.report.tables import Table
@@ -136,17 +136,8 @@ def _band(result: ValueResult) -> str:
 def claim_row(result: ClaimResult) -> tuple[str, ...]:
     """A row of an experiment's conclusions."""
     pair = result.pair
-    shown = "–" if pair is None else difference_words(pair, result.measure)
     n = "–" if pair is None else str(pair.n)
-    return (result.text, shown, n, result.trend if pair is not None else "–", result.verdict)
-
-
-def difference_words(pair: PairedDifference, measure: Measure) -> str:
-    """A difference with its interval, where there is one."""
-    digits = measure.digits if measure.digits == 0 else max(measure.digits, 3)
-    if pair.low is None or pair.high is None:
-        return f"{pair.mean:+.{digits}f}"
-    return f"{pair.mean:+.{digits}f} [{pair.low:+.{digits}f}, {pair.high:+.{digits}f}]"
+    return (result.text, difference_cell(pair), n, result.trend if pair is not None else "–", result.verdict)
 
 
 def _overview(results: Sequence[ExperimentResult]) -> Table:
