@@ -7,7 +7,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from stopcli.config import to_toml
@@ -19,22 +18,7 @@ from stopcli.training.interruption import StopNow, StopRequest
 _POLL_SECONDS = 0.05
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How the process of a sweep ended.
-
-    Attributes:
-        status: its exit status; None where it was not begun.
-        seconds: that it took.
-        problem: why it failed, in words; empty where it did not.
-    """
-
-    status: int | None
-    seconds: float = 0.0
-    problem: str = ""
-
-
-def run_sweep(sweep: Sweep, standing: Standing, request: StopRequest, talk: Sequence[str] = ()) -> Ended:
+def run_sweep(sweep: Sweep, standing: Standing, request: StopRequest, talk: Sequence[str] = ()) -> str:
     """Begin a sweep, or go on with it, and wait until its process has ended.
 
     It is told once of a signal that this process gets, and saves. Its talk goes to stderr; its results are read from
@@ -43,6 +27,9 @@ def run_sweep(sweep: Sweep, standing: Standing, request: StopRequest, talk: Sequ
     Args:
         request: what ends it from outside; its time budget is the sweep's.
         talk: options for how much it says.
+
+    Returns:
+        Why it failed, in words; empty where it did not.
     """
     with tempfile.TemporaryDirectory(prefix="stopcli-reproduce-") as folder:
         config = Path(folder) / f"{sweep.experiment}.toml"
@@ -53,9 +40,9 @@ def run_sweep(sweep: Sweep, standing: Standing, request: StopRequest, talk: Sequ
         if request.seconds_left is not None:
             # A budget of nothing is refused; a sweep that gets one ends after its first call.
             words += ["--time-budget", f"{max(request.seconds_left, 0.1):.1f}s"]
-        begun = time.monotonic()
         status = _wait([sys.executable, "-m", "stopcli", *words, *talk], request)
-        return Ended(status, time.monotonic() - begun, _problem(sweep, status))
+    # Whatever a process that was told to leave makes of it, it did not fail.
+    return "" if request.signalled else _problem(sweep, status)
 
 
 def _wait(command: Sequence[str], request: StopRequest) -> int:
@@ -80,8 +67,8 @@ def _wait(command: Sequence[str], request: StopRequest) -> int:
 
 
 def _problem(sweep: Sweep, status: int) -> str:
-    """Why a process that did not end well failed, in words; empty where it ended well or was interrupted."""
-    if status in (0, 130, 143):
+    """Why a process failed, in words; empty where it did not."""
+    if not status:
         return ""
     reason = str(read_json(sweep.folder / "status.json").get("reason", ""))
     failed = [

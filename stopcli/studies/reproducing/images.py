@@ -35,12 +35,12 @@ class Images:
     def words(self) -> str:
         """What they are, and how they compare with the published ones."""
         if self.published:
-            return f"CIFAR-10, the published data ({self.name})"
+            return "CIFAR-10, the published data"
         if self.name == "digits":
             return "scikit-learn's handwritten digits, which are not the published data (CIFAR-10)"
         return (
-            f"the images in {self.name}, which are not the published files: CIFAR-10's pixels that were saved again as "
-            "JPEG are not the same to the bit"
+            f"the images in {self.label}, which are not the published files: what was saved again as JPEG is not the "
+            "same to the bit"
         )
 
     @classmethod

@@ -46,6 +46,9 @@ def leave_reproduction(folder: Path, results: Sequence[ExperimentResult], told: 
     (folder / FIGURES).mkdir(exist_ok=True)
     pictures = {result.experiment.name: _pictures(result.experiment, folder) for result in results}
     write_report(folder, reproduction_document(results, pictures, told), NAME)
+    # The page holds them, and Markdown shows the PNG files.
+    for picture in (picture for several in pictures.values() for picture in several):
+        (folder / f"{picture.path}.svg").unlink(missing_ok=True)
     summary = summarise(results, told)
     write_json(folder / FIGURES / "summary.json", summary)
     return summary

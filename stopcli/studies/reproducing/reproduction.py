@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.runs.environment import describe_environment
-from stopcli.studies.reproducing.children import Ended, describe, run_sweep
+from stopcli.runs.files import read_json
+from stopcli.studies.reproducing.children import describe, run_sweep
 from stopcli.studies.reproducing.images import Images
 from stopcli.studies.reproducing.leaving import check_can_be_left, leave_reproduction
 from stopcli.studies.reproducing.planning import (
@@ -105,18 +106,19 @@ def reproduce(
         tell: is told what is done, a line each.
         talk: as for `run_sweep`.
     """
-    ended: dict[str, Ended] = {}
+    problems: dict[str, str] = {}
     for sweep in plan.sweeps:
         state = plan.standings[sweep.name]
         tell(describe(sweep, state))
         if state in ("new", "unfinished") and not request.asked:
-            ended[sweep.name] = run_sweep(sweep, state, request, talk)
-    problems = {name: each.problem for name, each in ended.items() if each.problem}
+            problems[sweep.name] = run_sweep(sweep, state, request, talk)
     diverged = [name for name, state in plan.standings.items() if state == "diverged"]
     problems |= dict.fromkeys(diverged, "runs of it diverged, and would again")
-    unfinished = (
-        f"Ended by {request.words} before everything was run; the same command goes on." if request.asked else ""
-    )
+    problems = {name: problem for name, problem in problems.items() if problem}
+    done = all(read_json(sweep.folder / "status.json").get("state") == "finished" for sweep in plan.sweeps)
+    unfinished = ""
+    if request.asked and not done:
+        unfinished = f"Ended by {request.words} before everything was run; the same command goes on."
     told = Told(plan.scale, plan.words, plan.images, describe_environment({}), problems, unfinished)
     results = tuple(results_of(experiment) for experiment in plan.experiments)
     summary = leave_reproduction(to, results, told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from stopcli.evidence.interval import MeanInterval
@@ -160,7 +161,7 @@ def setting_words(experiment: Experiment) -> str:
     dataset = getattr(config, "dataset", "")
     if not needs_images(experiment.published):
         return scale
-    return f"{scale}, on {dataset if experiment.sweeps[0].published or dataset == 'digits' else f'images in {dataset}'}"
+    return f"{scale}, on {Path(dataset).name}"
 
 
 def _section(result: ExperimentResult, pictures: Sequence[Picture], told: Told) -> Section:
