@@ -5,8 +5,9 @@ from stopcli.stopping.compose import AnyOf, rule_from_dict
 from stopcli.stopping.cycle_ends import AtCycleEnds
 from stopcli.stopping.limits import NonFinite, Threshold
 from stopcli.stopping.patience import Patience
-from stopcli.stopping.prechelt import GeneralizationLoss, ProgressQuotient, StripsUp
+from stopcli.stopping.prechelt import GeneralizationLoss
 from stopcli.stopping.rule import Judge, Rule, Verdict
+from stopcli.stopping.strips import ProgressQuotient, StripsUp
 
 __all__ = [
     "AnyOf",

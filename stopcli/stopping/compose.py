@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple
 
-from stopcli.errors import ConfigError
+from stopcli.errors import ConfigError, MetricError
 from stopcli.stopping.cycle_ends import AtCycleEnds
 from stopcli.stopping.limits import NonFinite, Threshold
 from stopcli.stopping.patience import Patience
-from stopcli.stopping.prechelt import GeneralizationLoss, ProgressQuotient, StripsUp
-from stopcli.stopping.rule import Metrics, Rule, Verdict
+from stopcli.stopping.prechelt import GeneralizationLoss
+from stopcli.stopping.rule import Columns, Metrics, Rule, Verdict
+from stopcli.stopping.strips import ProgressQuotient, StripsUp
 
 
 class AnyOfState(NamedTuple):
@@ -54,6 +55,14 @@ class AnyOf(Rule[AnyOfState]):
             states.append(rule_state)
             first = first or verdict
         return AnyOfState(tuple(states)), first
+
+    def first_stop(self, columns: Columns) -> Verdict | None:
+        try:
+            verdicts = [verdict for rule in self.rules if (verdict := rule.first_stop(columns))]
+        except MetricError:
+            # Another rule may have stopped the run before there was anything to complain of.
+            return super().first_stop(columns)
+        return min(verdicts, key=lambda verdict: verdict.epoch, default=None)
 
     def describe(self) -> str:
         return " or ".join(rule.describe() for rule in self.rules)

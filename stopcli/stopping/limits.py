@@ -8,7 +8,8 @@ from typing import ClassVar, NamedTuple
 
 from stopcli.errors import ConfigError
 from stopcli.stopping.direction import resolve_direction
-from stopcli.stopping.rule import Metrics, Rule, Verdict, monitored, non_finite
+from stopcli.stopping.rule import Columns, Metrics, Rule, Verdict, monitored, non_finite
+from stopcli.stopping.scanning import finite_part, first_true
 
 
 class NoState(NamedTuple):
@@ -49,9 +50,17 @@ class Threshold(Rule[NoState]):
         if broken is not None:
             return state, broken
         reached = value <= self.value if self._lower else value >= self.value  # type: ignore[attr-defined]
-        if not reached:
-            return state, None
-        return state, Verdict("threshold", self.describe(), epoch, 0, epoch, value, margin=abs(value - self.value))
+        return state, self._verdict(epoch, value) if reached else None
+
+    def first_stop(self, columns: Columns) -> Verdict | None:
+        epochs, broken = finite_part(columns, self.monitors)
+        values = columns[self.monitor][:epochs]
+        reached = values <= self.value if self._lower else values >= self.value  # type: ignore[attr-defined]
+        place = first_true(reached)
+        return broken if place is None else self._verdict(place + 1, float(values[place]))
+
+    def _verdict(self, epoch: int, value: float) -> Verdict:
+        return Verdict(self.kind, self.describe(), epoch, 0, epoch, value, margin=abs(value - self.value))
 
     def describe(self) -> str:
         return f"{self.monitor} threshold={self.value:g}"
@@ -87,6 +96,9 @@ class NonFinite(Rule[NoState]):
             if verdict is not None:
                 return state, verdict
         return state, None
+
+    def first_stop(self, columns: Columns) -> Verdict | None:
+        return finite_part(columns, self.metrics)[1]
 
     def describe(self) -> str:
         return "every metric finite"

@@ -8,8 +8,9 @@ from typing import Any
 from stopcli.errors import ConfigError
 from stopcli.stopping.limits import Threshold
 from stopcli.stopping.patience import Patience
-from stopcli.stopping.prechelt import STRIP, GeneralizationLoss, ProgressQuotient, StripsUp
+from stopcli.stopping.prechelt import GeneralizationLoss
 from stopcli.stopping.rule import Rule
+from stopcli.stopping.strips import STRIP, ProgressQuotient, StripsUp
 
 EXPECTED = (
     "KIND:VALUE, such as gl:2 (generalization loss, %), pq:0.75 (progress quotient), up:3 (strips that rise), "

@@ -7,9 +7,13 @@ from ctypes import c_float
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stopcli.errors import ConfigError
 from stopcli.stopping.direction import resolve_direction
-from stopcli.stopping.rule import Metrics, Rule, Verdict, monitored, non_finite
+from stopcli.stopping.rule import Columns, Metrics, Rule, Verdict, monitored, non_finite
+from stopcli.stopping.scanning import finite_part, first_true
 
 
 class PatienceState(NamedTuple):
@@ -99,10 +103,54 @@ class Patience(Rule[PatienceState]):
         # As in Keras, the first epoch never stops a run: there is nothing that it could have failed to improve on.
         if wait == 0 or wait < self.patience or epoch == 1:
             return state, None
-        reason = "patience" if met_baseline else "baseline"
-        return state, Verdict(
-            reason, self.describe(), epoch, wait, best_epoch, best_value, margin=abs(value - best_value)
-        )
+        return state, self._verdict(state, epoch, value)
+
+    def _verdict(self, state: PatienceState, epoch: int, value: float) -> Verdict:
+        assert state.best_value is not None
+        reason, margin = "patience" if state.met_baseline else "baseline", abs(value - state.best_value)
+        return Verdict(reason, self.describe(), epoch, state.wait, state.best_epoch, state.best_value, margin)
+
+    def first_stop(self, columns: Columns) -> Verdict | None:
+        epochs, broken = finite_part(columns, self.monitors)
+        start = self.start_from_epoch
+        values = columns[self.monitor][start:epochs]
+        # From here on epochs are counted from `start`: the wait begins at 0 and after each reset, and is over where the
+        # next one comes too late.
+        begins = np.concatenate(([0], self._resets(values) + 1))
+        ends = np.append(begins[1:], len(values) + 1)
+        stops = begins + max(self.patience, 1)
+        if start == 0:
+            stops[0] = max(stops[0], 2)
+        turn = first_true(stops < ends)
+        if turn is None:
+            return broken
+        stop, value = int(stops[turn]), float(values[stops[turn] - 1])
+        best = int(np.argmin(self._sign * values[:stop]))  # type: ignore[attr-defined]
+        state = PatienceState(stop - int(begins[turn]), None, start + best + 1, float(values[best]), turn > 0)
+        return self._verdict(state, start + stop, value)
+
+    def _resets(self, values: NDArray[np.float64]) -> NDArray[np.intp]:
+        """The places of watched values at which the wait begins anew."""
+        signed = self._sign * values  # type: ignore[attr-defined]
+        # Beyond float32 is infinity, as in `_better`.
+        with np.errstate(over="ignore"):
+            keys, levels = (signed + self.min_delta).astype(np.float32), signed.astype(np.float32)
+            baseline = np.float32(math.inf if self.baseline is None else self._sign * self.baseline)  # type: ignore[attr-defined]
+        # Only a key below all keys before it can be an improvement: the reference is never above a key that did not
+        # improve on it, nor above one that became it.
+        lowest = np.ones(len(keys), bool)
+        lowest[1:] = keys[1:] < np.minimum.accumulate(keys)[:-1]
+        places = np.flatnonzero(lowest)
+        if self.min_delta:
+            improvements: list[int] = []
+            reference = 0.0
+            for place, key, level in zip(places.tolist(), keys[places].tolist(), levels[places].tolist(), strict=True):
+                # There is nothing yet that the first would have to beat.
+                if not improvements or key < reference:
+                    improvements.append(place)
+                    reference = level
+            places = np.array(improvements, np.intp)
+        return places if self.baseline is None else places[keys[places] < baseline]
 
     def _better(self, value: float, than: float, by: float) -> bool:
         sign: float = self._sign  # type: ignore[attr-defined]

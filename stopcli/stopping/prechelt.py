@@ -1,5 +1,5 @@
-"""The stopping criteria of L. Prechelt, "Early Stopping – But When?" (1998): generalization loss, progress quotient,
-strips of rising error.
+"""The stopping criteria of L. Prechelt, "Early Stopping – But When?" (1998): generalization loss; `strips` has the two
+others, progress quotient and strips of rising error.
 
 With E_va(t) the validation loss after epoch t, E_tr(t) the training loss, E_opt(t) the lowest validation loss so far::
 
@@ -14,14 +14,15 @@ training time.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from stopcli.errors import ConfigError, MetricError
-from stopcli.stopping.rule import Metrics, Rule, Verdict, monitored, non_finite
+import numpy as np
+from numpy.typing import NDArray
 
-STRIP = 5
+from stopcli.errors import ConfigError, MetricError
+from stopcli.stopping.rule import Columns, Metrics, Rule, Verdict, monitored, non_finite
+from stopcli.stopping.scanning import finite_part, first_true
 
 
 class BestSoFar(NamedTuple):
@@ -31,23 +32,6 @@ class BestSoFar(NamedTuple):
     best_value: float | None = None
 
 
-class QuotientState(NamedTuple):
-    """The lowest validation loss, and the training losses of the strip so far."""
-
-    best_epoch: int = 0
-    best_value: float | None = None
-    strip: tuple[float, ...] = ()
-
-
-class StripsState(NamedTuple):
-    """The lowest validation loss, that of the last strip's end, and how many strips in a row have risen."""
-
-    best_epoch: int = 0
-    best_value: float | None = None
-    last_end: float | None = None
-    risen: int = 0
-
-
 def generalization_loss(value: float, lowest: float) -> float:
     """GL in percent: by how much a loss lies above the lowest so far, both ≥ 0; infinite above a lowest of 0."""
     if lowest == 0:
@@ -55,15 +39,14 @@ def generalization_loss(value: float, lowest: float) -> float:
     return 100 * (value / lowest - 1)
 
 
-def training_progress(strip: tuple[float, ...]) -> float:
-    """P_k in per mille: by how much the mean of a strip's training losses lies above the lowest of them, all ≥ 0."""
-    mean, lowest = math.fsum(strip) / len(strip), min(strip)
-    if lowest == 0:
-        return 0.0 if mean == 0 else math.inf
-    return 1000 * (mean / lowest - 1)
+def generalization_losses(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`generalization_loss` of every value above the lowest up to it; NaN where both are 0."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        # A lowest of -0.0 would make it infinite the wrong way.
+        return 100 * (values / (np.minimum.accumulate(values) + 0.0) - 1)
 
 
-def _watched(best: BestSoFar, epoch: int, name: str, value: float) -> BestSoFar:
+def watched(best: BestSoFar, epoch: int, name: str, value: float) -> BestSoFar:
     """The lowest value with that of an epoch.
 
     Raises:
@@ -76,17 +59,24 @@ def _watched(best: BestSoFar, epoch: int, name: str, value: float) -> BestSoFar:
     return best
 
 
-def _verdict(reason: str, rule: str, epoch: int, best: BestSoFar, value: float) -> Verdict:
-    lowest = best.best_value or 0.0
-    return Verdict(reason, rule, epoch, epoch - best.best_epoch, best.best_epoch, lowest, margin=value - lowest)
+def best_until(values: NDArray[np.float64], place: int) -> BestSoFar:
+    """The lowest of the values up to a place, that included."""
+    lowest = int(np.argmin(values[: place + 1]))
+    return BestSoFar(lowest + 1, float(values[lowest]))
 
 
-def _check_alpha(name: str, value: object) -> None:
+def stop_verdict(rule: Rule[Any], epoch: int, best: BestSoFar, value: float) -> Verdict:
+    """The verdict of one of the rules at an epoch with this validation loss."""
+    lowest, wait = best.best_value or 0.0, epoch - best.best_epoch
+    return Verdict(rule.kind, rule.describe(), epoch, wait, best.best_epoch, lowest, margin=value - lowest)
+
+
+def check_alpha(name: str, value: object) -> None:
     if isinstance(value, bool) or not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
         raise ConfigError(name, value, "a finite number ≥ 0")
 
 
-def _check_count(name: str, value: object) -> None:
+def check_count(name: str, value: object) -> None:
     if isinstance(value, bool) or not (isinstance(value, int) and value >= 1):
         raise ConfigError(name, value, "a whole number ≥ 1")
 
@@ -109,7 +99,7 @@ class GeneralizationLoss(Rule[BestSoFar]):
     monitor: str = "val_loss"
 
     def __post_init__(self) -> None:
-        _check_alpha("alpha", self.alpha)
+        check_alpha("alpha", self.alpha)
 
     @property
     def monitors(self) -> tuple[str, ...]:
@@ -123,125 +113,20 @@ class GeneralizationLoss(Rule[BestSoFar]):
         broken = non_finite(epoch, self.monitor, value)
         if broken is not None:
             return state, broken
-        state = _watched(state, epoch, self.monitor, value)
+        state = watched(state, epoch, self.monitor, value)
         if generalization_loss(value, state.best_value or 0.0) <= self.alpha:
             return state, None
-        return state, _verdict(self.kind, self.describe(), epoch, state, value)
+        return state, stop_verdict(self, epoch, state, value)
+
+    def first_stop(self, columns: Columns) -> Verdict | None:
+        epochs, broken = finite_part(columns, self.monitors)
+        values = columns[self.monitor][:epochs]
+        if (values < 0).any():
+            return super().first_stop(columns)
+        place = first_true(generalization_losses(values) > self.alpha)
+        if place is None:
+            return broken
+        return stop_verdict(self, place + 1, best_until(values, place), float(values[place]))
 
     def describe(self) -> str:
         return f"{self.monitor} GL>{self.alpha:g}"
-
-
-@dataclass(frozen=True)
-class ProgressQuotient(Rule[QuotientState]):
-    """PQ: stop at the end of the first strip after which generalization loss / training progress is above `alpha`.
-
-    Where training made no progress in the strip, the quotient is infinite as soon as there is any generalization loss.
-
-    Args:
-        alpha: ≥ 0; Prechelt's are 0.5 to 3.
-        k: epochs of a strip, ≥ 1.
-        monitor: the validation loss.
-        training: the training loss.
-
-    Raises:
-        ConfigError: an option is out of its range.
-    """
-
-    kind: ClassVar[str] = "progress_quotient"
-
-    alpha: float
-    k: int = STRIP
-    monitor: str = "val_loss"
-    training: str = "loss"
-
-    def __post_init__(self) -> None:
-        _check_alpha("alpha", self.alpha)
-        _check_count("k", self.k)
-
-    @property
-    def monitors(self) -> tuple[str, ...]:
-        return (self.monitor, self.training)
-
-    def initial(self) -> QuotientState:
-        return QuotientState()
-
-    def update(self, state: QuotientState, epoch: int, metrics: Metrics) -> tuple[QuotientState, Verdict | None]:
-        value, trained = monitored(metrics, self.monitor, epoch), monitored(metrics, self.training, epoch)
-        broken = non_finite(epoch, self.monitor, value) or non_finite(epoch, self.training, trained)
-        if broken is not None:
-            return state, broken
-        if trained < 0:
-            _watched(BestSoFar(), epoch, self.training, trained)
-        best = _watched(BestSoFar(state.best_epoch, state.best_value), epoch, self.monitor, value)
-        strip = (*state.strip, trained)
-        if epoch % self.k:
-            return QuotientState(*best, strip), None
-        loss, progress = generalization_loss(value, best.best_value or 0.0), training_progress(strip)
-        # Without any generalization loss there is no reason to stop, however little progress.
-        quotient = 0.0 if loss == 0 else math.inf if progress == 0 else loss / progress
-        state = QuotientState(*best)
-        if not quotient > self.alpha:
-            return state, None
-        return state, _verdict(self.kind, self.describe(), epoch, best, value)
-
-    def describe(self) -> str:
-        strips = "" if self.k == STRIP else f" k={self.k}"
-        return f"{self.monitor} PQ>{self.alpha:g}{strips}"
-
-    def state_from_dict(self, values: Mapping[str, Any]) -> QuotientState:
-        return QuotientState(**{**values, "strip": tuple(values["strip"])})
-
-
-@dataclass(frozen=True)
-class StripsUp(Rule[StripsState]):
-    """UP: stop at the end of a strip when the validation loss has risen from strip end to strip end `s` times running.
-
-    Args:
-        s: ≥ 1; Prechelt's are 2 to 8.
-        k: epochs of a strip, ≥ 1.
-        monitor: the validation loss.
-
-    Raises:
-        ConfigError: an option is out of its range.
-    """
-
-    kind: ClassVar[str] = "strips_up"
-
-    s: int
-    k: int = STRIP
-    monitor: str = "val_loss"
-
-    def __post_init__(self) -> None:
-        _check_count("s", self.s)
-        _check_count("k", self.k)
-
-    @property
-    def monitors(self) -> tuple[str, ...]:
-        return (self.monitor,)
-
-    def initial(self) -> StripsState:
-        return StripsState()
-
-    def update(self, state: StripsState, epoch: int, metrics: Metrics) -> tuple[StripsState, Verdict | None]:
-        value = monitored(metrics, self.monitor, epoch)
-        broken = non_finite(epoch, self.monitor, value)
-        if broken is not None:
-            return state, broken
-        best = BestSoFar(state.best_epoch, state.best_value)
-        if best.best_value is None or value < best.best_value:
-            best = BestSoFar(epoch, value)
-        if epoch % self.k:
-            return StripsState(*best, state.last_end, state.risen), None
-        risen = state.risen + 1 if state.last_end is not None and value > state.last_end else 0
-        state = StripsState(*best, value, risen)
-        if risen < self.s:
-            return state, None
-        return state, _verdict(self.kind, self.describe(), epoch, best, value)
-
-    def describe(self) -> str:
-        strips = "" if self.k == STRIP else f" k={self.k}"
-        return f"{self.monitor} UP={self.s}{strips}"
-
-    def progress(self, state: StripsState) -> str:
-        return f"strips up {state.risen}/{self.s}"

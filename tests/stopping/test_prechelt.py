@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from stopcli.errors import ConfigError, MetricError
 from stopcli.stopping import GeneralizationLoss, Judge, Patience, ProgressQuotient, Rule, StripsUp, Threshold
 from stopcli.stopping.parse import parse_rule
-from stopcli.stopping.prechelt import generalization_loss, training_progress
+from stopcli.stopping.prechelt import generalization_loss
+from stopcli.stopping.strips import training_progress
 
 
 def stop_of(rule: Rule[Any], validation: list[float], training: list[float] | None = None) -> int | None:
