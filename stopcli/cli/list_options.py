@@ -88,6 +88,21 @@ def parse_counts(setting: str, given: Sequence[str]) -> tuple[int, ...]:
     return tuple(map(int, words))
 
 
+def parse_numbers(setting: str, given: Sequence[str]) -> tuple[float, ...]:
+    """Numbers out of the words of a list option.
+
+    Raises:
+        ConfigError: there is none, or a word is no number.
+    """
+    words = _split(given)
+    if not words:
+        raise ConfigError(setting, " ".join(given), "one number or more, such as 0 0.001")
+    for word in words:
+        if not _is_number(word):
+            raise ConfigError(setting, word, "numbers, such as 0 0.001")
+    return tuple(map(float, words))
+
+
 def _split(given: Sequence[str]) -> list[str]:
     # `--m 2, 4` comes with a comma too many.
     return [word.strip() for value in given for word in value.split(",") if word.strip()]

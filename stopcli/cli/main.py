@@ -17,6 +17,7 @@ from stopcli.cli.cutout_sweep import cutout_sweep
 from stopcli.cli.list_options import listing
 from stopcli.cli.lr_range import lr_range
 from stopcli.cli.moons import moons
+from stopcli.cli.replay import replay
 from stopcli.cli.report import report
 from stopcli.cli.reproduce import reproduce
 from stopcli.cli.resume import list_runs, resume, show
@@ -45,6 +46,7 @@ app.command("list")(list_runs)
 app.command()(show)
 app.command()(compare)
 app.command()(report)
+app.command(cls=listing("--patience", "--min-delta", "--rule"))(replay)
 app.command(
     "verify-resume",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -83,12 +82,14 @@ def read_metrics(path: Path) -> Columns:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise RequestError(f"{path}: cannot be read ({error.strerror})") from None
-    lines = list(csv.reader(text[: text.rfind("\n") + 1].splitlines()))
-    if not lines or lines[0][:2] not in (["epoch", "step"], ["step", "learning_rate"]):
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{path}: damaged ({error})") from None
+    header, *rows = text[: text.rfind("\n") + 1].splitlines() or [""]
+    names = header.split(",")
+    if names[:2] not in (["epoch", "step"], ["step", "learning_rate"]):
         raise RequestError(f"{path}: not a metrics.csv (its first line should begin with epoch,step)")
-    names, rows = lines[0], lines[1:]
     try:
-        values = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
+        values = _numbers(rows, len(names))
     except ValueError as error:
         raise RequestError(f"{path}: damaged ({error})") from None
     # Through float32, because the text is the shortest for it: read as float64 it would be another number.
@@ -97,3 +98,20 @@ def read_metrics(path: Path) -> Columns:
         name: values[:, i] if name in exact else values[:, i].astype(np.float32).astype(np.float64)
         for i, name in enumerate(names)
     }
+
+
+def _numbers(rows: Sequence[str], columns: int) -> NDArray[np.float64]:
+    """Rows of numbers, shape [rows, columns].
+
+    Raises:
+        ValueError: something is no number, or a row has another length.
+    """
+    # NumPy passes over empty rows.
+    if not all(rows):
+        raise ValueError(f"row {rows.index('') + 1} is empty")
+    if not rows:
+        return np.empty((0, columns))
+    values = np.loadtxt(rows, delimiter=",", comments=None, ndmin=2)
+    if values.shape[1] != columns:
+        raise ValueError(f"rows of {values.shape[1]} values below {columns} names")
+    return values

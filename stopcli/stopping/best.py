@@ -6,8 +6,11 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stopcli.stopping.direction import resolve_direction
-from stopcli.stopping.rule import Metrics, monitored
+from stopcli.stopping.rule import Columns, Metrics, monitored
 
 
 class BestState(NamedTuple):
@@ -45,6 +48,19 @@ class BestEpoch:
         if state.value is None or self.is_better(value, state.value):
             return BestState(epoch, value)
         return state
+
+    def epochs(self, columns: Columns) -> NDArray[np.intp]:
+        """The best epoch so far after each epoch of a run, as `update` has it; 0 before there is one.
+
+        Raises:
+            MetricError: the metric is missing.
+        """
+        values = monitored(columns, self.monitor, 1)
+        keys = values if self._lower else -values  # type: ignore[attr-defined]
+        counts = np.arange(1, len(values) + 1)
+        keys = np.where(np.isfinite(values) & (counts > self.start_from_epoch), keys, np.inf)
+        before = np.concatenate(([np.inf], np.minimum.accumulate(keys)[:-1]))[: len(keys)]
+        return np.maximum.accumulate(np.where(keys < before, counts, 0))
 
     def to_dict(self) -> dict[str, Any]:
         """The options as plain values: `BestEpoch(**values)`, and `BestState(**state._asdict())` for a state."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.stopping.rule import Columns, Verdict, monitored, non_finite
 
 
-def first_true(mask: NDArray[np.bool_]) -> int | None:
+def first_true(mask: NDArray[Any]) -> int | None:
     """The place of the first True, None where there is none."""
     place = int(mask.argmax()) if len(mask) else 0
     return place if len(mask) and mask[place] else None
@@ -21,7 +23,7 @@ def finite_part(columns: Columns, names: tuple[str, ...]) -> tuple[int, Verdict 
         MetricError: a metric is missing.
     """
     values = [monitored(columns, name, 1) for name in names]
-    broken = first_true(~np.isfinite(values).all(axis=0))
+    broken = first_true(np.any(~np.isfinite(np.stack(values)), axis=0))
     if broken is None:
         return len(values[0]), None
     told = (non_finite(broken + 1, name, float(each[broken])) for name, each in zip(names, values, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stopcli.evidence import pareto
 from stopcli.recipes.arms import Arm
 from stopcli.recipes.cutout_sweep.config import copies_of
 
@@ -35,8 +36,5 @@ def reference_of(arms: Sequence[CutoutArm]) -> CutoutArm | None:
 def pareto_front(arms: Sequence[CutoutArm]) -> list[CutoutArm]:
     """The arms than which no other is both at least as cheap and at least as good, by mean, the cheapest first."""
     finished = [arm for arm in arms if arm.runs]
-    front: list[CutoutArm] = []
-    for arm in sorted(finished, key=lambda arm: (arm.mean("seconds"), arm.mean("error"))):
-        if not front or arm.mean("error") < front[-1].mean("error"):
-            front.append(arm)
-    return front
+    costs, errors = [arm.mean("seconds") for arm in finished], [arm.mean("error") for arm in finished]
+    return [finished[i] for i in pareto.pareto_front(costs, errors)]

@@ -1,0 +1,177 @@
+"""Cost against quality of stopping rules: what each costs in epochs, what it loses, and what nothing else beats."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+from stopcli.evidence.interval import MeanInterval
+from stopcli.evidence.pareto import pareto_front
+from stopcli.report.labels import Label, Line, Place, place_labels
+
+# Okabe and Ito's colours, which remain apart for colour-blind readers; the markers tell the families apart without.
+_LOOKS = {
+    "patience": ("#0072B2", "o"),
+    "gl": ("#D55E00", "s"),
+    "pq": ("#009E73", "^"),
+    "up": ("#CC79A7", "D"),
+    "threshold": ("#E69F00", "v"),
+}
+_WORDS = {
+    "patience": "patience",
+    "gl": "generalization loss (gl)",
+    "pq": "progress quotient (pq)",
+    "up": "rising strips (up)",
+    "threshold": "threshold",
+}
+# Intervals of more rules than this would hide each other: then those of the front alone are drawn.
+_MOST_INTERVALS = 30
+# Costs further apart than this are drawn on a logarithmic axis.
+_WIDE = 12
+
+
+@dataclass(frozen=True)
+class FrontierPoint:
+    """A rule.
+
+    Attributes:
+        family: its kind.
+        cost: epochs.
+        losses: of each panel, lower is better; None where it has none.
+        always: whether it stopped every run.
+    """
+
+    label: str
+    family: str
+    cost: MeanInterval
+    losses: tuple[MeanInterval | None, ...]
+    always: bool
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What is drawn against the cost.
+
+    Attributes:
+        ordinate: its name.
+        level: the loss of the best epoch of all, drawn as a line, and its words; None for none.
+    """
+
+    ordinate: str
+    level: tuple[float, str] | None = None
+
+
+def frontier(
+    points: Sequence[FrontierPoint], panels: Sequence[Panel], title: str, full_epochs: float | None = None
+) -> Figure:
+    """A panel for each loss: every rule, its intervals, the Pareto front joined and its rules named.
+
+    Args:
+        full_epochs: that a whole run has; None where the runs' lengths differ.
+    """
+    figure = Figure(figsize=(8, 1.4 + 3.9 * len(panels)), layout="constrained")
+    drawn = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    costs = [point.cost.mean for point in points]
+    for axes in drawn:
+        if min(costs) > 0 and max(costs) / min(costs) > _WIDE:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    fronts = [_draw(axes, points, i, panel) for i, (axes, panel) in enumerate(zip(drawn, panels, strict=True))]
+    drawn[-1].set_xlabel("epochs trained (mean over the runs)" if points[0].cost.n > 1 else "epochs trained")
+    if full_epochs:
+        share = drawn[0].secondary_xaxis(
+            "top", functions=(lambda x: x / full_epochs * 100, lambda x: x * full_epochs / 100)
+        )
+        share.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
+        share.set_xlabel(f"share of all {full_epochs:,.0f} epochs", fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    figure.legend(handles=_legend(points), loc="outside lower center", ncols=3, fontsize=9)
+    for axes, front in zip(drawn, fronts, strict=True):
+        place_labels(axes, front.labels, front.places, front.lines)
+    return figure
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What is to be written into a panel, and what the words should not cover."""
+
+    labels: Sequence[Label]
+    places: Sequence[Place]
+    lines: Sequence[Line]
+
+
+def _draw(axes: Axes, points: Sequence[FrontierPoint], panel: int, words: Panel) -> _Drawn:
+    known = [(point, loss) for point in points if (loss := point.losses[panel]) is not None]
+    places = [(point.cost.mean, loss.mean) for point, loss in known]
+    front = pareto_front([x for x, _ in places], [y for _, y in places])
+    lines: list[Line] = []
+    for i, (point, loss) in enumerate(known):
+        colour, marker = _LOOKS[point.family]
+        on_front = places[i] in [places[j] for j in front]
+        if len(known) <= _MOST_INTERVALS or on_front:
+            lines += _intervals(axes, point.cost, loss, colour, 0.55 if on_front else 0.25)
+        face = colour if point.always else "white"
+        axes.scatter(*places[i], s=44 if on_front else 26, marker=marker, facecolor=face, edgecolor=colour, zorder=4)
+    if len(front) > 1:
+        # What costs in between buys no more than the cheaper of its neighbours.
+        steps = [places[i] for i in front]
+        axes.step(*zip(*steps, strict=True), where="post", color="#444444", lw=1.1, ls="--", zorder=2)
+        for (x, y), (next_x, next_y) in itertools.pairwise(steps):
+            lines += [((x, y), (next_x, y)), ((next_x, y), (next_x, next_y))]
+    if words.level is not None:
+        axes.axhline(words.level[0], color="#666666", lw=1, ls=":", zorder=1)
+        axes.annotate(
+            words.level[1],
+            (1, words.level[0]),
+            xycoords=("axes fraction", "data"),
+            xytext=(-4, -3),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=8,
+        )
+    axes.set_ylabel(words.ordinate)
+    axes.margins(x=0.08, y=0.12)
+    axes.grid(alpha=0.25)
+    labels = []
+    for i in front:
+        same = [point.label for (point, _), place in zip(known, places, strict=True) if place == places[i]]
+        labels.append(Label(*places[i], _joined(same)))
+    return _Drawn(labels, places, lines)
+
+
+def _joined(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:2]) + (f" and {len(labels) - 2} more" if len(labels) > 2 else "")
+
+
+def _intervals(axes: Axes, cost: MeanInterval, loss: MeanInterval, colour: str, alpha: float) -> list[Line]:
+    lines: list[Line] = []
+    if loss.low is not None and loss.high is not None:
+        lines.append(((cost.mean, loss.low), (cost.mean, loss.high)))
+    if cost.low is not None and cost.high is not None:
+        lines.append(((cost.low, loss.mean), (cost.high, loss.mean)))
+    for line in lines:
+        axes.plot(*zip(*line, strict=True), color=colour, lw=1.2, alpha=alpha, zorder=3)
+    return lines
+
+
+def _legend(points: Sequence[FrontierPoint]) -> list[Line2D]:
+    families = dict.fromkeys(point.family for point in points)
+    handles = []
+    for family in families:
+        colour, marker = _LOOKS[family]
+        handles.append(Line2D([], [], ls="", marker=marker, color=colour, label=_WORDS[family]))
+    if not all(point.always for point in points):
+        open_marker = Line2D([], [], ls="", marker="o", markerfacecolor="white", color="#666666")
+        open_marker.set_label("did not stop every run")
+        handles.append(open_marker)
+    handles.append(Line2D([], [], color="#444444", ls="--", label="front: nothing is cheaper and better"))
+    if any(point.cost.low is not None for point in points):
+        handles.append(Line2D([], [], color="#666666", lw=1.2, alpha=0.6, label="95 % interval of the mean"))
+    return handles

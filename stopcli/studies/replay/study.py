@@ -1,0 +1,125 @@
+"""`stopcli replay`: its folder's tables, figures and report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Warn
+from stopcli.report.results import TEST_ROWS_CHOSE
+from stopcli.report.tables import Table
+from stopcli.studies.leaving import Study
+from stopcli.studies.replay.replaying import Replayed, ReplayedExperiment
+from stopcli.studies.replay.tables import accuracy_name, results_table, rules_csv, runs_csv, stops_table, summary_of
+from stopcli.studies.replay.words import conclusions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def study_of(replayed: Replayed) -> Study:
+    """The study that a replay comes to."""
+    told = conclusions(replayed)
+    tables = [results_table(replayed, experiment) for experiment in replayed.experiments]
+    summary: dict[str, Any] = {
+        "monitor": replayed.asking.monitor,
+        "select": replayed.kept.monitor,
+        "experiments": [summary_of(experiment) for experiment in replayed.experiments],
+        "warnings": list(replayed.warnings),
+    }
+    return Study(
+        "replay",
+        joined(tables),
+        {"table.csv": rules_csv(replayed), "replay.csv": runs_csv(replayed)},
+        told,
+        summary,
+        lambda: _figures(replayed),
+        lambda pictures: _document(replayed, tables, told, pictures),
+    )
+
+
+def joined(tables: Sequence[Table]) -> Table:
+    """Several tables as one, with a first column that says which; one table as it is."""
+    if len(tables) == 1:
+        return Table("Results", tables[0].columns, tables[0].rows)
+    columns = tuple(dict.fromkeys(column for table in tables for column in table.columns))
+    rows = []
+    for table in tables:
+        places = {column: i for i, column in enumerate(table.columns)}
+        for row in table.rows:
+            rows.append((table.title, *(row[places[column]] if column in places else "–" for column in columns)))
+    return Table("Results", ("runs", *columns), tuple(rows))
+
+
+def _document(
+    replayed: Replayed, tables: Sequence[Table], told: Sequence[str], pictures: Sequence[Picture]
+) -> Document:
+    runs = sum(experiment.n for experiment in replayed.experiments)
+    rules = len(replayed.experiments[0].outcomes)
+    lead: list[Part] = [Paragraph(f"{rules} stopping rules replayed on {runs} recorded runs; nothing was trained.")]
+    lead.append(Bullets(tuple(told)))
+    lead += [Warn(f"{warning}.") for warning in replayed.warnings]
+    sections = []
+    for i, (experiment, table) in enumerate(zip(replayed.experiments, tables, strict=True)):
+        drawn = [Picture(picture.path, _alt(replayed, experiment)) for picture in pictures if picture.name == _name(i)]
+        sections.append(Section(_title(experiment), (table, *drawn, stops_table(replayed, experiment))))
+    sections.append(Section("How to read it", (Bullets(tuple(_notes(replayed))),)))
+    return Document("Stopping rules, replayed", tuple(lead), tuple(sections))
+
+
+def _title(experiment: ReplayedExperiment) -> str:
+    return f"{experiment.label}, {experiment.n} run{'s' if experiment.n > 1 else ''}"
+
+
+def _alt(replayed: Replayed, experiment: ReplayedExperiment) -> str:
+    return (
+        f"{experiment.label}: for each stopping rule the epochs that it trains against what its best epoch loses in "
+        f"{replayed.kept.monitor}; the table has the numbers"
+    )
+
+
+def _notes(replayed: Replayed) -> list[str]:
+    metric = replayed.kept.monitor
+    told = [
+        "Stops after: epochs that are trained under the rule. Where it does not fire, all that were recorded.",
+        f"Best epoch: that of the best {metric} until the stop, which a checkpoint would have kept; {metric} and the "
+        "accuracy beside it are its.",
+        f"Regret: how much worse its {metric} is than the best of the whole recording. Given up: the same in accuracy, "
+        "by which the epoch was not chosen, so that it may be below 0.",
+        "Square brackets: bootstrap 95 % interval of the mean over the runs; none for fewer than three.",
+        "table.csv has a row for each rule, replay.csv one for each rule and run, both in full precision.",
+    ]
+    if any(experiment.accuracy and experiment.recordings[0].test_rows_validate for experiment in replayed.experiments):
+        told.append(TEST_ROWS_CHOSE)
+    return told
+
+
+def _name(i: int) -> str:
+    return "frontier" if i == 0 else f"frontier_{i + 1}"
+
+
+def _figures(replayed: Replayed) -> Mapping[str, Figure]:
+    return {_name(i): _figure(replayed, experiment) for i, experiment in enumerate(replayed.experiments)}
+
+
+def _figure(replayed: Replayed, experiment: ReplayedExperiment) -> Figure:
+    from stopcli.report.frontier_figure import FrontierPoint, Panel, frontier
+
+    panels = [Panel(f"regret in {replayed.kept.monitor}")]
+    points = []
+    for outcome in experiment.outcomes:
+        cost = outcome.interval("epochs")
+        assert cost is not None
+        losses = [outcome.interval("regret")]
+        if experiment.accuracy:
+            losses.append(outcome.interval("kept_error"))
+        points.append(FrontierPoint(outcome.asked.label, outcome.asked.family, cost, tuple(losses), not outcome.never))
+    if experiment.accuracy:
+        what = "test" if accuracy_name(experiment).startswith("test") else "validation"
+        best = [1 - r.best.accuracy for r in experiment.recordings if r.best and r.best.accuracy is not None]
+        level = (sum(best) / len(best), "best epoch of all") if best else None
+        panels.append(Panel(f"{what} error of the epoch kept", level))
+    lengths = {recording.epochs for recording in experiment.recordings}
+    full = lengths.pop() if len(lengths) == 1 else None
+    title = f"{_title(experiment)}: what stopping earlier saves, and what it costs"
+    return frontier(points, panels, title, full)

@@ -1,0 +1,125 @@
+"""What follows from replayed rules, in sentences."""
+
+from __future__ import annotations
+
+from stopcli.evidence.interval import FEWEST
+from stopcli.evidence.paired import PairedDifference, paired_difference
+from stopcli.evidence.replay import RuleOutcome
+from stopcli.studies.replay.replaying import Replayed, ReplayedExperiment
+from stopcli.studies.replay.tables import accuracy_name, percent
+
+# Prechelt 1998: what he found over his 12 tasks.
+PUBLISHED = "Prechelt (1998) found slower criteria about 4 % better on average, for about 4 times the training time"
+
+
+def conclusions(replayed: Replayed) -> tuple[str, ...]:
+    """What follows, a sentence or two each; of several experiments each by its name."""
+    told = []
+    for experiment in replayed.experiments:
+        name = f"{experiment.label}: " if len(replayed.experiments) > 1 else ""
+        sentences = [_as_good_as_all(experiment), _best_kept(replayed, experiment), _slow_and_fast(experiment)]
+        told += [name + sentence for sentence in [*sentences, _never(experiment)] if sentence]
+    return tuple(told)
+
+
+def _as_good_as_all(experiment: ReplayedExperiment) -> str:
+    """The cheapest rule that is not distinguishably worse than training on."""
+    accuracy = _accuracy(experiment)
+    if not accuracy or experiment.n < FEWEST:
+        return ""
+    for outcome in _by_cost(experiment):
+        found = _against_all(outcome)
+        if found is not None and not (found.distinguishable and found.mean < 0):
+            return (
+                f"The cheapest rule whose {accuracy} is not distinguishably lower than that of the best of all epochs: "
+                f"{outcome.asked.label}, {_cost(outcome)}; {_difference(found)}."
+            )
+    return f"Every rule that stops has a distinguishably lower {accuracy} than the best of all epochs."
+
+
+def _against_all(outcome: RuleOutcome) -> PairedDifference | None:
+    """The accuracy of the kept epoch less that of the best epoch of all, over the runs."""
+    kept, best = outcome.pairs("kept_accuracy", "best_accuracy")
+    return paired_difference(kept, best) if kept else None
+
+
+def _difference(found: PairedDifference) -> str:
+    if found.share_equal == 1:
+        return f"the same in all {found.n} runs"
+    interval = "" if found.low is None else f", 95 % interval {found.low:+.4f} to {found.high:+.4f}"
+    return f"{found.mean:+.4f} (n = {found.n}{interval})"
+
+
+def _best_kept(replayed: Replayed, experiment: ReplayedExperiment) -> str:
+    """The cheapest rule after which the best epoch of all has been seen."""
+    metric, best, most = replayed.kept.monitor, None, 0
+    for outcome in _by_cost(experiment):
+        kept = sum(regret == 0 for regret in outcome.values("regret"))
+        if kept > most:
+            best, most = outcome, kept
+    if best is None:
+        return f"No rule that stops has seen the best {metric} of {_these(experiment.n, 'the run', 'any run')}."
+    where = (
+        "" if experiment.n == 1 else " in every run" if most == experiment.n else f" in {most} of {experiment.n} runs"
+    )
+    most_often = "" if most == experiment.n else " most often"
+    return f"The cheapest rule that{most_often} saw the best {metric} of all{where}: {best.asked.label}, {_cost(best)}."
+
+
+def _slow_and_fast(experiment: ReplayedExperiment) -> str:
+    """The dearest rule that always stops beside the cheapest, as Prechelt set slow criteria beside fast ones."""
+    always = [outcome for outcome in _by_cost(experiment) if not outcome.never and outcome.mean("kept_accuracy")]
+    if len(always) < 2:
+        return ""
+    fast, slow = always[0], always[-1]
+    cheap, dear = fast.mean("epochs") or 0.0, slow.mean("epochs") or 0.0
+    error, less = 1 - (fast.mean("kept_accuracy") or 0.0), 1 - (slow.mean("kept_accuracy") or 0.0)
+    if dear <= cheap or error <= 0:
+        return ""
+    change = (error - less) / error
+    better = f"{percent(abs(change))} {'lower' if change > 0 else 'higher'}" if change else "the same"
+    what = (accuracy_name(experiment)).replace(" acc.", "").replace("val.", "validation")
+    return (
+        f"From the fastest rule ({fast.asked.label}, {cheap:,.0f} epochs) to the slowest that always stops "
+        f"({slow.asked.label}, {dear:,.0f}), {dear / cheap:.1f} times the epochs, the {what} error of the kept epoch "
+        f"goes from {error:.4f} to {less:.4f}: {better}. {PUBLISHED}."
+    )
+
+
+def _never(experiment: ReplayedExperiment) -> str:
+    """Which rules did not fire, and what counts as their cost."""
+    never = [outcome for outcome in experiment.outcomes if outcome.never]
+    if not never:
+        return ""
+    cut = sum(not recording.complete for recording in experiment.recordings)
+    counts = [
+        f"{each.asked.label}" + (f" ({each.never} of {experiment.n})" if experiment.n > 1 else "") for each in never
+    ]
+    where = _these(experiment.n, "", " in some runs")
+    if cut == experiment.n:
+        why = "their stops lie beyond what is on record"
+    else:
+        why = "all recorded epochs count as their cost"
+        if cut:
+            why += f", and in {cut} runs that ended early their stops lie beyond what is on record"
+    return f"Did not stop{where}: {', '.join(counts)}; {why}."
+
+
+def _accuracy(experiment: ReplayedExperiment) -> str:
+    return accuracy_name(experiment).replace("acc.", "accuracy").replace("val.", "validation")
+
+
+def _by_cost(experiment: ReplayedExperiment) -> list[RuleOutcome]:
+    """The rules that stop in some run, the cheapest first."""
+    stop = [outcome for outcome in experiment.outcomes if outcome.never < experiment.n]
+    return sorted(stop, key=lambda outcome: outcome.mean("epochs") or 0.0)
+
+
+def _cost(outcome: RuleOutcome) -> str:
+    share = 1 - (outcome.mean("share_saved") or 0.0)
+    average = _these(len(outcome.replays), "", " on average")
+    return f"after {outcome.mean('epochs'):,.0f} epochs{average} ({percent(share)} of all)"
+
+
+def _these(n: int, one: str, several: str) -> str:
+    return one if n == 1 else several
