@@ -125,13 +125,14 @@ class ProgressQuotient(Rule[QuotientState]):
                 return stop_verdict(self, place + 1, best, value)
         return broken
 
-    def _may_be_above(self, losses: NDArray[np.float64], strips: NDArray[np.float64]) -> NDArray[Any]:
+    def _may_be_above(self, losses: NDArray[np.float64], strips: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Strips whose quotient may be above alpha, as far as sums that are rounded on the way can tell."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratio = strips.mean(axis=1) / strips.min(axis=1)
             least = 1000 * (ratio - 1) - 1000 * ratio * (self.k + 8) * np.finfo(float).eps
-            below = losses < self.alpha * least * (1 - 1e-12)
-        return (losses != 0) & ~below
+            surely_below = losses < self.alpha * least * (1 - 1e-12)
+        maybe: NDArray[np.bool_] = np.logical_not(surely_below | (losses == 0))
+        return maybe
 
     def describe(self) -> str:
         strips = "" if self.k == STRIP else f" k={self.k}"
