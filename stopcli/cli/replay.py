@@ -12,7 +12,7 @@ from stopcli.cli.list_options import parse_counts, parse_numbers, parse_words
 from stopcli.cli.option_groups import in_panel
 from stopcli.cli.options.output import Json, Name, Quiet, RunDir, RunsDir, Verbose
 from stopcli.cli.options.stopping import Baseline, Monitor, MonitorMode, StartFromEpoch
-from stopcli.errors import RequestError
+from stopcli.errors import ConfigError, RequestError
 from stopcli.runs.folder import check_can_be_made, runs_root
 
 option = in_panel("Stopping")
@@ -43,6 +43,8 @@ Select = Annotated[
     option(help="The metric whose best epoch is kept, such as val_accuracy.", show_default="the monitored one"),
 ]
 
+_RUNS_FIRST = "Folders stand before lists of values: stopcli replay RUN … --patience 0 50 200"
+
 
 def replay(
     runs: Runs = None,
@@ -70,7 +72,7 @@ def replay(
     if not runs:
         raise RequestError(
             "received no run, expected the folder of one or more",
-            hint="Folders stand before lists of values: stopcli replay RUN … --patience 0 50 200",
+            hint=_RUNS_FIRST,
         )
     # After parsing: --help need not know how figures and statistics are made.
     from stopcli.studies.leaving import leave
@@ -78,16 +80,21 @@ def replay(
     from stopcli.studies.replay.replaying import replay as replay_rules
     from stopcli.studies.replay.study import study_of
 
-    asking = Asking(
-        patience=None if patience is None else parse_counts("patience", patience),
-        min_delta=(0.0,) if min_delta is None else parse_numbers("min_delta", min_delta),
-        rules=None if rule is None else parse_words("rule", rule),
-        monitor=monitor,
-        mode=mode,
-        baseline=baseline,
-        start_from_epoch=start_from_epoch,
-        select=select,
-    )
+    try:
+        asking = Asking(
+            patience=None if patience is None else parse_counts("patience", patience),
+            min_delta=(0.0,) if min_delta is None else parse_numbers("min_delta", min_delta),
+            rules=None if rule is None else parse_words("rule", rule),
+            monitor=monitor,
+            mode=mode,
+            baseline=baseline,
+            start_from_epoch=start_from_epoch,
+            select=select,
+        )
+    except ConfigError as error:
+        if Path(str(error.received)).is_dir():
+            raise ConfigError(error.setting, error.received, error.expected, hint=_RUNS_FIRST) from None
+        raise
     root = runs_root(runs_dir)
     check_can_be_made(root, run_dir)
     output = Output(json, quiet, verbose)

@@ -67,7 +67,7 @@ class Recording:
         best: which epoch is kept.
 
     Attributes:
-        epochs: that were recorded.
+        epochs: that were recorded, to the one in which it broke off.
         broken: the verdict that ended the run because a metric was no number; None where it did not happen.
         accuracy: the column of the accuracy; None where there is none.
 
@@ -78,8 +78,8 @@ class Recording:
 
     def __init__(self, run: RecordedRun, best: BestEpoch) -> None:
         self.run, self._columns, self._metric = run, run.metrics, best.monitor
-        self.epochs = len(self._columns["epoch"])
         finite, self.broken = finite_part(self._columns, readable_metrics(self._columns))
+        self.epochs = self.broken.epoch if self.broken else finite
         # The model of an epoch whose loss is no number is broken: no rule sees it, and it is never the best.
         self._seen = {name: values[:finite] for name, values in self._columns.items()}
         self._best = best.epochs(self._seen)

@@ -16,6 +16,8 @@ ALT_TEXTS = {
     "other beats in both.",
     "curves": "Loss and accuracy (or error) against the epoch, on the training rows and on the rows that validate, "
     "with where training stopped and which epochs were the best.",
+    "frontier": "For each stopping rule, the epochs that are trained under it against what the epoch that it keeps "
+    "loses against the best of all, with the Pareto front: the rules that no other beats in both.",
     "learning_rate": "The learning rate against the number of the update.",
     "moons": "The points of both moons over the probability that the model gives for class 1, with its boundary at one "
     "half.",

@@ -76,19 +76,29 @@ class Asking:
         resolve_direction(self.select, "auto", setting="select")
         return BestEpoch(self.select, start_from_epoch=self.start_from_epoch)
 
-    def check(self, run: RecordedRun, asked: Sequence[AskedRule]) -> None:
-        """Find out whether a run has on record what is asked of it.
+    def check_metrics(self, run: RecordedRun) -> None:
+        """Find out whether a run has the named metrics on record.
 
         Raises:
             RequestError: it has not.
         """
-        there = readable_metrics(run.metrics)
-        settings = {"monitor": self.monitor, "select": self.select or self.monitor}
-        needed = [(f"--{setting}", name) for setting, name in settings.items()]
-        needed += [(rule.label, name) for rule in asked for name in rule.rule.monitors]
-        for what, name in needed:
-            if name not in there:
-                raise _missing(run, run.metrics, what, name)
+        _check(run, [("--monitor", self.monitor), ("--select", self.select or self.monitor)])
+
+
+def check_rules(asked: Sequence[AskedRule], run: RecordedRun) -> None:
+    """Find out whether a run has on record what rules read.
+
+    Raises:
+        RequestError: it has not.
+    """
+    _check(run, [(rule.label, name) for rule in asked for name in rule.rule.monitors])
+
+
+def _check(run: RecordedRun, needed: Sequence[tuple[str, str]]) -> None:
+    there = readable_metrics(run.metrics)
+    for what, name in needed:
+        if name not in there:
+            raise _missing(run, run.metrics, what, name)
 
 
 def _missing(run: RecordedRun, columns: Columns, what: str, name: str) -> RequestError:

@@ -10,7 +10,7 @@ from stopcli.errors import MetricError, RequestError
 from stopcli.evidence.replay import AskedRule, Recording, RuleOutcome, replay_all
 from stopcli.runs.recorded import Experiment, RecordedRun, experiments_of, read_recorded
 from stopcli.stopping import BestEpoch
-from stopcli.studies.replay.asking import Asking
+from stopcli.studies.replay.asking import Asking, check_rules
 
 # Of more runs than this, a warning names the first ones.
 _NAMED = 3
@@ -65,18 +65,20 @@ def replay(paths: Sequence[Path], asking: Asking) -> Replayed:
     Raises:
         RequestError: there is nothing to replay, or not what is asked for.
     """
-    asked, kept = asking.asked_rules(), asking.kept()
     usable, left_out = _usable(read_recorded(paths))
     if not usable:
         run, why = left_out[0]
         raise RequestError(f"{run.path}: {why}", hint="Rules are replayed on runs that trained for an epoch or more.")
+    for run in usable:
+        asking.check_metrics(run)
+    asked, kept = asking.asked_rules(), asking.kept()
     longest = max(usable, key=lambda run: len(run.metrics["epoch"]))
     if asking.start_from_epoch >= len(longest.metrics["epoch"]):
         expected = f"less than the {len(longest.metrics['epoch'])} epochs of {longest.path}, else none is ever watched"
         raise RequestError(f"--start-from-epoch: received {asking.start_from_epoch}, expected {expected}")
     experiments, twice = _without_twins(experiments_of(usable))
     left_out += [(run, "the same settings and seed as another") for run in twice]
-    replayed = tuple(_replayed(experiment, asking, asked, kept) for experiment in experiments)
+    replayed = tuple(_replayed(experiment, asked, kept) for experiment in experiments)
     return Replayed(asking, kept, replayed, tuple(_warnings(replayed, left_out)))
 
 
@@ -107,11 +109,9 @@ def _without_twins(experiments: Sequence[Experiment]) -> tuple[list[Experiment],
     return kept, twice
 
 
-def _replayed(
-    experiment: Experiment, asking: Asking, asked: Sequence[AskedRule], kept: BestEpoch
-) -> ReplayedExperiment:
+def _replayed(experiment: Experiment, asked: Sequence[AskedRule], kept: BestEpoch) -> ReplayedExperiment:
     for run in experiment.runs:
-        asking.check(run, asked)
+        check_rules(asked, run)
     recordings = [Recording(run, kept) for run in experiment.runs]
     try:
         outcomes = replay_all(recordings, asked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from stopcli.report.alt_texts import alt_text
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Warn
 from stopcli.report.results import TEST_ROWS_CHOSE
 from stopcli.report.tables import Table
@@ -61,7 +62,8 @@ def _document(
     lead += [Warn(f"{warning}.") for warning in replayed.warnings]
     sections = []
     for i, (experiment, table) in enumerate(zip(replayed.experiments, tables, strict=True)):
-        drawn = [Picture(picture.path, _alt(replayed, experiment)) for picture in pictures if picture.name == _name(i)]
+        alt = f"{experiment.label}: {alt_text('frontier')}"
+        drawn = [Picture(picture.path, alt) for picture in pictures if picture.name == _name(i)]
         sections.append(Section(_title(experiment), (table, *drawn, stops_table(replayed, experiment))))
     sections.append(Section("How to read it", (Bullets(tuple(_notes(replayed))),)))
     return Document("Stopping rules, replayed", tuple(lead), tuple(sections))
@@ -69,13 +71,6 @@ def _document(
 
 def _title(experiment: ReplayedExperiment) -> str:
     return f"{experiment.label}, {experiment.n} run{'s' if experiment.n > 1 else ''}"
-
-
-def _alt(replayed: Replayed, experiment: ReplayedExperiment) -> str:
-    return (
-        f"{experiment.label}: for each stopping rule the epochs that it trains against what its best epoch loses in "
-        f"{replayed.kept.monitor}; the table has the numbers"
-    )
 
 
 def _notes(replayed: Replayed) -> list[str]:

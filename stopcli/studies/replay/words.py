@@ -88,21 +88,22 @@ def _slow_and_fast(experiment: ReplayedExperiment) -> str:
 
 def _never(experiment: ReplayedExperiment) -> str:
     """Which rules did not fire, and what counts as their cost."""
-    never = [outcome for outcome in experiment.outcomes if outcome.never]
-    if not never:
+    labels: dict[int, list[str]] = {}
+    for outcome in experiment.outcomes:
+        if outcome.never:
+            labels.setdefault(outcome.never, []).append(outcome.asked.label)
+    if not labels:
         return ""
-    cut = sum(not recording.complete for recording in experiment.recordings)
-    counts = [
-        f"{each.asked.label}" + (f" ({each.never} of {experiment.n})" if experiment.n > 1 else "") for each in never
+    groups = [
+        ", ".join(names) + _these(experiment.n, "", f" in {count} of {experiment.n} runs")
+        for count, names in labels.items()
     ]
-    where = _these(experiment.n, "", " in some runs")
-    if cut == experiment.n:
-        why = "their stops lie beyond what is on record"
-    else:
-        why = "all recorded epochs count as their cost"
-        if cut:
-            why += f", and in {cut} runs that ended early their stops lie beyond what is on record"
-    return f"Did not stop{where}: {', '.join(counts)}; {why}."
+    told = f"Did not stop: {'; '.join(groups)}. All recorded epochs count as the cost of that"
+    beyond = sum(not recording.complete and recording.broken is None for recording in experiment.recordings)
+    if beyond:
+        runs = _these(experiment.n, "the run", "every run" if beyond == experiment.n else f"{beyond} runs")
+        told += f"; where {runs} ended before all epochs had run, the stop lies beyond what is on record"
+    return f"{told}."
 
 
 def _accuracy(experiment: ReplayedExperiment) -> str:
@@ -118,7 +119,8 @@ def _by_cost(experiment: ReplayedExperiment) -> list[RuleOutcome]:
 def _cost(outcome: RuleOutcome) -> str:
     share = 1 - (outcome.mean("share_saved") or 0.0)
     average = _these(len(outcome.replays), "", " on average")
-    return f"after {outcome.mean('epochs'):,.0f} epochs{average} ({percent(share)} of all)"
+    whole = "all" if all(replay.recording.complete for replay in outcome.replays) else "those on record"
+    return f"after {outcome.mean('epochs'):,.0f} epochs{average} ({percent(share)} of {whole})"
 
 
 def _these(n: int, one: str, several: str) -> str:
