@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,17 +67,31 @@ def bootstrap_interval(values: NDArray[np.float64]) -> tuple[float, float]:
     """
     from scipy import stats
 
+    # The resamples are those that scipy would draw with rng=0; drawn once for all values of a number, because a study
+    # asks for hundreds of intervals, and drawing takes ten times as long as the rest.
+    # Not by a matrix product, whose threads wait for each other where other processes compute.
+    means = np.einsum("ji,j->i", _resample_counts(len(values)), values) / len(values)
     found = stats.bootstrap(
         (values,),
         np.mean,
         confidence_level=widened_confidence(len(values)),
-        n_resamples=_RESAMPLES,
+        n_resamples=0,
+        bootstrap_result=SimpleNamespace(bootstrap_distribution=means),
         method="BCa",
-        rng=0,
     )
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
+@functools.lru_cache(maxsize=1)
+def _resample_counts(n: int) -> NDArray[np.float64]:
+    """How often each of n values is in each resample, shape [n, resamples]."""
+    places = np.random.default_rng(0).integers(0, n, (_RESAMPLES, n))
+    # Counted all at once: the places of a resample are moved to where no other's are.
+    places = places * _RESAMPLES + np.arange(_RESAMPLES)[:, None]
+    return np.bincount(places.ravel(), minlength=n * _RESAMPLES).reshape(n, _RESAMPLES).astype(float)
+
+
+@functools.cache
 def widened_confidence(n: int) -> float:
     """The confidence to ask of a bootstrap of n values for an interval of 95 %; above it, and near it for many."""
     from scipy import stats

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patheffects import withStroke
@@ -48,8 +49,11 @@ def place_labels(axes: Axes, labels: Sequence[Label], points: Sequence[Place], l
     figure.draw_without_rendering()
     pixels = figure.dpi / 72
     room = axes.get_window_extent(renderer)
-    taken = [(_between(axes, point, point, _MARKER_POINTS * pixels), _COVERED_POINT) for point in points]
-    taken += [(_between(axes, *line, 1.0), _COVERED_LINE) for line in lines]
+    taken = _Taken()
+    for point in points:
+        taken.add(_between(axes, point, point, _MARKER_POINTS * pixels), _COVERED_POINT)
+    for line in lines:
+        taken.add(_between(axes, *line, 1.0), _COVERED_LINE)
     for label in labels:
         drawn = axes.annotate(label.text, (label.x, label.y), fontsize=_FONT_SIZE, ha="center", va="center")
         extent = drawn.get_window_extent(renderer)
@@ -70,12 +74,27 @@ def place_labels(axes: Axes, labels: Sequence[Label], points: Sequence[Place], l
         )
         written.set_path_effects([withStroke(linewidth=2, foreground="white")])
         written.set_in_layout(False)
-        taken.append((box, _COVERED_LABEL))
+        taken.add(box, _COVERED_LABEL)
 
 
-def _best_place(
-    place: Place, size: Place, pixels: float, room: Bbox, taken: Sequence[tuple[Bbox, float]]
-) -> tuple[float, float, Bbox]:
+class _Taken:
+    """Boxes that something is drawn in, in pixels, each with how bad it is to cover it."""
+
+    def __init__(self) -> None:
+        self._boxes: list[tuple[float, float, float, float]] = []
+        self._weights: list[float] = []
+
+    def add(self, box: Bbox, weight: float) -> None:
+        self._boxes.append((box.x0, box.y0, box.x1, box.y1))
+        self._weights.append(weight)
+
+    def covered_by(self, box: Bbox) -> float:
+        x0, y0, x1, y1 = np.array(self._boxes).reshape(-1, 4).T
+        overlaps = (x0 < box.x1) & (x1 > box.x0) & (y0 < box.y1) & (y1 > box.y0)
+        return float(np.array(self._weights)[overlaps].sum())
+
+
+def _best_place(place: Place, size: Place, pixels: float, room: Bbox, taken: _Taken) -> tuple[float, float, Bbox]:
     """The nearest free place around a point: the label's middle from it in points, and its box in pixels."""
     least, best = math.inf, None
     for distance in _DISTANCES_POINTS:
@@ -85,7 +104,7 @@ def _best_place(
             x = place[0] + across * distance * pixels + _side(across) * size[0] / 2
             y = place[1] + along * distance * pixels + _side(along) * size[1] / 2
             box = Bbox.from_bounds(x - size[0] / 2, y - size[1] / 2, *size)
-            covered = sum(weight for other, weight in taken if box.overlaps(other)) + _OUTSIDE * _outside(box, room)
+            covered = taken.covered_by(box) + _OUTSIDE * _outside(box, room)
             # Far from its point a label says less.
             covered += distance / 100 if covered else 0
             if covered < least:
