@@ -78,7 +78,7 @@ def replay(
     from stopcli.studies.leaving import leave
     from stopcli.studies.replay.asking import Asking
     from stopcli.studies.replay.replaying import replay as replay_rules
-    from stopcli.studies.replay.study import study_of
+    from stopcli.studies.replay.study import results_tables, study_of
 
     try:
         asking = Asking(
@@ -103,7 +103,7 @@ def replay(
         output.warn(warning)
     study = study_of(replayed)
     folder, summary = leave(study, root=root, name=name, run_dir=run_dir)
-    output.result(study.table, summary)
+    output.results(results_tables(replayed), summary)
     for words in study.conclusions:
         output.say(words)
     output.say(f"Report, figure and tables: {folder}")

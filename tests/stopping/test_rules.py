@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,9 +104,14 @@ def test_non_finite_names_the_metric(value: float) -> None:
 
 @given(st.lists(st.floats(width=32), min_size=1, max_size=50), st.integers(0, 10))
 def test_the_best_epoch_is_the_first_raw_best_of_the_finite_values(values: list[float], start: int) -> None:
-    best, state = BestEpoch("val_loss", start_from_epoch=start), BestState()
+    best, state, epochs = BestEpoch("val_loss", start_from_epoch=start), BestState(), []
     for epoch, value in enumerate(values, start=1):
         state = best.update(state, epoch, {"val_loss": value})
+        epochs.append(state.epoch)
+    # Of all epochs at once the same, and upside down too.
+    assert best.epochs({"val_loss": np.array(values)}).tolist() == epochs
+    highest = BestEpoch("val_loss", "max", start)
+    assert highest.epochs({"val_loss": -np.array(values)}).tolist() == epochs
     counted = {e: v for e, v in enumerate(values, start=1) if e > start and math.isfinite(v)}
     if counted:
         lowest = min(counted.values())

@@ -34,6 +34,11 @@ class ReplayedExperiment:
         return len(self.recordings)
 
     @property
+    def title(self) -> str:
+        """What it is, and how many runs of it there are."""
+        return f"{self.label}, {self.n} run{'s' if self.n > 1 else ''}"
+
+    @property
     def accuracy(self) -> str | None:
         """The column that its accuracies are of."""
         return self.recordings[0].accuracy

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def study_of(replayed: Replayed) -> Study:
     """The study that a replay comes to."""
     told = conclusions(replayed)
-    tables = [results_table(replayed, experiment) for experiment in replayed.experiments]
+    tables = results_tables(replayed)
     summary: dict[str, Any] = {
         "monitor": replayed.asking.monitor,
         "select": replayed.kept.monitor,
@@ -37,6 +37,11 @@ def study_of(replayed: Replayed) -> Study:
         lambda: _figures(replayed),
         lambda pictures: _document(replayed, tables, told, pictures),
     )
+
+
+def results_tables(replayed: Replayed) -> list[Table]:
+    """The results, a table for each experiment."""
+    return [results_table(replayed, experiment) for experiment in replayed.experiments]
 
 
 def joined(tables: Sequence[Table]) -> Table:
@@ -64,13 +69,9 @@ def _document(
     for i, (experiment, table) in enumerate(zip(replayed.experiments, tables, strict=True)):
         alt = f"{experiment.label}: {alt_text('frontier')}"
         drawn = [Picture(picture.path, alt) for picture in pictures if picture.name == _name(i)]
-        sections.append(Section(_title(experiment), (table, *drawn, stops_table(replayed, experiment))))
+        sections.append(Section(experiment.title, (table, *drawn, stops_table(replayed, experiment))))
     sections.append(Section("How to read it", (Bullets(tuple(_notes(replayed))),)))
     return Document("Stopping rules, replayed", tuple(lead), tuple(sections))
-
-
-def _title(experiment: ReplayedExperiment) -> str:
-    return f"{experiment.label}, {experiment.n} run{'s' if experiment.n > 1 else ''}"
 
 
 def _notes(replayed: Replayed) -> list[str]:
@@ -116,5 +117,5 @@ def _figure(replayed: Replayed, experiment: ReplayedExperiment) -> Figure:
         panels.append(Panel(f"{what} error of the epoch kept", level))
     lengths = {recording.epochs for recording in experiment.recordings}
     full = lengths.pop() if len(lengths) == 1 else None
-    title = f"{_title(experiment)}: what stopping earlier saves, and what it costs"
+    title = f"{experiment.title}: what stopping earlier saves, and what it costs"
     return frontier(points, panels, title, full)

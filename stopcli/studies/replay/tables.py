@@ -52,7 +52,7 @@ def stops_table(replayed: Replayed, experiment: ReplayedExperiment) -> Table:
 
 def _table(experiment: ReplayedExperiment, columns: Mapping[str, Callable[[RuleOutcome], str]]) -> Table:
     rows = tuple(tuple(cell(outcome) for cell in columns.values()) for outcome in experiment.outcomes)
-    return Table(experiment.label, tuple(columns), rows)
+    return Table(experiment.title, tuple(columns), rows)
 
 
 def percent(share: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stopcli.evidence.interval import FEWEST
 from stopcli.evidence.paired import PairedDifference, paired_difference
 from stopcli.evidence.replay import RuleOutcome
+from stopcli.evidence.words import compared
 from stopcli.studies.replay.replaying import Replayed, ReplayedExperiment
 from stopcli.studies.replay.tables import accuracy_name, percent
 
@@ -30,24 +31,18 @@ def _as_good_as_all(experiment: ReplayedExperiment) -> str:
     for outcome in _by_cost(experiment):
         found = _against_all(outcome)
         if found is not None and not (found.distinguishable and found.mean < 0):
+            base = "the best epoch of all"
             return (
-                f"The cheapest rule whose {accuracy} is not distinguishably lower than that of the best of all epochs: "
-                f"{outcome.asked.label}, {_cost(outcome)}; {_difference(found)}."
+                f"The cheapest rule whose {accuracy} is not distinguishably lower than that of {base}: "
+                f"{outcome.asked.label}, {_cost(outcome)}. {compared('It', base, accuracy, found, 'max')}"
             )
-    return f"Every rule that stops has a distinguishably lower {accuracy} than the best of all epochs."
+    return f"Every rule that stops has a distinguishably lower {accuracy} than the best epoch of all."
 
 
 def _against_all(outcome: RuleOutcome) -> PairedDifference | None:
     """The accuracy of the kept epoch less that of the best epoch of all, over the runs."""
     kept, best = outcome.pairs("kept_accuracy", "best_accuracy")
     return paired_difference(kept, best) if kept else None
-
-
-def _difference(found: PairedDifference) -> str:
-    if found.share_equal == 1:
-        return f"the same in all {found.n} runs"
-    interval = "" if found.low is None else f", 95 % interval {found.low:+.4f} to {found.high:+.4f}"
-    return f"{found.mean:+.4f} (n = {found.n}{interval})"
 
 
 def _best_kept(replayed: Replayed, experiment: ReplayedExperiment) -> str:
