@@ -67,9 +67,9 @@ def bootstrap_interval(values: NDArray[np.float64]) -> tuple[float, float]:
     """
     from scipy import stats
 
-    # The resamples are those that scipy would draw with rng=0; drawn once for all values of a number, because a study
-    # asks for hundreds of intervals, and drawing takes ten times as long as the rest.
-    # Not by a matrix product, whose threads wait for each other where other processes compute.
+    # The resamples are those that scipy would draw with rng=0. They are drawn once for all intervals of n values: a
+    # study asks for hundreds, and drawing takes ten times as long as the rest. Their means are no matrix product,
+    # whose threads would wait for each other where other processes compute.
     means = np.einsum("ji,j->i", _resample_counts(len(values)), values) / len(values)
     found = stats.bootstrap(
         (values,),

@@ -165,7 +165,7 @@ class Replay:
                 "regret": abs(best.value - kept.value),
             }
             if kept.accuracy is not None and best.accuracy is not None:
-                told |= {"kept_error": 1 - kept.accuracy, "accuracy_lost": best.accuracy - kept.accuracy}
+                told["accuracy_lost"] = best.accuracy - kept.accuracy
         return {name: value for name, value in told.items() if value is not None and np.isfinite(value)}
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from stopcli.evidence.interval import MeanInterval
 from stopcli.evidence.pareto import pareto_front
@@ -32,6 +34,8 @@ _WORDS = {
 }
 # Intervals of more rules than this would hide each other: then those of the front alone are drawn.
 _MOST_INTERVALS = 30
+# More names than these would not keep apart; the table has them all.
+_MOST_NAMES = 12
 # Costs further apart than this are drawn on a logarithmic axis.
 _WIDE = 12
 
@@ -78,23 +82,34 @@ def frontier(
     figure = Figure(figsize=(8, 1.4 + 3.9 * len(panels)), layout="constrained")
     drawn = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     costs = [point.cost.mean for point in points]
+    wide = max(costs) / min(costs) > _WIDE
     for axes in drawn:
-        if min(costs) > 0 and max(costs) / min(costs) > _WIDE:
+        if wide:
             axes.set_xscale("log")
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+            _mark(axes.xaxis, "{:,.0f}")
     fronts = [_draw(axes, points, i, panel) for i, (axes, panel) in enumerate(zip(drawn, panels, strict=True))]
     drawn[-1].set_xlabel("epochs trained (mean over the runs)" if points[0].cost.n > 1 else "epochs trained")
     if full_epochs:
         share = drawn[0].secondary_xaxis(
             "top", functions=(lambda x: x / full_epochs * 100, lambda x: x * full_epochs / 100)
         )
+        if wide:
+            share.set_xscale("log")
+            _mark(share.xaxis, "{:g} %")
         share.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
-        share.set_xlabel(f"share of all {full_epochs:,.0f} epochs", fontsize=9)
+        share.set_xlabel(f"share of the {full_epochs:,.0f} epochs on record", fontsize=9)
     figure.suptitle(title, fontsize=11)
     figure.legend(handles=_legend(points), loc="outside lower center", ncols=3, fontsize=9)
     for axes, front in zip(drawn, fronts, strict=True):
         place_labels(axes, front.labels, front.places, front.lines)
     return figure
+
+
+def _mark(axis: Axis, form: str) -> None:
+    """Mark 1, 2, 5, 10, 20, … on a logarithmic axis."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: form.format(value)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 @dataclass(frozen=True)
@@ -128,11 +143,11 @@ def _draw(axes: Axes, points: Sequence[FrontierPoint], panel: int, words: Panel)
         axes.axhline(words.level[0], color="#666666", lw=1, ls=":", zorder=1)
         axes.annotate(
             words.level[1],
-            (1, words.level[0]),
+            (0, words.level[0]),
             xycoords=("axes fraction", "data"),
-            xytext=(-4, -3),
+            xytext=(4, -3),
             textcoords="offset points",
-            ha="right",
+            ha="left",
             va="top",
             fontsize=8,
         )
@@ -140,10 +155,22 @@ def _draw(axes: Axes, points: Sequence[FrontierPoint], panel: int, words: Panel)
     axes.margins(x=0.08, y=0.12)
     axes.grid(alpha=0.25)
     labels = []
-    for i in front:
+    for i in _apart(axes, places, front):
         same = [point.label for (point, _), place in zip(known, places, strict=True) if place == places[i]]
         labels.append(Label(*places[i], _joined(same)))
     return _Drawn(labels, places, lines)
+
+
+def _apart(axes: Axes, places: Sequence[Place], front: Sequence[int]) -> list[int]:
+    """Those of a front that are named: all of a short one, else its ends and what is farthest from what is named."""
+    if len(front) <= _MOST_NAMES:
+        return list(front)
+    drawn = dict(zip(front, axes.transData.transform([places[i] for i in front]), strict=True))
+    named = [front[0], front[-1]]
+    while len(named) < _MOST_NAMES:
+        left = [i for i in front if i not in named]
+        named.append(max(left, key=lambda i: min(math.dist(drawn[i], drawn[j]) for j in named)))
+    return sorted(named, key=front.index)
 
 
 def _joined(labels: Sequence[str]) -> str:

@@ -84,8 +84,8 @@ class Rule(abc.ABC, Generic[State]):
     def first_stop(self, columns: Columns) -> Verdict | None:
         """The first verdict on a run whose epochs are all known, None where there is none.
 
-        By definition what `Judge` says, epoch by epoch. A rule that can tell it from whole columns, which is a hundred
-        times as fast, overrides this; tests hold the two to the same verdict.
+        By definition what `Judge` says, epoch by epoch. A rule that can tell it from whole columns, which is some
+        forty times as fast, overrides this; tests hold the two to the same verdict.
 
         Raises:
             MetricError: a monitored metric is missing, or as `update` does.

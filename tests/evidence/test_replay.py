@@ -49,7 +49,7 @@ def test_what_a_rule_saves_and_loses_by_hand() -> None:
     assert found.values() == pytest.approx(
         {
             "epochs": 6, "epochs_saved": 4, "share_saved": 0.4, "stop_value": 0.8, "stop_accuracy": 0.7,
-            "kept_epoch": 4, "kept_value": 0.7, "kept_accuracy": 0.7, "kept_error": 0.3,
+            "kept_epoch": 4, "kept_value": 0.7, "kept_accuracy": 0.7,
             "best_epoch": 7, "best_value": 0.5, "best_accuracy": 0.8, "regret": 0.2, "accuracy_lost": 0.1,
         }
     )  # fmt: skip

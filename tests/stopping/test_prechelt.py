@@ -82,6 +82,29 @@ def test_strips_by_hand() -> None:
     assert stop_of(StripsUp(1), [0.5] * 40) is None
 
 
+@pytest.mark.parametrize(
+    ("rule", "stops"),
+    [
+        # Rising by 0.01 an epoch from 1: GL is 1 %, 2 %, … from epoch 2 on.
+        (GeneralizationLoss(5.5), {"flat": None, "rising": 7, "noisy": 4, "short": None}),
+        # Training falls from 1 by 0.01 an epoch: P_5 of the first strip is 1000 · (0.98 / 0.96 − 1) = 20.83, GL at its
+        # end 4 %: 0.192; of the second strip 1000 · (0.93 / 0.91 − 1) = 21.98, GL 9 %: 0.41. Noisy, GL is 2 % at 5:
+        # 0.096, and 20 % at 10: 0.91.
+        (ProgressQuotient(0.15), {"flat": None, "rising": 5, "noisy": 10, "short": None}),
+        (ProgressQuotient(0.3), {"flat": None, "rising": 10, "noisy": 10, "short": None}),
+        # Strip ends rise at 10, 15, 20; noisy they are 1.02, 1.2, 1.1, 1.3: they rise at 10 and 20.
+        (StripsUp(1), {"flat": None, "rising": 10, "noisy": 10, "short": None}),
+        (StripsUp(2), {"flat": None, "rising": 15, "noisy": None, "short": None}),
+    ],
+    ids=lambda value: value.describe() if isinstance(value, Rule) else "",
+)
+def test_flat_rising_noisy_and_short_series_by_hand(rule: Rule[Any], stops: dict[str, int | None]) -> None:
+    noisy = [1.2, 1.0, 1.05, 1.06, 1.02, 1.1, 1.03, 1.2, 1.1, 1.2, 1.0, 1.3, 1.1, 1.2, 1.1, 1.0, 1.2, 1.1, 1.2, 1.3]
+    series = {"flat": [1.0] * 20, "rising": [1 + 0.01 * t for t in range(20)], "noisy": noisy, "short": noisy[:3]}
+    training = [1 - 0.01 * t for t in range(20)]
+    assert {name: stop_of(rule, values, training) for name, values in series.items()} == stops
+
+
 losses = st.lists(st.floats(0.001, 10), min_size=1, max_size=60)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from stopcli.evidence.interval import MeanInterval
 from stopcli.report.alt_texts import alt_text
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Warn
 from stopcli.report.results import TEST_ROWS_CHOSE
@@ -108,7 +110,7 @@ def _figure(replayed: Replayed, experiment: ReplayedExperiment) -> Figure:
         assert cost is not None
         losses = [outcome.interval("regret")]
         if experiment.accuracy:
-            losses.append(outcome.interval("kept_error"))
+            losses.append(_error_of(outcome.interval("kept_accuracy")))
         points.append(FrontierPoint(outcome.asked.label, outcome.asked.family, cost, tuple(losses), not outcome.never))
     if experiment.accuracy:
         what = "test" if accuracy_name(experiment).startswith("test") else "validation"
@@ -119,3 +121,10 @@ def _figure(replayed: Replayed, experiment: ReplayedExperiment) -> Figure:
     full = lengths.pop() if len(lengths) == 1 else None
     title = f"{experiment.title}: what stopping earlier saves, and what it costs"
     return frontier(points, panels, title, full)
+
+
+def _error_of(accuracy: MeanInterval | None) -> MeanInterval | None:
+    if accuracy is None:
+        return None
+    low, high = (None if bound is None else 1 - bound for bound in (accuracy.high, accuracy.low))
+    return replace(accuracy, mean=1 - accuracy.mean, low=low, high=high)
