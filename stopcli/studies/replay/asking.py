@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from stopcli.errors import ConfigError, RequestError
 from stopcli.evidence.replay import AskedRule, readable_metrics
 from stopcli.runs.metrics import Columns
 from stopcli.runs.recorded import RecordedRun
-from stopcli.stopping import BestEpoch, Patience
+from stopcli.stopping import BestEpoch, Patience, Rule
 from stopcli.stopping.direction import resolve_direction
 from stopcli.stopping.parse import parse_rule
 
@@ -55,7 +56,10 @@ class Asking:
         asked += [AskedRule(text, parse_rule(text, self.monitor, self.mode, setting="rule")) for text in rules]
         if not asked:
             raise ConfigError("rule", "none", "one rule or more, here or with --patience")
-        return list({each.rule: each for each in reversed(asked)}.values())[::-1]
+        first: dict[Rule[Any], AskedRule] = {}
+        for each in asked:
+            first.setdefault(each.rule, each)
+        return list(first.values())
 
     def _patience(self, epochs: int, min_delta: float) -> AskedRule:
         if epochs < 0:

@@ -36,6 +36,8 @@ def _as_good_as_all(experiment: ReplayedExperiment) -> str:
                 f"The cheapest rule whose {accuracy} is not distinguishably lower than that of {base}: "
                 f"{outcome.asked.label}, {_cost(outcome)}. {compared('It', base, accuracy, found, 'max')}"
             )
+    if not _by_cost(experiment):
+        return ""
     return f"Every rule that stops has a distinguishably lower {accuracy} than the best epoch of all."
 
 
@@ -52,6 +54,8 @@ def _best_kept(replayed: Replayed, experiment: ReplayedExperiment) -> str:
         kept = sum(regret == 0 for regret in outcome.values("regret"))
         if kept > most:
             best, most = outcome, kept
+    if not _by_cost(experiment):
+        return ""
     if best is None:
         return f"No rule that stops has seen the best {metric} of {_these(experiment.n, 'the run', 'any run')}."
     where = (
