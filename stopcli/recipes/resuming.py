@@ -13,7 +13,7 @@ from stopcli.recipes.recipe import config_class
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.runs.files import read_json
 from stopcli.runs.folder import check_is_run
-from stopcli.sweeps.collect import jobs_left
+from stopcli.sweeps.collect import is_summed_up, jobs_left
 from stopcli.sweeps.plan import Job, plan_jobs
 from stopcli.training.fingerprint import changed_error, differences, settings_fingerprint
 from stopcli.training.resume_state import ResumePoint, ResumeStore
@@ -138,15 +138,9 @@ def _check_left(run: Path, config: Any, retry_failed: bool) -> None:
     jobs = plan_jobs(config)
     if jobs_left(jobs, run / "jobs", retry_failed=retry_failed):
         return
-    summary = read_json(run / "summary.json")
-    states = [read_json(run / "jobs" / job.name / "status.json").get("state") for job in jobs]
-    summed_up = summary.get("state") == read_json(run / "status.json").get("state") and (
-        summary.get("finished") == states.count("finished")
-    )
-    if not summed_up:
-        # It ended between its last run and its report.
+    if not is_summed_up(run, jobs):
         return
-    failed = states.count("failed")
+    failed = sum(read_json(run / "jobs" / job.name / "status.json").get("state") == "failed" for job in jobs)
     if failed and not retry_failed:
         raise RunFolderError(
             f"{run}: nothing is left to do; {failed} of {len(jobs)} runs failed",

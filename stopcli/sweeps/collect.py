@@ -126,6 +126,19 @@ def jobs_left(jobs: Sequence[Job[Any]], folder: Path, *, retry_failed: bool) -> 
     return [job for job in jobs if is_left(folder / job.name, retry_failed=retry_failed)]
 
 
+def is_summed_up(sweep: Path, jobs: Sequence[Job[Any]]) -> bool:
+    """Whether a sweep's summary.json tells of all that its jobs came to: not where it ended or failed before that.
+
+    Args:
+        sweep: its folder.
+        jobs: all of its jobs.
+    """
+    summary = read_json(sweep / "summary.json")
+    states = [read_json(sweep / "jobs" / job.name / "status.json").get("state") for job in jobs]
+    same = summary.get("state") == read_json(sweep / "status.json").get("state")
+    return same and summary.get("finished") == states.count("finished")
+
+
 def is_left(path: Path, *, retry_failed: bool) -> bool:
     """Whether there is anything to do for a job of a sweep that is resumed.
 

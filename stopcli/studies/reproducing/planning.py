@@ -16,7 +16,7 @@ from stopcli.runs.lock import holder, is_held
 from stopcli.studies.reproducing.images import Images
 from stopcli.studies.reproducing.published import Published, read_published
 from stopcli.studies.reproducing.settings import check_arms, configs_of, needs_images
-from stopcli.sweeps.collect import jobs_left
+from stopcli.sweeps.collect import is_summed_up, jobs_left
 from stopcli.sweeps.plan import plan_jobs
 
 ReproductionScale = Literal["quick", "full"]
@@ -139,7 +139,7 @@ def _notes(published: Published, scale: str, images: Images | None) -> tuple[str
     if images is None:
         return ()
     return tuple(
-        f"{name} is {there:,} instead of {wanted[name]:,}: {images.name} has no more"
+        f"{name} is {there:,} instead of {wanted[name]:,}: {images.label} has no more"
         for name, there in images.counts.items()
         if wanted.get(name, 0) > there
     )
@@ -168,7 +168,7 @@ def standing(sweep: Sweep) -> Standing:
         diverged = state == "failed" and (summary.get("stop") or {}).get("reason") == "non_finite"
         return "finished" if state == "finished" else "diverged" if diverged else "unfinished"
     jobs = plan_jobs(sweep.config)
-    if jobs_left(jobs, folder / "jobs", retry_failed=True) or state in ("running", "interrupted", "paused"):
+    if jobs_left(jobs, folder / "jobs", retry_failed=True) or not is_summed_up(folder, jobs):
         return "unfinished"
     return "finished" if state == "finished" else "diverged"
 

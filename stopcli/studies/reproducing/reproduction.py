@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stopcli.errors import ResourceError, RunFolderError
 from stopcli.runs.environment import describe_environment
 from stopcli.runs.files import read_json
+from stopcli.runs.folder import check_can_be_made
 from stopcli.studies.reproducing.children import describe, run_sweep
 from stopcli.studies.reproducing.images import Images
 from stopcli.studies.reproducing.leaving import check_can_be_left, leave_reproduction
@@ -90,6 +92,7 @@ def make_plan(
     """
     files = read_all(paths)
     check_can_be_left(to)
+    check_can_be_made(root, None)
     images = find() if any(map(needs_images, files.values())) else None
     experiments = tuple(plan(path, published, scale, images, seeds, root / FOLDER) for path, published in files.items())
     standings = {sweep.name: standing(sweep) for each in experiments for sweep in each.sweeps}
@@ -105,21 +108,36 @@ def reproduce(
         request: what ends it from outside.
         tell: is told what is done, a line each.
         talk: as for `run_sweep`.
+
+    Raises:
+        ResourceError: the report cannot be written.
     """
-    problems: dict[str, str] = {}
-    for sweep in plan.sweeps:
-        state = plan.standings[sweep.name]
-        tell(describe(sweep, state))
-        if state in ("new", "unfinished") and not request.asked:
-            problems[sweep.name] = run_sweep(sweep, state, request, talk)
-    diverged = [name for name, state in plan.standings.items() if state == "diverged"]
-    problems |= dict.fromkeys(diverged, "runs of it diverged, and would again")
-    problems = {name: problem for name, problem in problems.items() if problem}
+    found = {sweep.name: _run(sweep, request, tell, talk) for sweep in plan.sweeps}
+    problems = {name: problem for name, problem in found.items() if problem}
     done = all(read_json(sweep.folder / "status.json").get("state") == "finished" for sweep in plan.sweeps)
     unfinished = ""
     if request.asked and not done:
         unfinished = f"Ended by {request.words} before everything was run; the same command goes on."
     told = Told(plan.scale, plan.words, plan.images, describe_environment({}), problems, unfinished)
     results = tuple(results_of(experiment) for experiment in plan.experiments)
-    summary = leave_reproduction(to, results, told)
+    try:
+        summary = leave_reproduction(to, results, told)
+    except OSError as error:
+        raise ResourceError(
+            f"{to}: the report cannot be written ({error.strerror or error})",
+            hint="What was run is kept; the same command writes the report.",
+        ) from error
     return Outcome(results, summary, tuple(problems), unfinished)
+
+
+def _run(sweep: Sweep, request: StopRequest, tell: Callable[[str], None], talk: Sequence[str]) -> str:
+    """Run what is left of a sweep. Returns why it failed, in words; empty where it did not."""
+    try:
+        # Asked again: since it was planned, another call may have run it, or run it now.
+        state = standing(sweep)
+    except RunFolderError as error:
+        return error.message
+    tell(describe(sweep, state))
+    if state == "diverged":
+        return "runs of it diverged, and would again"
+    return run_sweep(sweep, state, request, talk) if state != "finished" and not request.asked else ""
