@@ -32,6 +32,7 @@ than = "a"
 measure = "stop_epoch"
 expected = "lower"
 """
+FIGURE = 'figures = [{ plot = "curve", arm = "a", shows = "s" }]\n[source]'
 CUTOUT = MOONS.replace('"moons"', '"cutout-sweep"\ndataset = "cifar10"').replace("settings = { patience = 3 }\n", "")
 
 
@@ -68,6 +69,8 @@ CUTOUT = MOONS.replace('"moons"', '"cutout-sweep"\ndataset = "cifar10"').replace
         (MOONS, 'name = "b"', 'name = "../b"', "x.toml: arms.../b.name: received"),
         (MOONS, 'baseline = "a"', 'baseline = "c"', "x.toml: baseline: received 'c', no arm"),
         (MOONS, 'arm = "b"', 'arm = "bb"', "x.toml: claims.1.arm: received 'bb', no arm"),
+        (MOONS, "[source]", FIGURE, "x.toml: figures.1.plot: received 'curve', no figure of a run"),
+        (MOONS, "[source]", FIGURE, "Did you mean curves?"),
         (MOONS, 'expected = "lower"', 'expected = "better"', "x.toml: claims.1.expected: received"),
         (CUTOUT, 'name = "b"', 'name = "m4"', "x.toml: arms: received 'a', which cutout-sweep does not make"),
         (CUTOUT, 'title = "A"', 'title = "A"\nsettings = { depth = 8 }', "x.toml: arms.a.settings: the arms are those"),
@@ -99,12 +102,18 @@ def test_other_requests_that_cannot_be_are_refused(
     refused("reproduce x.toml more", "have the same name")
     refused("reproduce x.toml --seeds 0", "--seeds: received 0")
     refused("reproduce x.toml --time-budget soon", "--time-budget: received 'soon'")
-    refused("reproduce x.toml --to x.toml", "--to: x.toml is a file, not a folder")
+    refused("reproduce x.toml --to x.toml", "x.toml is a file, not a folder")
     refused("run x.toml", "stopcli reproduce x.toml")
     Path("image.toml").write_text(MOONS.replace('"moons"', '"cifar-resnet"\ndataset = "cifar10"'))
     refused("reproduce image.toml --dataset nowhere", "nowhere: no such folder")
     Path("REPRODUCTION.md").write_text("Mine.\n")
     refused("reproduce x.toml", "REPRODUCTION.md was not made by stopcli reproduce, and is not written over")
     Path("REPRODUCTION.md").unlink()
+    refused("reproduce x.toml --to x.toml/deeper", "x.toml is a file, not a folder")
+    Path("reproduction").touch()
+    refused("reproduce x.toml", "reproduction is a file, not a folder for figures")
+    Path("reproduction").unlink()
     Path("reproduction").mkdir()
+    Path("reproduction/mine.txt").touch()
     refused("reproduce x.toml", "reproduction exists without a REPRODUCTION.md beside it")
+    refused("reproduce x.toml --to new --runs-dir x.toml", "x.toml is a file, not a folder that could hold runs")

@@ -146,6 +146,8 @@ def test_what_failed_or_is_missing_is_never_judged(capfd: pytest.CaptureFixture[
     summary = json.loads((lost / "summary.json").read_text())
     summary["stop"] |= {"reason": "non_finite", "rule": "loss is nan"}
     (lost / "summary.json").write_text(json.dumps({**summary, "state": "failed"}))
+    told = json.loads((RUNS / "ten/summary.json").read_text())
+    (RUNS / "ten/summary.json").write_text(json.dumps({**told, "state": "failed", "finished": 2}))
     for folder in (lost, RUNS / "ten"):
         (folder / "status.json").write_text(json.dumps({**status_of(folder), "state": "failed"}))
     assert run("reproduce", "small.toml") == 1

@@ -9,6 +9,9 @@ from pathlib import Path
 from stopcli.data.cifar10 import is_archive, official_folder
 from stopcli.data.images import ImageSet
 
+# A part of the official files has their form too.
+_ALL = {"limit": 50_000, "test_limit": 10_000}
+
 
 @dataclass(frozen=True)
 class Images:
@@ -17,7 +20,7 @@ class Images:
     Attributes:
         name: `cifar10`, `digits`, or the folder's absolute path.
         counts: how many there are, by the setting that limits them.
-        published: whether they are CIFAR-10 to the bit: Keras's, or the official files.
+        published: whether they are all of CIFAR-10: Keras's, or the official files.
         notes: what is to be known of them, a sentence without a full stop each.
     """
 
@@ -38,6 +41,9 @@ class Images:
             return "CIFAR-10, the published data"
         if self.name == "digits":
             return "scikit-learn's handwritten digits, which are not the published data (CIFAR-10)"
+        if self.counts != _ALL:
+            train, test = self.counts["limit"], self.counts["test_limit"]
+            return f"the {train:,} and {test:,} images in {self.label}, which are not the published ones (CIFAR-10)"
         return (
             f"the images in {self.label}, which are not the published files: what was saved again as JPEG is not the "
             "same to the bit"
@@ -48,5 +54,6 @@ class Images:
         """Of images that were read."""
         name = found.name if found.name in ("cifar10", "digits") else str(Path(found.name).resolve())
         path = Path(name)
-        published = name == "cifar10" or is_archive(path) or (path.is_dir() and official_folder(path) is not None)
-        return cls(name, {"limit": found.train.count, "test_limit": found.test.count}, published, found.notes)
+        counts = {"limit": found.train.count, "test_limit": found.test.count}
+        official = name == "cifar10" or is_archive(path) or (path.is_dir() and official_folder(path) is not None)
+        return cls(name, counts, official and counts == _ALL, found.notes)

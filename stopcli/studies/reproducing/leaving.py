@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import Any
 from stopcli.errors import RequestError
 from stopcli.report.document import Picture
 from stopcli.report.writing import write_report
-from stopcli.runs.files import replacing, write_json
+from stopcli.runs.files import read_json, replacing, write_json
 from stopcli.studies.reproducing.planning import Experiment
 from stopcli.studies.reproducing.results import ExperimentResult
 from stopcli.studies.reproducing.telling import MARKER, Told, claim_row, reproduction_document, sums_up, value_row
 
 NAME = "REPRODUCTION"
 FIGURES = "reproduction"
+_COMMAND = "reproduce"
 
 
 def check_can_be_left(folder: Path) -> None:
@@ -25,32 +27,44 @@ def check_can_be_left(folder: Path) -> None:
     Raises:
         RequestError: they cannot.
     """
-    if folder.exists() and not folder.is_dir():
-        raise RequestError(f"--to: {folder} is a file, not a folder")
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise RequestError(f"--to: {there} is a file, not a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise RequestError(f"--to: {there} cannot be written")
     ours = [path for path in (folder / f"{NAME}.md", folder / f"{NAME}.html") if path.exists()]
     for path in ours:
         if not path.is_file() or MARKER not in path.read_text(encoding="utf-8", errors="replace"):
             raise RequestError(
                 f"{path} was not made by stopcli reproduce, and is not written over", hint="--to names another folder."
             )
-    if (folder / FIGURES).exists() and not ours:
+    figures = folder / FIGURES
+    if figures.exists() and not (figures.is_dir() and (ours or _is_ours(figures))):
         raise RequestError(
-            f"{folder / FIGURES} exists without a {NAME}.md beside it, and is not written over",
+            f"{figures} exists without a {NAME}.md beside it, and is not written over"
+            if figures.is_dir()
+            else f"{figures} is a file, not a folder for figures",
             hint="--to names another folder.",
         )
+
+
+def _is_ours(figures: Path) -> bool:
+    """Whether a folder of figures was begun by a call that was killed before the report, or has lost its report."""
+    return read_json(figures / "summary.json").get("command") == _COMMAND or not any(figures.iterdir())
 
 
 def leave_reproduction(folder: Path, results: Sequence[ExperimentResult], told: Told) -> dict[str, Any]:
     """Write the files. Returns the content of summary.json."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FIGURES).mkdir(exist_ok=True)
+    summary = summarise(results, told)
+    # First, because it says whose folder it is.
+    write_json(folder / FIGURES / "summary.json", summary)
     pictures = {result.experiment.name: _pictures(result.experiment, folder) for result in results}
     write_report(folder, reproduction_document(results, pictures, told), NAME)
     # The page holds them, and Markdown shows the PNG files.
     for picture in (picture for several in pictures.values() for picture in several):
         (folder / f"{picture.path}.svg").unlink(missing_ok=True)
-    summary = summarise(results, told)
-    write_json(folder / FIGURES / "summary.json", summary)
     return summary
 
 
@@ -80,9 +94,10 @@ def _copy(source: Path, target: Path) -> bool:
 def summarise(results: Sequence[ExperimentResult], told: Told) -> dict[str, Any]:
     """The results for those who go on elsewhere."""
     return {
-        "command": "reproduce",
+        "command": _COMMAND,
         "scale": told.scale,
-        "dataset": told.images.name if told.images else None,
+        # Not where it lies: these files are shown to others.
+        "dataset": told.images.label if told.images else None,
         "conclusions": [sums_up(results)],
         "unfinished": told.unfinished,
         "problems": dict(told.problems),

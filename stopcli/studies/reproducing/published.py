@@ -47,6 +47,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stopcli.config import read_toml
 from stopcli.errors import RequestError
 from stopcli.evidence.verdict import Expected
+from stopcli.report.alt_texts import ALT_TEXTS
 from stopcli.studies.reproducing.measures import MEASURES, MeasureName
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
@@ -209,6 +210,10 @@ def _check_arms(path: Path, published: Published) -> None:
     for key, name in named:
         if name not in names:
             raise RequestError(f"{path}: {key}: received {name!r}, no arm", hint=suggestion(name, names))
+    for i, figure in enumerate(published.figures, start=1):
+        if figure.plot not in ALT_TEXTS:
+            hint = suggestion(figure.plot, list(ALT_TEXTS))
+            raise RequestError(f"{path}: figures.{i}.plot: received {figure.plot!r}, no figure of a run", hint=hint)
 
 
 def _check_reported(path: Path, arm: ArmFile) -> None:

@@ -125,7 +125,9 @@ def _value(experiment: Experiment, arms: Mapping[str, ArmRuns], arm: ArmFile, re
     measured = mean_interval(values) if values else None
     band = reported.bounds
     # What was reported for another setting has no band, and yet is more than a number beside another.
-    verdict = judge_value(measured.mean if measured else None, band, ours.runs, published=ours.published)
+    # And what some run has not measured has a mean of the others alone.
+    mean = measured.mean if measured and measured.n == ours.runs.planned else None
+    verdict = judge_value(mean, band, ours.runs, published=ours.published)
     ratio, reported_ratio = _ratios(experiment, arms, reported, measured) if measure.is_time else (None, None)
     return ValueResult(arm, reported, measure, measured, ours.runs, verdict, ratio, reported_ratio)
 
@@ -162,7 +164,7 @@ def _reported_differences(
     """
     published = experiment.published
     base = published.arm(published.baseline)
-    theirs = {each.measure: each.value for each in base.reported if each.value is not None}
+    theirs = {each.measure: each.value for each in base.reported if each.value is not None and not each.elsewhere}
     claimed = {(claim.arm, claim.than, claim.measure) for claim in published.claims}
     found = []
     for each in values:

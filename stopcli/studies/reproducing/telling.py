@@ -30,12 +30,12 @@ _WHAT_VERDICTS_MEAN = (
     "reproduced, not reproduced: the published setting was run on the published data, and the mean over the seeds lies "
     "in the band, or outside; a comparison of two arms is distinguishable from none, in the published direction, or "
     "against it",
-    "trend only: a smaller setting or other data were run, so a value cannot agree with the published one; what can be "
-    "asked is whether the arms differ in the same direction",
+    "trend only: a smaller setting or other data were run, or the conclusion was published for another setting, so a "
+    "value cannot agree with the published one; what can be asked is whether the arms differ in the same direction",
     "not distinguishable: the paired differences over seeds, by their BCa bootstrap interval and a t-test, cannot be "
     "told from none",
-    "shown, not judged: times of other machines, values that were reported for another setting, and what was published "
-    "as a figure only",
+    "shown, not judged: times of other machines, values that were reported for another setting, what was published "
+    "as a figure only, and what some run has no value of",
 )
 
 
@@ -103,7 +103,7 @@ def value_row(result: ValueResult) -> tuple[str, ...]:
         result.measure.title,
         _reported(result),
         _measured(result),
-        f"{result.runs.finished} of {result.runs.planned}" if result.runs.planned else "–",
+        f"{result.measured.n if result.measured else 0} of {result.runs.planned}" if result.runs.planned else "–",
         _band(result),
         result.verdict,
     )
@@ -190,7 +190,7 @@ def _section(result: ExperimentResult, pictures: Sequence[Picture], told: Told) 
 
 
 def _settings(experiment: Experiment) -> str:
-    """What makes the quick setting a smaller one, and the seeds."""
+    """What makes the quick setting another one, and the seeds."""
     config = experiment.sweeps[0].config
     first, last = config.seed, config.seed + config.seeds - 1
     seeds = f"Seeds {first} to {last} of every arm." if last > first else f"Seed {first}."
@@ -198,7 +198,7 @@ def _settings(experiment: Experiment) -> str:
     if config.scale != "quick" or not quick:
         return seeds
     changed = ", ".join(f"{name} = {_plain(getattr(config, name))}" for name in quick if name != "seeds")
-    return f"{seeds} What is smaller: {changed}."
+    return f"{seeds} What differs from the published setting: {changed}."
 
 
 def _plain(value: object) -> str:

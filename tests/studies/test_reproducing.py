@@ -1,0 +1,196 @@
+"""What a reproduction makes of folders as they may be found, and what it leaves; of runs that were written by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pytest
+from written_runs import write_run
+
+from stopcli.config import to_toml
+from stopcli.data.images import ImageSet
+from stopcli.data.rows import Rows
+from stopcli.errors import ResourceError
+from stopcli.studies.reproducing import reproduction
+from stopcli.studies.reproducing.images import Images
+from stopcli.studies.reproducing.leaving import check_can_be_left, leave_reproduction
+from stopcli.studies.reproducing.planning import Experiment, Sweep, plan, read_all, standing
+from stopcli.studies.reproducing.reproduction import make_plan, reproduce
+from stopcli.studies.reproducing.results import results_of
+from stopcli.studies.reproducing.telling import Told
+from stopcli.sweeps.plan import plan_jobs
+from stopcli.training.interruption import StopRequest
+
+FILE = """
+title = "T"
+question = "Q?"
+baseline = "a"
+source = { text = "S", url = "https://example.org" }
+config = { command = "moons", seeds = 3 }
+[[arms]]
+name = "a"
+title = "A"
+reported = [
+  { measure = "saved_test_accuracy", value = 0.95, band = [0.9, 1.0], why = "w" },
+  { measure = "test_accuracy", value = 0.9, band = [0.8, 1.0], why = "w" },
+  { measure = "test_accuracy", value = 0.5, elsewhere = "another network" },
+]
+[[arms]]
+name = "b"
+title = "B"
+settings = { patience = 3 }
+reported = [{ measure = "test_accuracy", value = 0.8, band = [0.7, 0.9], why = "w" }]
+"""
+IMAGES = FILE.replace('"moons"', '"cifar-resnet", dataset = "cifar10", limit = 900') + "[quick]\ndepth = 8\n"
+
+
+def experiment_of(text: str, images: Images | None = None) -> Experiment:
+    Path("x.toml").write_text(text)
+    ((path, published),) = read_all([Path("x.toml")]).items()
+    return plan(path, published, "quick", images, None, Path("runs/reproduction"))
+
+
+def write_sweep(
+    sweep: Sweep,
+    job: Mapping[str, Any] = MappingProxyType({}),
+    state: str = "finished",
+    summary: Mapping[str, Any] | None = None,
+) -> None:
+    """A sweep's folder.
+
+    Args:
+        job: how its second run differs from one that has finished.
+        summary: of the sweep; None for one that tells of all its runs.
+    """
+    (sweep.folder / "jobs").mkdir(parents=True)
+    (sweep.folder / "config.toml").write_text(to_toml(sweep.config))
+    (sweep.folder / "status.json").write_text(json.dumps({"state": state}))
+    jobs = plan_jobs(sweep.config)
+    for i, planned in enumerate(jobs):
+        of = job if i == 1 else {}
+        write_run(sweep.folder / "jobs" / planned.name, **{"seed": planned.config.seed, "columns": {}, **of})
+    failed = job.get("state", "finished") != "finished"
+    told = {"state": state, "finished": len(jobs) - failed} if summary is None else summary
+    (sweep.folder / "summary.json").write_text(json.dumps(told))
+
+
+DIVERGED = {"state": "failed", "summary": {"stop": {"reason": "non_finite", "rule": "loss is nan"}}}
+
+
+@pytest.mark.parametrize(
+    ("state", "summary", "job", "found"),
+    [
+        ("finished", None, {}, "finished"),
+        ("failed", None, DIVERGED, "diverged"),
+        # Ctrl-C after the last of its runs.
+        ("interrupted", None, DIVERGED, "diverged"),
+        ("failed", None, {"state": "failed"}, "unfinished"),
+        ("paused", None, {"state": "paused"}, "unfinished"),
+        # All runs are there, and the disk was full when their figures were to be drawn; or the process was killed.
+        ("failed", {}, {}, "unfinished"),
+        ("running", {}, {}, "unfinished"),
+        ("failed", {"state": "interrupted", "finished": 1}, {}, "unfinished"),
+    ],
+)
+def test_what_is_left_to_do_is_seen_from_the_runs(
+    state: str, summary: Mapping[str, Any] | None, job: Mapping[str, Any], found: str
+) -> None:
+    sweep = experiment_of(FILE).sweeps[0]
+    assert standing(sweep) == "new"
+    write_sweep(sweep, job, state, summary)
+    assert standing(sweep) == found
+
+
+def test_what_another_call_has_run_meanwhile_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("x.toml").write_text(FILE)
+    planned = make_plan(
+        [Path("x.toml")], scale="quick", find=lambda: Images("", {}), seeds=None, root=Path("runs"), to=Path(), words=()
+    )
+    run = []
+
+    def run_both(sweep: Sweep, *_: object) -> str:
+        run.append(sweep.arm)
+        for each in planned.sweeps:
+            write_sweep(each)
+        return ""
+
+    monkeypatch.setattr(reproduction, "run_sweep", run_both)
+    told: list[str] = []
+    outcome = reproduce(planned, Path(), StopRequest(), told.append)
+    assert run == ["a"]
+    assert "finished already" in told[1]
+    assert outcome.failed == ()
+    assert [each.verdict for each in outcome.results[0].values] == [
+        "reproduced", "reproduced", "shown, not judged", "reproduced",
+    ]  # fmt: skip
+
+
+def test_a_mean_over_some_of_the_runs_is_not_judged() -> None:
+    experiment = experiment_of(FILE)
+    write_sweep(experiment.sweeps[0], {"saved": None})
+    saved, final, *_ = results_of(experiment).values
+    assert saved.measured is not None
+    assert (saved.measured.n, saved.verdict) == (2, "shown, not judged")
+    assert final.measured is not None
+    assert (final.measured.n, final.verdict) == (3, "reproduced")
+
+
+def test_arms_are_compared_as_the_same_setting_was_reported() -> None:
+    """By 0.9, not by the 0.5 of another network, B is lower."""
+    experiment = experiment_of(IMAGES.replace("patience = 3", "erasing = true"), Images("digits", {}))
+    for sweep in experiment.sweeps:
+        write_sweep(sweep)
+    (claim,) = results_of(experiment).claims
+    assert claim.text == "B: test accuracy lower than A (reported -0.1)"
+
+
+def test_files_that_are_shown_to_others_name_no_place_of_this_machine() -> None:
+    images = Images("/a/secret/place/photos", {"limit": 800, "test_limit": 100})
+    experiment = experiment_of(IMAGES.replace("patience = 3", "erasing = true"), images)
+    told = Told("quick", (), images, {"argv": ["stopcli"], "versions": {}, "platform": "", "cpu": "", "cores": 1})
+    leave_reproduction(Path("to"), [results_of(experiment)], told)
+    written = [path for path in Path("to").rglob("*") if path.is_file()]
+    assert len(written) == 3
+    assert all("photos" in path.read_text() for path in written)
+    assert not any("secret" in path.read_text() for path in written)
+
+
+def test_figures_of_a_call_that_was_killed_are_written_over_and_those_of_others_are_not() -> None:
+    Path("reproduction").mkdir()
+    check_can_be_left(Path())
+    Path("reproduction/summary.json").write_text('{"command": "reproduce"}')
+    Path("reproduction/x.png").touch()
+    check_can_be_left(Path())
+
+
+def test_a_full_disk_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("x.toml").write_text(FILE)
+    planned = make_plan(
+        [Path("x.toml")], scale="quick", find=lambda: Images("", {}), seeds=None, root=Path("runs"), to=Path(), words=()
+    )
+    monkeypatch.setattr(reproduction, "run_sweep", lambda *_: "")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("stopcli.studies.reproducing.leaving.write_report", full)
+    with pytest.raises(ResourceError, match="cannot be written") as raised:
+        reproduce(planned, Path(), StopRequest(), lambda _: None)
+    assert "the same command writes the report" in raised.value.hint
+
+
+@pytest.mark.parametrize(("train", "test", "published"), [(50_000, 10_000, True), (10_000, 10_000, False)])
+def test_a_part_of_the_official_files_is_not_the_published_data(train: int, test: int, published: bool) -> None:
+    Path("batches.meta").touch()
+
+    def rows(count: int) -> Rows:
+        return Rows(np.zeros((count, 1, 1, 3), np.uint8), np.zeros(count, np.int32))
+
+    images = Images.of(ImageSet(str(Path().resolve()), rows(train), rows(test), ("a", "b")))
+    assert images.published == published
+    assert ("10,000 and 10,000 images" in images.words) != published
