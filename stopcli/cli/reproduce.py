@@ -13,6 +13,7 @@ from stopcli.cli.options.data import Dataset
 from stopcli.cli.options.output import Json, Quiet, RunsDir, TimeBudget, Verbose
 from stopcli.durations import parse_duration
 from stopcli.report.tables import Table
+from stopcli.runs.files import dump_json
 from stopcli.runs.folder import runs_root
 from stopcli.training.interruption import stop_on_signals
 from stopcli.training.tensorflow_setup import start_tensorflow
@@ -86,8 +87,8 @@ def reproduce(
         for note in plan.images.notes:
             output.warn(note)
     if dry_run:
-        for line in plan.describe():
-            print(line)
+        lines = plan.describe()
+        print(dump_json({"command": "reproduce", "plan": lines}) if json else "\n".join(lines))
         return
     talk = [*(["--quiet"] if quiet else []), *(["--verbose"] if verbose else [])]
     with stop_on_signals(budget) as request:

@@ -136,7 +136,7 @@ def test_runs_of_other_settings_are_never_mixed(
     refused("reproduce small.toml", "was made with hidden 20, and now it is 21")
     Path("small.toml").write_text(MOONS)
     (RUNS / "ten/config.toml").unlink()
-    refused("reproduce small.toml", "rm -r runs/reproduction/full/small/ten")
+    refused("reproduce small.toml", "mv runs/reproduction/full/small/ten runs/reproduction/full/small/ten-old")
 
 
 @pytest.mark.usefixtures("here")

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from program import run
 from written_runs import write_run
 
 from stopcli.config import to_toml
 from stopcli.data.images import ImageSet
 from stopcli.data.rows import Rows
-from stopcli.errors import ResourceError
+from stopcli.errors import ResourceError, RunFolderError
 from stopcli.studies.reproducing import reproduction
 from stopcli.studies.reproducing.images import Images
 from stopcli.studies.reproducing.leaving import check_can_be_left, leave_reproduction
@@ -106,15 +107,33 @@ def test_what_is_left_to_do_is_seen_from_the_runs(
     assert standing(sweep) == found
 
 
+def test_a_plan_can_be_read_by_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("x.toml").write_text(FILE)
+    assert run("reproduce", "x.toml", "--dry-run", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["plan"] == [
+        f"x/{arm}: 3 runs of moons, to be run in runs/reproduction/full/x/{arm}" for arm in ("a", "b")
+    ]
+    assert [path.name for path in Path().iterdir()] == ["x.toml"]
+
+
+def test_a_folder_that_is_no_sweep_s_is_never_to_be_deleted() -> None:
+    sweep = experiment_of(FILE).sweeps[0]
+    write_sweep(sweep)
+    (sweep.folder / "config.toml").unlink()
+    with pytest.raises(RunFolderError, match="not a run folder") as raised:
+        standing(sweep)
+    assert raised.value.hint.endswith(f"mv {sweep.folder} {sweep.folder}-old")
+
+
 def test_what_another_call_has_run_meanwhile_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("x.toml").write_text(FILE)
     planned = make_plan(
         [Path("x.toml")], scale="quick", find=lambda: Images("", {}), seeds=None, root=Path("runs"), to=Path(), words=()
     )
-    run = []
+    begun = []
 
     def run_both(sweep: Sweep, *_: object) -> str:
-        run.append(sweep.arm)
+        begun.append(sweep.arm)
         for each in planned.sweeps:
             write_sweep(each)
         return ""
@@ -122,7 +141,7 @@ def test_what_another_call_has_run_meanwhile_is_taken(monkeypatch: pytest.Monkey
     monkeypatch.setattr(reproduction, "run_sweep", run_both)
     told: list[str] = []
     outcome = reproduce(planned, Path(), StopRequest(), told.append)
-    assert run == ["a"]
+    assert begun == ["a"]
     assert "finished already" in told[1]
     assert outcome.failed == ()
     assert [each.verdict for each in outcome.results[0].values] == [

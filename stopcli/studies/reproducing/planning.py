@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -157,7 +158,7 @@ def standing(sweep: Sweep) -> Standing:
     try:
         check_is_run(folder)
     except RunFolderError as error:
-        raise RunFolderError(error.message, hint=f"Nothing was run there yet: rm -r {folder}") from None
+        raise RunFolderError(error.message, hint=f"If nobody is making it now, {_away(folder)}") from None
     if is_held(folder):
         raise RunFolderError(
             f"{folder} is being written by {holder(folder)}", hint="Wait until it has ended, or stop it first."
@@ -181,8 +182,12 @@ def _check_same(sweep: Sweep) -> None:
             was, wanted = _shown(there.get(name)), _shown(now.get(name))
             raise RunFolderError(
                 f"{sweep.folder}: was made with {name} {was}, and now it is {wanted}",
-                hint=f"Another --runs-dir keeps both; or move it away: mv {sweep.folder} {sweep.folder}-old",
+                hint=f"Another --runs-dir keeps both; or {_away(sweep.folder)}",
             )
+
+
+def _away(folder: Path) -> str:
+    return f"move it away: {shlex.join(['mv', str(folder), f'{folder}-old'])}"
 
 
 def _compared(config: RunConfig) -> dict[str, Any]:
