@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 # As many backticks behind it as before it, and no others beside them.
 _CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
-# What would begin a tag, a comment or a link of Markdown.
-_MARKUP = re.compile(r"<(?=[A-Za-z/!?])|(?<=!)\[")
+# What would begin a tag, a comment, an image or a link of Markdown.
+_MARKUP = re.compile(r"<(?=[A-Za-z/!?])|(?<=!)\[|\[(?=[^\[\]]*\]\()")
 
 
 def code(text: str) -> str:
@@ -35,7 +35,7 @@ def pieces(text: str) -> Iterator[tuple[bool, str]]:
 
 
 def markdown_text(text: str) -> str:
-    """A text for Markdown, in one line, in which nothing but code is markup."""
+    """A text for Markdown, in one line, in which nothing is a tag, an image or a link, and code is code."""
     flat = " ".join(text.splitlines())
     return "".join(code(piece) if is_code else _escaped(piece) for is_code, piece in pieces(flat))
 

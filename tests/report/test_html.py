@@ -67,6 +67,7 @@ def test_texts_hold_code_between_backticks() -> None:
 
 
 def test_markdown_keeps_its_rows_and_no_markup_gets_in() -> None:
+    assert markdown_cell("[a](javascript:b) [0, 1] (c)") == "\\[a](javascript:b) [0, 1] (c)"
     assert markdown_cell("a|b\n<script> `x` ![y](z) 1 < 2") == "a\\|b \\<script> \\`x\\` !\\[y](z) 1 < 2"
     text = to_markdown(
         Document(
