@@ -64,19 +64,27 @@ def paired_difference(values: Sequence[float], others: Sequence[float]) -> Paire
     if len(values) != len(others) or not values:
         raise ValueError(f"received {len(values)} and {len(others)} values, expected pairs")
     differences = np.asarray(values, float) - np.asarray(others, float)
-    rounding = _ROUNDING * float(np.abs([values, others]).max())
+    # Of each pair its own: beside a loss that ran away, the others' differences are no rounding.
+    rounding = _ROUNDING * np.abs([values, others]).max(axis=0)
     differences[np.abs(differences) <= rounding] = 0.0
     mean, below = statistics.fmean(differences.tolist()), float(np.mean(differences < 0))
     equal = float(np.mean(differences == 0))
     if len(differences) < FEWEST:
         return PairedDifference(len(differences), mean, None, None, below, None, equal)
-    if np.ptp(differences) <= rounding:
+    if not _vary(differences, rounding):
         # Nothing varies: the bootstrap's acceleration would be 0 / 0, and the t-test certain, although a few accuracies
         # of few rows are easily the same. What is left to ask is how often so many would have one sign by chance.
         p = 2.0 ** (1 - len(differences)) if mean else 1.0
         return PairedDifference(len(differences), mean, mean, mean, below, p, equal)
     low, high = bootstrap_interval(differences)
     return PairedDifference(len(differences), mean, low, high, below, _t_test(differences), equal)
+
+
+def _vary(differences: NDArray[np.float64], rounding: NDArray[np.float64]) -> bool:
+    """Whether differences are more than one value and what rounding makes of it."""
+    if 0 < np.count_nonzero(differences) < len(differences):
+        return True
+    return float((differences - rounding / 2).max()) > float((differences + rounding / 2).min())
 
 
 def _t_test(differences: NDArray[np.float64]) -> float:

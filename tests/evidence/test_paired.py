@@ -79,3 +79,14 @@ def test_differences_of_as_many_rows_are_the_same_whatever_float32_makes_of_them
     assert not found.distinguishable
     same = paired_difference([0.9, 0.8, 0.7], [0.9 + 1e-8, 0.8 - 1e-8, 0.7])
     assert (same.mean, same.p, same.share_equal) == (0, 1, 1)
+
+
+@pytest.mark.parametrize("runaway", [250.0, 1e6, 1e30])
+def test_a_loss_that_ran_away_hides_no_difference_of_the_others(runaway: float) -> None:
+    values, others = [0.30, 0.20, 0.25, runaway], [0.25, 0.15, 0.10, runaway]
+    found = paired_difference(values, others)
+    assert found.p == pytest.approx(stats.ttest_rel(values, others).pvalue)
+    assert (found.share_above, found.share_equal) == (0.75, 0.25)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < found.mean < found.high
