@@ -7,6 +7,10 @@ from stopcli.evidence.paired import PairedDifference
 from stopcli.evidence.unpaired import UnpairedDifference
 from stopcli.stopping.direction import Direction
 
+# Differences of what float32 holds are larger, unless they are none.
+_NOTHING = 1e-9
+_TINY = 5e-5
+
 Difference = PairedDifference | UnpairedDifference
 
 
@@ -66,8 +70,17 @@ def difference_cell(found: Difference | None) -> str:
 
 
 def signed(value: float, digits: int = 4) -> str:
-    """A difference as text: of shares and losses some digits, of epochs and seconds as many as tell anything."""
-    return f"{value:+.{digits}f}" if abs(value) < 10 else f"{value:+,.1f}"
+    """A difference as text: of shares and losses some digits, of epochs and seconds as many as tell anything.
+
+    >>> signed(-0.0123), signed(0.0123, 2), signed(4e-6), signed(-1234.5)
+    ('-0.0123', '+0.01', '+4e-06', '-1,234.5')
+    """
+    if abs(value) >= 10:
+        return f"{value:+,.1f}"
+    # A loss near 0 is not the same as another because both begin with zeros; what rounding leaves of nothing is.
+    if _NOTHING < abs(value) < _TINY:
+        return f"{value:+.0e}"
+    return f"{value:+.{digits}f}"
 
 
 def _how_much(found: Difference) -> str:

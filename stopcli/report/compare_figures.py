@@ -33,7 +33,7 @@ class CurveGroup:
 
 @dataclass(frozen=True)
 class ValueRow:
-    """A value of each of some runs, at least one, and the interval of their mean where there is one."""
+    """A value of each of some runs, or of none, and the interval of their mean where there is one."""
 
     label: str
     values: Sequence[float]
@@ -115,12 +115,18 @@ def plain(label: str) -> str:
 
 
 def value_strips(panels: Mapping[str, Sequence[ValueRow]], title: str) -> Figure:
-    """Values of runs as dots, a row for each group and a panel for each value; their mean, with its 95 % interval."""
-    rows = max(len(groups) for groups in panels.values())
-    figure = Figure(figsize=(8.6, 1.7 + 0.55 * rows), layout="constrained")
+    """Values of runs as dots, a row for each group and a panel for each value; their mean, with its 95 % interval.
+
+    Args:
+        panels: each with the same groups in the same order.
+    """
+    labels = [plain(row.label) for row in next(iter(panels.values()))]
+    figure = Figure(figsize=(8.6, 1.7 + 0.55 * len(labels)), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for each, (words, groups) in zip(axes, panels.items(), strict=True):
         for i, row in enumerate(groups):
+            if not row.values:
+                continue
             colour, _ = arm_look(i)
             values = np.asarray(row.values, float)
             each.scatter(values, i + _apart(values), s=16, color=colour, alpha=0.5, lw=0)
@@ -134,13 +140,16 @@ def value_strips(panels: Mapping[str, Sequence[ValueRow]], title: str) -> Figure
         each.xaxis.set_major_locator(MaxNLocator(5))
         each.grid(axis="x", alpha=0.25)
         each.margins(x=0.08)
-    axes[0].set_yticks(range(rows), [plain(row.label) for row in next(iter(panels.values()))])
+    axes[0].set_yticks(range(len(labels)), labels)
     # The first on top.
-    axes[0].set_ylim(rows - 0.45, -0.6)
+    axes[0].set_ylim(len(labels) - 0.45, -0.6)
     figure.suptitle(title, fontsize=11)
+    with_interval = any(row.interval for groups in panels.values() for row in groups)
     handles = [
         Line2D([], [], color="#666666", marker="o", ls="", ms=4, label="a run"),
-        Line2D([], [], color="#666666", marker="D", lw=2.2, ms=5, label="mean and its 95 % interval"),
+        Line2D([], [], color="#666666", marker="D", lw=2.2, ms=5, label="mean and its 95 % interval")
+        if with_interval
+        else Line2D([], [], color="#666666", marker="D", ls="", ms=5, label="mean"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=9)
     return figure

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stopcli.evidence.interval import mean_interval
 from stopcli.evidence.paired import PairedDifference, paired_difference
 from stopcli.evidence.selection import Selection
 from stopcli.evidence.words import compared, difference_cell, signed
 from stopcli.report.tables import Table
 
 TITLE = "Honest selection"
-WHAT_IT_IS = "(The luck of the rows that choose, and that fewer rows choose a worse epoch, together.)"
+_WHAT_IT_IS = "(The luck of the rows that choose, and that fewer rows choose a worse epoch, together.)"
 
 
 def selection_of(summary: Mapping[str, Any]) -> Selection | None:
@@ -30,11 +30,18 @@ def selection_table(found: Selection) -> Table:
     return Table(TITLE, ("epoch chosen", "epoch", "accuracy on the test rows"), (*rows, difference), sums=1)
 
 
-def selection_words(found: Selection) -> str:
-    """Of one run, in a sentence."""
+def selection_words(found: Selection, test_rows: int) -> str:
+    """Of one run, in a sentence or two.
+
+    Args:
+        test_rows: that the accuracies were measured on.
+    """
     honest, claimed = found.honest, found.claimed
     more = "more" if found.optimism > 0 else "less"
-    by = "as much" if found.optimism == 0 else f"{abs(found.optimism):.3f} {more}"
+    by = "as much"
+    if found.optimism:
+        rows = f"{round(abs(found.optimism) * test_rows):,} of {test_rows:,} rows"
+        by = f"{abs(found.optimism):.3f} {more}. That is {rows}; how much of it is their luck, one run cannot tell"
     return (
         f"Chosen by {honest.monitor}, epoch {honest.epoch} has a test accuracy of {honest.test_accuracy:.3f}, on rows "
         f"that chose nothing; chosen by {claimed.monitor}, epoch {claimed.epoch} would have claimed "
@@ -65,8 +72,8 @@ def _row(name: str, runs: Sequence[Selection]) -> tuple[str, ...]:
 
 
 def _mean(values: Sequence[float]) -> str:
-    found = mean_interval(values)
-    return f"{found.mean:.3f}" + ("" if found.sd is None else f" ± {found.sd:.3f}")
+    sd = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.3f}{sd}"
 
 
 def arms_words(arms: Mapping[str, Sequence[Selection]]) -> str:
@@ -74,12 +81,14 @@ def arms_words(arms: Mapping[str, Sequence[Selection]]) -> str:
     pairs = [optimism_over(runs) for runs in arms.values()]
     if len(pairs) > 1:
         low, high = (signed(pick(pair.mean for pair in pairs)) for pick in (min, max))
-        span = low if low == high else f"{low} to {high}, by arm,"
-        told = f"Choosing the epochs on the test rows would have claimed {span} of test accuracy more: see {TITLE}."
+        span = low if low == high else f"{low} to {high}, depending on the arm"
+        told = (
+            f"Choosing the epochs on the test rows would have moved the claimed test accuracy by {span}: see {TITLE}."
+        )
     else:
         chosen = ("Epochs chosen on the test rows", "epochs chosen without them")
         told = compared(*chosen, "claimed test accuracy", pairs[0])
-    return f"{told} {WHAT_IT_IS}"
+    return f"{told} {_WHAT_IT_IS}"
 
 
 def arms_summary(arms: Mapping[str, Sequence[Selection]]) -> list[dict[str, Any]]:
@@ -88,7 +97,7 @@ def arms_summary(arms: Mapping[str, Sequence[Selection]]) -> list[dict[str, Any]
     for name, runs in arms.items():
         pair = optimism_over(runs)
         means = {
-            f"{which}_mean": mean_interval([getattr(run, which).test_accuracy for run in runs]).mean
+            f"{which}_mean": statistics.fmean(getattr(run, which).test_accuracy for run in runs)
             for which in ("honest", "claimed")
         }
         interval = {"optimism_low": pair.low, "optimism_high": pair.high, "optimism_p": pair.p}

@@ -44,7 +44,7 @@ def words_of(summary: Mapping[str, Any]) -> list[str]:
     if "stop" not in summary:
         return list(conclusions)
     found = selection_of(summary)
-    return [why_stopped(summary), *conclusions, *([selection_words(found)] if found else [])]
+    return [why_stopped(summary), *conclusions, *([selection_words(found, summary["rows"]["test"])] if found else [])]
 
 
 def interval_words(summary: Mapping[str, Any]) -> str:

@@ -83,11 +83,24 @@ class Experiment:
     runs: tuple[RecordedRun, ...]
 
 
+def without_studies(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
+    """Folders without those that hold no run, such as a comparison's, which `runs/*` names too; and a sentence, without
+    a full stop, on each that is passed over."""
+    kept, told = [], []
+    for path in paths:
+        begun = any((path / name).exists() for name in ("config.toml", "metrics.csv", "jobs"))
+        if begun or not (path / "status.json").is_file():
+            kept.append(path)
+        else:
+            told.append(f"{path} holds no run (a study of runs, or one that never began); it is passed over")
+    return kept, told
+
+
 def read_recorded(paths: Iterable[Path]) -> list[RecordedRun]:
     """The runs in some folders, each a run's or a sweep's, whose jobs it stands for; each run once.
 
     Raises:
-        RunFolderError: a folder is no run's, or is a sweep's in which no job was begun.
+        RunFolderError: a folder is no run's, is a sweep's in which no job was begun, or holds a damaged run.
     """
     found: dict[Path, RecordedRun] = {}
     for path in paths:
@@ -128,7 +141,24 @@ def _jobs(sweep: Path) -> list[RecordedRun]:
 
 
 def _read(path: Path, sweep: Path | None) -> RecordedRun:
-    settings = read_toml(path / "config.toml")
-    command = str(settings.pop("command", ""))
+    settings, summary = read_toml(path / "config.toml"), read_json(path / "summary.json")
+    command, seed = str(settings.pop("command", "")), settings.get("seed", 0)
+    if not isinstance(seed, int):
+        raise RunFolderError(f"{path / 'config.toml'}: seed: received {seed!r}, expected a whole number")
+    _check_tables(path, summary)
     (line,) = read_runs(path.parent, only=path)
-    return RecordedRun(path, sweep, command, settings, read_json(path / "summary.json"), line.state)
+    return RecordedRun(path, sweep, command, settings, summary, line.state)
+
+
+def _check_tables(path: Path, summary: Mapping[str, Any]) -> None:
+    """Raise where the parts of a summary.json are not what they were written as: somebody has changed them."""
+    tables = {name: summary.get(name) for name in ("final", "best", "stop", "rows")}
+    models = {model: found for model in ("final", "best") if isinstance(found := summary.get(model), dict)}
+    for model, parts in models.items():
+        tables |= {f"{model}.{part}": parts.get(part) for part in ("train", "test", "val")}
+    for name, found in tables.items():
+        if found is not None and not isinstance(found, dict):
+            raise RunFolderError(
+                f"{path / 'summary.json'}: damaged ({name}: received {found!r}, expected values by name)",
+                hint=f"Leave the run out, or make it again: stopcli run {path / 'config.toml'}",
+            )

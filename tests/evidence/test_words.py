@@ -7,7 +7,7 @@ import pytest
 from stopcli.evidence import words
 from stopcli.evidence.paired import paired_difference
 from stopcli.evidence.unpaired import unpaired_difference
-from stopcli.evidence.words import compared, difference_cell, verdict
+from stopcli.evidence.words import compared, difference_cell, signed, verdict
 
 HIGHER = [0.92, 0.93, 0.95, 0.94]
 LOWER = [0.90, 0.90, 0.91, 0.92]
@@ -53,6 +53,12 @@ def test_samples_without_pairs_are_called_unpaired() -> None:
     assert "in other seeds; not distinguishable at n = 1 and 2" in compared(
         "a", "b", "loss", unpaired_difference([0.1], [0.2, 0.3]), "min"
     )
+
+
+def test_losses_near_0_that_differ_are_not_said_to_be_the_same() -> None:
+    told = compared("a", "b", "loss", paired_difference([4e-6, 5e-6, 7e-6], [1e-6, 1e-6, 2e-6]), "min")
+    assert told.startswith("a against b: loss +4e-06 (95 % interval +3e-06 to +5e-06; p = ")
+    assert signed(1e-17) == "+0.0000"
 
 
 def test_a_cell_has_the_interval_where_there_is_one() -> None:

@@ -34,7 +34,7 @@ def test_every_arm_has_its_row_and_every_run_its_line() -> None:
     assert [table.title for table in found.tables] == ["Results", "Honest selection"]
     assert [row[:2] for row in found.tables[1].rows] == [("patience 0", "3"), ("none", "1")]
     assert found.words[0] == "Told."
-    assert "Choosing the epochs on the test rows would have claimed" in found.words[1]
+    assert "Choosing the epochs on the test rows would have moved the claimed test accuracy by" in found.words[1]
     first, second = found.summary["selection"]
     assert first["optimism_mean"] == pytest.approx(0.02)
     assert 0.0099 <= first["optimism_low"] < 0.02 < first["optimism_high"] <= 0.0301

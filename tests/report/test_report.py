@@ -12,7 +12,7 @@ from stopcli.report.figures import Marks, Points, decision_boundary, grid_around
 from stopcli.report.markdown import to_markdown
 from stopcli.report.results import Made, run_report
 from stopcli.report.saving import save_figures
-from stopcli.report.selection import arms_summary, arms_table, arms_words
+from stopcli.report.selection import arms_summary, arms_table, arms_words, selection_words
 from stopcli.report.sweep_figures import seed_accuracies, seed_curves, seed_epochs
 from stopcli.report.tables import Table, run_table, seed_table
 from stopcli.report.words import why_stopped
@@ -90,13 +90,22 @@ def test_a_run_whose_test_rows_are_set_apart_says_what_they_would_have_claimed()
     text = to_markdown(run_report("moons", told, [run_table(told, "x")], Made("", environment), []))
     for part in (
         "Chosen by val_accuracy, epoch 90 has a test accuracy of 0.900, on rows that chose nothing; chosen by "
-        "test_accuracy, epoch 70 would have claimed 0.925: 0.025 more.",
+        "test_accuracy, epoch 70 would have claimed 0.925: 0.025 more. That is 2 of 70 rows; how much "
+        "of it is their luck, one run cannot tell.",
         "## Honest selection",
         "| by test_accuracy | 70 | 0.925 |",
         "| the test rows would claim |  | +0.025 |",
         "Test rows that were right: 63 of 70 (final model). In brackets",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("claimed", "ending"), [(0.9, "claimed 0.900: as much."), (0.8, "0.100 less. That is 1,000 of 10,000 rows; how")]
+)
+def test_what_the_test_rows_would_not_have_claimed_is_said_too(claimed: float, ending: str) -> None:
+    found = Selection(Chosen("val_loss", 9, 0.2, 0.9), Chosen("test_loss", 8, 0.1, claimed))
+    assert ending in selection_words(found, 10_000)
 
 
 def test_over_seeds_the_claims_are_compared_pair_by_pair() -> None:

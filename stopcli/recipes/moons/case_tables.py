@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -143,7 +144,7 @@ def seeds_case_words(config: MoonsConfig, runs: Sequence[Sequence[ArmResult]], t
     for arms in others:
         if ran_out := sum(arm.ran_out for arm in arms):
             told.append(f"{arms[0].name}: in {ran_out} of {len(arms)} seeds it ran all epochs without stopping.")
-    best = max(mean_interval([arm.measured.test_accuracy for arm in arms]).mean for arms in (first, *others))
+    best = max(statistics.fmean(arm.measured.test_accuracy for arm in arms) for arms in (first, *others))
     interval = proportion_of(best, test_rows)
     if interval:
         told.append(

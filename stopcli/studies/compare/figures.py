@@ -21,17 +21,18 @@ def figures_of(comparison: Comparison, curves: Curves) -> dict[str, Figure]:
         groups = [CurveGroup(thing.label, [outcome.columns for outcome in thing.outcomes]) for thing in curves.things]
         figures["curves"] = overlaid_curves(groups, curves.panels, "Curves of what was compared")
     rows = {words: _rows(comparison, view) for view, words in comparison.measure.views.items()}
-    shown = {words: found for words, found in rows.items() if found}
+    shown = {words: found for words, found in rows.items() if any(row.values for row in found)}
     if shown:
         figures["values"] = value_strips(shown, f"{comparison.measure.name.replace('_', ' ')} of each run")
     return figures
 
 
 def _rows(comparison: Comparison, view: str) -> list[ValueRow]:
+    """A row for each thing, also for those without a value: the panels share their rows."""
     rows = []
     for thing in comparison.things[:MOST_DRAWN]:
-        moments = moments_of(thing, comparison.measure, view)
-        if moments is not None:
-            interval = None if moments.low is None or moments.high is None else (moments.low, moments.high)
-            rows.append(ValueRow(thing.label, list(values_of(thing, comparison.measure, view).values()), interval))
+        moments, interval = moments_of(thing, comparison.measure, view), None
+        if moments is not None and moments.low is not None and moments.high is not None:
+            interval = moments.low, moments.high
+        rows.append(ValueRow(thing.label, list(values_of(thing, comparison.measure, view).values()), interval))
     return rows

@@ -96,7 +96,8 @@ def difference_of(ours: dict[int, float], theirs: dict[int, float]) -> tuple[Dif
     seeds = sorted(ours.keys() & theirs.keys())
     unmatched = len(ours.keys() ^ theirs.keys())
     if len(seeds) >= FEWEST or (seeds and min(len(ours), len(theirs)) < FEWEST):
-        note = f" ({unmatched} runs have no partner of the same seed.)" if unmatched else ""
+        runs = "1 run has" if unmatched == 1 else f"{unmatched} runs have"
+        note = f" ({runs} no partner of the same seed.)" if unmatched else ""
         return paired_difference([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]), note
     return unpaired_difference(list(ours.values()), list(theirs.values())), ""
 

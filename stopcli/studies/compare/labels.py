@@ -31,7 +31,8 @@ def short_labels(things: Sequence[tuple[str, RecordedRun]]) -> list[str]:
         nameless = run.sweep is None and not run.settings.get("name") and _BY_TIME.match(run.path.name)
         if nameless and told[i] and told.count(told[i]) == 1 and told[i] not in labels:
             labels[i] = told[i]
-    return labels
+    # Short is no use where it is the same.
+    return labels if len(set(labels)) == len(labels) else [label for label, _ in things]
 
 
 def _by_settings(runs: Sequence[RecordedRun]) -> list[str]:

@@ -68,10 +68,14 @@ def measure_of(name: str, outcomes: Sequence[Outcome]) -> Measure:
     """
     columns = dict.fromkeys(column for outcome in outcomes for column in outcome.columns)
     known = [*_OF_MODELS, *_OF_COST, *(column for column in columns if column not in ("epoch", "step"))]
-    measure = _named(name)
-    if name not in known or all(measure.of(each, view) is None for each in outcomes for view in measure.views):
-        raise ConfigError("metric", name, f"a value that the runs have, of {', '.join(known)}")
-    return measure
+    if name in known and _is_there(_named(name), outcomes):
+        return _named(name)
+    there = ", ".join(each for each in known if _is_there(_named(each), outcomes))
+    raise ConfigError("metric", name, f"a value that the runs have, of {there}")
+
+
+def _is_there(measure: Measure, outcomes: Sequence[Outcome]) -> bool:
+    return any(measure.of(outcome, view) is not None for outcome in outcomes for view in measure.views)
 
 
 def _named(name: str) -> Measure:

@@ -24,7 +24,7 @@ class Outcome:
         final, saved: of the model that training ended with and of the best one, loaded from its file: `train_loss`,
             `test_accuracy` and so on, and its `epoch`.
         cost: `epochs`, `updates`, `rows`, `train_seconds`.
-        columns: of its metrics.csv; empty where there is none.
+        columns: of its metrics.csv; empty where there is none, or no complete epoch in it.
         reason: why training stopped; empty where it just ended.
         measured: whether the models were measured, and not read from the epochs on record.
     """
@@ -46,12 +46,12 @@ def outcome_of(run: RecordedRun, columns: Columns) -> Outcome | None:
     """What a run came to; None where it has no complete epoch.
 
     Args:
-        columns: of its metrics.csv; empty where there is none.
+        columns: of its metrics.csv; empty where there is none, or no complete epoch in it.
     """
     # A run that went on and died since has a summary of the time before.
     if run.state not in ("died", "running") and "final" in run.summary:
         return _measured(run, run.summary, columns)
-    if not columns or not len(columns["epoch"]):
+    if not columns:
         return None
     last = len(columns["epoch"]) - 1
     saved = _best_row(run, columns)
@@ -108,8 +108,8 @@ def _rows_seen(summary: Mapping[str, Any]) -> float | None:
 
 def _training_seconds(summary: Mapping[str, Any]) -> float | None:
     """Without validation."""
-    seconds = summary.get("train_seconds")
-    return None if seconds is None else float(seconds) - float(summary.get("validation_seconds") or 0.0)
+    known = _known({name: summary.get(name) for name in ("train_seconds", "validation_seconds")})
+    return known["train_seconds"] - known.get("validation_seconds", 0.0) if "train_seconds" in known else None
 
 
 def _row(run: RecordedRun, columns: Columns, i: int) -> Values:

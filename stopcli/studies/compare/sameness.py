@@ -64,11 +64,20 @@ def other_test_rows(thing: Thing, other: Thing) -> list[str]:
     ours, theirs = _test_rows(thing), _test_rows(other)
     # Of other data, the rest follows.
     names = ["dataset"] if ours["dataset"] != theirs["dataset"] else list(dict.fromkeys([*ours, *theirs]))
+    # A share that was asked for may be what is taken where none is.
+    if "validation_share" in names and _rows_of(thing) == _rows_of(other) != (None, None):
+        names.remove("validation_share")
     return [
         f"{name} {_text(theirs.get(name))} and {_text(ours.get(name))}"
         for name in names
         if _text(ours.get(name)) != _text(theirs.get(name))
     ]
+
+
+def _rows_of(thing: Thing) -> tuple[object, object]:
+    """How many rows validate and how many test, as far as its summary tells."""
+    rows = thing.first.summary.get("rows") or {}
+    return rows.get("validation"), rows.get("test")
 
 
 def _test_rows(thing: Thing) -> dict[str, Any]:

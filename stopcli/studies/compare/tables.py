@@ -71,6 +71,8 @@ def _epochs(values: Sequence[float | None]) -> str:
 def _number(value: float, like: float | None = None) -> str:
     """As text with as many digits as tell anything, or as another number has."""
     size = abs(value if like is None else like)
+    if 0 < size < 0.0005:
+        return f"{value:.1e}"
     if size == int(size) and size >= 2:
         return f"{value:.0f}" if value == int(value) else f"{value:.1f}"
     return f"{value:.3f}" if size < 10 else f"{value:.1f}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stopcli.errors import ConfigError, RequestError
 from stopcli.runs.metrics import Columns
-from stopcli.runs.recorded import Experiment, RecordedRun, experiments_of, read_recorded
+from stopcli.runs.recorded import Experiment, RecordedRun, experiments_of, read_recorded, without_studies
 from stopcli.studies.compare.labels import short_labels
 from stopcli.studies.compare.outcomes import Outcome, outcome_of
 
@@ -43,12 +43,13 @@ def read_things(paths: Sequence[Path]) -> tuple[list[Thing], list[str]]:
     """The things in some folders of runs and sweeps, and what the user should know of them.
 
     Raises:
-        RunFolderError: a folder is no run's.
+        RunFolderError: a folder is no run's, or a run is damaged.
         RequestError: there are fewer than two things.
     """
-    told = [f"{path} is named more than once, and counts once" for path in _repeated(paths)]
+    folders, told = without_studies(paths)
+    told += [f"{path} is named more than once, and counts once" for path in _repeated(folders)]
     outcomes: dict[Path, Outcome] = {}
-    runs = read_recorded(paths)
+    runs = read_recorded(folders)
     for run in runs:
         found = _outcome(run, told)
         if found is not None:
@@ -93,7 +94,8 @@ def _outcome(run: RecordedRun, told: list[str]) -> Outcome | None:
     columns: Columns = {}
     why = "it has no complete epoch"
     try:
-        columns = run.metrics
+        if len(run.metrics["epoch"]):
+            columns = run.metrics
     except RequestError as error:
         why = error.message
     found = outcome_of(run, columns)

@@ -15,6 +15,8 @@ from written_runs import falling_curves, write_run, write_sweep
 
 from stopcli.errors import ConfigError
 from stopcli.studies.compare.comparison import Comparison, compare
+from stopcli.studies.compare.curves import curves_of
+from stopcli.studies.compare.figures import figures_of
 from stopcli.studies.compare.judging import difference_of
 from stopcli.studies.compare.study import study_of
 from stopcli.studies.leaving import leave
@@ -111,6 +113,7 @@ def test_seeds_that_do_not_match_are_compared_without_pairs() -> None:
         (range(5), range(2, 9), ("paired", 3, " (6 runs have no partner of the same seed.)")),
         (range(5), range(4, 9), ("unpaired", 5, "")),
         (range(1), range(5), ("paired", 1, " (4 runs have no partner of the same seed.)")),
+        (range(2), range(1), ("paired", 1, " (1 run has no partner of the same seed.)")),
         (range(1), range(1, 6), ("unpaired", 1, "")),
     ],
 )
@@ -189,6 +192,28 @@ def test_what_all_have_recorded_is_overlaid_and_the_rest_told() -> None:
     assert "Not all have recorded val_accuracy, val_loss; what all have is overlaid." in report
     assert (folder / "plots" / "curves.png").stat().st_size > 10_000
     assert "training loss" in (folder / "plots" / "curves.svg").read_text()
+
+
+def test_a_value_stands_in_the_row_of_its_run_also_where_another_has_none() -> None:
+    write_run("a", patience=5, saved=0.95)
+    write_run("b", patience=6, saved=None)
+    write_run("c", patience=7, saved=0.5)
+    comparison = compared("a", "b", "c")
+    final, saved = figures_of(comparison, curves_of(comparison.things, comparison.measure))["values"].axes
+    assert [label.get_text() for label in final.get_yticklabels()] == ["a", "b", "c"]
+    # A point for each run, and one for its mean.
+    heights = {round(float(x), 3): round(float(y)) for dots in saved.collections for x, y in dots.get_offsets()}
+    assert heights == {0.95: 0, 0.5: 2}
+
+
+def test_a_run_that_was_left_before_its_first_epoch_ended_has_no_curves() -> None:
+    write_run("a", patience=5)
+    nothing = {name: [] for name in falling_curves(1, 0.9)}
+    write_run("b", patience=6, state="interrupted", epochs=0, columns=nothing)
+    comparison = compared("a", "b")
+    assert "b has no curves: it has no complete epoch" in comparison.warnings
+    folder, _ = left(comparison)
+    assert (folder / "plots" / "curves.png").is_file()
 
 
 def test_many_runs_are_summed_up() -> None:

@@ -144,6 +144,54 @@ def test_what_is_no_run_is_refused() -> None:
         things("a", "nowhere")
 
 
+def test_what_holds_no_run_is_passed_over_and_told() -> None:
+    write_run("runs/a", patience=5)
+    write_run("runs/b", patience=50)
+    for name, files in {"study": ("status.json", "summary.json", "report.md"), "begun": ("status.json",)}.items():
+        Path("runs", name).mkdir()
+        for file in files:
+            Path("runs", name, file).write_text("{}")
+    found, told = things(*sorted(Path("runs").iterdir()))
+    assert [thing.label for thing in found] == ["a", "b"]
+    assert told.count("holds no run (a study of runs, or one that never began); it is passed over") == 2
+    with pytest.raises(RequestError, match=r"nothing is there to compare\. runs/study holds no run"):
+        things("runs/study")
+    # A run that has lost its settings is none of these.
+    Path("runs/b/config.toml").unlink()
+    with pytest.raises(RunFolderError, match=r"runs/b: not a run folder \(config.toml missing\)"):
+        things("runs/a", "runs/b")
+
+
+@pytest.mark.parametrize(
+    ("summary", "answer"),
+    [
+        ({"final": "x"}, "final: received 'x'"),
+        ({"best": {"epoch": 3, "test": [1]}}, r"best.test: received \[1\]"),
+        ({"stop": "patience"}, "stop: received 'patience'"),
+        ({"rows": 70}, "rows: received 70"),
+    ],
+)
+def test_a_damaged_summary_is_told(summary: dict[str, object], answer: str) -> None:
+    write_run("a", patience=5)
+    write_run("b", patience=50, summary=summary)
+    with pytest.raises(RunFolderError, match=f"b/summary.json: damaged .{answer}, expected values by name"):
+        things("a", "b")
+
+
+def test_a_seed_that_is_no_number_is_told() -> None:
+    write_run("a", patience=5)
+    write_run("b", patience=50)
+    Path("b/config.toml").write_text('command = "moons"\nseed = "x"\n')
+    with pytest.raises(RunFolderError, match=r"b/config\.toml: seed: received 'x', expected a whole number"):
+        things("a", "b")
+
+
+def test_labels_that_would_be_the_same_when_shortened_stay_long() -> None:
+    write_sweep("sweep", {"m-2": [0.8, 0.9]})
+    write_run("lone", patience=7, name="m 2")
+    assert [thing.label for thing in things("sweep", "lone")[0]] == ["moons m-2", "moons m 2"]
+
+
 def test_the_others_are_compared_with_the_first_or_the_one_that_is_named() -> None:
     write_sweep("sweep", {"patience-0": [0.8], "patience-200": [0.9]})
     write_run("runs/lone", patience=7, name="Lone")
@@ -192,6 +240,18 @@ def test_other_test_rows_are_found_by_the_settings_that_choose_them() -> None:
     assert other_test_rows(images, a) == ["dataset moons and digits"]
     assert other_test_rows(fewer, images) == []
     assert other_test_rows(tests, images) == ["test_limit – and 100"]
+
+
+def test_a_share_that_sets_as_many_rows_apart_as_none_is_the_same() -> None:
+    rows = {"train": 30, "validation": 35, "test": 35}
+    write_run("default", validation="holdout", summary={"rows": rows})
+    write_run("asked", validation="holdout", validation_share=0.5, summary={"rows": rows})
+    write_run("other", validation="holdout", validation_share=0.4, summary={"rows": {**rows, "test": 42}})
+    write_run("died", validation="holdout", validation_share=0.3, state="running", summary={"final": None})
+    default, asked, other, unknown = things("default", "asked", "other", "died")[0]
+    assert other_test_rows(asked, default) == []
+    assert other_test_rows(other, default) == ["validation_share – and 0.4"]
+    assert other_test_rows(unknown, default) == ["validation_share – and 0.3"]
 
 
 def test_other_machines_and_versions_are_told() -> None:
