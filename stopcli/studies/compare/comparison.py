@@ -18,6 +18,10 @@ from stopcli.studies.compare.things import Thing, baseline_of, read_things
 
 # Of more things than this the sentences are summed up.
 _MANY = 8
+_SHARED_ROWS = (
+    "The seeds share their test rows: intervals over seeds and p say what other seeds would give on these rows, and "
+    "nothing of other rows."
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,10 @@ class Comparison:
                 "The interval of one run alone is that of an accuracy which was counted on so many rows (Wilson's); it "
                 "says nothing of other seeds."
             )
-        if self.measure.name.startswith("test_") and any(map(_test_rows_chose, self.things)):
+        of_test_rows = self.measure.name.startswith("test_")
+        if of_test_rows and any(judgement.found and judgement.found.p is not None for judgement in self.judgements):
+            told.append(_SHARED_ROWS)
+        if of_test_rows and any(map(_test_rows_chose, self.things)):
             told.append(TEST_ROWS_CHOSE)
         return told
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stopcli.errors import MetricError, RequestError
 from stopcli.evidence.replay import AskedRule, Recording, RuleOutcome, replay_all
-from stopcli.runs.recorded import Experiment, RecordedRun, experiments_of, read_recorded
+from stopcli.runs.recorded import Experiment, RecordedRun, experiments_of, read_recorded, without_studies
 from stopcli.stopping import BestEpoch
 from stopcli.studies.replay.asking import Asking, check_rules
 
@@ -70,10 +70,11 @@ def replay(paths: Sequence[Path], asking: Asking) -> Replayed:
     Raises:
         RequestError: there is nothing to replay, or not what is asked for.
     """
-    usable, left_out = _usable(read_recorded(paths))
+    folders, passed_over = without_studies(paths)
+    usable, left_out = _usable(read_recorded(folders))
     if not usable:
-        run, why = left_out[0]
-        raise RequestError(f"{run.path}: {why}", hint="Rules are replayed on runs that trained for an epoch or more.")
+        told = [f"{run.path}: {why}" for run, why in left_out] + passed_over
+        raise RequestError(told[0], hint="Rules are replayed on runs that trained for an epoch or more.")
     for run in usable:
         asking.check_metrics(run)
     asked, kept = asking.asked_rules(), asking.kept()
@@ -84,7 +85,7 @@ def replay(paths: Sequence[Path], asking: Asking) -> Replayed:
     experiments, twice = _without_twins(experiments_of(usable))
     left_out += [(run, "the same settings and seed as another") for run in twice]
     replayed = tuple(_replayed(experiment, asked, kept) for experiment in experiments)
-    return Replayed(asking, kept, replayed, tuple(_warnings(replayed, left_out)))
+    return Replayed(asking, kept, replayed, (*passed_over, *_warnings(replayed, left_out)))
 
 
 def _usable(runs: Iterable[RecordedRun]) -> tuple[list[RecordedRun], list[tuple[RecordedRun, str]]]:

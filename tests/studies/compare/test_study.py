@@ -87,6 +87,7 @@ def test_everything_is_left_and_said_in_the_report() -> None:
         "| seeds | 0 to 4 | 0 to 4 | 0 to 4 | 0 |",
         "The test rows also chose the saved epoch",
         "4 differences are judged",
+        "The seeds share their test rows",
     ):
         assert words in report, words
     assert json.loads((folder / "summary.json").read_text()) == summary
@@ -126,7 +127,9 @@ def test_pairs_are_taken_where_enough_seeds_match(ours: range, theirs: range, ex
 def test_one_seed_alone_distinguishes_nothing() -> None:
     write_run("a", patience=5)
     write_run("b", patience=6, accuracy=0.99)
-    assert "not distinguishable at n = 1: fewer than 3 seeds" in compared("a", "b").judgements[0].words
+    comparison = compared("a", "b")
+    assert "not distinguishable at n = 1: fewer than 3 seeds" in comparison.judgements[0].words
+    assert not any("share their test rows" in note for note in comparison.notes())
 
 
 def test_the_accuracy_of_one_run_is_as_sure_as_its_rows_make_it() -> None:

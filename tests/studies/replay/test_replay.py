@@ -165,6 +165,17 @@ def test_what_cannot_be_asked_is_refused(asking: Asking, answer: str) -> None:
     assert answer in caught.value.message
 
 
+def test_what_holds_no_run_is_passed_over_and_told() -> None:
+    write("runs/a")
+    Path("runs/study").mkdir()
+    Path("runs/study/status.json").write_text("{}")
+    found = replayed("runs/a", "runs/study")
+    assert [experiment.n for experiment in found.experiments] == [1]
+    assert found.warnings[0].startswith("runs/study holds no run")
+    with pytest.raises(RequestError, match="runs/study holds no run"):
+        replayed("runs/study")
+
+
 def test_runs_without_what_is_needed_are_refused() -> None:
     trained = {name: values for name, values in valley(20).items() if not name.startswith("val_")}
     write_run("run", columns=trained, epochs=EPOCHS)
