@@ -73,8 +73,8 @@ def bootstrap_interval(values: NDArray[np.float64]) -> tuple[float, float]:
     # study asks for hundreds, and drawing takes ten times as long as the rest. Their means are no matrix product,
     # whose threads would wait for each other where other processes compute.
     means = np.einsum("ji,j->i", _resample_counts(len(values)), values) / len(values)
-    # Accuracies of few rows have resamples with their very mean, half of which count as lower. Left to the last digit,
-    # errors would have another interval than the accuracies that they are the rest of.
+    # Of few values many resamples have the very mean (of 5, their permutations alone are 4 %), and half of these count
+    # as lower. Left to the last digit, errors would have another interval than the accuracies they are the rest of.
     mean = values.mean()
     means[np.abs(means - mean) <= _TIE * np.abs(values).max()] = mean
     found = stats.bootstrap(
