@@ -11,7 +11,7 @@ from stopcli.cli.console import Output
 from stopcli.cli.options.output import Json, Name, Quiet, RunDir, RunsDir, Verbose
 from stopcli.runs.folder import check_can_be_made, runs_root
 
-Runs = Annotated[list[Path], typer.Argument(help="Folders of runs and sweeps.", metavar="RUN…", show_default=False)]
+Runs = Annotated[list[Path], typer.Argument(help="Folders of runs and sweeps.", metavar="RUN", show_default=False)]
 Baseline = Annotated[
     str,
     typer.Option(help="What the others are compared with: its label, or its folder.", show_default="the first"),

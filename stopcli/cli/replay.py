@@ -19,7 +19,7 @@ option = in_panel("Stopping")
 
 Runs = Annotated[
     list[Path] | None,
-    typer.Argument(help="Folders of runs and sweeps, before the options.", metavar="RUN…", show_default=False),
+    typer.Argument(help="Folders of runs and sweeps, before the options.", metavar="RUN", show_default=False),
 ]
 Patiences = Annotated[
     list[str] | None,

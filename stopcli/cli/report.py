@@ -15,7 +15,7 @@ from stopcli.recipes.reporting import report_again
 from stopcli.runs.files import dump_json
 from stopcli.runs.folder import check_is_run
 
-Runs = Annotated[list[Path], typer.Argument(help="Folders of runs or sweeps.", metavar="RUN…")]
+Runs = Annotated[list[Path], typer.Argument(help="Folders of runs or sweeps.", metavar="RUN")]
 To = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write the HTML to a new file, and leave the run's folder as it is."),

@@ -22,7 +22,7 @@ option = in_panel("Reproduction")
 
 Files = Annotated[
     list[Path],
-    typer.Argument(help="Files of published results, or folders of them.", metavar="EXPERIMENTS…"),
+    typer.Argument(help="Files of published results, or folders of them.", metavar="EXPERIMENT"),
 ]
 ReproductionScale = Annotated[
     Literal["quick", "full"],
