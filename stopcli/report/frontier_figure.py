@@ -15,14 +15,15 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from stopcli.evidence.interval import MeanInterval
 from stopcli.evidence.pareto import pareto_front
+from stopcli.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE
 from stopcli.report.labels import Label, Line, Place, place_labels
 
-# Okabe and Ito's colours, which remain apart for colour-blind readers; the markers tell the families apart without.
+# The markers tell the families apart without their colours.
 _LOOKS = {
-    "patience": ("#0072B2", "o"),
-    "gl": ("#D55E00", "s"),
-    "pq": ("#009E73", "^"),
-    "up": ("#CC79A7", "D"),
+    "patience": (BLUE, "o"),
+    "gl": (ORANGE, "s"),
+    "pq": (GREEN, "^"),
+    "up": (PURPLE, "D"),
     "threshold": ("#E69F00", "v"),
 }
 _WORDS = {
@@ -136,11 +137,11 @@ def _draw(axes: Axes, points: Sequence[FrontierPoint], panel: int, words: Panel)
     if len(front) > 1:
         # What costs in between buys no more than the cheaper of its neighbours.
         steps = [places[i] for i in front]
-        axes.step(*zip(*steps, strict=True), where="post", color="#444444", lw=1.1, ls="--", zorder=2)
+        axes.step(*zip(*steps, strict=True), where="post", color=GREY, lw=1.1, ls="--", zorder=2)
         for (x, y), (next_x, next_y) in itertools.pairwise(steps):
             lines += [((x, y), (next_x, y)), ((next_x, y), (next_x, next_y))]
     if words.level is not None:
-        axes.axhline(words.level[0], color="#666666", lw=1, ls=":", zorder=1)
+        axes.axhline(words.level[0], color=GREY, lw=1, ls=":", zorder=1)
         axes.annotate(
             words.level[1],
             (0, words.level[0]),
@@ -195,10 +196,10 @@ def _legend(points: Sequence[FrontierPoint]) -> list[Line2D]:
         colour, marker = _LOOKS[family]
         handles.append(Line2D([], [], ls="", marker=marker, color=colour, label=_WORDS[family]))
     if not all(point.always for point in points):
-        open_marker = Line2D([], [], ls="", marker="o", markerfacecolor="white", color="#666666")
+        open_marker = Line2D([], [], ls="", marker="o", markerfacecolor="white", color=GREY)
         open_marker.set_label("did not stop every run")
         handles.append(open_marker)
-    handles.append(Line2D([], [], color="#444444", ls="--", label="front: nothing is cheaper and better"))
+    handles.append(Line2D([], [], color=GREY, ls="--", label="front: nothing is cheaper and better"))
     if any(point.cost.low is not None for point in points):
-        handles.append(Line2D([], [], color="#666666", lw=1.2, alpha=0.6, label="95 % interval of the mean"))
+        handles.append(Line2D([], [], color=GREY, lw=1.2, alpha=0.6, label="95 % interval of the mean"))
     return handles
