@@ -32,7 +32,7 @@ format: $(VENV)/.dev ## put the code into its form
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.run ## write the help of every command into docs/commands.md again
-	$(BIN)/python docs/help_blocks.py
+	$(BIN)/python docs/write_commands.py
 
 bench: $(VENV)/.run ## measure what the README says about speed
 	$(BIN)/python benchmarks/moons_epoch.py

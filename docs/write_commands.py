@@ -1,0 +1,44 @@
+"""Writes docs/commands.md: the help of every command, as the program prints it.
+
+`python docs/write_commands.py` writes; a test compares. The program is run with a fixed width and without colours.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+COMMANDS = Path(__file__).parent / "commands.md"
+_HEAD = "# Commands\n\nWhat every command says with `--help`; written by `make docs`, held by a test.\n"
+# One process for all of them: each would spend most of its time on imports.
+_SHOW = """
+from stopcli.cli.main import app, main
+
+for command in [command.name or command.callback.__name__ for command in app.registered_commands]:
+    print(command)
+    try:
+        main([command, "--help"])
+    except SystemExit as left:
+        assert not left.code, command
+    print("\\0", end="", flush=True)
+"""
+
+
+def commands_page() -> str:
+    """The whole of docs/commands.md: what `stopcli COMMAND --help` prints for each command, 100 columns wide."""
+    environment = {**os.environ, "COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1", "TERM": "dumb"}
+    told = subprocess.run(
+        [sys.executable, "-c", _SHOW], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    parts = [_HEAD]
+    for shown in told.split("\0")[:-1]:
+        command, _, text = shown.partition("\n")
+        lines = "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
+        parts.append(f"\n## {command}\n\n```text\n{lines}\n```\n")
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    COMMANDS.write_text(commands_page(), encoding="utf-8")
