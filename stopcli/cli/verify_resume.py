@@ -6,14 +6,19 @@ import contextlib
 import os
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table as RichTable
 
-from stopcli.cli.console import Output, stdout_console
+from stopcli.cli.console import Output
+from stopcli.cli.options.output import Quiet
 from stopcli.errors import ConfigError, RequestError
+from stopcli.report.tables import Table
+
+if TYPE_CHECKING:
+    from stopcli.recipes.verifying import Verification
 
 # Several batches an epoch, patience with min_delta, kept epochs, and a state every thousand epochs: about two seconds
 # of training with some thirty saves in them.
@@ -28,9 +33,12 @@ Command = Annotated[
 ]
 Kills = Annotated[int, typer.Option(help="How often to kill, ≥ 1.")]
 MomentSeed = Annotated[int, typer.Option("--seed", help="Seed of the moments at which to kill.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the kills and what differs as JSON alone on stdout.")]
 
 
-def verify_resume(command: Command = None, kills: Kills = 10, seed: MomentSeed = 0) -> None:
+def verify_resume(
+    command: Command = None, kills: Kills = 10, seed: MomentSeed = 0, json: Json = False, quiet: Quiet = False
+) -> None:
     """Find out on this machine whether killed runs come out the same: kill, resume, compare to the bit.
 
     Trains a command uninterrupted, then again under SIGKILLs at random moments (many of them while a state is being
@@ -49,7 +57,7 @@ def verify_resume(command: Command = None, kills: Kills = 10, seed: MomentSeed =
         raise RequestError("verify-resume needs an operating system that can fork processes")
     from stopcli.recipes.verifying import Verifier
 
-    output = Output()
+    output = Output(json, quiet)
     output.say(f"Command: stopcli {' '.join(words)}")
     folder = Path(tempfile.mkdtemp(prefix="stopcli-verify-resume-"))
     result = None
@@ -57,18 +65,45 @@ def verify_resume(command: Command = None, kills: Kills = 10, seed: MomentSeed =
         differing = sum(map(bool, result.differences))
         output.say(f"{len(result.kills)} of {kills} kills, {len(result.differences)} runs ended, {differing} differ")
     assert result is not None, "kills ≥ 1"
-    table = RichTable("kill", "run", "while", "resumed after epoch", "after step", header_style="bold")
-    for i, kill in enumerate(result.kills, start=1):
-        position = (str(kill.epoch), str(kill.step)) if kill.step else ("(begun again)", "")
-        table.add_row(str(i), str(kill.run), kill.moment, *position)
-    stdout_console().print(table)
-    for number, differences in enumerate(result.differences, start=1):
-        print(f"run {number}: " + ("identical" if not differences else "DIFFERS in " + ", ".join(differences)))
+    output.result(_kills_table(result), _summary(words, result, folder))
+    if not json:
+        _print_runs(result, folder)
     if not result.identical:
-        print(f"The runs are kept in {folder}")
         raise typer.Exit(1)
     shutil.rmtree(folder)
-    print(f"{len(result.kills)} kills, {len(result.differences)} runs: every result is identical to the bit.")
+
+
+def _print_runs(result: Verification, folder: Path) -> None:
+    for number, differences in enumerate(result.differences, start=1):
+        print(f"run {number}: " + ("identical" if not differences else "DIFFERS in " + ", ".join(differences)))
+    if result.identical:
+        print(f"{len(result.kills)} kills, {len(result.differences)} runs: every result is identical to the bit.")
+    else:
+        print(f"The runs are kept in {folder}")
+
+
+def _kills_table(result: Verification) -> Table:
+    rows = []
+    for i, kill in enumerate(result.kills, start=1):
+        position = (str(kill.epoch), str(kill.step)) if kill.step else ("(begun again)", "")
+        rows.append((str(i), str(kill.run), kill.moment, *position))
+    return Table("Kills", ("kill", "run", "while", "resumed after epoch", "after step"), tuple(rows))
+
+
+def _summary(words: list[str], result: Verification, folder: Path) -> dict[str, Any]:
+    """What --json prints."""
+    return {
+        "command": "verify-resume",
+        "verified": words,
+        "identical": result.identical,
+        "kills": [asdict(kill) for kill in result.kills],
+        "runs": [
+            {"run": number, "differences": differences}
+            for number, differences in enumerate(result.differences, start=1)
+        ],
+        # Where runs differ, they are kept to be looked at.
+        "runs_dir": None if result.identical else str(folder),
+    }
 
 
 def run_quietly(words: list[str], log: Path) -> None:
