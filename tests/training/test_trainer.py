@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,23 @@ pytestmark = pytest.mark.usefixtures("tensorflow")
 SMALL = {"hidden": 20, "batch_size": 8, "learning_rate": 0.02, "epochs": 400}
 
 
+# Compiled loops, by what they were compiled for.
+LOOPS: dict[tuple[Any, ...], Any] = {}
+
+
 def build_moons(config: MoonsConfig) -> Any:
     from stopcli.recipes.moons.build import build
 
     return build(load(config, Silent()))
+
+
+def loop_of(experiment: Any, config: MoonsConfig) -> Any:
+    """A loop in the experiment's initial state: an earlier one's of the same data and model, begun again."""
+    key = (config.hidden, config.batch_size, config.validation)
+    if key not in LOOPS:
+        LOOPS[key] = experiment.make_loop()
+    LOOPS[key].reset(experiment.initial_state(), experiment.seed)
+    return LOOPS[key]
 
 
 class Run:
@@ -40,7 +54,7 @@ class Run:
         self.config = parse(MoonsConfig, {**SMALL, **settings})
         self.folder = RunFolder.create(root=folder, command="moons", run_dir=folder / "run")
         self.experiment = build_moons(self.config)
-        self.loop = self.experiment.make_loop()
+        self.loop = loop_of(self.experiment, self.config)
         session = Session(observer or Silent(), request or StopRequest(), Stopwatch())
         self.outcome = trained(self.experiment, self.loop, self.folder, session)
 
@@ -59,16 +73,18 @@ def trained(experiment: Any, loop: Any, folder: RunFolder, session: Session) -> 
         return Trainer(experiment, loop, folder, record, session).train()
 
 
-def whole_run(**settings: Any) -> tuple[Any, dict[str, np.ndarray], list[Any]]:
-    """A run without stopping, epoch by epoch: its loop, its metrics, the state after each epoch (0: before any)."""
+@functools.cache
+def whole_run() -> tuple[dict[str, np.ndarray], list[Any]]:
+    """A run without stopping, epoch by epoch: its metrics, and the state after each epoch (0: before any)."""
 
-    experiment = build_moons(parse(MoonsConfig, {**SMALL, **settings}))
+    experiment = build_moons(parse(MoonsConfig, SMALL))
+    # Not the loop of the runs that are compared with it.
     loop = experiment.make_loop()
     states, rows = [loop.state()], []
     for epoch in range(1, experiment.epochs + 1):
         rows.append(loop.run(epoch, 1).metrics[0])
         states.append(loop.state())
-    return loop, dict(zip(loop.columns, np.stack(rows).T, strict=True)), states
+    return dict(zip(loop.columns, np.stack(rows).T, strict=True)), states
 
 
 def same(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> bool:
@@ -76,7 +92,7 @@ def same(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> bool:
 
 
 def test_ends_exactly_at_the_epoch_that_a_rule_names_and_keeps_exactly_the_best(tmp_path: Path) -> None:
-    _, metrics, states = whole_run()
+    metrics, states = whole_run()
     run = Run(tmp_path, patience=7)
     stop = run.outcome.verdict
     assert (stop.reason, stop.wait) == ("patience", 7)
@@ -108,7 +124,7 @@ def test_the_saved_files_hold_weights_and_optimizer_of_their_epochs(tmp_path: Pa
 
 
 def test_restore_best_ends_with_the_best_monitored_epoch(tmp_path: Path) -> None:
-    _, _, states = whole_run()
+    _, states = whole_run()
     run = Run(tmp_path, patience=7, restore_best=True)
     assert run.outcome.final_epoch == run.outcome.verdict.best_epoch == run.outcome.verdict.epoch - 7
     assert same(run.outcome.final, states[run.outcome.final_epoch])
@@ -118,7 +134,7 @@ def test_restore_best_ends_with_the_best_monitored_epoch(tmp_path: Path) -> None
 def test_every_nth_epoch_is_kept_as_it_was(tmp_path: Path) -> None:
     from stopcli.training.checkpoint import load_model
 
-    _, _, states = whole_run(epochs=23)
+    _, states = whole_run()
     run = Run(tmp_path, epochs=23, checkpoint_every=5)
     kept = sorted(path.name for path in run.folder.checkpoints.glob("epoch_*"))
     assert kept == [f"epoch_{epoch:04d}.keras" for epoch in (5, 10, 15, 20)]
@@ -151,7 +167,7 @@ def test_the_best_epoch_of_a_run_that_diverged_later_is_restored_and_saved(tmp_p
     experiment = build_moons(parse(MoonsConfig, {**SMALL, "restore_best": True}))
     experiment = replace(experiment, plan=replace(experiment.plan, rule=AnyOf((DivergesAt30(1),))))
     folder = RunFolder.create(root=tmp_path, command="moons", run_dir=tmp_path / "run")
-    outcome = trained(experiment, experiment.make_loop(), folder, Session())
+    outcome = trained(experiment, loop_of(experiment, parse(MoonsConfig, SMALL)), folder, Session())
     assert (outcome.verdict.reason, outcome.verdict.epoch) == ("non_finite", 30)
     assert 0 < outcome.final_epoch < 30
     assert folder.final_model.exists()
@@ -217,7 +233,8 @@ def test_held_out_rows_change_nothing_that_is_chosen(tmp_path: Path) -> None:
             wrong = Parts(experiment.parts.train, experiment.parts.validation, Rows(-test.x, 1 - test.y))
             experiment = replace(experiment, parts=wrong)
         folder = RunFolder.create(root=tmp_path, command="moons", run_dir=tmp_path / f"run{i}")
-        outcomes.append(trained(experiment, experiment.make_loop(), folder, Session()))
+        loop = experiment.make_loop() if i else loop_of(experiment, config)
+        outcomes.append(trained(experiment, loop, folder, Session()))
     assert outcomes[0].verdict == outcomes[1].verdict
     assert outcomes[0].best == outcomes[1].best
     assert same(outcomes[0].final, outcomes[1].final)
