@@ -32,20 +32,36 @@ def make_loop(parts: Parts, *, seed: int = 0, batch_size: int = 8, **options: An
     )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def compiled(parts: Parts) -> tuple[Any, Any, Any]:
+    """Two compiled loops, and the state that both begin with."""
+    one, other = make_loop(parts), make_loop(parts)
+    return one, other, one.state()
+
+
+@pytest.fixture
+def two(compiled: tuple[Any, Any, Any]) -> tuple[Any, Any]:
+    """Two loops of the same run, at its beginning."""
+    *loops, begin = compiled
+    for loop in loops:
+        loop.reset(begin, 0)
+    return loops[0], loops[1]
+
+
 def same(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> bool:
     return all(a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True))
 
 
-def test_how_the_epochs_are_cut_into_calls_changes_no_bit(parts: Parts) -> None:
-    whole, pieces = make_loop(parts), make_loop(parts)
+def test_how_the_epochs_are_cut_into_calls_changes_no_bit(two: tuple[Any, Any]) -> None:
+    whole, pieces = two
     at_once = whole.run(1, 60).metrics
     cut = np.concatenate([pieces.run(1, 1).metrics, pieces.run(2, 40).metrics, pieces.run(42, 19).metrics])
     assert at_once.tobytes() == cut.tobytes()
     assert same(whole.state(), pieces.state())
 
 
-def test_the_state_of_any_epoch_of_a_call_can_be_had_again(parts: Parts) -> None:
-    step_by_step, loop = make_loop(parts), make_loop(parts)
+def test_the_state_of_any_epoch_of_a_call_can_be_had_again(two: tuple[Any, Any]) -> None:
+    step_by_step, loop = two
     states = [step_by_step.state()]
     for epoch in range(1, 31):
         step_by_step.run(epoch, 1)
@@ -60,8 +76,8 @@ def test_the_state_of_any_epoch_of_a_call_can_be_had_again(parts: Parts) -> None
     assert same(last, states[30])
 
 
-def test_the_optimizer_s_slots_are_part_of_the_state(parts: Parts) -> None:
-    loop = make_loop(parts)
+def test_the_optimizer_s_slots_are_part_of_the_state(two: tuple[Any, Any]) -> None:
+    loop, _ = two
     call = loop.run(1, 20)
     ended = loop.state()
     # Back at epoch 5 with weights alone, Adam's momenta would be those of epoch 20 and the run another one.
@@ -71,23 +87,23 @@ def test_the_optimizer_s_slots_are_part_of_the_state(parts: Parts) -> None:
     assert same(loop.state(), ended)
 
 
-def test_metrics_that_differ_the_second_time_are_an_error(parts: Parts) -> None:
-    loop = make_loop(parts)
+def test_metrics_that_differ_the_second_time_are_an_error(two: tuple[Any, Any]) -> None:
+    loop, _ = two
     call = loop.run(1, 5)
     call.metrics[2, 0] = np.nextafter(call.metrics[2, 0], np.float32(1))
     with pytest.raises(ReplayError, match="epochs 1 to 4 gave other metrics"):
         list(loop.states_at(call, [4]))
 
 
-def test_reset_begins_the_run_of_another_seed(parts: Parts) -> None:
-    reused, fresh = make_loop(parts, seed=0), make_loop(parts, seed=7)
+def test_reset_begins_the_run_of_another_seed(two: tuple[Any, Any], parts: Parts) -> None:
+    reused, fresh = two[0], make_loop(parts, seed=7)
     reused.run(1, 10)
     reused.reset(fresh.state(), seed=7)
     assert reused.run(1, 30).metrics.tobytes() == fresh.run(1, 30).metrics.tobytes()
 
 
-def test_with_and_without_xla_the_run_is_the_same_up_to_rounding(parts: Parts) -> None:
-    compiled, plain = make_loop(parts), make_loop(parts, jit_compile=False)
+def test_with_and_without_xla_the_run_is_the_same_up_to_rounding(two: tuple[Any, Any], parts: Parts) -> None:
+    compiled, plain = two[0], make_loop(parts, jit_compile=False)
     np.testing.assert_allclose(compiled.run(1, 50).metrics, plain.run(1, 50).metrics, rtol=1e-3, atol=1e-4)
 
 
