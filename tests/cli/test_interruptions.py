@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
-import subprocess
-import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forked import program
 from program import run, status_of, summary_of
 from small_runs import MOONS
 
@@ -30,21 +31,27 @@ def wait_for(pattern: str) -> None:
         time.sleep(0.02)
 
 
-def test_a_full_disk_is_told_and_keeps_the_last_good_state(finished_moons: Path) -> None:
+@contextlib.contextmanager
+def files_limited_to(size: int) -> Iterator[None]:
+    """Within the block, this process cannot write beyond so many bytes of a file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_told_and_keeps_the_last_good_state(
+    finished_moons: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A file-size limit between the size of a state and that of metrics.csv: the run fails in mid-training."""
-
-    def small_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
-
-    failed = subprocess.run(
-        [sys.executable, "-m", "stopcli", *MOONS, "--run-dir", "a"],
-        capture_output=True, text=True, check=False,
-        preexec_fn=small_files, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )  # fmt: skip
-    assert failed.returncode == 1
-    assert "a: cannot be written: File too large" in failed.stderr
-    assert "Traceback" not in failed.stderr
-    assert "stopcli resume a" in failed.stderr
+    with files_limited_to(150_000):
+        assert run(*MOONS, "--run-dir", "a") == 1
+    said = capsys.readouterr().err
+    assert "a: cannot be written: File too large" in said
+    assert "Traceback" not in said
+    assert "stopcli resume a" in said
     assert status_of("a")["state"] == "failed"
     assert len(read_metrics(Path("a/metrics.csv"))["epoch"]) > 100
     point = ResumeStore(Path("a/checkpoints/resume")).load().point
@@ -72,9 +79,7 @@ def test_a_budget_pauses_and_each_resume_has_its_own(capsys: pytest.CaptureFixtu
 def test_an_interrupted_sweep_runs_what_is_not_finished() -> None:
     settings = ["moons", "--epochs", "20000", "--hidden", "50"]
     words = [*settings, "--seeds", "3", "--save-every", "1000", "--run-dir", "a"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "stopcli", *words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-    )
+    process = program(*words)
     wait_for("a/jobs/*/checkpoints/resume/*.state")
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -90,16 +95,14 @@ def test_an_interrupted_sweep_runs_what_is_not_finished() -> None:
 
 def test_a_second_signal_leaves_at_once_and_the_run_goes_on_from_its_last_save() -> None:
     words = ["moons", "--epochs", "100000000", "--save-every", "1000", "--batch-size", "8"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "stopcli", *words, "--run-dir", "a"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-    )
+    process = program(*words, "--run-dir", "a")
     wait_for("a/checkpoints/resume/*.state")
     process.send_signal(signal.SIGTERM)
     time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert b"once more leaves at once" in said
+    assert "once more leaves at once" in said
     assert status_of("a")["state"] == "interrupted"
     assert run("resume", "a", "--time-budget", "0.2s", "--quiet") == 0
 
@@ -131,8 +134,7 @@ def check_interrupted(runs: list[Path]) -> None:
 @pytest.mark.parametrize(("number", "status", "seeds"), [(*SIGNALS[0], 1), (*SIGNALS[1], 2)])
 def test_a_signal_saves_everything_and_tells(number: int, status: int, seeds: int) -> None:
     words = ["moons", "--epochs", "100000000", "--run-dir", "a", "--seeds", str(seeds)]
-    command = [sys.executable, "-m", "stopcli", *words]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = program(*words)
     wait_until_all_train(runs_of(seeds))
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
