@@ -10,9 +10,21 @@ import signal
 from pathlib import Path
 
 import pytest
-from ray_nodes import ancestors, free_port, ray_node, wait_for_nodes
+from ray_nodes import ancestors, free_port, ray_node, wait_for_head, wait_for_nodes
 from reports import check_same_again
-from small_sweep import JOBS, SMALL, finish, has_state, process_of, read, same, start, states, wait_until
+from small_sweep import (
+    JOBS,
+    SMALL,
+    finish,
+    finish_forked,
+    has_state,
+    process_of,
+    read,
+    same,
+    start,
+    states,
+    wait_until,
+)
 
 from stopcli.runs.metrics import read_metrics
 
@@ -77,7 +89,7 @@ def test_the_sweeps_own_process_imports_no_tensorflow(undisturbed: Path) -> None
 
 
 def test_in_process_gives_the_same_numbers(undisturbed: Path, tmp_path: Path) -> None:
-    status, _, err = finish(*SMALL, "--executor", "in-process", "--run-dir", "a")
+    status, _, err = finish_forked(*SMALL, "--executor", "in-process", "--run-dir", "a")
     assert status == 0, err
     assert "one after the other in this process, 1 thread each" in err
     assert same(tmp_path / "a", undisturbed)
@@ -160,7 +172,7 @@ def test_a_full_disk_fails_the_runs_and_resume_completes_them(undisturbed: Path,
 
 
 def test_a_dry_run_tells_the_plan_and_leaves_nothing(tmp_path: Path) -> None:
-    status, out, err = finish(*SMALL, "--seeds", "2", "--json", "--dry-run")
+    status, out, err = finish_forked(*SMALL, "--seeds", "2", "--json", "--dry-run")
     assert status == 0, err
     plan = json.loads(out)
     assert [job["name"] for job in plan["jobs"]] == ["simple-seed0", "simple-seed1", "m2-seed0", "m2-seed1"]
@@ -188,7 +200,7 @@ def test_a_ray_cluster_that_loses_a_node_gives_the_same_numbers(undisturbed: Pat
     sweep = tmp_path / "a"
     with contextlib.ExitStack() as stack:
         stack.enter_context(ray_node("--head", "--port", port, "--include-dashboard=false"))
-        wait_for_nodes(address, 1)
+        wait_for_head(address)
         second = stack.enter_context(ray_node("--address", address))
         wait_for_nodes(address, 2)
         process = start(*SMALL, "--executor", "ray", "--ray-address", address, "--run-dir", "a")

@@ -27,19 +27,32 @@ def ray_node(*words: str) -> Iterator[subprocess.Popen[bytes]]:
         node.wait()
 
 
-def wait_for_nodes(address: str, count: int) -> None:
-    code = (
-        "import ray, sys; ray.init(address=sys.argv[1], logging_level='ERROR'); "
-        "print(sum(node['Alive'] for node in ray.nodes()))"
-    )
+# A client of a cluster takes seconds to begin, so one of them waits.
+_WAIT = """
+import sys, time
+import ray
+ray.init(address=sys.argv[1], logging_level="ERROR")
+while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]):
+    time.sleep(0.1)
+"""
+
+
+def wait_for_head(address: str) -> None:
+    """Wait until somebody answers at an address; other nodes can be started then."""
+    host, _, port = address.partition(":")
     deadline = time.monotonic() + 90
     while True:
-        command = [sys.executable, "-c", code, address]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        if told.returncode == 0 and int(told.stdout.split()[-1]) >= count:
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=5):
             return
-        assert time.monotonic() < deadline, told.stderr
-        time.sleep(0.5)
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def wait_for_nodes(address: str, count: int) -> None:
+    """Wait until a cluster that has begun has so many nodes."""
+    command = [sys.executable, "-c", _WAIT, address, str(count)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert told.returncode == 0, told.stderr
 
 
 def free_port() -> int:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from forked import Forked
+
 # No smaller last batch, which would be compiled by itself.
 SMALL = [
     *("cutout-sweep", "--m", "2", "--dataset", "digits", "--limit", "320", "--epochs", "3", "--batch-size", "32"),
@@ -55,6 +57,13 @@ def read(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(path.read_text())
         return content
     return {}
+
+
+def finish_forked(*words: str) -> tuple[int | None, str, str]:
+    """`finish` for what trains in the program's own process, which need not import TensorFlow."""
+    process = Forked(WITHOUT_FIGURES + PROGRAM, *words)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
 
 
 def states(sweep: Path) -> dict[str, str]:
