@@ -6,13 +6,12 @@ import json
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import finished, program
 from program import run, summary_of
 from quick_runs import quick_runs
 from refusals import check_refused
@@ -71,7 +70,7 @@ def test_a_run_leaves_what_a_user_wants_to_see(capsys: pytest.CaptureFixture[str
     assert compare(fingerprint_of(Path("a")), fingerprint_of(Path("b"))) == []
     code = """
 import sys
-sys.modules["stopcli"] = None
+sys.modules |= {name: None for name in ("stopcli", *sys.modules) if name.split(".")[0] == "stopcli"}
 import keras, numpy as np
 model = keras.saving.load_model("a/checkpoints/best.keras")
 data = np.load("images.npz")
@@ -81,8 +80,7 @@ print(np.mean(np.argmax(model.predict(data["x"] / np.float32(255), verbose=0), a
 
     test = digits().test
     np.savez("images.npz", x=test.x, y=test.y)
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert float(told.stdout) == pytest.approx(summary["best"]["test"]["accuracy"], abs=1e-6)
+    assert float(finished(code)) == pytest.approx(summary["best"]["test"]["accuracy"], abs=1e-6)
 
 
 @pytest.mark.slow
@@ -131,11 +129,10 @@ def test_a_plateau_reduces_the_learning_rate_and_a_resumed_run_knows_of_it() -> 
 @pytest.mark.usefixtures("quick")
 def test_a_signal_within_an_epoch_saves_at_once_and_nothing_is_trained_twice() -> None:
     options = [*SMALL[:3], "--limit", "1400", "--epochs", "2", "--depth", "8"]
-    words = [sys.executable, "-m", "stopcli", *options, "--run-dir", "a"]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    while "training" not in process.stderr.readline():
+    process = program(*options, "--run-dir", "a")
+    while "training\n" not in process.stderr:
         assert process.poll() is None
+        time.sleep(0.02)
     time.sleep(0.5)
     begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
