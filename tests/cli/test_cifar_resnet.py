@@ -87,7 +87,9 @@ print(np.mean(np.argmax(model.predict(data["x"] / np.float32(255), verbose=0), a
 @pytest.mark.usefixtures("tensorflow")
 def test_stopping_seeds_and_held_out_images_work_here_too(capsys: pytest.CaptureFixture[str]) -> None:
     words = [*SMALL[:-4], "--epochs", "4", "--validation", "holdout", "--validation-share", "0.5"]
-    assert run(*words, "--patience", "0", "--seeds", "2", "--run-dir", "sweep", "--quiet") == 0
+    words += ["--executor", "in-process"]
+    with quick_runs(sweep_figures=True):
+        assert run(*words, "--patience", "0", "--seeds", "2", "--run-dir", "sweep", "--quiet") == 0
     summary = summary_of("sweep")
     assert summary["finished"] == 2
     assert summary["dataset"] == "digits"

@@ -34,8 +34,12 @@ def _lane_of(loaded: Loaded) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def quick_runs() -> Iterator[None]:
-    """Within the block, runs of this process draw nothing, and take a compiled loop over from one like them."""
+def quick_runs(*, sweep_figures: bool = False) -> Iterator[None]:
+    """Within the block, runs of this process draw nothing, and take a compiled loop over from one like them.
+
+    Args:
+        sweep_figures: whether figures over a sweep's runs are drawn.
+    """
     from stopcli.recipes import running
     from stopcli.recipes.recipe import ModuleRecipe
 
@@ -50,8 +54,6 @@ def quick_runs() -> Iterator[None]:
             kept.clear()
             raise
 
-    with (
-        mock.patch.object(running, "run_one", quick),
-        mock.patch.object(ModuleRecipe, "sweep_figures", return_value={}),
-    ):
+    no_figures = mock.patch.object(ModuleRecipe, "sweep_figures", return_value={})
+    with mock.patch.object(running, "run_one", quick), contextlib.nullcontext() if sweep_figures else no_figures:
         yield
