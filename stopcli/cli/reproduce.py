@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,14 +19,19 @@ from stopcli.runs.folder import runs_root
 from stopcli.training.interruption import stop_on_signals
 from stopcli.training.tensorflow_setup import start_tensorflow
 
+if TYPE_CHECKING:
+    from stopcli.studies.reproducing.reproduction import Outcome, Plan
+
 option = in_panel("Reproduction")
+
+Scale = Literal["quick", "full"]
 
 Files = Annotated[
     list[Path],
     typer.Argument(help="Files of published results, or folders of them.", metavar="EXPERIMENT"),
 ]
 ReproductionScale = Annotated[
-    Literal["quick", "full"],
+    Scale,
     option("--scale", help="quick: smaller settings, for trends; full: the published ones, for verdicts."),
 ]
 ReproductionSeeds = Annotated[
@@ -56,14 +62,32 @@ def reproduce(
     Runs what is not done yet, each sweep in a folder of its own that a later call finds again, goes on with what was
     interrupted, and writes REPRODUCTION.md and REPRODUCTION.html. `experiments/` has the published results there are.
     """
-    from stopcli.data.datasets import load_images
-    from stopcli.studies.reproducing.images import Images
-    from stopcli.studies.reproducing.leaving import rows_of
-    from stopcli.studies.reproducing.reproduction import make_plan
-    from stopcli.studies.reproducing.reproduction import reproduce as run_all
-
     output = Output(json, quiet, verbose)
     budget = None if time_budget is None else parse_duration("time_budget", time_budget)
+    plan = _planned(experiments, scale, seeds, dataset, to, runs_root(runs_dir), output)
+    if dry_run:
+        lines = plan.describe()
+        print(dump_json({"command": "reproduce", "plan": lines}) if json else "\n".join(lines))
+        return
+    talk = [word for word, asked in (("--quiet", quiet), ("--verbose", verbose)) if asked]
+    from stopcli.studies.reproducing.reproduction import reproduce as run_all
+
+    with stop_on_signals(budget) as request:
+        outcome = run_all(plan, to, request, lambda line: output.say(line, style="bold"), talk)
+    _tell(outcome, to, output)
+    status = request.exit_status if request.signalled else 1 if outcome.failed else 0
+    if status:
+        raise typer.Exit(status)
+
+
+def _planned(
+    experiments: Sequence[Path], scale: Scale, seeds: int | None, dataset: str, to: Path, root: Path, output: Output
+) -> Plan:
+    """What would be run, with what there is to know of its images told."""
+    from stopcli.data.datasets import load_images
+    from stopcli.studies.reproducing.images import Images
+    from stopcli.studies.reproducing.reproduction import make_plan
+
     given = {
         "--scale": None if scale == "quick" else scale,
         "--seeds": None if seeds is None else str(seeds),
@@ -72,27 +96,21 @@ def reproduce(
     words = [word for name, value in given.items() if value is not None for word in (name, value)]
     with RunView(output) as view:
         observer = view.run("reproduce")
-        plan = make_plan(
-            experiments,
-            scale=scale,
-            find=lambda: Images.of(load_images(dataset, tell=observer.counted, before_download=start_tensorflow)),
-            seeds=seeds,
-            root=runs_root(runs_dir),
-            to=to,
-            words=words,
-        )
+
+        def find() -> Images:
+            return Images.of(load_images(dataset, tell=observer.counted, before_download=start_tensorflow))
+
+        plan = make_plan(experiments, scale=scale, find=find, seeds=seeds, root=root, to=to, words=words)
     if plan.images is not None:
-        if not plan.images.published:
-            output.warn(f"training on {plan.images.words}")
-        for note in plan.images.notes:
+        told = [] if plan.images.published else [f"training on {plan.images.words}"]
+        for note in (*told, *plan.images.notes):
             output.warn(note)
-    if dry_run:
-        lines = plan.describe()
-        print(dump_json({"command": "reproduce", "plan": lines}) if json else "\n".join(lines))
-        return
-    talk = [*(["--quiet"] if quiet else []), *(["--verbose"] if verbose else [])]
-    with stop_on_signals(budget) as request:
-        outcome = run_all(plan, to, request, lambda line: output.say(line, style="bold"), talk)
+    return plan
+
+
+def _tell(outcome: Outcome, to: Path, output: Output) -> None:
+    from stopcli.studies.reproducing.leaving import rows_of
+
     columns = ("experiment", "what", "reported, or trend", "measured", "n", "verdict")
     output.result(Table("Results", columns, tuple(rows_of(outcome.results))), outcome.summary)
     for line in outcome.summary["conclusions"]:
@@ -102,6 +120,3 @@ def reproduce(
     output.say(f"Report: {to / 'REPRODUCTION.md'}")
     if outcome.unfinished:
         output.say(outcome.unfinished)
-    status = request.exit_status if request.signalled else 1 if outcome.failed else 0
-    if status:
-        raise typer.Exit(status)
