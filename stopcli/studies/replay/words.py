@@ -28,23 +28,25 @@ def _as_good_as_all(experiment: ReplayedExperiment) -> str:
     accuracy = _accuracy(experiment)
     if not accuracy or experiment.n < FEWEST:
         return ""
+    known = False
     for outcome in _by_cost(experiment):
         found = _against_all(outcome)
+        known = known or found is not None
         if found is not None and not (found.distinguishable and found.mean < 0):
             base = "the best epoch of all"
             return (
                 f"The cheapest rule whose {accuracy} is not distinguishably lower than that of {base}: "
                 f"{outcome.asked.label}, {_cost(outcome)}. {compared('It', base, accuracy, found, 'max')}"
             )
-    if not _by_cost(experiment):
+    if not known:
         return ""
     return f"Every rule that stops has a distinguishably lower {accuracy} than the best epoch of all."
 
 
 def _against_all(outcome: RuleOutcome) -> PairedDifference | None:
-    """The accuracy of the kept epoch less that of the best epoch of all, over the runs."""
+    """The accuracy of the kept epoch less that of the best epoch of all; None where too few runs kept any."""
     kept, best = outcome.pairs("kept_accuracy", "best_accuracy")
-    return paired_difference(kept, best) if kept else None
+    return paired_difference(kept, best) if len(kept) >= FEWEST else None
 
 
 def _best_kept(replayed: Replayed, experiment: ReplayedExperiment) -> str:
@@ -98,9 +100,15 @@ def _never(experiment: ReplayedExperiment) -> str:
         for count, names in labels.items()
     ]
     told = f"Did not stop: {'; '.join(groups)}. All recorded epochs count as the cost of that"
-    beyond = sum(not recording.complete and recording.broken is None for recording in experiment.recordings)
+    beyond = {
+        replay.recording.run.path
+        for outcome in experiment.outcomes
+        for replay in outcome.replays
+        if replay.verdict is None and not replay.recording.complete
+    }
     if beyond:
-        runs = _these(experiment.n, "the run", "every run" if beyond == experiment.n else f"{beyond} runs")
+        several = "every run" if len(beyond) == experiment.n else f"{len(beyond)} of the runs"
+        runs = _these(experiment.n, "the run", several)
         told += f"; where {runs} ended before all epochs had run, the stop lies beyond what is on record"
     return f"{told}."
 

@@ -141,6 +141,28 @@ def test_what_is_wrong_with_runs_is_told_and_the_others_are_replayed() -> None:
     assert any("the stop lies beyond what is on record" in words for words in study.conclusions)
 
 
+def test_nothing_is_concluded_from_rules_after_which_no_epoch_is_kept() -> None:
+    for seed in range(3):
+        write(f"run-{seed}", 10 + seed, seed=seed)
+    study = study_of(replayed("run-0", "run-1", "run-2", asking=Asking(rules=("gl:1",), start_from_epoch=50)))
+    assert study.conclusions == ("No rule that stops has seen the best val_loss of any run.",)
+
+
+def test_a_stop_beyond_the_recording_is_told_of_the_runs_that_it_is_true_of() -> None:
+    write("falling", EPOCHS)
+    write_run("cut", columns=valley(10, epochs=60), epochs=60, seed=1, state="interrupted")
+    asking = Asking(patience=(15,))
+    # It stops before the end of the run that was cut short, and not at all in the whole one.
+    *_, words = study_of(replayed("falling", "cut", asking=asking)).conclusions
+    assert words == "Did not stop: patience:15 in 1 of 2 runs. All recorded epochs count as the cost of that."
+    write_run("short", columns=valley(20, epochs=30), epochs=30, seed=2, state="interrupted")
+    *_, words = study_of(replayed("falling", "cut", "short", asking=asking)).conclusions
+    assert words.startswith("Did not stop: patience:15 in 2 of 3 runs.")
+    assert words.endswith(
+        "where 1 of the runs ended before all epochs had run, the stop lies beyond what is on record."
+    )
+
+
 @pytest.mark.parametrize(
     ("asking", "answer"),
     [
