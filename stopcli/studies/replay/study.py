@@ -64,7 +64,11 @@ def _document(
 ) -> Document:
     runs = sum(experiment.n for experiment in replayed.experiments)
     rules = len(replayed.experiments[0].outcomes)
-    lead: list[Part] = [Paragraph(f"{rules} stopping rules replayed on {runs} recorded runs; nothing was trained.")]
+    lead: list[Part] = [
+        Paragraph(
+            f"{_counted(rules, 'stopping rule')} replayed on {_counted(runs, 'recorded run')}; nothing was trained."
+        )
+    ]
     lead.append(Bullets(tuple(told)))
     lead += [Warn(f"{warning}.") for warning in replayed.warnings]
     sections = []
@@ -74,6 +78,10 @@ def _document(
         sections.append(Section(experiment.title, (table, *drawn, stops_table(replayed, experiment))))
     sections.append(Section("How to read it", (Bullets(tuple(_notes(replayed))),)))
     return Document("Stopping rules, replayed", tuple(lead), tuple(sections))
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'s' if n > 1 else ''}"
 
 
 def _notes(replayed: Replayed) -> list[str]:
