@@ -12,7 +12,7 @@ from stopcli.evidence.replay import AskedRule, readable_metrics
 from stopcli.runs.metrics import Columns
 from stopcli.runs.recorded import RecordedRun
 from stopcli.stopping import BestEpoch, Patience, Rule
-from stopcli.stopping.direction import resolve_direction
+from stopcli.stopping.direction import contradiction, resolve_direction
 from stopcli.stopping.parse import parse_rule
 
 # Prechelt's own criteria (1998, section 2.3), but for the slowest, and patience from none to much.
@@ -79,6 +79,14 @@ class Asking:
             return BestEpoch(self.monitor, self.mode, self.start_from_epoch)
         resolve_direction(self.select, "auto", setting="select")
         return BestEpoch(self.select, start_from_epoch=self.start_from_epoch)
+
+    def warnings(self) -> list[str]:
+        """What was asked for in vain or against the sense of words, as the training commands tell it."""
+        told = [contradiction(self.monitor, self.mode)]
+        if not self.patience and self.rules is not None:
+            told += ["min_delta has no effect without patience"] if any(self.min_delta) else []
+            told += ["baseline has no effect without patience"] if self.baseline is not None else []
+        return [warning for warning in told if warning]
 
     def check_metrics(self, run: RecordedRun) -> None:
         """Find out whether a run has the named metrics on record.

@@ -85,7 +85,7 @@ def replay(paths: Sequence[Path], asking: Asking) -> Replayed:
     experiments, twice = _without_twins(experiments_of(usable))
     left_out += [(run, "the same settings and seed as another") for run in twice]
     replayed = tuple(_replayed(experiment, asked, kept) for experiment in experiments)
-    return Replayed(asking, kept, replayed, (*passed_over, *_warnings(replayed, left_out)))
+    return Replayed(asking, kept, replayed, (*asking.warnings(), *passed_over, *_warnings(replayed, left_out)))
 
 
 def _usable(runs: Iterable[RecordedRun]) -> tuple[list[RecordedRun], list[tuple[RecordedRun, str]]]:
@@ -145,7 +145,23 @@ def _warnings(experiments: Sequence[ReplayedExperiment], left_out: Sequence[tupl
             f"stopped by a rule before all epochs had run, so that the best epoch of all may not be on record: "
             f"{_names(cut)}"
         )
-    return told
+    at_cycle_ends = [each.run for each in recordings if each.run.settings.get("stop_at") == "cycle-end"]
+    if at_cycle_ends:
+        told.append(
+            f"replayed rules are asked at every epoch, those of these runs were asked at the ends of cycles alone "
+            f"(stop_at): {_names(at_cycle_ends)}"
+        )
+    return told + _kept_nothing(experiments)
+
+
+def _kept_nothing(experiments: Sequence[ReplayedExperiment]) -> list[str]:
+    outcomes = [outcome for experiment in experiments for outcome in experiment.outcomes]
+    labels = dict.fromkeys(
+        outcome.asked.label for outcome in outcomes if any(replay.kept is None for replay in outcome.replays)
+    )
+    if not labels:
+        return []
+    return [f"in some runs no epoch is kept, which the means of best epoch and regret leave out: {', '.join(labels)}"]
 
 
 def _names(runs: Sequence[RecordedRun]) -> str:

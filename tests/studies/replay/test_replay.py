@@ -144,8 +144,24 @@ def test_what_is_wrong_with_runs_is_told_and_the_others_are_replayed() -> None:
 def test_nothing_is_concluded_from_rules_after_which_no_epoch_is_kept() -> None:
     for seed in range(3):
         write(f"run-{seed}", 10 + seed, seed=seed)
+    found = replayed("run-0", "run-1", "run-2", asking=Asking(rules=("gl:1", "gl:500"), start_from_epoch=50))
+    assert found.warnings == (
+        "in some runs no epoch is kept, which the means of best epoch and regret leave out: gl:1",
+    )
     study = study_of(replayed("run-0", "run-1", "run-2", asking=Asking(rules=("gl:1",), start_from_epoch=50)))
     assert study.conclusions == ("No rule that stops has seen the best val_loss of any run.",)
+
+
+def test_what_is_asked_in_vain_is_told() -> None:
+    write("run", stop_at="cycle-end")
+    cycles = "replayed rules are asked at every epoch, those of these runs were asked at the ends of cycles alone"
+    (told,) = replayed("run").warnings
+    assert told == f"{cycles} (stop_at): run"
+    in_vain = Asking(rules=("gl:2",), min_delta=(0.0, 0.1), baseline=0.5, mode="max")
+    contradicts, delta, baseline, _ = replayed("run", asking=in_vain).warnings
+    assert contradicts.startswith("mode 'max' contradicts the metric 'val_loss'")
+    assert [delta, baseline] == [f"{name} has no effect without patience" for name in ("min_delta", "baseline")]
+    assert len(replayed("run", asking=Asking(patience=(3,), min_delta=(0.1,), baseline=0.5)).warnings) == 1
 
 
 def test_a_stop_beyond_the_recording_is_told_of_the_runs_that_it_is_true_of() -> None:
