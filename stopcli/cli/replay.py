@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -80,6 +81,8 @@ def replay(
     from stopcli.studies.replay.replaying import replay as replay_rules
     from stopcli.studies.replay.study import results_tables, study_of
 
+    root = runs_root(runs_dir)
+    check_can_be_made(root, run_dir)
     try:
         asking = Asking(
             patience=None if patience is None else parse_counts("patience", patience),
@@ -91,14 +94,13 @@ def replay(
             start_from_epoch=start_from_epoch,
             select=select,
         )
+        replayed = replay_rules(runs, asking)
     except ConfigError as error:
-        if Path(str(error.received)).is_dir():
+        # Not Path.is_dir, which raises where a word is too long for a name.
+        if os.path.isdir(str(error.received)):  # noqa: PTH112
             raise ConfigError(error.setting, error.received, error.expected, hint=_RUNS_FIRST) from None
         raise
-    root = runs_root(runs_dir)
-    check_can_be_made(root, run_dir)
     output = Output(json, quiet, verbose)
-    replayed = replay_rules(runs, asking)
     for warning in replayed.warnings:
         output.warn(warning)
     study = study_of(replayed)
