@@ -38,6 +38,7 @@ bench: $(VENV)/.run ## measure what the README says about speed
 	$(BIN)/python benchmarks/moons_epoch.py
 	$(BIN)/python benchmarks/cold_start.py
 	$(BIN)/python benchmarks/saving.py
+	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/augmentation.py
 	$(BIN)/python benchmarks/resnet_step.py
 	$(BIN)/python benchmarks/sweep_throughput.py
