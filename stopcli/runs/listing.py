@@ -57,13 +57,15 @@ def _line(path: Path) -> RunLine:
     done = summary.get("epochs", status.get("epoch", 0))
     if "jobs" in summary:
         epochs = f"{summary.get('finished', 0)}/{len(summary['jobs'])} runs"
+    elif "max_epochs" in summary:
+        epochs = f"{done}/{summary['max_epochs']}"
     elif "seeds" in summary and "table" in summary:
         epochs = f"{summary['finished']}/{summary['seeds']} seeds"
     elif "table" in summary:
         # A study of runs, which trains nothing.
         epochs = "–"
     else:
-        epochs = f"{done}/{summary['max_epochs']}" if "max_epochs" in summary else str(done)
+        epochs = str(done)
     best_value = stop.get("best_value")
     return RunLine(
         path,

@@ -136,14 +136,12 @@ def test_a_signal_within_an_epoch_saves_at_once_and_nothing_is_trained_twice() -
         assert process.poll() is None
         time.sleep(0.02)
     time.sleep(0.5)
-    begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 143
-    # Not a measurement: what is left of the epochs, and evaluating the training images, takes longer than this.
-    assert time.monotonic() - begun < 15, said
     summary = summary_of("a")
     assert summary["state"] == "interrupted"
+    assert summary["final"]["train"] == {}, "who leaves does not wait for an evaluation"
     assert 0 < summary["steps"] < 2 * summary["steps_per_epoch"]
     assert summary["steps"] % summary["steps_per_epoch"], "within an epoch"
     assert "Go on with: stopcli resume a" in said
