@@ -9,6 +9,7 @@ import typer
 
 from stopcli.cli.console import Output
 from stopcli.cli.options.output import Json, Name, Quiet, RunDir, RunsDir, Verbose
+from stopcli.cli.studying import leave_and_tell
 from stopcli.runs.folder import check_can_be_made, runs_root
 
 Runs = Annotated[list[Path], typer.Argument(help="Folders of runs and sweeps.", metavar="RUN", show_default=False)]
@@ -46,14 +47,8 @@ def compare(
     # After parsing: --help need not know how figures and statistics are made.
     from stopcli.studies.compare.comparison import compare as compare_runs
     from stopcli.studies.compare.study import study_of
-    from stopcli.studies.leaving import leave
 
     output = Output(json, quiet, verbose)
-    comparison = compare_runs(runs, baseline, metric)
-    for warning in comparison.warnings:
-        output.warn(warning)
-    folder, summary = leave(study_of(comparison), root=root, name=name, run_dir=run_dir)
-    output.results(comparison.tables(), summary)
-    for words in summary["conclusions"]:
-        output.say(words)
+    study = study_of(compare_runs(runs, baseline, metric))
+    folder = leave_and_tell(study, output, root=root, name=name, run_dir=run_dir)
     output.say(f"Report, figures and tables: {folder}")

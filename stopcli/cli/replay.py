@@ -13,6 +13,7 @@ from stopcli.cli.list_options import parse_counts, parse_numbers, parse_words
 from stopcli.cli.option_groups import in_panel
 from stopcli.cli.options.output import Json, Name, Quiet, RunDir, RunsDir, Verbose
 from stopcli.cli.options.stopping import Baseline, Monitor, MonitorMode, StartFromEpoch
+from stopcli.cli.studying import leave_and_tell
 from stopcli.errors import ConfigError, RequestError
 from stopcli.runs.folder import check_can_be_made, runs_root
 
@@ -76,10 +77,9 @@ def replay(
             hint=_RUNS_FIRST,
         )
     # After parsing: --help need not know how figures and statistics are made.
-    from stopcli.studies.leaving import leave
     from stopcli.studies.replay.asking import Asking
     from stopcli.studies.replay.replaying import replay as replay_rules
-    from stopcli.studies.replay.study import results_tables, study_of
+    from stopcli.studies.replay.study import study_of
 
     root = runs_root(runs_dir)
     check_can_be_made(root, run_dir)
@@ -101,11 +101,5 @@ def replay(
             raise ConfigError(error.setting, error.received, error.expected, hint=_RUNS_FIRST) from None
         raise
     output = Output(json, quiet, verbose)
-    for warning in replayed.warnings:
-        output.warn(warning)
-    study = study_of(replayed)
-    folder, summary = leave(study, root=root, name=name, run_dir=run_dir)
-    output.results(results_tables(replayed), summary)
-    for words in study.conclusions:
-        output.say(words)
+    folder = leave_and_tell(study_of(replayed), output, root=root, name=name, run_dir=run_dir)
     output.say(f"Report, figure and tables: {folder}")

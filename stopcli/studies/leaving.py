@@ -25,15 +25,19 @@ class Study:
     Attributes:
         command: that made it.
         table: the results; in the folder as table.md.
+        tables: what a terminal shows.
+        warnings: what the user should know, a sentence without a full stop each.
         files: text files of the folder by name, such as table.csv.
         conclusions: what follows, a sentence or two each.
-        summary: what summary.json holds beside the command, the table and the conclusions.
+        summary: what summary.json holds beside the command, the table, the conclusions and the warnings.
         figures: draws the figures, by name. Called once; imports matplotlib.
         document: the report with the figures that were drawn, without how it was made.
     """
 
     command: str
     table: Table
+    tables: Sequence[Table]
+    warnings: Sequence[str]
     files: Mapping[str, str]
     conclusions: tuple[str, ...]
     summary: Mapping[str, Any]
@@ -67,6 +71,7 @@ def leave(study: Study, *, root: Path, name: str = "", run_dir: Path | None = No
             "name": name,
             "state": "finished",
             **study.summary,
+            "warnings": list(study.warnings),
             "table": study.table.for_summary(),
             "conclusions": list(study.conclusions),
             "run_dir": str(folder.path),

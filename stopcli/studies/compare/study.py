@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from stopcli.evidence.paired import PairedDifference
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Warn
-from stopcli.report.tables import csv_of
+from stopcli.report.tables import Table, csv_of
 from stopcli.studies.compare.comparison import Comparison, some
 from stopcli.studies.compare.curves import curves_of
 from stopcli.studies.compare.judging import Judgement, counted_on_rows, moments_of
@@ -28,7 +28,8 @@ _IN_A_TITLE = 4
 def study_of(comparison: Comparison) -> Study:
     """What a comparison leaves in its folder."""
     curves = curves_of(comparison.things, comparison.measure)
-    results = comparison.tables()[0]
+    tables, told = comparison.tables(), comparison.conclusions()
+    notes = [*comparison.notes(), *curves.notes]
 
     def figures() -> Mapping[str, Figure]:
         from stopcli.studies.compare.figures import figures_of
@@ -37,16 +38,18 @@ def study_of(comparison: Comparison) -> Study:
 
     return Study(
         command="compare",
-        table=results,
+        table=tables[0],
+        tables=tables,
+        warnings=comparison.warnings,
         files={
             "table.csv": csv_of(things_rows(comparison.things, comparison.measure, comparison.judgements)),
             "differences.csv": settings_csv(comparison.things, comparison.settings),
             "runs.csv": csv_of(runs_rows(comparison.things, comparison.measure)),
         },
-        conclusions=comparison.conclusions(),
+        conclusions=told,
         summary=_summary(comparison),
         figures=figures,
-        document=lambda pictures: _document(comparison, [*comparison.notes(), *curves.notes], pictures),
+        document=lambda pictures: _document(comparison, tables, told, notes, pictures),
     )
 
 
@@ -64,7 +67,6 @@ def _summary(comparison: Comparison) -> dict[str, Any]:
         "things": [_thing_summary(thing, comparison.measure) for thing in comparison.things],
         "differences": [_judgement_summary(judgement) for judgement in comparison.judgements],
         "settings": {"same": settings.same, "differ": {name: list(values) for name, values in settings.differ.items()}},
-        "warnings": list(comparison.warnings),
     }
 
 
@@ -95,8 +97,14 @@ def _judgement_summary(judgement: Judgement) -> dict[str, Any]:
     return {**told, "words": judgement.words}
 
 
-def _document(comparison: Comparison, notes: Sequence[str], pictures: Sequence[Picture]) -> Document:
-    results, judgements, settings, cost = comparison.tables()
+def _document(
+    comparison: Comparison,
+    tables: Sequence[Table],
+    told: Sequence[str],
+    notes: Sequence[str],
+    pictures: Sequence[Picture],
+) -> Document:
+    results, judgements, settings, cost = tables
     same = f"{comparison.settings.same} settings are the same."
     against: list[Part] = [judgements, *([Bullets(tuple(notes))] if notes else [])]
     sections = [
@@ -109,7 +117,7 @@ def _document(comparison: Comparison, notes: Sequence[str], pictures: Sequence[P
         Section(cost.title, (cost,)),
         Section("What was compared", (Bullets(tuple(map(_sources, comparison.things))),)),
     ]
-    lead: list[Part] = [Paragraph(words) for words in comparison.conclusions()]
+    lead: list[Part] = [Paragraph(words) for words in told]
     lead += [Warn(f"{warning}.") for warning in comparison.warnings]
     return Document(_title(comparison), tuple(lead), tuple(section for section in sections if section.parts))
 

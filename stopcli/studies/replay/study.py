@@ -23,27 +23,23 @@ if TYPE_CHECKING:
 def study_of(replayed: Replayed) -> Study:
     """The study that a replay comes to."""
     told = conclusions(replayed)
-    tables = results_tables(replayed)
+    tables = [results_table(replayed, experiment) for experiment in replayed.experiments]
     summary: dict[str, Any] = {
         "monitor": replayed.asking.monitor,
         "select": replayed.kept.monitor,
         "experiments": [summary_of(experiment) for experiment in replayed.experiments],
-        "warnings": list(replayed.warnings),
     }
     return Study(
         "replay",
         joined(tables),
+        tables,
+        replayed.warnings,
         {"table.csv": rules_csv(replayed), "replay.csv": runs_csv(replayed)},
         told,
         summary,
         lambda: _figures(replayed),
         lambda pictures: _document(replayed, tables, told, pictures),
     )
-
-
-def results_tables(replayed: Replayed) -> list[Table]:
-    """The results, a table for each experiment."""
-    return [results_table(replayed, experiment) for experiment in replayed.experiments]
 
 
 def joined(tables: Sequence[Table]) -> Table:
