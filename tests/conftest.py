@@ -26,6 +26,7 @@ pytest.register_assert_rewrite("browser", "refusals", "reports", "small_runs", "
 def tensorflow() -> None:
     """TensorFlow and Keras, started as the program starts them."""
     start_tensorflow()
+    assert "TF_ENABLE_ONEDNN_OPTS" in os.environ, "TensorFlow was imported before, such as by a module of tests"
 
 
 @pytest.fixture(autouse=True)

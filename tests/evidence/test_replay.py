@@ -18,7 +18,7 @@ from stopcli.runs.metrics import Columns
 from stopcli.runs.recorded import RecordedRun
 from stopcli.stopping import AnyOf, BestEpoch, BestState, Judge, Patience, Rule
 from stopcli.stopping.parse import parse_rule
-from stopcli.training.experiment import stop_plan
+from stopcli.training.stop_plan import stop_plan
 
 LOSSES = [1.0, 0.8, 0.9, 0.7, 0.75, 0.8, 0.5, 0.6, 0.65, 0.7]
 

@@ -80,7 +80,9 @@ def _run(code: str, words: tuple[str, ...], said: tuple[str, str], environment: 
         handle = os.open(name, os.O_WRONLY | os.O_APPEND)
         os.dup2(handle, descriptor)
         os.close(handle)
+    # TensorFlow was imported with these, and reads some of them only when it starts.
+    settled = {name: value for name, value in os.environ.items() if name.startswith(("TF_", "KERAS_"))}
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(settled | environment)
     sys.argv = ["-c", *words]
     exec(code, {"__name__": "__main__"})

@@ -14,9 +14,10 @@ from stopcli.recipes.images.learning_rate import make_momentum, make_plateau, ma
 from stopcli.recipes.images.load import ImageParts
 from stopcli.recipes.images.settings import AugmentSettings, ImageConfig
 from stopcli.stopping import AtCycleEnds, Rule
-from stopcli.training.experiment import Experiment, stop_plan
+from stopcli.training.experiment import Experiment
 from stopcli.training.inputs import Inputs, from_bytes
 from stopcli.training.measures import BINARY_ACCURACY, CLASS_ACCURACY
+from stopcli.training.stop_plan import stop_plan
 
 
 def image_experiment(config: ImageConfig, images: ImageParts, model: keras.Model) -> Experiment:

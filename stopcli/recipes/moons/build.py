@@ -11,8 +11,9 @@ from stopcli.models.optimizers import make_optimizer
 from stopcli.recipes.moons.case_study import CaseStudy
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.recipe import Loaded
-from stopcli.training.experiment import Experiment, stop_plan
+from stopcli.training.experiment import Experiment
 from stopcli.training.measures import BINARY_ACCURACY
+from stopcli.training.stop_plan import stop_plan
 
 
 def build(loaded: Loaded) -> Experiment:

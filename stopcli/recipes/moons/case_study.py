@@ -22,8 +22,9 @@ from stopcli.runs.metrics import Columns, read_metrics
 from stopcli.stopping import BestState, Judge
 from stopcli.training.checkpoint import load_model, save_model
 from stopcli.training.conclusion import measure, predictor_of
-from stopcli.training.experiment import Experiment, readable, stop_plan
+from stopcli.training.experiment import Experiment, readable
 from stopcli.training.loop import Call, Loop, State
+from stopcli.training.stop_plan import stop_plan
 from stopcli.training.traced_epochs import CAPACITY
 
 
