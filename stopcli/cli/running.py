@@ -144,7 +144,7 @@ def conduct(
         else:
             output.say(f"Runs: {len(plan_jobs(loaded.config))}, {layout.describe()}.")
             summary = execute_sweep(loaded, recipe, folder, layout, start, output, request)
-    _tell(loaded.config, folder, output, summary)
+    _tell(loaded, folder, output, summary)
     status = {"finished": 0, "paused": 0, "failed": 1, "interrupted": request.exit_status}[summary["state"]]
     if status:
         raise typer.Exit(status)
@@ -196,10 +196,14 @@ def _train(
         return run_one(loaded, recipe, folder, Session(observer, request, stopwatch_of(loaded)), start)
 
 
-def _tell(config: Any, folder: RunFolder, output: Output, summary: dict[str, Any]) -> None:
-    output.result(results_table(summary, config.arm.replace("-", " ")), summary)
+def _tell(loaded: Loaded, folder: RunFolder, output: Output, summary: dict[str, Any]) -> None:
+    output.result(results_table(summary, loaded.config.arm.replace("-", " ")), summary)
     for words in words_of(summary):
         output.say(words)
+    # The others were told before it began.
+    for warning in summary["warnings"]:
+        if warning not in (*loaded.config.warnings(), *loaded.notes):
+            output.warn(warning)
     for job in summary.get("jobs", ()):
         if job["reason"]:
             output.say(f"{job['name']} {job['state']}: {job['reason']}")

@@ -11,8 +11,11 @@ from stopcli.runs.environment import describe_environment
 from stopcli.runs.files import write_json
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.status import utc_now
+from stopcli.training.fingerprint import differences
 from stopcli.training.session import Start
 
+# Choose among TensorFlow's kernels, which sum in other orders.
+_VARIABLES = ("TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS")
 
 def begin(
     config: RunConfig,
@@ -21,26 +24,34 @@ def begin(
     start: Start = Start(),  # noqa: B008, a frozen value
     changed: Sequence[str] = (),
     ancestry: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Write down with what a run or a sweep is made, or made further. Returns the content of environment.json.
+) -> tuple[str, ...]:
+    """Write down with what a run or a sweep is made, or made further.
 
     Args:
         devices: what it computes on.
         changed: what of it is not as it was when it was begun, a line each.
         ancestry: of the weights that it begins from.
+
+    Returns:
+        What the user should be told: each time the run went on where it computes otherwise than before.
     """
     environment = describe_environment(dict(devices))
     if ancestry:
         environment["init_from"] = ancestry
     if start.again and folder.environment.exists():
+        here = _computes_with(environment)
         session = {
             "time": utc_now(),
             "from_epoch": start.point.epoch if start.point else 0,
             "argv": environment["argv"],
             "versions": environment["versions"],
-            "notes": [*start.notes, *changed],
+            "computes_with": here,
         }
         environment = json.loads(folder.environment.read_text(encoding="utf-8"))
+        before = environment.get("resumed", [{}])[-1].get("computes_with") or _computes_with(environment)
+        otherwise = differences(before, here) if start.point else []
+        session["notes"] = [*start.notes, *changed]
+        session["computes_otherwise"] = otherwise
         environment.setdefault("resumed", []).append(session)
         folder.log(f"resumes: {session}")
     else:
@@ -48,4 +59,20 @@ def begin(
         for warning in config.warnings():
             folder.log(f"warning: {warning}")
     write_json(folder.environment, environment)
-    return environment
+    return tuple(
+        f"after epoch {session['from_epoch']} it went on where it computes otherwise"
+        f" ({'; '.join(session['computes_otherwise'])}); the last digits may differ from those of an uninterrupted run"
+        for session in environment.get("resumed", ())
+        if session.get("computes_otherwise")
+    )
+
+
+def _computes_with(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """What the last digits of a run's numbers hang on, beside its settings, versions and data."""
+    variables = environment.get("variables", {})
+    return {
+        "processor": environment.get("cpu"),
+        "GPUs": len(environment.get("gpus", ())),
+        "threads": environment.get("threads", {}).get("intra_op") or environment.get("cores"),
+        **{name: variables.get(name, "not set") for name in _VARIABLES},
+    }

@@ -111,7 +111,7 @@ def _run_one(
     if start.again:
         remove_leftovers(folder.path)
     half = getattr(config, "mixed_precision", False)
-    begin(config, folder, devices("mixed_float16" if half else "float32"), start, changed, ancestry)
+    warnings = begin(config, folder, devices("mixed_float16" if half else "float32"), start, changed, ancestry)
 
     loop = _loop_for(experiment, lane, session)
     record = Record(
@@ -130,7 +130,7 @@ def _run_one(
         outcome = Trainer(experiment, loop, folder, record, session, start.point).train()
     session.observer.stage("evaluating")
     conclusion = conclude(config, experiment, loop.model, outcome, folder, stopwatch)
-    conclusion.summary["warnings"] += loaded.notes
+    conclusion.summary["warnings"] += (*loaded.notes, *warnings)
     if experiment.afterwards is not None and conclusion.summary["state"] == "finished":
         with stopwatch.part("evaluate"):
             conclusion.summary.update(experiment.afterwards(loop, folder))

@@ -1,0 +1,56 @@
+"""What a run writes down of the machine when it begins and goes on, and what it tells where that changes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stopcli.recipes.beginning import begin
+from stopcli.recipes.moons.config import MoonsConfig
+from stopcli.runs.folder import RunFolder
+from stopcli.training.resume_state import ResumePoint
+from stopcli.training.session import Start
+
+DEVICES: dict[str, Any] = {"gpus": [], "threads": {"intra_op": 2, "inter_op": 0}, "precision": "float32"}
+
+
+def session(folder: RunFolder, epoch: int | None = None, **devices: Any) -> tuple[str, ...]:
+    point = None if epoch is None else ResumePoint(epoch, 0, (), {}, {}, {}, {}, 0.0, {})
+    return begin(MoonsConfig(), folder, {**DEVICES, **devices}, Start(point, again=epoch is not None))
+
+
+@pytest.fixture
+def folder() -> RunFolder:
+    with RunFolder.create(root=Path(), command="moons", run_dir=Path("run")) as folder:
+        return folder
+
+
+def test_going_on_where_the_run_began_is_nothing_to_tell(folder: RunFolder) -> None:
+    assert session(folder) == ()
+    assert session(folder, 4) == ()
+    assert json.loads(folder.environment.read_text())["resumed"][0]["computes_otherwise"] == []
+
+
+def test_every_change_of_machine_is_told_until_the_end(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    session(folder)
+    threads = {"intra_op": 1, "inter_op": 0}
+    (first,) = session(folder, 4, threads=threads)
+    assert first.startswith("after epoch 4 it went on where it computes otherwise (threads: was 2, is 1);")
+    # Compared with where it was last, not with where it began.
+    assert session(folder, 6, threads=threads) == (first,)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    monkeypatch.setattr("stopcli.runs.environment.cpu_name", lambda: "another")
+    again, second = session(folder, 8, threads=threads)
+    assert again == first
+    assert "; TF_ENABLE_ONEDNN_OPTS: was 'not set', is '0');" in second
+    assert "processor: was " in second
+
+
+def test_a_run_that_begins_again_computes_all_of_it_here(folder: RunFolder) -> None:
+    session(folder)
+    assert begin(MoonsConfig(), folder, {**DEVICES, "threads": {"intra_op": 1}}, Start(again=True)) == ()
+    assert json.loads(folder.environment.read_text())["resumed"][0]["computes_otherwise"] == []
