@@ -16,7 +16,7 @@ from written_runs import write_run
 from stopcli.config import to_toml
 from stopcli.data.images import ImageSet
 from stopcli.data.rows import Rows
-from stopcli.errors import ResourceError, RunFolderError
+from stopcli.errors import RequestError, ResourceError, RunFolderError
 from stopcli.studies.reproducing import reproduction
 from stopcli.studies.reproducing.images import Images
 from stopcli.studies.reproducing.leaving import check_can_be_left, leave_reproduction
@@ -181,10 +181,20 @@ def test_files_that_are_shown_to_others_name_no_place_of_this_machine() -> None:
 
 def test_figures_of_a_call_that_was_killed_are_written_over_and_those_of_others_are_not() -> None:
     Path("reproduction").mkdir()
-    check_can_be_left(Path())
+    check_can_be_left(Path(), ["x"], "quick")
     Path("reproduction/summary.json").write_text('{"command": "reproduce"}')
     Path("reproduction/x.png").touch()
-    check_can_be_left(Path())
+    check_can_be_left(Path(), ["x"], "quick")
+
+
+def test_no_report_gives_way_to_one_that_says_less() -> None:
+    told = Told("full", (), None, {"argv": ["stopcli"], "versions": {}, "platform": "", "cpu": "", "cores": 1})
+    leave_reproduction(Path(), [results_of(experiment_of(FILE))], told)
+    check_can_be_left(Path(), ["x", "y"], "full")
+    with pytest.raises(RequestError, match=r"^REPRODUCTION.md reports x too, and would lose it$"):
+        check_can_be_left(Path(), ["y"], "full")
+    with pytest.raises(RequestError, match="was made at full scale"):
+        check_can_be_left(Path(), ["x"], "quick")
 
 
 def test_a_full_disk_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

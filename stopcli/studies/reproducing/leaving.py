@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from stopcli.errors import RequestError
 from stopcli.report.document import Picture
 from stopcli.report.writing import write_report
 from stopcli.runs.files import read_json, replacing, write_json
-from stopcli.studies.reproducing.planning import Experiment
+from stopcli.studies.reproducing.planning import Experiment, ReproductionScale
 from stopcli.studies.reproducing.results import ExperimentResult
 from stopcli.studies.reproducing.telling import MARKER, Told, claim_row, reproduction_document, sums_up, value_row
 
@@ -21,8 +21,13 @@ FIGURES = "reproduction"
 _COMMAND = "reproduce"
 
 
-def check_can_be_left(folder: Path) -> None:
-    """Find out whether the files can be written, before anything is run: nothing that others made is written over.
+def check_can_be_left(folder: Path, names: Collection[str], scale: ReproductionScale) -> None:
+    """Find out whether the files can be written, before anything is run.
+
+    Nothing that others made is written over, and no report by one that says less.
+
+    Args:
+        names: of the experiments that will be reported, at that scale.
 
     Raises:
         RequestError: they cannot.
@@ -45,6 +50,23 @@ def check_can_be_left(folder: Path) -> None:
             if figures.is_dir()
             else f"{figures} is a file, not a folder for figures",
             hint="--to names another folder.",
+        )
+    if ours:
+        _check_says_no_less(ours[0], read_json(figures / "summary.json"), names, scale)
+
+
+def _check_says_no_less(report: Path, made: Mapping[str, Any], names: Collection[str], scale: str) -> None:
+    """Raise where a report would be replaced by one of fewer experiments, or of a smaller scale."""
+    lost = [each["name"] for each in made.get("experiments", ()) if each["name"] not in names]
+    if lost:
+        raise RequestError(
+            f"{report} reports {', '.join(lost)} too, and would lose {'it' if len(lost) == 1 else 'them'}",
+            hint="--to names another folder; or name all their files.",
+        )
+    if made.get("scale") == "full" and scale == "quick":
+        raise RequestError(
+            f"{report} was made at full scale, and would be replaced by one at quick scale",
+            hint="--to names another folder; --scale full goes on with that one.",
         )
 
 

@@ -91,7 +91,7 @@ def make_plan(
         RequestError: a file, a folder or a setting is not as it should be.
     """
     files = read_all(paths)
-    check_can_be_left(to)
+    check_can_be_left(to, {path.stem for path in files}, scale)
     check_can_be_made(root, None)
     images = find() if any(map(needs_images, files.values())) else None
     experiments = tuple(plan(path, published, scale, images, seeds, root / FOLDER) for path, published in files.items())
