@@ -17,6 +17,7 @@ from stopcli.training.session import Start
 # Choose among TensorFlow's kernels, which sum in other orders.
 _VARIABLES = ("TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS")
 
+
 def begin(
     config: RunConfig,
     folder: RunFolder,
