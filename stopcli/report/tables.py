@@ -20,12 +20,14 @@ class Table:
 
     Attributes:
         sums: how many of the last rows sum the others up, such as their mean; they stay below where rows are sorted.
+        exact: the rows with all digits, for CSV; empty where that makes no difference.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     sums: int = 0
+    exact: tuple[tuple[str, ...], ...] = ()
 
     @property
     def body(self) -> tuple[tuple[str, ...], ...]:
@@ -60,7 +62,7 @@ class Table:
     def csv(self) -> str:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerows([self.columns, *self.rows])
+        writer.writerows([self.columns, *(self.exact or self.rows)])
         return out.getvalue()
 
 

@@ -52,6 +52,10 @@ def test_a_run_leaves_what_a_user_wants_to_see(capsys: pytest.CaptureFixture[str
     classes = Path("a/classes.csv").read_text().splitlines()
     assert classes[0] == "class,precision,recall,F1,images"
     assert [line.split(",")[0] for line in classes[1:]] == [*"0123456789", "mean"]
+    for line in classes[1:-1]:
+        # In full precision, F1 follows from the other two.
+        precision, recall, f1 = map(float, line.split(",")[1:4])
+        assert f1 == pytest.approx(2 * precision * recall / max(precision + recall, 1e-9), rel=1e-12)
     report = Path("a/report.md").read_text()
     for part in ("## By class", "](plots/augmented.png)", "training rows a second", "- Data: digits"):
         assert part in report

@@ -74,14 +74,17 @@ def run_tables(experiment: Experiment, conclusion: Conclusion) -> dict[str, Tabl
     by_class = precision_recall_fscore_support(
         experiment.parts.test.y, found, labels=_labels(experiment), zero_division=0.0
     )
-    rows = [
-        (name, *(f"{value:.3f}" for value in values[:3]), str(int(values[3])))
-        for name, values in zip(experiment.classes, np.stack(by_class, axis=1), strict=True)
+    *scores, images = by_class
+    lines = [
+        *zip(experiment.classes, np.stack(scores, axis=1).tolist(), images.tolist(), strict=True),
+        ("mean", np.mean(scores, axis=1).tolist(), int(np.sum(images))),
     ]
-    mean = [float(np.mean(values)) for values in by_class[:3]]
-    rows.append(("mean", *(f"{value:.3f}" for value in mean), str(int(np.sum(by_class[3])))))
+    shown, exact = (
+        tuple((name, *(form(value) for value in values), str(count)) for name, values, count in lines)
+        for form in ("{:.3f}".format, str)
+    )
     title = f"By class ({_which_model(conclusion.summary)}, test images)"
-    return {"classes": Table(title, ("class", "precision", "recall", "F1", "images"), tuple(rows), sums=1)}
+    return {"classes": Table(title, ("class", "precision", "recall", "F1", "images"), shown, sums=1, exact=exact)}
 
 
 def _sheet(config: ImageConfig, experiment: Experiment) -> Figure:
