@@ -20,7 +20,7 @@ from stopcli.recipes.resuming import prepare
 from stopcli.report.tables import results_table
 from stopcli.report.words import words_of
 from stopcli.runs.files import dump_json, read_json
-from stopcli.runs.folder import RunFolder, check_is_run, runs_root
+from stopcli.runs.folder import RunFolder, check_is_made_here, runs_root
 from stopcli.runs.listing import RunLine, read_runs
 from stopcli.sweeps.collect import jobs_left
 from stopcli.sweeps.plan import plan_jobs
@@ -97,20 +97,22 @@ def _best(line: RunLine) -> str:
 
 
 def show(run: Run, json: Json = False) -> None:
-    """Show a run: its state, why it stopped, its results."""
-    check_is_run(run)
+    """Show a run: its state, why it stopped, its results; or what a comparison or a replay found."""
+    check_is_made_here(run)
     (line,) = read_runs(run.parent, only=run)
     summary = read_json(run / "summary.json")
     if json:
         print(dump_json({**line.to_dict(), "summary": summary or None}))
         return
     unit = "" if "table" in summary and "stop" not in summary else " epochs"
-    print(f"{run}: {line.state}, {line.epochs}{unit}, begun {format_duration(line.age_seconds)} ago")
+    done = f" {line.epochs}{unit}," if line.epochs != "–" else ""
+    print(f"{run}: {line.state},{done} begun {format_duration(line.age_seconds)} ago")
     if line.reason:
         print(f"Reason: {line.reason}")
     if summary:
         _show_summary(summary)
-    if line.state in ("died", "paused", "interrupted"):
+    # A comparison or a replay that was ended is simply made again.
+    if line.state in ("died", "paused", "interrupted") and (run / "config.toml").is_file():
         print(f"Go on with: stopcli resume {run}")
 
 

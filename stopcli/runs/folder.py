@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 
 from stopcli.errors import ResourceError, RunFolderError
-from stopcli.runs.files import write_text
+from stopcli.runs.files import read_json, write_text
 from stopcli.runs.lock import LOCK_NAME, RunLock
 from stopcli.runs.status import StatusFile
 
@@ -226,11 +227,31 @@ def _remove(made: list[Path]) -> None:
 
 def check_is_run(path: Path) -> None:
     """Raise RunFolderError where a path is not the folder of a run or a sweep."""
-    if not path.is_dir():
-        raise RunFolderError(f"{path}: no such folder")
-    missing = [name for name in ("config.toml", "status.json") if not (path / name).is_file()]
+    missing = _missing(path, ("config.toml", "status.json"))
+    if missing == ["config.toml"] and (study := read_json(path / "summary.json").get("command")):
+        raise RunFolderError(
+            f"{path}: not a run folder, but what stopcli {study} found",
+            hint=f"stopcli show {path} shows it; its report is {path / 'report.html'}.",
+        )
     if missing:
         raise RunFolderError(f"{path}: not a run folder ({' and '.join(missing)} missing)")
+
+
+def check_is_made_here(path: Path) -> None:
+    """Raise RunFolderError where a path is not the folder of a run, a sweep or a study of them."""
+    if missing := _missing(path, ("status.json",)):
+        raise RunFolderError(f"{path}: not a run folder ({missing[0]} missing)")
+
+
+def _missing(path: Path, names: Sequence[str]) -> list[str]:
+    """Those of the files that a folder lacks.
+
+    Raises:
+        RunFolderError: there is no such folder.
+    """
+    if not path.is_dir():
+        raise RunFolderError(f"{path}: no such folder")
+    return [name for name in names if not (path / name).is_file()]
 
 
 def _timed_name(command: str, name: str) -> str:

@@ -30,6 +30,24 @@ def test_results_are_on_stdout_and_talk_on_stderr(capsys: pytest.CaptureFixture[
     assert json.loads((Path(summary["run_dir"]) / "summary.json").read_text()) == summary
 
 
+def test_what_was_found_can_be_shown_again_and_is_no_run_to_go_on_with(capsys: pytest.CaptureFixture[str]) -> None:
+    write_run("a", patience=5)
+    write_run("b", patience=6)
+    assert run("compare", "a", "b", "--quiet", "--run-dir", "there") == 0
+    found = json.loads(Path("there/summary.json").read_text())
+    capsys.readouterr()
+    assert run("show", "there") == 0
+    said = capsys.readouterr().out
+    assert said.startswith("there: finished, begun ")
+    for word in (*found["table"]["columns"], *found["conclusions"]):
+        assert word in said
+    assert run("show", "there", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["summary"] == found
+    for command in ("resume", "report"):
+        assert run(command, "there") == 2
+        assert "there: not a run folder, but what stopcli compare found" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
