@@ -228,13 +228,19 @@ def _remove(made: list[Path]) -> None:
 def check_is_run(path: Path) -> None:
     """Raise RunFolderError where a path is not the folder of a run or a sweep."""
     missing = _missing(path, ("config.toml", "status.json"))
-    if missing == ["config.toml"] and (study := read_json(path / "summary.json").get("command")):
+    if holds_no_run(path) and (study := read_json(path / "summary.json").get("command")):
         raise RunFolderError(
             f"{path}: not a run folder, but what stopcli {study} found",
             hint=f"stopcli show {path} shows it; its report is {path / 'report.html'}.",
         )
     if missing:
         raise RunFolderError(f"{path}: not a run folder ({' and '.join(missing)} missing)")
+
+
+def holds_no_run(path: Path) -> bool:
+    """Whether a folder is one of stopcli's without a run in it: that of a study of runs, or of one that never began."""
+    begun = any((path / name).exists() for name in ("config.toml", "metrics.csv", "jobs"))
+    return not begun and (path / "status.json").is_file()
 
 
 def check_is_made_here(path: Path) -> None:

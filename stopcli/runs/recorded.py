@@ -13,7 +13,7 @@ from typing import Any
 from stopcli.config import read_toml
 from stopcli.errors import RunFolderError
 from stopcli.runs.files import read_json
-from stopcli.runs.folder import check_is_run
+from stopcli.runs.folder import check_is_run, holds_no_run
 from stopcli.runs.listing import read_runs
 from stopcli.runs.metrics import Columns, read_metrics
 
@@ -88,11 +88,10 @@ def without_studies(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
     a full stop, on each that is passed over."""
     kept, told = [], []
     for path in paths:
-        begun = any((path / name).exists() for name in ("config.toml", "metrics.csv", "jobs"))
-        if begun or not (path / "status.json").is_file():
-            kept.append(path)
-        else:
+        if holds_no_run(path):
             told.append(f"{path} holds no run (a study of runs, or one that never began); it is passed over")
+        else:
+            kept.append(path)
     return kept, told
 
 

@@ -91,6 +91,11 @@ def _notes(replayed: Replayed) -> list[str]:
         "Square brackets: bootstrap 95 % interval of the mean over the runs; none for fewer than three.",
         "table.csv has a row for each rule, replay.csv one for each rule and run, both in full precision.",
     ]
+    if len(replayed.experiments[0].outcomes) > 1:
+        told.append(
+            "An interval speaks of its own rule. The rule that looks best of many is partly the luckiest: "
+            "choose on some of the runs, and look at the others."
+        )
     if any(experiment.accuracy and experiment.recordings[0].test_rows_validate for experiment in replayed.experiments):
         told.append(TEST_ROWS_CHOSE)
     return told

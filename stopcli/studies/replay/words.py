@@ -60,11 +60,10 @@ def _best_kept(replayed: Replayed, experiment: ReplayedExperiment) -> str:
         return ""
     if best is None:
         return f"No rule that stops has seen the best {metric} of {_these(experiment.n, 'the run', 'any run')}."
-    where = (
-        "" if experiment.n == 1 else " in every run" if most == experiment.n else f" in {most} of {experiment.n} runs"
-    )
-    most_often = "" if most == experiment.n else " most often"
-    return f"The cheapest rule that{most_often} saw the best {metric} of all{where}: {best.asked.label}, {_cost(best)}."
+    told = f"saw the best {metric} of all"
+    if experiment.n > 1:
+        told += " in every run" if most == experiment.n else f" in the most runs ({most} of {experiment.n})"
+    return f"The cheapest rule that {told}: {best.asked.label}, {_cost(best)}."
 
 
 def _slow_and_fast(experiment: ReplayedExperiment) -> str:
