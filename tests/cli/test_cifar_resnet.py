@@ -139,7 +139,7 @@ def test_a_signal_within_an_epoch_saves_at_once_and_nothing_is_trained_twice() -
     while "training\n" not in process.stderr:
         assert process.poll() is None
         time.sleep(0.02)
-    time.sleep(0.5)
+    time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 143
