@@ -200,9 +200,9 @@ def _tell(loaded: Loaded, folder: RunFolder, output: Output, summary: dict[str, 
     output.result(results_table(summary, loaded.config.arm.replace("-", " ")), summary)
     for words in words_of(summary):
         output.say(words)
-    # The others were told before it began.
+    told_before = {*loaded.config.warnings(), *loaded.notes}
     for warning in summary["warnings"]:
-        if warning not in (*loaded.config.warnings(), *loaded.notes):
+        if warning not in told_before:
             output.warn(warning)
     for job in summary.get("jobs", ()):
         if job["reason"]:

@@ -40,19 +40,18 @@ def begin(
     if ancestry:
         environment["init_from"] = ancestry
     if start.again and folder.environment.exists():
-        here = _computes_with(environment)
+        made = json.loads(folder.environment.read_text(encoding="utf-8"))
+        before = made.get("resumed", [{}])[-1].get("computes_with") or _computes_with(made)
         session = {
             "time": utc_now(),
             "from_epoch": start.point.epoch if start.point else 0,
             "argv": environment["argv"],
             "versions": environment["versions"],
-            "computes_with": here,
+            "computes_with": _computes_with(environment),
+            "notes": [*start.notes, *changed],
+            "computes_otherwise": differences(before, _computes_with(environment)) if start.point else [],
         }
-        environment = json.loads(folder.environment.read_text(encoding="utf-8"))
-        before = environment.get("resumed", [{}])[-1].get("computes_with") or _computes_with(environment)
-        otherwise = differences(before, here) if start.point else []
-        session["notes"] = [*start.notes, *changed]
-        session["computes_otherwise"] = otherwise
+        environment = made
         environment.setdefault("resumed", []).append(session)
         folder.log(f"resumes: {session}")
     else:

@@ -40,6 +40,14 @@ class Table:
         return self.rows[len(self.rows) - self.sums :]
 
     @classmethod
+    def of_shares(
+        cls, title: str, columns: tuple[str, ...], rows: Sequence[Sequence[str | int | float]], sums: int = 0
+    ) -> Table:
+        """A table of names, counts and shares. Shares (float) are shown to three digits, and whole in CSV."""
+        shown = tuple(tuple(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row) for row in rows)
+        return cls(title, columns, shown, sums, tuple(tuple(map(str, row)) for row in rows))
+
+    @classmethod
     def of_summary(cls, summary: Mapping[str, Any]) -> Table:
         """The results of a sweep or of a range test, as its summary.json holds them (`for_summary`)."""
         return cls.from_told({"title": "Results", **summary["table"]})

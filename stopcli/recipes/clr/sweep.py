@@ -129,13 +129,12 @@ def _by_class(config: ClrConfig, arms: Sequence[Arm], results: Sequence[JobResul
     if not shown:
         return None
     classes = list(found[shown[0].name][0])
-    means = [(name, [statistics.fmean(each[name] for each in found[arm.name]) for arm in shown]) for name in classes]
-    rows, exact = (
-        tuple((name, *(form(value) for value in values)) for name, values in means) for form in ("{:.3f}".format, str)
-    )
+    rows: list[tuple[str | float, ...]] = [
+        (name, *(statistics.fmean(each[name] for each in found[arm.name]) for arm in shown)) for name in classes
+    ]
     model = "saved model" if config.checkpoint else "final model"
     columns = ("class", *(arm.label for arm in shown))
-    return Table(f"F1 by class ({model}, test images)", columns, rows, int(classes[-1] == "mean"), exact)
+    return Table.of_shares(f"F1 by class ({model}, test images)", columns, rows, sums=int(classes[-1] == "mean"))
 
 
 def _scores(result: JobResult) -> dict[str, float]:

@@ -74,17 +74,12 @@ def run_tables(experiment: Experiment, conclusion: Conclusion) -> dict[str, Tabl
     by_class = precision_recall_fscore_support(
         experiment.parts.test.y, found, labels=_labels(experiment), zero_division=0.0
     )
-    *scores, images = by_class
-    lines = [
-        *zip(experiment.classes, np.stack(scores, axis=1).tolist(), images.tolist(), strict=True),
-        ("mean", np.mean(scores, axis=1).tolist(), int(np.sum(images))),
+    rows = [
+        *zip(experiment.classes, *(values.tolist() for values in by_class), strict=True),
+        ("mean", *(float(np.mean(values)) for values in by_class[:3]), int(np.sum(by_class[3]))),
     ]
-    shown, exact = (
-        tuple((name, *(form(value) for value in values), str(count)) for name, values, count in lines)
-        for form in ("{:.3f}".format, str)
-    )
     title = f"By class ({_which_model(conclusion.summary)}, test images)"
-    return {"classes": Table(title, ("class", "precision", "recall", "F1", "images"), shown, sums=1, exact=exact)}
+    return {"classes": Table.of_shares(title, ("class", "precision", "recall", "F1", "images"), rows, sums=1)}
 
 
 def _sheet(config: ImageConfig, experiment: Experiment) -> Figure:
