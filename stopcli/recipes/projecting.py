@@ -10,7 +10,7 @@ from typing import Any
 from stopcli.durations import format_duration
 from stopcli.recipes.recipe import Loaded, ModuleRecipe
 from stopcli.report.tables import Table
-from stopcli.sweeps.executor import costliest_first
+from stopcli.sweeps.executor import in_rounds
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job
 from stopcli.training.loop import Loop
@@ -93,9 +93,9 @@ def _seconds_a_step(loop: Loop) -> float:
 
 
 def total_seconds(jobs: Sequence[Job[Any]], arms: dict[str, ArmProjection], layout: Layout) -> float:
-    """Until the last job has ended, each worker taking the costliest that is left when it is free."""
+    """Until the last job has ended, each worker taking the next one when it is free."""
     free = [0.0] * max(1, layout.workers)
-    for job in costliest_first(jobs) if layout.workers > 1 else jobs:
+    for job in in_rounds(jobs):
         free[free.index(min(free))] += arms[job.arm].seconds
     return max(free)
 

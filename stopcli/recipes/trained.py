@@ -63,6 +63,11 @@ class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
         return {self.arm: self}
 
     @property
+    def reference_arm(self) -> str:
+        """The arm of a sweep that its others are compared with, by name: whichever runs have finished."""
+        return next(iter(self.arms()))
+
+    @property
     def cost(self) -> float:
         """How much there is to compute in a run, in any unit that is the same for all arms of a sweep."""
         return 1.0

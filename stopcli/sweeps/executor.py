@@ -88,6 +88,11 @@ def in_words(error: BaseException) -> str:
     return (text.splitlines() or [type(error).__name__])[0]
 
 
-def costliest_first(jobs: Sequence[Job[Any]]) -> list[Job[Any]]:
-    """The order in which several workers are done the soonest: what takes longest is not begun last."""
-    return sorted(jobs, key=lambda job: -job.cost)
+def in_rounds(jobs: Sequence[Job[Any]]) -> list[Job[Any]]:
+    """The order in which every executor begins a sweep's jobs: a round for each seed.
+
+    What ends a sweep early, such as a time budget, then leaves whole comparisons, and at most one that is not. A round
+    begins with the arm that the others are compared with; of these the one that takes longest comes first, so that it
+    is not the one that others wait for.
+    """
+    return sorted(jobs, key=lambda job: (job.config.seed, not job.is_reference, -job.cost))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, costliest_first, in_words
+from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, in_rounds, in_words
 from stopcli.sweeps.plan import Job
 
 _TICK_SECONDS = 0.2
@@ -29,7 +29,7 @@ class InProcess:
 
     def __call__(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> None:
         waiting: queue.SimpleQueue[Job[Any]] = queue.SimpleQueue()
-        for job in costliest_first(jobs) if self.workers > 1 else jobs:
+        for job in in_rounds(jobs):
             waiting.put(job)
         # Told by the thread that waits.
         events: queue.SimpleQueue[_Event] = queue.SimpleQueue()

@@ -17,19 +17,22 @@ class Job(Generic[AnyConfig]):
         arm: what distinguishes it from the sweep's other runs of the same seed.
         config: the run's settings, for one seed.
         cost: how much there is to compute, in any unit that is the same for all jobs of the sweep.
+        is_reference: whether it is of the arm that the others are compared with.
     """
 
     name: str
     arm: str
     config: AnyConfig
     cost: float = 1.0
+    is_reference: bool = False
 
 
 def plan_jobs(config: Any) -> tuple[Job[Any], ...]:
     """A job for each arm of a sweep and each of its seeds: seed, seed + 1, …"""
     seeds = range(config.seed, config.seed + config.seeds)
+    reference = config.reference_arm
     return tuple(
-        Job(f"{arm}-seed{seed}", arm, _one_run(of, seed), of.cost)
+        Job(f"{arm}-seed{seed}", arm, _one_run(of, seed), of.cost, arm == reference)
         for arm, of in config.arms().items()
         for seed in seeds
     )

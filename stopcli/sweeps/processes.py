@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, costliest_first, in_words
+from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, in_rounds, in_words
 from stopcli.sweeps.plan import Job
 from stopcli.training.interruption import StopNow, StopRequest, stop_on_signals
 
@@ -51,7 +51,7 @@ class Processes:
     cores: tuple[tuple[int, ...], ...] = ()
 
     def __call__(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> None:
-        waiting, running = costliest_first(jobs), list[_Running]()
+        waiting, running = in_rounds(jobs), list[_Running]()
         places = list(range(self.workers))
         told = False
         try:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.errors import RequestError, ResourceError
-from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, costliest_first, in_words
+from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, in_rounds, in_words
 from stopcli.sweeps.plan import Job
 from stopcli.training.interruption import StopRequest
 
@@ -67,7 +67,7 @@ class RayCluster:
             left = supervisor.request.seconds_left
             # By the wall clock, which machines share; a task that waits for a core spends of it.
             deadline = None if left is None else time.time() + left
-            waiting, running = costliest_first(jobs), dict[Any, Job[Any]]()
+            waiting, running = in_rounds(jobs), dict[Any, Job[Any]]()
             asked_at: float | None = None
             while running or (waiting and supervisor.stopping() is Stopping.NO):
                 room = self.workers or len(jobs)

@@ -11,6 +11,7 @@ from stopcli.errors import ConfigError
 from stopcli.recipes.clr.config import ClrConfig
 from stopcli.recipes.images.rate_settings import LearningRateConfig
 from stopcli.recipes.lr_range.config import LrRangeConfig
+from stopcli.sweeps.executor import in_rounds
 from stopcli.sweeps.plan import plan_jobs
 
 
@@ -60,6 +61,21 @@ def test_every_arm_is_a_run_that_warns_of_nothing_and_can_be_run_again() -> None
 def test_what_they_are_compared_with_begins_from_the_cycles_highest_rate_or_as_given() -> None:
     assert clr(max_lr=0.2).arms()["constant"].learning_rate == 0.2
     assert clr(max_lr=0.2, learning_rate=0.05).arms()["constant"].learning_rate == 0.05
+
+
+@pytest.mark.parametrize(
+    ("given", "reference"),
+    [
+        ({}, "constant"),
+        ({"vs": ("cosine", "constant")}, "cosine"),
+        ({"vs": (), "policy": ("one-cycle", "triangular")}, "one-cycle"),
+    ],
+)
+def test_a_round_begins_with_what_the_others_are_compared_with(given: dict[str, Any], reference: str) -> None:
+    jobs = in_rounds(plan_jobs(resolve(ClrConfig, {"seeds": 2, **given})))
+    arms = len(jobs) // 2
+    assert [job.config.seed for job in jobs] == [0] * arms + [1] * arms
+    assert [jobs[0].arm, jobs[arms].arm] == [reference] * 2
 
 
 def test_quick_decays_by_exp_range_as_far_as_the_published_run() -> None:

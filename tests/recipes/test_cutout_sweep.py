@@ -18,6 +18,7 @@ from stopcli.recipes.images import memory
 from stopcli.recipes.images.memory import batch_bytes, check_batches_fit
 from stopcli.recipes.train.config import TrainConfig
 from stopcli.sweeps.collect import JobResult
+from stopcli.sweeps.executor import in_rounds
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job, plan_jobs
 
@@ -74,6 +75,21 @@ def test_the_runs_of_a_plan_do_not_depend_on_who_executes_them() -> None:
         ("m2-seed0", 0, 1),
         ("m2-seed1", 1, 1),
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "reference", "round_of_seed_0"),
+    [
+        ({"m": (2, 8, 4)}, "simple", ["simple", "m8", "m4", "m2"]),
+        ({"m": (8, 2, 4), "baseline_arm": False}, "m2", ["m2", "m8", "m4"]),
+    ],
+)
+def test_a_sweep_runs_seed_by_seed_and_its_baseline_first(
+    settings: dict[str, Any], reference: str, round_of_seed_0: list[str]
+) -> None:
+    jobs = plan_jobs(config(seeds=2, **settings))
+    assert {job.arm for job in jobs if job.is_reference} == {reference}
+    assert [job.name for job in in_rounds(jobs)] == [f"{arm}-seed{seed}" for seed in (0, 1) for arm in round_of_seed_0]
 
 
 @pytest.mark.parametrize(

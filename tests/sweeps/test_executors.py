@@ -7,11 +7,13 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sweep_jobs import DoWhatItSays, Watch, jobs
+from sweep_jobs import DoWhatItSays, Settings, Watch, jobs
 
+from stopcli.sweeps import ray_cluster
 from stopcli.sweeps.executor import Executor, Station, Stopping
 from stopcli.sweeps.in_process import InProcess
 from stopcli.sweeps.plan import Job
@@ -169,10 +171,57 @@ def _wait_until(true: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_the_costliest_job_is_begun_first(tmp_path: Path) -> None:
-    planned = [
-        Job(job.name, "arm", job.config, cost) for job, cost in zip(jobs(*["finish"] * 3), (1, 3, 2), strict=True)
+def two_seeds_of_three_arms() -> list[Job[Settings]]:
+    """Jobs as a sweep plans them: arm by arm, and what the others are compared with not first."""
+    arms = {"cheap": 1.0, "dear": 9.0, "reference": 2.0}
+    return [
+        Job(f"{arm}-{seed}", arm, Settings(seed), cost, arm == "reference")
+        for arm, cost in arms.items()
+        for seed in range(2)
     ]
+
+
+ROUNDS = [f"{arm}-{seed}" for seed in range(2) for arm in ("reference", "dear", "cheap")]
+
+
+def test_jobs_are_begun_seed_by_seed_and_what_others_are_compared_with_first(
+    make: Callable[[int], Executor], tmp_path: Path
+) -> None:
     watch = Watch(tmp_path)
-    Processes(1)(planned, DoWhatItSays(tmp_path), watch)
-    assert watch.begun == ["job-1", "job-2", "job-0"]
+    make(1)(two_seeds_of_three_arms(), DoWhatItSays(tmp_path), watch)
+    assert watch.begun == ROUNDS
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_sweep_that_is_ended_early_leaves_whole_rounds(workers: int, tmp_path: Path) -> None:
+    def after_a_round(watch: Watch) -> Stopping:
+        return Stopping.NO_MORE if len(watch.errors) >= 3 else Stopping.NO
+
+    watch = Watch(tmp_path, stop=after_a_round)
+    InProcess(workers)(two_seeds_of_three_arms(), DoWhatItSays(tmp_path), watch)
+    assert set(ROUNDS[:3]) <= watch.errors.keys() <= set(ROUNDS[: 3 + workers])
+
+
+def test_ray_is_handed_the_jobs_in_the_same_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cluster:
+        """As much of Ray as hands in tasks, one of which is done at every look."""
+
+        def is_initialized(self) -> bool:
+            return True
+
+        def nodes(self) -> list[dict[str, Any]]:
+            return [{"Alive": True, "Resources": {"CPU": 1}}]
+
+        def remote(self, **options: Any) -> Callable[[Any], Any]:
+            return lambda task: SimpleNamespace(remote=lambda job, *others: job.name)
+
+        def wait(self, references: list[str], **options: Any) -> tuple[list[str], list[str]]:
+            return references[:1], references[1:]
+
+        def get(self, reference: str) -> str:
+            return ""
+
+    monkeypatch.setattr(ray_cluster, "import_ray", Cluster)
+    watch = Watch(tmp_path)
+    ray_cluster.RayCluster("", workers=2, threads=1)(two_seeds_of_three_arms(), DoWhatItSays(tmp_path), watch)
+    assert watch.begun == ROUNDS

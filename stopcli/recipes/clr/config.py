@@ -58,6 +58,11 @@ class ClrConfig(TrainConfig):
         arms |= {name: _under(run, name, learning_rate=self.fixed_rate) for name in get_args(FixedName)}
         return {name: arms[name] for name in (*self.policy, *self.vs)}
 
+    @property
+    def reference_arm(self) -> str:
+        """The first of `vs`, or where nothing is given there, the first policy."""
+        return (*self.vs, *self.policy)[0]
+
     def check(self) -> None:
         self._check_arms()
         given = [name for name in ("lr_policy", "clr_mode") if getattr(self, name) != getattr(TrainConfig, name)]

@@ -60,6 +60,11 @@ class CutoutSweepConfig(CifarResnetConfig):
             )
         return arms
 
+    @property
+    def reference_arm(self) -> str:
+        """The baseline, or where there is none, the fewest copies."""
+        return self._run().arm if self.baseline_arm else f"m{min(self.m)}"
+
     def _run(self, **changed: Any) -> CifarResnetConfig:
         shared = {field.name: getattr(self, field.name) for field in fields(CifarResnetConfig)}
         return CifarResnetConfig(**{**shared, **changed})
