@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
@@ -19,11 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
 from annotated_types import Ge, Gt, Le, Lt
 
 from stopcli.errors import ConfigError, RequestError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from stopcli.text_files import UnusableFileError, read_toml_file
 
 # Epochs and steps are int32 inside the compiled loop.
 Count = Annotated[int, Ge(1), Lt(2**31)]
@@ -230,10 +225,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         RequestError: the file is missing, unreadable, or not TOML.
     """
     try:
-        with path.open("rb") as file:
-            settings: dict[str, Any] = tomllib.load(file)
-            return settings
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path}: not a TOML file: {error}") from None
+        return read_toml_file(path)
+    except UnusableFileError as error:
+        raise RequestError(f"{path}: {error}") from None

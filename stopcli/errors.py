@@ -18,6 +18,21 @@ traceback.
 
 from __future__ import annotations
 
+# Longer than any name or list of settings that somebody writes by hand, and no more than two lines of a terminal.
+_SHOWN = 160
+
+
+def shortened(text: str) -> str:
+    """Text that may come from anywhere, at a length that can stand in a message."""
+    if len(text) <= _SHOWN:
+        return text
+    return f"{text[: _SHOWN - 40]} … ({len(text):,} characters)"
+
+
+def shown(value: object) -> str:
+    """A value that was received, as a message shows it."""
+    return shortened(repr(value))
+
 
 class StopcliError(Exception):
     """A failure that the user can understand: what happened, and what to do about it."""
@@ -47,7 +62,7 @@ class ConfigError(RequestError):
     """
 
     def __init__(self, setting: str, received: object, expected: str, *, hint: str = "") -> None:
-        super().__init__(f"{setting}: received {received!r}, expected {expected}", hint=hint)
+        super().__init__(f"{shortened(setting)}: received {shown(received)}, expected {expected}", hint=hint)
         self.setting = setting
         self.received = received
         self.expected = expected
@@ -55,7 +70,7 @@ class ConfigError(RequestError):
     def as_flag(self) -> str:
         """The message in the command line's words: `--train-size: received …`."""
         flag = "--" + self.setting.replace("_", "-")
-        return f"{flag}: received {self.received!r}, expected {self.expected}"
+        return f"{flag}: received {shown(self.received)}, expected {self.expected}"
 
 
 class RunFolderError(RequestError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stopcli.config import RunConfig
-from stopcli.errors import RequestError
+from stopcli.errors import ConfigError
 from stopcli.report.tables import Table
 from stopcli.sweeps.collect import JobResult
 from stopcli.sweeps.layout import Layout
@@ -42,12 +42,13 @@ def config_class(command: object) -> type[RunConfig]:
     """The config class of a command. Imports neither TensorFlow nor matplotlib.
 
     Raises:
-        RequestError: there is no such command.
+        ConfigError: there is no such command.
     """
-    if command not in _COMMANDS:
+    # A config.toml may have anything there, a list too.
+    if not isinstance(command, str) or command not in _COMMANDS:
         known = ", ".join(_COMMANDS)
-        raise RequestError(f"command: received {command!r}, expected one of {known}")
-    module, name, _ = _COMMANDS[str(command)]
+        raise ConfigError("command", command, f"one of {known}")
+    module, name, _ = _COMMANDS[command]
     found: type[RunConfig] = getattr(importlib.import_module(module), name)
     return found
 

@@ -77,7 +77,17 @@ def test_a_wrong_request_is_told_what_is_wrong_and_leaves_nothing(
         ('command = "moon"\n', "command: received 'moon', expected one of moons"),
         ("patience = 3\n", "config.toml: has no command"),
         ("patience =", "config.toml: not a TOML file"),
+        (f"patience = {'[' * 5000}{']' * 5000}", "config.toml: not a TOML file: nested more than 40 levels deep"),
+        (f"seed = {'1' * 5000}", "config.toml: not a TOML file: a whole number of more than 64 bits"),
+        ('command = ["moons"]\n', "config.toml: command: received ['moons'], expected one of moons"),
+        ('command = "moons"\nseed = 2020-01-01\n', "config.toml: seed: received datetime.date(2020, 1, 1), expected"),
+        (f'command = "moons"\nmonitor = "{"x" * 9999}"\n', "x … (10,001 characters), expected one of loss"),
+        (
+            '\ufeffcommand = "moons"\npatence = 3\n',
+            "config.toml: patence: received 3, expected no such setting of moons",
+        ),
     ],
+    ids=lambda value: value[:30],
 )
 def test_a_wrong_config_file_is_told_what_is_wrong(
     content: str, answer: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

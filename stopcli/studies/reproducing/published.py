@@ -45,7 +45,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stopcli.config import read_toml
-from stopcli.errors import RequestError
+from stopcli.errors import RequestError, shortened
 from stopcli.evidence.verdict import Expected
 from stopcli.report.alt_texts import ALT_TEXTS
 from stopcli.studies.reproducing.measures import MEASURES, MeasureName
@@ -155,7 +155,7 @@ def _told(path: Path, told: Any, error: Any) -> RequestError:
         return RequestError(f"{path}: {key}: no such key", hint=suggestion(str(place[-1]), known))
     if error["type"] == "missing":
         return RequestError(f"{path}: {key}: missing")
-    received = json.dumps(error["input"], default=str, ensure_ascii=False)
+    received = shortened(json.dumps(error["input"], default=str, ensure_ascii=False))
     expected = str(error["msg"]).removeprefix("Input should be ")
     return RequestError(f"{path}: {key}: received {received}, expected {expected}")
 
