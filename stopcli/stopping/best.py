@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.stopping.direction import resolve_direction
+from stopcli.stopping.direction import is_below, resolve_direction
 from stopcli.stopping.rule import Columns, Metrics, monitored
 
 
@@ -24,7 +24,7 @@ class BestState(NamedTuple):
 class BestEpoch:
     """The epoch with the best value of a metric, the first of several with the same value.
 
-    A value that is NaN or infinite is never the best.
+    A value that is NaN or infinite is never the best. Values are compared in float32, as the rules compare them.
 
     Args:
         monitor: the metric's name.
@@ -56,15 +56,20 @@ class BestEpoch:
             MetricError: the metric is missing.
         """
         values = monitored(columns, self.monitor, 1)
-        keys = values if self._lower else -values  # type: ignore[attr-defined]
         counts = np.arange(1, len(values) + 1)
-        keys = np.where(np.isfinite(values) & (counts > self.start_from_epoch), keys, np.inf)
+        counted = np.isfinite(values) & (counts > self.start_from_epoch)
+        # Beyond float32 is infinity, as in `is_below`.
+        with np.errstate(over="ignore"):
+            keys = (values if self._lower else -values).astype(np.float32)  # type: ignore[attr-defined]
+        keys = np.where(counted, keys, np.float32(np.inf))
         before = np.concatenate(([np.inf], np.minimum.accumulate(keys)[:-1]))[: len(keys)]
-        return np.maximum.accumulate(np.where(keys < before, counts, 0))
+        # There is nothing yet that the first would have to be better than.
+        better = (keys < before) | (counted & (np.cumsum(counted) == 1))
+        return np.maximum.accumulate(np.where(better, counts, 0))
 
     def to_dict(self) -> dict[str, Any]:
         """The options as plain values: `BestEpoch(**values)`, and `BestState(**state._asdict())` for a state."""
         return asdict(self)
 
     def is_better(self, value: float, than: float) -> bool:
-        return value < than if self._lower else value > than  # type: ignore[attr-defined]
+        return is_below(value, than) if self._lower else is_below(than, value)  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ctypes import c_float
 from typing import Literal
 
 from stopcli.errors import ConfigError
@@ -49,3 +50,12 @@ def contradiction(metric: str, mode: str) -> str | None:
         return None
     lower_or_higher = "lower" if natural == "min" else "higher"
     return f"mode {mode!r} contradicts the metric {metric!r}, which is better when {lower_or_higher}"
+
+
+def is_below(value: float, other: float) -> bool:
+    """Whether a value is less than another, in float32, as metrics are computed and as Keras compares them.
+
+    In float64, digits that no metric has would decide ties: those of a mean that Python took, or of a `min_delta` such
+    as 0.001, which no binary number is.
+    """
+    return c_float(value).value < c_float(other).value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from ctypes import c_float
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.errors import ConfigError
-from stopcli.stopping.direction import resolve_direction
+from stopcli.stopping.direction import is_below, resolve_direction
 from stopcli.stopping.rule import Columns, Metrics, Rule, Verdict, monitored, non_finite
 from stopcli.stopping.scanning import finite_part, first_true
 
@@ -92,7 +91,7 @@ class Patience(Rule[PatienceState]):
             return state, None
         sign: float = self._sign  # type: ignore[attr-defined]
         wait, reference, best_epoch, best_value, met_baseline = state
-        if best_value is None or sign * value < sign * best_value:
+        if best_value is None or is_below(sign * value, sign * best_value):
             best_epoch, best_value = epoch, value
         wait += 1
         if reference is None or self._better(value, reference, self.min_delta):
@@ -125,14 +124,16 @@ class Patience(Rule[PatienceState]):
         if turn is None:
             return broken
         stop, value = int(stops[turn]), float(values[stops[turn] - 1])
-        best = int(np.argmin(self._sign * values[:stop]))  # type: ignore[attr-defined]
+        # Beyond float32 is infinity, as in `is_below`.
+        with np.errstate(over="ignore"):
+            best = int(np.argmin((self._sign * values[:stop]).astype(np.float32)))  # type: ignore[attr-defined]
         state = PatienceState(stop - int(begins[turn]), None, start + best + 1, float(values[best]), turn > 0)
         return self._verdict(state, start + stop, value)
 
     def _resets(self, values: NDArray[np.float64]) -> NDArray[np.intp]:
         """The places of watched values at which the wait begins anew."""
         signed = self._sign * values  # type: ignore[attr-defined]
-        # Beyond float32 is infinity, as in `_better`.
+        # Beyond float32 is infinity, as in `is_below`.
         with np.errstate(over="ignore"):
             keys, levels = (signed + self.min_delta).astype(np.float32), signed.astype(np.float32)
             baseline = np.float32(math.inf if self.baseline is None else self._sign * self.baseline)  # type: ignore[attr-defined]
@@ -154,9 +155,7 @@ class Patience(Rule[PatienceState]):
 
     def _better(self, value: float, than: float, by: float) -> bool:
         sign: float = self._sign  # type: ignore[attr-defined]
-        # In float32, as Keras compares: with a min_delta such as 0.001, which no binary number is, float64 would decide
-        # some ties the other way.
-        return c_float(sign * value + by).value < c_float(sign * than).value
+        return is_below(sign * value + by, sign * than)
 
     def describe(self) -> str:
         options = [f"patience={self.patience}"]

@@ -120,6 +120,42 @@ def test_the_best_epoch_is_the_first_raw_best_of_the_finite_values(values: list[
         assert state == BestState(0, None)
 
 
+# Close enough to be one number in float32, or too large for it, as no metric that was computed in float32 is.
+close = st.one_of(
+    st.integers(0, 4).map(lambda n: 0.3 + n * 1e-9), st.sampled_from([0.2, 0.4, 1e300, 1e301, math.nan, math.inf])
+)
+
+
+@given(st.lists(close, min_size=1, max_size=20), st.integers(0, 4))
+def test_values_that_are_one_number_in_float32_are_equally_good(values: list[float], start: int) -> None:
+    best, state, epochs = BestEpoch("val_loss", start_from_epoch=start), BestState(), []
+    for epoch, value in enumerate(values, start=1):
+        state = best.update(state, epoch, {"val_loss": value})
+        epochs.append(state.epoch)
+    assert best.epochs({"val_loss": np.array(values)}).tolist() == epochs
+    assert BestEpoch("val_loss", "max", start).epochs({"val_loss": -np.array(values)}).tolist() == epochs
+    # And the rule with patience names the same epoch, seen whole or epoch by epoch.
+    finite = [value for value in values if math.isfinite(value)]
+    patience = Patience(2, start_from_epoch=start)
+    whole = patience.first_stop({"val_loss": np.array(finite)})
+    judge, verdict, until = Judge(patience), None, 0
+    while verdict is None and until < len(finite):
+        until += 1
+        verdict = judge.update(until, {"val_loss": finite[until - 1]})
+    assert verdict == whole
+    if whole is not None:
+        assert whole.best_epoch == best.epochs({"val_loss": np.array(finite[:until])})[-1]
+
+
+def test_the_first_of_two_values_that_float32_does_not_tell_apart_is_the_best() -> None:
+    lower = {"val_loss": np.array([0.3, 0.3 - 1e-9, 0.3 - 1e-9])}
+    assert lower["val_loss"][1] < lower["val_loss"][0]
+    assert BestEpoch("val_loss").epochs(lower).tolist() == [1, 1, 1]
+    verdict = Patience(2).first_stop(lower)
+    assert verdict is not None
+    assert (verdict.epoch, verdict.best_epoch, verdict.best_value) == (3, 1, 0.3)
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.describe())
 def test_every_rule_names_a_missing_metric(rule: Rule[Any]) -> None:
     with pytest.raises(MetricError, match="there are: hue"):
