@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
+from stopcli.errors import MetricError
 from stopcli.stopping.best import BestEpoch, BestState
-from stopcli.stopping.rule import Judge, Rule, Verdict
+from stopcli.stopping.compose import AnyOf
+from stopcli.stopping.rule import Judge, Rule, Verdict, monitored
 
 
 class StopOnRule(keras.callbacks.Callback):
@@ -28,8 +32,17 @@ class StopOnRule(keras.callbacks.Callback):
     Attributes:
         verdict: why training stopped; None while it runs and where it ran to its last epoch.
 
+    Only the metrics that the rule and `restore_best` monitor are read; others may have any shape.
+
+    With `fit(validation_freq=…)`, a rule is not asked in epochs without its metrics; of the rules in an `AnyOf`, those
+    are that have theirs. So patience counts validated epochs, as in `keras.callbacks.EarlyStopping`, and a strip of
+    `ProgressQuotient` consists of them; `start_from_epoch` counts all epochs. `StripsUp` and `AtCycleEnds` are asked
+    where an epoch both is validated and ends a strip or a cycle.
+
     Raises:
-        MetricError: at the end of the first epoch, where the logs lack a metric that the rule reads.
+        MetricError: at the end of the first epoch, where the logs lack a metric that is monitored; at that of the first
+            validated one, where it is a metric of validation; at the end of training, where no epoch was validated.
+            And where a monitored metric is not a single number.
     """
 
     def __init__(self, rule: Rule[Any], *, restore_best: BestEpoch | None = None) -> None:
@@ -40,29 +53,88 @@ class StopOnRule(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.verdict = None
-        self._judge = Judge(self.rule)
+        self._judges = [Judge(rule) for rule in _asked_apart(self.rule)]
         self._best = BestState()
         self._best_variables: list[np.ndarray[Any, Any]] | None = None
+        best = [] if self.restore_best is None else [self.restore_best.monitor]
+        self._never_seen = dict.fromkeys([*self.rule.monitors, *best])
+        self._monitors = tuple(self._never_seen)
+        self._validated = self._warned = False
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._validated = False
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        self._validated = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        metrics = {name: float(value) for name, value in (logs or {}).items()}
-        verdict = self._judge.update(epoch + 1, metrics)
+        logs = logs or {}
+        metrics = {name: _number(logs[name], name, epoch + 1) for name in self._monitors if name in logs}
+        self._look_for_missing(logs, epoch + 1)
+        # Every rule sees every epoch that it can, as those of an AnyOf do.
+        asked = [judge for judge in self._judges if metrics.keys() >= set(judge.rule.monitors)]
+        verdicts = [judge.update(epoch + 1, metrics) for judge in asked]
+        verdict = next((each for each in verdicts if each is not None), None)
         # An epoch whose metrics are no numbers is never the best, however good another metric of it looks.
-        if self.restore_best is not None and (verdict is None or verdict.reason != "non_finite"):
-            best = self.restore_best.update(self._best, epoch + 1, metrics)
-            if best != self._best:
-                self._best = best
-                self._best_variables = [variable.numpy().copy() for variable in self._variables()]
+        if verdict is None or verdict.reason != "non_finite":
+            self._keep_best(epoch + 1, metrics)
         if verdict is not None:
             self.verdict = verdict
             self.model.stop_training = True
+
+    def _look_for_missing(self, logs: Mapping[str, Any], epoch: int) -> None:
+        """Find out that a metric will never come, as early as that can be known."""
+        for name in [name for name in self._never_seen if name in logs]:
+            del self._never_seen[name]
+        for name in self._never_seen:
+            if self._validated or not name.startswith("val_"):
+                monitored(logs, name, epoch)
+        if self._never_seen and not self._warned:
+            self._warned = True
+            name = next(iter(self._never_seen))
+            warnings.warn(
+                f"epoch {epoch} has no {name}, because it was not validated. Rules on {name} are asked in epochs that "
+                "are; without validation_data, there are none",
+                stacklevel=2,
+            )
+
+    def _keep_best(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        if self.restore_best is None or self.restore_best.monitor not in metrics:
+            return
+        best = self.restore_best.update(self._best, epoch, metrics)
+        if best != self._best:
+            self._best = best
+            self._best_variables = [variable.numpy().copy() for variable in self._variables()]
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._best_variables is not None:
             for variable, value in zip(self._variables(), self._best_variables, strict=True):
                 variable.assign(value)
+        # Who stops training before may do so before the first epoch that is validated.
+        if self._never_seen and not self.model.stop_training:
+            name = next(iter(self._never_seen))
+            raise MetricError(
+                f"no epoch has a metric {name!r}, because none was validated; expected fit with validation_data, and a "
+                "validation_freq that is not beyond its last epoch"
+            )
 
     def _variables(self) -> list[Any]:
         # Metric variables are left out: they belong to the epoch that is running, not to the model.
         model = self.model
         return [*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables]
+
+
+def _asked_apart(rule: Rule[Any]) -> list[Rule[Any]]:
+    """The rules that are joined in a rule: an epoch may have the metrics of some of them alone."""
+    return [part for each in rule.rules for part in _asked_apart(each)] if isinstance(rule, AnyOf) else [rule]
+
+
+def _number(value: Any, name: str, epoch: int) -> float:
+    """A metric's value, or an error where it is not a single one."""
+    values = keras.ops.convert_to_numpy(value)
+    if values.size != 1:
+        raise MetricError(
+            f"epoch {epoch}: {name} has values of shape {values.shape}, expected a single number, such as that of a "
+            "metric with average='macro'"
+        )
+    return float(values.reshape(()))

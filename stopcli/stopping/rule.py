@@ -74,7 +74,7 @@ class Rule(abc.ABC, Generic[State]):
 
         Args:
             state: what the last update returned, or `initial()`.
-            epoch: counted from 1, each epoch once and in order.
+            epoch: counted from 1, each epoch once and in order. One that lacks the rule's metrics may be left out.
             metrics: the epoch's values by name.
 
         Raises:

@@ -102,8 +102,9 @@ class ProgressQuotient(Rule[QuotientState]):
         if trained < 0:
             watched(BestSoFar(), epoch, self.training, trained)
         best = watched(BestSoFar(state.best_epoch, state.best_value), epoch, self.monitor, value)
+        # Counted, not told from the epoch's number: Keras may leave epochs without validation.
         strip = (*state.strip, trained)
-        if epoch % self.k:
+        if len(strip) < self.k:
             return QuotientState(*best, strip), None
         state = QuotientState(*best)
         if not progress_quotient(generalization_loss(value, best.best_value or 0.0), strip) > self.alpha:

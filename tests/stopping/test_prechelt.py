@@ -105,6 +105,19 @@ def test_flat_rising_noisy_and_short_series_by_hand(rule: Rule[Any], stops: dict
     assert {name: stop_of(rule, values, training) for name, values in series.items()} == stops
 
 
+def test_a_strip_of_the_progress_quotient_consists_of_the_epochs_that_it_saw() -> None:
+    def stop_after(*epochs: int) -> int | None:
+        judge = Judge(ProgressQuotient(0.15))
+        metrics = ({"val_loss": 1 + 0.01 * i, "loss": 1 - 0.01 * i} for i in range(len(epochs)))
+        verdicts = [judge.update(epoch, each) for epoch, each in zip(epochs, metrics, strict=True)]
+        return next((verdict.epoch for verdict in verdicts if verdict), None)
+
+    assert stop_after(1, 2, 3, 4, 5) == 5
+    # Keras validates every second, or every fifth: of one epoch alone there would be no progress, and a stop at once.
+    assert stop_after(2, 4, 6, 8, 10) == 10
+    assert stop_after(5, 10, 15, 20, 25) == 25
+
+
 losses = st.lists(st.floats(0.001, 10), min_size=1, max_size=60)
 
 
