@@ -17,7 +17,6 @@ from stopcli.report.tables import Table
 from stopcli.runs.files import dump_json
 from stopcli.runs.folder import runs_root
 from stopcli.training.interruption import stop_on_signals
-from stopcli.training.tensorflow_setup import start_tensorflow
 
 if TYPE_CHECKING:
     from stopcli.studies.reproducing.reproduction import Outcome, Plan
@@ -98,7 +97,7 @@ def _planned(
         observer = view.run("reproduce")
 
         def find() -> Images:
-            return Images.of(load_images(dataset, tell=observer.counted, before_download=start_tensorflow))
+            return Images.of(load_images(dataset, tell=observer.counted))
 
         plan = make_plan(experiments, scale=scale, find=find, seeds=seeds, root=root, to=to, words=words)
     if plan.images is not None:

@@ -67,13 +67,32 @@ def read_archive(path: Path) -> ImageSet:
     Raises:
         RequestError: it is no such archive, or damaged.
     """
+    held = _held_by(path)
+    return _read(str(path), sorted(held), held.__getitem__)
+
+
+def _held_by(path: Path) -> dict[str, bytes]:
     try:
         held = _files_in(path)
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise RequestError(f"{path}: damaged, or no archive ({error})") from None
     if not held:
         raise RequestError(f"{path}: holds neither of {', '.join(_FOLDERS)}")
-    return _read(str(path), sorted(held), held.__getitem__)
+    return held
+
+
+def unpack(path: Path, folder: Path) -> None:
+    """Write what an archive of the Python version holds to a folder of its official name in a new folder.
+
+    Raises:
+        RequestError: it is no such archive, or damaged.
+        OSError: they cannot be written.
+    """
+    official = folder / _FOLDERS[0]
+    held = _held_by(path)
+    official.mkdir(parents=True)
+    for name, content in held.items():
+        (official / name).write_bytes(content)
 
 
 def _files_in(path: Path) -> dict[str, bytes]:

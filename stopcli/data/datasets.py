@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +29,6 @@ def load_images(
     image_size: int | None = None,
     single_ok: bool = False,
     tell: Tell = tell_nobody,
-    before_download: Callable[[], object] = lambda: None,
 ) -> ImageSet:
     """Images in memory.
 
@@ -40,7 +38,6 @@ def load_images(
             of images.
         image_size: the side that images are resized to; None to take them as they are.
         single_ok: whether a folder without train/ and test/ will do; a fifth of its images then test.
-        before_download: called before Keras is imported, which downloading needs.
 
     Raises:
         RequestError: they are missing, damaged, or not what they should be.
@@ -49,13 +46,11 @@ def load_images(
     named = os.environ.get(DATASET_VARIABLE)
     if dataset == "auto" and named and named != "auto":
         try:
-            return load_images(
-                named, image_size=image_size, single_ok=single_ok, tell=tell, before_download=before_download
-            )
+            return load_images(named, image_size=image_size, single_ok=single_ok, tell=tell)
         except RequestError as error:
             raise RequestError(f"{DATASET_VARIABLE}: {error.message}", hint=error.hint) from None
     if dataset in ("auto", "cifar10"):
-        return _resized(_cifar10_or_digits(dataset, tell, before_download), image_size)
+        return _resized(_cifar10_or_digits(dataset, tell), image_size)
     if dataset == "digits":
         from stopcli.data.digits import digits
 
@@ -81,12 +76,11 @@ def _from_path(path: Path, image_size: int | None, single_ok: bool, tell: Tell) 
     return _folder(path, image_size, single_ok, tell)
 
 
-def _cifar10_or_digits(dataset: str, tell: Tell, before_download: Callable[[], object]) -> ImageSet:
+def _cifar10_or_digits(dataset: str, tell: Tell) -> ImageSet:
     images = keras_cache.cached()
     if images is not None:
         return images
     try:
-        before_download()
         return keras_cache.downloaded(tell)
     except RunError as error:
         if dataset == "cifar10":

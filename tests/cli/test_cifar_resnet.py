@@ -19,6 +19,7 @@ from reports import check_same_again
 
 from stopcli.config import resolve
 from stopcli.data import keras_cache
+from stopcli.errors import RunError
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.recipes.verifying import compare, fingerprint_of
 from stopcli.runs.metrics import read_metrics
@@ -159,12 +160,12 @@ def test_a_signal_within_an_epoch_saves_at_once_and_nothing_is_trained_twice() -
 def test_without_flags_data_or_network_it_runs_on_digits_and_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def unreachable() -> None:
-        raise OSError("no network")
+    def unreachable(*_: object) -> None:
+        raise RunError("no network")
 
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.delenv("STOPCLI_DATASET", raising=False)
-    monkeypatch.setattr(keras_cache, "_download", unreachable)
+    monkeypatch.setattr(keras_cache, "download", unreachable)
     # Quick enough for a user, not for a test.
     monkeypatch.setitem(CifarResnetConfig.quick, "image_size", 16)
     assert run("cifar-resnet", "--run-dir", "a") == 0

@@ -15,7 +15,6 @@ from stopcli.errors import RequestError
 from stopcli.recipes.images.settings import AugmentSettings, DataSettings, ImageConfig
 from stopcli.recipes.recipe import Loaded
 from stopcli.training.observer import Observer
-from stopcli.training.tensorflow_setup import start_tensorflow
 
 AnyImages = TypeVar("AnyImages", bound=Any)
 
@@ -56,7 +55,6 @@ def read_parts(config: AnyImages, observer: Observer) -> tuple[AnyImages, ImageS
         image_size=config.image_size,
         single_ok=config.validation == "split",
         tell=observer.counted,
-        before_download=start_tensorflow,
     )
     config = replace(config, dataset=_stable_name(images))
     if config.erasing:
