@@ -60,7 +60,7 @@ class SweepView:
         if now - self._line_told >= PLAIN_LINE_SECONDS:
             self._line_told = now
             running = [_sentence(line) for line in lines if line.state == "running"]
-            print_line(f"{self._name}: {len(self._told)} of {len(lines)} done; " + "; ".join(running))
+            print_line("; ".join([f"{self._name}: {len(self._told)} of {len(lines)} done", *running]))
 
     def _table(self, lines: Sequence[JobLine], most: int) -> RichTable:
         """What runs, then what has ended badly, then the rest, as far as the terminal has room."""

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from stopcli.counts import numbered
 from stopcli.evidence.paired import PairedDifference, paired_difference
+from stopcli.evidence.ratio import Ratio, ratio_of
+from stopcli.runs.recorded import training_seconds
 from stopcli.sweeps.collect import JobResult
 
 
@@ -40,11 +43,13 @@ class Arm:
     """An arm and its finished runs, by seed.
 
     Attributes:
+        place: among the arms of the plan, from 0, which its colour goes by: it is the same whatever has finished.
         config: of one of its runs.
         planned: runs that the sweep has of it.
     """
 
     name: str
+    place: int
     config: Any
     planned: int
     runs: tuple[ArmRun, ...]
@@ -54,14 +59,23 @@ class Arm:
         """What it is called in tables and figures."""
         return self.name.replace("-", " ")
 
+    @property
+    def seeds(self) -> set[int]:
+        """Those that have finished."""
+        return {run.seed for run in self.runs}
+
     def mean(self, value: str) -> float:
         """The mean over the runs of one of their values."""
         return statistics.fmean(self.values(value))
 
     def values(self, value: str) -> list[float]:
         """One value of each run that has it."""
-        found = [getattr(run, value) for run in self.runs]
-        return [each for each in found if each is not None]
+        return list(self.by_seed(value).values())
+
+    def by_seed(self, value: str) -> dict[int, float]:
+        """The same by seed."""
+        found = {run.seed: getattr(run, value) for run in self.runs}
+        return {seed: each for seed, each in found.items() if each is not None}
 
 
 AnyArm = TypeVar("AnyArm", bound=Arm)
@@ -74,12 +88,15 @@ def arms_of(results: Sequence[JobResult], kind: type[AnyArm]) -> list[AnyArm]:
         kind: the class that they are made of.
     """
     names = list(dict.fromkeys(result.job.arm for result in results))
-    return [_arm(name, [result for result in results if result.job.arm == name], kind) for name in names]
+    return [
+        _arm(name, place, [result for result in results if result.job.arm == name], kind)
+        for place, name in enumerate(names)
+    ]
 
 
-def _arm(name: str, results: Sequence[JobResult], kind: type[AnyArm]) -> AnyArm:
+def _arm(name: str, place: int, results: Sequence[JobResult], kind: type[AnyArm]) -> AnyArm:
     runs = tuple(_run(result.summary) for result in results if result.state == "finished" and result.summary)
-    return kind(name, results[0].job.config, len(results), runs)
+    return kind(name, place, results[0].job.config, len(results), runs)
 
 
 def _run(summary: Mapping[str, Any]) -> ArmRun:
@@ -93,20 +110,63 @@ def _run(summary: Mapping[str, Any]) -> ArmRun:
         1 - final["test"]["accuracy"],
         None if saved is None else 1 - saved,
         best.get("epoch"),
-        summary["train_seconds"] - summary["validation_seconds"],
+        training_seconds(summary) or 0.0,
         summary["validation_seconds"],
         per_epoch * summary["rows"]["train"] * summary["copies"],
     )
 
 
+def reference_of(config: Any, arms: Sequence[AnyArm]) -> AnyArm:
+    """The arm that the others are compared with: the one that the settings say, whether any of it has finished or
+    not."""
+    return next(arm for arm in arms if arm.name == config.reference_arm)
+
+
+def not_finished(config: Any, results: Sequence[JobResult]) -> str:
+    """Which runs of a sweep have not finished, by arm and seed, in a sentence; empty where all have."""
+    arms: dict[str, dict[str, list[int]]] = {}
+    for result in results:
+        if result.state != "finished":
+            states = arms.setdefault(config.arm_label(result.job.arm), {})
+            states.setdefault(result.state, []).append(result.job.config.seed)
+    told = []
+    for label, states in arms.items():
+        parts = [f"{numbered('seed', sorted(seeds))} {state}" for state, seeds in states.items()]
+        told.append(f"{label} ({', '.join(parts)})")
+    return f"Not finished: {'; '.join(told)}." if told else ""
+
+
+def shared_seeds(arms: Sequence[Arm]) -> list[int]:
+    """The seeds that every arm has finished of which any run has, ascending: over these alone arms are equals."""
+    found = [arm.seeds for arm in arms if arm.runs]
+    return sorted(set.intersection(*found)) if found else []
+
+
+def with_seeds(arm: Arm, arms: Sequence[Arm]) -> str:
+    """An arm's label with the seeds that its mean is over: which, where they are not the same for all arms with runs,
+    else how many, where there are several."""
+    if any(other.seeds != arm.seeds for other in arms if other.runs):
+        return f"{arm.label} ({numbered('seed', sorted(arm.seeds))})"
+    return f"{arm.label} (mean of {len(arm.seeds)} seeds)" if len(arm.seeds) > 1 else arm.label
+
+
+def without_reference(reference: Arm, what: str) -> str:
+    """A sentence that says what cannot be told before a run of the reference has finished."""
+    return f"No run of {reference.label}, which the others are compared with, has finished: there are no {what}."
+
+
 def difference(arm: Arm, other: Arm, value: str = "error") -> PairedDifference | None:
     """A value of an arm's runs less that of another's, over the seeds that both have finished; None where there is
     none."""
-    ours, theirs = (
-        {run.seed: getattr(run, value) for run in each.runs if getattr(run, value) is not None} for each in (arm, other)
-    )
+    ours, theirs = arm.by_seed(value), other.by_seed(value)
     seeds = sorted(ours.keys() & theirs.keys())
     return paired_difference([ours[s] for s in seeds], [theirs[s] for s in seeds]) if seeds else None
+
+
+def time_ratio(arm: Arm, reference: Arm) -> Ratio | None:
+    """How many times the reference's training time an arm's is, over the seeds that both have finished; None where
+    there is none."""
+    return ratio_of(arm.by_seed("seconds"), reference.by_seed("seconds"))
 
 
 def mean_and_sd(values: Sequence[float]) -> str:
@@ -141,7 +201,7 @@ def job_row(result: JobResult) -> dict[str, object]:
         "test_accuracy": (final.get("test") or {}).get("accuracy"),
         "best_epoch": best.get("epoch"),
         "best_test_accuracy": (best.get("test") or {}).get("accuracy"),
-        "train_seconds": summary.get("train_seconds"),
+        "train_seconds": training_seconds(summary),
         "validation_seconds": summary.get("validation_seconds"),
         "samples_per_second": summary.get("samples_per_second"),
     }

@@ -29,7 +29,7 @@ class ArmProjection:
         images: a batch holds, copies counted.
         updates: of a run.
         start_seconds: from a run's begin to its first step.
-        train_seconds: training and validating.
+        train_seconds, validation_seconds: of training, and of validating meanwhile.
     """
 
     epochs: int
@@ -37,10 +37,11 @@ class ArmProjection:
     updates: int
     start_seconds: float
     train_seconds: float
+    validation_seconds: float
 
     @property
     def seconds(self) -> float:
-        return self.start_seconds + self.train_seconds
+        return self.start_seconds + self.train_seconds + self.validation_seconds
 
 
 def project(
@@ -71,9 +72,9 @@ def _measure(loaded: Loaded, process_seconds: float) -> ArmProjection:
     a_step = _seconds_a_step(loop)
     parts, batch = experiment.parts, config.batch_size * config.copies
     validated = sum(rows.count for rows in parts.watched().values())
-    an_epoch = experiment.steps_per_epoch * a_step + validated * a_step / batch * EVALUATION_COST
     updates = experiment.steps_per_epoch * config.epochs
-    return ArmProjection(config.epochs, batch, updates, process_seconds + start, an_epoch * config.epochs)
+    validating = validated * a_step / batch * EVALUATION_COST * config.epochs
+    return ArmProjection(config.epochs, batch, updates, process_seconds + start, updates * a_step, validating)
 
 
 def _seconds_a_step(loop: Loop) -> float:
@@ -110,10 +111,13 @@ def plan_table(jobs: Sequence[Job[Any]], arms: dict[str, ArmProjection]) -> Tabl
             f"{arms[job.arm].images:,}",
             f"{arms[job.arm].updates * arms[job.arm].images:,}",
             format_duration(arms[job.arm].train_seconds),
+            format_duration(arms[job.arm].validation_seconds),
         )
         for job in jobs
     )
-    return Table("Plan", ("run", "epochs", "updates", "images a batch", "images in all", "training"), rows)
+    return Table(
+        "Plan", ("run", "epochs", "updates", "images a batch", "images in all", "training", "validation"), rows
+    )
 
 
 def plan_summary(jobs: Sequence[Job[Any]], arms: dict[str, ArmProjection], layout: Layout) -> dict[str, Any]:
@@ -130,6 +134,7 @@ def plan_summary(jobs: Sequence[Job[Any]], arms: dict[str, ArmProjection], layou
                 "updates": arms[job.arm].updates,
                 "images_a_batch": arms[job.arm].images,
                 "train_seconds": round(arms[job.arm].train_seconds, 1),
+                "validation_seconds": round(arms[job.arm].validation_seconds, 1),
             }
             for job in jobs
         ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from stopcli.evidence.selection import Selection
 from stopcli.recipes.recipe import SweepResults
@@ -12,14 +13,18 @@ from stopcli.report.tables import csv_of
 from stopcli.sweeps.collect import JobResult
 
 
-def with_selection(found: SweepResults, results: Sequence[JobResult]) -> SweepResults:
-    """A sweep's results with those of honest selection, where its finished runs set test rows apart."""
+def with_selection(config: Any, found: SweepResults, results: Sequence[JobResult]) -> SweepResults:
+    """A sweep's results with those of honest selection, where its finished runs set test rows apart.
+
+    Args:
+        config: the sweep's.
+    """
     runs = [(result, selection) for result in results if (selection := _selection(result))]
     if not runs:
         return found
     arms: dict[str, list[Selection]] = {}
     for result, selection in runs:
-        arms.setdefault(result.job.arm.replace("-", " "), []).append(selection)
+        arms.setdefault(config.arm_label(result.job.arm), []).append(selection)
     return replace(
         found,
         tables=(*found.tables, arms_table(arms)),

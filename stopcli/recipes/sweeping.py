@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.errors import ResourceError
+from stopcli.recipes.arms import not_finished
 from stopcli.recipes.beginning import begin
 from stopcli.recipes.job import RunJob
 from stopcli.recipes.recipe import Loaded, Recipe, SweepResults
@@ -19,6 +20,7 @@ from stopcli.report.document import Picture
 from stopcli.report.writing import plots_of
 from stopcli.runs.files import read_json, write_json, write_text
 from stopcli.runs.folder import RunFolder
+from stopcli.runs.recorded import training_seconds
 from stopcli.runs.status import StatusFile
 from stopcli.sweeps.collect import JobLine, JobResult, collect, is_left, jobs_left, read_line
 from stopcli.sweeps.executor import Stopping
@@ -171,7 +173,9 @@ def _finish(
     stopwatch: Stopwatch,
 ) -> dict[str, Any]:
     config = loaded.config
-    found = with_selection(recipe.sweep_results(config, results), results)
+    found = with_selection(config, recipe.sweep_results(config, results), results)
+    if missing := not_finished(config, results):
+        found = replace(found, words=(missing, *found.words))
     pictures: list[Picture] = []
     if any(result.state == "finished" for result in results):
         from stopcli.report.saving import save_figures
@@ -244,5 +248,5 @@ def _told(result: JobResult) -> dict[str, Any]:
         "stop": summary.get("stop"),
         "final": summary.get("final"),
         "best": summary.get("best"),
-        "train_seconds": summary.get("train_seconds"),
+        "train_seconds": training_seconds(summary),
     }

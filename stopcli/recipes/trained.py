@@ -67,6 +67,10 @@ class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
         """The arm of a sweep that its others are compared with, by name: whichever runs have finished."""
         return next(iter(self.arms()))
 
+    def arm_label(self, arm: str) -> str:
+        """What an arm of a sweep is called in tables, figures and sentences."""
+        return arm.replace("-", " ")
+
     @property
     def cost(self) -> float:
         """How much there is to compute in a run, in any unit that is the same for all arms of a sweep."""

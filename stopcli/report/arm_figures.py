@@ -23,24 +23,34 @@ class ArmCurves:
 
     Attributes:
         rank: orders the arms in the legend.
+        place: the arm's among those of the plan, which its colour goes by.
         places: of each run, where on the horizontal axis its epochs lie.
         values: of each run, at these places.
     """
 
     label: str
     rank: int
+    place: int
     places: Sequence[NDArray[Any]]
     values: Sequence[NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class CostPoint:
-    """An arm's cost and error: of each run, in the same order; whether its means lie on the Pareto front."""
+    """An arm's cost and error.
+
+    Attributes:
+        place: as for ArmCurves.
+        costs, errors: of each run, in the same order.
+        mean: the means that are compared.
+        on_front: whether they lie on the Pareto front.
+    """
 
     label: str
-    rank: int
+    place: int
     costs: Sequence[float]
     errors: Sequence[float]
+    mean: tuple[float, float]
     on_front: bool
 
 
@@ -52,15 +62,12 @@ def arm_curves(arms: Sequence[ArmCurves], ordinate: str, abscissa: str, level: f
     """
     figure = Figure(figsize=(8, 5.4), layout="constrained")
     axes = figure.subplots()
-    for i, arm in enumerate(sorted(arms, key=lambda arm: arm.rank)):
-        colour, style = arm_look(i)
+    for arm in sorted(arms, key=lambda arm: arm.rank):
+        colour, style = arm_look(arm.place)
         common = min(len(values) for values in arm.values)
         stacked = np.stack([values[:common] for values in arm.values])
         mean, places = stacked.mean(axis=0), arm.places[0][:common]
-        runs = f" (mean of {len(stacked)} seeds)" if len(stacked) > 1 else ""
-        axes.plot(
-            places, mean, color=colour, ls=style, lw=1.8, marker="o" if common < 2 else "", label=arm.label + runs
-        )
+        axes.plot(places, mean, color=colour, ls=style, lw=1.8, marker="o" if common < 2 else "", label=arm.label)
         if len(stacked) > 1:
             sd = stacked.std(axis=0, ddof=1)
             axes.fill_between(places, mean - sd, mean + sd, color=colour, alpha=0.15, lw=0)
@@ -75,27 +82,30 @@ def arm_curves(arms: Sequence[ArmCurves], ordinate: str, abscissa: str, level: f
     return figure
 
 
-def error_against_cost(points: Sequence[CostPoint], abscissa: str, ordinate: str, title: str) -> Figure:
-    """Each arm's mean cost and error, its runs as small points, and the Pareto front."""
+def error_against_cost(points: Sequence[CostPoint], abscissa: str, ordinate: str, title: str, over: str = "") -> Figure:
+    """Each arm's mean cost and error, its runs as small points, and the Pareto front.
+
+    Args:
+        over: which runs the means are over, such as ` over seed 0`; empty where that goes without saying.
+    """
     figure = Figure(figsize=(8, 5.4), layout="constrained")
     axes = figure.subplots()
     front = []
-    for i, point in enumerate(sorted(points, key=lambda point: point.rank)):
-        colour, _ = arm_look(i)
-        mean = float(np.mean(point.costs)), float(np.mean(point.errors))
+    for point in points:
+        colour, _ = arm_look(point.place)
         if len(point.costs) > 1:
             axes.scatter(point.costs, point.errors, s=14, color=colour, alpha=0.45, lw=0)
-        axes.scatter(*mean, s=70, color=colour, marker="o", zorder=3)
-        axes.annotate(point.label, mean, xytext=(7, 7), textcoords="offset points", fontsize=9)
+        axes.scatter(*point.mean, s=70, color=colour, marker="o", zorder=3)
+        axes.annotate(point.label, point.mean, xytext=(7, 7), textcoords="offset points", fontsize=9)
         if point.on_front:
-            front.append(mean)
+            front.append(point.mean)
     front.sort()
     handles = []
     if len(front) > 1:
         # What costs in between buys no more than the cheaper of its neighbours.
         axes.step(*zip(*front, strict=True), where="post", color="#666666", lw=1, ls="--", zorder=1)
         handles.append(
-            Line2D([], [], color="#666666", lw=1, ls="--", label="Pareto front: nothing is cheaper and better")
+            Line2D([], [], color="#666666", lw=1, ls="--", label=f"Pareto front{over}: nothing is cheaper and better")
         )
     axes.set_xlabel(abscissa)
     axes.set_ylabel(ordinate)
@@ -109,5 +119,5 @@ def error_against_cost(points: Sequence[CostPoint], abscissa: str, ordinate: str
 
 
 def arm_look(i: int) -> tuple[str, str]:
-    """Colour and line style of the i-th arm."""
+    """Colour and line style of the i-th arm of a plan."""
     return _COLOURS[i % len(_COLOURS)], _STYLES[(i // len(_COLOURS)) % len(_STYLES)]

@@ -59,12 +59,14 @@ class PolicyRate:
     """The learning rate of every update of one run of a policy.
 
     Attributes:
+        place: the arm's among those of the plan, which its colour goes by.
         steps: the updates' numbers, counted from 1.
         rates: of the same shape.
         cyclical: whether they go through cycles.
     """
 
     label: str
+    place: int
     steps: NDArray[Any]
     rates: NDArray[Any]
     cyclical: bool
@@ -75,11 +77,13 @@ class PolicyCurves:
     """The runs of a policy: of each run a value an epoch.
 
     Attributes:
+        place: as for PolicyRate.
         trained: the training loss.
         loss, accuracy: on the watched rows.
     """
 
     label: str
+    place: int
     trained: Sequence[NDArray[Any]]
     loss: Sequence[NDArray[Any]]
     accuracy: Sequence[NDArray[Any]]
@@ -94,9 +98,9 @@ def policy_rates(policies: Sequence[PolicyRate], cycle: float | None, title: str
     figure = Figure(figsize=(8, 0.9 + 1.5 * len(policies)), layout="constrained")
     panels = figure.subplots(len(policies), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     last = max(float(policy.steps[-1]) for policy in policies)
-    for i, (axes, policy) in enumerate(zip(panels, policies, strict=True)):
+    for axes, policy in zip(panels, policies, strict=True):
         some = slice(None, None, max(1, -(-len(policy.steps) // MOST_POINTS)))
-        axes.plot(policy.steps[some], policy.rates[some], color=arm_look(i)[0], lw=1.3)
+        axes.plot(policy.steps[some], policy.rates[some], color=arm_look(policy.place)[0], lw=1.3)
         axes.set_ylabel("learning rate", fontsize=8)
         axes.set_title(policy.label, fontsize=9, loc="left")
         axes.grid(alpha=0.25)
@@ -122,15 +126,15 @@ def policy_curves(policies: Sequence[PolicyCurves], watched_name: str, cycle: fl
     words = ("training loss", f"{watched_name} loss", f"{watched_name} accuracy")
     for axes, name, ordinate in zip(panels, names, words, strict=True):
         longest = 1
-        for i, policy in enumerate(policies):
+        for policy in policies:
             runs = getattr(policy, name)
             common = min(len(values) for values in runs)
             longest = max(longest, common)
             stacked = np.stack([values[:common] for values in runs])
             mean, epochs = stacked.mean(axis=0), np.arange(1, common + 1)
-            colour, style = arm_look(i)
-            label = policy.label + (f" (mean of {len(runs)} seeds)" if len(runs) > 1 else "")
-            axes.plot(epochs, mean, color=colour, ls=style, lw=1.6, marker="o" if common == 1 else "", label=label)
+            colour, style = arm_look(policy.place)
+            marker = "o" if common == 1 else ""
+            axes.plot(epochs, mean, color=colour, ls=style, lw=1.6, marker=marker, label=policy.label)
             if len(runs) > 1:
                 sd = stacked.std(axis=0, ddof=1)
                 axes.fill_between(epochs, mean - sd, mean + sd, color=colour, alpha=0.13, lw=0)

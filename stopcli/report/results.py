@@ -137,9 +137,11 @@ def _seconds(summary: Mapping[str, Any]) -> tuple[Part, ...]:
     spent = {part: f"{seconds:.2f}" for part, seconds in summary["seconds"].items() if seconds >= 0.005}
     told = []
     if summary.get("projected_train_seconds"):
-        took, projected = summary["train_seconds"], summary["projected_train_seconds"]
+        took = summary.get("train_and_validation_seconds", summary["train_seconds"])
+        projected = summary["projected_train_seconds"]
         told.append(
-            f"Training took {format_duration(took)}; its first steps promised {format_duration(projected)} for "
+            f"Training and validating took {format_duration(took)}; the first steps promised "
+            f"{format_duration(projected)} for "
             f"all {summary['max_epochs']} epochs."
         )
     if summary.get("samples_per_second"):

@@ -75,6 +75,21 @@ class RecordedRun:
         return read_metrics(self.path / "metrics.csv")
 
 
+def training_seconds(summary: Mapping[str, Any]) -> float | None:
+    """Seconds that a run trained for, without validation, from its summary.json; None where it does not tell.
+
+    What every table, file and figure calls training time. Where epochs are so short that a call of the compiled loop
+    both trains and validates, they are not told apart.
+    """
+    seconds = summary.get("train_seconds")
+    if not isinstance(seconds, (int, float)):
+        return None
+    if "train_and_validation_seconds" not in summary:
+        # Of a stopcli that counted validation in.
+        seconds -= summary.get("validation_seconds") or 0.0
+    return float(seconds)
+
+
 @dataclass(frozen=True)
 class Experiment:
     """Runs that differ by their seed alone."""

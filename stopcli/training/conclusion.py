@@ -149,8 +149,9 @@ def _summary(
         "run_dir": str(folder.path),
         "warnings": config.warnings(),
         "samples_per_second": round(rows / outcome.train_seconds, 1) if outcome.train_seconds else None,
-        "train_seconds": round(outcome.train_seconds, 3),
+        "train_seconds": round(outcome.train_seconds - outcome.validation_seconds, 3),
         "validation_seconds": round(outcome.validation_seconds, 3),
+        "train_and_validation_seconds": round(outcome.train_seconds, 3),
         "projected_train_seconds": None if projected is None else round(projected, 3),
     }
 

@@ -85,7 +85,7 @@ class Stopwatch:
         elapsed: seconds that have passed before, which count as the part `startup`.
     """
 
-    PARTS = ("startup", "data", "build", "compile", "train", "save", "models", "evaluate", "plots")
+    PARTS = ("startup", "data", "build", "compile", "train", "validate", "save", "models", "evaluate", "plots")
 
     def __init__(self, elapsed: float = 0.0) -> None:
         self._begun = time.perf_counter() - elapsed

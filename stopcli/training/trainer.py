@@ -139,7 +139,7 @@ class Trainer:
             self._train_seconds += seconds
             self._epoch_seconds += seconds
             self._validation_seconds += seconds if evaluates else 0.0
-            self._stopwatch.add("train", seconds)
+            self._stopwatch.add("validate" if evaluates else "train", seconds)
             self._record.append_steps(self._loop.take_log())
             trained = True
             verdict = None if call is None else self._complete(call)

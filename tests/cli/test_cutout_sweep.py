@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import resource
@@ -53,6 +54,8 @@ def test_a_sweep_leaves_what_a_user_wants_to_see(undisturbed: Path) -> None:
     assert [job["name"] for job in summary["jobs"]] == list(JOBS)
     assert [arm["m"] for arm in summary["arms"]] == [0, 2]
     rows = {job: read(undisturbed / "jobs" / job / "summary.json") for job in JOBS}
+    with (undisturbed / "jobs.csv").open() as file:
+        listed = {row["job"]: row["train_seconds"] for row in csv.DictReader(file)}
     assert [rows[job]["copies"] for job in JOBS] == [1, 2]
     # As published: more images, as many updates.
     assert {rows[job]["steps"] for job in JOBS} == {30}
@@ -60,8 +63,12 @@ def test_a_sweep_leaves_what_a_user_wants_to_see(undisturbed: Path) -> None:
         assert arm["images_mean"] == 960 * max(arm["m"], 1)
         last = read_metrics(undisturbed / "jobs" / job / "metrics.csv")["val_accuracy"][-1]
         assert arm["error_mean"] == pytest.approx(1 - last)
-        assert arm["seconds_mean"] == pytest.approx(rows[job]["train_seconds"] - rows[job]["validation_seconds"])
+        assert arm["seconds_mean"] == pytest.approx(rows[job]["train_seconds"])
         assert 0 < rows[job]["validation_seconds"] < rows[job]["train_seconds"]
+        told = rows[job]["train_seconds"] + rows[job]["validation_seconds"]
+        assert rows[job]["train_and_validation_seconds"] == pytest.approx(told, abs=0.01)
+        assert listed[job] == str(rows[job]["train_seconds"])
+    assert [job["train_seconds"] for job in summary["jobs"]] == [rows[job]["train_seconds"] for job in JOBS]
     assert summary["conclusions"][0].startswith("Not distinguishable at n = 1")
     report = (undisturbed / "report.md").read_text()
     assert all(words in report for words in summary["conclusions"])

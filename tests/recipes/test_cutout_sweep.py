@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from job_results import cells, result
 
 from stopcli.config import parse, resolve, settings_of
 from stopcli.errors import ConfigError, RequestError
 from stopcli.recipes.arms import arms_of
-from stopcli.recipes.cutout_sweep.arms import CutoutArm, pareto_front
+from stopcli.recipes.cutout_sweep.arms import CutoutArm, front_of
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
 from stopcli.recipes.cutout_sweep.recommendation import recommend
 from stopcli.recipes.cutout_sweep.sweep import sweep_results
@@ -20,31 +21,11 @@ from stopcli.recipes.train.config import TrainConfig
 from stopcli.sweeps.collect import JobResult
 from stopcli.sweeps.executor import in_rounds
 from stopcli.sweeps.layout import Layout
-from stopcli.sweeps.plan import Job, plan_jobs
+from stopcli.sweeps.plan import plan_jobs
 
 
 def config(**settings: Any) -> CutoutSweepConfig:
     return parse(CutoutSweepConfig, {"dataset": "digits", **settings})
-
-
-def result(job: Job[Any], error: float, seconds: float, state: str = "finished") -> JobResult:
-    """A job as its folder would tell."""
-    epochs, rows = job.config.epochs, 1000
-    summary = {
-        "state": state,
-        "seed": job.config.seed,
-        "epochs": epochs,
-        "steps": 16 * epochs,
-        "steps_per_epoch": 16,
-        "copies": job.config.copies,
-        "rows": {"train": rows, "validation": 100, "test": 100},
-        "final": {"epoch": epochs, "train": {"accuracy": 1.0}, "test": {"accuracy": 1 - error}},
-        "best": {"epoch": 1, "test": {"accuracy": 1 - error}},
-        "train_seconds": seconds + 2.0,
-        "validation_seconds": 2.0,
-        "samples_per_second": 100.0,
-    }
-    return JobResult(job, Path("nowhere"), state, "" if state == "finished" else "a fault", summary)
 
 
 def results(errors: dict[str, list[float]], seconds: dict[str, float], **settings: Any) -> list[JobResult]:
@@ -52,6 +33,17 @@ def results(errors: dict[str, list[float]], seconds: dict[str, float], **setting
     m = tuple(int(arm[1:]) for arm in errors if arm != "simple")
     jobs = plan_jobs(config(m=m, seeds=seeds, baseline_arm="simple" in errors, **settings))
     return [result(job, errors[job.arm][job.config.seed], seconds[job.arm]) for job in jobs]
+
+
+def arms(found: list[JobResult]) -> tuple[list[CutoutArm], CutoutArm]:
+    """The arms of some results, and the one that the others are compared with."""
+    every = arms_of(found, CutoutArm)
+    reference = next(result.job.arm for result in found if result.job.is_reference)
+    return every, next(arm for arm in every if arm.name == reference)
+
+
+def recommended(errors: dict[str, list[float]]) -> tuple[str, ...]:
+    return recommend(*arms(results(errors, SECONDS)))
 
 
 def test_the_published_plan() -> None:
@@ -157,28 +149,28 @@ def test_only_finished_runs_count() -> None:
     simple, m2 = arms_of([found[0], broken], CutoutArm)
     assert [run.error for run in simple.runs] == [0.5]
     assert (m2.runs, m2.planned) == ((), 1)
-    assert recommend([simple, m2]) == ("Too few runs have finished to compare anything.",)
+    assert recommend([simple, m2], simple) == ("Too few runs have finished to compare anything.",)
     assert sweep_results(config(m=(2,)), [found[0], broken]).tables[0].rows[1][:3] == ("M = 2", "0 of 1", "–")
 
 
 def test_the_pareto_front_has_nothing_that_is_dearer_and_no_better() -> None:
     errors = {"simple": [0.5], "m2": [0.6], "m4": [0.3], "m8": [0.3], "m16": [0.2]}
     seconds = {"simple": 1.0, "m2": 2.0, "m4": 4.0, "m8": 8.0, "m16": 16.0}
-    assert [arm.name for arm in pareto_front(arms_of(results(errors, seconds), CutoutArm))] == ["simple", "m4", "m16"]
+    assert front_of(*arms(results(errors, seconds))).names == ("simple", "m4", "m16")
 
 
 SECONDS = {"simple": 10.0, "m2": 19.0, "m4": 36.0, "m8": 70.0}
 
 
 def test_one_seed_recommends_nothing() -> None:
-    told = recommend(arms_of(results({"simple": [0.5], "m2": [0.4], "m4": [0.45]}, SECONDS), CutoutArm))
+    told = recommended({"simple": [0.5], "m2": [0.4], "m4": [0.45]})
     assert told[0].startswith("Not distinguishable at n = 1: fewer than 3 seeds give no interval.")
     assert (
-        "lowest error at the end is that of M = 2, 0.400, against 0.500 of simple at 1.9 times its training" in told[0]
+        "lowest error at the end is that of M = 2, 0.400, against 0.500 of simple at 1.90 times its training" in told[0]
     )
     assert told[1] == (
-        "Cost of training against simple: M = 2 1.90 times for 2 times the images (95%); "
-        "M = 4 3.60 times for 4 times the images (90%)."
+        "Cost of training against simple: M = 2 takes 1.90 times for 2 times the images (95%); "
+        "M = 4 takes 3.60 times for 4 times the images (90%)."
     )
 
 
@@ -189,9 +181,9 @@ def test_the_cheapest_arm_that_nothing_beats_is_recommended() -> None:
         "m4": [0.41, 0.42, 0.40, 0.43, 0.41],
         "m8": [0.41, 0.41, 0.41, 0.43, 0.40],  # no better than m4
     }
-    told = recommend(arms_of(results(errors, SECONDS), CutoutArm))
+    told = recommended(errors)
     assert told[0].startswith("Recommended: M = 4.")
-    assert "it costs 3.6 times the training of simple" in told[0]
+    assert "it costs 3.60 times the training of simple" in told[0]
     assert "not distinguishable at n = 5" in told[1]  # m2
     assert "lower in 5 of 5 seeds" in told[2]
 
@@ -202,33 +194,31 @@ def test_a_dearer_arm_is_recommended_where_it_is_distinguishably_better() -> Non
         "m4": [0.45, 0.46, 0.45, 0.47, 0.44],
         "m8": [0.35, 0.36, 0.36, 0.37, 0.34],
     }
-    assert recommend(arms_of(results(errors, SECONDS), CutoutArm))[0].startswith("Recommended: M = 8.")
+    assert recommended(errors)[0].startswith("Recommended: M = 8.")
 
 
 def test_an_arm_with_too_few_runs_does_not_silence_the_others() -> None:
     found = results({"simple": [0.5, 0.52, 0.51], "m2": [0.4, 0.41, 0.42], "m4": [0.3, 0.3, 0.3]}, SECONDS)
     thin = [result for result in found if result.job.arm != "m4" or result.job.config.seed == 0]
-    told = recommend(arms_of(thin, CutoutArm))
+    told = recommend(*arms(thin))
     assert told[0].startswith("Recommended: M = 2.")
     assert "M = 4 has too few finished runs to be judged." in told
 
 
 def test_nothing_is_recommended_where_nothing_is_better() -> None:
     errors = {"simple": [0.50, 0.52, 0.51, 0.49], "m2": [0.51, 0.50, 0.52, 0.50], "m4": [0.60, 0.61, 0.62, 0.60]}
-    told = recommend(arms_of(results(errors, SECONDS), CutoutArm))
+    told = recommended(errors)
     assert told[0] == "No M is distinguishable from simple as an improvement at n = 4."
 
 
 def test_without_a_baseline_the_fewest_copies_are_compared_with() -> None:
-    told = recommend(arms_of(results({"m2": [0.5, 0.5, 0.51], "m4": [0.4, 0.39, 0.42]}, SECONDS), CutoutArm))
+    told = recommended({"m2": [0.5, 0.5, 0.51], "m4": [0.4, 0.39, 0.42]})
     assert told[0].startswith("Recommended: M = 4. It is the cheapest that is better than M = 2")
 
 
 def test_the_table_sets_published_beside_measured() -> None:
-    found = sweep_results(
-        config(m=(2, 3)), results({"simple": [0.5], "m2": [0.4], "m3": [0.3]}, {**SECONDS, "m3": 30.0})
-    )
-    by_arm = {row[0]: dict(zip(found.tables[0].columns, row, strict=True)) for row in found.tables[0].rows}
+    runs = results({"simple": [0.5], "m2": [0.4], "m3": [0.3]}, {**SECONDS, "m3": 30.0})
+    found, by_arm = sweep_results(config(m=(2, 3)), runs), cells(config(m=(2, 3)), runs)
     assert by_arm["M = 2"]["cost ratio"] == "1.90"
     assert (by_arm["M = 2"]["published hours"], by_arm["M = 2"]["published ratio"]) == ("1.47", "1.20")
     assert by_arm["M = 3"]["published hours"] == "–"

@@ -30,7 +30,7 @@ def result(arm: str, seed: int, honest: float, claimed: float, state: str = "fin
 def test_every_arm_has_its_row_and_every_run_its_line() -> None:
     runs = [result("patience-0", seed, 0.80, 0.80 + seed / 100) for seed in (1, 2, 3)]
     runs += [result("none", 1, 0.9, 0.9), result("none", 2, 0.5, 0.9, state="failed")]
-    found = with_selection(FOUND, runs)
+    found = with_selection(MoonsConfig(), FOUND, runs)
     assert [table.title for table in found.tables] == ["Results", "Honest selection"]
     assert [row[:2] for row in found.tables[1].rows] == [("patience 0", "3"), ("none", "1")]
     assert found.words[0] == "Told."
@@ -47,4 +47,4 @@ def test_every_arm_has_its_row_and_every_run_its_line() -> None:
 def test_where_the_test_rows_validate_a_sweep_s_results_stay_as_they_are() -> None:
     published = [result("none", seed, 0.9, 0.9, selection=None) for seed in (1, 2)]
     older = JobResult(published[0].job, Path("x"), "finished", "", {})
-    assert with_selection(FOUND, [*published, older]) is FOUND
+    assert with_selection(MoonsConfig(), FOUND, [*published, older]) is FOUND

@@ -6,12 +6,22 @@ import csv
 import statistics
 from collections.abc import Sequence
 
+from stopcli.counts import counted, numbered
 from stopcli.durations import format_duration
 from stopcli.evidence.interval import FEWEST
 from stopcli.evidence.paired import PairedDifference
 from stopcli.evidence.words import compared, difference_cell, too_few
-from stopcli.recipes.arms import Arm, difference, job_row, mean_and_sd, moments
-from stopcli.recipes.clr.arms import policies_of, reference_of
+from stopcli.recipes.arms import (
+    Arm,
+    arms_of,
+    difference,
+    job_row,
+    mean_and_sd,
+    moments,
+    reference_of,
+    shared_seeds,
+    without_reference,
+)
 from stopcli.recipes.clr.config import ClrConfig
 from stopcli.recipes.images.memory import check_fits
 from stopcli.recipes.recipe import SweepResults
@@ -27,17 +37,16 @@ FINAL, SAVED = "test_error", "best_error"
 def sweep_results(config: ClrConfig, results: Sequence[JobResult]) -> SweepResults:
     """A row for each policy, with mean and standard deviation over its seeds, and its paired differences to the
     reference; F1 by class of each. All accuracies are of the test rows."""
-    arms = policies_of(results)
+    arms = arms_of(results, Arm)
     base = reference_of(config, arms)
     final = "restored" if config.restore_best else "final"
-    against = f", against {base.label}" if base is not None and len(arms) > 1 else ", difference"
+    against = f", against {base.label}" if len(arms) > 1 else ", difference"
     columns = ("policy", "runs", f"{final} test acc.", final + against, "saved test acc.", f"saved{against}")
     table = Table("Results", (*columns, "its epoch", "training"), tuple(_row(arm, base) for arm in arms))
     values = [_values(arm, base) for arm in arms]
     by_class = _by_class(config, arms, results)
-    seeds = f"{config.seeds} seed{'s' if config.seeds > 1 else ''}"
     return SweepResults(
-        f"clr: {config.describe_model()}, {', '.join(arm.label for arm in arms)}, {seeds}",
+        f"clr: {config.describe_model()}, {', '.join(arm.label for arm in arms)}, {counted(config.seeds, 'seed')}",
         (table, *([by_class] if by_class else [])),
         {
             "table.csv": csv_of(values),
@@ -49,7 +58,7 @@ def sweep_results(config: ClrConfig, results: Sequence[JobResult]) -> SweepResul
     )
 
 
-def _row(arm: Arm, base: Arm | None) -> tuple[str, ...]:
+def _row(arm: Arm, base: Arm) -> tuple[str, ...]:
     if not arm.runs:
         return (arm.label, f"0 of {arm.planned}", *["–"] * 6)
     return (
@@ -68,12 +77,12 @@ def _accuracies(arm: Arm, error: str) -> list[float]:
     return [1 - value for value in arm.values(error)]
 
 
-def _gain(arm: Arm, base: Arm | None, error: str = FINAL) -> PairedDifference | None:
+def _gain(arm: Arm, base: Arm, error: str = FINAL) -> PairedDifference | None:
     """By how much an arm's accuracy is higher than the reference's: its error is so much lower."""
-    return difference(base, arm, error) if base is not None and arm is not base and arm.runs else None
+    return difference(base, arm, error) if arm is not base else None
 
 
-def _values(arm: Arm, base: Arm | None) -> dict[str, object]:
+def _values(arm: Arm, base: Arm) -> dict[str, object]:
     """A row of table.csv, in full precision: accuracies of the test rows, of the final model and of the saved one."""
     values: dict[str, object] = {"policy": arm.name, "planned": arm.planned, "finished": len(arm.runs)}
     for prefix, error in (("", FINAL), ("best_", SAVED)):
@@ -87,28 +96,39 @@ def _values(arm: Arm, base: Arm | None) -> dict[str, object]:
             f"{prefix}difference_p": pair.p if pair else None,
             f"{prefix}share_higher": pair.share_above if pair else None,
         }
-    compared = base is not None and arm is not base and bool(arm.runs)
-    return {**values, **moments(arm, ("best_epoch", "seconds")), "against": base.name if compared and base else None}
+    compared = arm is not base and arm.runs and base.runs
+    return {**values, **moments(arm, ("best_epoch", "seconds")), "against": base.name if compared else None}
 
 
-def _conclusions(config: ClrConfig, arms: Sequence[Arm], base: Arm | None) -> tuple[str, ...]:
+def _conclusions(config: ClrConfig, arms: Sequence[Arm], base: Arm) -> tuple[str, ...]:
     """What follows from the finished runs, and where nothing does."""
     if len(arms) == 1:
         return ("There is one policy, and nothing to compare it with.",)
     model = "restored model" if config.restore_best else "final model"
     others = [arm for arm in arms if arm.runs and arm is not base]
-    if base is None or not others:
+    if not others:
         return ("Too few runs have finished to compare anything.",)
+    if not base.runs:
+        return (without_reference(base, "differences"),)
     pairs = {arm.name: _gain(arm, base) for arm in others}
     n = max((pair.n for pair in pairs.values() if pair is not None), default=0)
     if n < FEWEST:
-        best = max((base, *others), key=lambda arm: statistics.fmean(_accuracies(arm, FINAL)))
-        accuracy = statistics.fmean(_accuracies(best, FINAL))
-        return (
-            f"{too_few(n)} In these runs the {model} of {best.label} has the highest test accuracy, {accuracy:.3f}; "
-            "--seeds 5 or more would show whether that is more than chance.",
-        )
+        return (f"{too_few(n)}{_best_of_few([base, *others], model)}",)
     return tuple(_compared(arm, base, pairs[arm.name], model) for arm in others)
+
+
+def _best_of_few(arms: Sequence[Arm], model: str) -> str:
+    """What is highest over the seeds that all of some arms have; empty where they have none in common."""
+    seeds = shared_seeds(arms)
+    if not seeds:
+        return ""
+    accuracies = {arm.label: 1 - statistics.fmean(arm.by_seed(FINAL)[seed] for seed in seeds) for arm in arms}
+    best = max(accuracies, key=lambda label: accuracies[label])
+    of = "these runs" if all(len(arm.runs) == len(seeds) for arm in arms) else numbered("seed", seeds)
+    return (
+        f" In {of} the {model} of {best} has the highest test accuracy, {accuracies[best]:.3f}; "
+        "--seeds 5 or more would show whether that is more than chance."
+    )
 
 
 def _compared(arm: Arm, base: Arm, pair: PairedDifference | None, model: str) -> str:

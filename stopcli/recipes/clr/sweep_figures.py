@@ -7,8 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from stopcli.recipes.arms import Arm
-from stopcli.recipes.clr.arms import policies_of
+from stopcli.recipes.arms import Arm, arms_of, with_seeds
 from stopcli.recipes.clr.config import ClrConfig
 from stopcli.recipes.run_marks import watched_name
 from stopcli.recipes.seed_results import finished_runs
@@ -20,7 +19,7 @@ from stopcli.sweeps.collect import JobResult
 def sweep_figures(config: ClrConfig, results: Sequence[JobResult]) -> dict[str, Figure]:
     """The learning rate of every update by policy, and loss and accuracy by epoch, with the cycles shaded."""
     finished = [result for result in results if result.state == "finished" and result.summary]
-    arms = [arm for arm in policies_of(results) if arm.runs]
+    arms = [arm for arm in arms_of(results, Arm) if arm.runs]
     scale = " (quick scale)" if config.scale == "quick" else ""
     title = f"{config.describe_model()} on {Path(config.dataset).name}{scale}"
     steps = (finished[0].summary or {})["steps_per_epoch"]
@@ -28,7 +27,7 @@ def sweep_figures(config: ClrConfig, results: Sequence[JobResult]) -> dict[str, 
     return {
         "learning_rate": policy_rates([_rate(arm, finished) for arm in arms], cycle, title),
         "curves": policy_curves(
-            [_curves(arm, finished) for arm in arms],
+            [_curves(arm, with_seeds(arm, arms), finished) for arm in arms],
             watched_name(config),
             None if cycle is None else cycle / steps,
             title,
@@ -41,9 +40,10 @@ def _rate(arm: Arm, finished: Sequence[JobResult]) -> PolicyRate:
     of_arm = [result for result in finished if result.job.arm == arm.name]
     longest = max(of_arm, key=lambda result: (result.summary or {})["steps"])
     steps = read_metrics(longest.path / "steps.csv")
-    return PolicyRate(arm.label, steps["step"], steps["learning_rate"], arm.config.cyclical)
+    return PolicyRate(arm.label, arm.place, steps["step"], steps["learning_rate"], arm.config.cyclical)
 
 
-def _curves(arm: Arm, finished: Sequence[JobResult]) -> PolicyCurves:
+def _curves(arm: Arm, label: str, finished: Sequence[JobResult]) -> PolicyCurves:
     _, metrics = finished_runs([result for result in finished if result.job.arm == arm.name])
-    return PolicyCurves(arm.label, *([run[name] for run in metrics] for name in ("loss", "val_loss", "val_accuracy")))
+    values = ([run[name] for run in metrics] for name in ("loss", "val_loss", "val_accuracy"))
+    return PolicyCurves(label, arm.place, *values)

@@ -1,12 +1,14 @@
-"""The arms of a cutout sweep: their M, what they are compared with, and which are worth their cost."""
+"""The arms of a cutout sweep: their M, and which are worth their cost."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stopcli.counts import numbered
 from stopcli.evidence import pareto
-from stopcli.recipes.arms import Arm
+from stopcli.recipes.arms import Arm, shared_seeds
 from stopcli.recipes.cutout_sweep.config import copies_of
 
 # Hours for 100 epochs of ResNet-44 by M, 0 for simple augmentation alone ("Deep Learning on Medium", cutout article).
@@ -27,14 +29,50 @@ class CutoutArm(Arm):
         return f"M = {self.m}" if self.m else super().label
 
 
-def reference_of(arms: Sequence[CutoutArm]) -> CutoutArm | None:
-    """What the others are compared with: the baseline, or where there is none, the fewest copies."""
-    finished = [arm for arm in arms if arm.runs]
-    return min(finished, key=lambda arm: arm.m, default=None)
+@dataclass(frozen=True)
+class Front:
+    """The arms than which no other is both at least as cheap and at least as good, by their means over the same seeds.
+
+    Attributes:
+        seeds: that all arms have finished of which any run has, ascending; empty where there are none.
+        costs: mean training time of each of these arms over these seeds, by name, in seconds or, where the reference is
+            one of them, in multiples of its time of the same seed.
+        errors: their mean errors.
+        names: of the arms on the front, the cheapest first; empty for fewer than two arms, which leave nothing to
+            choose.
+        unequal: whether some of the arms have finished more seeds than these.
+    """
+
+    seeds: tuple[int, ...]
+    costs: dict[str, float]
+    errors: dict[str, float]
+    names: tuple[str, ...]
+    unequal: bool
+
+    def words(self) -> str:
+        """What it is over, in a sentence; empty where that goes without saying."""
+        if not self.unequal:
+            return ""
+        if not self.seeds:
+            return "There is no Pareto front, because no seed has finished in every arm that has runs."
+        return f"The Pareto front is over {numbered('seed', self.seeds)}, which every arm with runs has finished."
 
 
-def pareto_front(arms: Sequence[CutoutArm]) -> list[CutoutArm]:
-    """The arms than which no other is both at least as cheap and at least as good, by mean, the cheapest first."""
+def front_of(arms: Sequence[CutoutArm], reference: CutoutArm) -> Front:
+    """The Pareto front of the arms of which a run has finished, over the seeds that all of them have."""
     finished = [arm for arm in arms if arm.runs]
-    costs, errors = [arm.mean("seconds") for arm in finished], [arm.mean("error") for arm in finished]
-    return [finished[i] for i in pareto.pareto_front(costs, errors)]
+    seeds, costs, errors = shared_seeds(finished), dict[str, float](), dict[str, float]()
+    for arm in finished if seeds else ():
+        cost, error = costs_of(arm, reference), arm.by_seed("error")
+        costs[arm.name] = statistics.fmean(cost[seed] for seed in seeds)
+        errors[arm.name] = statistics.fmean(error[seed] for seed in seeds)
+    front = pareto.pareto_front(list(costs.values()), list(errors.values())) if len(costs) > 1 else []
+    unequal = any(arm.seeds != set(seeds) for arm in finished)
+    return Front(tuple(seeds), costs, errors, tuple(list(costs)[i] for i in front), unequal)
+
+
+def costs_of(arm: CutoutArm, reference: CutoutArm) -> dict[int, float]:
+    """Training time of an arm's finished runs by seed: as multiples of the reference's of the same seed, as far as it
+    has finished that, or in seconds where it has finished nothing."""
+    seconds, base = arm.by_seed("seconds"), reference.by_seed("seconds")
+    return {seed: seconds[seed] / base[seed] for seed in seconds if seed in base} if base else seconds

@@ -65,6 +65,9 @@ class CutoutSweepConfig(CifarResnetConfig):
         """The baseline, or where there is none, the fewest copies."""
         return self._run().arm if self.baseline_arm else f"m{min(self.m)}"
 
+    def arm_label(self, arm: str) -> str:
+        return f"M = {arm[1:]}" if arm in {f"m{m}" for m in self.m} else super().arm_label(arm)
+
     def _run(self, **changed: Any) -> CifarResnetConfig:
         shared = {field.name: getattr(self, field.name) for field in fields(CifarResnetConfig)}
         return CifarResnetConfig(**{**shared, **changed})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stopcli.counts import counted
 from stopcli.durations import format_duration
-from stopcli.recipes.arms import arms_of, job_row, mean_and_sd, moments
-from stopcli.recipes.cutout_sweep.arms import PUBLISHED_HOURS, CutoutArm, pareto_front, reference_of
+from stopcli.recipes.arms import arms_of, job_row, mean_and_sd, moments, reference_of, time_ratio
+from stopcli.recipes.cutout_sweep.arms import PUBLISHED_HOURS, CutoutArm, Front, front_of
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig, copies_of
 from stopcli.recipes.cutout_sweep.recommendation import recommend
 from stopcli.recipes.images.memory import check_fits
@@ -16,72 +17,79 @@ from stopcli.sweeps.collect import JobResult
 
 __all__ = ["check_fits", "sweep_results"]
 
-_COLUMNS = (
-    "arm",
-    "runs",
-    "error at the end",
-    "best epoch's",
-    "training",
-    "validation",
-    "cost ratio",
-    "published hours",
-    "published ratio",
-    "Pareto",
-)
+NONE = "–"
 
 
 def sweep_results(config: CutoutSweepConfig, results: Sequence[JobResult]) -> SweepResults:
     """A row for each arm, with mean and standard deviation over its seeds; what follows from them."""
     arms = arms_of(results, CutoutArm)
-    base, front = reference_of(arms), pareto_front(arms)
-    rows = tuple(_row(arm, base, arm in front) for arm in arms)
-    values = [_values(arm, base, arm in front) for arm in arms]
-    seeds = f"{config.seeds} seed{'s' if config.seeds > 1 else ''}"
+    reference = reference_of(config, arms)
+    front = front_of(arms, reference)
+    rows = tuple(_row(arm, reference, front) for arm in arms)
+    values = [_values(arm, reference, front) for arm in arms]
+    of_front = front.words()
     return SweepResults(
-        f"cutout-sweep: ResNet-{config.depth}, M = {', '.join(map(str, config.m))}, {seeds}",
-        (Table("Results", _COLUMNS, rows),),
+        f"cutout-sweep: ResNet-{config.depth}, M = {', '.join(map(str, config.m))}, {counted(config.seeds, 'seed')}",
+        (Table("Results", _columns(reference), rows),),
         {"table.csv": csv_of(values), "jobs.csv": csv_of([_job(result) for result in results])},
-        recommend(arms),
+        (*recommend(arms, reference), *([of_front] if of_front else [])),
         {"arms": values},
     )
 
 
-def _row(arm: CutoutArm, base: CutoutArm | None, on_front: bool) -> tuple[str, ...]:
-    hours, ratio = _published(arm, base)
-    published = ("–" if hours is None else f"{hours:.2f}", "–" if ratio is None else f"{ratio:.2f}")
-    if not arm.runs or base is None:
-        return (arm.label, f"0 of {arm.planned}", *["–"] * 5, *published, "")
+def _columns(reference: CutoutArm) -> tuple[str, ...]:
+    # With simple augmentation as the reference, as published, it goes without saying.
+    to = f" to {reference.label}" if reference.m else ""
+    return (
+        *("arm", "runs", "error at the end", "best epoch's", "training", "validation"),
+        *(f"cost ratio{to}", "published hours", f"published ratio{to}", "Pareto"),
+    )
+
+
+def _row(arm: CutoutArm, reference: CutoutArm, front: Front) -> tuple[str, ...]:
+    hours, published = _published(arm, reference)
+    ratio = time_ratio(arm, reference)
+    on_front = {True: "yes", False: "", None: NONE}[_is_on(front, arm)]
     return (
         arm.label,
         f"{len(arm.runs)} of {arm.planned}",
         mean_and_sd(arm.values("error")),
         mean_and_sd(arm.values("best_error")),
-        format_duration(arm.mean("seconds")),
-        format_duration(arm.mean("validation_seconds")),
-        f"{arm.mean('seconds') / base.mean('seconds'):.2f}",
-        *published,
-        "yes" if on_front else "",
+        format_duration(arm.mean("seconds")) if arm.runs else NONE,
+        format_duration(arm.mean("validation_seconds")) if arm.runs else NONE,
+        NONE if ratio is None else str(ratio),
+        NONE if hours is None else f"{hours:.2f}",
+        NONE if published is None else f"{published:.2f}",
+        on_front,
     )
 
 
-def _published(arm: CutoutArm, base: CutoutArm | None) -> tuple[float | None, float | None]:
-    """The published hours of an arm, and their ratio to those of what ours are compared with."""
-    hours, of_base = PUBLISHED_HOURS.get(arm.m), PUBLISHED_HOURS.get(base.m) if base else None
-    return hours, hours / of_base if hours and of_base else None
+def _published(arm: CutoutArm, reference: CutoutArm) -> tuple[float | None, float | None]:
+    """The published hours of an arm, and their ratio to those of the reference."""
+    hours, of_reference = PUBLISHED_HOURS.get(arm.m), PUBLISHED_HOURS.get(reference.m)
+    return hours, hours / of_reference if hours and of_reference else None
 
 
-def _values(arm: CutoutArm, base: CutoutArm | None, on_front: bool) -> dict[str, object]:
+def _is_on(front: Front, arm: CutoutArm) -> bool | None:
+    """Whether an arm is on the Pareto front; None where there is none that it could be on."""
+    return arm.name in front.names if front.names and arm.name in front.costs else None
+
+
+def _values(arm: CutoutArm, reference: CutoutArm, front: Front) -> dict[str, object]:
     """A row of table.csv, in full precision."""
-    hours, published = _published(arm, base)
+    hours, published = _published(arm, reference)
+    ratio = time_ratio(arm, reference)
     values: dict[str, object] = {"arm": arm.name, "m": arm.m, "planned": arm.planned, "finished": len(arm.runs)}
     values |= moments(arm, ("error", "best_error", "seconds", "validation_seconds", "images"))
-    ratio = arm.mean("seconds") / base.mean("seconds") if arm.runs and base else None
     return {
         **values,
-        "cost_ratio": ratio,
+        "cost_ratio": ratio.mean if ratio else None,
         "published_hours": hours,
         "published_ratio": published,
-        "pareto": on_front,
+        "pareto": _is_on(front, arm),
+        "cost_ratio_sd": ratio.sd if ratio else None,
+        "cost_ratio_n": ratio.n if ratio else 0,
+        "cost_ratio_to": reference.name,
     }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from stopcli.recipes.arms import arms_of
-from stopcli.recipes.cutout_sweep.arms import CutoutArm, pareto_front, reference_of
+from stopcli.counts import numbered
+from stopcli.recipes.arms import arms_of, reference_of, with_seeds
+from stopcli.recipes.cutout_sweep.arms import CutoutArm, Front, costs_of, front_of
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
 from stopcli.recipes.run_marks import watched_name
 from stopcli.recipes.seed_results import finished_runs
@@ -26,33 +28,42 @@ def sweep_figures(config: CutoutSweepConfig, results: Sequence[JobResult]) -> di
     if config.equal != "epochs":
         title += f"; equal {config.equal}"
     arms = arms_of(results, CutoutArm)
-    curves = [_curves(config, arm, results) for arm in arms if arm.runs]
-    base, front = reference_of(arms), {arm.name for arm in pareto_front(arms)}
-    # Something has finished, or there would be no figures.
-    seconds = base.mean("seconds") if base else 1.0
-    points = [
-        CostPoint(
-            arm.label, arm.m, [s / seconds for s in arm.values("seconds")], arm.values("error"), arm.name in front
-        )
-        for arm in arms
-        if arm.runs
-    ]
+    reference = reference_of(config, arms)
+    front = front_of(arms, reference)
+    finished = [arm for arm in arms if arm.runs]
+    curves = [_curves(config, arm, with_seeds(arm, arms), results) for arm in finished]
+    points = [_point(arm, reference, front) for arm in finished if costs_of(arm, reference)]
     watched = watched_name(config)
     across = "epoch" if config.equal == "epochs" else "images trained on, copies counted"
-    of_base = base.label if base else ""
+    unit = f"{reference.label} of the same seed = 1" if reference.runs else "seconds"
+    over = f" over {numbered('seed', front.seeds)}" if front.unequal and front.seeds else ""
     return {
         "validation_error": arm_curves(curves, f"{watched} error (1 − accuracy)", across, PUBLISHED_LEVEL, title),
-        "cost": error_against_cost(points, f"training time, {of_base} = 1", f"{watched} error at the end", title),
+        "cost": error_against_cost(points, f"training time, {unit}", f"{watched} error at the end", title, over),
     }
 
 
-def _curves(config: CutoutSweepConfig, arm: CutoutArm, results: Sequence[JobResult]) -> ArmCurves:
+def _point(arm: CutoutArm, reference: CutoutArm, front: Front) -> CostPoint:
+    costs, errors = costs_of(arm, reference), arm.by_seed("error")
+    shown = front.seeds if arm.name in front.costs else tuple(costs)
+    return CostPoint(
+        arm.label,
+        arm.place,
+        list(costs.values()),
+        [errors[seed] for seed in costs],
+        (statistics.fmean(costs[seed] for seed in shown), statistics.fmean(errors[seed] for seed in shown)),
+        arm.name in front.names,
+    )
+
+
+def _curves(config: CutoutSweepConfig, arm: CutoutArm, label: str, results: Sequence[JobResult]) -> ArmCurves:
     summaries, metrics = finished_runs([result for result in results if result.job.arm == arm.name])
     # What an epoch counts as on the horizontal axis.
     images = [1 if config.equal == "epochs" else each["rows"]["train"] * each["copies"] for each in summaries]
     return ArmCurves(
-        arm.label,
+        label,
         arm.m,
+        arm.place,
         [columns["epoch"] * each for columns, each in zip(metrics, images, strict=True)],
         [1 - columns["val_accuracy"] for columns in metrics],
     )

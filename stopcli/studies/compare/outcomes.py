@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from stopcli.runs.metrics import Columns
-from stopcli.runs.recorded import RecordedRun
+from stopcli.runs.recorded import RecordedRun, training_seconds
 from stopcli.stopping.direction import resolve_direction
 
 Values = Mapping[str, float]
@@ -67,7 +67,7 @@ def _measured(run: RecordedRun, summary: Mapping[str, Any], columns: Columns) ->
         "epochs": summary.get("epochs"),
         "updates": summary.get("steps"),
         "rows": _rows_seen(summary),
-        "train_seconds": _training_seconds(summary),
+        "train_seconds": training_seconds(summary),
     }
     return Outcome(
         run,
@@ -104,12 +104,6 @@ def _rows_seen(summary: Mapping[str, Any]) -> float | None:
     except (KeyError, TypeError, ZeroDivisionError):
         # Of an older version.
         return None
-
-
-def _training_seconds(summary: Mapping[str, Any]) -> float | None:
-    """Without validation."""
-    known = _known({name: summary.get(name) for name in ("train_seconds", "validation_seconds")})
-    return known["train_seconds"] - known.get("validation_seconds", 0.0) if "train_seconds" in known else None
 
 
 def _row(run: RecordedRun, columns: Columns, i: int) -> Values:

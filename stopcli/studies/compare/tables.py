@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from stopcli.durations import format_duration
+from stopcli.evidence.ratio import ratio_of
 from stopcli.evidence.words import at_n, pairs_that_agree, signed, verdict
 from stopcli.report.tables import Table
 from stopcli.studies.compare.judging import Judgement, counted_on_rows, moments_of, values_of
@@ -127,18 +128,16 @@ def _with_seeds(things: Sequence[Thing], settings: Settings) -> dict[str, tuple[
 
 
 def cost_table(things: Sequence[Thing], base: Thing) -> Table:
-    """Where and why training stopped and what it cost, as means over the runs, and as multiples of the base's time."""
+    """Where and why training stopped and what it cost, as means over the runs, and as multiples of the base's time: of
+    the same seed, with their standard deviation, or where no seed is the same, of its mean."""
     machines = {thing.label: machine_of(thing) for thing in things}
     several = len(set(machines.values())) > 1
     columns = ("", "stopped at epoch", "by", "updates", "rows", "training", f"times {base.label}'s")
-    rows = tuple(
-        (*_cost_row(thing, mean_of(base, "train_seconds")), *([machines[thing.label]] if several else []))
-        for thing in things
-    )
+    rows = tuple((*_cost_row(thing, base), *([machines[thing.label]] if several else [])) for thing in things)
     return Table("Cost", (*columns, *(["machine"] if several else [])), rows)
 
 
-def _cost_row(thing: Thing, of_base: float | None) -> tuple[str, ...]:
+def _cost_row(thing: Thing, base: Thing) -> tuple[str, ...]:
     counts = [mean_of(thing, name) for name in ("updates", "rows")]
     seconds = mean_of(thing, "train_seconds")
     reasons = Counter(outcome.reason.replace("_", " ") or outcome.run.state for outcome in thing.outcomes)
@@ -148,11 +147,24 @@ def _cost_row(thing: Thing, of_base: float | None) -> tuple[str, ...]:
         ", ".join(f"{reason} ({count})" if len(reasons) > 1 else reason for reason, count in reasons.most_common()),
         *(NONE if count is None else f"{count:,.0f}" for count in counts),
         NONE if seconds is None else format_duration(seconds) if seconds >= 60 else f"{seconds:.2f} s",
-        NONE if seconds is None or not of_base else f"{seconds / of_base:.2f}",
+        _times(thing, base),
     )
+
+
+def _times(thing: Thing, base: Thing) -> str:
+    ours, theirs = (by_seed(each, "train_seconds") for each in (thing, base))
+    if not ours or not theirs or not statistics.fmean(theirs.values()):
+        return NONE
+    found = ratio_of(ours, theirs)
+    return str(found) if found else f"{statistics.fmean(ours.values()) / statistics.fmean(theirs.values()):.2f} (means)"
+
+
+def by_seed(thing: Thing, name: str) -> dict[int, float]:
+    """A part of the cost of each of a thing's runs that has it, by seed."""
+    return {outcome.run.seed: outcome.cost[name] for outcome in thing.outcomes if name in outcome.cost}
 
 
 def mean_of(thing: Thing, name: str) -> float | None:
     """The mean of a part of the cost over a thing's runs; None where no run has it."""
-    known = [outcome.cost[name] for outcome in thing.outcomes if name in outcome.cost]
-    return statistics.fmean(known) if known else None
+    known = by_seed(thing, name)
+    return statistics.fmean(known.values()) if known else None

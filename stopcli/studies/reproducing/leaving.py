@@ -144,7 +144,8 @@ def _experiment(result: ExperimentResult) -> dict[str, Any]:
                 "band": each.reported.band,
                 **_mean(each.measured),
                 "planned": each.runs.planned,
-                "ratio": each.ratio,
+                "ratio": each.ratio.mean if each.ratio else None,
+                "ratio_sd": each.ratio.sd if each.ratio else None,
                 "reported_ratio": each.reported_ratio,
                 "verdict": each.verdict,
             }

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from stopcli.runs.recorded import training_seconds
+
 MeasureName = Literal[
     "stop_epoch",
     "train_accuracy",
@@ -37,13 +39,14 @@ class Measure:
 
     def value(self, summary: Mapping[str, Any]) -> float | None:
         """Of a finished run; None where it did not measure it."""
+        if self.is_time:
+            seconds = training_seconds(summary)
+            return None if seconds is None else seconds / 3600
         found: Any = summary
         for key in self.path:
             found = found.get(key) if isinstance(found, Mapping) else None
         if not isinstance(found, (int, float)):
             return None
-        if self.is_time:
-            return (found - float(summary.get("validation_seconds") or 0.0)) / 3600
         return 1 - found if self.is_error else float(found)
 
     def show(self, value: float) -> str:

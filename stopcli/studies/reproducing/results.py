@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stopcli.evidence.interval import MeanInterval, mean_interval
 from stopcli.evidence.paired import PairedDifference, paired_difference
+from stopcli.evidence.ratio import Ratio, ratio_of
 from stopcli.evidence.verdict import Expected, Runs, Verdict, judge_claim, judge_value, trend_words
 from stopcli.runs.recorded import RecordedRun, read_recorded
 from stopcli.studies.reproducing.measures import MEASURES, Measure
@@ -48,7 +49,7 @@ class ValueResult:
     measured: MeanInterval | None
     runs: Runs
     verdict: Verdict
-    ratio: float | None = None
+    ratio: Ratio | None = None
     reported_ratio: float | None = None
 
 
@@ -128,17 +129,16 @@ def _value(experiment: Experiment, arms: Mapping[str, ArmRuns], arm: ArmFile, re
     # And what some run has not measured has a mean of the others alone.
     mean = measured.mean if measured and measured.n == ours.runs.planned else None
     verdict = judge_value(mean, band, ours.runs, published=ours.published)
-    ratio, reported_ratio = _ratios(experiment, arms, reported, measured) if measure.is_time else (None, None)
+    ratio, reported_ratio = _ratios(experiment, arms, arm, reported) if measure.is_time else (None, None)
     return ValueResult(arm, reported, measure, measured, ours.runs, verdict, ratio, reported_ratio)
 
 
 def _ratios(
-    experiment: Experiment, arms: Mapping[str, ArmRuns], reported: Reported, measured: MeanInterval | None
-) -> tuple[float | None, float | None]:
-    """A time as a multiple of the baseline's, here and as reported."""
-    base = experiment.published.arm(experiment.published.baseline)
-    times = list(arms[base.name].values(MEASURES[reported.measure]).values())
-    ours = measured.mean / mean_interval(times).mean if measured and times else None
+    experiment: Experiment, arms: Mapping[str, ArmRuns], arm: ArmFile, reported: Reported
+) -> tuple[Ratio | None, float | None]:
+    """A time as a multiple of the baseline's, here by seed and as reported."""
+    base, measure = experiment.published.arm(experiment.published.baseline), MEASURES[reported.measure]
+    ours = ratio_of(arms[arm.name].values(measure), arms[base.name].values(measure))
     theirs = next((each.value for each in base.reported if each.measure == reported.measure), None)
     return ours, reported.value / theirs if reported.value is not None and theirs else None
 

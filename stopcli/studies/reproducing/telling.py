@@ -119,7 +119,7 @@ def _reported(result: ValueResult) -> str:
 def _measured(result: ValueResult) -> str:
     if result.measured is None:
         return "–"
-    ratio = f" ({result.ratio:.2f} ×)" if result.ratio else ""
+    ratio = f" ({result.ratio} ×)" if result.ratio else ""
     return _mean_and_interval(result.measured, result.measure) + ratio
 
 

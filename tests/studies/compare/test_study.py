@@ -175,6 +175,15 @@ def test_any_value_can_be_compared(metric: str, final: float, other: float | Non
     assert values == pytest.approx([final] if other is None else [final, other], rel=1e-4)
 
 
+def test_times_are_multiples_of_those_of_the_same_seed_with_their_spread() -> None:
+    for seed, epochs in enumerate((200, 400)):
+        write_run(f"slow/{seed}", seed=seed, epochs=epochs, patience=5)
+        write_run(f"fast/{seed}", seed=seed, epochs=100, patience=6)
+    write_run("other", seed=2, epochs=600, patience=7)
+    cost = compared("fast/0", "fast/1", "slow/0", "slow/1", "other").tables()[3]
+    assert [row[-1] for row in cost.rows] == ["1.00", "3.00 ± 1.41", "6.00 (means)"]
+
+
 def test_a_value_that_no_run_has_is_refused() -> None:
     write_run("a", patience=5)
     write_run("b", patience=6)

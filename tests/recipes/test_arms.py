@@ -1,0 +1,146 @@
+"""What sweeps say of arms before all of their runs have finished: whole comparisons alone, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from job_results import cells, result, without
+
+from stopcli.config import parse, resolve
+from stopcli.recipes.arms import not_finished
+from stopcli.recipes.clr.config import ClrConfig
+from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
+from stopcli.recipes.recipe import ModuleRecipe
+from stopcli.runs.recorded import training_seconds
+from stopcli.sweeps.collect import JobResult
+from stopcli.sweeps.plan import plan_jobs
+
+CUTOUT = parse(CutoutSweepConfig, {"dataset": "digits", "m": (2, 4), "seeds": 3})
+CLR = resolve(ClrConfig, {"dataset": "digits", "seeds": 2, "scale": "quick"})
+SECONDS = {"simple": 10.0, "m2": 20.0, "m4": 40.0}
+
+
+def results(config: Any = CUTOUT) -> list[JobResult]:
+    """Of all runs of a sweep: the more an arm costs, the lower its error; each seed a little slower than the last."""
+    jobs = plan_jobs(config)
+    arms = list(dict.fromkeys(job.arm for job in jobs))
+    return [
+        result(job, 0.5 - 0.1 * arms.index(job.arm), SECONDS.get(job.arm, 10.0) + job.config.seed**2) for job in jobs
+    ]
+
+
+def words(config: Any, found: Sequence[JobResult]) -> tuple[str, ...]:
+    return ModuleRecipe(config.command).sweep_results(config, found).words
+
+
+def pareto(found: Sequence[JobResult]) -> dict[str, str]:
+    return {arm: row["Pareto"] for arm, row in cells(CUTOUT, found).items()}
+
+
+def test_without_a_finished_baseline_there_is_no_ratio_and_none_of_another_arm() -> None:
+    found = without(results(), "simple-seed0", "simple-seed1", "simple-seed2", "m2-seed2")
+    table = cells(CUTOUT, found)
+    assert {arm: row["cost ratio"] for arm, row in table.items()} == {"simple": "–", "M = 2": "–", "M = 4": "–"}
+    # Published are multiples of simple, whatever has finished here.
+    assert [row["published ratio"] for row in table.values()] == ["1.00", "1.20", "1.89"]
+    assert words(CUTOUT, found) == (
+        "No run of simple, which the others are compared with, has finished: there are no differences and no cost "
+        "ratios.",
+        "The Pareto front is over seeds 0, 1, which every arm with runs has finished.",
+    )
+
+
+def test_ratios_are_of_the_same_seed_and_show_their_spread() -> None:
+    table = cells(CUTOUT, results())
+    ratios = [20 / 10, 21 / 11, 24 / 14]
+    assert table["M = 2"]["cost ratio"] == f"{sum(ratios) / 3:.2f} ± 0.15"
+    assert table["simple"]["cost ratio"] == "1.00"
+    alone = without(results(), "m2-seed0", "m2-seed2", "simple-seed1")
+    assert cells(CUTOUT, alone)["M = 2"]["cost ratio"] == "–"
+
+
+def test_the_pareto_front_is_over_the_seeds_that_all_arms_have() -> None:
+    # By seed 0 alone M = 4 is worth its cost; over all of its own runs M = 2 looks as good for less.
+    jobs = plan_jobs(CUTOUT)
+    errors = {"simple": [0.5, 0.5, 0.5], "m2": [0.4, 0.2, 0.2], "m4": [0.3, 0.3, 0.3]}
+    found = [result(job, errors[job.arm][job.config.seed], SECONDS[job.arm]) for job in jobs]
+    assert pareto(found) == {"simple": "yes", "M = 2": "yes", "M = 4": ""}
+    thin = without(found, "m4-seed1", "m4-seed2")
+    assert pareto(thin) == {"simple": "yes", "M = 2": "yes", "M = 4": "yes"}
+    assert words(CUTOUT, thin)[-1] == "The Pareto front is over seed 0, which every arm with runs has finished."
+    none = without(thin, "m2-seed0")
+    assert pareto(none) == {"simple": "–", "M = 2": "–", "M = 4": "–"}
+    assert words(CUTOUT, none)[-1].startswith("There is no Pareto front, because no seed has finished in every arm")
+
+
+def test_few_runs_are_compared_over_the_seeds_that_all_have() -> None:
+    found = without(results(), "simple-seed2", "m2-seed2", "m4-seed1", "m4-seed2")
+    assert words(CUTOUT, found)[0] == (
+        "Not distinguishable at n = 2: fewer than 3 seeds give no interval. In seed 0 the lowest error at the end is "
+        "that of M = 4, 0.300, against 0.500 of simple at 4.00 times its training; --seeds 5 or more would show "
+        "whether that is more than chance."
+    )
+
+
+def test_what_has_not_run_is_said_by_arm_and_seed() -> None:
+    found = without(results(), "m2-seed2", "m4-seed0", "m4-seed1", "m4-seed2")
+    found[1] = JobResult(found[1].job, found[1].path, "paused", "time_budget=9s", None)
+    assert not_finished(CUTOUT, found) == (
+        "Not finished: simple (seed 1 paused); M = 2 (seed 2 not begun); M = 4 (seeds 0 to 2 not begun)."
+    )
+    assert not_finished(CUTOUT, results()) == ""
+
+
+def test_policies_without_a_finished_reference_differ_by_nothing() -> None:
+    found = without(results(CLR), "constant-seed0", "constant-seed1")
+    differences = {value for row in cells(CLR, found).values() for name, value in row.items() if "against" in name}
+    assert differences == {"–"}
+    assert words(CLR, found) == (
+        "No run of constant, which the others are compared with, has finished: there are no differences.",
+    )
+
+
+@pytest.mark.parametrize("config", [CUTOUT, CLR], ids=["cutout-sweep", "clr"])
+def test_an_arm_has_its_colour_in_every_figure_whatever_has_finished(
+    config: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stopcli.report.arm_figures import arm_look
+
+    found, first = results(config), plan_jobs(config)[0].arm
+    places = {job.arm: i for i, job in enumerate(plan_jobs(config)[:: config.seeds])}
+    del places[first]
+    thin = without(found, *(job.name for job in plan_jobs(config) if job.arm == first))
+    looks = {label: arm_look(place)[0] for label, place in places.items()}
+    assert colours(config, thin, monkeypatch) == {config.arm_label(arm): colour for arm, colour in looks.items()}
+
+
+def colours(config: Any, found: Sequence[JobResult], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The colour of each arm by its label, which has to be the same for its lines and points in all figures."""
+    import numpy as np
+    from matplotlib.colors import to_hex
+
+    columns = {name: np.linspace(1.0, 0.5, 3) for name in ("loss", "val_loss", "val_accuracy", "learning_rate")}
+    columns |= {name: np.arange(1.0, 4.0) for name in ("epoch", "step")}
+    monkeypatch.setattr(JobResult, "metrics", lambda self: columns)
+    monkeypatch.setattr("stopcli.recipes.clr.sweep_figures.read_metrics", lambda path: columns)
+    drawn: dict[str, set[str]] = {}
+    for figure in ModuleRecipe(config.command).sweep_figures(config, found).values():
+        for axes in figure.axes:
+            title = axes.get_title(loc="left")
+            for line in axes.get_lines():
+                drawn.setdefault((title or str(line.get_label())).split(" (")[0], set()).add(to_hex(line.get_color()))
+            for text in axes.texts:
+                (points,) = [each for each in axes.collections if tuple(each.get_offsets()[0]) == text.xy]
+                drawn.setdefault(text.get_text(), set()).add(to_hex(points.get_facecolor()[0]))
+    labels = {config.arm_label(result.job.arm) for result in found}
+    assert all(len(drawn[label]) == 1 for label in labels & drawn.keys()), drawn
+    return {label: drawn[label].pop().upper() for label in drawn.keys() & labels}
+
+
+def test_training_time_is_without_validation_also_of_an_older_summary() -> None:
+    assert training_seconds({"train_seconds": 12.0, "validation_seconds": 2.0}) == 10.0
+    new = {"train_seconds": 10.0, "validation_seconds": 2.0, "train_and_validation_seconds": 12.0}
+    assert training_seconds(new) == 10.0
+    assert training_seconds({}) is None

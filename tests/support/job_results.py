@@ -1,0 +1,48 @@
+"""What became of a sweep's jobs, made by hand: for what sums sweeps up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from stopcli.recipes.recipe import ModuleRecipe
+from stopcli.sweeps.collect import JobResult
+from stopcli.sweeps.plan import Job
+
+
+def result(
+    job: Job[Any], error: float, seconds: float, state: str = "finished", validation_seconds: float = 2.0
+) -> JobResult:
+    """A job as its folder would tell."""
+    epochs, rows = job.config.epochs, 1000
+    summary = {
+        "state": state,
+        "seed": job.config.seed,
+        "epochs": epochs,
+        "steps": 16 * epochs,
+        "steps_per_epoch": 16,
+        "copies": job.config.copies,
+        "rows": {"train": rows, "validation": 100, "test": 100},
+        "final": {"epoch": epochs, "train": {"accuracy": 1.0}, "test": {"accuracy": 1 - error}},
+        "best": {"epoch": 1, "test": {"accuracy": 1 - error}},
+        "train_seconds": seconds,
+        "validation_seconds": validation_seconds,
+        "train_and_validation_seconds": seconds + validation_seconds,
+        "samples_per_second": 100.0,
+    }
+    return JobResult(job, Path("nowhere"), state, "" if state == "finished" else "a fault", summary)
+
+
+def without(found: Sequence[JobResult], *names: str) -> list[JobResult]:
+    """Some results, had the jobs of these names not begun."""
+    return [
+        JobResult(result.job, result.path, "not begun", "", None) if result.job.name in names else result
+        for result in found
+    ]
+
+
+def cells(config: Any, found: Sequence[JobResult]) -> dict[str, dict[str, str]]:
+    """The cells of a sweep's table by arm and column."""
+    table = ModuleRecipe(config.command).sweep_results(config, found).tables[0]
+    return {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
