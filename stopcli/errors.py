@@ -6,9 +6,10 @@
     ├── RequestError         exit 2: the request was wrong and nothing was started
     │   ├── ConfigError      a setting has a value that it cannot have
     │   └── RunFolderError   the run folder exists, is missing, or cannot be written
+    │       └── RecordError  what a run has recorded is not what it wrote any more
     └── RunError             exit 1: the run was started and failed
         ├── MetricError      a rule watches a metric that the run does not report
-        ├── CheckpointError  a model file could not be written or read
+        ├── CheckpointError  a model or a saved state could not be read
         ├── ResourceError    something outside the run gave out: the disk, the memory, another machine
         └── ReplayError      training again from a saved state gave other numbers
 
@@ -77,6 +78,10 @@ class RunFolderError(RequestError):
     """The run folder exists already, is missing, or cannot be written."""
 
 
+class RecordError(RunFolderError):
+    """What a run has recorded is not what it wrote any more. Once the file is put back, the run can be gone on with."""
+
+
 class RunError(StopcliError):
     """The run was started and failed. What it had done until then is kept."""
 
@@ -86,7 +91,7 @@ class MetricError(RunError):
 
 
 class CheckpointError(RunError):
-    """A model file could not be written or read."""
+    """A model or a saved state could not be read."""
 
 
 class ResourceError(RunError):

@@ -67,6 +67,8 @@ def resume(
         recipe.check_fits(loaded, left, layout)
     with RunFolder.reopen(run) as folder:
         point = resumption.start.point
+        for warning in resumption.warnings:
+            folder.log(f"warning: {warning}")
         where = "from its beginning" if point is None else f"after epoch {point.epoch} (step {point.step})"
         if recipe.runs_itself:
             where = "with what is not done"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.config import to_toml
-from stopcli.errors import RequestError, RunFolderError, StopcliError
+from stopcli.errors import RecordError, RequestError, RunFolderError, StopcliError
 from stopcli.recipes.recipe import Loaded, ModuleRecipe
 from stopcli.recipes.resuming import Resumption, prepare
 from stopcli.runs.folder import RunFolder
@@ -70,6 +70,10 @@ class RunJob:
     def _prepare(self, path: Path, folder: RunFolder) -> Resumption:
         try:
             return prepare(path, force=self.force)
+        except RecordError as error:
+            # Once the file is put back, it goes on without being asked for.
+            folder.status.write("failed", in_words(error), outside=True)
+            raise
         except RequestError:
             # Refused, such as for other versions: the job is as it was, and goes on once it is forced.
             raise

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.config import RunConfig, parse, read_toml, settings_of
-from stopcli.errors import CheckpointError, ConfigError, RequestError, RunFolderError
+from stopcli.errors import ConfigError, RequestError, RunFolderError
 from stopcli.recipes.recipe import config_class
+from stopcli.recipes.saved_position import find_position
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.runs.files import read_json
 from stopcli.runs.folder import check_is_run
 from stopcli.sweeps.collect import is_summed_up, jobs_left
 from stopcli.sweeps.plan import Job, plan_jobs
 from stopcli.training.fingerprint import changed_error, differences, settings_fingerprint
-from stopcli.training.resume_state import ResumePoint, ResumeStore
+from stopcli.training.resume_state import ResumePoint
 from stopcli.training.session import Start
 
 
@@ -27,7 +28,7 @@ class Resumption:
     Attributes:
         config: its settings, perhaps with more epochs.
         start: its position.
-        warnings: damaged states that were passed over.
+        warnings: states that were passed over, and event files that are written again.
     """
 
     config: Any
@@ -67,6 +68,7 @@ def prepare(
 
     Raises:
         RequestError: it is no run, has nothing left to do, diverged, or would not be the same run any more.
+        RecordError: what it has recorded was changed since it was saved.
         CheckpointError: it has saved states and none of them can be read.
     """
     config: Any = read_config(run)
@@ -98,15 +100,8 @@ def prepare(
         _check_schedule(config, epochs, force)
         more = (f"epochs: was {config.epochs}, is {epochs}",)
         config = parse(type(config), {**settings_of(config), "epochs": epochs})
-    found = ResumeStore(run / "checkpoints" / "resume").load()
-    warnings = tuple(f"{message}; the state before it is used" for message in found.damaged)
-    point = found.point
+    point, warnings = find_position(run, tensorboard=config.tensorboard)
     if point is None:
-        if found.damaged:
-            raise CheckpointError(
-                f"{run}: no saved state can be read: {'; '.join(found.damaged)}",
-                hint=f"stopcli run {run / 'config.toml'} begins again, in a new folder.",
-            )
         return Resumption(config, Start(again=True, force=force))
     changed = differences(point.fingerprint, settings_fingerprint(config))
     if changed and not force:

@@ -1,12 +1,31 @@
-"""A file that grows as a run goes on, and is cut back to what was committed when the run is gone on with."""
+"""A file that grows as a run goes on, and is cut back to what was committed when the run is gone on with.
+
+What was committed is known by its length and its hash, which is taken as the file grows. So a file that somebody has
+changed since, if only by a digit, is found out before anything is trained on top of it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
-from stopcli.errors import RunError
+from stopcli.errors import RecordError
+
+_CHUNK = 1 << 20
+
+
+class Prefix(NamedTuple):
+    """How a file begins, as far as it was committed.
+
+    Attributes:
+        length: in bytes; 0 for nothing, so that the file is begun anew.
+        sha256: of these bytes; empty where it is not known, as in states of earlier versions.
+    """
+
+    length: int = 0
+    sha256: str = ""
 
 
 class AppendedFile:
@@ -15,34 +34,82 @@ class AppendedFile:
     Args:
         path: the file.
         header: what it begins with.
-        keep: None for a file that does not exist yet; else how many bytes of an existing file to go on from, 0 to
-            begin it anew.
+        keep: None for a file that does not exist yet; else what of an existing file to go on from.
 
     Raises:
         FileExistsError: `keep` is None and the file exists.
-        RunError: the file is shorter than `keep`.
+        RecordError: the file does not begin as it was committed, or is no regular file.
     """
 
-    def __init__(self, path: Path, header: bytes, keep: int | None = None) -> None:
-        if keep:
+    def __init__(self, path: Path, header: bytes, keep: Prefix | None = None) -> None:
+        self.path = path
+        if keep is not None and keep.length:
+            self._digest = check_prefix(path, keep, header)
             self._file: IO[bytes] = path.open("r+b")
-            if self._file.seek(0, os.SEEK_END) < keep:
-                self._file.close()
-                raise RunError(f"{path}: shorter than when the run was saved; its epochs are lost")
-            self._file.seek(keep)
+            self._file.seek(keep.length)
             self._file.truncate()
             return
+        if keep is not None and path.exists():
+            _check_regular(path)
+        self._digest = hashlib.sha256()
         self._file = path.open("xb" if keep is None else "wb")
         self.write(header)
 
     def write(self, records: bytes) -> None:
         self._file.write(records)
         self._file.flush()
+        self._digest.update(records)
 
-    def commit(self) -> int:
-        """Have everything on the disk; returns the length in bytes."""
+    def commit(self) -> Prefix:
+        """Have everything on the disk; returns what that is."""
         os.fsync(self._file.fileno())
-        return self._file.tell()
+        return Prefix(self._file.tell(), self._digest.hexdigest())
 
     def close(self) -> None:
         self._file.close()
+
+
+def check_prefix(path: Path, prefix: Prefix, header: bytes = b"") -> hashlib._Hash:
+    """Find out whether a file still begins as it was committed. Nothing is written.
+
+    Where no hash is known, it is asked whether the file is long enough, begins with its header, and whether the prefix
+    of a CSV file ends where a row does.
+
+    Args:
+        header: what the file has to begin with; empty where that is not known.
+
+    Returns:
+        The hash of the prefix, to go on with.
+
+    Raises:
+        RecordError: it does not, is missing, or is no regular file. The message says so of the file alone.
+    """
+    if not path.exists():
+        raise RecordError(f"{path}: missing; it had {prefix.length:,} bytes when the run was saved")
+    _check_regular(path)
+    digest, left, last, returns = hashlib.sha256(), prefix.length, b"", 0
+    with path.open("rb") as file:
+        begins_so = file.read(len(header)) == header
+        file.seek(0)
+        while left and (chunk := file.read(min(left, _CHUNK))):
+            digest.update(chunk)
+            left, last, returns = left - len(chunk), chunk[-1:], returns + chunk.count(b"\r")
+    if left:
+        raise RecordError(
+            f"{path}: shorter than when the run was saved (received {prefix.length - left:,} bytes, expected"
+            f" {prefix.length:,} or more)"
+        )
+    changed = f"{path}: changed within its first {prefix.length:,} bytes since the run was saved"
+    if not begins_so:
+        raise RecordError(f"{changed} (expected it to begin with {header.decode().strip()})")
+    if prefix.sha256 and digest.hexdigest() != prefix.sha256:
+        raise RecordError(changed + (" (its lines end otherwise: an editor has saved it)" if returns else ""))
+    if not prefix.sha256 and path.suffix == ".csv" and last != b"\n":
+        raise RecordError(f"{changed} (they end within a row)")
+    return digest
+
+
+def _check_regular(path: Path) -> None:
+    """Raise where a path is no file that can be read to its end: a pipe would be waited for without end."""
+    if not path.is_file():
+        raise RecordError(f"{path}: not a regular file")

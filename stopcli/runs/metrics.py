@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.errors import RequestError
-from stopcli.runs.appended import AppendedFile
+from stopcli.runs.appended import AppendedFile, Prefix
 
 Columns = dict[str, NDArray[np.float64]]
 """Columns of metrics.csv by name: `epoch` and `step` as counts, the rest as the float32 values that were written."""
@@ -25,7 +25,7 @@ class MetricsFile(AppendedFile):
         names: the names of the metrics, after `epoch` and `step`.
     """
 
-    def __init__(self, path: Path, names: Sequence[str], keep: int | None = None) -> None:
+    def __init__(self, path: Path, names: Sequence[str], keep: Prefix | None = None) -> None:
         super().__init__(path, (",".join(["epoch", "step", *names]) + "\n").encode(), keep)
 
     def append(self, first_epoch: int, steps_per_epoch: int, rows: NDArray[np.float32]) -> None:
@@ -47,7 +47,7 @@ class MetricsFile(AppendedFile):
 class TimingFile(AppendedFile):
     """timing.csv: how long the epochs took, a row for each call of the compiled loop."""
 
-    def __init__(self, path: Path, keep: int | None = None) -> None:
+    def __init__(self, path: Path, keep: Prefix | None = None) -> None:
         super().__init__(path, b"first_epoch,last_epoch,seconds\n", keep)
 
     def append(self, first_epoch: int, last_epoch: int, seconds: float) -> None:
@@ -57,7 +57,7 @@ class TimingFile(AppendedFile):
 class StepsFile(AppendedFile):
     """steps.csv: learning rate and loss of every step, for runs whose learning rate moves within an epoch."""
 
-    def __init__(self, path: Path, keep: int | None = None) -> None:
+    def __init__(self, path: Path, keep: Prefix | None = None) -> None:
         super().__init__(path, b"step,learning_rate,loss\n", keep)
 
     def append(self, first_step: int, rows: NDArray[np.float32]) -> None:

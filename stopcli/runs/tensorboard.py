@@ -5,19 +5,20 @@ Keras's own callback, so that TensorBoard draws training and validation over eac
 1 as in metrics.csv. Nothing is shown of held-out test rows.
 
 A run that goes on cuts its files back in place. Because an epoch's record has the same length every time, a TensorBoard
-that has watched the run die goes on reading where it was.
+that has watched the run die goes on reading where it was. A file that is not what the run wrote is written again.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.runs.appended import AppendedFile
+from stopcli.errors import RecordError
+from stopcli.runs.appended import AppendedFile, Prefix, check_prefix
 from stopcli.runs.event_records import ScalarRecords, header, text_record
 from stopcli.runs.files import replacing
 
@@ -37,20 +38,27 @@ class TensorBoardFolder:
         config: the text of config.toml, shown among the texts.
         epochs: that stand in metrics.csv already.
         recorded: gives these epochs, shape [epochs, columns]; called where the event files do not hold them (the folder
-            was deleted, or the run had none until now).
+            was deleted, a file was changed, or the run had none until now).
+        kept: what of each file was committed with these epochs, by its path in the folder.
     """
 
     def __init__(
-        self, folder: Path, columns: Sequence[str], config: str, epochs: int, recorded: Callable[[], Rows]
+        self,
+        folder: Path,
+        columns: Sequence[str],
+        config: str,
+        epochs: int,
+        recorded: Callable[[], Rows],
+        kept: Mapping[str, Prefix],
     ) -> None:
         self._files: list[tuple[list[int], _EpochsFile]] = []
         for part, shown in _parts(columns).items():
             if not shown:
                 continue
             (folder / part).mkdir(parents=True, exist_ok=True)
-            file = _EpochsFile(folder / part / EPOCHS_NAME, list(shown), epochs)
+            file = _EpochsFile(folder / part / EPOCHS_NAME, list(shown), kept.get(f"{part}/{EPOCHS_NAME}", Prefix()))
             self._files.append((list(shown.values()), file))
-            if file.epochs < epochs:
+            if file.is_new and epochs:
                 file.append(1, recorded()[:, list(shown.values())])
         with replacing(folder / "train" / CONFIG_NAME) as new:
             now = time.time()
@@ -65,14 +73,10 @@ class TensorBoardFolder:
         for places, file in self._files:
             file.append(first_epoch, rows[:, places])
 
-    def commit(self) -> None:
-        """Have everything on the disk."""
-        for _, file in self._files:
-            file.commit()
-
-    def close(self) -> None:
-        for _, file in self._files:
-            file.close()
+    @property
+    def files(self) -> list[AppendedFile]:
+        """Those that grow."""
+        return [file for _, file in self._files]
 
 
 def _parts(columns: Sequence[str]) -> dict[str, dict[str, int]]:
@@ -90,22 +94,28 @@ class _EpochsFile(AppendedFile):
     """An event file with a record for each epoch.
 
     Args:
-        epochs: to keep of an existing file; where it does not hold them, it is begun anew.
+        keep: what of an existing file to go on from; where it is not that any more, the file is begun anew.
 
     Attributes:
-        epochs: that it holds.
+        is_new: whether it was begun anew.
     """
 
-    def __init__(self, path: Path, tags: Sequence[str], epochs: int) -> None:
+    def __init__(self, path: Path, tags: Sequence[str], keep: Prefix) -> None:
         self._records = ScalarRecords(tags)
-        begin = header(time.time())
-        length = len(begin) + epochs * self._records.size
-        whole = epochs > 0 and path.exists() and path.stat().st_size >= length
-        super().__init__(path, begin, length if whole else 0)
-        self.epochs = epochs if whole else 0
+        self.is_new = not _is_whole(path, keep)
+        # An older file begins with another time.
+        super().__init__(path, header(time.time()) if self.is_new else b"", Prefix() if self.is_new else keep)
 
     def append(self, first_epoch: int, rows: Rows) -> None:
         """Append consecutive epochs, a value for each tag."""
         steps = np.arange(first_epoch, first_epoch + len(rows), dtype=np.int64)
         self.write(self._records.pack(time.time(), steps, rows))
-        self.epochs = first_epoch + len(rows) - 1
+
+
+def _is_whole(path: Path, keep: Prefix) -> bool:
+    """Whether a file holds what was committed. Without a hash nobody knows, and writing it again costs little."""
+    try:
+        check_prefix(path, keep)
+    except RecordError:
+        return False
+    return bool(keep.sha256)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stopcli.runs.appended import AppendedFile, Prefix
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import MetricsFile, StepsFile, TimingFile, read_metrics
 from stopcli.runs.tensorboard import TensorBoardFolder
@@ -30,6 +33,9 @@ class Record:
         point: the position to go on from; None to begin.
         again: whether the folder has been written before. Without a point, its files are begun anew.
         fingerprint: what the run's numbers depend on, saved with every state.
+
+    Raises:
+        RecordError: a file is not what had been written when the position was saved.
     """
 
     def __init__(
@@ -45,26 +51,32 @@ class Record:
         log_steps: bool = False,
         tensorboard: str | None = None,
     ) -> None:
-        lengths = point.file_lengths if point else {}
-        names = ("metrics", "timing", *(["steps"] if log_steps else []))
-        # A run that was killed while it began has not made all of its files.
-        keep = {name: lengths.get(name, 0) if again else None for name in names}
+        kept = point.files if point else {}
         self._folder, self._steps, self._cadence = folder, steps_per_epoch, cadence
         self._fingerprint = dict(fingerprint)
-        self._metrics = MetricsFile(folder.metrics, columns, keep["metrics"])
-        self._timing = TimingFile(folder.timing, keep["timing"])
-        self._log = StepsFile(folder.steps, keep["steps"]) if log_steps else None
+
+        def keep(path: Path) -> Prefix | None:
+            # A run that was killed while it began has not made all of its files.
+            return kept.get(path.name, Prefix()) if again else None
+
+        self._metrics = MetricsFile(folder.metrics, columns, keep(folder.metrics))
+        self._timing = TimingFile(folder.timing, keep(folder.timing))
+        self._log = StepsFile(folder.steps, keep(folder.steps)) if log_steps else None
         self._store = ResumeStore(folder.resume)
         epochs = point.epoch if point else 0
-        self._board = None if tensorboard is None else self._open_board(columns, tensorboard, epochs)
+        self._board = None if tensorboard is None else self._open_board(columns, tensorboard, epochs, kept)
         cadence.begin(epochs)
 
-    def _open_board(self, columns: tuple[str, ...], config: str, epochs: int) -> TensorBoardFolder:
+    def _open_board(
+        self, columns: tuple[str, ...], config: str, epochs: int, kept: Mapping[str, Prefix]
+    ) -> TensorBoardFolder:
         def recorded() -> np.ndarray[Any, Any]:
             metrics = read_metrics(self._folder.metrics)
             return np.stack([metrics[name] for name in columns], axis=1).astype(np.float32)
 
-        return TensorBoardFolder(self._folder.tensorboard, columns, config, epochs, recorded)
+        folder = self._folder.tensorboard
+        own = {name.removeprefix(f"{folder.name}/"): prefix for name, prefix in kept.items()}
+        return TensorBoardFolder(folder, columns, config, epochs, recorded, own)
 
     def append(self, call: Call, last: int, seconds: float) -> None:
         """Record a call's epochs up to `last`."""
@@ -86,17 +98,12 @@ class Record:
             state: gives the fields of ResumePoint that the record does not know. What it costs counts as saving.
         """
         start = time.perf_counter()
-        lengths = {"metrics": self._metrics.commit(), "timing": self._timing.commit()}
-        if self._log is not None:
-            lengths["steps"] = self._log.commit()
-        if self._board is not None:
-            # Its files are cut back by the number of epochs.
-            self._board.commit()
+        files = {file.path.relative_to(self._folder.path).as_posix(): file.commit() for file in self._files}
         point = ResumePoint(
             epoch=epoch,
             step=epoch * self._steps + steps,
             steps_per_epoch=self._steps,
-            file_lengths=lengths,
+            files=files,
             fingerprint=self._fingerprint,
             **state(),
         )
@@ -115,9 +122,12 @@ class Record:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._metrics.close()
-        self._timing.close()
-        if self._log is not None:
-            self._log.close()
-        if self._board is not None:
-            self._board.close()
+        with contextlib.ExitStack() as stack:
+            # All of them, even where one has something left to write and the disk is full.
+            for file in self._files:
+                stack.callback(file.close)
+
+    @property
+    def _files(self) -> list[AppendedFile]:
+        board = [] if self._board is None else self._board.files
+        return [self._metrics, self._timing, *([self._log] if self._log else []), *board]

@@ -2,7 +2,8 @@
 
 A state is one file, an uncompressed zip of NumPy arrays (never pickles) and a meta.json with everything that is no
 array and the SHA-256 of every part. It gets its name only when all of it is on the disk, so a crash leaves the states
-before it. A damaged file is found by its hashes, and the one before it is used.
+before it. A damaged file is found by its hashes, and the one before it is used. So is one that does not go with the
+run's metrics, steps and times, of which it holds the lengths and hashes.
 """
 
 from __future__ import annotations
@@ -11,17 +12,20 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from stopcli.errors import CheckpointError
+from stopcli.errors import CheckpointError, RecordError
+from stopcli.runs.appended import Prefix
 from stopcli.runs.files import replacing
 
-FORMAT = 2
+FORMAT = 3
+# Has the lengths of metrics.csv, timing.csv and steps.csv, under other names, and no hashes of them.
+_LENGTHS_FORMAT = 2
 KEPT = 2
 _SUFFIX = ".state"
 
@@ -38,7 +42,7 @@ class ResumePoint:
         rule_state: the stopping rule's state, as `Rule.state_to_dict` gives it.
         best: by `watch` (stopping) and `keep` (checkpoints): the best epoch and its value.
         best_states: by the same names, the state after that epoch where it is needed.
-        file_lengths: bytes of each appended file that belong to the position, by name.
+        files: what of each appended file belongs to the position, by its path in the run's folder.
         train_seconds: spent training so far.
         fingerprint: what the numbers depend on: config, versions, data; compared when the run is resumed.
         stopped: the verdict where training has ended at this position, else None.
@@ -55,7 +59,7 @@ class ResumePoint:
     rule_state: dict[str, Any]
     best: dict[str, tuple[int, float | None]]
     best_states: dict[str, Arrays]
-    file_lengths: dict[str, int]
+    files: dict[str, Prefix]
     train_seconds: float
     fingerprint: dict[str, Any]
     stopped: dict[str, Any] | None = None
@@ -66,12 +70,20 @@ class ResumePoint:
     plateau_state: dict[str, Any] = field(default_factory=dict)
 
 
+class PassedOver(NamedTuple):
+    """A state's file that is not gone on from: a CheckpointError says that it is none, a RecordError that the run has
+    another record than it was saved with."""
+
+    path: Path
+    error: CheckpointError | RecordError
+
+
 @dataclass
 class Found:
-    """The newest state that could be read, and what was wrong with newer ones."""
+    """The newest state that can be gone on from, and the newer ones that cannot, the newest first."""
 
     point: ResumePoint | None
-    damaged: list[str] = field(default_factory=list)
+    passed_over: list[PassedOver] = field(default_factory=list)
 
 
 class ResumeStore:
@@ -87,24 +99,37 @@ class ResumeStore:
             OSError: it could not be written; the states before it are untouched.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        with replacing(self._folder / f"step-{point.step:012}{_SUFFIX}") as new:
+        path = self._folder / f"step-{point.step:012}{_SUFFIX}"
+        if path.is_dir():
+            # It was passed over, and a file cannot take its place.
+            path.rename(path.with_name(f"{path.name}.folder"))
+        with replacing(path) as new:
             _write(new, point)
-        for old in self.files()[KEPT:]:
+        # Later ones were passed over when the run was resumed: they are not of the two.
+        own = [each for each in self.files() if each.name <= path.name and each.is_file()]
+        for old in own[KEPT:]:
             old.unlink()
 
     def files(self) -> list[Path]:
         """The states' files, the newest first."""
         return sorted(self._folder.glob(f"step-*{_SUFFIX}"), reverse=True)
 
-    def load(self) -> Found:
-        """The newest state whose every hash is right."""
-        found = Found(None)
+    def load(self, check: Callable[[ResumePoint], None] | None = None) -> Found:
+        """The newest state whose every hash is right.
+
+        Args:
+            check: raises RecordError for a state that was saved with another record than the run has.
+        """
+        passed_over: list[PassedOver] = []
         for path in self.files():
             try:
-                return Found(read_state(path), found.damaged)
-            except CheckpointError as error:
-                found.damaged.append(error.message)
-        return found
+                point = read_state(path)
+                if check is not None:
+                    check(point)
+                return Found(point, passed_over)
+            except (CheckpointError, RecordError) as error:
+                passed_over.append(PassedOver(path, error))
+        return Found(None, passed_over)
 
 
 def _write(path: Path, point: ResumePoint) -> None:
@@ -139,15 +164,21 @@ def read_state(path: Path) -> ResumePoint:
         CheckpointError: the file is missing, damaged, of another format, or holds anything but plain arrays.
     """
     try:
+        if path.exists() and not path.is_file():
+            # A pipe would be waited for without end.
+            raise ValueError("not a regular file")
         with zipfile.ZipFile(path) as archive:
             parts = {name: archive.read(name) for name in archive.namelist()}
         meta_bytes = parts.pop("meta.json")
         if hashlib.sha256(meta_bytes).hexdigest().encode() != parts.pop("meta.sha256"):
             raise ValueError("meta.json does not have its hash")
         meta = json.loads(meta_bytes)
-        if meta["format"] != FORMAT:
+        if meta["format"] not in (FORMAT, _LENGTHS_FORMAT):
             raise ValueError(f"format {meta['format']}, expected {FORMAT}")
         _check_hashes(meta["sha256"], parts)
+        if meta["format"] == _LENGTHS_FORMAT:
+            lengths = meta["point"].pop("file_lengths")
+            meta["point"]["files"] = {f"{name}.csv": (length, "") for name, length in lengths.items()}
         return _point(meta["point"], parts)
     # zipfile raises whatever its parsing meets: zlib and struct errors, EOFError, NotImplementedError, …
     except Exception as error:
@@ -169,10 +200,12 @@ def _point(plain: dict[str, Any], parts: Mapping[str, bytes]) -> ResumePoint:
 
     kept = {name.split("/")[0].removeprefix("best-") for name in parts if name.startswith("best-")}
     best = {name: (int(epoch), value) for name, (epoch, value) in plain.pop("best").items()}
+    files = {name: Prefix(int(length), str(sha256)) for name, (length, sha256) in plain.pop("files").items()}
     return ResumePoint(
         live=arrays("live"),
         partial_sums=arrays("partial"),
         best=best,
+        files=files,
         best_states={name: arrays(f"best-{name}") for name in kept},
         **plain,
     )

@@ -9,13 +9,15 @@ import os
 import pickle
 import resource
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from stopcli.errors import CheckpointError
+from stopcli.errors import CheckpointError, RecordError
+from stopcli.runs.appended import Prefix
 from stopcli.training.resume_state import ResumePoint, ResumeStore, read_state
 
 
@@ -28,7 +30,7 @@ def point_of(epoch: int) -> ResumePoint:
         {"wait": 1},
         {"watch": (1, 0.5)},
         {"keep": arrays},
-        {"m": 7},
+        {"metrics.csv": Prefix(7, "ab")},
         1.5,
         {"a": 1},
         # An epoch that diverges is saved like any other.
@@ -68,7 +70,82 @@ def test_a_full_disk_leaves_the_states_before(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in (tmp_path / "resume").iterdir()] == ["step-000000000004.state"]
-    assert store.load().damaged == []
+    assert store.load().passed_over == []
+
+
+def rewritten(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the meta.json of a state, and its hash with it."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    meta = json.loads(parts["meta.json"])
+    change(meta)
+    parts["meta.json"] = json.dumps(meta).encode()
+    parts["meta.sha256"] = hashlib.sha256(parts["meta.json"]).hexdigest().encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+
+
+def test_a_state_of_an_earlier_version_knows_lengths_alone(tmp_path: Path) -> None:
+    def earlier(meta: dict[str, Any]) -> None:
+        meta["format"] = 2
+        del meta["point"]["files"]
+        meta["point"]["file_lengths"] = {"metrics": 700, "timing": 30, "steps": 9000}
+
+    store = ResumeStore(tmp_path)
+    store.save(point_of(1))
+    (path,) = store.files()
+    rewritten(path, earlier)
+    read = read_state(path)
+    assert read.files == {"metrics.csv": Prefix(700), "timing.csv": Prefix(30), "steps.csv": Prefix(9000)}
+    assert read.rule_state == {"wait": 1}
+    rewritten(path, lambda meta: meta.update(format=4))
+    with pytest.raises(CheckpointError, match="format 4, expected 3"):
+        read_state(path)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "dangling link"])
+def test_a_state_that_is_no_file_is_passed_over_and_in_nobodys_way(kind: str, tmp_path: Path) -> None:
+    store = ResumeStore(tmp_path / "resume")
+    store.save(point_of(1))
+    newest = tmp_path / "resume" / "step-000000000012.state"
+    if kind == "pipe":
+        os.mkfifo(newest)
+    elif kind == "folder":
+        (newest / "of somebody").mkdir(parents=True)
+    else:
+        newest.symlink_to("/dev/zero" if kind == "device" else "nowhere")
+    found = store.load()
+    assert found.point is not None
+    assert found.point.epoch == 1
+    ((path, error),) = found.passed_over
+    assert path == newest
+    assert f"{newest}: not a state that can be resumed" in str(error)
+    # Of those that are kept it is none, and where its name is needed it makes room.
+    store.save(point_of(2))
+    assert {path.name for path in store.files()} == {f"step-{step:012}.state" for step in (4, 8, 12)}
+    store.save(point_of(3))
+    found = store.load()
+    assert found.point is not None
+    assert (found.point.epoch, found.passed_over) == (3, [])
+    assert [path.name for path in store.files()] == [f"step-{step:012}.state" for step in (12, 8)]
+    assert kind != "folder" or (tmp_path / "resume" / f"{newest.name}.folder" / "of somebody").is_dir()
+
+
+def test_a_state_that_does_not_go_with_the_record_is_passed_over(tmp_path: Path) -> None:
+    def check(point: ResumePoint) -> None:
+        if point.epoch > 1:
+            raise RecordError("metrics.csv: changed")
+
+    store = ResumeStore(tmp_path)
+    store.save(point_of(1))
+    store.save(point_of(2))
+    found = store.load(check)
+    assert found.point is not None
+    assert found.point.epoch == 1
+    assert [(each.path.name, str(each.error)) for each in found.passed_over] == [
+        ("step-000000000008.state", "metrics.csv: changed")
+    ]
 
 
 def test_a_state_from_a_stranger_runs_no_code(tmp_path: Path) -> None:

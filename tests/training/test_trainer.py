@@ -270,7 +270,7 @@ def test_sums_over_other_batches_are_not_gone_on_with(steps_per_epoch: int, kept
         rule_state=rule.state_to_dict(Judge(rule).state),
         best={"watch": (0, None), "keep": (0, None)},
         best_states={},
-        file_lengths={},
+        files={},
         train_seconds=1.0,
         fingerprint={},
         # Saved with so many steps an epoch, which a forced change of the batch size has made 4.
