@@ -58,7 +58,8 @@ class Cutout(ImageLayer):
         value: what it is filled with.
         seed: of the drawing; None for another one each time.
 
-    Input and output: [images, height, width, channels] or [height, width, channels], any dtype. TensorFlow's backend.
+    Input and output: [images, height, width, channels], or a single image, [height, width, channels] with up to 4
+    channels; any dtype. TensorFlow's backend.
     """
 
     def __init__(self, size: int = 16, value: float = 0.0, seed: int | None = None, **layer: Any) -> None:

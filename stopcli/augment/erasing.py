@@ -61,8 +61,9 @@ def draw_boxes(
         candidates, fits = _candidates(seed, i, count, height, width, area, aspect, log_aspect)
         first = tf.argmax(fits, axis=1, output_type=tf.int32)
         fitting = tf.gather(candidates, first, batch_dims=1, axis=1)
-        new = tf.reduce_any(fits, axis=1) & ~found
-        drawn = (tf.where(new, fitting[:, side], old) for side, old in enumerate(boxes))
+        # In here the count is no constant, also where it is one outside: then one image might be several.
+        new = tf.ensure_shape(tf.reduce_any(fits, axis=1), found.shape) & ~found
+        drawn = (tf.where(new, tf.ensure_shape(fitting[:, side], old.shape), old) for side, old in enumerate(boxes))
         return i + 1, found | new, Boxes(*drawn)
 
     nothing = tf.zeros([count], tf.int32)
@@ -141,7 +142,8 @@ class RandomErasing(ImageLayer):
         log_aspect: whether the aspect's logarithm is uniform, as later practice has it.
         seed: of the drawing; None for another one each time.
 
-    Input and output: [images, height, width, channels] or [height, width, channels], any dtype. TensorFlow's backend.
+    Input and output: [images, height, width, channels], or a single image, [height, width, channels] with up to 4
+    channels; any dtype. TensorFlow's backend.
     """
 
     def __init__(

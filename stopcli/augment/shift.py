@@ -95,7 +95,8 @@ class RandomShift(ImageLayer):
         seed: of the drawing; None for another one each time.
         fill: what stands where nothing comes from: `zero`, or the `nearest` pixel of the border.
 
-    Input and output: [images, height, width, channels] or [height, width, channels], any dtype. TensorFlow's backend.
+    Input and output: [images, height, width, channels], or a single image, [height, width, channels] with up to 4
+    channels; any dtype. TensorFlow's backend.
     """
 
     def __init__(self, pixels: int = 4, seed: int | None = None, fill: Fill = "zero", **layer: Any) -> None:

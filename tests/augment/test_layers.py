@@ -77,6 +77,77 @@ def test_the_layers_work_in_fit_and_in_a_data_set() -> None:
     assert sum(int((batch == 0.5).numpy().any(axis=(1, 2, 3)).sum()) for batch in data) == 32
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_one_image_is_changed_in_a_graph_as_it_is_outside(name: str) -> None:
+    import tensorflow as tf
+
+    batch = images()[:1]
+    expected = make(name)(batch, training=True).numpy()
+    assert (expected != batch).any()
+
+    def in_function(one: np.ndarray, layer: Any, *, compiled: bool) -> Any:
+        return tf.function(lambda x: layer(x, training=True), jit_compile=compiled)(tf.constant(one))
+
+    def mapped(data: Any, layer: Any) -> Any:
+        return next(iter(data.map(lambda x: layer(x, training=True))))
+
+    single = tf.data.Dataset.from_tensors(batch[0])
+    for changed in (
+        in_function(batch, make(name), compiled=False),
+        in_function(batch, make(name), compiled=True),
+        mapped(single, make(name)),
+        mapped(single.batch(1, drop_remainder=True), make(name)),
+    ):
+        np.testing.assert_allclose(changed.numpy().reshape(expected.shape), expected, rtol=1e-6)
+    whole = mapped(tf.data.Dataset.from_tensors((batch[0] * 255).astype(np.uint8)), make(name))
+    assert whole.dtype == tf.uint8
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_layers_train_on_batches_of_one_image_at_either_precision(compiled: bool) -> None:
+    import keras
+
+    policy = "mixed_float16" if compiled else "float32"
+    stack = [getattr(stopcli, name)(**LAYERS[name], dtype=policy) for name in LAYERS]
+    last = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+    # Height and width are known of the images alone.
+    size = 16 if compiled else None
+    model = keras.Sequential([keras.Input(batch_shape=(1, size, size, 3)), *stack, *last])
+    model.compile("sgd", "mse", jit_compile=compiled)
+    history = model.fit(images()[:3], np.zeros((3, 2)), batch_size=1, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+
+
+AXES = r"expected \[images, height, width, channels\], or \[height, width, channels\] with up to 4 channels"
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("training", [True, False])
+def test_images_without_channels_are_refused(name: str, training: bool) -> None:
+    import keras
+
+    gray = images()[..., 0]
+    for shaped in (gray[0], gray, gray[:, None, None, :, None]):
+        with pytest.raises(
+            ValueError, match=rf"images: received shape \({', '.join(map(str, shaped.shape))}\), {AXES}"
+        ):
+            make(name)(shaped, training=training)
+    with pytest.raises(ValueError, match=rf"images: received shape \(None, 16, 16\), {AXES}"):
+        keras.Sequential([keras.Input((16, 16)), make(name)])
+    assert make(name)(gray[..., None], training=training).shape == (32, 16, 16, 1)
+    assert make(name)(gray[0, ..., None], training=training).shape == (16, 16, 1)
+
+
+@pytest.mark.parametrize("name", [*LAYERS, "CutoutCopies"])
+def test_images_of_unknown_size_are_refused_in_training_alone(name: str) -> None:
+    import tensorflow as tf
+
+    layer, known = getattr(stopcli, name)(), tf.TensorSpec((None, None, None, 3))
+    with pytest.raises(ValueError, match=r"images: received shape \(None, None, None, 3\), expected a known height"):
+        tf.function(lambda x: layer(x, training=True)).get_concrete_function(known)
+    tf.function(lambda x: layer(x, training=False)).get_concrete_function(known)
+
+
 @pytest.mark.parametrize(
     ("name", "changed", "told"),
     [
