@@ -103,6 +103,22 @@ def parse_numbers(setting: str, given: Sequence[str]) -> tuple[float, ...]:
     return tuple(map(float, words))
 
 
+def parse_number_or_none(setting: str, given: str, kind: type[int] | type[float]) -> int | float | None:
+    """The number of an option that can also be taken away, by the word none.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if given == "none":
+        return None
+    whole = kind is int
+    if whole and given.removeprefix("-").isdecimal() and len(given) <= _MOST_DIGITS:
+        return int(given)
+    if not whole and _is_number(given):
+        return float(given)
+    raise ConfigError(setting, given, f"a {'whole ' if whole else ''}number, or none")
+
+
 def _split(given: Sequence[str]) -> list[str]:
     # `--m 2, 4` comes with a comma too many.
     return [word.strip() for value in given for word in value.split(",") if word.strip()]

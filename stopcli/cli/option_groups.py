@@ -86,3 +86,31 @@ def _parameter(config: type[RunConfig], name: str, option: Any, default: Any) ->
         # A setting that is a word or a number, such as checkpoint_every, is text on the command line.
         default = str(default)
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=alias)
+
+
+def with_changes(*groups: Group) -> Callable[[Command], Command]:
+    """A decorator that puts the options of some groups in the place of a command's `**changes`.
+
+    None of them has a default there: an option that is not given changes nothing.
+
+    Raises:
+        ValueError: an option stands there twice.
+    """
+    options = [pair for group in groups for pair in group.items()]
+
+    def give(command: Command) -> Command:
+        signature = inspect.signature(command, eval_str=True)
+        own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+        # As keywords, so that an option without a value may come after those with one.
+        own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+        given = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=alias)
+            for name, alias in options
+        ]
+        # Raises where a name is there twice.
+        whole = signature.replace(parameters=[*own, *given])
+        command.__signature__ = whole  # type: ignore[attr-defined]
+        command.__annotations__ = {name: each.annotation for name, each in whole.parameters.items()}
+        return command
+
+    return give

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,12 +11,17 @@ import typer
 from rich.table import Table as RichTable
 
 from stopcli.cli.console import Output, stdout_console
+from stopcli.cli.list_options import parse_number_or_none, parse_words
+from stopcli.cli.option_groups import with_changes
 from stopcli.cli.options.output import Json, Quiet, RunsDir, TimeBudget, Verbose
+from stopcli.cli.options.stopping import NEW_STOPPING
 from stopcli.cli.options.sweep import Executor, Jobs, RayAddress
 from stopcli.cli.running import conduct, load
 from stopcli.cli.sweep_running import settle_layout
-from stopcli.config import to_toml
 from stopcli.durations import format_duration, parse_duration
+from stopcli.errors import RequestError
+from stopcli.recipes.changed_rules import further
+from stopcli.recipes.moved_data import where_else
 from stopcli.recipes.recipe import ModuleRecipe
 from stopcli.recipes.resuming import prepare
 from stopcli.report.tables import results_table
@@ -29,6 +36,14 @@ Run = Annotated[Path, typer.Argument(help="A run's or a sweep's folder.", metava
 MoreEpochs = Annotated[
     int | None, typer.Option("--epochs", help="Train a run that ran all its epochs further, to this epoch.")
 ]
+MovedDataset = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        metavar="PATH|cifar10|auto",
+        help="Where the data of the run, or of all runs of a sweep, lie now. The same images are the same data.",
+    ),
+]
 Force = Annotated[
     bool, typer.Option("--force", help="Go on although settings, versions or data have changed, and record it.")
 ]
@@ -38,9 +53,11 @@ RetryFailed = Annotated[
 ]
 
 
+@with_changes(NEW_STOPPING)
 def resume(
     run: Run,
     epochs: MoreEpochs = None,
+    dataset: MovedDataset = None,
     force: Force = False,
     retry_failed: RetryFailed = False,
     executor: Executor | None = None,
@@ -50,18 +67,26 @@ def resume(
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
+    **rules: Any,
 ) -> None:
-    """Go on with a run that was interrupted, killed, paused, or failed on a fault outside it, exactly where it was."""
+    """Go on with a run that was interrupted, killed, paused, or failed on a fault outside it, exactly where it was.
+
+    A run that a rule has stopped goes on with more patience, or with other rules. They are replayed over the epochs on
+    record, and the run comes out as if it had had them from its beginning; where they would have stopped it earlier,
+    they are refused.
+    """
     budget = None if time_budget is None else parse_duration("time_budget", time_budget)
     how = {"executor": executor, "jobs": jobs, "ray_address": ray_address}
     given = {name: value for name, value in how.items() if value is not None}
-    resumption = prepare(run, epochs=epochs, force=force, retry_failed=retry_failed, how=given)
+    changes = _changes({"epochs": epochs, "dataset": dataset, **rules})
+    resumption = prepare(run, changes=changes, force=force, retry_failed=retry_failed, how=given)
     layout = settle_layout(resumption.config)[1]
     output = Output(json, quiet, verbose)
     for warning in resumption.warnings:
         output.warn(warning)
     recipe = ModuleRecipe(resumption.config.command)
-    loaded = load(resumption.config, recipe, output)
+    with _elsewhere(resumption.config, run, asked=dataset is not None):
+        loaded = load(resumption.config, recipe, output)
     if layout is not None:
         left = jobs_left(plan_jobs(loaded.config), run / "jobs", retry_failed=retry_failed)
         recipe.check_fits(loaded, left, layout)
@@ -75,9 +100,29 @@ def resume(
         if resumption.config.is_sweep:
             where = "with the runs that are not finished"
         output.say(f"stopcli {resumption.config.command} → {run}, going on {where}", style="bold")
-        if epochs is not None:
-            folder.write_config(to_toml(resumption.config))
         conduct(loaded, recipe, folder, resumption.start, output, budget, layout)
+
+
+def _changes(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that options change, by name."""
+    changes = {name: value for name, value in options.items() if value is not None}
+    for name, kind in (("patience", int), ("baseline", float), ("threshold", float)):
+        if name in changes:
+            changes[name] = parse_number_or_none(name, changes[name], kind)
+    if "stop" in changes:
+        changes["stop"] = parse_words("stop", changes["stop"])
+    return changes
+
+
+@contextlib.contextmanager
+def _elsewhere(config: Any, run: Path, *, asked: bool) -> Iterator[None]:
+    """Say of data that cannot be read any more that their new place can be named."""
+    try:
+        yield
+    except RequestError as error:
+        if asked or not where_else(config, run):
+            raise
+        raise RequestError(error.message, hint=where_else(config, run)) from None
 
 
 def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
@@ -116,6 +161,8 @@ def show(run: Run, json: Json = False) -> None:
     # A comparison or a replay that was ended is simply made again.
     if line.state in ("died", "paused", "interrupted") and (run / "config.toml").is_file():
         print(f"Go on with: stopcli resume {run}")
+    if line.state == "finished" and (stop := summary.get("stop")):
+        print(f"stopcli resume {run} {further(stop)}")
 
 
 def _show_summary(summary: dict[str, Any]) -> None:

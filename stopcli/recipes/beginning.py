@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stopcli.config import RunConfig
+from stopcli.config import RunConfig, read_toml
 from stopcli.runs.environment import describe_environment
 from stopcli.runs.files import write_json
 from stopcli.runs.folder import RunFolder
@@ -39,6 +39,7 @@ def begin(
     environment = describe_environment(dict(devices))
     if ancestry:
         environment["init_from"] = ancestry
+    rewritten = rewrite_config(folder, {name: getattr(config, name) for name in start.changed})
     if start.again and folder.environment.exists():
         made = json.loads(folder.environment.read_text(encoding="utf-8"))
         before = made.get("resumed", [{}])[-1].get("computes_with") or _computes_with(made)
@@ -48,7 +49,7 @@ def begin(
             "argv": environment["argv"],
             "versions": environment["versions"],
             "computes_with": _computes_with(environment),
-            "notes": [*start.notes, *changed],
+            "notes": [*rewritten, *start.notes, *changed],
             "computes_otherwise": differences(before, _computes_with(environment)) if start.point else [],
         }
         environment = made
@@ -65,6 +66,26 @@ def begin(
         for session in environment.get("resumed", ())
         if session.get("computes_otherwise")
     )
+
+
+def rewrite_config(folder: RunFolder, settings: Mapping[str, Any]) -> list[str]:
+    """Put some settings in the place of those in a folder's config.toml. Returns what has changed, a line each."""
+    if not settings:
+        return []
+    import tomli_w
+
+    before = read_toml(folder.config)
+    now = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+    changed = [name for name, value in now.items() if before.get(name) != value]
+    if changed:
+        # TOML has no word for None, which is what settings are that are not there.
+        after = {name: value for name, value in {**before, **now}.items() if value is not None}
+        folder.write_config(tomli_w.dumps(after))
+    return [f"{name}: was {before.get(name, 'not set')!r}, is {_or_not_set(now[name])!r}" for name in changed]
+
+
+def _or_not_set(value: Any) -> Any:
+    return "not set" if value is None else value
 
 
 def _computes_with(environment: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from stopcli.config import RunConfig, parse, read_toml, settings_of
+from stopcli.config import RunConfig, StoppingSettings, parse, read_toml, settings_of
 from stopcli.errors import ConfigError, RequestError, RunFolderError
+from stopcli.recipes.changed_rules import further, with_other_rules
+from stopcli.recipes.moved_data import check_can_move
 from stopcli.recipes.recipe import config_class
 from stopcli.recipes.saved_position import find_position
 from stopcli.recipes.trained import TrainedConfig
@@ -16,7 +18,13 @@ from stopcli.runs.files import read_json
 from stopcli.runs.folder import check_is_run
 from stopcli.sweeps.collect import is_summed_up, jobs_left
 from stopcli.sweeps.plan import Job, plan_jobs
-from stopcli.training.fingerprint import changed_error, differences, settings_fingerprint
+from stopcli.training.fingerprint import (
+    PLACE_SETTINGS,
+    changed_error,
+    differences,
+    settings_differences,
+    settings_fingerprint,
+)
 from stopcli.training.resume_state import ResumePoint
 from stopcli.training.session import Start
 
@@ -26,9 +34,9 @@ class Resumption:
     """A run to go on with.
 
     Attributes:
-        config: its settings, perhaps with more epochs.
+        config: its settings, perhaps with more epochs, other rules, or another place of its data.
         start: its position.
-        warnings: states that were passed over, and event files that are written again.
+        warnings: states that were passed over, event files that are written again, and settings without effect.
     """
 
     config: Any
@@ -53,7 +61,7 @@ def read_config(run: Path) -> RunConfig:
 def prepare(
     run: Path,
     *,
-    epochs: int | None = None,
+    changes: Mapping[str, Any] | None = None,
     force: bool = False,
     retry_failed: bool = False,
     how: Mapping[str, Any] | None = None,
@@ -61,7 +69,7 @@ def prepare(
     """Find out how a run goes on.
 
     Args:
-        epochs: train up to this epoch instead of the config's last.
+        changes: settings that are others from now on: `epochs`, where the data lie (`dataset`), rules.
         force: go on although settings or versions have changed.
         retry_failed: of a sweep, go on with runs that failed by an error of their own too.
         how: of a sweep, other settings of how its runs are executed.
@@ -71,43 +79,89 @@ def prepare(
         RecordError: what it has recorded was changed since it was saved.
         CheckpointError: it has saved states and none of them can be read.
     """
-    config: Any = read_config(run)
-    how = how or {}
-    state = read_json(run / "status.json").get("state")
-    stop = read_json(run / "summary.json").get("stop") or {}
-    if config.is_sweep:
-        if epochs is not None:
-            raise ConfigError("epochs", epochs, "no --epochs for a sweep: extend the runs in its jobs/ one by one")
-        _check_left(run, config, retry_failed)
-        settings = {**settings_of(config), **how}
-        if "executor" in how and "jobs" not in how:
-            # Chosen for another executor.
-            settings.pop("jobs", None)
-        config = parse(type(config), settings)
-        changed = [words for job in plan_jobs(config) for words in _changed_job(run, job)]
-        if changed and not force:
-            raise changed_error(changed)
-        start = Start(again=True, force=force, retry_failed=retry_failed, notes=tuple(changed))
-        return Resumption(config, start)
+    begun: Any = read_config(run)
+    changes, how = changes or {}, how or {}
+    _check_changes(run, begun, changes)
+    if begun.is_sweep:
+        return _prepare_sweep(run, begun, changes, how, force=force, retry_failed=retry_failed)
     if retry_failed or how:
         name = next(iter(how), "retry_failed")
         raise ConfigError(name, how.get(name, True), "a sweep; this is a single run")
+    config = parse(type(begun), {**settings_of(begun), **changes})
+    changed = _changed_settings(begun, config)
     if not isinstance(config, TrainedConfig):
-        return _again(run, config, state, epochs, force)
-    _check_state(run, state, stop, epochs, config)
-    more: tuple[str, ...] = ()
-    if epochs is not None:
-        _check_schedule(config, epochs, force)
-        more = (f"epochs: was {config.epochs}, is {epochs}",)
-        config = parse(type(config), {**settings_of(config), "epochs": epochs})
+        if _state_of(run) == "finished":
+            raise RunFolderError(f"{run}: finished, nothing is left to do")
+        return Resumption(config, Start(again=True, force=force, changed=changed))
+    _check_state(run, begun, config, changes, changed)
+    if "epochs" in changed:
+        _check_schedule(begun, config.epochs, force)
     point, warnings = find_position(run, tensorboard=config.tensorboard)
     if point is None:
-        return Resumption(config, Start(again=True, force=force))
-    changed = differences(point.fingerprint, settings_fingerprint(config))
-    if changed and not force:
-        raise changed_error(changed)
-    point = _reopened(run, point, config.epochs)
-    return Resumption(config, Start(point, again=True, force=force, notes=(*more, *changed)), warnings)
+        return Resumption(config, Start(again=True, force=force, changed=changed))
+    point, notes = _placed(run, point, config, force)
+    start = Start(point, again=True, force=force, notes=notes, changed=changed)
+    return Resumption(config, start, (*warnings, *_new_warnings(begun, config)))
+
+
+def _prepare_sweep(
+    run: Path, begun: Any, changes: Mapping[str, Any], how: Mapping[str, Any], *, force: bool, retry_failed: bool
+) -> Resumption:
+    _check_left(run, begun, retry_failed)
+    settings = {**settings_of(begun), **changes, **how}
+    if "executor" in how and "jobs" not in how:
+        # Chosen for another executor.
+        settings.pop("jobs", None)
+    config: Any = parse(type(begun), settings)
+    refused = [words for job in plan_jobs(config) for words in _changed_job(run, job)]
+    if refused and not force:
+        raise changed_error(refused)
+    changed = tuple(name for name in _changed_settings(begun, config) if name in changes)
+    start = Start(again=True, force=force, retry_failed=retry_failed, notes=tuple(refused), changed=changed)
+    return Resumption(config, start)
+
+
+def _placed(run: Path, point: ResumePoint, config: TrainedConfig, force: bool) -> tuple[ResumePoint, tuple[str, ...]]:
+    """The position from which a run goes on under a config, and what was forced, a line each.
+
+    Raises:
+        RequestError: it would not be the same run any more.
+    """
+    now = settings_fingerprint(config)
+    may_change = {*config.stopping_names, *PLACE_SETTINGS}
+    refused = differences(point.fingerprint, now, without=may_change)
+    if refused and not force:
+        raise changed_error(refused)
+    rules = settings_differences(point.fingerprint, now, config.stopping_names)
+    if rules:
+        point = with_other_rules(run, point, config)
+    if rules and _state_of(run) == "finished" and _is_over(point, config):
+        raise RunFolderError(
+            f"{run}: ran all its {config.epochs} epochs, and these rules would not have stopped it before",
+            hint="--epochs N trains it further, to epoch N.",
+        )
+    return _reopened(run, point, config.epochs), tuple(refused)
+
+
+def _is_over(point: ResumePoint, config: TrainedConfig) -> bool:
+    """Whether a position is the end of all epochs, with nothing left to do there."""
+    over = point.stopped is not None and point.stopped["reason"] == "completed" and point.epoch >= config.epochs
+    return over and not (config.restore_best or point.fingerprint.get("setting restore_best"))
+
+
+def _changed_settings(begun: RunConfig, config: RunConfig) -> tuple[str, ...]:
+    before, now = settings_of(begun), settings_of(config)
+    return tuple(name for name in sorted({*before, *now}) if before.get(name) != now.get(name))
+
+
+def _new_warnings(begun: RunConfig, config: RunConfig) -> list[str]:
+    """What the user should know of settings that have changed."""
+    before = begun.warnings()
+    return [warning for warning in config.warnings() if warning not in before]
+
+
+def _state_of(run: Path) -> object:
+    return read_json(run / "status.json").get("state")
 
 
 def _changed_job(run: Path, job: Job[Any]) -> list[str]:
@@ -116,16 +170,28 @@ def _changed_job(run: Path, job: Job[Any]) -> list[str]:
     if not (folder / "config.toml").is_file():
         return []
     begun, planned = (settings_fingerprint(config) for config in (read_config(folder), job.config))
-    return [f"{job.name}: {words}" for words in differences(begun, planned)]
+    return [f"{job.name}: {words}" for words in differences(begun, planned, without=PLACE_SETTINGS)]
 
 
-def _again(run: Path, config: Any, state: object, epochs: int | None, force: bool) -> Resumption:
-    """How a run goes on that is no training under rules: as far as it is done, its own files say it."""
-    if epochs is not None:
-        raise ConfigError("epochs", epochs, f"no other number of epochs for a run of {config.command}")
-    if state == "finished":
-        raise RunFolderError(f"{run}: finished, nothing is left to do")
-    return Resumption(config, Start(again=True, force=force))
+def _check_changes(run: Path, config: RunConfig, changes: Mapping[str, Any]) -> None:
+    """Raise where a run of this command cannot have these settings changed."""
+    if "dataset" in changes:
+        check_can_move(config, changes["dataset"])
+    # Those that say how far the training goes.
+    name = next((name for name in changes if name != "dataset"), None)
+    if name is None:
+        return
+    what = "other number of epochs" if name == "epochs" else "other rules"
+    if config.is_sweep:
+        hint = f"stopcli resume {run / 'jobs'}/RUN takes it for one of them."
+        raise ConfigError(name, changes[name], f"no {what} for a sweep; its runs can have them one by one", hint=hint)
+    if not isinstance(config, TrainedConfig):
+        raise ConfigError(name, changes[name], f"no {what} for a run of {config.command}")
+    trained_by = {field.name for field in fields(StoppingSettings)} - config.stopping_names
+    for name in changes:
+        if name in trained_by:
+            expected = f"no other one for this run, whose learning rate follows its {name}"
+            raise ConfigError(name, changes[name], expected)
 
 
 def _check_left(run: Path, config: Any, retry_failed: bool) -> None:
@@ -149,18 +215,25 @@ def _check_left(run: Path, config: Any, retry_failed: bool) -> None:
     raise RunFolderError(f"{run}: {words}")
 
 
-def _check_state(run: Path, state: object, stop: dict[str, Any], epochs: int | None, config: Any) -> None:
+def _check_state(
+    run: Path, begun: TrainedConfig, config: TrainedConfig, changes: Mapping[str, Any], changed: Sequence[str]
+) -> None:
+    """Raise where a run has come to an end, and no change of its settings can let it go on."""
+    stop, state = read_json(run / "summary.json").get("stop") or {}, _state_of(run)
     if state == "failed" and stop.get("reason") == "non_finite":
         raise RunFolderError(f"{run}: diverged ({stop['rule']}); going on from there would train nothing")
     if state != "finished":
         return
-    if epochs is None:
-        extend = "--epochs N trains it further, to epoch N." if stop.get("reason") == "completed" else ""
-        raise RunFolderError(f"{run}: finished ({stop.get('rule')}), nothing is left to do", hint=extend)
-    if stop.get("reason") != "completed":
-        raise RunFolderError(f"{run}: stopped by {stop.get('rule')}, not by its epochs; more of them would not help")
-    if epochs <= config.epochs:
-        raise ConfigError("epochs", epochs, f"more than the {config.epochs} that the run has trained")
+    rules = config.stopping_names & {*changed}
+    if not rules and "epochs" not in changes:
+        raise RunFolderError(f"{run}: finished ({stop.get('rule')}), nothing is left to do", hint=further(stop))
+    if stop.get("reason") != "completed" and not rules:
+        raise RunFolderError(
+            f"{run}: stopped by {stop.get('rule')}, not by its epochs; more of them alone would not help",
+            hint=further(stop),
+        )
+    if stop.get("reason") == "completed" and "epochs" in changes and config.epochs <= begun.epochs:
+        raise ConfigError("epochs", config.epochs, f"more than the {begun.epochs} that the run has trained")
 
 
 def _check_schedule(config: RunConfig, epochs: int, force: bool) -> None:

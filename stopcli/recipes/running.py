@@ -13,6 +13,7 @@ import tensorflow as tf
 from stopcli.config import RunConfig, to_toml
 from stopcli.errors import RequestError, ResourceError
 from stopcli.recipes.beginning import begin
+from stopcli.recipes.moved_data import changed_data
 from stopcli.recipes.recipe import Loaded, Recipe
 from stopcli.recipes.reporting import for_report, leave_report
 from stopcli.report.document import Picture
@@ -23,7 +24,7 @@ from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
 from stopcli.training.conclusion import Conclusion, conclude, devices
 from stopcli.training.experiment import Experiment
-from stopcli.training.fingerprint import changed_error, data_fingerprint, differences, settings_fingerprint
+from stopcli.training.fingerprint import data_fingerprint, settings_fingerprint
 from stopcli.training.loop import Loop
 from stopcli.training.pacing import SaveCadence, Stopwatch
 from stopcli.training.record import Record
@@ -104,7 +105,7 @@ def _run_one(
     with stopwatch.part("build"):
         experiment = recipe.build(loaded)
     fingerprint = {**settings_fingerprint(config), **data_fingerprint(experiment.parts)}
-    changed = _changed_data(fingerprint, start)
+    changed = changed_data(config, folder.path, fingerprint, start)
     # A saved state holds all weights: where the first ones came from need not be there any more.
     ancestry = warm_start(config, experiment) if start.point is None else None
     folder.status.write("running", epoch=start.point.epoch if start.point else 0)
@@ -135,20 +136,6 @@ def _run_one(
         with stopwatch.part("evaluate"):
             conclusion.summary.update(experiment.afterwards(loop, folder))
     return _finish(loaded, recipe, experiment, conclusion, folder, stopwatch, plots)
-
-
-def _changed_data(fingerprint: dict[str, Any], start: Start) -> list[str]:
-    """How the data differ from those that the run was begun with.
-
-    Raises:
-        RequestError: they do, and going on was not forced.
-    """
-    if start.point is None:
-        return []
-    changed = differences(start.point.fingerprint, {"data": fingerprint["data"]})
-    if changed and not start.force:
-        raise changed_error(changed)
-    return changed
 
 
 def warm_start(config: RunConfig, experiment: Experiment) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from stopcli.errors import ResourceError
 from stopcli.recipes.arms import not_finished
 from stopcli.recipes.beginning import begin
 from stopcli.recipes.job import RunJob
+from stopcli.recipes.moved_data import changed_data_of_jobs, dataset_of, move_jobs
 from stopcli.recipes.recipe import Loaded, Recipe, SweepResults
 from stopcli.recipes.reporting import for_report, leave_report
 from stopcli.recipes.selecting import with_selection
@@ -125,10 +126,13 @@ def run_sweep(
         The content of the sweep's summary.json.
     """
     config = loaded.config
-    folder.status.write("running")
-    begin(config, folder, {"executor": layout.describe()}, start)
-    folder.jobs.mkdir(exist_ok=True)
     jobs = plan_jobs(config)
+    changed = changed_data_of_jobs(loaded, jobs, folder, force=start.force) if start.again else []
+    folder.status.write("running")
+    begin(config, folder, {"executor": layout.describe()}, start, changed)
+    folder.jobs.mkdir(exist_ok=True)
+    if start.again:
+        move_jobs(jobs, folder, dataset_of(config))
     left = jobs_left(jobs, folder.jobs, retry_failed=start.retry_failed)
     shared = layout.threads is None
     work = RunJob(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 from stopcli.config import (
     CheckpointSettings,
@@ -19,6 +20,7 @@ from stopcli.durations import parse_save_every
 from stopcli.errors import ConfigError
 from stopcli.stopping.direction import contradiction, resolve_direction
 from stopcli.stopping.parse import parse_rule
+from stopcli.stopping.rule import Rule
 
 # Fewer rows than this are warned about: one of them is more than 5 % of the accuracy.
 FEW_ROWS = 20
@@ -27,6 +29,9 @@ FEW_ROWS = 20
 @dataclass(frozen=True, kw_only=True)
 class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
     """Training with stopping rules and checkpoints."""
+
+    # Whether a call of the loop runs many epochs, and any epoch's state can be had by training up to it again.
+    short_epochs: ClassVar[bool] = False
 
     validation: ValidationRows = "test"
     validation_share: Share | None = None
@@ -57,6 +62,16 @@ class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
             parts.append(f"threshold-{self.threshold:g}")
         parts += [text.replace(":", "-") for text in self.stop]
         return "-".join(parts) or "no-stopping"
+
+    @property
+    def stopping_names(self) -> frozenset[str]:
+        """The settings that say when training is cut off and nothing else. Others of them can be replayed over what a
+        run has on record, and the run goes on as if it had had them from its beginning."""
+        return frozenset(field.name for field in fields(StoppingSettings))
+
+    def asked(self, rule: Rule[Any], steps_per_epoch: int) -> Rule[Any]:
+        """A rule as it is asked whether to stop: after every epoch."""
+        return rule
 
     def arms(self) -> Mapping[str, TrainedConfig]:
         """What a sweep compares, by name: the settings of each, for all seeds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from stopcli.runs.environment import versions
 
 # Settings that change no number: what a run is called, how often it is saved, how far it goes, what it shows.
 FREE_SETTINGS = frozenset({"name", "scale", "save_every", "epochs", "tensorboard"})
+# Settings that say where the data lie. Whether they are the same is asked of the rows, by `data_fingerprint`.
+PLACE_SETTINGS = frozenset({"dataset"})
 # Packages whose other version may compute other numbers.
 PACKAGES = ("tensorflow", "keras", "numpy")
 
@@ -45,23 +47,38 @@ def data_fingerprint(parts: Parts) -> dict[str, str]:
     return {"data": digest.hexdigest()[:16]}
 
 
-def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def differences(saved: Mapping[str, Any], now: Mapping[str, Any], *, without: Collection[str] = ()) -> list[str]:
     """How the parts that `now` has differ from the saved ones, a line each.
 
     Parts that only `saved` has are compared where they are of the same kind (a setting that was removed).
+
+    Args:
+        without: settings that may differ.
     """
     kinds = {key.split(" ")[0] for key in now}
     keys = [*now, *(key for key in saved if key not in now and key.split(" ")[0] in kinds)]
-    return [
-        f"{key}: was {saved.get(key, 'not set')!r}, is {now.get(key, 'not set')!r}"
-        for key in keys
-        if saved.get(key) != now.get(key)
-    ]
+    may_differ = {f"setting {name}" for name in without}
+    return [_was_is(key, key, saved, now) for key in keys if key not in may_differ and saved.get(key) != now.get(key)]
 
 
-def changed_error(changed: Sequence[str]) -> RequestError:
-    """The error that shows what has changed since a run was begun."""
+def settings_differences(saved: Mapping[str, Any], now: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """How some settings differ, a line each, in the order of their names."""
+    keys = {name: f"setting {name}" for name in sorted(names)}
+    return [_was_is(name, key, saved, now) for name, key in keys.items() if saved.get(key) != now.get(key)]
+
+
+def _was_is(label: str, key: str, saved: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    return f"{label}: was {saved.get(key, 'not set')!r}, is {now.get(key, 'not set')!r}"
+
+
+def changed_error(changed: Sequence[str], *, hint: str = "") -> RequestError:
+    """The error that shows what has changed since a run was begun.
+
+    Args:
+        hint: what else to do than to force it.
+    """
     lines = "\n  ".join(changed)
+    forced = "--force goes on all the same, and records it."
     return RequestError(
-        f"the run would not be the one that was begun:\n  {lines}", hint="--force goes on all the same, and records it."
+        f"the run would not be the one that was begun:\n  {lines}", hint=f"{hint} {forced}" if hint else forced
     )

@@ -29,6 +29,7 @@ class Start:
         force: whether to go on although what the numbers depend on has changed.
         retry_failed: of a sweep, whether to go on with runs that failed by an error of their own.
         notes: what the record of the run should say of this start, such as the changes that were forced.
+        changed: the settings that are others from now on, by name; the run's config.toml is then written anew.
     """
 
     point: ResumePoint | None = None
@@ -36,3 +37,4 @@ class Start:
     force: bool = False
     retry_failed: bool = False
     notes: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()

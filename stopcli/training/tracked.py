@@ -31,9 +31,14 @@ class TrackedBest:
         if best.epoch != self.best.epoch:
             self.best, self._call, self._state = best, call, None
 
-    def resume(self, best: tuple[int, float | None], state: State | None) -> None:
-        """Go on from a saved best epoch."""
-        self.best, self._call, self._state = BestState(*best), None, state
+    def resume(self, best: tuple[int, float | None], state: State | None, call: Call | None = None) -> None:
+        """Go on from a saved best epoch.
+
+        Args:
+            state: after that epoch; None where it was not kept.
+            call: one that the epoch lies in, from which the state can then be had; None where it is not needed.
+        """
+        self.best, self._call, self._state = BestState(*best), call, state
 
     def state(self, loop: Loop) -> State | None:
         """The state after the best epoch, None where there is none. The loop's own state stays as it is."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stopcli.runs.folder import RunFolder
+from stopcli.runs.metrics import read_metrics
 from stopcli.schedules.plateau import PlateauState
 from stopcli.stopping import BestState, Judge, Verdict
 from stopcli.training.checkpoint import save_model
@@ -59,7 +60,7 @@ class Trainer:
     """Trains an experiment and records it in a run folder: metrics, times, exact states, the models that are asked for.
 
     Args:
-        loop: compiled or not yet; in the experiment's initial state.
+        loop: compiled or not yet; in the experiment's initial state, also where the run goes on from a point.
         record: opened at the same position as `point`.
         point: the position to go on from; None to begin.
     """
@@ -93,7 +94,7 @@ class Trainer:
             self._resume(point)
 
     def _resume(self, point: ResumePoint) -> None:
-        partial = None
+        partial, initial = None, self._loop.state()
         # With another number of steps an epoch, which had to be forced, the sums are of other batches: begin it again.
         if point.partial_sums and point.steps_per_epoch in (0, self._loop.steps_per_epoch):
             steps = point.step - point.epoch * self._loop.steps_per_epoch
@@ -103,12 +104,21 @@ class Trainer:
             self._plateau_state = self._experiment.plateau.state_from_dict(point.plateau_state)
         self._judge.state = self._plan.rule.state_from_dict(point.rule_state)
         for name, tracked in self._tracked().items():
-            tracked.resume(point.best[name], point.best_states.get(name))
+            state = point.best_states.get(name)
+            lacks = name == "watch" and self._plan.restore_best and point.best[name][0] > 0 and state is None
+            # Other rules may have another best epoch, whose state nobody needed until now.
+            tracked.resume(point.best[name], state, self._all_epochs(initial) if lacks else None)
         self._epoch, self._train_seconds = point.epoch, point.train_seconds
         self._validation_seconds = point.validation_seconds
         self._epoch_seconds = point.partial_seconds
         if point.stopped is not None:
             self._stopped = Verdict(**point.stopped)
+
+    def _all_epochs(self, initial: State) -> Call:
+        """The epochs on record as a single call."""
+        metrics = read_metrics(self._folder.metrics)
+        rows = np.stack([metrics[name] for name in self._loop.columns], axis=1).astype(np.float32)
+        return Call(1, rows, initial)
 
     def _tracked(self) -> dict[str, TrackedBest]:
         return {"watch": self._watched, "keep": self._kept}
@@ -160,7 +170,8 @@ class Trainer:
         self._last_row = call.metrics[last - call.first_epoch]
         with self._stopwatch.part("models"):
             self._settle(call, last)
-        if self._experiment.plateau is not None and verdict is None:
+        # In the last epoch too: a run that other rules do not stop there goes on as if nothing had stopped it.
+        if self._experiment.plateau is not None:
             metrics = dict(zip(self._readable, self._last_row[self._places].tolist(), strict=True))
             before = self._loop.learning_rate
             self._plateau_state, rate = self._experiment.plateau.update(

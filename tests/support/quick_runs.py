@@ -15,10 +15,12 @@ from unittest import mock
 from stopcli.config import CheckpointSettings, StoppingSettings, settings_of
 from stopcli.recipes.recipe import Loaded
 
-# Settings that no compiled loop depends on: when a run stops, and what is kept of it.
+# Settings that no compiled loop depends on: when a run stops, what is kept of it, and where its data lie, which are
+# known by their content.
 _FREE = {
     *(field.name for settings in (StoppingSettings, CheckpointSettings) for field in fields(settings)),
     *("case_study", "name", "scale", "save_every", "seed", "seeds", "init_from", "init_optimizer", "tensorboard"),
+    "dataset",
 }
 _LANES: dict[str, dict[str, Any]] = {}
 

@@ -75,3 +75,28 @@ STOPPING: Group = {
 CYCLE_STOPPING: Group = {**STOPPING, "stop_at": StopAtOption}
 # Where --baseline is an arm.
 STOPPING_BESIDE_ARMS: Group = {**CYCLE_STOPPING, "baseline": StopBaseline}
+
+# What a run that was begun can have changed: its rules, from its beginning on. A word takes away what stands there.
+NewPatience = Annotated[
+    str | None,
+    option("--patience", metavar="N|none", help="Stop after so many epochs without an improvement, ≥ 0."),
+]
+NewBaseline = Annotated[
+    str | None,
+    option("--baseline", metavar="X|none", help="Only improvements beyond this value reset the wait."),
+]
+NewThreshold = Annotated[
+    str | None,
+    option("--threshold", metavar="X|none", help="Stop at the first epoch whose monitored metric reaches this value."),
+]
+NewStopRules = Annotated[
+    list[str] | None,
+    option("--stop", metavar="RULE …|none", help="Prechelt's rules, a list: gl:2, pq:0.75, up:3."),
+]
+NEW_STOPPING: Group = {
+    **CYCLE_STOPPING,
+    "patience": NewPatience,
+    "baseline": NewBaseline,
+    "threshold": NewThreshold,
+    "stop": NewStopRules,
+}

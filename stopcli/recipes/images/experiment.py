@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -13,7 +12,6 @@ from stopcli.recipes.images.augmentation import make_augmentation
 from stopcli.recipes.images.learning_rate import make_momentum, make_plateau, make_schedule
 from stopcli.recipes.images.load import ImageParts
 from stopcli.recipes.images.settings import AugmentSettings, ImageConfig
-from stopcli.stopping import AtCycleEnds, Rule
 from stopcli.training.experiment import Experiment
 from stopcli.training.inputs import Inputs, from_bytes
 from stopcli.training.measures import BINARY_ACCURACY, CLASS_ACCURACY
@@ -42,7 +40,7 @@ def image_experiment(config: ImageConfig, images: ImageParts, model: keras.Model
         config.batch_size,
         config.epochs,
         config.seed,
-        stop_plan(config, config, config.metrics, _asked(config, steps_per_epoch)),
+        stop_plan(config, config, config.metrics, lambda rule: config.asked(rule, steps_per_epoch)),
         dataset=images.dataset,
         jit_compile=xla_pays(),
         long_epochs=True,
@@ -78,11 +76,3 @@ def inputs_of(config: AugmentSettings, images: ImageParts) -> Inputs:
 def xla_pays() -> bool:
     """Whether XLA makes convolutions faster: on a GPU, not on a CPU."""
     return bool(tf.config.list_physical_devices("GPU"))
-
-
-def _asked(config: ImageConfig, steps_per_epoch: int) -> Callable[[Rule[Any]], Rule[Any]]:
-    """When a rule is asked whether to stop."""
-    if config.stop_at == "epoch":
-        return lambda rule: rule
-    cycle = sum(config.cycle_updates(steps_per_epoch))
-    return lambda rule: AtCycleEnds(rule, cycle, steps_per_epoch)

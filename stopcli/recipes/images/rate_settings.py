@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -12,6 +12,8 @@ from stopcli.config import Count, Natural, NonNegative
 from stopcli.errors import ConfigError
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.schedules.drops import describe_drops, parse_drops, published_drops
+from stopcli.stopping.cycle_ends import AtCycleEnds
+from stopcli.stopping.rule import Rule
 
 LearningRatePolicy = Literal["step", "constant", "cosine", "plateau", "clr", "one-cycle"]
 CyclicModeName = Literal["triangular", "triangular2", "exp_range"]
@@ -72,6 +74,17 @@ class LearningRateConfig(TrainedConfig):
     def moves_with_epochs(self) -> str:
         scaled = self.lr_policy == "step" and self.lr_drops == "auto"
         return f"lr_policy {self.lr_policy}" if scaled or self.lr_policy in ("cosine", "one-cycle") else ""
+
+    @property
+    def stopping_names(self) -> frozenset[str]:
+        names = super().stopping_names | {"stop_at"}
+        # There the learning rate follows the monitored metric.
+        return names - {"monitor", "mode"} if self.lr_policy == "plateau" else names
+
+    def asked(self, rule: Rule[Any], steps_per_epoch: int) -> Rule[Any]:
+        if self.stop_at == "epoch":
+            return rule
+        return AtCycleEnds(rule, sum(self.cycle_updates(steps_per_epoch)), steps_per_epoch)
 
     @property
     def cyclical(self) -> bool:

@@ -13,7 +13,7 @@ from stopcli.errors import RequestError
 from stopcli.report.tables import Table
 from stopcli.runs.files import read_json, write_json, write_text
 from stopcli.runs.metrics import read_metrics
-from stopcli.training.fingerprint import changed_error, differences
+from stopcli.training.fingerprint import PLACE_SETTINGS, changed_error, differences
 from stopcli.training.rising_rate import RangeCurve
 
 INDEX = "seeds.json"
@@ -34,20 +34,21 @@ class Finished:
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, folder: Path, fingerprint: dict[str, Any], *, force: bool) -> Finished:
+    def read(cls, folder: Path, fingerprint: dict[str, Any], *, force: bool, elsewhere: str = "") -> Finished:
         """What an earlier session has done, as far as it is whole; seeds that are not are tested again.
 
         Args:
             fingerprint: of the test as it would go on.
             force: where it differs, begin anew instead of raising.
+            elsewhere: what to do where it is the data that differ.
 
         Raises:
             RequestError: settings, versions or data have changed.
         """
         found, index = cls(folder, fingerprint), read_json(folder / INDEX)
-        changed = differences(index["fingerprint"], fingerprint) if index else []
+        changed = differences(index["fingerprint"], fingerprint, without=PLACE_SETTINGS) if index else []
         if changed and not force:
-            raise changed_error(changed)
+            raise changed_error(changed, hint=elsewhere if fingerprint["data"] != index["fingerprint"]["data"] else "")
         if changed:
             found.notes.append("all seeds are tested again, because of: " + "; ".join(changed))
             return found

@@ -25,7 +25,6 @@ from stopcli.training.conclusion import measure, predictor_of
 from stopcli.training.experiment import Experiment, readable
 from stopcli.training.loop import Call, Loop, State
 from stopcli.training.stop_plan import stop_plan
-from stopcli.training.traced_epochs import CAPACITY
 
 
 @dataclass(frozen=True)
@@ -102,11 +101,8 @@ class CaseStudy:
     def _epochs(self, loop: Loop, metrics: Columns, epochs: Sequence[int]) -> Iterator[int]:
         """Some epochs, ascending; as each is yielded, the loop is in its state."""
         rows = np.stack([metrics[name] for name in loop.columns], axis=1).astype(np.float32)
-        # One call of the compiled function goes no further than its capacity.
-        stations = sorted({*epochs, *range(CAPACITY, epochs[-1], CAPACITY)})
-        for epoch, _ in loop.states_at(Call(1, rows, self.initial), stations):
-            if epoch in epochs:
-                yield epoch
+        for epoch, _ in loop.states_at(Call(1, rows, self.initial), epochs):
+            yield epoch
 
     def _result(self, place: _Place, train: float, test: float) -> ArmResult:
         saved = place.saved if place.arm.loads_saved else None

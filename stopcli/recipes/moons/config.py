@@ -24,6 +24,7 @@ class MoonsConfig(TrainedConfig):
     command: ClassVar[str] = "moons"
     quick: ClassVar[dict[str, Any]] = {"epochs": 1500}
     full_is_short: ClassVar[bool] = True
+    short_epochs: ClassVar[bool] = True
 
     samples: Annotated[int, Ge(2), Le(10_000_000)] = 100
     noise: Annotated[float, Ge(0), Le(1e6)] = 0.2

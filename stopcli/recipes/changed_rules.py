@@ -1,0 +1,116 @@
+"""Other stopping rules for a run that was begun: replayed over the epochs that it has on record.
+
+A rule changes nothing of the training that it watches; it only ends it. So a run whose rules are replaced goes on as if
+it had had the new ones from its beginning, unless they would have ended it before the epoch that it has reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from stopcli.errors import MetricError, RequestError, RunFolderError
+from stopcli.recipes.trained import TrainedConfig
+from stopcli.runs.metrics import read_metrics
+from stopcli.stopping import BestState, Judge, Verdict
+from stopcli.training.resume_state import Arrays, ResumePoint
+from stopcli.training.stop_plan import StopPlan, stop_plan
+
+
+def further(stop: Mapping[str, Any]) -> str:
+    """How a run that came to its end can be trained further.
+
+    Args:
+        stop: why it ended, as in its summary.json.
+    """
+    if stop.get("reason") == "completed":
+        return "--epochs N trains it further, to epoch N."
+    if stop.get("reason") in ("patience", "baseline"):
+        return "--patience N trains it further, with more patience; so do other rules."
+    return "Other rules train it further, such as --threshold none, --stop none, or --patience N."
+
+
+def with_other_rules(run: Path, point: ResumePoint, config: TrainedConfig) -> ResumePoint:
+    """The saved position as it would be if the run had had the rules of a config from its beginning.
+
+    Args:
+        config: the run's settings with the new rules.
+
+    Raises:
+        RequestError: they would have stopped the run before this position; the model that restore_best asks for was
+            not kept; or its metrics.csv is missing, damaged, or shorter than it was when the position was saved.
+    """
+    plan = _plan(point, config)
+    judge, best = Judge(plan.rule), BestState()
+    stopped: Verdict | None = None
+    try:
+        for epoch, metrics in _recorded(run / "metrics.csv", point.epoch, plan.monitors):
+            stopped = judge.update(epoch, metrics)
+            best = plan.watch.update(best, epoch, metrics)
+            if stopped is not None and (epoch < point.epoch or point.partial_sums):
+                raise _stopped_before(run, stopped, point)
+    except MetricError as error:
+        raise RequestError(f"{run}: {error.message}", hint=error.hint) from None
+    over = point.stopped if point.stopped is not None and point.stopped["reason"] == "completed" else None
+    return replace(
+        point,
+        rule_state=plan.rule.state_to_dict(judge.state),
+        best={**point.best, "watch": (best.epoch, best.value)},
+        best_states=_best_states(run, point, config, best),
+        stopped=asdict(stopped) if stopped is not None else over,
+    )
+
+
+def _plan(point: ResumePoint, config: TrainedConfig) -> StopPlan:
+    # States of earlier versions do not name the steps of an epoch, and lie between two epochs.
+    steps = point.steps_per_epoch or point.step // max(point.epoch, 1)
+    return stop_plan(config, config, config.metrics, lambda rule: config.asked(rule, steps))
+
+
+def _recorded(path: Path, epochs: int, names: Iterable[str]) -> Iterator[tuple[int, dict[str, float]]]:
+    """The first epochs of a metrics.csv, each with its values of some metrics."""
+    columns = read_metrics(path)
+    if len(columns["epoch"]) < epochs:
+        raise RunFolderError(f"{path}: has {len(columns['epoch'])} epochs, and {epochs} when the run was saved")
+    values = {name: columns[name][:epochs].tolist() for name in names}
+    for i in range(epochs):
+        yield i + 1, {name: column[i] for name, column in values.items()}
+
+
+def _stopped_before(run: Path, verdict: Verdict, point: ResumePoint) -> RequestError:
+    reached = f"has begun epoch {point.epoch + 1}" if point.partial_sums else f"has trained {point.epoch}"
+    best = f"{verdict.best_value:.4g} at epoch {verdict.best_epoch}"
+    epochs = "1 epoch" if verdict.wait == 1 else f"{verdict.wait} epochs"
+    why = f"{epochs} after the best, {best}" if verdict.wait else best
+    return RequestError(
+        f"{run}: {verdict.rule} would have stopped it after epoch {verdict.epoch} ({why}); it {reached}",
+        hint=f"stopcli replay {run} shows where rules would have stopped it.",
+    )
+
+
+def _best_states(run: Path, point: ResumePoint, config: TrainedConfig, best: BestState) -> dict[str, Arrays]:
+    """The states after the best epochs that are needed to go on, but for those that are had by training again.
+
+    Raises:
+        RequestError: that of the best epoch by the new rules was not kept, and cannot be had.
+    """
+    states = {name: state for name, state in point.best_states.items() if name != "watch"}
+    if not config.restore_best or best.epoch == 0:
+        return states
+    for name, state in point.best_states.items():
+        if point.best[name][0] == best.epoch:
+            return {**states, "watch": state}
+    # A learning rate that follows a plateau is reduced after the epoch, and its model is saved before.
+    reduced = getattr(config, "lr_policy", "") == "plateau"
+    if best.epoch == point.epoch and not point.partial_sums and not reduced:
+        return {**states, "watch": point.live}
+    if config.short_epochs and not config.init_from:
+        return states
+    raise RequestError(
+        f"{run}: restore_best needs the model of epoch {best.epoch}, the best by {config.monitor}, "
+        "whose state was not kept",
+        hint="Without it the run goes on: --no-restore-best. "
+        f"checkpoints/best.keras is the best by {config.checkpoint_monitor} in any case.",
+    )

@@ -1,0 +1,96 @@
+"""The data of a run that is gone on with: where they lie now, and whether they are the same.
+
+A path is a matter of the machine; the rows are what a run depends on. So the place may change, and the hash of all rows
+that a saved state holds may not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stopcli.config import read_toml
+from stopcli.errors import ConfigError, RequestError
+from stopcli.recipes.beginning import rewrite_config
+from stopcli.recipes.recipe import Loaded
+from stopcli.runs.folder import RunFolder
+from stopcli.sweeps.plan import Job
+from stopcli.training.fingerprint import changed_error, data_fingerprint, differences
+from stopcli.training.resume_state import ResumeStore
+from stopcli.training.session import Start
+
+# Data sets that come with a package, by name.
+NOT_IN_FILES = {
+    "moons": "scikit-learn's two moons, which lie in no file",
+    "digits": "scikit-learn's digits, which lie in no file of yours",
+}
+
+
+def dataset_of(config: Any) -> str:
+    """The data set of a command, also where it can have no other."""
+    return str(getattr(config, "dataset", config.command))
+
+
+def check_can_move(config: Any, dataset: str) -> None:
+    """Raise ConfigError where the data of a run lie nowhere from where they could have moved."""
+    here = dataset_of(config)
+    if here in NOT_IN_FILES:
+        raise ConfigError("dataset", dataset, f"nothing: the data of this run are {NOT_IN_FILES[here]}")
+
+
+def where_else(config: Any, run: Path) -> str:
+    """What to do where the data of a run are not at their place any more; empty where they lie in no files."""
+    if dataset_of(config) in NOT_IN_FILES:
+        return ""
+    return f"If the data lie elsewhere now: stopcli resume {run} --dataset PATH"
+
+
+def changed_data(config: Any, run: Path, fingerprint: Mapping[str, Any], start: Start) -> list[str]:
+    """How the data differ from those that a run was begun with, a line each.
+
+    Raises:
+        RequestError: they do, and going on was not forced.
+    """
+    if start.point is None:
+        return []
+    changed = differences(start.point.fingerprint, {"data": fingerprint["data"]})
+    if changed and not start.force:
+        raise _other_data(changed, config, run)
+    return changed
+
+
+def changed_data_of_jobs(loaded: Loaded, jobs: Sequence[Job[Any]], folder: RunFolder, *, force: bool) -> list[str]:
+    """How the data of a sweep differ from those that its runs were begun with, a line each.
+
+    Asked before any of them goes on: a run that was not begun yet has nothing to compare them with.
+
+    Raises:
+        RequestError: they do, and going on was not forced.
+    """
+    now = data_fingerprint(getattr(loaded.data, "parts", loaded.data))["data"]
+    points = [ResumeStore(folder.jobs / job.name / "checkpoints" / "resume").load().point for job in jobs]
+    begun = Counter(point.fingerprint["data"] for point in points if point is not None)
+    changed = [
+        f"data: was {data!r} in {count} run{'s' if count > 1 else ''}, is {now!r}"
+        for data, count in begun.items()
+        if data != now
+    ]
+    if changed and not force:
+        raise _other_data(changed, loaded.config, folder.path)
+    return changed
+
+
+def move_jobs(jobs: Sequence[Job[Any]], folder: RunFolder, dataset: str) -> None:
+    """Write into the config of every run of a sweep that was begun where its data lie now, those that are done too."""
+    for job in jobs:
+        path = folder.jobs / job.name
+        if (path / "config.toml").is_file() and read_toml(path / "config.toml").get("dataset", dataset) != dataset:
+            with RunFolder.reopen(path) as of_job:
+                for words in rewrite_config(of_job, {"dataset": dataset}):
+                    of_job.log(words)
+
+
+def _other_data(changed: Sequence[str], config: Any, run: Path) -> RequestError:
+    return changed_error(changed, hint=where_else(config, run))

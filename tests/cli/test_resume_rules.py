@@ -1,0 +1,196 @@
+"""Runs that go on under other stopping rules: as if they had had them from their beginning, to the bit, or refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from program import run, status_of, summary_of
+from quick_runs import quick_runs
+from refusals import check_refused
+
+from stopcli.config import read_toml
+from stopcli.recipes.verifying import compare, fingerprint_of
+from stopcli.training.resume_state import ResumeStore
+
+pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
+
+# The best val_loss is that of epoch 20, and it rises slowly after it.
+MOONS = [
+    "moons", "--hidden", "20", "--batch-size", "8", "--learning-rate", "0.02", "--epochs", "200",
+    "--checkpoint-every", "30", "--quiet",
+]  # fmt: skip
+IMAGES = [
+    "cifar-resnet", "--dataset", "digits", "--image-size", "8", "--depth", "8", "--limit", "300", "--test-limit", "200",
+    "--batch-size", "48", "--erasing", "--epochs", "5", "--quiet",
+    # Never better than in the first epoch, so every epoch after it reduces the learning rate.
+    "--lr-policy", "plateau", "--lr-patience", "1", "--monitor", "accuracy", "--mode", "min",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stopped(tensorflow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of moons that patience has stopped at epoch 40 of 200."""
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    with quick_runs():
+        assert run(*MOONS, "--patience", "20", "--run-dir", str(folder)) == 0
+    stop = summary_of(folder)["stop"]
+    assert (stop["reason"], stop["epoch"]) == ("patience", 40)
+    return folder
+
+
+@pytest.fixture
+def again(stopped: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(stopped, "run"))
+
+
+def check_same(resumed: Path, *words: str) -> None:
+    """A run has come out as one with these words, which nothing has stopped."""
+    assert run(*words, "--run-dir", "whole") == 0
+    assert compare(fingerprint_of(Path("whole")), fingerprint_of(resumed)) == []
+    expected, found = summary_of("whole"), summary_of(resumed)
+    for name in ("state", "stop", "final", "best", "epochs", "max_epochs", "steps", "monitor", "arm", "warnings"):
+        assert expected[name] == found[name], name
+    assert read_toml(Path("whole/config.toml")) == read_toml(resumed / "config.toml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "rules"),
+    [
+        (["--patience", "50"], ["--patience", "50"]),
+        (["--patience", "45", "--epochs", "60"], ["--patience", "45", "--epochs", "60"]),
+        (["--patience", "25", "--min-delta", "0.001", "--start-from-epoch", "10"],) * 2,
+        (["--patience", "60", "--monitor", "val_accuracy"],) * 2,
+        (
+            ["--patience", "none", "--threshold", "0.115", "--monitor", "loss"],
+            ["--threshold", "0.115", "--monitor", "loss"],
+        ),
+        (["--patience", "none", "--stop", "gl:20", "pq:40", "up:9"], ["--stop", "gl:20", "pq:40", "up:9"]),
+        (["--patience", "40", "--restore-best"],) * 2,
+    ],
+    ids=lambda words: " ".join(words),
+)
+def test_a_stopped_run_goes_on_as_if_the_rules_had_been_there_from_the_beginning(
+    changes: list[str], rules: list[str], again: Path
+) -> None:
+    assert run("resume", "run", *changes, "--quiet") == 0
+    assert summary_of(again)["epochs"] > 40
+    check_same(again, *MOONS, *rules)
+
+
+def test_the_change_is_on_record_and_a_run_can_be_changed_again(again: Path) -> None:
+    assert run("resume", "run", "--patience", "50", "--quiet") == 0
+    assert run("resume", "run", "--patience", "70", "--min-delta", "0.001", "--quiet") == 0
+    resumed = json.loads((again / "environment.json").read_text())["resumed"]
+    assert [session["from_epoch"] for session in resumed] == [40, 70]
+    assert resumed[0]["notes"] == ["patience: was 20, is 50"]
+    assert resumed[1]["notes"] == ["min_delta: was 0.0, is 0.001", "patience: was 50, is 70"]
+    check_same(again, *MOONS, "--patience", "70", "--min-delta", "0.001")
+
+
+def test_a_change_outlives_a_process_that_is_killed_before_it_saves(again: Path) -> None:
+    config = (again / "config.toml").read_text()
+    # As a process leaves it that has begun to go on and was killed.
+    (again / "config.toml").write_text(config.replace("patience = 20", "patience = 50"))
+    (again / "status.json").write_text(json.dumps({**status_of(again), "state": "running"}))
+    assert run("resume", "run", "--quiet") == 0
+    check_same(again, *MOONS, "--patience", "50")
+
+
+def test_rules_that_would_have_stopped_at_this_epoch_end_the_run_there(again: Path) -> None:
+    assert run("resume", "run", "--patience", "25", "--stop", "up:1:20", "--quiet") == 0
+    assert summary_of(again)["epochs"] == 40
+    check_same(again, *MOONS, "--patience", "25", "--stop", "up:1:20")
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["--patience", "10"], "val_loss patience=10 would have stopped it after epoch 30 (10 epochs after the best"),
+        (["--threshold", "0.5"], "val_loss threshold=0.5 would have stopped it after epoch"),
+        (["--stop", "gl:1"], "val_loss GL>1 would have stopped it after epoch"),
+        (["--patience", "20"], "finished (val_loss patience=20), nothing is left to do"),
+        ([], "--patience N trains it further, with more patience; so do other rules."),
+        (["--epochs", "300"], "stopped by val_loss patience=20, not by its epochs; more of them alone would not help"),
+        (["--patience", "50", "--epochs", "30"], "--epochs: received 30, expected at least the 40 that the run has"),
+        (["--patience", "many"], "--patience: received 'many', expected a whole number, or none"),
+        (["--patience", "-1"], "--patience: received -1, expected greater than or equal to 0"),
+        (["--threshold", "low"], "--threshold: received 'low', expected a number, or none"),
+        (["--threshold", "nan"], "--threshold: received nan, expected a finite number"),
+        (["--stop", "hunch:2"], "--stop: received 'hunch:2', expected KIND:VALUE"),
+        (["--monitor", "luck"], "--monitor: received 'luck', expected one of loss, accuracy, val_loss, val_accuracy"),
+        (["--stop-at", "cycle-end"], "--stop-at: received 'cycle-end', expected no such setting of moons"),
+    ],
+)  # fmt: skip
+def test_rules_that_cannot_be_had_are_refused_and_nothing_changes(
+    words: list[str],
+    answer: str,
+    again: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = {path: path.read_bytes() for path in again.rglob("*") if path.is_file()}
+    check_refused(["resume", "run", *words], answer, capsys, monkeypatch)
+    assert {path: path.read_bytes() for path in again.rglob("*") if path.is_file()} == before
+
+
+def test_show_says_how_a_run_that_has_ended_goes_on(again: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("show", "run") == 0
+    assert "stopcli resume run --patience N trains it further" in capsys.readouterr().out
+
+
+def test_a_run_that_a_process_lost_goes_on_under_other_rules(again: Path) -> None:
+    # The state before the last one is that of an epoch before the stop, or there is none.
+    assert run(*MOONS, "--save-every", "15", "--patience", "40", "--run-dir", "died") == 0
+    newest, _ = ResumeStore(Path("died/checkpoints/resume")).files()
+    newest.unlink()
+    Path("died/status.json").write_text(json.dumps({**status_of("died"), "state": "running"}))
+    assert run("resume", "died", "--patience", "50", "--quiet") == 0
+    assert json.loads(Path("died/environment.json").read_text())["resumed"][0]["from_epoch"] < 60
+    check_same(Path("died"), *MOONS, "--save-every", "15", "--patience", "50")
+
+
+def test_a_run_that_ran_all_its_epochs_has_nothing_to_gain_from_other_rules(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(*MOONS, "--epochs", "60", "--run-dir", "a") == 0
+    assert run("resume", "a", "--patience", "50", "--quiet") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "a: ran all its 60 epochs, and these rules would not have stopped it before" in said
+    assert "--epochs N trains it further" in said
+    assert run("resume", "a", "--patience", "50", "--epochs", "100", "--quiet") == 0
+    check_same(Path("a"), *MOONS, "--epochs", "100", "--patience", "50")
+
+
+@pytest.mark.parametrize("words", [["--restore-best"], ["--restore-best", "--monitor", "val_accuracy"]])
+def test_the_best_model_is_restored_although_its_state_was_not_kept(words: list[str]) -> None:
+    # That of the checkpoint is of another epoch.
+    training = [*MOONS, "--epochs", "60", "--checkpoint-monitor", "accuracy"]
+    assert run(*training, "--run-dir", "a") == 0
+    assert run("resume", "a", *words, "--quiet") == 0
+    check_same(Path("a"), *training, *words)
+
+
+def test_long_epochs_and_their_learning_rate_go_on_under_other_rules(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(*IMAGES, "--patience", "1", "--run-dir", "a") == 0
+    assert summary_of("a")["epochs"] == 2
+    capsys.readouterr()
+    answer = "--monitor: received 'loss', expected no other one for this run, whose learning rate follows its monitor"
+    check_refused(["resume", "a", "--monitor", "loss"], answer, capsys, monkeypatch)
+    answer = "restore_best needs the model of epoch 1, the best by accuracy, whose state was not kept"
+    check_refused(["resume", "a", "--patience", "3", "--restore-best"], answer, capsys, monkeypatch)
+    assert run("resume", "a", "--patience", "3", "--quiet") == 0
+    assert summary_of("a")["epochs"] == 4
+    check_same(Path("a"), *IMAGES, "--patience", "3")
+
+
+def test_a_run_that_was_left_within_an_epoch_goes_on_under_other_rules() -> None:
+    assert run(*IMAGES, "--patience", "4", "--time-budget", "0.001s", "--run-dir", "a") == 0
+    assert 0 < summary_of("a")["steps"] < summary_of("a")["steps_per_epoch"]
+    assert run("resume", "a", "--patience", "2", "--restore-best", "--quiet") == 0
+    check_same(Path("a"), *IMAGES, "--patience", "2", "--restore-best")
