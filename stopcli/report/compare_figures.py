@@ -25,9 +25,14 @@ _LOG_FROM = 50.0
 
 @dataclass(frozen=True)
 class CurveGroup:
-    """Runs that share a colour: what their metrics.csv hold, one or more."""
+    """Runs that share a colour: what their metrics.csv hold, one or more.
+
+    Attributes:
+        place: among all that is compared, which the colour goes by.
+    """
 
     label: str
+    place: int
     runs: Sequence[Columns]
 
 
@@ -51,8 +56,8 @@ def overlaid_curves(groups: Sequence[CurveGroup], panels: Mapping[str, str], tit
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for each, (column, words) in zip(axes, panels.items(), strict=True):
         # The shorter on top: of the same seed it may be a longer one's beginning.
-        for i, group in sorted(enumerate(groups), key=lambda pair: -max(len(run["epoch"]) for run in pair[1].runs)):
-            _draw_group(each, group, column, *arm_look(i))
+        for group in sorted(groups, key=lambda group: -max(len(run["epoch"]) for run in group.runs)):
+            _draw_group(each, group, column, *arm_look(group.place))
         _scale(each, [run[column] for group in groups for run in group.runs], column)
         each.set_ylabel(words)
         each.grid(alpha=0.25)
@@ -64,7 +69,7 @@ def overlaid_curves(groups: Sequence[CurveGroup], panels: Mapping[str, str], tit
     else:
         axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.suptitle(title, fontsize=11)
-    handles = [_handle(i, group) for i, group in enumerate(groups)]
+    handles = [_handle(group) for group in groups]
     handles.append(Line2D([], [], color="#666666", marker="o", ls="", ms=5, label="where a run stopped"))
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=9)
     return figure
@@ -103,8 +108,8 @@ def _scale(axes: Axes, columns: Sequence[NDArray[Any]], name: str) -> None:
         axes.set_ylim(bottom=0)
 
 
-def _handle(i: int, group: CurveGroup) -> Line2D:
-    colour, style = arm_look(i)
+def _handle(group: CurveGroup) -> Line2D:
+    colour, style = arm_look(group.place)
     words = f"{plain(group.label)} (median of {len(group.runs)} runs)" if len(group.runs) > 1 else plain(group.label)
     return Line2D([], [], color=colour, ls=style, lw=1.9, label=words)
 

@@ -18,7 +18,11 @@ def figures_of(comparison: Comparison, curves: Curves) -> dict[str, Figure]:
     """Curves over each other, and the value that is compared with its intervals."""
     figures = {}
     if curves.panels:
-        groups = [CurveGroup(thing.label, [outcome.columns for outcome in thing.outcomes]) for thing in curves.things]
+        places = {thing.label: place for place, thing in enumerate(comparison.things)}
+        groups = [
+            CurveGroup(thing.label, places[thing.label], [outcome.columns for outcome in thing.outcomes])
+            for thing in curves.things
+        ]
         figures["curves"] = overlaid_curves(groups, curves.panels, "Curves of what was compared")
     rows = {words: _rows(comparison, view) for view, words in comparison.measure.views.items()}
     shown = {words: found for words, found in rows.items() if any(row.values for row in found)}

@@ -218,6 +218,22 @@ def test_a_value_stands_in_the_row_of_its_run_also_where_another_has_none() -> N
     assert heights == {0.95: 0, 0.5: 2}
 
 
+def test_a_thing_has_the_same_colour_in_both_figures_also_where_another_has_no_curves() -> None:
+    from matplotlib.colors import to_hex
+
+    write_run("a", patience=5, columns={})
+    write_run("b", patience=6, accuracy=0.5)
+    write_run("c", patience=7, accuracy=0.7)
+    comparison = compared("a", "b", "c")
+    figures = figures_of(comparison, curves_of(comparison.things, comparison.measure))
+    legend = figures["curves"].legends[0].legend_handles
+    lines = {str(line.get_label()): to_hex(line.get_color()) for line in legend[:2]}
+    values = figures["values"].axes[0].collections
+    dots = {round(float(x), 3): to_hex(dots.get_facecolor()[0]) for dots in values for x, _ in dots.get_offsets()}
+    assert [*lines.values()] == [dots[0.5], dots[0.7]]
+    assert lines.keys() == {"b", "c"}
+
+
 def test_a_run_that_was_left_before_its_first_epoch_ended_has_no_curves() -> None:
     write_run("a", patience=5)
     nothing = {name: [] for name in falling_curves(1, 0.9)}
