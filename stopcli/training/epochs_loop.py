@@ -22,7 +22,7 @@ from stopcli.training.loop import Call, Loop, State
 from stopcli.training.measures import Measure
 from stopcli.training.pacing import Pacer
 from stopcli.training.traced_epochs import CAPACITY, TracedEpochs
-from stopcli.training.traced_step import TracedStep
+from stopcli.training.traced_step import TracedStep, run_traced
 
 Tensor = Any
 
@@ -123,6 +123,6 @@ class EpochsLoop(Loop):
 
     def _run(self, first_epoch: int, epochs: int) -> NDArray[np.float32]:
         first, count = tf.constant(first_epoch, tf.int32), tf.constant(epochs, tf.int32)
-        rows = self._function(first, count, self._order_seed, self._data)
+        rows = run_traced(self._function, first, count, self._order_seed, self._data)
         metrics: NDArray[np.float32] = rows[:epochs].numpy().copy()
         return metrics

@@ -14,6 +14,7 @@ from stopcli.data.rows import Rows
 from stopcli.training.inputs import Inputs
 from stopcli.training.measures import Measure
 from stopcli.training.order import even_batch
+from stopcli.training.traced_step import run_traced
 
 Tensor = Any
 Predict = Callable[[NDArray[Any]], NDArray[Any]]
@@ -28,13 +29,10 @@ def predictor(model: keras.Model, inputs: Inputs, batch_size: int) -> Predict:
 
     predict = tf.function(lambda x: model(inputs.prepare(x), training=False), autograph=False, reduce_retracing=True)
 
-    def of_batch(x: Tensor) -> Tensor:
-        # By its traced function: each model needs some traces, and TensorFlow would warn of them where models are many.
-        return predict.get_concrete_function(x)(x)
-
     def all_of(x: NDArray[Any]) -> NDArray[Any]:
         size = even_batch(len(x), batch_size)
-        return np.concatenate([of_batch(tf.constant(x[i : i + size])).numpy() for i in range(0, len(x), size)])
+        batches = (tf.constant(x[i : i + size]) for i in range(0, len(x), size))
+        return np.concatenate([run_traced(predict, batch).numpy() for batch in batches])
 
     return all_of
 

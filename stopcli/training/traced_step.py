@@ -103,3 +103,12 @@ class TracedStep:
         rows = tf.cast(targets.shape[0], tf.float32)
         measured = [tf.reduce_sum(measure.per_row(targets, predictions)) for measure in self._measures]
         return tf.stack([tf.cast(loss, tf.float32) * rows, *measured])
+
+
+def run_traced(function: Any, *inputs: Any) -> Any:
+    """Call a `tf.function` by what it was traced to for inputs like these, tracing it where they are the first.
+
+    Called itself, TensorFlow would count its traces with those of every other function that the same lines made, and
+    warn of retracing where a process makes some loops or models, each of which is traced as seldom as can be.
+    """
+    return function.get_concrete_function(*inputs)(*inputs)

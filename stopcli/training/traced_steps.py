@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from stopcli.training.order import rows_at
-from stopcli.training.traced_step import TracedStep
+from stopcli.training.traced_step import TracedStep, run_traced
 
 Tensor = Any
 
@@ -54,8 +54,8 @@ class TracedSteps:
             The sums with those of the batches added; learning rate and loss of each step, float32 [steps, 2].
         """
         numbers = [tf.constant(number, tf.int32) for number in (start, steps, before)]
-        function = self._function("train", size, self._train)
-        found, log = function(*numbers, order, *data, augment_seed, tf.constant(sums))
+        inputs = (*numbers, order, *data, augment_seed, tf.constant(sums))
+        found, log = run_traced(self._function("train", size, self._train), *inputs)
         return found.numpy(), log[:steps].numpy()
 
     def evaluate(
@@ -63,9 +63,8 @@ class TracedSteps:
     ) -> NDArray[np.float32]:
         """Evaluate consecutive batches of `size` rows from row `start` on. Returns the sums with theirs added."""
         numbers = [tf.constant(number, tf.int32) for number in (start, batches)]
-        found: NDArray[np.float32] = self._function("evaluate", size, self._evaluate)(
-            *numbers, *data, tf.constant(sums)
-        ).numpy()
+        function = self._function("evaluate", size, self._evaluate)
+        found: NDArray[np.float32] = run_traced(function, *numbers, *data, tf.constant(sums)).numpy()
         return found
 
     def finish(self, sums: NDArray[np.float32], rows: int) -> NDArray[np.float32]:

@@ -80,6 +80,19 @@ def test_how_an_epoch_is_cut_into_calls_changes_no_bit() -> None:
     assert loop.steps_per_epoch == 7  # 6 full batches, and one of 8 rows
 
 
+def test_several_loops_in_a_process_are_no_retracing_to_warn_of(caplog: pytest.LogCaptureFixture) -> None:
+    import tensorflow as tf
+
+    tf.get_logger().addHandler(caplog.handler)
+    try:
+        for _ in range(2):
+            # Two sizes of a batch to train on, and one to evaluate: six functions, each traced once.
+            make_loop(images(40, 0), images(32, 1)).compile()
+    finally:
+        tf.get_logger().removeHandler(caplog.handler)
+    assert "retracing" not in caplog.text
+
+
 def test_a_loop_goes_on_within_an_epoch_from_its_state_and_partial() -> None:
     train, test = images(200, 0), images(60, 1)
     loop, other = make_loop(train, test, augment=noisy), make_loop(train, test, augment=noisy)
