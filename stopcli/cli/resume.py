@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ from stopcli.cli.list_options import parse_number_or_none, parse_words
 from stopcli.cli.option_groups import with_changes
 from stopcli.cli.options.output import Json, Quiet, RunsDir, TimeBudget, Verbose
 from stopcli.cli.options.stopping import NEW_STOPPING
-from stopcli.cli.options.sweep import Executor, Jobs, RayAddress
+from stopcli.cli.options.sweep import HOW
 from stopcli.cli.running import conduct, load
 from stopcli.cli.sweep_running import settle_layout
 from stopcli.durations import format_duration, parse_duration
@@ -53,33 +54,29 @@ RetryFailed = Annotated[
 ]
 
 
-@with_changes(NEW_STOPPING)
+@with_changes(HOW, NEW_STOPPING)
 def resume(
     run: Run,
     epochs: MoreEpochs = None,
     dataset: MovedDataset = None,
     force: Force = False,
     retry_failed: RetryFailed = False,
-    executor: Executor | None = None,
-    jobs: Jobs = None,
-    ray_address: RayAddress | None = None,
     time_budget: TimeBudget = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
-    **rules: Any,
+    **given: Any,
 ) -> None:
     """Go on with a run that was interrupted, killed, paused, or failed on a fault outside it, exactly where it was.
 
-    A run that a rule has stopped goes on with more patience, or with other rules. They are replayed over the epochs on
-    record, and the run comes out as if it had had them from its beginning; where they would have stopped it earlier,
-    they are refused.
+    A run that a rule has stopped goes on with more patience, or with other rules; `none` takes one away. They are
+    replayed over the epochs on record, and the run comes out as if it had had them from its beginning; where they would
+    have stopped it earlier, they are refused.
     """
     budget = None if time_budget is None else parse_duration("time_budget", time_budget)
-    how = {"executor": executor, "jobs": jobs, "ray_address": ray_address}
-    given = {name: value for name, value in how.items() if value is not None}
-    changes = _changes({"epochs": epochs, "dataset": dataset, **rules})
-    resumption = prepare(run, changes=changes, force=force, retry_failed=retry_failed, how=given)
+    how = {name: value for name in HOW if (value := given.pop(name)) is not None}
+    changes = _changes({"epochs": epochs, "dataset": dataset, **given})
+    resumption = prepare(run, changes=changes, force=force, retry_failed=retry_failed, how=how)
     layout = settle_layout(resumption.config)[1]
     output = Output(json, quiet, verbose)
     for warning in resumption.warnings:
@@ -120,9 +117,12 @@ def _elsewhere(config: Any, run: Path, *, asked: bool) -> Iterator[None]:
     try:
         yield
     except RequestError as error:
-        if asked or not where_else(config, run):
+        elsewhere = "" if asked else where_else(config, run)
+        if not elsewhere:
             raise
-        raise RequestError(error.message, hint=where_else(config, run)) from None
+        # An empty folder is where a disk is not mounted; but it may also be that there is no memory for them.
+        hint = f"{error.hint} {elsewhere}" if error.hint and os.path.exists(config.dataset) else elsewhere  # noqa: PTH110
+        raise RequestError(error.message, hint=hint) from None
 
 
 def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:

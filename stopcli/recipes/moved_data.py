@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.config import read_toml
-from stopcli.errors import ConfigError, RequestError
+from stopcli.errors import ConfigError
 from stopcli.recipes.beginning import rewrite_config
 from stopcli.recipes.recipe import Loaded
 from stopcli.runs.folder import RunFolder
@@ -35,19 +35,27 @@ def dataset_of(config: Any) -> str:
 
 def check_can_move(config: Any, dataset: str) -> None:
     """Raise ConfigError where the data of a run lie nowhere from where they could have moved."""
-    here = dataset_of(config)
-    if here in NOT_IN_FILES:
-        raise ConfigError("dataset", dataset, f"nothing: the data of this run are {NOT_IN_FILES[here]}")
+    if not in_files(config):
+        data = NOT_IN_FILES[dataset_of(config)]
+        raise ConfigError("dataset", dataset, f"nothing: the data of this run are {data}")
+
+
+def in_files(config: Any) -> bool:
+    """Whether the data of a run lie somewhere, from where they can move."""
+    return dataset_of(config) not in NOT_IN_FILES
 
 
 def where_else(config: Any, run: Path) -> str:
     """What to do where the data of a run are not at their place any more; empty where they lie in no files."""
-    if dataset_of(config) in NOT_IN_FILES:
-        return ""
-    return f"If the data lie elsewhere now: stopcli resume {run} --dataset PATH"
+    return f"If the data lie elsewhere now: stopcli resume {run} --dataset PATH" if in_files(config) else ""
 
 
-def changed_data(config: Any, run: Path, fingerprint: Mapping[str, Any], start: Start) -> list[str]:
+def other_data(config: Any) -> str:
+    """What to do where other data are at their place; empty where they lie in no files."""
+    return f"These are those of {config.dataset}; --dataset PATH names another place." if in_files(config) else ""
+
+
+def changed_data(config: Any, fingerprint: Mapping[str, Any], start: Start) -> list[str]:
     """How the data differ from those that a run was begun with, a line each.
 
     Raises:
@@ -57,7 +65,7 @@ def changed_data(config: Any, run: Path, fingerprint: Mapping[str, Any], start: 
         return []
     changed = differences(start.point.fingerprint, {"data": fingerprint["data"]})
     if changed and not start.force:
-        raise _other_data(changed, config, run)
+        raise changed_error(changed, hint=other_data(config))
     return changed
 
 
@@ -78,7 +86,7 @@ def changed_data_of_jobs(loaded: Loaded, jobs: Sequence[Job[Any]], folder: RunFo
         if data != now
     ]
     if changed and not force:
-        raise _other_data(changed, loaded.config, folder.path)
+        raise changed_error(changed, hint=other_data(loaded.config))
     return changed
 
 
@@ -90,7 +98,3 @@ def move_jobs(jobs: Sequence[Job[Any]], folder: RunFolder, dataset: str) -> None
             with RunFolder.reopen(path) as of_job:
                 for words in rewrite_config(of_job, {"dataset": dataset}):
                     of_job.log(words)
-
-
-def _other_data(changed: Sequence[str], config: Any, run: Path) -> RequestError:
-    return changed_error(changed, hint=where_else(config, run))

@@ -105,7 +105,7 @@ def _run_one(
     with stopwatch.part("build"):
         experiment = recipe.build(loaded)
     fingerprint = {**settings_fingerprint(config), **data_fingerprint(experiment.parts)}
-    changed = changed_data(config, folder.path, fingerprint, start)
+    changed = changed_data(config, fingerprint, start)
     # A saved state holds all weights: where the first ones came from need not be there any more.
     ancestry = warm_start(config, experiment) if start.point is None else None
     folder.status.write("running", epoch=start.point.epoch if start.point else 0)

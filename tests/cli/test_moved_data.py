@@ -64,9 +64,10 @@ def test_a_run_goes_on_with_the_same_images_in_another_place(
     assert "data: was" in capsys.readouterr().err
     images("here", seed=2)
     assert run("resume", "a") == 2
-    said = " ".join(capsys.readouterr().err.split())
+    said = capsys.readouterr().err
     assert "data: was" in said
-    assert "If the data lie elsewhere now: stopcli resume a --dataset PATH --force goes on" in said
+    place = Path("here").resolve()
+    assert f"These are those of {place}; --dataset PATH names another place. --force goes on all the same" in said
     assert content("a") == before
 
     assert run("resume", "a", "--dataset", "there", "--time-budget", "0.001s", "--quiet") == 0

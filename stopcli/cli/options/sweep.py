@@ -53,3 +53,5 @@ SWEEP: Group = {
     "ray_address": RayAddress,
     "keep_going": KeepGoing,
 }
+# What may be another each time that a sweep goes on.
+HOW: Group = {name: SWEEP[name] for name in ("executor", "jobs", "ray_address")}

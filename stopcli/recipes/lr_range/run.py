@@ -14,7 +14,7 @@ from stopcli.recipes.images.load import ImageParts
 from stopcli.recipes.lr_range.config import LrRangeConfig
 from stopcli.recipes.lr_range.finished import Finished
 from stopcli.recipes.lr_range.results import KINDS, RangeResults, results_of
-from stopcli.recipes.moved_data import where_else
+from stopcli.recipes.moved_data import other_data
 from stopcli.recipes.recipe import Loaded
 from stopcli.recipes.reporting import for_report, leave_report
 from stopcli.recipes.train.network import make_network
@@ -43,8 +43,7 @@ def run(loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> di
     """
     config, stopwatch = loaded.config, session.stopwatch
     fingerprint = {**settings_fingerprint(config), **data_fingerprint(loaded.data.parts)}
-    elsewhere = where_else(config, folder.path)
-    done = Finished.read(folder.path, fingerprint, force=start.force, elsewhere=elsewhere)
+    done = Finished.read(folder.path, fingerprint, force=start.force, elsewhere=other_data(config))
     folder.status.write("running")
     if start.again:
         remove_leftovers(folder.path)
