@@ -8,20 +8,22 @@ from collections.abc import Sequence
 _MOST = 8
 
 
-def counted(number: int, thing: str, things: str = "") -> str:
+def counted(number: float, thing: str, things: str = "") -> str:
     """A number of things.
 
     Args:
+        number: whole, or of what has parts, such as epochs.
         thing: one of them, such as `run`.
         things: several; the singular with an s where it is empty.
 
-    >>> counted(1, "run"), counted(0, "run"), counted(1437, "process", "processes")
-    ('1 run', '0 runs', '1,437 processes')
+    >>> counted(1, "run"), counted(0, "run"), counted(1437, "process", "processes"), counted(1.5, "epoch")
+    ('1 run', '0 runs', '1,437 processes', '1.5 epochs')
     """
-    return f"{number:,} {agreeing(number, thing, things or f'{thing}s')}"
+    shown = f"{number:,}" if isinstance(number, int) else f"{number:g}"
+    return f"{shown} {agreeing(number, thing, things or f'{thing}s')}"
 
 
-def agreeing(number: int, one: str, several: str) -> str:
+def agreeing(number: float, one: str, several: str) -> str:
     """The word that goes with a number of things: `gives` with one, `give` with several, or with none."""
     return one if number == 1 else several
 

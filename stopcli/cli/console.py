@@ -24,6 +24,7 @@ from rich.progress import (
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from stopcli.counts import counted
 from stopcli.durations import format_duration
 from stopcli.report.tables import Table
 from stopcli.runs.files import dump_json
@@ -249,7 +250,7 @@ class JobView:
         left = progress.seconds_left
         if left < LONG_SECONDS:
             return
-        text = f"{self._name}: all {progress.epochs} epochs will take about {format_duration(left)}; "
+        text = f"{self._name}: {counted(progress.epochs, 'epoch')} will take about {format_duration(left)}; "
         text += "fewer --epochs shorten it."
         if self._bars:
             self._bars.console.print(text, markup=False, highlight=False)

@@ -19,6 +19,7 @@ from stopcli.cli.options.stopping import NEW_STOPPING
 from stopcli.cli.options.sweep import HOW
 from stopcli.cli.running import conduct, load
 from stopcli.cli.sweep_running import settle_layout
+from stopcli.counts import agreeing
 from stopcli.durations import format_duration, parse_duration
 from stopcli.errors import RequestError
 from stopcli.recipes.changed_rules import further
@@ -151,7 +152,7 @@ def show(run: Run, json: Json = False) -> None:
     if json:
         print(dump_json({**line.to_dict(), "summary": summary or None}))
         return
-    unit = "" if "table" in summary and "stop" not in summary else " epochs"
+    unit = "" if "table" in summary and "stop" not in summary else _epochs(line)
     done = f" {line.epochs}{unit}," if line.epochs != "–" else ""
     print(f"{run}: {line.state},{done} begun {format_duration(line.age_seconds)} ago")
     if line.reason:
@@ -165,8 +166,12 @@ def show(run: Run, json: Json = False) -> None:
         print(f"stopcli resume {run} {further(stop)}")
 
 
+def _epochs(line: RunLine) -> str:
+    return f" {agreeing(int(line.epochs.rpartition('/')[2]), 'epoch', 'epochs')}" if line.epochs != "–" else ""
+
+
 def _show_summary(summary: dict[str, Any]) -> None:
     output = Output()
-    output.result(results_table(summary, summary["command"]), summary)
+    output.result(results_table(summary), summary)
     for words in words_of(summary):
         print(words)

@@ -17,6 +17,7 @@ from stopcli.cli.list_options import parse_counts, parse_words
 from stopcli.cli.starting import has_gpu, start_and_log, stopwatch_of
 from stopcli.cli.sweep_running import execute_sweep, settle_layout, show_plan
 from stopcli.config import RunConfig, resolve, setting_names, to_toml
+from stopcli.counts import counted
 from stopcli.durations import parse_duration
 from stopcli.errors import RequestError
 from stopcli.recipes.lr_range.bounds import mismatch, read_bounds
@@ -197,7 +198,7 @@ def _train(
 
 
 def _tell(loaded: Loaded, folder: RunFolder, output: Output, summary: dict[str, Any]) -> None:
-    output.result(results_table(summary, loaded.config.arm.replace("-", " ")), summary)
+    output.result(results_table(summary), summary)
     for words in words_of(summary):
         output.say(words)
     told_before = {*loaded.config.warnings(), *loaded.notes}
@@ -208,7 +209,7 @@ def _tell(loaded: Loaded, folder: RunFolder, output: Output, summary: dict[str, 
         if job["reason"]:
             output.say(f"{job['name']} {job['state']}: {job['reason']}")
     if "jobs" in summary:
-        output.say(f"{summary['finished']} of {len(summary['jobs'])} runs finished.")
+        output.say(f"{summary['finished']} of {counted(len(summary['jobs']), 'run')} finished.")
     seconds = "  ".join(f"{part} {spent:.1f}" for part, spent in summary["seconds"].items() if spent >= 0.05)
     output.detail(f"Seconds: {seconds}")
     output.say(f"Report, plots and models: {folder.path}")

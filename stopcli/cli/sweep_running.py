@@ -10,6 +10,7 @@ from stopcli.cli.console import Output, RunView
 from stopcli.cli.starting import has_gpu, process_age, start_and_log, stopwatch_of
 from stopcli.cli.sweep_view import SweepView
 from stopcli.config import AnyConfig
+from stopcli.counts import counted
 from stopcli.durations import format_duration
 from stopcli.recipes.recipe import Loaded, Recipe
 from stopcli.runs.folder import RunFolder
@@ -73,4 +74,4 @@ def show_plan(loaded: Loaded, layout: Layout, output: Output) -> None:
     output.result(plan_table(jobs, arms), plan_summary(jobs, arms, layout))
     seconds = format_duration(total_seconds(jobs, arms, layout))
     whole = "in all" if layout.workers else "one after the other; how many at a time is the cluster's to say"
-    output.say(f"{len(jobs)} runs, {layout.describe()}: about {seconds} {whole}. Nothing was trained.")
+    output.say(f"{counted(len(jobs), 'run')}, {layout.describe()}: about {seconds} {whole}. Nothing was trained.")

@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table as RichTable
 
 from stopcli.cli.console import Output, print_line
+from stopcli.counts import counted
 from stopcli.durations import format_duration
 from stopcli.sweeps.collect import NOT_BEGUN, JobLine
 
@@ -65,7 +66,7 @@ class SweepView:
     def _table(self, lines: Sequence[JobLine], most: int) -> RichTable:
         """What runs, then what has ended badly, then the rest, as far as the terminal has room."""
         done = sum(line.done for line in lines)
-        title = f"{self._name}: {done} of {len(lines)} runs done"
+        title = f"{self._name}: {done} of {counted(len(lines), 'run')} done"
         table = RichTable(title=title, title_justify="left", header_style="bold")
         for column in ("run", "state", "epoch", "error", "images/s", "left"):
             table.add_column(column, justify="left" if column in ("run", "state") else "right", overflow="fold")

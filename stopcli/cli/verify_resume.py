@@ -14,6 +14,7 @@ import typer
 
 from stopcli.cli.console import Output
 from stopcli.cli.options.output import Quiet
+from stopcli.counts import counted
 from stopcli.errors import ConfigError, RequestError
 from stopcli.report.tables import Table
 
@@ -63,7 +64,8 @@ def verify_resume(
     result = None
     for result in Verifier(words, run_quietly, folder, seed).verify(kills):
         differing = sum(map(bool, result.differences))
-        output.say(f"{len(result.kills)} of {kills} kills, {len(result.differences)} runs ended, {differing} differ")
+        ended = f"{counted(len(result.differences), 'run')} ended, {differing} differ"
+        output.say(f"{len(result.kills)} of {counted(kills, 'kill')}, {ended}")
     assert result is not None, "kills ≥ 1"
     output.result(_kills_table(result), _summary(words, result, folder))
     if not json:
@@ -77,7 +79,8 @@ def _print_runs(result: Verification, folder: Path) -> None:
     for number, differences in enumerate(result.differences, start=1):
         print(f"run {number}: " + ("identical" if not differences else "DIFFERS in " + ", ".join(differences)))
     if result.identical:
-        print(f"{len(result.kills)} kills, {len(result.differences)} runs: every result is identical to the bit.")
+        of = f"{counted(len(result.kills), 'kill')}, {counted(len(result.differences), 'run')}"
+        print(f"{of}: every result is identical to the bit.")
     else:
         print(f"The runs are kept in {folder}")
 

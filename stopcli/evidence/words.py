@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stopcli.counts import counted
 from stopcli.evidence.interval import FEWEST
 from stopcli.evidence.paired import PairedDifference
 from stopcli.evidence.unpaired import UnpairedDifference
@@ -10,6 +11,7 @@ from stopcli.stopping.direction import Direction
 # Differences of what float32 holds are larger, unless they are none.
 _NOTHING = 1e-9
 _TINY = 5e-5
+_SMALLEST_P = 0.001
 
 Difference = PairedDifference | UnpairedDifference
 
@@ -53,7 +55,7 @@ def pairs_that_agree(found: Difference) -> str:
     pairs."""
     if not isinstance(found, PairedDifference):
         return ""
-    seeds = f"{found.n} seed{'s' if found.n > 1 else ''}"
+    seeds = counted(found.n, "seed")
     if found.share_equal == 1:
         return f"the same in {'all ' if found.n > 1 else ''}{seeds}"
     word, share = ("higher", found.share_above) if found.mean > 0 else ("lower", found.share_below)
@@ -67,6 +69,17 @@ def difference_cell(found: Difference | None) -> str:
     if found.low is None or found.high is None:
         return f"{signed(found.mean, 3)} ({at_n(found)})"
     return f"{signed(found.mean, 3)} [{signed(found.low, 3)}, {signed(found.high, 3)}]"
+
+
+def p_cell(p: float | None) -> str:
+    """A p-value for a table; below a thousandth its digits say nothing. A dash for none.
+
+    >>> p_cell(0.0312), p_cell(3.3e-38), p_cell(None)
+    ('0.031', '< 0.001', '–')
+    """
+    if p is None:
+        return "–"
+    return "< 0.001" if p < _SMALLEST_P else f"{p:.2g}"
 
 
 def signed(value: float, digits: int = 4) -> str:
@@ -87,7 +100,8 @@ def _how_much(found: Difference) -> str:
     agree = pairs_that_agree(found)
     if found.low is None or found.high is None or found.p is None:
         return f"{signed(found.mean)}" + (f", {agree}" if agree else ", in other seeds")
-    p = f"p = {found.p:.2g}"
+    cell = p_cell(found.p)
+    p = f"p {cell}" if cell.startswith("<") else f"p = {cell}"
     if not isinstance(found, PairedDifference):
         interval = f"Welch's 95 % interval {signed(found.low)} to {signed(found.high)}"
         return f"{signed(found.mean)} (unpaired, because the seeds differ; {interval}; {p})"

@@ -109,8 +109,7 @@ def _summed_up(folder: Path, summary: Mapping[str, Any]) -> Document:
     further = [Table.from_told(table) for table in told["tables"]]
     # Names, not paths: a figure lies in `plots/`, whatever somebody has written into summary.json.
     pictures = [Picture(f"plots/{name}", alt_text(name)) for name in (Path(each).name for each in told["figures"])]
-    arm = str(summary.get("arm", summary["command"])).replace("-", " ")
-    tables = [results_table(summary, arm), *further]
+    tables = [results_table(summary), *further]
     if "jobs" in summary:
         return sweep_report(told["title"], summary, tables, made, pictures)
     if "stop" in summary:

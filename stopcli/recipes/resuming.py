@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.config import RunConfig, StoppingSettings, parse, read_toml, settings_of
+from stopcli.counts import counted
 from stopcli.errors import ConfigError, RequestError, RunFolderError
 from stopcli.recipes.changed_rules import further, with_other_rules
 from stopcli.recipes.moved_data import check_can_move
@@ -204,7 +205,7 @@ def _check_left(run: Path, config: Any, retry_failed: bool) -> None:
     failed = sum(read_json(run / "jobs" / job.name / "status.json").get("state") == "failed" for job in jobs)
     if failed and not retry_failed:
         raise RunFolderError(
-            f"{run}: nothing is left to do; {failed} of {len(jobs)} runs failed",
+            f"{run}: nothing is left to do; {failed} of {counted(len(jobs), 'run')} failed",
             hint="--retry-failed goes on with those that did not diverge.",
         )
     words = (

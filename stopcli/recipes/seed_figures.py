@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from stopcli.counts import counted
 from stopcli.recipes.run_marks import watched_name
 from stopcli.recipes.seed_results import finished_runs
 from stopcli.recipes.trained import TrainedConfig
@@ -25,7 +26,7 @@ def seed_figures(
     """
     summaries, metrics = finished_runs(results)
     values = seed_values(summaries)
-    title = f"{title}: {len(summaries)} seeds"
+    title = f"{title}: {counted(len(summaries), 'seed')}"
     epochs = {"stopped at": values["stopped at"]}
     if best_epochs:
         epochs[f"best {config.monitor}"] = [s["stop"]["best_epoch"] for s in summaries]

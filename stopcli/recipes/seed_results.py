@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from stopcli.counts import counted
 from stopcli.evidence.interval import mean_interval
 from stopcli.recipes.recipe import SweepResults
 from stopcli.report.tables import seed_csv, seed_table, seed_values
@@ -19,7 +20,7 @@ def sweep_results(config: Any, results: Sequence[JobResult]) -> SweepResults:
     finished = [summary for summary in begun if summary["state"] == "finished"]
     arm = config.arm.replace("-", " ")
     return SweepResults(
-        f"{config.command}: {arm}, {config.seeds} seeds",
+        f"{config.command}: {arm}, {counted(config.seeds, 'seed')}",
         (seed_table(begun, arm),),
         {"table.csv": seed_csv(begun)},
         summary={"over_seeds": {name: spread(values) for name, values in seed_values(finished).items()}},

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from stopcli.counts import agreeing, counted
 from stopcli.errors import ResourceError
 from stopcli.recipes.arms import not_finished
 from stopcli.recipes.beginning import begin
@@ -197,7 +198,7 @@ def _finish(
     write_json(folder.summary, summary)
     leave_report(folder.path)
     epochs = max((result.summary["epochs"] for result in results if result.summary), default=0)
-    folder.log(f"{summary['state']}: {summary['finished']} of {len(results)} runs finished")
+    folder.log(f"{summary['state']}: {summary['finished']} of {counted(len(results), 'run')} finished")
     folder.status.write(summary["state"], summary["reason"], epoch=epochs, outside=_outside(results))
     return summary
 
@@ -214,12 +215,13 @@ def _summarise(config: Any, results: Sequence[JobResult], found: SweepResults, r
     elif request.signalled:
         state, reason = "interrupted", request.words
     elif failed:
-        state, reason = "failed", f"{failed} of {len(results)} runs failed"
+        state, reason = "failed", f"{failed} of {counted(len(results), 'run')} failed"
     elif request.over:
         state, reason = "paused", request.words
     else:
         # Somebody has stopped a run by itself.
-        state, reason = "failed", f"{len(results) - finished} of {len(results)} runs were stopped"
+        were = agreeing(len(results) - finished, "was", "were")
+        state, reason = "failed", f"{len(results) - finished} of {counted(len(results), 'run')} {were} stopped"
     return {
         "command": config.command,
         "name": config.name,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stopcli.config import read_toml
+from stopcli.counts import counted
 from stopcli.errors import RequestError
 from stopcli.report.alt_texts import alt_text
 from stopcli.report.document import Document, Paragraph, Part, Picture, Section, Warn
@@ -60,7 +61,7 @@ def curves_so_far(folder: Path) -> tuple[Mapping[str, Figure], str]:
 
     watched = "test" if read_toml(folder / "config.toml").get("validation", "test") == "test" else "validation"
     epochs = len(columns["epoch"])
-    title = f"{folder.resolve().name}: {epochs} epoch{'s' if epochs > 1 else ''} so far"
+    title = f"{folder.resolve().name}: {counted(epochs, 'epoch')} so far"
     return {"curves": learning_curves(columns, watched, Marks(0, ""), title)}, damage
 
 

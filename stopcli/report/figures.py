@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from stopcli.counts import counted
 from stopcli.runs.metrics import Columns
 
 # Okabe and Ito's colours, which remain apart for colour-blind readers.
@@ -95,7 +96,7 @@ def _curve(axes: Axes, metrics: Columns, name: str, watched_name: str) -> None:
 def mark_epochs(axes: Axes, marks: Marks, last: int) -> None:
     """Draw the marks on an axis of epochs that ends at `last`."""
     if marks.wait:
-        label = f"patience: {marks.wait} epochs without an improvement"
+        label = f"patience: {counted(marks.wait, 'epoch')} without an improvement"
         axes.axvspan(marks.stop_epoch - marks.wait, marks.stop_epoch, color=GREY, alpha=0.13, lw=0, label=label)
     if marks.best_epoch:
         axes.axvline(marks.best_epoch, color=GREEN, lw=1.3, ls="--", label=marks.best_label)

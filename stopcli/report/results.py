@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stopcli.counts import agreeing, counted
 from stopcli.durations import format_duration
 from stopcli.report.document import Bullets, Code, Document, Paragraph, Part, Picture, Section, Warn
 from stopcli.report.inline import code
@@ -57,7 +58,7 @@ def sweep_report(
 ) -> Document:
     """The report of a sweep; arguments as for `run_report`."""
     why = f" ({summary['reason']})" if summary["reason"] else ""
-    told = f"{summary['finished']} of {len(summary['jobs'])} runs finished; state: {summary['state']}{why}."
+    told = f"{summary['finished']} of {counted(len(summary['jobs']), 'run')} finished; state: {summary['state']}{why}."
     failed = [f"{job['name']}: {job['state']} ({job['reason']})" for job in summary["jobs"] if job["reason"]]
     notes = [TEST_ROWS_CHOSE] if summary["test_rows_chose"] else []
     return _report(title, [told, *summary["conclusions"]], notes, summary, tables, made, pictures, failed)
@@ -68,7 +69,7 @@ def range_report(
 ) -> Document:
     """The report of a range test; arguments as for `run_report`."""
     why = f" ({summary['reason']})" if summary["reason"] else ""
-    told = f"{summary['finished']} of {summary['seeds']} seeds tested; state: {summary['state']}{why}."
+    told = f"{summary['finished']} of {counted(summary['seeds'], 'seed')} tested; state: {summary['state']}{why}."
     return _report(title, [told, *summary["conclusions"]], [], summary, tables, made, pictures)
 
 
@@ -141,8 +142,7 @@ def _seconds(summary: Mapping[str, Any]) -> tuple[Part, ...]:
         projected = summary["projected_train_seconds"]
         told.append(
             f"Training and validating took {format_duration(took)}; the first steps promised "
-            f"{format_duration(projected)} for "
-            f"all {summary['max_epochs']} epochs."
+            f"{format_duration(projected)} for {counted(summary['max_epochs'], 'epoch')}."
         )
     if summary.get("samples_per_second"):
         told.append(f"{summary['samples_per_second']:,.0f} training rows a second, validation included.")
@@ -173,10 +173,11 @@ def how_it_was_made(environment: Mapping[str, Any], config: str = "", state: str
 
 def _environment(environment: Mapping[str, Any]) -> tuple[str, ...]:
     # A sweep's runs say for themselves what they computed on.
-    gpus = f", {len(environment['gpus'])} GPUs" if "gpus" in environment else ""
+    gpus = f", {counted(len(environment['gpus']), 'GPU')}" if "gpus" in environment else ""
+    cores = f"{environment['cores']} {agreeing(environment['cores'], 'core', 'cores')}"
     points = [
         f"Command: {code(shlex.join(['stopcli', *environment['argv'][1:]]))}",
-        f"Machine: {environment['platform']}, {environment['cpu']}, {environment['cores']} cores{gpus}",
+        f"Machine: {environment['platform']}, {environment['cpu']}, {cores}{gpus}",
     ]
     if "executor" in environment:
         points.append(f"Runs executed: {environment['executor']}")
@@ -184,5 +185,5 @@ def _environment(environment: Mapping[str, Any]) -> tuple[str, ...]:
     resumed = environment.get("resumed") or []
     if resumed:
         places = ", ".join(str(session["from_epoch"]) for session in resumed)
-        points.append(f"Gone on with {len(resumed)} time{'s' if len(resumed) > 1 else ''}, after epoch {places}")
+        points.append(f"Gone on with {counted(len(resumed), 'time')}, after epoch {places}")
     return tuple(points)

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stopcli.counts import counted
 from stopcli.evidence.paired import PairedDifference, paired_difference
 from stopcli.evidence.selection import Selection
 from stopcli.evidence.words import compared, difference_cell, signed
@@ -40,7 +41,7 @@ def selection_words(found: Selection, test_rows: int) -> str:
     more = "more" if found.optimism > 0 else "less"
     by = "as much"
     if found.optimism:
-        rows = f"{round(abs(found.optimism) * test_rows):,} of {test_rows:,} rows"
+        rows = f"{round(abs(found.optimism) * test_rows):,} of {counted(test_rows, 'row')}"
         by = f"{abs(found.optimism):.3f} {more}. That is {rows}; how much of it is their luck, one run cannot tell"
     return (
         f"Chosen by {honest.monitor}, epoch {honest.epoch} has a test accuracy of {honest.test_accuracy:.3f}, on rows "

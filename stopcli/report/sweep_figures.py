@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from stopcli.counts import counted
 from stopcli.report.figures import BLUE, GREEN, GREY, MOST_POINTS, ORANGE, PURPLE
 from stopcli.runs.metrics import Columns
 
@@ -56,7 +57,9 @@ def _seed_band(axes: Axes, runs: Sequence[Columns], name: str, common: int, colo
         lw=0,
         label=f"{label}: middle 80 % of seeds",
     )
-    axes.plot(epochs[::every], middle[::every], color=colour, lw=1.8, label=f"{label}: median of {len(runs)} seeds")
+    axes.plot(
+        epochs[::every], middle[::every], color=colour, lw=1.8, label=f"{label}: median of {counted(len(runs), 'seed')}"
+    )
 
 
 def seed_epochs(groups: Mapping[str, Sequence[float]], title: str) -> Figure:

@@ -123,9 +123,11 @@ def run_table(summary: Mapping[str, Any], arm: str) -> Table:
     return Table("Results", ("arm", *COLUMNS), ((arm, *cells),))
 
 
-def results_table(summary: Mapping[str, Any], arm: str) -> Table:
-    """The results of whatever left a summary.json: the table that it holds, or that of a run."""
-    return Table.of_summary(summary) if "table" in summary else run_table(summary, arm)
+def results_table(summary: Mapping[str, Any]) -> Table:
+    """The results of whatever left a summary.json: the table that it holds, or that of a run, named by its arm."""
+    if "table" in summary:
+        return Table.of_summary(summary)
+    return run_table(summary, str(summary.get("arm", summary["command"])).replace("-", " "))
 
 
 def seed_table(summaries: Sequence[Mapping[str, Any]], arm: str) -> Table:

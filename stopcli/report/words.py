@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from stopcli.counts import agreeing, counted
 from stopcli.report.selection import selection_of, selection_words
 
 
 def why_stopped(summary: Mapping[str, Any]) -> str:
     """A sentence or two: at which epoch training stopped and why, and which epoch the final model is of."""
-    stop = summary["stop"]
+    stop, epochs = summary["stop"], summary["max_epochs"]
     at = f"epoch {stop['epoch']} of {summary['max_epochs']}"
     best = _best_so_far(stop, summary["monitor"])
     since = stop["epoch"] - stop["wait"]
+    waited = counted(stop["wait"], "epoch")
     sentences = {
-        "completed": f"Ran all {summary['max_epochs']} epochs; no rule stopped it{best}.",
+        "completed": f"{agreeing(epochs, 'Ran its only epoch', f'Ran all {epochs} epochs')}; no rule stopped it{best}.",
         "patience": f"Stopped at {at}: no improvement since epoch {since} ({stop['rule']}){best}.",
-        "baseline": f"Stopped at {at}: {stop['wait']} epochs and the baseline was never beaten ({stop['rule']}){best}.",
+        "baseline": f"Stopped at {at}: {waited} and the baseline was never beaten ({stop['rule']}){best}.",
         "threshold": f"Stopped at {at}: the threshold was reached ({stop['rule']}).",
         **{
             rule: f"Stopped at {at}: {asked} ({stop['rule']}){best}."

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from stopcli.counts import counted
 from stopcli.runs.files import read_json
 from stopcli.runs.lock import is_held
 
@@ -56,11 +57,11 @@ def _line(path: Path) -> RunLine:
     stop = summary.get("stop") or {}
     done = summary.get("epochs", status.get("epoch", 0))
     if "jobs" in summary:
-        epochs = f"{summary.get('finished', 0)}/{len(summary['jobs'])} runs"
+        epochs = f"{summary.get('finished', 0)}/{counted(len(summary['jobs']), 'run')}"
     elif "max_epochs" in summary:
         epochs = f"{done}/{summary['max_epochs']}"
     elif "seeds" in summary and "table" in summary:
-        epochs = f"{summary['finished']}/{summary['seeds']} seeds"
+        epochs = f"{summary['finished']}/{counted(summary['seeds'], 'seed')}"
     elif "table" in summary:
         # A study of runs, which trains nothing.
         epochs = "–"

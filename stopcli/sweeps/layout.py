@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stopcli.config import SweepSettings
+from stopcli.counts import counted
 from stopcli.errors import ConfigError
 from stopcli.runs.environment import usable_cores
 from stopcli.sweeps.executor import Executor
@@ -60,12 +61,12 @@ class Layout:
         """In words."""
         if self.threads is None:
             return f"{self.workers} at a time in this process"
-        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''} each"
+        threads = f"{counted(self.threads, 'thread')} each"
         if self.executor == "in-process":
             return f"one after the other in this process, {threads}"
         if self.executor == "ray":
             return f"on Ray ({self.ray_address or 'this machine'}), {threads}"
-        return f"{self.workers} process{'es' if self.workers > 1 else ''} at a time, {threads}"
+        return f"{counted(self.workers, 'process', 'processes')} at a time, {threads}"
 
 
 def lay_out(config: Any, *, gpu: bool) -> Layout:
@@ -85,7 +86,7 @@ def lay_out(config: Any, *, gpu: bool) -> Layout:
     if config.executor == "ray":
         here = 0 if config.ray_address else max(1, cores // (threads or 1))
         if not config.ray_address and (threads or 1) > cores:
-            raise ConfigError("threads", threads, f"at most the {cores} cores of this machine")
+            raise ConfigError("threads", threads, f"at most the {counted(cores, 'core')} of this machine")
         return Layout("ray", config.jobs or here, threads or 1, config.ray_address, gpu=gpu)
     jobs = config.jobs or (1 if gpu else max(1, cores // threads) if threads else cores)
     return Layout("processes", jobs, threads or max(1, cores // jobs), gpu=gpu)

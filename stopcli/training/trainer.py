@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from stopcli.counts import agreeing
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
 from stopcli.schedules.plateau import PlateauState
@@ -160,7 +161,7 @@ class Trainer:
             self._observer.progress(progress)
             if verdict is not None:
                 return verdict
-        return Verdict("completed", f"{epochs} epochs", self._epoch)
+        return Verdict("completed", f"{epochs} {agreeing(epochs, 'epoch', 'epochs')}", self._epoch)
 
     def _complete(self, call: Call) -> Verdict | None:
         """Judge, record and settle epochs that are complete. Returns the verdict where one of them is the last."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from program import run
 from small_runs import died
 
 from stopcli.runs.folder import RunFolder
@@ -43,3 +45,19 @@ print([name for name in ("tensorflow", "keras", "matplotlib", "sklearn") if name
             [sys.executable, "-m", "stopcli", "show", "runs/two"], capture_output=True, text=True, check=True
         )
     assert "runs/two: running" in again.stdout
+
+
+@pytest.mark.slow
+def test_one_of_anything_is_told_in_the_singular_and_show_names_the_arm_as_the_run(
+    quick: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("moons", "--epochs", "1", "--run-dir", "one") == 0
+    said = capsys.readouterr()
+    assert run("show", "one") == 0
+    shown = capsys.readouterr()
+    table = [line for line in said.out.splitlines() if line.startswith(("│", "┃"))]
+    assert [line for line in shown.out.splitlines() if line.startswith(("│", "┃"))] == table
+    assert "no stopping" in table[-1]
+    assert "one: finished, 1/1 epoch, begun" in shown.out
+    told = said.out + said.err + shown.out + Path("one/report.md").read_text()
+    assert re.findall(r"(?<![\d.,])1 [a-z]+s\b", told) == []

@@ -160,6 +160,14 @@ def test_every_reason_has_its_sentence(reason: str, sentence: str) -> None:
     assert why_stopped(values).startswith(sentence)
 
 
+def test_a_run_of_one_epoch_is_told_of_in_the_singular() -> None:
+    values = summary(max_epochs=1)
+    values["stop"] = {**values["stop"], "reason": "completed", "epoch": 1, "wait": 1}
+    assert why_stopped(values).startswith("Ran its only epoch; no rule stopped it")
+    values["stop"]["reason"] = "baseline"
+    assert why_stopped(values).startswith("Stopped at epoch 1 of 1: 1 epoch and the baseline was never beaten")
+
+
 def test_the_report_says_what_a_reader_needs() -> None:
     environment = {
         "argv": ["stopcli", "moons"], "versions": {"keras": "3"},

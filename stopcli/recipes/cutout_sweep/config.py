@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
 from stopcli.config import Count
+from stopcli.counts import counted
 from stopcli.errors import ConfigError
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.recipes.trained import TrainedConfig
@@ -88,8 +89,9 @@ class CutoutSweepConfig(CifarResnetConfig):
             epochs = round(self.epochs / m)
             share = epochs * m / self.epochs
             if abs(share - 1) > _MOST_UNEVEN:
+                of = counted(epochs, "epoch")
                 told.append(
-                    f"M = {m} trains for {epochs} epochs, {self.epochs} / {m} rounded, and so sees {share:.0%} "
+                    f"M = {m} trains for {of}, {self.epochs} / {m} rounded, and so sees {share:.0%} "
                     f"of the baseline's images; with a multiple of {m} epochs they would be as many"
                 )
         return told

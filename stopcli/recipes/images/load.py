@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from stopcli.augment.ranges import check_boxes_fit
+from stopcli.counts import agreeing, counted
 from stopcli.data.datasets import load_images
 from stopcli.data.images import ImageSet
 from stopcli.data.rows import Parts
@@ -96,10 +97,11 @@ def _check_boxes(config: AugmentSettings, images: ImageSet) -> None:
 def data_words(images: ImageSet, parts: Parts) -> str:
     """What there is to train on, in words."""
     height, width = parts.train.x.shape[1:3]
+    images_to_train = agreeing(images.train.count, "image", "images")
     share = f" of {images.train.count:,}" if parts.train.count < images.train.count else ""
     return (
         f"Data: {images.name}, {len(images.classes)} classes, {height} × {width}: "
-        f"{parts.train.count:,}{share} images to train on"
+        f"{parts.train.count:,}{share} {images_to_train} to train on"
     )
 
 
@@ -114,7 +116,7 @@ def training_words(config: ImageConfig, parts: Parts) -> tuple[str, ...]:
     """How a classifier is trained, a line each."""
     steps = parts.train.batches(config.batch_size)
     return (
-        f"Training: {config.describe_model()}, {config.epochs} epochs of {steps} steps, batch {config.batch_size}, "
-        f"{config.describe_optimizer()}, {config.describe_learning_rate()}.",
+        f"Training: {config.describe_model()}, {counted(config.epochs, 'epoch')} of {counted(steps, 'step')}, "
+        f"batch {config.batch_size}, {config.describe_optimizer()}, {config.describe_learning_rate()}.",
         f"Augmentation: {config.describe_augmentation()}.",
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from stopcli.config import Count, Natural, NonNegative
+from stopcli.counts import counted
 from stopcli.errors import ConfigError
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.schedules.drops import describe_drops, parse_drops, published_drops
@@ -146,12 +147,12 @@ class LearningRateConfig(TrainedConfig):
         if whole > MOST_TIMES * self.epochs:
             step = self.epochs / (2 * max(1, round(updates / cycle)))
             return (
-                f"training ends within a cycle of the learning rate ({cycle / steps_per_epoch:g} epochs); "
-                f"a step size of {step:g} epochs would end with one{asked}"
+                f"training ends within a cycle of the learning rate ({counted(cycle / steps_per_epoch, 'epoch')}); "
+                f"a step size of {counted(step, 'epoch')} would end with one{asked}"
             )
         ends = sorted({max(1, self.epochs // whole) * whole, (self.epochs // whole + 1) * whole})
         return (
-            f"training ends within a cycle of the learning rate ({cycle / steps_per_epoch:g} epochs); "
+            f"training ends within a cycle of the learning rate ({counted(cycle / steps_per_epoch, 'epoch')}); "
             f"{' or '.join(map(str, ends))} epochs would end with one{asked}"
         )
 
@@ -228,10 +229,11 @@ class LearningRateConfig(TrainedConfig):
             scaled = self.lr_drops == "auto" and published_drops(self.epochs) != published_drops(100)
             return f"{words} (the published drops of 100 epochs, scaled to {self.epochs})" if scaled else words
         if self.lr_policy == "cosine":
-            warmup = f" after {self.lr_warmup} epochs of warm-up" if self.lr_warmup else ""
+            warmup = f" after {counted(self.lr_warmup, 'epoch')} of warm-up" if self.lr_warmup else ""
             return f"{start} to {self.lr_min:g} along a cosine{warmup}"
         if self.lr_policy == "plateau":
-            return f"{start}, ×{self.lr_factor:g} where {self.monitor} has not improved for {self.lr_patience} epochs"
+            patience = counted(self.lr_patience, "epoch")
+            return f"{start}, ×{self.lr_factor:g} where {self.monitor} has not improved for {patience}"
         if self.lr_policy == "one-cycle":
             return f"learning rate up to {self.max_lr:g} and down in one cycle"
         if self.cyclical:
@@ -240,8 +242,8 @@ class LearningRateConfig(TrainedConfig):
 
     def describe_step_size(self) -> str:
         """How long a cycle's ways are, in words."""
-        unit = "epochs" if self.step_size_iterations is None else "updates"
+        unit = "epoch" if self.step_size_iterations is None else "update"
         up = self.step_size if self.step_size_iterations is None else self.step_size_iterations
         if self.step_size_down is None:
-            return f"{up:g} {unit} a step"
-        return f"{up:g} {unit} up, {self.step_size_down:g} down"
+            return f"{counted(up, unit)} a step"
+        return f"{counted(up, unit)} up, {self.step_size_down:g} down"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import geometric_mean
 from typing import Any
 
+from stopcli.counts import agreeing, counted
 from stopcli.evidence.interval import FEWEST, mean_interval
 from stopcli.evidence.rate_range import Suggestions, suggest
 from stopcli.recipes.lr_range.config import LrRangeConfig
@@ -98,9 +99,10 @@ class RangeResults:
             return ("The loss never fell by more than its noise: no learning rate of this range trains.",)
         told = [f"Suggested: --base-lr {bounds['base_lr']:.2g} --max-lr {bounds['max_lr']:.2g}."]
         if n < len(self.found):
-            told.append(f"Of {len(self.found)} seeds, the loss of {len(self.found) - n} never fell.")
+            told.append(f"Of {counted(len(self.found), 'seed')}, the loss of {len(self.found) - n} never fell.")
         if n < FEWEST:
-            told.append(f"{n} seed{'s' if n > 1 else ''} give no interval; --seeds 5 would show how much it varies.")
+            give = agreeing(n, "gives", "give")
+            told.append(f"{counted(n, 'seed')} {give} no interval; --seeds 5 would show how much it varies.")
         return tuple(told)
 
 

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from stopcli.counts import counted
 from stopcli.recipes.moons.case_tables import ArmResult, arms_of_run
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.title import moons_title
@@ -62,7 +63,7 @@ def seeds_case_figures(config: MoonsConfig, results: Sequence[JobResult]) -> dic
     """The curves of all seeds, and where each arm ends and what its models are worth, a point a seed."""
     summaries, metrics = finished_runs(results)
     runs = [arms_of_run(summary) for summary in summaries]
-    title = f"{moons_title(config)}: {len(runs)} seeds"
+    title = f"{moons_title(config)}: {counted(len(runs), 'seed')}"
     arms = list(zip(*runs, strict=True))
     # Where nothing stops there is no point to show; an arm with a saved model stops where the one before it does.
     epochs = {of[0].name: [arm.measured.saved_epoch or arm.measured.stopped_at for arm in of] for of in arms[1:]}

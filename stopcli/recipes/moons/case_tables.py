@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from stopcli.counts import counted
 from stopcli.evidence.interval import MeanInterval, mean_interval
 from stopcli.evidence.paired import paired_difference
 from stopcli.evidence.proportion import proportion_of
@@ -143,7 +144,9 @@ def seeds_case_words(config: MoonsConfig, runs: Sequence[Sequence[ArmResult]], t
     told = [_compared(arms, first) for arms in others]
     for arms in others:
         if ran_out := sum(arm.ran_out for arm in arms):
-            told.append(f"{arms[0].name}: in {ran_out} of {len(arms)} seeds it ran all epochs without stopping.")
+            told.append(
+                f"{arms[0].name}: in {ran_out} of {counted(len(arms), 'seed')} it ran all epochs without stopping."
+            )
     best = max(statistics.fmean(arm.measured.test_accuracy for arm in arms) for arms in (first, *others))
     interval = proportion_of(best, test_rows)
     if interval:

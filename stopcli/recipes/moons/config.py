@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 from annotated_types import Ge, Le
 
 from stopcli.config import CheckpointSettings, Count, Seed, StoppingSettings
+from stopcli.counts import agreeing, counted
 from stopcli.data.shares import share_of
 from stopcli.errors import ConfigError
 from stopcli.recipes.moons.published import PUBLISHED_SETTINGS
@@ -74,8 +75,9 @@ class MoonsConfig(TrainedConfig):
         told = super().warnings()
         rows = {"split": self.train_size, "holdout": self.samples - self.train_size}.get(self.validation)
         if rows is not None and self.checkpoint and share_of(rows, self.share) < FEW_ROWS:
+            few = share_of(rows, self.share)
             told.append(
-                f"{share_of(rows, self.share)} rows validate, so the saved epoch is chosen by little; more rows, or "
-                "checkpoint_monitor val_loss, choose better"
+                f"{counted(few, 'row')} {agreeing(few, 'validates', 'validate')}, so the saved epoch is chosen by "
+                "little; more rows, or checkpoint_monitor val_loss, choose better"
             )
         return told

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from stopcli.counts import counted
 from stopcli.recipes import seed_results
 from stopcli.recipes.moons.case_tables import (
     arms_of_run,
@@ -34,7 +35,7 @@ def sweep_results(config: MoonsConfig, results: Sequence[JobResult]) -> SweepRes
     arms = list(runs.values())
     test_rows = next(summary["rows"]["test"] for _, summary in finished if summary and "case_study" in summary)
     return SweepResults(
-        f"moons: case study, {config.seeds} seeds",
+        f"moons: case study, {counted(config.seeds, 'seed')}",
         (seeds_case_table(arms),),
         {"table.csv": csv_of([row for seed, of in runs.items() for row in case_rows(seed, of)])},
         seeds_case_words(config, arms, test_rows),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from stopcli.counts import agreeing, counted
 from stopcli.evidence.interval import FEWEST, MeanInterval, mean_interval
 from stopcli.evidence.paired import paired_difference
 from stopcli.evidence.proportion import Proportion, proportion_of
@@ -96,7 +97,7 @@ def difference_of(ours: dict[int, float], theirs: dict[int, float]) -> tuple[Dif
     seeds = sorted(ours.keys() & theirs.keys())
     unmatched = len(ours.keys() ^ theirs.keys())
     if len(seeds) >= FEWEST or (seeds and min(len(ours), len(theirs)) < FEWEST):
-        runs = "1 run has" if unmatched == 1 else f"{unmatched} runs have"
+        runs = f"{counted(unmatched, 'run')} {agreeing(unmatched, 'has', 'have')}"
         note = f" ({runs} no partner of the same seed.)" if unmatched else ""
         return paired_difference([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]), note
     return unpaired_difference(list(ours.values()), list(theirs.values())), ""

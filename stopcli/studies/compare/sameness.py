@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from stopcli.counts import agreeing, counted, in_words
 from stopcli.runs.files import read_json
 from stopcli.studies.compare.things import Thing
 
@@ -53,10 +54,7 @@ def _text(value: object) -> str:
 
 def seeds_of(thing: Thing) -> str:
     """The seeds of a thing in few words: `0 to 9`, `0, 3, 4`."""
-    seeds = [outcome.run.seed for outcome in thing.outcomes]
-    if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
-        return f"{seeds[0]} to {seeds[-1]}"
-    return ", ".join(map(str, seeds[:8])) + (f" and {len(seeds) - 8} more" if len(seeds) > 8 else "")
+    return in_words([outcome.run.seed for outcome in thing.outcomes])
 
 
 def other_test_rows(thing: Thing, other: Thing) -> list[str]:
@@ -138,9 +136,9 @@ def _machine(run: Path) -> str:
     gpus = len(made.get("gpus") or ())
     threads = (made.get("threads") or {}).get("intra_op") or 0
     cores = made.get("cores", "?")
-    parts = [f"{made['cpu']}, {cores} core{'' if cores == 1 else 's'}"]
-    parts += [f"{gpus} GPU{'s' if gpus > 1 else ''}"] if gpus else []
-    parts += [f"{threads} thread{'s' if threads > 1 else ''}"] if threads else []
+    parts = [f"{made['cpu']}, {cores} {agreeing(cores, 'core', 'cores')}"]
+    parts += [counted(gpus, "GPU")] if gpus else []
+    parts += [counted(threads, "thread")] if threads else []
     parts += [str(made["precision"])] if made.get("precision", "float32") != "float32" else []
     return ", ".join(parts)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from stopcli.counts import numbered
 from stopcli.evidence.paired import PairedDifference
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Warn
 from stopcli.report.tables import Table, csv_of
@@ -14,7 +15,6 @@ from stopcli.studies.compare.curves import curves_of
 from stopcli.studies.compare.judging import Judgement, counted_on_rows, moments_of
 from stopcli.studies.compare.measures import Measure
 from stopcli.studies.compare.rows import runs_rows, things_rows
-from stopcli.studies.compare.sameness import seeds_of
 from stopcli.studies.compare.tables import settings_csv
 from stopcli.studies.compare.things import Thing
 from stopcli.studies.leaving import Study
@@ -133,5 +133,6 @@ def _with_alt_text(picture: Picture) -> Picture:
 
 
 def _sources(thing: Thing) -> str:
+    seeds = numbered("seed", [outcome.run.seed for outcome in thing.outcomes])
     folders = dict.fromkeys(str(outcome.run.sweep or outcome.run.path) for outcome in thing.outcomes)
-    return f"{thing.label}: seeds {seeds_of(thing)}, of {some([f'`{folder}`' for folder in folders])}"
+    return f"{thing.label}: {seeds}, of {some([f'`{folder}`' for folder in folders])}"

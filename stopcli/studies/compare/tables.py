@@ -6,9 +6,10 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 
+from stopcli.counts import counted
 from stopcli.durations import format_duration
 from stopcli.evidence.ratio import ratio_of
-from stopcli.evidence.words import at_n, pairs_that_agree, signed, verdict
+from stopcli.evidence.words import at_n, p_cell, pairs_that_agree, signed, verdict
 from stopcli.report.tables import Table
 from stopcli.studies.compare.judging import Judgement, counted_on_rows, moments_of, values_of
 from stopcli.studies.compare.measures import Measure
@@ -44,9 +45,9 @@ def _results_row(thing: Thing, measure: Measure, view: str, others: Sequence[str
 
 def _interval(thing: Thing, measure: Measure, view: str) -> str:
     """Of the mean over runs; of one run alone, of the rows that it was measured on."""
-    moments, counted = moments_of(thing, measure, view), counted_on_rows(thing, measure, view)
-    if counted is not None:
-        return f"{counted.low:.3f} to {counted.high:.3f} ({counted.rows} rows)"
+    moments, of_rows = moments_of(thing, measure, view), counted_on_rows(thing, measure, view)
+    if of_rows is not None:
+        return f"{of_rows.low:.3f} to {of_rows.high:.3f} ({counted(of_rows.rows, 'row')})"
     if moments is None or moments.low is None or moments.high is None:
         return NONE
     return f"{_number(moments.low)} to {_number(moments.high)}"
@@ -93,13 +94,12 @@ def _judgement_cells(judgement: Judgement, measure: Measure) -> tuple[str, ...]:
     if found is None:
         return (*[NONE] * 5, "no claim")
     interval = NONE if found.low is None or found.high is None else f"{signed(found.low)} to {signed(found.high)}"
-    p = NONE if found.p is None else f"{found.p:.2g}"
     said = verdict(found, measure.better).split(" at ")[0]
     return (
         at_n(found).removeprefix("n = "),
         signed(found.mean),
         interval,
-        p,
+        p_cell(found.p),
         pairs_that_agree(found) or "unpaired",
         said,
     )
@@ -112,8 +112,7 @@ def settings_table(things: Sequence[Thing], settings: Settings) -> Table:
     if len(things) <= _SIDE_BY_SIDE:
         rows = tuple((name, *values) for name, values in differ.items())
         return Table("Settings that differ", ("setting", *labels), rows)
-    columns = zip(*differ.values(), strict=True)
-    rows = tuple((label, *values) for label, values in zip(labels, columns, strict=True))
+    rows = tuple((label, *(values[i] for values in differ.values())) for i, label in enumerate(labels))
     return Table("Settings that differ", ("", *differ), rows)
 
 
@@ -124,7 +123,9 @@ def settings_csv(things: Sequence[Thing], settings: Settings) -> str:
 
 
 def _with_seeds(things: Sequence[Thing], settings: Settings) -> dict[str, tuple[str, ...]]:
-    return {**settings.differ, "seeds": tuple(seeds_of(thing) for thing in things)}
+    """The settings that differ, and the seeds where they do."""
+    seeds = tuple(seeds_of(thing) for thing in things)
+    return {**settings.differ, **({"seeds": seeds} if len(set(seeds)) > 1 else {})}
 
 
 def cost_table(things: Sequence[Thing], base: Thing) -> Table:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stopcli.counts import agreeing, counted
 from stopcli.errors import ConfigError, RequestError
 from stopcli.runs.metrics import Columns
 from stopcli.runs.recorded import Experiment, RecordedRun, experiments_of, read_recorded, without_studies
@@ -133,12 +134,12 @@ def _on_doubles(label: str, twice: Sequence[tuple[Outcome, Outcome]]) -> list[st
     if not twice:
         return []
     kept, other = next(((kept, other) for kept, other in twice if not _agree(kept, other)), twice[0])
-    seeds = f"{len(twice)} seeds" if len(twice) > 1 else f"seed {kept.run.seed}"
+    seeds = counted(len(twice), "seed") if len(twice) > 1 else f"seed {kept.run.seed}"
     where = f"such as {kept.run.path} and {other.run.path}" if len(twice) > 1 else f"{kept.run.path}, {other.run.path}"
     same = "identical by design, and counted once"
     if not _agree(kept, other):
         same = "and these do not agree although their settings do (another machine or version?); the first counts"
-    return [f"{label}: {seeds} {'are' if len(twice) > 1 else 'is'} there more than once ({where}), {same}"]
+    return [f"{label}: {seeds} {agreeing(len(twice), 'is', 'are')} there more than once ({where}), {same}"]
 
 
 def _agree(kept: Outcome, other: Outcome) -> bool:
@@ -149,7 +150,8 @@ def _agree(kept: Outcome, other: Outcome) -> bool:
 def _on_left_out(label: str, left_out: Sequence[Outcome], of: int) -> str:
     runs = ", ".join(f"seed {outcome.run.seed} {outcome.run.state}" for outcome in left_out[:5])
     more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
-    return f"{label}: {len(left_out)} of {of} runs did not finish and do not count ({runs}{more})"
+    counts = agreeing(len(left_out), "does", "do")
+    return f"{label}: {len(left_out)} of {counted(of, 'run')} did not finish and {counts} not count ({runs}{more})"
 
 
 def _check(things: Sequence[Thing], told: Sequence[str]) -> None:
@@ -160,7 +162,7 @@ def _check(things: Sequence[Thing], told: Sequence[str]) -> None:
     if not things:
         raise RequestError(f"nothing is there to compare.{left}", hint=hint)
     (only,) = things
-    runs = f"{len(only.outcomes)} run{'s' if len(only.outcomes) > 1 else ''}"
+    runs = counted(len(only.outcomes), "run")
     raise RequestError(f"there is nothing to compare {only.label} ({runs}) with.{left}", hint=hint)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stopcli.counts import counted
 from stopcli.errors import MetricError, RequestError
 from stopcli.evidence.replay import AskedRule, Recording, RuleOutcome, replay_all
 from stopcli.runs.recorded import Experiment, RecordedRun, experiments_of, read_recorded, without_studies
@@ -36,7 +37,7 @@ class ReplayedExperiment:
     @property
     def title(self) -> str:
         """What it is, and how many runs of it there are."""
-        return f"{self.label}, {self.n} run{'s' if self.n > 1 else ''}"
+        return f"{self.label}, {counted(self.n, 'run')}"
 
     @property
     def accuracy(self) -> str | None:
@@ -80,7 +81,8 @@ def replay(paths: Sequence[Path], asking: Asking) -> Replayed:
     asked, kept = asking.asked_rules(), asking.kept()
     longest = max(usable, key=lambda run: len(run.metrics["epoch"]))
     if asking.start_from_epoch >= len(longest.metrics["epoch"]):
-        expected = f"less than the {len(longest.metrics['epoch'])} epochs of {longest.path}, else none is ever watched"
+        most = counted(len(longest.metrics["epoch"]), "epoch")
+        expected = f"less than the {most} of {longest.path}, else none is ever watched"
         raise RequestError(f"--start-from-epoch: received {asking.start_from_epoch}, expected {expected}")
     experiments, twice = _without_twins(experiments_of(usable))
     left_out += [(run, "the same settings and seed as another") for run in twice]

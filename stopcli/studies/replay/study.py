@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from stopcli.counts import counted
 from stopcli.evidence.interval import MeanInterval
 from stopcli.report.alt_texts import alt_text
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Warn
@@ -62,7 +63,7 @@ def _document(
     rules = len(replayed.experiments[0].outcomes)
     lead: list[Part] = [
         Paragraph(
-            f"{_counted(rules, 'stopping rule')} replayed on {_counted(runs, 'recorded run')}; nothing was trained."
+            f"{counted(rules, 'stopping rule')} replayed on {counted(runs, 'recorded run')}; nothing was trained."
         )
     ]
     lead.append(Bullets(tuple(told)))
@@ -74,10 +75,6 @@ def _document(
         sections.append(Section(experiment.title, (table, *drawn, stops_table(replayed, experiment))))
     sections.append(Section("How to read it", (Bullets(tuple(_notes(replayed))),)))
     return Document("Stopping rules, replayed", tuple(lead), tuple(sections))
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}{'s' if n > 1 else ''}"
 
 
 def _notes(replayed: Replayed) -> list[str]:

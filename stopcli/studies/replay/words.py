@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stopcli.counts import counted
 from stopcli.evidence.interval import FEWEST
 from stopcli.evidence.paired import PairedDifference, paired_difference
 from stopcli.evidence.replay import RuleOutcome
@@ -78,9 +79,10 @@ def _slow_and_fast(experiment: ReplayedExperiment) -> str:
         return ""
     change = (error - less) / error
     better = f"{percent(abs(change))} {'lower' if change > 0 else 'higher'}" if change else "the same"
+    epochs = counted(round(cheap), "epoch")
     what = (accuracy_name(experiment)).replace(" acc.", "").replace("val.", "validation")
     return (
-        f"From the fastest rule ({fast.asked.label}, {cheap:,.0f} epochs) to the slowest that always stops "
+        f"From the fastest rule ({fast.asked.label}, {epochs}) to the slowest that always stops "
         f"({slow.asked.label}, {dear:,.0f}), {dear / cheap:.1f} times the epochs, the {what} error of the kept epoch "
         f"goes from {error:.4f} to {less:.4f}: {better}. {PUBLISHED}."
     )
@@ -126,7 +128,7 @@ def _cost(outcome: RuleOutcome) -> str:
     share = 1 - (outcome.mean("share_saved") or 0.0)
     average = _these(len(outcome.replays), "", " on average")
     whole = "all" if all(replay.recording.complete for replay in outcome.replays) else "those on record"
-    return f"after {outcome.mean('epochs'):,.0f} epochs{average} ({percent(share)} of {whole})"
+    return f"after {counted(round(outcome.mean('epochs') or 0), 'epoch')}{average} ({percent(share)} of {whole})"
 
 
 def _these(n: int, one: str, several: str) -> str:

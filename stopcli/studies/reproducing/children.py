@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stopcli.config import to_toml
+from stopcli.counts import counted
 from stopcli.durations import format_duration
 from stopcli.runs.files import read_json, write_text
 from stopcli.studies.reproducing.planning import Standing, Sweep
@@ -84,7 +85,7 @@ def _problem(sweep: Sweep, status: int) -> str:
 def describe(sweep: Sweep, standing: Standing) -> str:
     """What is about to be done for a sweep, in words."""
     runs = len(sweep.config.arms()) * sweep.config.seeds
-    what = f"{sweep.name}: {runs} run{'s' if runs > 1 else ''} of {sweep.config.command}"
+    what = f"{sweep.name}: {counted(runs, 'run')} of {sweep.config.command}"
     return {
         "new": f"{what}, to be run in {sweep.folder}",
         "unfinished": f"{what}, to be gone on with in {sweep.folder}",

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stopcli.counts import agreeing
+from stopcli.counts import counted as counted_words
 from stopcli.evidence.interval import MeanInterval
 from stopcli.evidence.words import difference_cell
 from stopcli.report.document import Bullets, Code, Document, Paragraph, Part, Picture, Section, Warn
@@ -92,8 +94,9 @@ def sums_up(results: Sequence[ExperimentResult]) -> str:
     counts = counted(results)
     shown = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
     total = sum(counts.values())
-    files = f"{len(results)} published result{'s' if len(results) > 1 else ''}"
-    return f"{total} values and conclusions of {files}: {shown}."
+    files = counted_words(len(results), "published result")
+    what = agreeing(total, "value or conclusion", "values and conclusions")
+    return f"{total} {what} of {files}: {shown}."
 
 
 def value_row(result: ValueResult) -> tuple[str, ...]:

@@ -184,6 +184,26 @@ def test_times_are_multiples_of_those_of_the_same_seed_with_their_spread() -> No
     assert [row[-1] for row in cost.rows] == ["1.00", "3.00 ± 1.41", "6.00 (means)"]
 
 
+def test_seeds_are_a_difference_only_where_they_differ() -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 7)):
+        write_run(name, seed=seed, patience=len(name) + ord(name))
+    same, other = compared("a", "b"), compared("a", "b", "c")
+    assert [row[0] for row in same.tables()[2].rows] == ["patience"]
+    assert rows_of(left(same)[0] / "differences.csv") == [{"setting": "patience", "a": "98", "b": "99"}]
+    assert [row[0] for row in other.tables()[2].rows] == ["patience", "seeds"]
+
+
+def test_p_values_are_shown_as_precise_as_they_are() -> None:
+    write_sweep("sweep", {"a": [0.5 + i / 1000 for i in range(20)], "b": [0.9 + i / 999 for i in range(20)]})
+    comparison = compared("sweep")
+    assert [row[5] for row in comparison.tables()[1].rows] == ["< 0.001", "1"]
+    (found, _) = (judgement.found for judgement in comparison.judgements)
+    assert found is not None
+    assert found.p is not None
+    # Files for those who go on elsewhere keep the number.
+    assert float(rows_of(left(comparison)[0] / "table.csv")[1]["final_difference_p"]) == found.p < 1e-6
+
+
 def test_a_value_that_no_run_has_is_refused() -> None:
     write_run("a", patience=5)
     write_run("b", patience=6)
@@ -254,5 +274,5 @@ def test_many_runs_are_summed_up() -> None:
     ]
     folder, _ = left(comparison)
     assert "The figures show the first 14 of 40." in (folder / "report.md").read_text()
-    assert comparison.tables()[2].columns == ("", "patience", "seeds")
+    assert comparison.tables()[2].columns == ("", "patience")
     assert len(rows_of(folder / "runs.csv")) == 40

@@ -82,7 +82,7 @@ def test_what_did_not_finish_does_not_count_beside_what_did() -> None:
     found, told = things("a0", "a1", "b")
     assert [len(thing.outcomes) for thing in found] == [1, 1]
     assert [outcome.run.seed for outcome in found[0].left_out] == [1]
-    assert "1 of 2 runs did not finish and do not count (seed 1 died)" in told
+    assert "1 of 2 runs did not finish and does not count (seed 1 died)" in told
 
 
 def test_a_run_that_died_alone_is_shown_by_its_last_epoch() -> None:
