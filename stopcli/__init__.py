@@ -1,13 +1,15 @@
 """stopcli: when to stop training, which checkpoint to keep, and what a regulariser buys for its cost.
 
 The parts that others can use in their own `model.fit` are here; each is imported when it is first asked for, so that
-`import stopcli` costs nothing.
+`import stopcli` costs nothing. It is enough for `keras.saving.load_model` to read a saved model that holds them.
 """
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from stopcli.keras_names import register_with_keras
 
 __version__ = "0.1.0"
 
@@ -59,6 +61,18 @@ _PUBLIC = {
     "StopOnRule": "stopcli.stopping.keras_callback",
 }
 
+# Those that a saved Keras model may hold.
+_SAVED = (
+    "Cutout",
+    "CutoutCopies",
+    "CyclicLR",
+    "CyclicMomentum",
+    "OneCycleLR",
+    "RampLR",
+    "RandomErasing",
+    "RandomShift",
+)
+
 __all__ = [
     "AnyOf",
     "AtCycleEnds",
@@ -93,3 +107,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+register_with_keras({name: _PUBLIC[name] for name in _SAVED})
