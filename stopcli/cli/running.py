@@ -99,10 +99,13 @@ def run_config(
     if config.init_from:
         _check_warm_start(loaded)
     folder = RunFolder.create(
-        root=runs_root(where.runs_dir), command=config.command, name=config.name, run_dir=where.run_dir
+        root=runs_root(where.runs_dir),
+        command=config.command,
+        name=config.name,
+        run_dir=where.run_dir,
+        config=to_toml(config),
     )
     with folder:
-        folder.write_config(to_toml(config))
         output.say(f"stopcli {config.command} → {folder.path}", style="bold")
         if config.scale == "quick":
             output.say("Quick scale: a smaller version of the published setting. --scale full runs the published one.")

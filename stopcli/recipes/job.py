@@ -51,16 +51,17 @@ class RunJob:
             return
         config, start = job.config, Start()
         warnings: tuple[str, ...] = ()
+        is_new = not path.exists()
         with (
-            RunFolder.create(root=self.jobs, command=config.command, run_dir=path)
-            if not path.exists()
-            else (RunFolder.reopen(path, checked=False)) as folder
+            RunFolder.create(root=self.jobs, command=config.command, run_dir=path, config=to_toml(config))
+            if is_new
+            else RunFolder.reopen(path, checked=False) as folder
         ):
-            if folder.config.exists():
+            if not is_new and folder.config.exists():
                 resumption = self._prepare(path, folder)
                 config, start, warnings = resumption.config, resumption.start, resumption.warnings
-            else:
-                # New, or killed between making the folder and its first file.
+            elif not is_new:
+                # Killed between making the folder and its first file.
                 folder.write_config(to_toml(config))
                 start = Start(again=folder.environment.exists())
             for warning in warnings:

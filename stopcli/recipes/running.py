@@ -20,7 +20,7 @@ from stopcli.report.document import Picture
 from stopcli.report.tables import Table
 from stopcli.report.writing import plots_of
 from stopcli.runs.files import remove_leftovers, write_json, write_text
-from stopcli.runs.folder import RunFolder
+from stopcli.runs.folder import RunFolder, cannot_be_written
 from stopcli.runs.metrics import read_metrics
 from stopcli.training.conclusion import Conclusion, conclude, devices
 from stopcli.training.experiment import Experiment
@@ -75,11 +75,7 @@ def _failures_noted(folder: RunFolder) -> Iterator[None]:
         yield
     except OSError as error:
         folder.note(traceback.format_exc())
-        where = f" ({error.filename})" if error.filename else ""
-        raise ResourceError(
-            f"{folder.path}: cannot be written: {error.strerror or error}{where}",
-            hint=f"What was saved until then is kept: stopcli resume {folder.path}",
-        ) from error
+        raise cannot_be_written(folder.path, error) from error
     except RequestError:
         raise
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.counts import agreeing, counted
-from stopcli.errors import ResourceError
 from stopcli.recipes.arms import not_finished
 from stopcli.recipes.beginning import begin
 from stopcli.recipes.job import RunJob
@@ -21,7 +20,7 @@ from stopcli.recipes.selecting import with_selection
 from stopcli.report.document import Picture
 from stopcli.report.writing import plots_of
 from stopcli.runs.files import read_json, write_json, write_text
-from stopcli.runs.folder import RunFolder
+from stopcli.runs.folder import RunFolder, cannot_be_written
 from stopcli.runs.recorded import training_seconds
 from stopcli.runs.status import StatusFile
 from stopcli.sweeps.collect import JobLine, JobResult, collect, is_left, jobs_left, read_line
@@ -155,10 +154,7 @@ def run_sweep(
         raise
     except OSError as error:
         folder.note(traceback.format_exc())
-        raise ResourceError(
-            f"{folder.path}: cannot be written: {error.strerror or error}",
-            hint=f"The runs are in its jobs/; stopcli resume {folder.path} goes on.",
-        ) from error
+        raise cannot_be_written(folder.path, error) from error
 
 
 def _mark_left(folder: RunFolder, stopped: StopNow) -> None:

@@ -6,8 +6,10 @@ changed since, if only by a digit, is found out before anything is trained on to
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -53,7 +55,13 @@ class AppendedFile:
             _check_regular(path)
         self._digest = hashlib.sha256()
         self._file = path.open("xb" if keep is None else "wb")
-        self.write(header)
+        try:
+            self.write(header)
+        except OSError:
+            # What has no room has none when it is closed either; that is told by the error on its way.
+            with contextlib.suppress(OSError):
+                self.close()
+            raise
 
     def write(self, records: bytes) -> None:
         self._file.write(records)
@@ -67,6 +75,13 @@ class AppendedFile:
 
     def close(self) -> None:
         self._file.close()
+
+
+def close_all(files: Iterable[AppendedFile]) -> None:
+    """Close files: all of them, even where one has something left to write and the disk is full."""
+    with contextlib.ExitStack() as stack:
+        for file in files:
+            stack.callback(file.close)
 
 
 def check_prefix(path: Path, prefix: Prefix, header: bytes = b"") -> hashlib._Hash:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 # How the name of a file begins that is not whole yet.
 _NEW = ".new-"
@@ -18,6 +19,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """A new name beside `path` to write to; renamed to `path` when the block ends well, deleted when it does not.
 
     The name ends as `path` does, for writers that go by the ending. The bytes are on the disk before the name is.
+
+    Raises:
+        OSError: that of the block or of the system, with `path` as the file that it is about.
     """
     new = path.with_name(f"{_NEW}{os.getpid()}-{path.name}")
     try:
@@ -26,8 +30,21 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         new.replace(path)
         _sync_folder(path.parent)
+    except OSError as error:
+        if error.filename in (None, str(new)):
+            error.filename = str(path)
+        raise
     finally:
         new.unlink(missing_ok=True)
+
+
+# Where the disk gives out: full, over a quota or a limit, not to be written any more, or broken.
+_DISK_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def is_disk_fault(error: BaseException | None) -> TypeGuard[OSError]:
+    """Whether an error says that the disk gave out, so that whatever is written next fails too."""
+    return isinstance(error, OSError) and error.errno in _DISK_FAULTS
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -56,6 +73,35 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON. NaN and infinities become null: JSON has no word for them."""
     write_text(path, dump_json(value) + "\n")
+
+
+def write_json_anyhow(path: Path, value: Any) -> None:
+    """`write_json`; where the disk has no room for a new file, over the one that is there, in the room that it has.
+
+    Only for a file of a few lines that must not go on saying what is true no more: a crash in this very moment would
+    leave half of it.
+
+    Raises:
+        OSError: it does not fit there either; what was there is untouched.
+    """
+    try:
+        write_json(path, value)
+    except OSError as error:
+        content = (dump_json(value) + "\n").encode()
+        if not (is_disk_fault(error) and path.is_file() and len(content) <= _room_of(path)):
+            raise
+        with path.open("r+b") as file:
+            # Blanks at the end are no part of the JSON.
+            file.write(content.ljust(path.stat().st_size))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _room_of(path: Path) -> int:
+    """Bytes that a file can have without more room on the disk."""
+    status = path.stat()
+    # Windows does not tell the blocks.
+    return max(status.st_size, 512 * getattr(status, "st_blocks", 0))
 
 
 def dump_json(value: Any) -> str:

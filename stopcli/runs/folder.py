@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from stopcli.errors import ResourceError, RunFolderError
-from stopcli.runs.files import read_json, write_text
+from stopcli.runs.files import is_disk_fault, read_json, write_text
 from stopcli.runs.lock import LOCK_NAME, RunLock
 from stopcli.runs.status import StatusFile
 
@@ -27,7 +27,8 @@ class RunFolder:
     """A run's folder, or a sweep's. Made by `create`, it does not exist before and is nobody else's.
 
     As a context manager it makes sure that status.json never says `running` when the block has been left: an error
-    makes it `failed`, Ctrl-C `interrupted`. While it is held, no other process can write the folder.
+    makes it `failed`, Ctrl-C `interrupted`; where the disk gave out, the error that leaves is a ResourceError. While it
+    is held, no other process can write the folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,13 +37,16 @@ class RunFolder:
         self.status = StatusFile(path / "status.json")
 
     @classmethod
-    def create(cls, *, root: Path, command: str, name: str = "", run_dir: Path | None = None) -> RunFolder:
-        """Make the folder of a new run.
+    def create(
+        cls, *, root: Path, command: str, name: str = "", run_dir: Path | None = None, config: str | None = None
+    ) -> RunFolder:
+        """Make the folder of a new run, whole, or none.
 
         Args:
             root: where run folders are; made where missing.
             command, name: parts of the folder's name, after the time in UTC.
             run_dir: the folder itself, instead of a name under `root`.
+            config: the text of its config.toml; None where it has none.
 
         Raises:
             RunFolderError: `run_dir` exists, or nothing can be written there.
@@ -57,6 +61,8 @@ class RunFolder:
             folder = cls(path)
             folder._lock.acquire()
             folder.status.write("running")
+            if config is not None:
+                folder.write_config(config)
         except FileExistsError:
             # Another process was quicker.
             raise _exists(path) from None
@@ -87,17 +93,20 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        ended = cannot_be_written(self.path, error) if is_disk_fault(error) else error
         try:
-            self._leave(kind, error)
+            self._leave(ended)
         finally:
             self._lock.release()
+        if ended is not None and ended is not error:
+            raise ended from error
 
-    def _leave(self, kind: type[BaseException] | None, error: BaseException | None) -> None:
+    def _leave(self, error: BaseException | None) -> None:
         if self.status.state != "running":
             # It has said how it ended, or has not begun: what an earlier process left there stays.
             return
-        # Where even this cannot be written (a full disk), `running` stays with a process that is gone and a heartbeat
-        # that has stopped, and the error that is on its way says why.
+        # Where even this cannot be written (a disk that is read-only by now), `running` stays with a process that is
+        # gone and a heartbeat that has stopped, and the error that is on its way says why.
         with contextlib.suppress(OSError):
             if error is None:
                 self.status.write("failed", "the run ended without a result")
@@ -184,6 +193,17 @@ class RunFolder:
         return self.checkpoints / f"epoch_{epoch:04d}.keras"
 
 
+def cannot_be_written(folder: Path, error: OSError) -> ResourceError:
+    """What is told of a run or a sweep that met an error of the disk."""
+    where = f" ({error.filename})" if error.filename else ""
+    # A study of runs is simply made again.
+    is_run = (folder / "config.toml").is_file()
+    return ResourceError(
+        f"{folder}: cannot be written: {error.strerror or error}{where}",
+        hint=f"What was saved until then is kept: stopcli resume {folder}" if is_run else "",
+    )
+
+
 def check_can_be_made(root: Path, run_dir: Path | None) -> None:
     """Find out whether a run's folder can be made, before its data are read.
 
@@ -220,7 +240,7 @@ def _remove(made: list[Path]) -> None:
     """Take back folders that were made for a run which could not be begun, as far as nobody else uses them by now."""
     for folder in made:
         with contextlib.suppress(OSError):
-            for name in ("status.json", LOCK_NAME):
+            for name in ("config.toml", "status.json", LOCK_NAME):
                 (folder / name).unlink(missing_ok=True)
             folder.rmdir()
 

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from stopcli.runs.files import write_json
+from stopcli.runs.files import write_json_anyhow
 
 RunState = Literal["running", "finished", "paused", "interrupted", "failed"]
 
@@ -59,7 +59,6 @@ class StatusFile:
             progress: how far it is, for those who watch it run.
             outside: whether what made it fail lies outside of it (a full disk), so that going on may succeed.
         """
-        self.state = state
         self._written = time.monotonic()
         values = {
             "state": state,
@@ -71,7 +70,9 @@ class StatusFile:
             "started": self._started,
             "heartbeat": utc_now(),
         }
-        write_json(self._path, values)
+        # `running` would be untrue of a run that a full disk has ended.
+        write_json_anyhow(self._path, values)
+        self.state = state
 
     def beat(self, epoch: int, progress: Mapping[str, Any] | None = None) -> None:
         """Write the heartbeat where the last one is old enough."""

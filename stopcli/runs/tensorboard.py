@@ -10,6 +10,7 @@ that has watched the run die goes on reading where it was. A file that is not wh
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.errors import RecordError
-from stopcli.runs.appended import AppendedFile, Prefix, check_prefix
+from stopcli.runs.appended import AppendedFile, Prefix, check_prefix, close_all
 from stopcli.runs.event_records import ScalarRecords, header, text_record
 from stopcli.runs.files import replacing
 
@@ -52,6 +53,20 @@ class TensorBoardFolder:
         kept: Mapping[str, Prefix],
     ) -> None:
         self._files: list[tuple[list[int], _EpochsFile]] = []
+        with contextlib.ExitStack() as opened:
+            opened.callback(self.close)
+            self._open(folder, columns, epochs, recorded, kept)
+            _write_config(folder, config)
+            opened.pop_all()
+
+    def _open(
+        self,
+        folder: Path,
+        columns: Sequence[str],
+        epochs: int,
+        recorded: Callable[[], Rows],
+        kept: Mapping[str, Prefix],
+    ) -> None:
         for part, shown in _parts(columns).items():
             if not shown:
                 continue
@@ -60,9 +75,6 @@ class TensorBoardFolder:
             self._files.append((list(shown.values()), file))
             if file.is_new and epochs:
                 file.append(1, recorded()[:, list(shown.values())])
-        with replacing(folder / "train" / CONFIG_NAME) as new:
-            now = time.time()
-            new.write_bytes(header(now) + text_record(now, "config", f"```toml\n{config}```\n"))
 
     def append(self, first_epoch: int, rows: Rows) -> None:
         """Append consecutive epochs.
@@ -77,6 +89,15 @@ class TensorBoardFolder:
     def files(self) -> list[AppendedFile]:
         """Those that grow."""
         return [file for _, file in self._files]
+
+    def close(self) -> None:
+        close_all(self.files)
+
+
+def _write_config(folder: Path, config: str) -> None:
+    with replacing(folder / "train" / CONFIG_NAME) as new:
+        now = time.time()
+        new.write_bytes(header(now) + text_record(now, "config", f"```toml\n{config}```\n"))
 
 
 def _parts(columns: Sequence[str]) -> dict[str, dict[str, int]]:

@@ -19,14 +19,11 @@ def save_model(model: keras.Model, path: Path) -> None:
         path: ends in .keras; what was there is replaced when the new file is complete.
 
     Raises:
-        CheckpointError: it could not be written; what was there before is untouched.
+        OSError: it could not be written; what was there before is untouched.
     """
-    try:
-        path.parent.mkdir(exist_ok=True)
-        with replacing(path) as new:
-            model.save(new)
-    except OSError as error:
-        raise CheckpointError(f"{path}: the model could not be saved ({error})") from error
+    path.parent.mkdir(exist_ok=True)
+    with replacing(path) as new:
+        model.save(new)
 
 
 def load_model(path: Path) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +59,23 @@ class Record:
             # A run that was killed while it began has not made all of its files.
             return kept.get(path.name, Prefix()) if again else None
 
-        self._metrics = MetricsFile(folder.metrics, columns, keep(folder.metrics))
-        self._timing = TimingFile(folder.timing, keep(folder.timing))
-        self._log = StepsFile(folder.steps, keep(folder.steps)) if log_steps else None
         self._store = ResumeStore(folder.resume)
         epochs = point.epoch if point else 0
-        self._board = None if tensorboard is None else self._open_board(columns, tensorboard, epochs, kept)
+        self._log: StepsFile | None = None
+        self._board: TensorBoardFolder | None = None
+        # Where one cannot be opened, the others are closed.
+        with ExitStack() as opened:
+            self._metrics = MetricsFile(folder.metrics, columns, keep(folder.metrics))
+            opened.callback(self._metrics.close)
+            self._timing = TimingFile(folder.timing, keep(folder.timing))
+            opened.callback(self._timing.close)
+            if log_steps:
+                self._log = StepsFile(folder.steps, keep(folder.steps))
+                opened.callback(self._log.close)
+            if tensorboard is not None:
+                self._board = self._open_board(columns, tensorboard, epochs, kept)
+                opened.callback(self._board.close)
+            self._opened = opened.pop_all()
         cadence.begin(epochs)
 
     def _open_board(
@@ -122,10 +133,8 @@ class Record:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with contextlib.ExitStack() as stack:
-            # All of them, even where one has something left to write and the disk is full.
-            for file in self._files:
-                stack.callback(file.close)
+        # All of them, even where one has something left to write and the disk is full.
+        self._opened.close()
 
     @property
     def _files(self) -> list[AppendedFile]:
