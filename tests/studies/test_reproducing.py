@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -47,6 +48,7 @@ title = "B"
 settings = { patience = 3 }
 reported = [{ measure = "test_accuracy", value = 0.8, band = [0.7, 0.9], why = "w" }]
 """
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 IMAGES = FILE.replace('"moons"', '"cifar-resnet", dataset = "cifar10", limit = 900') + "[quick]\ndepth = 8\n"
 
 
@@ -177,6 +179,35 @@ def test_files_that_are_shown_to_others_name_no_place_of_this_machine() -> None:
     assert len(written) == 3
     assert all("photos" in path.read_text() for path in written)
     assert not any("secret" in path.read_text() for path in written)
+
+
+def test_which_seeds_were_run_is_said_from_the_runs() -> None:
+    """With `--seeds 3` a published file of 30 seeds said that here every arm has 30."""
+    path = EXPERIMENTS / "moons.toml"
+    ((_, published),) = read_all([path]).items()
+    experiment = plan(path, published, "full", None, 3, Path("runs/reproduction"))
+    told = Told("full", (), None, {"argv": ["stopcli"], "versions": {}, "platform": "", "cpu": "", "cores": 1})
+    write_sweep(experiment.sweeps[0])
+    write_sweep(experiment.sweeps[1], {"state": "failed"})
+    leave_reproduction(Path("some"), [results_of(experiment)], told)
+    report = Path("some/REPRODUCTION.md").read_text()
+    assert "30 seeds" not in report
+    assert (
+        "Seeds 0 to 2 of every arm were to run; finished: no stopping (seeds 0 to 2), patience 0 (seeds 0, 2), "
+        in report
+    )
+    assert "patience 200 (none), " in report
+    for sweep in experiment.sweeps[2:]:
+        write_sweep(sweep)
+    (experiment.sweeps[1].folder / "jobs" / "patience-0-seed1" / "status.json").write_text('{"state": "finished"}')
+    leave_reproduction(Path("all"), [results_of(experiment)], told)
+    assert "Seeds 0 to 2 of every arm. " in Path("all/REPRODUCTION.md").read_text().replace("\n", " ")
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.toml")), ids=lambda path: path.stem)
+def test_what_a_file_notes_is_true_however_many_seeds_are_run(path: Path) -> None:
+    ((_, published),) = read_all([path]).items()
+    assert not [note for note in [published.question, *published.notes] if re.search(r"\d+ (seeds|runs)", note)]
 
 
 def test_figures_of_a_call_that_was_killed_are_written_over_and_those_of_others_are_not() -> None:

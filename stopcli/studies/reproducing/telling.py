@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stopcli.counts import agreeing
+from stopcli.counts import agreeing, numbered
 from stopcli.counts import counted as counted_words
 from stopcli.evidence.interval import MeanInterval
 from stopcli.evidence.words import difference_cell
@@ -172,7 +172,7 @@ def _section(result: ExperimentResult, pictures: Sequence[Picture], told: Told) 
     published = experiment.published
     parts: list[Part] = [
         Paragraph(f"{published.question} Source: {published.source.text}, {published.source.url}"),
-        Paragraph(f"Run here: {setting_words(experiment)}. {_settings(experiment)}"),
+        Paragraph(f"Run here: {setting_words(experiment)}. {_settings(result)}"),
     ]
     for sweep in experiment.sweeps:
         if sweep.name in told.problems:
@@ -192,16 +192,31 @@ def _section(result: ExperimentResult, pictures: Sequence[Picture], told: Told) 
     return Section(published.title, tuple(parts))
 
 
-def _settings(experiment: Experiment) -> str:
-    """What makes the quick setting another one, and the seeds."""
-    config = experiment.sweeps[0].config
-    first, last = config.seed, config.seed + config.seeds - 1
-    seeds = f"Seeds {first} to {last} of every arm." if last > first else f"Seed {first}."
-    quick = experiment.published.quick or {}
+def _settings(result: ExperimentResult) -> str:
+    """The seeds that were run, and what makes the quick setting another one."""
+    seeds, config = _seeds(result), result.experiment.sweeps[0].config
+    quick = result.experiment.published.quick or {}
     if config.scale != "quick" or not quick:
         return seeds
     changed = ", ".join(f"{name} = {_plain(getattr(config, name))}" for name in quick if name != "seeds")
     return f"{seeds} What differs from the published setting: {changed}."
+
+
+def _seeds(result: ExperimentResult) -> str:
+    """Which seeds have finished, of those that were planned."""
+    config = result.experiment.sweeps[0].config
+    planned = numbered("seed", range(config.seed, config.seed + config.seeds)).capitalize()
+    # Arms that the setting has none of are said to be in the tables.
+    arms = {
+        result.experiment.published.arm(name).title: runs for name, runs in result.arms.items() if runs.runs.planned
+    }
+    if all(len(runs.finished) == runs.runs.planned for runs in arms.values()):
+        return f"{planned} of every arm." if config.seeds > 1 else f"{planned}."
+    finished = [
+        f"{title} ({numbered('seed', sorted(runs.finished)) if runs.finished else 'none'})"
+        for title, runs in arms.items()
+    ]
+    return f"{planned} of every arm {agreeing(config.seeds, 'was', 'were')} to run; finished: {', '.join(finished)}."
 
 
 def _plain(value: object) -> str:
