@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from stopcli.counts import numbered
 from stopcli.evidence.paired import PairedDifference, paired_difference
 from stopcli.evidence.ratio import Ratio, ratio_of
+from stopcli.report.tables import Table
 from stopcli.runs.recorded import training_seconds
-from stopcli.sweeps.collect import JobResult
+from stopcli.sweeps.collect import JobResult, read_line
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,15 @@ def not_finished(config: Any, results: Sequence[JobResult]) -> str:
         parts = [f"{numbered('seed', sorted(seeds))} {state}" for state, seeds in states.items()]
         told.append(f"{label} ({', '.join(parts)})")
     return f"Not finished: {'; '.join(told)}." if told else ""
+
+
+def runs_table(results: Sequence[JobResult]) -> Table:
+    """How far each run of a sweep is, where there are no results yet."""
+    rows = []
+    for result in results:
+        line = read_line(result.job, result.path)
+        rows.append((result.job.name, result.state, f"{line.epoch}/{line.epochs}" if result.path.exists() else "–"))
+    return Table("Results", ("run", "state", "epoch"), tuple(rows))
 
 
 def shared_seeds(arms: Sequence[Arm]) -> list[int]:

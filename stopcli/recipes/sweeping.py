@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.counts import agreeing, counted
-from stopcli.recipes.arms import not_finished
+from stopcli.recipes.arms import not_finished, runs_table
 from stopcli.recipes.beginning import begin
 from stopcli.recipes.job import RunJob
 from stopcli.recipes.moved_data import changed_data_of_jobs, dataset_of, move_jobs
@@ -175,10 +175,14 @@ def _finish(
 ) -> dict[str, Any]:
     config = loaded.config
     found = with_selection(config, recipe.sweep_results(config, results), results)
+    finished = any(result.state == "finished" for result in results)
+    if not finished:
+        # Of the results there would be nothing but dashes.
+        found = replace(found, tables=(runs_table(results), *found.tables[1:]))
     if missing := not_finished(config, results):
         found = replace(found, words=(missing, *found.words))
     pictures: list[Picture] = []
-    if any(result.state == "finished" for result in results):
+    if finished:
         from stopcli.report.saving import save_figures
 
         with stopwatch.part("plots"):

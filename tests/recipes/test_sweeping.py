@@ -1,0 +1,53 @@
+"""A sweep that is ended before any of its runs has finished. Trains nothing, and needs no TensorFlow."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from program import run, summary_of
+
+from stopcli.config import parse, to_toml
+from stopcli.recipes.clr.config import ClrConfig
+from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
+from stopcli.recipes.moons.config import MoonsConfig
+from stopcli.recipes.recipe import Loaded, ModuleRecipe
+from stopcli.recipes.sweeping import run_sweep
+from stopcli.runs.folder import RunFolder
+from stopcli.sweeps.layout import Layout
+from stopcli.sweeps.plan import plan_jobs
+from stopcli.training.interruption import StopRequest
+from stopcli.training.pacing import Stopwatch
+
+SWEEPS = {
+    "cutout-sweep": parse(CutoutSweepConfig, {"dataset": "digits", "m": (2, 4), "epochs": 12}),
+    "clr": parse(ClrConfig, {"dataset": "digits", "policy": ("triangular",), "epochs": 12}),
+    "moons": parse(MoonsConfig, {"seeds": 2, "epochs": 12}),
+}
+
+
+@pytest.mark.parametrize("config", SWEEPS.values(), ids=list(SWEEPS))
+def test_before_a_run_has_finished_it_shows_how_far_runs_are_and_no_table_of_dashes(
+    config: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs, request = plan_jobs(config), StopRequest()
+    request.ask(signal.SIGINT)
+    with RunFolder.create(root=Path(), command=config.command, run_dir=Path("sweep")) as folder:
+        folder.write_config(to_toml(config))
+        with RunFolder.create(root=folder.jobs, command="x", run_dir=folder.jobs / jobs[0].name) as job:
+            job.write_config(to_toml(jobs[0].config))
+            job.status.write("interrupted", "Ctrl-C", epoch=7)
+        layout = Layout("in-process", 1, None)
+        run_sweep(
+            Loaded(config, None), ModuleRecipe(config.command), folder, layout, lambda _: None, request, Stopwatch()
+        )
+    table = summary_of("sweep")["table"]
+    assert table["columns"] == ["run", "state", "epoch"]
+    assert table["rows"][:2] == [[jobs[0].name, "interrupted", "7/12"], [jobs[1].name, "not begun", "–"]]
+    assert len(table["rows"]) == len(jobs)
+    assert f"| {jobs[0].name} | interrupted | 7/12 |" in Path("sweep/report.md").read_text()
+    assert summary_of("sweep")["conclusions"][0].startswith(f"Not finished: {config.arm_label(jobs[0].arm)} (seed 0 ")
+    assert run("show", "sweep") == 0
+    assert "7/12" in capsys.readouterr().out
