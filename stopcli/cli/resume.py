@@ -21,7 +21,7 @@ from stopcli.cli.running import conduct, load
 from stopcli.cli.sweep_running import settle_layout
 from stopcli.counts import agreeing
 from stopcli.durations import format_duration, parse_duration
-from stopcli.errors import RequestError
+from stopcli.errors import ConfigError, StopcliError
 from stopcli.recipes.changed_rules import further
 from stopcli.recipes.moved_data import where_else
 from stopcli.recipes.recipe import ModuleRecipe
@@ -117,13 +117,13 @@ def _elsewhere(config: Any, run: Path, *, asked: bool) -> Iterator[None]:
     """Say of data that cannot be read any more that their new place can be named."""
     try:
         yield
-    except RequestError as error:
-        elsewhere = "" if asked else where_else(config, run)
-        if not elsewhere:
-            raise
-        # An empty folder is where a disk is not mounted; but it may also be that there is no memory for them.
-        hint = f"{error.hint} {elsewhere}" if error.hint and os.path.exists(config.dataset) else elsewhere  # noqa: PTH110
-        raise RequestError(error.message, hint=hint) from None
+    except StopcliError as error:
+        elsewhere = "" if asked or isinstance(error, ConfigError) else where_else(config, run)
+        # What lies at a path may be an empty folder, where a disk is not mounted, or too large for the memory.
+        if elsewhere:
+            gone = Path(config.dataset).is_absolute() and not os.path.exists(config.dataset)  # noqa: PTH110
+            error.hint = elsewhere if gone else f"{error.hint} {elsewhere}".lstrip()
+        raise
 
 
 def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:

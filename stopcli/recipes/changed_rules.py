@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from stopcli.counts import counted
 from stopcli.errors import MetricError, RequestError, RunFolderError
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.runs.metrics import read_metrics
@@ -73,17 +74,19 @@ def _recorded(path: Path, epochs: int, names: Iterable[str]) -> Iterator[tuple[i
     """The first epochs of a metrics.csv, each with its values of some metrics."""
     columns = read_metrics(path)
     if len(columns["epoch"]) < epochs:
-        raise RunFolderError(f"{path}: has {len(columns['epoch'])} epochs, and {epochs} when the run was saved")
+        there = counted(len(columns["epoch"]), "epoch")
+        raise RunFolderError(f"{path}: has {there}, and {epochs} when the run was saved")
     values = {name: columns[name][:epochs].tolist() for name in names}
     for i in range(epochs):
         yield i + 1, {name: column[i] for name, column in values.items()}
 
 
 def _stopped_before(run: Path, verdict: Verdict, point: ResumePoint) -> RequestError:
-    reached = f"has begun epoch {point.epoch + 1}" if point.partial_sums else f"has trained {point.epoch}"
+    reached = (
+        f"has begun epoch {point.epoch + 1}" if point.partial_sums else f"has trained {counted(point.epoch, 'epoch')}"
+    )
     best = f"{verdict.best_value:.4g} at epoch {verdict.best_epoch}"
-    epochs = "1 epoch" if verdict.wait == 1 else f"{verdict.wait} epochs"
-    why = f"{epochs} after the best, {best}" if verdict.wait else best
+    why = f"{counted(verdict.wait, 'epoch')} after the best, {best}" if verdict.wait else best
     return RequestError(
         f"{run}: {verdict.rule} would have stopped it after epoch {verdict.epoch} ({why}); it {reached}",
         hint=f"stopcli replay {run} shows where rules would have stopped it.",

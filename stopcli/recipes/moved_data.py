@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.config import read_toml
+from stopcli.counts import counted
 from stopcli.errors import ConfigError
 from stopcli.recipes.beginning import rewrite_config
 from stopcli.recipes.recipe import Loaded
@@ -81,9 +82,7 @@ def changed_data_of_jobs(loaded: Loaded, jobs: Sequence[Job[Any]], folder: RunFo
     points = [ResumeStore(folder.jobs / job.name / "checkpoints" / "resume").load().point for job in jobs]
     begun = Counter(point.fingerprint["data"] for point in points if point is not None)
     changed = [
-        f"data: was {data!r} in {count} run{'s' if count > 1 else ''}, is {now!r}"
-        for data, count in begun.items()
-        if data != now
+        f"data: was {data!r} in {counted(count, 'run')}, is {now!r}" for data, count in begun.items() if data != now
     ]
     if changed and not force:
         raise changed_error(changed, hint=other_data(loaded.config))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from program import run, status_of, summary_of
 from refusals import check_refused
 
 from stopcli.config import read_toml
+from stopcli.data import keras_cache
+from stopcli.errors import RequestError, RunError
 from stopcli.recipes.verifying import compare, fingerprint_of
 from stopcli.runs.environment import usable_cores
 
@@ -108,6 +111,38 @@ def test_a_sweep_and_all_its_runs_go_on_with_the_same_images_in_another_place(
         assert read_toml(folder / "config.toml")["dataset"] == place
     for job in jobs:
         assert compare(fingerprint_of(Path("whole/jobs") / job), fingerprint_of(Path("sweep/jobs") / job)) == []
+
+
+def test_a_range_test_takes_its_seeds_over_from_another_place() -> None:
+    from stopcli.recipes.lr_range.finished import Finished
+    from stopcli.training.rising_rate import RangeCurve
+
+    rates = np.geomspace(0.001, 1, 30)
+    here = {"setting dataset": "/here", "setting model": "mlp", "data": "a"}
+    Finished(Path(), here).add(0, RangeCurve(rates, rates[::-1], "complete"), rates)
+    there = {**here, "setting dataset": "/there"}
+    assert list(Finished.read(Path(), there, force=False).curves) == [0]
+    with pytest.raises(RequestError, match="data: was 'a', is 'b'") as refused:
+        Finished.read(Path(), {**there, "data": "b"}, force=False, elsewhere="Name the place.")
+    assert refused.value.hint.startswith("Name the place. --force")
+
+
+def test_a_data_set_that_cannot_be_had_any_more_can_be_named_too(
+    finished_moons: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*_: Any) -> None:
+        raise RunError("cannot be downloaded", hint="Try again later.")
+
+    monkeypatch.setattr(keras_cache, "cached", lambda: None)
+    monkeypatch.setattr(keras_cache, "downloaded", no_network)
+    shutil.copytree(finished_moons, "run")
+    shutil.rmtree("run/checkpoints")
+    Path("run/config.toml").write_text('command = "cifar-resnet"\ndataset = "cifar10"\n')
+    Path("run/status.json").write_text(json.dumps({**status_of("run"), "state": "running"}))
+    monkeypatch.setenv("COLUMNS", "300")
+    assert run("resume", "run") == 1
+    said = capsys.readouterr().err
+    assert "Try again later. If the data lie elsewhere now: stopcli resume run --dataset PATH" in said
 
 
 @pytest.mark.parametrize(

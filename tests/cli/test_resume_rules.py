@@ -82,13 +82,14 @@ def test_a_stopped_run_goes_on_as_if_the_rules_had_been_there_from_the_beginning
 
 
 def test_the_change_is_on_record_and_a_run_can_be_changed_again(again: Path) -> None:
-    assert run("resume", "run", "--patience", "50", "--quiet") == 0
+    assert run("resume", "run", "--patience", "50", "--restore-best", "--quiet") == 0
+    # It ended with the best model; what goes on is the last epoch's.
     assert run("resume", "run", "--patience", "70", "--min-delta", "0.001", "--quiet") == 0
     resumed = json.loads((again / "environment.json").read_text())["resumed"]
     assert [session["from_epoch"] for session in resumed] == [40, 70]
-    assert resumed[0]["notes"] == ["patience: was 20, is 50"]
+    assert resumed[0]["notes"] == ["patience: was 20, is 50", "restore_best: was False, is True"]
     assert resumed[1]["notes"] == ["min_delta: was 0.0, is 0.001", "patience: was 50, is 70"]
-    check_same(again, *MOONS, "--patience", "70", "--min-delta", "0.001")
+    check_same(again, *MOONS, "--patience", "70", "--min-delta", "0.001", "--restore-best")
 
 
 def test_a_change_outlives_a_process_that_is_killed_before_it_saves(again: Path) -> None:
