@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from stopcli.counts import numbered
+from stopcli.counts import counted, numbered
 from stopcli.evidence.paired import PairedDifference, paired_difference
 from stopcli.evidence.ratio import Ratio, ratio_of
 from stopcli.report.tables import Table
@@ -155,9 +155,10 @@ def shared_seeds(arms: Sequence[Arm]) -> list[int]:
 def with_seeds(arm: Arm, arms: Sequence[Arm]) -> str:
     """An arm's label with the seeds that its mean is over: which, where they are not the same for all arms with runs,
     else how many, where there are several."""
+    several = len(arm.seeds) > 1
     if any(other.seeds != arm.seeds for other in arms if other.runs):
-        return f"{arm.label} ({numbered('seed', sorted(arm.seeds))})"
-    return f"{arm.label} (mean of {len(arm.seeds)} seeds)" if len(arm.seeds) > 1 else arm.label
+        return f"{arm.label} ({'mean of ' if several else ''}{numbered('seed', sorted(arm.seeds))})"
+    return f"{arm.label} (mean of {counted(len(arm.seeds), 'seed')})" if several else arm.label
 
 
 def without_reference(reference: Arm, what: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.config import RunConfig, StoppingSettings, parse, read_toml, settings_of
-from stopcli.counts import counted
+from stopcli.counts import agreeing, counted
 from stopcli.errors import ConfigError, RequestError, RunFolderError
 from stopcli.recipes.changed_rules import further, with_other_rules
 from stopcli.recipes.moved_data import check_can_move
@@ -137,8 +137,9 @@ def _placed(run: Path, point: ResumePoint, config: TrainedConfig, force: bool) -
     if rules:
         point = with_other_rules(run, point, config)
     if rules and _state_of(run) == "finished" and _is_over(point, config):
+        ran = agreeing(config.epochs, "its only epoch", f"all its {config.epochs} epochs")
         raise RunFolderError(
-            f"{run}: ran all its {config.epochs} epochs, and these rules would not have stopped it before",
+            f"{run}: ran {ran}, and these rules would not have stopped it before",
             hint="--epochs N trains it further, to epoch N.",
         )
     return _reopened(run, point, config.epochs), tuple(refused)

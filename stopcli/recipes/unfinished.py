@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stopcli.config import read_toml
 from stopcli.counts import counted
-from stopcli.errors import RequestError
+from stopcli.errors import RequestError, StopcliError
+from stopcli.recipes.arms import not_finished
+from stopcli.recipes.resuming import read_config
 from stopcli.report.alt_texts import alt_text
 from stopcli.report.document import Document, Paragraph, Part, Picture, Section, Warn
 from stopcli.report.results import Made, how_it_was_made
@@ -16,6 +18,8 @@ from stopcli.report.tables import Table
 from stopcli.runs.files import read_json
 from stopcli.runs.listing import RunLine, read_runs
 from stopcli.runs.metrics import Columns, read_metrics
+from stopcli.sweeps.collect import NOT_BEGUN, collect
+from stopcli.sweeps.plan import plan_jobs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,7 +82,7 @@ def _metrics(folder: Path) -> tuple[Columns | None, str]:
 
 def _so_far(folder: Path) -> list[Part]:
     if (folder / "jobs").is_dir():
-        return [_jobs(folder / "jobs")]
+        return [*_jobs(folder / "jobs"), *_not_begun(folder)]
     seeds = read_json(folder / "seeds.json").get("seeds") or {}
     if seeds:
         rows = tuple((seed, str(told.get("updates", "–")), str(told.get("ended", "–"))) for seed, told in seeds.items())
@@ -91,9 +95,21 @@ def _so_far(folder: Path) -> list[Part]:
     return [Table("Last epoch on record", ("epoch", *names), ((f"{columns['epoch'][-1]:.0f}", *last),))]
 
 
-def _jobs(jobs: Path) -> Part:
+def _jobs(jobs: Path) -> list[Part]:
     lines = sorted(read_runs(jobs), key=lambda line: line.path.name)
     if not lines:
-        return Paragraph("None of its runs was begun.")
+        return [Paragraph("None of its runs was begun.")]
     rows = tuple((line.path.name, line.state, line.epochs, line.reason or "–") for line in lines)
-    return Table("Runs that were begun", ("run", "state", "epochs", "reason"), rows)
+    return [Table("Runs that were begun", ("run", "state", "epochs", "reason"), rows)]
+
+
+def _not_begun(sweep: Path) -> list[Part]:
+    """Which of a sweep's runs were not, in a sentence."""
+    try:
+        config: Any = read_config(sweep)
+    except StopcliError as error:
+        # Of another version, say: the runs that there are can be shown all the same.
+        return [Warn(f"What else was planned cannot be told: {error.message}.")]
+    planned = collect(plan_jobs(config), sweep / "jobs", {})
+    missing = not_finished(config, [result for result in planned if result.state == NOT_BEGUN])
+    return [Paragraph(missing)] if missing else []

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from stopcli.counts import counted
 from stopcli.evidence.interval import MeanInterval
 from stopcli.evidence.pareto import pareto_front
 from stopcli.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE
@@ -98,7 +99,7 @@ def frontier(
             share.set_xscale("log")
             _mark(share.xaxis, "{:g} %")
         share.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
-        share.set_xlabel(f"share of the {full_epochs:,.0f} epochs on record", fontsize=9)
+        share.set_xlabel(f"share of the {counted(round(full_epochs), 'epoch')} on record", fontsize=9)
     figure.suptitle(title, fontsize=11)
     figure.legend(handles=_legend(points), loc="outside lower center", ncols=3, fontsize=9)
     for axes, front in zip(drawn, fronts, strict=True):

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from stopcli.counts import counted
 from stopcli.report.arm_figures import arm_look
 from stopcli.report.figures import GREEN
 from stopcli.runs.metrics import Columns
@@ -143,7 +144,8 @@ def policy_curves(policies: Sequence[PolicyCurves], watched_name: str, cycle: fl
         axes.set_ylabel(ordinate)
         axes.grid(alpha=0.25)
     panels[-1].set_xlim(0, longest)
-    panels[-1].set_xlabel("epoch" + ("" if cycle is None else f" (shaded: every other cycle of {cycle:g} epochs)"))
+    shaded = "" if cycle is None else f" (shaded: every other cycle of {counted(cycle, 'epoch')})"
+    panels[-1].set_xlabel(f"epoch{shaded}")
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.suptitle(title, fontsize=11)
     handles, labels = panels[0].get_legend_handles_labels()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from stopcli.recipes.recipe import Loaded, ModuleRecipe
 from stopcli.recipes.sweeping import run_sweep
 from stopcli.runs.folder import RunFolder
 from stopcli.sweeps.layout import Layout
-from stopcli.sweeps.plan import plan_jobs
+from stopcli.sweeps.plan import Job, plan_jobs
 from stopcli.training.interruption import StopRequest
 from stopcli.training.pacing import Stopwatch
 
@@ -43,11 +44,23 @@ def test_before_a_run_has_finished_it_shows_how_far_runs_are_and_no_table_of_das
         run_sweep(
             Loaded(config, None), ModuleRecipe(config.command), folder, layout, lambda _: None, request, Stopwatch()
         )
+    check_said(config, jobs)
+    assert run("show", "sweep") == 0
+    assert "7/12" in capsys.readouterr().out
+    # Had its process been killed, the runs alone would tell.
+    Path("sweep/summary.json").unlink()
+    assert run("report", "sweep") == 0
+    text = Path("sweep/report.md").read_text()
+    assert f"| {jobs[0].name} | interrupted |" in text
+    missing = f"{config.arm_label(jobs[1].arm)} (seed {jobs[1].config.seed} not begun)"
+    assert f"Not finished: {missing}" in text
+
+
+def check_said(config: Any, jobs: Sequence[Job[Any]]) -> None:
+    """Hold what a sweep's folder says of jobs of which one was interrupted."""
     table = summary_of("sweep")["table"]
     assert table["columns"] == ["run", "state", "epoch"]
     assert table["rows"][:2] == [[jobs[0].name, "interrupted", "7/12"], [jobs[1].name, "not begun", "–"]]
     assert len(table["rows"]) == len(jobs)
     assert f"| {jobs[0].name} | interrupted | 7/12 |" in Path("sweep/report.md").read_text()
     assert summary_of("sweep")["conclusions"][0].startswith(f"Not finished: {config.arm_label(jobs[0].arm)} (seed 0 ")
-    assert run("show", "sweep") == 0
-    assert "7/12" in capsys.readouterr().out
