@@ -33,11 +33,17 @@ def further(stop: Mapping[str, Any]) -> str:
     return "Other rules train it further, such as --threshold none, --stop none, or --patience N."
 
 
-def with_other_rules(run: Path, point: ResumePoint, config: TrainedConfig) -> ResumePoint:
+def with_other_rules(
+    run: Path, point: ResumePoint, config: TrainedConfig, *, force: bool = False
+) -> tuple[ResumePoint, list[str]]:
     """The saved position as it would be if the run had had the rules of a config from its beginning.
 
     Args:
         config: the run's settings with the new rules.
+        force: go on although they would have stopped the run before.
+
+    Returns:
+        The position, and what was forced, a line each.
 
     Raises:
         RequestError: they would have stopped the run before this position; the model that restore_best asks for was
@@ -46,22 +52,30 @@ def with_other_rules(run: Path, point: ResumePoint, config: TrainedConfig) -> Re
     plan = _plan(point, config)
     judge, best = Judge(plan.rule), BestState()
     stopped: Verdict | None = None
+    before: Verdict | None = None
     try:
         for epoch, metrics in _recorded(run / "metrics.csv", point.epoch, plan.monitors):
             stopped = judge.update(epoch, metrics)
             best = plan.watch.update(best, epoch, metrics)
             if stopped is not None and (epoch < point.epoch or point.partial_sums):
-                raise _stopped_before(run, stopped, point)
+                before = before or stopped
     except MetricError as error:
         raise RequestError(f"{run}: {error.message}", hint=error.hint) from None
+    if before is not None and not force:
+        raise RequestError(
+            f"{run}: {_stopped_before(before, point)}",
+            hint=f"stopcli replay {run} shows where rules would have stopped it. "
+            "--force goes on all the same, and records it.",
+        )
     over = point.stopped if point.stopped is not None and point.stopped["reason"] == "completed" else None
-    return replace(
+    changed = replace(
         point,
         rule_state=plan.rule.state_to_dict(judge.state),
         best={**point.best, "watch": (best.epoch, best.value)},
         best_states=_best_states(run, point, config, best),
-        stopped=asdict(stopped) if stopped is not None else over,
+        stopped=asdict(stopped) if stopped is not None and before is None else over,
     )
+    return changed, [_stopped_before(before, point)] if before is not None else []
 
 
 def _plan(point: ResumePoint, config: TrainedConfig) -> StopPlan:
@@ -81,16 +95,13 @@ def _recorded(path: Path, epochs: int, names: Iterable[str]) -> Iterator[tuple[i
         yield i + 1, {name: column[i] for name, column in values.items()}
 
 
-def _stopped_before(run: Path, verdict: Verdict, point: ResumePoint) -> RequestError:
+def _stopped_before(verdict: Verdict, point: ResumePoint) -> str:
     reached = (
         f"has begun epoch {point.epoch + 1}" if point.partial_sums else f"has trained {counted(point.epoch, 'epoch')}"
     )
     best = f"{verdict.best_value:.4g} at epoch {verdict.best_epoch}"
     why = f"{counted(verdict.wait, 'epoch')} after the best, {best}" if verdict.wait else best
-    return RequestError(
-        f"{run}: {verdict.rule} would have stopped it after epoch {verdict.epoch} ({why}); it {reached}",
-        hint=f"stopcli replay {run} shows where rules would have stopped it.",
-    )
+    return f"{verdict.rule} would have stopped it after epoch {verdict.epoch} ({why}); it {reached}"
 
 
 def _best_states(run: Path, point: ResumePoint, config: TrainedConfig, best: BestState) -> dict[str, Arrays]:

@@ -135,7 +135,8 @@ def _placed(run: Path, point: ResumePoint, config: TrainedConfig, force: bool) -
         raise changed_error(refused)
     rules = settings_differences(point.fingerprint, now, config.stopping_names)
     if rules:
-        point = with_other_rules(run, point, config)
+        point, forced = with_other_rules(run, point, config, force=force)
+        refused += forced
     if rules and _state_of(run) == "finished" and _is_over(point, config):
         ran = agreeing(config.epochs, "its only epoch", f"all its {config.epochs} epochs")
         raise RunFolderError(

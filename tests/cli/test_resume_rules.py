@@ -138,6 +138,14 @@ def test_rules_that_cannot_be_had_are_refused_and_nothing_changes(
     assert {path: path.read_bytes() for path in again.rglob("*") if path.is_file()} == before
 
 
+def test_rules_that_would_have_stopped_it_can_be_forced(again: Path) -> None:
+    assert run("resume", "run", "--patience", "10", "--force", "--quiet") == 0
+    assert summary_of(again)["epochs"] == 41
+    (session,) = json.loads((again / "environment.json").read_text())["resumed"]
+    assert session["notes"][0] == "patience: was 20, is 10"
+    assert session["notes"][1].startswith("val_loss patience=10 would have stopped it after epoch 30")
+
+
 def test_show_says_how_a_run_that_has_ended_goes_on(again: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("show", "run") == 0
     assert "stopcli resume run --patience N trains it further" in capsys.readouterr().out

@@ -40,7 +40,7 @@ def recorded(val_losses: list[float], **fields: Any) -> ResumePoint:
 
 
 def changed(point: ResumePoint, **settings: Any) -> ResumePoint:
-    return with_other_rules(Path(), point, parse(MoonsConfig, settings))
+    return with_other_rules(Path(), point, parse(MoonsConfig, settings))[0]
 
 
 losses = st.lists(st.floats(0.0625, 8, width=32), min_size=1, max_size=40)
@@ -84,17 +84,17 @@ def test_a_rule_is_asked_at_the_ends_of_cycles_where_the_settings_say_so() -> No
     config = parse(TrainConfig, CYCLES)
     # Cycles of 12 steps end with epochs 3 and 6; the loss rises from epoch 4 on.
     point = recorded([5, 4, 3, 3.5, 4])
-    found = with_other_rules(Path(), point, config)
+    found, _ = with_other_rules(Path(), point, config)
     assert found.stopped is None
     assert found.best["watch"] == (3, 3.0)
     with pytest.raises(RequestError, match=r"would have stopped it after epoch 4 \(1 epoch after"):
         with_other_rules(Path(), point, replace(config, stop_at="epoch"))
     # States of earlier versions do not say how many steps an epoch has.
-    older = with_other_rules(Path(), replace(point, steps_per_epoch=0), config)
+    older, _ = with_other_rules(Path(), replace(point, steps_per_epoch=0), config)
     assert (older.rule_state, older.stopped) == (found.rule_state, None)
-    ended = with_other_rules(Path(), recorded([5, 4, 3, 3.5, 4, 5]), config).stopped
-    assert ended is not None
-    assert ended["rule"] == "val_loss patience=1, at a cycle's end"
+    ended, _ = with_other_rules(Path(), recorded([5, 4, 3, 3.5, 4, 5]), config)
+    assert ended.stopped is not None
+    assert ended.stopped["rule"] == "val_loss patience=1, at a cycle's end"
 
 
 def test_a_position_within_an_epoch_lies_beyond_a_stop_before_it() -> None:
@@ -106,11 +106,22 @@ def test_a_position_within_an_epoch_lies_beyond_a_stop_before_it() -> None:
         changed(replace(point, partial_sums=(np.zeros(2),)), patience=1)
 
 
+def test_rules_that_would_have_stopped_the_run_before_can_be_forced() -> None:
+    config = parse(MoonsConfig, {"patience": 1})
+    point, forced = with_other_rules(Path(), recorded([3, 4, 5]), config, force=True)
+    assert point.stopped is None
+    (words,) = forced
+    assert words.startswith("val_loss patience=1 would have stopped it after epoch 2 (1 epoch after the best, 3 at")
+    assert words.endswith("; it has trained 3 epochs")
+    # It goes on from the state that they have by now.
+    assert point.rule_state["states"][1]["wait"] == 2
+
+
 def test_the_state_of_the_best_epoch_is_taken_from_where_it_is() -> None:
     config = parse(TrainConfig, {"dataset": "digits", "restore_best": True})
 
     def states(point: ResumePoint, **others: Any) -> Any:
-        return with_other_rules(Path(), point, replace(config, **others)).best_states
+        return with_other_rules(Path(), point, replace(config, **others))[0].best_states
 
     kept = {"watch": (1, 0.5), "keep": (2, 0.5)}
     # The best epoch for checkpoints is that for stopping too, or the last epoch is.
