@@ -116,7 +116,8 @@ class EpochsLoop(Loop):
                 if again.tobytes() != first.tobytes():
                     raise ReplayError(
                         f"epochs {at + 1} to {until} gave other metrics when they were trained again",
-                        hint="This device does not compute the same thing twice; no epoch's state can be recovered.",
+                        hint="This device does not compute the same thing twice, or the run was made on another; "
+                        "no epoch's state can be recovered.",
                     )
                 at = until
             yield epoch, self.state()

@@ -95,7 +95,14 @@ class Trainer:
             self._resume(point)
 
     def _resume(self, point: ResumePoint) -> None:
-        partial, initial = None, self._loop.state()
+        for name, tracked in self._tracked().items():
+            tracked.resume(point.best[name], point.best_states.get(name))
+        if self._plan.restore_best and point.best["watch"][0] > 0 and "watch" not in point.best_states:
+            # Other rules have another best epoch, whose state nobody needed until now. At once: where it cannot be had,
+            # that is known before anything is trained.
+            self._watched.resume(point.best["watch"], None, self._all_epochs(self._loop.state()))
+            self._watched.state(self._loop)
+        partial = None
         # With another number of steps an epoch, which had to be forced, the sums are of other batches: begin it again.
         if point.partial_sums and point.steps_per_epoch in (0, self._loop.steps_per_epoch):
             steps = point.step - point.epoch * self._loop.steps_per_epoch
@@ -104,11 +111,6 @@ class Trainer:
         if self._experiment.plateau is not None:
             self._plateau_state = self._experiment.plateau.state_from_dict(point.plateau_state)
         self._judge.state = self._plan.rule.state_from_dict(point.rule_state)
-        for name, tracked in self._tracked().items():
-            state = point.best_states.get(name)
-            lacks = name == "watch" and self._plan.restore_best and point.best[name][0] > 0 and state is None
-            # Other rules may have another best epoch, whose state nobody needed until now.
-            tracked.resume(point.best[name], state, self._all_epochs(initial) if lacks else None)
         self._epoch, self._train_seconds = point.epoch, point.train_seconds
         self._validation_seconds = point.validation_seconds
         self._epoch_seconds = point.partial_seconds

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from program import run, status_of, summary_of
 from quick_runs import quick_runs
@@ -181,6 +182,23 @@ def test_the_best_model_is_restored_although_its_state_was_not_kept(words: list[
     assert run(*training, "--run-dir", "a") == 0
     assert run("resume", "a", *words, "--quiet") == 0
     check_same(Path("a"), *training, *words)
+
+
+def test_where_training_again_gives_other_numbers_nothing_is_restored(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = [*MOONS, "--epochs", "60", "--checkpoint-monitor", "accuracy"]
+    assert run(*training, "--run-dir", "a") == 0
+    from stopcli.training.epochs_loop import EpochsLoop
+
+    whole = EpochsLoop._run
+    with monkeypatch.context() as patched:
+        # As on another machine.
+        patched.setattr(EpochsLoop, "_run", lambda *args: whole(*args) + np.float32(1e-6))
+        assert run("resume", "a", "--restore-best", "--epochs", "70", "--quiet") == 1
+    assert "epochs 1 to 20 gave other metrics when they were trained again" in capsys.readouterr().err
+    assert run("resume", "a", "--no-restore-best", "--quiet") == 0
+    check_same(Path("a"), *training, "--epochs", "70")
 
 
 def test_long_epochs_and_their_learning_rate_go_on_under_other_rules(
