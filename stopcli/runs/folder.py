@@ -66,6 +66,10 @@ class RunFolder:
         except FileExistsError:
             # Another process was quicker.
             raise _exists(path) from None
+        except RunFolderError:
+            # The lock cannot be made.
+            _remove(made)
+            raise
         except OSError as error:
             _remove(made)
             raise _cannot_be_made(path, error.strerror) from None
@@ -112,10 +116,11 @@ class RunFolder:
                 self.status.write("failed", "the run ended without a result")
             elif isinstance(error, Exception):
                 outside = isinstance(error, (OSError, MemoryError, ResourceError))
-                self.status.write("failed", f"{type(error).__name__}: {error}", outside=outside)
+                reason = f"{type(error).__name__}: {error}"
+                self.status.write("failed", reason, epoch=self.status.epoch, outside=outside)
             else:
                 # Ctrl-C and what else is no failure: somebody wanted it to end.
-                self.status.write("interrupted", str(error) or type(error).__name__)
+                self.status.write("interrupted", str(error) or type(error).__name__, epoch=self.status.epoch)
 
     def log(self, text: str) -> None:
         """Append a line or more to log.txt, each with the time."""

@@ -41,6 +41,7 @@ class StatusFile:
         self._written = 0.0
         # None until this process has written one: what another has left there stays.
         self.state: RunState | None = None
+        self.epoch = 0
 
     def write(
         self,
@@ -72,7 +73,7 @@ class StatusFile:
         }
         # `running` would be untrue of a run that a full disk has ended.
         write_json_anyhow(self._path, values)
-        self.state = state
+        self.state, self.epoch = state, epoch
 
     def beat(self, epoch: int, progress: Mapping[str, Any] | None = None) -> None:
         """Write the heartbeat where the last one is old enough."""

@@ -163,10 +163,10 @@ def read_state(path: Path) -> ResumePoint:
     Raises:
         CheckpointError: the file is missing, damaged, of another format, or holds anything but plain arrays.
     """
+    if path.exists() and not path.is_file():
+        # A pipe would be waited for without end.
+        raise CheckpointError(f"{path}: not a state that can be resumed (not a regular file)")
     try:
-        if path.exists() and not path.is_file():
-            # A pipe would be waited for without end.
-            raise ValueError("not a regular file")
         with zipfile.ZipFile(path) as archive:
             parts = {name: archive.read(name) for name in archive.namelist()}
         meta_bytes = parts.pop("meta.json")

@@ -111,7 +111,7 @@ def test_a_pipe_in_the_place_of_the_newest_state_is_passed_over(
     os.mkfifo(newest)
     assert run("resume", "died") == 0
     said = capsys.readouterr().err
-    assert f"{newest}: not a state that can be resumed (ValueError: not a regular file)" in said
+    assert f"{newest}: not a state that can be resumed (not a regular file)" in said
     assert f"going on after epoch {epoch}" in said
     assert compare(fingerprint_of(finished_moons), fingerprint_of(Path("died"))) == []
 

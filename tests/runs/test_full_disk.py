@@ -29,15 +29,24 @@ def test_a_folder_without_room_for_its_first_files_is_not_left_behind() -> None:
         assert (make(disk).path / "config.toml").read_text().endswith("seed = 1\n")
 
 
+@pytest.mark.parametrize("files", [2, 3, 4, 5])
+def test_nor_is_one_on_a_disk_that_holds_no_more_files(files: int) -> None:
+    with small_disk(64, files) as disk:
+        with pytest.raises(RunFolderError, match=r"deep/run: cannot be (made|written) \(No space left on device\)"):
+            make(disk)
+        assert list(disk.iterdir()) == []
+
+
 def test_a_run_that_fills_the_disk_says_that_it_failed_and_not_by_itself() -> None:
     with small_disk(64) as disk:
         folder = make(disk)
+        folder.status.write("running", epoch=7)
         fill(disk)
         with pytest.raises(ResourceError, match="run: cannot be written: No space left on device") as caught, folder:
             folder.log("more than there is room for")
         assert f"stopcli resume {folder.path}" in caught.value.hint
         status = json.loads((folder.path / "status.json").read_text())
-        assert (status["state"], status["outside"]) == ("failed", True)
+        assert (status["state"], status["outside"], status["epoch"]) == ("failed", True, 7)
         assert "No space left on device" in status["reason"]
         (line,) = read_runs(folder.path.parent)
         assert line.state == "failed"

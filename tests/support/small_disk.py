@@ -14,11 +14,15 @@ FILLER = ".filler"
 
 
 @contextlib.contextmanager
-def small_disk(kibibytes: int) -> Iterator[Path]:
-    """A folder `disk` in this working folder that holds so much; skips the test where none can be mounted."""
+def small_disk(kibibytes: int, files: int = 0) -> Iterator[Path]:
+    """A folder `disk` in this working folder that holds so much; skips the test where none can be mounted.
+
+    Args:
+        files: that it can hold, itself among them; 0 for as many as there is room for.
+    """
     disk = Path("disk").resolve()
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={kibibytes}k", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kibibytes}k,nr_inodes={files}", "tmpfs", str(disk)]
     try:
         mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
     except FileNotFoundError:
