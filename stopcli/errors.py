@@ -100,3 +100,16 @@ class ResourceError(RunError):
 
 class ReplayError(RunError):
     """Training again from a saved state gave other numbers than the first time."""
+
+
+def printable(text: object) -> str:
+    """A text from outside, such as a file's name, in which everything can be printed: line breaks, tabs, and bytes that
+    are not UTF-8 stand escaped."""
+    return "".join(each if each.isprintable() else _escaped(each) for each in str(text))
+
+
+def _escaped(letter: str) -> str:
+    # Python's stand-ins for bytes of a name that is not UTF-8.
+    if "\udc80" <= letter <= "\udcff":
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode("ascii")

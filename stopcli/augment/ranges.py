@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 Range = tuple[float, float]
 
@@ -48,8 +49,37 @@ def acceptance(area: Range, aspect: Range, *, log_aspect: bool, height: int, wid
         area, aspect, log_aspect: as for RandomErasing.
 
     Returns:
-        The mean over a grid of 200 × 200 areas and aspects of the share of places where the box fits.
+        The mean over a grid of areas and aspects of the share of places where the box fits.
     """
+    *_, places = _boxes(area, aspect, log_aspect, height, width)
+    return float(np.mean(places) / (height * width))
+
+
+def useless_boxes(area: Range, aspect: Range, *, log_aspect: bool, height: int, width: int) -> tuple[float, float]:
+    """Of the boxes that fit into an image, the share that has no pixel, and the share that covers all of it.
+
+    Args:
+        area, aspect, log_aspect: as for RandomErasing; some of these boxes fit.
+    """
+    across, down, places = _boxes(area, aspect, log_aspect, height, width)
+    empty, whole = (across < 1) | (down < 1), (across >= width) & (down >= height)
+    return float(places[empty].sum() / places.sum()), float(places[whole].sum() / places.sum())
+
+
+def cutout_share(size: int, height: int, width: int) -> float:
+    """The share of an image that a square around a random place of it covers, on average; as `draw_squares` draws."""
+
+    def along(limit: int) -> float:
+        first = np.arange(limit) - size // 2
+        return float(np.mean(np.minimum(first + size, limit) - np.maximum(first, 0)) / limit)
+
+    return along(height) * along(width)
+
+
+def _boxes(
+    area: Range, aspect: Range, log_aspect: bool, height: int, width: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Widths and heights of boxes over a grid of 200 × 200 areas and aspects, and at how many places each fits."""
     middle = (np.arange(200) + 0.5) / 200
     s = area[0] + (area[1] - area[0]) * middle[:, None]
     r = (
@@ -59,8 +89,7 @@ def acceptance(area: Range, aspect: Range, *, log_aspect: bool, height: int, wid
     )
     across = np.floor(np.sqrt(s * height * width / r))
     down = np.floor(np.sqrt(s * height * width * r))
-    places = np.clip(width - across + 1, 0, width) * np.clip(height - down + 1, 0, height)
-    return float(np.mean(places) / (height * width))
+    return across, down, np.clip(width - across + 1, 0, width) * np.clip(height - down + 1, 0, height)
 
 
 def check_boxes_fit(area: Range, aspect: Range, *, log_aspect: bool, height: int, width: int) -> None:

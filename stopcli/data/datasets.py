@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from stopcli.counts import agreeing, counted
 from stopcli.data import cifar10, keras_cache
-from stopcli.data.image_cache import cache_file, read_cached, write_cached
-from stopcli.data.image_folder import Listing, decode, list_part
+from stopcli.data.image_cache import cache_file, content_digest, read_cached, write_cached
+from stopcli.data.image_folder import Decoded, damaged_error, decode
+from stopcli.data.image_listing import DAMAGED, VALIDATION_FOLDERS, LeftOut, Listing, list_part, unused_beside
 from stopcli.data.images import ImageSet, Tell, tell_nobody
 from stopcli.data.memory import check_fits
 from stopcli.data.rows import Rows
 from stopcli.data.subsets import split_images
-from stopcli.errors import RequestError, RunError
+from stopcli.errors import RequestError, RunError, printable
 
 DATASET_VARIABLE = "STOPCLI_DATASET"
 # What is set apart to test where a folder has no test images, and the seed of that.
 _TEST_SHARE, _TEST_SEED = 0.2, 0
 
 
+@dataclass(frozen=True)
+class FolderRules:
+    """How a folder of images is read.
+
+    Attributes:
+        single_ok: whether a folder without train/ and test/ will do; a fifth of its images then test.
+        validation: whether images of a folder beside train/ and test/ validate.
+        skip_unreadable: whether what cannot be read is left out and counted, instead of refused.
+    """
+
+    single_ok: bool = False
+    validation: bool = False
+    skip_unreadable: bool = False
+
+
 def load_images(
     dataset: str,
     *,
     image_size: int | None = None,
-    single_ok: bool = False,
+    rules: FolderRules = FolderRules(),
     tell: Tell = tell_nobody,
 ) -> ImageSet:
     """Images in memory.
@@ -37,7 +55,7 @@ def load_images(
             downloaded there), `digits` (scikit-learn's), or a path: an official CIFAR-10 folder or archive, or a folder
             of images.
         image_size: the side that images are resized to; None to take them as they are.
-        single_ok: whether a folder without train/ and test/ will do; a fifth of its images then test.
+        rules: how a folder of images is read.
 
     Raises:
         RequestError: they are missing, damaged, or not what they should be.
@@ -46,7 +64,7 @@ def load_images(
     named = os.environ.get(DATASET_VARIABLE)
     if dataset == "auto" and named and named != "auto":
         try:
-            return load_images(named, image_size=image_size, single_ok=single_ok, tell=tell)
+            return load_images(named, image_size=image_size, rules=rules, tell=tell)
         except RequestError as error:
             raise RequestError(f"{DATASET_VARIABLE}: {error.message}", hint=error.hint) from None
     if dataset in ("auto", "cifar10"):
@@ -58,13 +76,13 @@ def load_images(
     try:
         # Absolute, so that a folder that is called `digits` is not taken for the data set of that name later.
         path = Path(dataset).expanduser().resolve()
-        return _from_path(path, image_size, single_ok, tell)
+        return _from_path(path, image_size, rules, tell)
     # What the system refuses (a folder without permission, a user without a home) is not damage and not a bug.
     except (OSError, RuntimeError) as error:
         raise RequestError(f"{dataset}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
 
 
-def _from_path(path: Path, image_size: int | None, single_ok: bool, tell: Tell) -> ImageSet:
+def _from_path(path: Path, image_size: int | None, rules: FolderRules, tell: Tell) -> ImageSet:
     if cifar10.is_archive(path):
         return _resized(cifar10.read_archive(path), image_size)
     if not path.is_dir():
@@ -73,7 +91,7 @@ def _from_path(path: Path, image_size: int | None, single_ok: bool, tell: Tell) 
     official = cifar10.official_folder(path)
     if official is not None:
         return _resized(cifar10.read_folder(official), image_size)
-    return _folder(path, image_size, single_ok, tell)
+    return _folder(path, image_size, rules, tell)
 
 
 def _cifar10_or_digits(dataset: str, tell: Tell) -> ImageSet:
@@ -91,60 +109,119 @@ def _cifar10_or_digits(dataset: str, tell: Tell) -> ImageSet:
         return replace(digits(), notes=(note.rstrip("."),))
 
 
-def _folder(path: Path, image_size: int | None, single_ok: bool, tell: Tell) -> ImageSet:
-    parts = [path / "train", path / "test"]
-    there = [part for part in parts if part.is_dir()]
+def _folder(path: Path, image_size: int | None, rules: FolderRules, tell: Tell) -> ImageSet:
+    parts = _parts(path, rules)
+    left_out = LeftOut(path)
+    listings = [list_part(path / part, left_out) for part in parts or [""]]
+    if not rules.skip_unreadable:
+        left_out.check()
+    for listing in listings:
+        listing.check()
+    _check_same_classes(path, dict(zip(parts, listings, strict=False)))
+    decoded, notes = _decoded(listings, image_size, rules, left_out, tell)
+    rows = _rows(listings, decoded)
+    passed_over = sum(listing.passed_over for listing in listings)
+    if passed_over:
+        are = agreeing(passed_over, "is no JPEG or PNG and was", "are no JPEG or PNG and were")
+        notes.append(f"{counted(passed_over, 'file')} in the class folders {are} passed over")
+    stray = [image for listing in listings for image in listing.stray]
+    if stray:
+        first = printable(stray[0].relative_to(path))
+        notes.append(f"images beside the class folders, of no class and not used: {len(stray):,} (the first: {first})")
+    classes = listings[0].classes
+    if parts:
+        notes += unused_beside(path, parts)
+        return ImageSet(str(path), rows[0], rows[1], classes, tuple(notes), rows[2] if rules.validation else None)
+    apart = split_images(ImageSet(str(path), rows[0], rows[0], classes), "split", _TEST_SHARE, _TEST_SEED)
+    notes.append(f"{path} has no test images, so {apart.validation.count:,} of its images were set apart to test")
+    return ImageSet(str(path), apart.train, apart.validation, classes, tuple(notes))
+
+
+def _parts(path: Path, rules: FolderRules) -> list[str]:
+    """The folders with the parts: train, test, and where it is asked for, the one that validates; none where the path
+    itself has the classes."""
+    there = [part for part in ("train", "test") if (path / part).is_dir()]
     if there and len(there) < 2:
-        raise RequestError(f"{path}: has {there[0].name}/ and no {'test' if there[0] == parts[0] else 'train'}/")
-    if not there and not single_ok:
+        raise RequestError(f"{path}: has {there[0]}/ and no {'test' if there[0] == 'train' else 'train'}/")
+    if not there and not rules.single_ok:
         if not any(entry.is_dir() for entry in path.iterdir()):
             raise RequestError(f"{path}: no images; expected train/CLASS/… and test/CLASS/…, or CIFAR-10's files")
         raise RequestError(
             f"{path}: has no train/ and test/",
             hint="--validation split takes a folder of classes alone, and sets a fifth of it apart to test.",
         )
-    listings = [list_part(part) for part in there or [path]]
-    _check_same_classes(path, listings)
-    rows, notes = _rows(path, listings, image_size, tell)
-    classes = listings[0].classes
-    if there:
-        return ImageSet(str(path), rows[0], rows[1], classes, notes)
-    apart = split_images(ImageSet(str(path), rows[0], rows[0], classes), "split", _TEST_SHARE, _TEST_SEED)
-    notes += (f"{path} has no test images, so {apart.validation.count:,} of its images were set apart to test",)
-    return ImageSet(str(path), apart.train, apart.validation, classes, notes)
+    if not rules.validation:
+        return there
+    validating = [name for name in VALIDATION_FOLDERS if (path / name).is_dir()]
+    if len(validating) != 1:
+        has = " and ".join(f"{name}/" for name in validating) or "none"
+        expected = ", ".join(f"{name}/" for name in VALIDATION_FOLDERS)
+        raise RequestError(
+            f"{path}: --validation folder expects one of {expected} beside train/ and test/; there is {has}"
+        )
+    return [*there, *validating]
 
 
-def _check_same_classes(path: Path, listings: list[Listing]) -> None:
-    first, last = set(listings[0].classes), set(listings[-1].classes)
-    if first != last:
-        parts = [
-            f"{', '.join(sorted(names))} only in {part}/"
-            for part, names in (("train", first - last), ("test", last - first))
-            if names
-        ]
-        raise RequestError(f"{path}: train/ and test/ have different classes: {'; '.join(parts)}")
+def _check_same_classes(path: Path, listings: dict[str, Listing]) -> None:
+    """Raise RequestError where another part has not the classes of train/."""
+    for part, listing in listings.items():
+        first, other = set(listings["train"].classes), set(listing.classes)
+        if first != other:
+            only = [
+                f"{', '.join(map(printable, sorted(names)))} only in {where}/"
+                for where, names in (("train", first - other), (part, other - first))
+                if names
+            ]
+            raise RequestError(f"{path}: train/ and {part}/ have different classes: {'; '.join(only)}")
 
 
-def _rows(
-    path: Path, listings: list[Listing], image_size: int | None, tell: Tell
-) -> tuple[list[Rows], tuple[str, ...]]:
-    """The images of each part, from the cache where they are there, and what there is to say of them."""
-    files = [file for listing in listings for file in listing.files]
-    cache = cache_file(path, files, image_size)
-    decoded, notes = read_cached(cache), []
-    if decoded is None or len(decoded.x) != len(files):
-        decoded = decode(files, image_size, tell)
+def _decoded(
+    listings: Sequence[Listing], image_size: int | None, rules: FolderRules, left_out: LeftOut, tell: Tell
+) -> tuple[Decoded, list[str]]:
+    """The images of all parts, from the cache where they are there, and what there is to say of them.
+
+    Raises:
+        RequestError: some cannot be read, and are not to be skipped.
+    """
+    files = [file for listing in listings for file in listing.all_files]
+    notes = []
+    digest = content_digest(files)
+    found = read_cached(cache_file(digest, image_size)) if digest else None
+    if found is not None and len(found.x) + len(found.unreadable) != len(files):
+        found = None
+    decoded = decode(files, image_size, tell) if found is None else found
+    if decoded.unreadable and not rules.skip_unreadable:
+        raise damaged_error(files, decoded.unreadable)
+    if found is None and decoded.lasting:
+        cache = cache_file(decoded.digest, image_size)
         problem = write_cached(cache, decoded)
         if problem:
             notes.append(f"decoded images cannot be kept in {cache.parent} ({problem}), so they are decoded each time")
     if decoded.converted:
-        notes.append(f"{decoded.converted:,} images were not RGB and were converted")
-    passed_over = sum(listing.passed_over for listing in listings)
-    if passed_over:
-        notes.append(f"{passed_over:,} files in the class folders are no JPEG or PNG and were passed over")
-    ends = np.cumsum([len(listing.files) for listing in listings])
-    parts = np.split(decoded.x, ends[:-1])
-    return [Rows(x, listing.labels) for x, listing in zip(parts, listings, strict=True)], tuple(notes)
+        were = agreeing(decoded.converted, "was not RGB and was", "were not RGB and were")
+        notes.append(f"{counted(decoded.converted, 'image')} {were} converted")
+    for place, reason in decoded.unreadable.items():
+        left_out.add(DAMAGED, files[place], reason)
+    return decoded, notes + left_out.notes()
+
+
+def _rows(listings: Sequence[Listing], decoded: Decoded) -> list[Rows]:
+    """The images of each part that could be read.
+
+    Raises:
+        RequestError: a class has none.
+    """
+    labels = np.concatenate([listing.labels for listing in listings])
+    part = np.repeat(np.arange(len(listings)), [len(listing.all_files) for listing in listings])
+    read = np.delete(np.arange(len(labels)), [*decoded.unreadable])
+    labels, part = labels[read], part[read]
+    for place, listing in enumerate(listings):
+        counts = np.bincount(labels[part == place], minlength=len(listing.classes)).tolist()
+        empty = [name for name, count in zip(listing.classes, counts, strict=True) if not count]
+        if empty:
+            raise RequestError(f"{printable(listing.folder / empty[0])}: no image of this class can be read")
+    ends = np.searchsorted(part, np.arange(1, len(listings)))
+    return [Rows(x, y) for x, y in zip(np.split(decoded.x, ends), np.split(labels, ends), strict=True)]
 
 
 def _resized(images: ImageSet, image_size: int | None) -> ImageSet:

@@ -6,16 +6,21 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import PIL
+from PIL import features
 
-from stopcli.data.image_folder import Decoded
+from stopcli.data.image_folder import Decoded, digest_of
 
 # The newest files that are kept.
 KEPT = 8
-_FORMAT = 1
+_FORMAT = 2
+# Reading lets go of Python's lock, and waits for the disk.
+_READERS = 8
+_CHUNK = 256
 
 
 def cache_folder() -> Path:
@@ -27,23 +32,47 @@ def cache_folder() -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "stopcli"
 
 
-def cache_file(root: Path, files: Sequence[Path], image_size: int | None) -> Path:
-    """Where the decoded form of some files belongs: a name that changes when any of them does."""
-    # Another version of Pillow may decode or resize to other values.
-    digest = hashlib.sha256(f"{_FORMAT} {PIL.__version__} {image_size}\n".encode())
+def content_digest(files: Sequence[Path]) -> str | None:
+    """What stands for the content of some files (see `digest_of`); None where one cannot be read.
+
+    All of them are read: names, sizes and times of two data sets may agree, and those of a file before and after it was
+    replaced (decision 26).
+    """
+    chunks = [files[i : i + _CHUNK] for i in range(0, len(files), _CHUNK)]
+    try:
+        with ThreadPoolExecutor(_READERS) as readers:
+            return digest_of([each for digests in readers.map(_digests, chunks) for each in digests])
+    except OSError:
+        return None
+
+
+def _digests(files: Sequence[Path]) -> list[bytes]:
+    found = []
     for path in files:
-        stat = path.stat()
-        # A name need not be text: Linux allows any bytes.
-        name = os.fsencode(path.relative_to(root))
-        digest.update(name + f"\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
-    return cache_folder() / f"images-{digest.hexdigest()[:32]}.npz"
+        # Not buffered: the file is read at once.
+        with path.open("rb", buffering=0) as file:
+            found.append(hashlib.sha256(file.read()).digest())
+    return found
+
+
+def cache_file(digest: str, image_size: int | None) -> Path:
+    """Where the decoded form of files belongs.
+
+    Args:
+        digest: of their content.
+    """
+    # Another version of Pillow, or of what it decodes JPEG with, may come to other values.
+    codecs = [features.version(name) for name in ("jpg", "libjpeg_turbo")]
+    key = hashlib.sha256(f"{_FORMAT} {PIL.__version__} {codecs} {image_size} {digest}".encode())
+    return cache_folder() / f"images-{key.hexdigest()[:32]}.npz"
 
 
 def read_cached(path: Path) -> Decoded | None:
     """The images in a cache file; None where it is missing or damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            decoded = Decoded(held["x"], int(held["converted"]))
+            reasons = zip(held["places"].tolist(), held["reasons"].tolist(), strict=True)
+            decoded = Decoded(held["x"], int(held["converted"]), dict(reasons))
     # A damaged zip leads to nearly any error; the images are then decoded again.
     except Exception:
         return None
@@ -58,7 +87,13 @@ def write_cached(path: Path, decoded: Decoded) -> str | None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with new.open("wb") as file:
-            np.savez(file, x=decoded.x, converted=np.int64(decoded.converted))
+            np.savez(
+                file,
+                x=decoded.x,
+                converted=np.int64(decoded.converted),
+                places=np.array([*decoded.unreadable], np.int64),
+                reasons=np.array([*decoded.unreadable.values()], np.str_),
+            )
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)

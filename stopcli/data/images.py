@@ -24,6 +24,8 @@ class ImageSet:
         train, test: x uint8, [rows, height, width, 3]; y int32, [rows], the class's index.
         classes: the classes' names.
         notes: what the user should know of them, a sentence without a full stop each.
+        validation: images of a folder of their own that validate, like `test`; None where there are none, or none are
+            asked for.
     """
 
     name: str
@@ -31,3 +33,4 @@ class ImageSet:
     test: Rows
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    validation: Rows | None = None

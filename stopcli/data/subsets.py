@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,14 +36,20 @@ def split_images(images: ImageSet, validation: str, share: float, seed: int) -> 
 
     - `test`: the test images themselves, as in the published work;
     - `split`: a share of the training images, drawn by the seed;
-    - `holdout`: a share of the test images, drawn by the seed, so that as many train as published.
+    - `holdout`: a share of the test images, drawn by the seed, so that as many train as published;
+    - `folder`: images of a folder of their own.
 
     Args:
         share: in (0, 1).
 
     Raises:
-        RequestError: a class has too few images to be split.
+        RequestError: a class has too few images to be split, or there is no such folder.
     """
+    if validation == "folder":
+        if images.validation is None:
+            expected = f"test, split or holdout: {images.name} is no folder of images"
+            raise ConfigError("validation", validation, expected)
+        return Parts(images.train, images.validation, images.test)
     if validation == "test":
         return Parts(images.train, images.test, images.test)
     of = images.train if validation == "split" else images.test
@@ -55,6 +63,21 @@ def split_images(images: ImageSet, validation: str, share: float, seed: int) -> 
     if validation == "split":
         return Parts(_at(images.train, others), _at(images.train, taken), images.test)
     return Parts(images.train, _at(images.test, taken), _at(images.test, others))
+
+
+def images_in_both(rows: Rows, others: Rows) -> int:
+    """How many images also stand among others, pixel by pixel."""
+    places: dict[int, list[int]] = {}
+    for place, image in enumerate(others.x):
+        places.setdefault(_checksum(image), []).append(place)
+    return sum(
+        any(np.array_equal(image, others.x[place]) for place in places.get(_checksum(image), ())) for image in rows.x
+    )
+
+
+def _checksum(image: NDArray[np.uint8]) -> int:
+    """Of few images the same; those are compared. A hash that has no collisions would take longer."""
+    return zlib.crc32(np.ascontiguousarray(image).data)
 
 
 def _at(rows: Rows, places: NDArray[np.intp]) -> Rows:

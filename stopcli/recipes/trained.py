@@ -15,6 +15,7 @@ from stopcli.config import (
     Share,
     StoppingSettings,
     ValidationRows,
+    check_validation_share,
 )
 from stopcli.durations import parse_save_every
 from stopcli.errors import ConfigError
@@ -94,9 +95,7 @@ class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
     def check(self) -> None:
         super().check()
         parse_save_every(self.save_every)
-        if self.validation_share is not None and self.validation == "test":
-            expected = "no share where the test rows validate (choose --validation split or holdout)"
-            raise ConfigError("validation_share", self.validation_share, expected)
+        check_validation_share(self.validation, self.validation_share)
         self._check_rules()
 
     def _check_rules(self) -> None:

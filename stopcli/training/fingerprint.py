@@ -13,8 +13,9 @@ from stopcli.data.rows import Parts
 from stopcli.errors import RequestError
 from stopcli.runs.environment import versions
 
-# Settings that change no number: what a run is called, how often it is saved, how far it goes, what it shows.
-FREE_SETTINGS = frozenset({"name", "scale", "save_every", "epochs", "tensorboard"})
+# Settings that change no number: what a run is called, how often it is saved, how far it goes, what it shows, and
+# which files are refused; those that are left out are missing from the data's own part.
+FREE_SETTINGS = frozenset({"name", "scale", "save_every", "epochs", "tensorboard", "skip_unreadable"})
 # Settings that say where the data lie. Whether they are the same is asked of the rows, by `data_fingerprint`.
 PLACE_SETTINGS = frozenset({"dataset"})
 # Packages whose other version may compute other numbers.

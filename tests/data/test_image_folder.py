@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from stopcli.data import datasets, memory
-from stopcli.data.datasets import load_images
+from stopcli.data.datasets import FolderRules, load_images
 from stopcli.errors import RequestError
 
 
@@ -129,7 +129,7 @@ def test_damaged_images_are_named(tmp_path: Path) -> None:
     (root / "train" / "b" / "2.png").write_bytes(b"no image")
     for i in range(3):
         (root / "test" / "a" / f"{i}.png").write_bytes(b"")
-    with pytest.raises(RequestError, match=r"damaged images: .*b/1.png \(.*b/2.png \(no image\).* and 2 more"):
+    with pytest.raises(RequestError, match=r"damaged images: .*b/1.png \(.*b/2.png \(no PNG or JPEG\).* and 2 more"):
         load_images(str(root))
     with pytest.raises(RequestError, match="damaged images"):
         load_images(str(root), image_size=8)
@@ -183,7 +183,7 @@ def test_other_files_are_passed_over_and_counted(tmp_path: Path) -> None:
     (root / "train" / "loop").symlink_to(root / "train")
     (root / "train" / "loop").unlink()
     images = load_images(str(root))
-    assert images.notes == ("1 files in the class folders are no JPEG or PNG and were passed over",)
+    assert images.notes == ("1 file in the class folders is no JPEG or PNG and was passed over",)
 
 
 def test_one_folder_of_classes_is_split(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_one_folder_of_classes_is_split(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="has no train/ and test/") as caught:
         load_images(str(root))
     assert "--validation split" in caught.value.hint
-    images = load_images(str(root), single_ok=True)
+    images = load_images(str(root), rules=FolderRules(single_ok=True))
     assert (images.train.count, images.test.count) == (16, 4)
     assert np.bincount(images.test.y).tolist() == [2, 2]
     assert "4 of its images were set apart to test" in images.notes[0]

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from stopcli.cli.option_groups import Group, in_panel
 from stopcli.config import ValidationRows
+from stopcli.recipes.images.settings import ImageValidation as ImageValidationRows
 
 option = in_panel("Data")
 
@@ -18,6 +19,14 @@ Validation = Annotated[
     option(
         help="Rows that rules look at: the test rows (as published), a share split off the training rows, or a share "
         "held out of the test rows, the rest of which choose nothing."
+    ),
+]
+ImageValidation = Annotated[
+    ImageValidationRows,
+    option(
+        "--validation",
+        help="Images that rules look at: the test images (as published), a share split off the training images, a "
+        "share held out of the test images, the rest of which choose nothing, or those of a folder, val/CLASS/….",
     ),
 ]
 ValidationShare = Annotated[
@@ -65,6 +74,15 @@ SubtractMean = Annotated[
     ),
 ]
 
+SkipUnreadable = Annotated[
+    bool,
+    option(
+        "--skip-unreadable/--no-skip-unreadable",
+        help="Leave out, and count, images of a folder that cannot be read, lie in a subfolder of their class, or are "
+        "links to nothing.",
+    ),
+]
+
 MOONS_DATA: Group = {
     "samples": Samples,
     "noise": Noise,
@@ -79,7 +97,8 @@ IMAGE_DATA: Group = {
     "limit": Limit,
     "test_limit": TestLimit,
     "data_seed": ImageDataSeed,
-    "validation": Validation,
+    "validation": ImageValidation,
     "validation_share": ImageShare,
     "subtract_mean": SubtractMean,
+    "skip_unreadable": SkipUnreadable,
 }

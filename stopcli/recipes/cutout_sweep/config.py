@@ -43,6 +43,10 @@ class CutoutSweepConfig(CifarResnetConfig):
         return True
 
     @property
+    def cut_out(self) -> tuple[str, int]:
+        return "cutout_size", self.cutout_size
+
+    @property
     def arm(self) -> str:
         return "-".join(["cutout", str(self.cutout_size), *(f"m{m}" for m in self.m)])
 

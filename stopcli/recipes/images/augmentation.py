@@ -6,17 +6,14 @@ from stopcli.augment.cutout import CutOut
 from stopcli.augment.erasing import Erase
 from stopcli.augment.pipeline import Augmentation, Step
 from stopcli.augment.shift import ShiftAndFlip
-from stopcli.recipes.images.settings import AugmentSettings
-
-# Of the image's height and width, as in A. Rosebrock's experiment.
-NEAREST_SHARE = 0.1
+from stopcli.recipes.images.settings import NEAREST_SHARE, SIMPLE_PIXELS, AugmentSettings
 
 
 def make_augmentation(settings: AugmentSettings) -> Augmentation | None:
     """What is done to training images in [0, 1]; None for nothing."""
     shifts: dict[str, list[Step]] = {
         "none": [],
-        "simple": [ShiftAndFlip()],
+        "simple": [ShiftAndFlip(SIMPLE_PIXELS)],
         "nearest": [ShiftAndFlip(fill="nearest", share=NEAREST_SHARE)],
     }
     steps = shifts[settings.augment]

@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from stopcli.augment.ranges import check_boxes_fit
 from stopcli.counts import agreeing, counted
-from stopcli.data.datasets import load_images
+from stopcli.data.datasets import FolderRules, load_images
 from stopcli.data.images import ImageSet
 from stopcli.data.rows import Parts
-from stopcli.data.subsets import limited, split_images
-from stopcli.errors import RequestError
-from stopcli.recipes.images.settings import AugmentSettings, DataSettings, ImageConfig
+from stopcli.data.subsets import images_in_both, limited, split_images
+from stopcli.recipes.images.effects import check_effects
+from stopcli.recipes.images.settings import DataSettings, ImageConfig
 from stopcli.recipes.recipe import Loaded
 from stopcli.training.observer import Observer
 
@@ -54,19 +53,19 @@ def read_parts(config: AnyImages, observer: Observer) -> tuple[AnyImages, ImageS
     images = load_images(
         config.dataset,
         image_size=config.image_size,
-        single_ok=config.validation == "split",
+        rules=FolderRules(config.validation == "split", config.validation == "folder", config.skip_unreadable),
         tell=observer.counted,
     )
     config = replace(config, dataset=_stable_name(images))
-    if config.erasing:
-        _check_boxes(config, images)
+    effects = check_effects(config, *images.train.x.shape[1:3])
     parts = split_images(images, config.validation, config.share, config.data_seed)
     quick = type(config).quick if config.scale == "quick" else {}
     # The scale's limits, not the user's, who would want to know that there are fewer.
     for name, rows in (("limit", parts.train), ("test_limit", parts.test)):
         if getattr(config, name) is not None and getattr(config, name) == quick.get(name):
             config = replace(config, **{name: min(getattr(config, name), rows.count)})
-    return config, images, limit_parts(parts, config, images.classes), images.notes
+    parts = limit_parts(parts, config, images.classes)
+    return config, images, parts, (*images.notes, *_images_in_several(parts), *effects)
 
 
 def limit_parts(parts: Parts, config: DataSettings, classes: tuple[str, ...]) -> Parts:
@@ -84,14 +83,18 @@ def _stable_name(images: ImageSet) -> str:
     return images.name if images.name in ("cifar10", "digits") else str(Path(images.name).resolve())
 
 
-def _check_boxes(config: AugmentSettings, images: ImageSet) -> None:
-    height, width = images.train.x.shape[1:3]
-    try:
-        check_boxes_fit(
-            config.erase_area, config.erase_aspect, log_aspect=config.erase_log_aspect, height=height, width=width
-        )
-    except ValueError as error:
-        raise RequestError(f"--erase-area, --erase-aspect: {error}") from None
+def _images_in_several(parts: Parts) -> list[str]:
+    """What images stand in two parts, which would then be no strangers to the model or to the rules."""
+    pairs = [("test", parts.test, "training", parts.train)]
+    if parts.test_is_held_out:
+        pairs.append(("validation", parts.validation, "training", parts.train))
+        pairs.append(("test", parts.test, "validation", parts.validation))
+    counts = [(images_in_both(rows, others), rows.count, name, among) for name, rows, among, others in pairs]
+    return [
+        f"{count:,} of {of:,} {name} images also stand in the {among} images, pixel by pixel"
+        for count, of, name, among in counts
+        if count
+    ]
 
 
 def data_words(images: ImageSet, parts: Parts) -> str:

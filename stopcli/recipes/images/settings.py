@@ -18,8 +18,14 @@ EraseOrder = Literal["before", "after"]
 Range = tuple[float, float]
 Probability = Annotated[float, Ge(0), Le(1)]
 
+# `folder`: the images of a folder beside train/ and test/ validate.
+ImageValidation = Literal["test", "split", "holdout", "folder"]
+
 # A share that is split off where the user names none.
 DEFAULT_SHARE = 0.1
+# How far the augmentations shift images: in pixels, and as a share of height and width, as in A. Rosebrock's
+# experiment.
+SIMPLE_PIXELS, NEAREST_SHARE = 4, 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +38,7 @@ class DataSettings:
     test_limit: Count | None = None
     data_seed: Seed = 0
     subtract_mean: bool = False
+    skip_unreadable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +62,11 @@ class AugmentSettings:
         """Whether anything is done to training images at all."""
         return self.augment != "none" or self.erasing or self.cutout is not None
 
+    @property
+    def cut_out(self) -> tuple[str, int] | None:
+        """The side of the square that cutout cuts out, behind the name of its setting; None for no cutout."""
+        return None if self.cutout is None else ("cutout", self.cutout)
+
     def check_augmentation(self) -> None:
         """Raise ConfigError where a range is out of order or out of what images can have."""
         low, high = self.erase_area
@@ -76,8 +88,8 @@ class AugmentSettings:
         """What is done to training images, in words."""
         parts = {
             "none": [],
-            "simple": ["shift up to 4 pixels and flip"],
-            "nearest": ["shift up to 10 % filled with the nearest pixels, and flip"],
+            "simple": [f"shift up to {SIMPLE_PIXELS} pixels and flip"],
+            "nearest": [f"shift up to {NEAREST_SHARE * 100:g} % filled with the nearest pixels, and flip"],
         }[self.augment]
         if self.erasing:
             what = "each pixel anew" if self.erase_pixel_level else "one value a box"
@@ -101,6 +113,7 @@ OF_IMAGES = (
     "test_limit",
     "data_seed",
     "subtract_mean",
+    "skip_unreadable",
     "augment",
     "erasing",
     "cutout",
@@ -123,6 +136,7 @@ _READ_BY_ERASING = (
 class ImageConfig(DataSettings, AugmentSettings, SweepSettings, LearningRateConfig):
     """Training a classifier of images."""
 
+    validation: ImageValidation = "test"  # type: ignore[assignment]
     mixed_precision: bool = False
     threads: Annotated[int, Ge(1), Le(1024)] | None = None
 
@@ -173,6 +187,8 @@ def augmentation_warnings(config: Any) -> list[str]:
     told = []
     if not config.erasing:
         told += [f"{name} has no effect without erasing" for name in config.chosen(*_READ_BY_ERASING)]
+    elif not config.erase_p:
+        told.append("erase_p 0 erases nothing")
     if config.copies > 1 and not config.changes_images:
         told.append(f"copies {config.copies} are all the same without augmentation: the same updates at a higher cost")
     return told

@@ -8,11 +8,18 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from stopcli.config import Count, OptimizerName, RunConfig, Share, ValidationRows
+from stopcli.config import Count, OptimizerName, RunConfig, Share, check_validation_share
 from stopcli.errors import ConfigError
 from stopcli.evidence.rate_range import FEWEST_UPDATES
 from stopcli.recipes.images.rate_settings import Momentum, Rate
-from stopcli.recipes.images.settings import DEFAULT_SHARE, Augment, AugmentSettings, DataSettings, augmentation_warnings
+from stopcli.recipes.images.settings import (
+    DEFAULT_SHARE,
+    Augment,
+    AugmentSettings,
+    DataSettings,
+    ImageValidation,
+    augmentation_warnings,
+)
 from stopcli.recipes.train.config import QUICK
 from stopcli.recipes.train.network_settings import NetworkSettings, network_warnings
 
@@ -43,7 +50,7 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
     augment: Augment = "nearest"
     mixed_precision: bool = False
     threads: Annotated[int, Ge(1), Le(1024)] | None = None
-    validation: ValidationRows = "test"
+    validation: ImageValidation = "test"
     validation_share: Share | None = None
 
     @property
@@ -78,13 +85,11 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
 
     def check(self) -> None:
         super().check()
-        self.check_network(self.dataset)
+        self.check_network(self.dataset, self.validation)
         self.check_augmentation()
         if self.start_lr >= self.end_lr:
             raise ConfigError("start_lr", self.start_lr, f"less than end_lr ({self.end_lr:g})")
-        if self.validation_share is not None and self.validation == "test":
-            expected = "no share where the test rows validate (choose --validation split or holdout)"
-            raise ConfigError("validation_share", self.validation_share, expected)
+        check_validation_share(self.validation, self.validation_share)
         if self.epochs is not None and self.iterations is not None:
             raise ConfigError("epochs", self.epochs, f"nothing beside iterations ({self.iterations}); give one of them")
         for name in ("save_every", "init_from", "init_optimizer"):

@@ -56,7 +56,7 @@ class TrainConfig(NetworkSettings, ImageConfig):
 
     def check(self) -> None:
         super().check()
-        self.check_network(self.dataset)
+        self.check_network(self.dataset, self.validation)
 
     def warnings(self) -> list[str]:
         return [*super().warnings(), *network_warnings(self)]

@@ -26,13 +26,15 @@ class NetworkSettings:
     depth: Annotated[int, Ge(8), Le(1202)] = 44
     hidden: Annotated[int, Ge(1), Le(1_000_000)] = 500
 
-    def check_network(self, dataset: str) -> None:
+    def check_network(self, dataset: str, validation: str) -> None:
         """Raise ConfigError where there is no such network, or it cannot take the data."""
         if (self.depth - 2) % 6:
             below = (self.depth - 2) // 6 * 6 + 2
             raise ConfigError("depth", self.depth, f"6n + 2 layers; the nearest are {below} and {below + 6}")
         if dataset == MOONS and self.model != "mlp":
             raise ConfigError("model", self.model, "mlp, the only one that takes the points of dataset moons")
+        if dataset == MOONS and validation == "folder":
+            raise ConfigError("validation", validation, "test, split or holdout: dataset moons is no folder of images")
 
     def describe_model(self) -> str:
         """What is trained, in words."""
