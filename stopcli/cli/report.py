@@ -44,9 +44,11 @@ def report(
     written = []
     for run in runs:
         try:
-            files = report_again(run, to)
+            files, warnings = report_again(run, to)
         except OSError as error:
             raise ResourceError(f"{to or run}: cannot be written: {error.strerror or error}") from error
+        for warning in warnings:
+            output.warn(warning)
         written.append({"run": str(run), "files": [str(file) for file in files]})
         page = next(file for file in files if file.suffix != ".md")
         output.say(f"{run} → {page}")

@@ -18,6 +18,8 @@ def leave_and_tell(study: Study, output: Output, *, root: Path, name: str, run_d
     for warning in study.warnings:
         output.warn(warning)
     folder, summary = leave(study, root=root, name=name, run_dir=run_dir)
+    for warning in summary["warnings"][len(study.warnings) :]:
+        output.warn(warning)
     output.results(study.tables, summary)
     for words in study.conclusions:
         output.say(words)

@@ -15,8 +15,7 @@ from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+    from stopcli.report.drawing import Figures
     from stopcli.runs.folder import RunFolder
     from stopcli.runs.metrics import Columns
     from stopcli.training.conclusion import Conclusion
@@ -106,8 +105,8 @@ class Recipe(Protocol):
 
     def run_figures(
         self, config: Any, experiment: Experiment, conclusion: Conclusion, metrics: Columns, steps: Columns | None
-    ) -> dict[str, Figure]:
-        """The figures of one run, by name, from its metrics.csv and, where there is one, its steps.csv."""
+    ) -> Figures:
+        """How one run's figures are drawn, by name, from its metrics.csv and, where there is one, its steps.csv."""
 
     def run_tables(self, config: Any, experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:
         """Tables of one run beside that of its results, by the name of their file."""
@@ -130,8 +129,8 @@ class Recipe(Protocol):
     def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
         """What a sweep's runs say together. Needs neither TensorFlow nor matplotlib."""
 
-    def sweep_figures(self, config: Any, results: Sequence[JobResult]) -> dict[str, Figure]:
-        """The figures over a sweep's runs, by name; at least one of them has finished."""
+    def sweep_figures(self, config: Any, results: Sequence[JobResult]) -> Figures:
+        """How the figures over a sweep's runs are drawn, by name; at least one of them has finished."""
 
 
 class ModuleRecipe:
@@ -150,9 +149,9 @@ class ModuleRecipe:
 
     def run_figures(
         self, config: Any, experiment: Experiment, conclusion: Conclusion, metrics: Columns, steps: Columns | None
-    ) -> dict[str, Figure]:
+    ) -> Figures:
         module = self._module("figures")
-        figures: dict[str, Figure] = module.run_figures(config, experiment, conclusion, metrics, steps)
+        figures: Figures = module.run_figures(config, experiment, conclusion, metrics, steps)
         return figures
 
     def run_tables(self, config: Any, experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:
@@ -174,8 +173,8 @@ class ModuleRecipe:
         found: SweepResults = self._module("sweep").sweep_results(config, results)
         return found
 
-    def sweep_figures(self, config: Any, results: Sequence[JobResult]) -> dict[str, Figure]:
-        figures: dict[str, Figure] = self._module("sweep_figures").sweep_figures(config, results)
+    def sweep_figures(self, config: Any, results: Sequence[JobResult]) -> Figures:
+        figures: Figures = self._module("sweep_figures").sweep_figures(config, results)
         return figures
 
     def _module(self, name: str) -> Any:

@@ -9,22 +9,20 @@ import csv
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stopcli.errors import RunFolderError
-from stopcli.recipes.unfinished import curves_so_far, unfinished_report
+from stopcli.recipes.unfinished import curves_so_far, recorded_epochs, unfinished_report
 from stopcli.report.alt_texts import alt_text
 from stopcli.report.document import Document, Picture, Warn
+from stopcli.report.drawing import Drawn, draw
 from stopcli.report.html import to_html
 from stopcli.report.results import Made, range_report, run_report, sweep_report
 from stopcli.report.tables import Table, results_table
-from stopcli.report.writing import write_report
-from stopcli.runs.files import read_json, write_text
-from stopcli.runs.folder import check_is_run
+from stopcli.report.writing import write_or_warn, write_report
+from stopcli.runs.files import read_json, write_json, write_text
+from stopcli.runs.folder import RunFolder, check_is_run
 from stopcli.runs.listing import RunLine, read_runs
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _HEADER = "# Runs again with"
 
@@ -46,16 +44,26 @@ def for_report(
     }
 
 
-def leave_report(folder: Path) -> None:
-    """Write the report of what has just been summed up, while its process still holds the folder."""
-    write_report(folder, _summed_up(folder, read_json(folder / "summary.json")))
+def leave_results(folder: RunFolder, summary: dict[str, Any]) -> None:
+    """Write summary.json and the report of what has just been summed up, while its process still holds the folder.
+
+    A report that cannot be made is one of the summary's warnings, and the log says why.
+    """
+    write_json(folder.summary, summary)
+    problems = write_or_warn(folder, lambda: _summed_up(folder.path, read_json(folder.summary)))
+    if problems:
+        summary["warnings"] += problems
+        write_json(folder.summary, summary)
 
 
-def report_again(folder: Path, to: Path | None = None) -> list[Path]:
-    """Write the report of a run or a sweep as it stands, into its folder. Returns the files that were written.
+def report_again(folder: Path, to: Path | None = None) -> tuple[list[Path], list[str]]:
+    """Write the report of a run or a sweep as it stands, into its folder.
 
     Args:
         to: a new HTML file to write instead; the folder then stays as it is.
+
+    Returns:
+        The files that were written, and what the user should know, a sentence without a full stop each.
 
     Raises:
         RunFolderError: the folder is no run's, or `to` exists.
@@ -64,15 +72,14 @@ def report_again(folder: Path, to: Path | None = None) -> list[Path]:
     check_is_run(folder)
     if to is not None:
         _check_new(to)
-    document, figures = _read(folder)
     if to is None:
-        _draw(figures, folder)
-        return write_report(folder, document)
-    with tempfile.TemporaryDirectory() as drawn:
-        _draw(figures, Path(drawn))
-        text = to_html(document, Path(drawn) if figures else folder)
+        document, drawn = _read(folder, folder)
+        return write_report(folder, document), drawn.warnings
+    with tempfile.TemporaryDirectory() as elsewhere:
+        document, drawn = _read(folder, Path(elsewhere))
+        text = to_html(document, Path(elsewhere) if drawn.pictures else folder)
     write_text(to, text)
-    return [to]
+    return [to], drawn.warnings
 
 
 def _check_new(file: Path) -> None:
@@ -85,22 +92,18 @@ def _check_new(file: Path) -> None:
         raise RunFolderError(f"{file}: there is no folder {file.parent}")
 
 
-def _draw(figures: Mapping[str, Figure], folder: Path) -> None:
-    if figures:
-        from stopcli.report.saving import save_figures
-
-        save_figures(figures, folder / "plots")
-
-
-def _read(folder: Path) -> tuple[Document, Mapping[str, Figure]]:
-    """The report of a folder, and its figures that have to be drawn first."""
+def _read(folder: Path, to: Path) -> tuple[Document, Drawn]:
+    """The report of a folder, and the figures that had to be drawn for it, in the `plots/` of another."""
     (line,) = read_runs(folder.parent, only=folder)
     summary = read_json(folder / "summary.json")
     if summary:
         document = _summed_up(folder, summary)
-        return (document if line.state == summary["state"] else _outdated(document, line)), {}
-    figures, damage = curves_so_far(folder)
-    return unfinished_report(folder, line, _made(folder, ()), list(figures), damage), figures
+        return (document if line.state == summary["state"] else _outdated(document, line)), Drawn()
+    columns, damage = recorded_epochs(folder)
+    drawn = Drawn() if columns is None else draw(lambda: curves_so_far(folder, columns), to)
+    problems = [damage] if damage else []
+    problems += [f"{warning}." for warning in drawn.warnings]
+    return unfinished_report(folder, line, _made(folder, ()), drawn.pictures, problems), drawn
 
 
 def _summed_up(folder: Path, summary: Mapping[str, Any]) -> Document:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stopcli.recipes.trained import TrainedConfig
-from stopcli.report.figures import Marks
+
+if TYPE_CHECKING:
+    from stopcli.report.figures import Marks
 
 
 def run_marks(config: TrainedConfig, summary: Mapping[str, Any]) -> Marks:
     """The stop, the best epoch, the saved one, and the value that a rule compares with."""
+    # Where tables alone are made, matplotlib need not be there.
+    from stopcli.report.figures import Marks
+
     stop, best = summary["stop"], summary["best"]
     words = {
         "completed": "end of training",

@@ -15,11 +15,10 @@ from stopcli.errors import RequestError, ResourceError
 from stopcli.recipes.beginning import begin
 from stopcli.recipes.moved_data import changed_data
 from stopcli.recipes.recipe import Loaded, Recipe
-from stopcli.recipes.reporting import for_report, leave_report
-from stopcli.report.document import Picture
+from stopcli.recipes.reporting import for_report, leave_results
+from stopcli.report.drawing import Drawn, draw
 from stopcli.report.tables import Table
-from stopcli.report.writing import plots_of
-from stopcli.runs.files import remove_leftovers, write_json, write_text
+from stopcli.runs.files import remove_leftovers, write_text
 from stopcli.runs.folder import RunFolder, cannot_be_written
 from stopcli.runs.metrics import read_metrics
 from stopcli.training.conclusion import Conclusion, conclude, devices
@@ -168,25 +167,22 @@ def _finish(
     plots: bool,
 ) -> dict[str, Any]:
     config, summary = loaded.config, conclusion.summary
-    pictures: list[Picture] = []
-    tables: list[Table] = []
+    drawn, tables = Drawn(), list[Table]()
     if plots:
-        from stopcli.report.saving import save_figures
-
         with stopwatch.part("plots"):
             metrics = read_metrics(folder.metrics)
             steps = read_metrics(folder.steps) if experiment.log_steps else None
-            figures = recipe.run_figures(config, experiment, conclusion, metrics, steps)
-            pictures = plots_of(save_figures(figures, folder.plots))
+            drawn = draw(lambda: recipe.run_figures(config, experiment, conclusion, metrics, steps), folder.path)
+            folder.note(drawn.tracebacks)
             for name, table in recipe.run_tables(config, experiment, conclusion).items():
                 tables.append(table)
                 write_text(folder.path / f"{name}.csv", table.csv())
+    summary["warnings"] += drawn.warnings
     summary["arm"] = config.arm
     title = f"{config.command}: {config.arm.replace('-', ' ')}, seed {config.seed}"
-    summary["report"] = for_report(title, loaded.words, tables, pictures)
+    summary["report"] = for_report(title, loaded.words, tables, drawn.pictures)
     summary["seconds"] = stopwatch.rounded()
-    write_json(folder.summary, summary)
-    leave_report(folder.path)
+    leave_results(folder, summary)
     folder.log(f"{summary['state']}: {summary['stop']}")
     folder.status.write(
         summary["state"], "" if summary["state"] == "finished" else summary["stop"]["rule"], epoch=summary["epochs"]

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from matplotlib.figure import Figure
-
 from stopcli.counts import counted
 from stopcli.recipes.run_marks import watched_name
 from stopcli.recipes.seed_results import finished_runs
 from stopcli.recipes.trained import TrainedConfig
+from stopcli.report.drawing import Figures
 from stopcli.report.sweep_figures import seed_accuracies, seed_curves, seed_epochs
 from stopcli.report.tables import seed_values
 from stopcli.sweeps.collect import JobResult
 
 
-def seed_figures(
-    config: TrainedConfig, results: Sequence[JobResult], title: str, *, best_epochs: bool
-) -> dict[str, Figure]:
+def seed_figures(config: TrainedConfig, results: Sequence[JobResult], title: str, *, best_epochs: bool) -> Figures:
     """The curves of all seeds with their spread, where they stopped, and their accuracies.
 
     Args:
@@ -35,7 +32,7 @@ def seed_figures(
         epochs[f"saved (best {config.checkpoint_monitor})"] = values["saved epoch"]
         accuracies["test, saved model"] = values["its test acc."]
     return {
-        "curves": seed_curves(metrics, watched_name(config), [s["epochs"] for s in summaries], title),
-        "stop_epochs": seed_epochs(epochs, title),
-        "accuracies": seed_accuracies(accuracies, title),
+        "curves": lambda: seed_curves(metrics, watched_name(config), [s["epochs"] for s in summaries], title),
+        "stop_epochs": lambda: seed_epochs(epochs, title),
+        "accuracies": lambda: seed_accuracies(accuracies, title),
     }

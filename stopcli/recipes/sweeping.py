@@ -15,11 +15,10 @@ from stopcli.recipes.beginning import begin
 from stopcli.recipes.job import RunJob
 from stopcli.recipes.moved_data import changed_data_of_jobs, dataset_of, move_jobs
 from stopcli.recipes.recipe import Loaded, Recipe, SweepResults
-from stopcli.recipes.reporting import for_report, leave_report
+from stopcli.recipes.reporting import for_report, leave_results
 from stopcli.recipes.selecting import with_selection
-from stopcli.report.document import Picture
-from stopcli.report.writing import plots_of
-from stopcli.runs.files import read_json, write_json, write_text
+from stopcli.report.drawing import Drawn, draw
+from stopcli.runs.files import read_json, write_text
 from stopcli.runs.folder import RunFolder, cannot_be_written
 from stopcli.runs.recorded import training_seconds
 from stopcli.runs.status import StatusFile
@@ -181,22 +180,20 @@ def _finish(
         found = replace(found, tables=(runs_table(results), *found.tables[1:]))
     if missing := not_finished(config, results):
         found = replace(found, words=(missing, *found.words))
-    pictures: list[Picture] = []
+    drawn = Drawn()
     if finished:
-        from stopcli.report.saving import save_figures
-
         with stopwatch.part("plots"):
-            pictures = plots_of(save_figures(recipe.sweep_figures(config, results), folder.plots))
+            drawn = draw(lambda: recipe.sweep_figures(config, results), folder.path)
+            folder.note(drawn.tracebacks)
     summary = _summarise(config, results, found, request)
     summary["run_dir"] = str(folder.path)
-    summary["warnings"] += loaded.notes
-    summary["report"] = for_report(found.title, loaded.words, found.tables[1:], pictures)
+    summary["warnings"] += [*loaded.notes, *drawn.warnings]
+    summary["report"] = for_report(found.title, loaded.words, found.tables[1:], drawn.pictures)
     summary["seconds"] = stopwatch.rounded()
     for name, text in found.files.items():
         write_text(folder.path / name, text)
     write_text(folder.path / "table.md", found.tables[0].markdown())
-    write_json(folder.summary, summary)
-    leave_report(folder.path)
+    leave_results(folder, summary)
     epochs = max((result.summary["epochs"] for result in results if result.summary), default=0)
     folder.log(f"{summary['state']}: {summary['finished']} of {counted(len(results), 'run')} finished")
     folder.status.write(summary["state"], summary["reason"], epoch=epochs, outside=_outside(results))

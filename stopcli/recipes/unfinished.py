@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stopcli.config import read_toml
 from stopcli.counts import counted
 from stopcli.errors import RequestError, StopcliError
 from stopcli.recipes.arms import not_finished
 from stopcli.recipes.resuming import read_config
-from stopcli.report.alt_texts import alt_text
 from stopcli.report.document import Document, Paragraph, Part, Picture, Section, Warn
+from stopcli.report.drawing import Figures
 from stopcli.report.results import Made, how_it_was_made
 from stopcli.report.tables import Table
 from stopcli.runs.files import read_json
@@ -20,9 +20,6 @@ from stopcli.runs.listing import RunLine, read_runs
 from stopcli.runs.metrics import Columns, read_metrics
 from stopcli.sweeps.collect import NOT_BEGUN, collect
 from stopcli.sweeps.plan import plan_jobs
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _STATES = {
     "running": "It is running",
@@ -35,41 +32,41 @@ _STATES = {
 _DRAWN = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
-def unfinished_report(folder: Path, line: RunLine, made: Made, figures: Sequence[str], damage: str = "") -> Document:
+def unfinished_report(
+    folder: Path, line: RunLine, made: Made, pictures: Sequence[Picture], problems: Sequence[str]
+) -> Document:
     """What there is to say.
 
     Args:
         line: the run's state.
-        figures: names of those that were drawn.
-        damage: what cannot be read, in words.
+        pictures: those that were drawn.
+        problems: what cannot be read or drawn, a sentence each.
     """
     command = str(read_toml(folder / "config.toml").get("command", "run"))
     state = _STATES.get(line.state, f"Its state is {line.state}")
     reason = f": {line.reason}" if line.reason else ""
     lead: list[Part] = [Warn(f"{state}{reason}. It has no results yet; this is what is on record.")]
-    if damage:
-        lead.append(Warn(damage))
+    lead += map(Warn, problems)
     sections = [Section("So far", tuple(_so_far(folder)))]
-    if figures:
-        sections.append(Section("Figures", tuple(Picture(f"plots/{name}", alt_text(name)) for name in figures)))
+    if pictures:
+        sections.append(Section("Figures", tuple(pictures)))
     sections.append(Section("How it was made", how_it_was_made(made.environment, made.config, line.state)))
     return Document(f"{command}: {folder.resolve().name}", tuple(lead), tuple(sections))
 
 
-def curves_so_far(folder: Path) -> tuple[Mapping[str, Figure], str]:
-    """The learning curves of a run's recorded epochs, by name, and what of them cannot be read, in words."""
-    columns, damage = _metrics(folder)
-    if columns is None or not set(_DRAWN) <= columns.keys():
-        return {}, damage
+def curves_so_far(folder: Path, columns: Columns) -> Figures:
+    """How the learning curves of a run's recorded epochs are drawn, by name; none where they were not recorded."""
+    if not set(_DRAWN) <= columns.keys():
+        return {}
     from stopcli.report.figures import Marks, learning_curves
 
     watched = "test" if read_toml(folder / "config.toml").get("validation", "test") == "test" else "validation"
     epochs = len(columns["epoch"])
     title = f"{folder.resolve().name}: {counted(epochs, 'epoch')} so far"
-    return {"curves": learning_curves(columns, watched, Marks(0, ""), title)}, damage
+    return {"curves": lambda: learning_curves(columns, watched, Marks(0, ""), title)}
 
 
-def _metrics(folder: Path) -> tuple[Columns | None, str]:
+def recorded_epochs(folder: Path) -> tuple[Columns | None, str]:
     """A run's recorded epochs; None where there are none, with what is wrong in words."""
     if not (folder / "metrics.csv").exists():
         return None, ""
@@ -87,7 +84,7 @@ def _so_far(folder: Path) -> list[Part]:
     if seeds:
         rows = tuple((seed, str(told.get("updates", "–")), str(told.get("ended", "–"))) for seed, told in seeds.items())
         return [Table("Seeds that are done", ("seed", "updates", "ended by"), rows)]
-    columns, _ = _metrics(folder)
+    columns, _ = recorded_epochs(folder)
     if columns is None:
         return [Paragraph("No epoch is on record.")]
     names = [name for name in columns if name not in ("epoch", "step")]

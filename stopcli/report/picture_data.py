@@ -51,7 +51,7 @@ class PictureData:
 
 
 def picture_data(folder: Path, picture: Picture) -> PictureData | None:
-    """A picture out of a folder; None where it is not there."""
+    """A picture out of a folder; None where it is not there or cannot be read."""
     svg, png = (_read(folder / f"{picture.path}.{ending}") for ending in ("svg", "png"))
     if svg is not None:
         text = svg.decode("utf-8", "replace")
@@ -65,7 +65,7 @@ def picture_data(folder: Path, picture: Picture) -> PictureData | None:
 def _read(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except OSError:
         return None
 
 

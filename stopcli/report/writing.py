@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
-from stopcli.report.alt_texts import alt_text
-from stopcli.report.document import Document, Picture
+from stopcli.report.document import Document
+from stopcli.report.drawing import in_a_line
 from stopcli.report.html import to_html
 from stopcli.report.markdown import to_markdown
-from stopcli.runs.files import write_text
+from stopcli.runs.files import is_disk_fault, write_text
+from stopcli.runs.folder import RunFolder
 
 
 def write_report(folder: Path, document: Document, name: str = "report") -> list[Path]:
@@ -21,6 +24,27 @@ def write_report(folder: Path, document: Document, name: str = "report") -> list
     return [folder / file for file in texts]
 
 
-def plots_of(written: Iterable[Path]) -> list[Picture]:
-    """The figures that were saved to a report's folder `plots/`."""
-    return [Picture(f"plots/{path.stem}", alt_text(path.stem)) for path in written]
+def write_or_warn(folder: RunFolder, document: Callable[[], Document]) -> tuple[str, ...]:
+    """Write the report of what is finished, whose results must not be lost because their report cannot be made.
+
+    Args:
+        folder: held by this process; its log gets the traceback.
+
+    Returns:
+        What the user should know, a sentence without a full stop each.
+
+    Raises:
+        OSError: the disk is full or broken, or may not be written.
+    """
+    try:
+        write_report(folder.path, document())
+    except Exception as error:
+        if is_disk_fault(error):
+            raise
+        folder.note(f"the report could not be written:\n{traceback.format_exc()}")
+        # One of an earlier session, or half of this one, would say something else than the results.
+        for name in ("report.md", "report.html"):
+            with contextlib.suppress(OSError):
+                (folder.path / name).unlink(missing_ok=True)
+        return (f"the report could not be written ({in_a_line(error)}); stopcli report {folder.path} tries again",)
+    return ()

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from stopcli.report.document import Document, Picture, Section
+from stopcli.report.document import Document, Picture, Section, Warn
+from stopcli.report.drawing import Figures, draw
 from stopcli.report.results import how_it_was_made
 from stopcli.report.tables import Table
+from stopcli.report.writing import write_or_warn
 from stopcli.runs.environment import describe_environment
 from stopcli.runs.files import write_json, write_text
 from stopcli.runs.folder import RunFolder
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Study:
         files: text files of the folder by name, such as table.csv.
         conclusions: what follows, a sentence or two each.
         summary: what summary.json holds beside the command, the table, the conclusions and the warnings.
-        figures: draws the figures, by name. Called once; imports matplotlib.
+        figures: how the figures are drawn, by name. Called once; imports matplotlib.
         document: the report with the figures that were drawn, without how it was made.
     """
 
@@ -41,7 +40,7 @@ class Study:
     files: Mapping[str, str]
     conclusions: tuple[str, ...]
     summary: Mapping[str, Any]
-    figures: Callable[[], Mapping[str, Figure]]
+    figures: Callable[[], Figures]
     document: Callable[[Sequence[Picture]], Document]
 
 
@@ -57,28 +56,30 @@ def leave(study: Study, *, root: Path, name: str = "", run_dir: Path | None = No
     Raises:
         RunFolderError: the folder exists or cannot be made.
     """
-    from stopcli.report.saving import save_figures
-    from stopcli.report.writing import plots_of, write_report
-
     with RunFolder.create(root=root, command=study.command, name=name, run_dir=run_dir) as folder:
         environment = describe_environment({})
         write_json(folder.environment, environment)
         for file, text in {**study.files, "table.md": study.table.markdown()}.items():
             write_text(folder.path / file, text)
-        pictures = plots_of(save_figures(study.figures(), folder.plots))
-        summary = {
+        drawn = draw(study.figures, folder.path)
+        folder.note(drawn.tracebacks)
+        summary: dict[str, Any] = {
             "command": study.command,
             "name": name,
             "state": "finished",
             **study.summary,
-            "warnings": list(study.warnings),
+            "warnings": [*study.warnings, *drawn.warnings],
             "table": study.table.for_summary(),
             "conclusions": list(study.conclusions),
             "run_dir": str(folder.path),
         }
-        document = study.document(pictures)
-        made = Section("How it was made", how_it_was_made(environment))
-        write_report(folder.path, Document(document.title, document.lead, (*document.sections, made)))
+
+        def document() -> Document:
+            found, told = study.document(drawn.pictures), (Warn(f"{warning}.") for warning in drawn.warnings)
+            made = Section("How it was made", how_it_was_made(environment))
+            return Document(found.title, (*found.lead, *told), (*found.sections, made))
+
+        summary["warnings"] += write_or_warn(folder, document)
         write_json(folder.summary, summary)
         folder.status.write("finished")
     return folder.path, summary

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 
-from stopcli.training.tensorflow_setup import set_environment, stderr_to
+from stopcli.training.tensorflow_setup import import_tensorflow, stderr_to
 
-set_environment()
 with open(os.devnull, "w") as nowhere, stderr_to(nowhere.fileno()):  # noqa: PTH123, it is no path
-    import keras  # noqa: F401
-    import tensorflow  # noqa: F401
+    import_tensorflow()

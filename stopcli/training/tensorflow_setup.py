@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 
 from stopcli.errors import RunError
-from stopcli.runs.environment import usable_cores
+from stopcli.runs.environment import usable_cores, variables_set
 
 
 def start_tensorflow(threads: int | None = None) -> str:
@@ -24,10 +24,10 @@ def start_tensorflow(threads: int | None = None) -> str:
     Returns:
         What the libraries wrote to stderr meanwhile (which kernels are on, that there is no GPU), for the run's log.
     """
-    set_environment()
     with tempfile.TemporaryFile("w+", errors="replace") as said:
         try:
             with stderr_to(said.fileno()):
+                import_tensorflow()
                 import keras
                 import tensorflow as tf
 
@@ -73,6 +73,25 @@ def _set_threads(threads: int) -> None:
         raise RunError(
             f"TensorFlow computes with another number of threads in this process already, not {threads}"
         ) from None
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow and Keras as they come, whatever files of the user's Keras would read on its way."""
+    set_environment()
+    # Keras imports matplotlib's pyplot where it is there, which would read the user's matplotlibrc before
+    # report/matplotlib_setup.py can keep it from that; one that cannot be read would end the import.
+    blocked = "matplotlib" not in sys.modules
+    if blocked:
+        sys.modules["matplotlib"] = None  # type: ignore[assignment]
+    try:
+        # Nothing can be read or made below a file that is no folder. A keras.json that may not be opened, or holds
+        # something else than settings, would end the import; what it can say is set below.
+        with variables_set(KERAS_HOME=os.path.join(os.devnull, "keras")):  # noqa: PTH118
+            import keras  # noqa: F401
+        import tensorflow  # noqa: F401
+    finally:
+        if blocked:
+            del sys.modules["matplotlib"]
 
 
 def set_environment() -> None:

@@ -160,10 +160,10 @@ def drawn() -> set[str]:
     names = set()
     for path in Path(stopcli.__file__).parent.rglob("*.py"):
         for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(function, ast.FunctionDef) and function.returns is not None:
-                result = ast.unparse(function.returns)
-                if "Figure]" in result or (function.name == "_figures" and "Mapping" in result):
-                    names |= _keys(function)
+            if not isinstance(function, ast.FunctionDef) or function.returns is None:
+                continue
+            if ast.unparse(function.returns) == "Figures":
+                names |= _keys(function)
     return names
 
 

@@ -11,9 +11,9 @@ import pytest
 from browser import browser, check_report, opened
 
 from stopcli.report.document import Bullets, Code, Document, Paragraph, Picture, Section, Warn
+from stopcli.report.drawing import draw
 from stopcli.report.figures import Marks, Points, decision_boundary, grid_around, learning_curves
 from stopcli.report.inline import code
-from stopcli.report.saving import save_figures
 from stopcli.report.tables import Table
 from stopcli.report.writing import write_report
 
@@ -52,10 +52,12 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     x = np.random.default_rng(0).normal(size=(30, 2))
     grid = grid_around(x)
     figures = {
-        "curves": learning_curves(values, "test", Marks(200, "end", 100, "best"), HOSTILE[0]),
-        "moons": decision_boundary(grid, 1 / (1 + np.exp(-grid[0])), [Points("p", x, x[:, 0] > 0, "o")], "boundary"),
+        "curves": lambda: learning_curves(values, "test", Marks(200, "end", 100, "best"), HOSTILE[0]),
+        "moons": lambda: decision_boundary(
+            grid, 1 / (1 + np.exp(-grid[0])), [Points("p", x, x[:, 0] > 0, "o")], "boundary"
+        ),
     }
-    save_figures(figures, folder / "plots")
+    draw(lambda: figures, folder)
     (folder / "plots" / "hostile.svg").write_text(HOSTILE_SVG)
     numbers = Table(
         "Numbers",

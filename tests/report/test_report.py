@@ -8,10 +8,10 @@ import pytest
 
 from stopcli.evidence.selection import Chosen, Selection
 from stopcli.report.document import Picture
+from stopcli.report.drawing import draw
 from stopcli.report.figures import Marks, Points, decision_boundary, grid_around, learning_curves, plain_scatter
 from stopcli.report.markdown import to_markdown
 from stopcli.report.results import Made, run_report
-from stopcli.report.saving import save_figures
 from stopcli.report.selection import arms_summary, arms_table, arms_words, selection_words
 from stopcli.report.sweep_figures import seed_accuracies, seed_curves, seed_epochs
 from stopcli.report.tables import Table, run_table, seed_table
@@ -204,11 +204,12 @@ def test_curves_show_stop_best_and_patience() -> None:
 
 def test_curves_of_one_epoch_and_of_a_million_can_be_drawn(tmp_path: Path) -> None:
     figures = {
-        "one": learning_curves(metrics(1), "test", Marks(1, "end"), "one epoch"),
-        "many": learning_curves(metrics(10**6), "test", Marks(10**6, "end"), "a million"),
+        "one": lambda: learning_curves(metrics(1), "test", Marks(1, "end"), "one epoch"),
+        "many": lambda: learning_curves(metrics(10**6), "test", Marks(10**6, "end"), "a million"),
     }
-    save_figures(figures, tmp_path)
-    assert (tmp_path / "many.svg").stat().st_size < 2_000_000
+    drawn = draw(lambda: figures, tmp_path)
+    assert [picture.path for picture in drawn.pictures] == ["plots/one", "plots/many"]
+    assert (tmp_path / "plots" / "many.svg").stat().st_size < 2_000_000
 
 
 def points(rows: int) -> list[Points]:
@@ -231,14 +232,16 @@ def test_the_boundary_lies_where_the_probability_is_a_half() -> None:
 def test_figures_are_written_as_png_and_svg_the_same_each_time(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         figures = {
-            "curves": learning_curves(metrics(50), "test", MARKS, "title"),
-            "scatter": plain_scatter(points(20), "points"),
-            "seeds": seed_curves([metrics(40), metrics(60)], "test", [40, 60], "seeds"),
-            "epochs": seed_epochs({"stopped at": [40, 60], "best": [20, 20]}, "epochs"),
-            "accuracies": seed_accuracies({"test": [0.9, 0.9, 0.8]}, "accuracies"),
+            "curves": lambda: learning_curves(metrics(50), "test", MARKS, "title"),
+            "scatter": lambda: plain_scatter(points(20), "points"),
+            "seeds": lambda: seed_curves([metrics(40), metrics(60)], "test", [40, 60], "seeds"),
+            "epochs": lambda: seed_epochs({"stopped at": [40, 60], "best": [20, 20]}, "epochs"),
+            "accuracies": lambda: seed_accuracies({"test": [0.9, 0.9, 0.8]}, "accuracies"),
         }
-        save_figures(figures, tmp_path / folder)
-    names = sorted(path.name for path in (tmp_path / "one").iterdir())
+        tmp_path.joinpath(folder).mkdir()
+        assert draw(lambda: figures, tmp_path / folder).warnings == []  # noqa: B023, called at once
+    one, two = (tmp_path / folder / "plots" for folder in ("one", "two"))
+    names = sorted(path.name for path in one.iterdir())
     assert names == sorted(f"{n}.{e}" for n in figures for e in ("png", "svg"))
     for name in names:
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+        assert (one / name).read_bytes() == (two / name).read_bytes(), name

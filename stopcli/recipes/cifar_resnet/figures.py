@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
-
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.recipes.cifar_resnet.title import resnet_title
 from stopcli.recipes.images import results
+from stopcli.report.drawing import Figures
 from stopcli.report.tables import Table
 from stopcli.runs.metrics import Columns
 from stopcli.training.conclusion import Conclusion
@@ -19,7 +18,7 @@ def run_figures(
     conclusion: Conclusion,
     metrics: Columns,
     steps: Columns | None,
-) -> dict[str, Figure]:
+) -> Figures:
     """Curves, augmented images, confusions, worst mistakes."""
     title = f"{resnet_title(config, experiment.dataset)}: seed {config.seed}"
     return results.run_figures(config, experiment, conclusion, metrics, steps, title)

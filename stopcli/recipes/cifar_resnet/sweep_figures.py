@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from matplotlib.figure import Figure
-
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.recipes.cifar_resnet.title import resnet_title
 from stopcli.recipes.seed_figures import seed_figures
+from stopcli.report.drawing import Figures
 from stopcli.sweeps.collect import JobResult
 
 
-def sweep_figures(config: CifarResnetConfig, results: Sequence[JobResult]) -> dict[str, Figure]:
+def sweep_figures(config: CifarResnetConfig, results: Sequence[JobResult]) -> Figures:
     """Curves and accuracies over the seeds."""
     return seed_figures(config, results, resnet_title(config, config.dataset), best_epochs=False)

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from stopcli.recipes.arms import Arm, arms_of, with_seeds
 from stopcli.recipes.clr.config import ClrConfig
 from stopcli.recipes.run_marks import watched_name
 from stopcli.recipes.seed_results import finished_runs
+from stopcli.report.drawing import Figures
 from stopcli.report.rate_figures import PolicyCurves, PolicyRate, policy_curves, policy_rates
 from stopcli.runs.metrics import read_metrics
 from stopcli.sweeps.collect import JobResult
 
 
-def sweep_figures(config: ClrConfig, results: Sequence[JobResult]) -> dict[str, Figure]:
+def sweep_figures(config: ClrConfig, results: Sequence[JobResult]) -> Figures:
     """The learning rate of every update by policy, and loss and accuracy by epoch, with the cycles shaded."""
     finished = [result for result in results if result.state == "finished" and result.summary]
     arms = [arm for arm in arms_of(results, Arm) if arm.runs]
@@ -25,8 +24,8 @@ def sweep_figures(config: ClrConfig, results: Sequence[JobResult]) -> dict[str, 
     steps = (finished[0].summary or {})["steps_per_epoch"]
     cycle = sum(config.cycle_updates(steps)) if config.cyclical else None
     return {
-        "learning_rate": policy_rates([_rate(arm, finished) for arm in arms], cycle, title),
-        "curves": policy_curves(
+        "learning_rate": lambda: policy_rates([_rate(arm, finished) for arm in arms], cycle, title),
+        "curves": lambda: policy_curves(
             [_curves(arm, with_seeds(arm, arms), finished) for arm in arms],
             watched_name(config),
             None if cycle is None else cycle / steps,

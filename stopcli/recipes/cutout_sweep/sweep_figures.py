@@ -6,8 +6,6 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from stopcli.counts import numbered
 from stopcli.recipes.arms import arms_of, reference_of, with_seeds
 from stopcli.recipes.cutout_sweep.arms import CutoutArm, Front, costs_of, front_of
@@ -15,13 +13,14 @@ from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
 from stopcli.recipes.run_marks import watched_name
 from stopcli.recipes.seed_results import finished_runs
 from stopcli.report.arm_figures import ArmCurves, CostPoint, arm_curves, error_against_cost
+from stopcli.report.drawing import Figures
 from stopcli.sweeps.collect import JobResult
 
 # Where the published figure has its horizontal line.
 PUBLISHED_LEVEL = 0.06
 
 
-def sweep_figures(config: CutoutSweepConfig, results: Sequence[JobResult]) -> dict[str, Figure]:
+def sweep_figures(config: CutoutSweepConfig, results: Sequence[JobResult]) -> Figures:
     """The published figure (validation error by epoch, a line for each M), and error against cost."""
     scale = ", quick scale" if config.scale == "quick" else ""
     title = f"ResNet-{config.depth} on {Path(config.dataset).name}, cutout {config.cutout_size}{scale}"
@@ -38,8 +37,12 @@ def sweep_figures(config: CutoutSweepConfig, results: Sequence[JobResult]) -> di
     unit = f"{reference.label} of the same seed = 1" if reference.runs else "seconds"
     over = f" over {numbered('seed', front.seeds)}" if front.unequal and front.seeds else ""
     return {
-        "validation_error": arm_curves(curves, f"{watched} error (1 − accuracy)", across, PUBLISHED_LEVEL, title),
-        "cost": error_against_cost(points, f"training time, {unit}", f"{watched} error at the end", title, over),
+        "validation_error": lambda: arm_curves(
+            curves, f"{watched} error (1 − accuracy)", across, PUBLISHED_LEVEL, title
+        ),
+        "cost": lambda: error_against_cost(
+            points, f"training time, {unit}", f"{watched} error at the end", title, over
+        ),
     }
 
 

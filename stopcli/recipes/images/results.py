@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from stopcli.recipes.images.settings import ImageConfig
 from stopcli.recipes.run_marks import run_marks, watched_name
-from stopcli.report.image_figures import (
-    Mistake,
-    confusion,
-    error_curves,
-    image_sheet,
-    worst_images,
-)
-from stopcli.report.rate_figures import learning_rate_by_step
+from stopcli.report.drawing import Draw, Figures
 from stopcli.report.tables import Table
 from stopcli.runs.metrics import Columns
 from stopcli.seeding import derive_seed
 from stopcli.training.conclusion import Conclusion
 from stopcli.training.experiment import Experiment
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from stopcli.report.image_figures import Mistake
 
 # Images on the sheet, and how often each of them is augmented.
 SHEET_IMAGES, SHEET_ROWS = 10, 5
@@ -39,30 +36,27 @@ def run_figures(
     metrics: Columns,
     steps: Columns | None,
     title: str,
-) -> dict[str, Figure]:
+) -> Figures:
     """Curves, a sheet of augmented images, and, where the model was measured, its confusions and worst mistakes."""
-    figures = {}
+    # Here and below, because tables are made without matplotlib.
+    from stopcli.report.image_figures import worst_images
+    from stopcli.report.rate_figures import learning_rate_by_step
+
+    figures: dict[str, Draw] = {}
     if len(metrics["epoch"]):
-        marks = run_marks(config, conclusion.summary)
-        of_loss = "cross-entropy + L2" if experiment.model.losses else "cross-entropy"
-        cycle = sum(config.cycle_updates(experiment.steps_per_epoch)) / experiment.steps_per_epoch
-        shaded = cycle if config.cyclical else None
-        figures["curves"] = error_curves(metrics, watched_name(config), marks, title, of_loss, shaded)
+        figures["curves"] = lambda: _curves(config, experiment, conclusion, metrics, title)
     if steps is not None and len(steps["step"]):
-        figures["learning_rate"] = learning_rate_by_step(steps, config.describe_learning_rate())
+        figures["learning_rate"] = lambda: learning_rate_by_step(steps, config.describe_learning_rate())
     if not experiment.classes:
         # Points of a plane are nothing to look at one by one.
         return figures
-    figures["augmented"] = _sheet(config, experiment)
+    figures["augmented"] = lambda: _sheet(config, experiment)
     if conclusion.test_predictions is not None:
         found = conclusion.test_predictions
         of = _which_model(conclusion.summary)
-        matrix = confusion_matrix(experiment.parts.test.y, np.argmax(found, axis=1), labels=_labels(experiment))
-        accuracy = np.trace(matrix) / matrix.sum()
-        figures["confusion"] = confusion(matrix, experiment.classes, f"{of}: {accuracy:.3f} of the test images right")
-        figures["worst"] = worst_images(
-            _mistakes(experiment, found), f"{of}: test images that it is most sure of, and wrong"
-        )
+        sure = f"{of}: test images that it is most sure of, and wrong"
+        figures["confusion"] = lambda: _confusion(experiment, found, of)
+        figures["worst"] = lambda: worst_images(_mistakes(experiment, found), sure)
     return figures
 
 
@@ -82,8 +76,29 @@ def run_tables(experiment: Experiment, conclusion: Conclusion) -> dict[str, Tabl
     return {"classes": Table.of_shares(title, ("class", "precision", "recall", "F1", "images"), rows, sums=1)}
 
 
+def _curves(
+    config: ImageConfig, experiment: Experiment, conclusion: Conclusion, metrics: Columns, title: str
+) -> Figure:
+    from stopcli.report.image_figures import error_curves
+
+    marks = run_marks(config, conclusion.summary)
+    of_loss = "cross-entropy + L2" if experiment.model.losses else "cross-entropy"
+    cycle = sum(config.cycle_updates(experiment.steps_per_epoch)) / experiment.steps_per_epoch
+    return error_curves(metrics, watched_name(config), marks, title, of_loss, cycle if config.cyclical else None)
+
+
+def _confusion(experiment: Experiment, predictions: NDArray[Any], of: str) -> Figure:
+    from stopcli.report.image_figures import confusion
+
+    matrix = confusion_matrix(experiment.parts.test.y, np.argmax(predictions, axis=1), labels=_labels(experiment))
+    accuracy = np.trace(matrix) / matrix.sum()
+    return confusion(matrix, experiment.classes, f"{of}: {accuracy:.3f} of the test images right")
+
+
 def _sheet(config: ImageConfig, experiment: Experiment) -> Figure:
     """Training images as they are, and as the first updates would see them."""
+    from stopcli.report.image_figures import image_sheet
+
     train, inputs = experiment.parts.train, experiment.inputs
     # One of each class, as far as there are so many.
     places = [int(np.flatnonzero(train.y == label)[0]) for label in _labels(experiment)[:SHEET_IMAGES]]
@@ -99,6 +114,8 @@ def _sheet(config: ImageConfig, experiment: Experiment) -> Figure:
 
 def _mistakes(experiment: Experiment, predictions: NDArray[Any]) -> list[Mistake]:
     """The misclassified test images, the one with the most confident wrong class first."""
+    from stopcli.report.image_figures import Mistake
+
     test, classes = experiment.parts.test, experiment.classes
     found, confidence = np.argmax(predictions, axis=1), np.max(predictions, axis=1)
     wrong = np.flatnonzero(found != test.y)

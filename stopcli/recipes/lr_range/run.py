@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
@@ -16,13 +15,11 @@ from stopcli.recipes.lr_range.finished import Finished
 from stopcli.recipes.lr_range.results import KINDS, RangeResults, results_of
 from stopcli.recipes.moved_data import other_data
 from stopcli.recipes.recipe import Loaded
-from stopcli.recipes.reporting import for_report, leave_report
+from stopcli.recipes.reporting import for_report, leave_results
 from stopcli.recipes.train.network import make_network
-from stopcli.report.range_figure import RangeLine, range_figure
-from stopcli.report.saving import save_figures
+from stopcli.report.drawing import Figures, draw
 from stopcli.report.tables import Table
-from stopcli.report.writing import plots_of
-from stopcli.runs.files import remove_leftovers, write_json, write_text
+from stopcli.runs.files import remove_leftovers, write_text
 from stopcli.runs.folder import RunFolder
 from stopcli.schedules.ramp import RampLR
 from stopcli.training.conclusion import devices
@@ -69,14 +66,15 @@ def run(loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> di
     table = found.table()
     summary = _summary(loaded, folder, session, found, table)
     with stopwatch.part("plots"):
-        pictures = plots_of(save_figures(_figures(config, found), folder.plots))
+        drawn = draw(lambda: _figures(config, found), folder.path)
+        folder.note(drawn.tracebacks)
+    summary["warnings"] += drawn.warnings
     title = f"lr-range: {config.describe_model()} on {Path(config.dataset).name}"
-    summary["report"] = for_report(title, loaded.words, (), pictures)
+    summary["report"] = for_report(title, loaded.words, (), drawn.pictures)
     summary["seconds"] = stopwatch.rounded()
     for name, text in {"table.csv": found.csv(), "table.md": table.markdown()}.items():
         write_text(folder.path / name, text)
-    write_json(folder.summary, summary)
-    leave_report(folder.path)
+    leave_results(folder, summary)
     folder.log(f"{summary['state']}: {summary['bounds']}")
     folder.status.write(summary["state"], summary["reason"], epoch=0)
     return summary
@@ -167,7 +165,9 @@ def _next(folder: RunFolder, found: RangeResults) -> list[str]:
     return [f"Train by them: stopcli clr --from-range {folder.path}"] if found.bounds else []
 
 
-def _figures(config: LrRangeConfig, found: RangeResults) -> Mapping[str, Any]:
+def _figures(config: LrRangeConfig, found: RangeResults) -> Figures:
+    from stopcli.report.range_figure import RangeLine, range_figure
+
     lines = [
         RangeLine(f"seed {seed}", curve.rates, curve.losses, smoothed(curve.losses, config.smoothing))
         for seed, curve in found.curves.items()
@@ -181,4 +181,4 @@ def _figures(config: LrRangeConfig, found: RangeResults) -> Mapping[str, Any]:
     scale = " (quick scale)" if config.scale == "quick" else ""
     title = f"{config.describe_model()} on {Path(config.dataset).name}, {config.optimizer}{scale}"
     span = (bounds["base_lr"], bounds["max_lr"]) if bounds else None
-    return {"range": range_figure(lines, marks, span, title, linear=config.ramp == "linear")}
+    return {"range": lambda: range_figure(lines, marks, span, title, linear=config.ramp == "linear")}

@@ -14,6 +14,7 @@ from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.title import moons_title
 from stopcli.recipes.run_marks import watched_name
 from stopcli.recipes.seed_results import finished_runs
+from stopcli.report.drawing import Figures
 from stopcli.report.figures import BLUE, MOST_POINTS, ORANGE, PURPLE
 from stopcli.report.sweep_figures import seed_accuracies, seed_curves, seed_epochs
 from stopcli.runs.metrics import Columns
@@ -59,7 +60,7 @@ def _arm(axes: Axes, metrics: Columns, arm: ArmResult, watched: str) -> None:
     axes.grid(alpha=0.25)
 
 
-def seeds_case_figures(config: MoonsConfig, results: Sequence[JobResult]) -> dict[str, Figure]:
+def seeds_case_figures(config: MoonsConfig, results: Sequence[JobResult]) -> Figures:
     """The curves of all seeds, and where each arm ends and what its models are worth, a point a seed."""
     summaries, metrics = finished_runs(results)
     runs = [arms_of_run(summary) for summary in summaries]
@@ -70,7 +71,7 @@ def seeds_case_figures(config: MoonsConfig, results: Sequence[JobResult]) -> dic
     accuracies = {of[0].name: [arm.measured.test_accuracy for arm in of] for of in arms}
     stops = [arm.measured.stopped_at for run in runs for arm in run[1:3]]
     return {
-        "curves": seed_curves(metrics, watched_name(config), stops, title),
-        "stop_epochs": seed_epochs(epochs, f"{title}, epoch of each arm's model"),
-        "accuracies": seed_accuracies(accuracies, f"{title}, test accuracy"),
+        "curves": lambda: seed_curves(metrics, watched_name(config), stops, title),
+        "stop_epochs": lambda: seed_epochs(epochs, f"{title}, epoch of each arm's model"),
+        "accuracies": lambda: seed_accuracies(accuracies, f"{title}, test accuracy"),
     }

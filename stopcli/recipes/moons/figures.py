@@ -3,36 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from stopcli.data.rows import Parts
-from stopcli.recipes.moons.case_figures import case_curves
 from stopcli.recipes.moons.case_tables import arms_of_run
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.title import moons_title
 from stopcli.recipes.run_marks import run_marks, watched_name
-from stopcli.report.figures import Points, decision_boundary, grid_around, learning_curves, plain_scatter
+from stopcli.report.drawing import Draw, Figures
 from stopcli.report.tables import Table
 from stopcli.runs.metrics import Columns
 from stopcli.training.conclusion import Conclusion
 from stopcli.training.evaluate import Predict
 from stopcli.training.experiment import Experiment
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 def run_figures(
     config: MoonsConfig, experiment: Experiment, conclusion: Conclusion, metrics: Columns, steps: Columns | None
-) -> dict[str, Figure]:
+) -> Figures:
     """The learning curves, and the moons with the boundary of the model that the run leaves."""
-    figures, summary = {}, conclusion.summary
+    from stopcli.recipes.moons.case_figures import case_curves
+    from stopcli.report.figures import learning_curves
+
+    summary = conclusion.summary
+    figures: dict[str, Draw] = {}
     if len(metrics["epoch"]):
         title = f"{moons_title(config)}: seed {config.seed}"
-        figures["curves"] = learning_curves(metrics, watched_name(config), run_marks(config, summary), title)
+        figures["curves"] = lambda: learning_curves(metrics, watched_name(config), run_marks(config, summary), title)
         if "case_study" in summary:
-            figures["case_study"] = case_curves(metrics, arms_of_run(summary), watched_name(config), title)
-    figures["moons"] = _moons(config, experiment.parts, conclusion.predict, summary)
+            figures["case_study"] = lambda: case_curves(metrics, arms_of_run(summary), watched_name(config), title)
+    figures["moons"] = lambda: _moons(config, experiment.parts, conclusion.predict, summary)
     return figures
 
 
@@ -42,6 +47,8 @@ def run_tables(config: MoonsConfig, experiment: Experiment, conclusion: Conclusi
 
 
 def _moons(config: MoonsConfig, parts: Parts, predict: Predict, summary: Mapping[str, Any]) -> Figure:
+    from stopcli.report.figures import Points, decision_boundary, grid_around, plain_scatter
+
     groups = [
         Points("train", parts.train.x, parts.train.y[:, 0], "o"),
         Points("test", parts.test.x, parts.test.y[:, 0], "^"),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
-
 from stopcli.recipes.images import results
 from stopcli.recipes.train.config import TrainConfig
 from stopcli.recipes.train.title import train_title
+from stopcli.report.drawing import Figures
 from stopcli.report.tables import Table
 from stopcli.runs.metrics import Columns
 from stopcli.training.conclusion import Conclusion
@@ -15,7 +14,7 @@ from stopcli.training.experiment import Experiment
 
 def run_figures(
     config: TrainConfig, experiment: Experiment, conclusion: Conclusion, metrics: Columns, steps: Columns | None
-) -> dict[str, Figure]:
+) -> Figures:
     """Curves with the cycles shaded, the learning rate of every update, and of images what they say beside."""
     title = f"{train_title(config, experiment.dataset)}: seed {config.seed}"
     return results.run_figures(config, experiment, conclusion, metrics, steps, title)

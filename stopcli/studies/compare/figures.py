@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-
 from stopcli.report.compare_figures import CurveGroup, ValueRow, overlaid_curves, value_strips
+from stopcli.report.drawing import Draw, Figures
 from stopcli.studies.compare.curves import MOST_DRAWN, Curves
 from stopcli.studies.compare.judging import moments_of, values_of
 
@@ -14,20 +13,22 @@ if TYPE_CHECKING:
     from stopcli.studies.compare.comparison import Comparison
 
 
-def figures_of(comparison: Comparison, curves: Curves) -> dict[str, Figure]:
+def figures_of(comparison: Comparison, curves: Curves) -> Figures:
     """Curves over each other, and the value that is compared with its intervals."""
-    figures = {}
+    figures: dict[str, Draw] = {}
     if curves.panels:
         places = {thing.label: place for place, thing in enumerate(comparison.things)}
         groups = [
             CurveGroup(thing.label, places[thing.label], [outcome.columns for outcome in thing.outcomes])
             for thing in curves.things
         ]
-        figures["curves"] = overlaid_curves(groups, curves.panels, "Curves of what was compared")
+        panels = curves.panels
+        figures["curves"] = lambda: overlaid_curves(groups, panels, "Curves of what was compared")
     rows = {words: _rows(comparison, view) for view, words in comparison.measure.views.items()}
     shown = {words: found for words, found in rows.items() if any(row.values for row in found)}
     if shown:
-        figures["values"] = value_strips(shown, f"{comparison.measure.name.replace('_', ' ')} of each run")
+        title = f"{comparison.measure.name.replace('_', ' ')} of each run"
+        figures["values"] = lambda: value_strips(shown, title)
     return figures
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stopcli.counts import numbered
 from stopcli.evidence.paired import PairedDifference
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Warn
+from stopcli.report.drawing import Figures
 from stopcli.report.tables import Table, csv_of
 from stopcli.studies.compare.comparison import Comparison, some
 from stopcli.studies.compare.curves import curves_of
@@ -19,9 +20,6 @@ from stopcli.studies.compare.tables import settings_csv
 from stopcli.studies.compare.things import Thing
 from stopcli.studies.leaving import Study
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 _IN_A_TITLE = 4
 
 
@@ -31,7 +29,7 @@ def study_of(comparison: Comparison) -> Study:
     tables, told = comparison.tables(), comparison.conclusions()
     notes = [*comparison.notes(), *curves.notes]
 
-    def figures() -> Mapping[str, Figure]:
+    def figures() -> Figures:
         from stopcli.studies.compare.figures import figures_of
 
         return figures_of(comparison, curves)

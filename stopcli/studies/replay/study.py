@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from stopcli.counts import counted
 from stopcli.evidence.interval import MeanInterval
 from stopcli.report.alt_texts import alt_text
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Warn
+from stopcli.report.drawing import Figures
 from stopcli.report.results import TEST_ROWS_CHOSE
 from stopcli.report.tables import Table
 from stopcli.studies.leaving import Study
@@ -102,8 +104,10 @@ def _name(i: int) -> str:
     return "frontier" if i == 0 else f"frontier_{i + 1}"
 
 
-def _figures(replayed: Replayed) -> Mapping[str, Figure]:
-    return {_name(i): _figure(replayed, experiment) for i, experiment in enumerate(replayed.experiments)}
+def _figures(replayed: Replayed) -> Figures:
+    return {
+        _name(i): functools.partial(_figure, replayed, experiment) for i, experiment in enumerate(replayed.experiments)
+    }
 
 
 def _figure(replayed: Replayed, experiment: ReplayedExperiment) -> Figure:
