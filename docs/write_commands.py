@@ -14,7 +14,8 @@ COMMANDS = Path(__file__).parent / "commands.md"
 _HEAD = "# Commands\n\nWhat every command says with `--help`; written by `make docs`, held by a test.\n"
 # One process for all of them: each would spend most of its time on imports.
 _SHOW = """
-from stopcli.cli.main import app, main
+from stopcli.cli.app import app
+from stopcli.cli.main import main
 
 for command in [command.name or command.callback.__name__ for command in app.registered_commands]:
     print(command)

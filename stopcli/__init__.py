@@ -7,13 +7,17 @@ The parts that others can use in their own `model.fit` are here; each is importe
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 from stopcli.keras_names import register_with_keras
+
+# As typing has it, whose import would be most of what `import stopcli` costs.
+TYPE_CHECKING = False
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from stopcli.augment.copies import CutoutCopies
     from stopcli.augment.cutout import Cutout
     from stopcli.augment.erasing import RandomErasing

@@ -12,7 +12,7 @@ import pytest
 from forked import finished
 
 import stopcli
-from stopcli.cli.main import app
+from stopcli.cli.app import app
 from stopcli.studies.reproducing.images import Images
 from stopcli.studies.reproducing.planning import read_all
 from stopcli.studies.reproducing.settings import configs_of, needs_images

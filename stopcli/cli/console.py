@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import traceback
@@ -24,6 +23,7 @@ from rich.progress import (
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from stopcli.cli.streams import copy_of_stderr
 from stopcli.counts import counted
 from stopcli.durations import format_duration
 from stopcli.report.tables import Table
@@ -165,7 +165,7 @@ class RunView:
     def __init__(self, output: Output) -> None:
         self._silent = output.quiet
         # A descriptor of its own, because stderr's is turned away while TensorFlow starts, and the bar goes on.
-        console = Console(file=os.fdopen(os.dup(2), "w")) if sys.stderr.isatty() else output.talk
+        console = Console(file=copy_of_stderr()) if sys.stderr.isatty() else output.talk
         self._bars: Progress | None = None
         if console.is_terminal and not self._silent:
             self._bars = _Bars(

@@ -1,91 +1,83 @@
-"""The `stopcli` program: its commands, and how errors leave it."""
+"""The `stopcli` program from its first moment to its last: what it prints through, signals, its exit status.
+
+Only what takes no time is imported here. The commands are imported once a signal can no longer end in a traceback.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
 
-import typer
+from stopcli.signals import StopNow, handle_stop_signals, ignore_terminal, signal_name, write_in_handler
 
-from stopcli import __version__
-from stopcli.cli.cifar_resnet import cifar_resnet
-from stopcli.cli.clr import clr
-from stopcli.cli.compare import compare
-from stopcli.cli.console import print_error, print_traceback
-from stopcli.cli.cutout_sweep import cutout_sweep
-from stopcli.cli.list_options import listing
-from stopcli.cli.lr_range import lr_range
-from stopcli.cli.moons import moons
-from stopcli.cli.replay import replay
-from stopcli.cli.report import report
-from stopcli.cli.reproduce import reproduce
-from stopcli.cli.resume import list_runs, resume, show
-from stopcli.cli.run import run
-from stopcli.cli.verify_resume import verify_resume
-from stopcli.errors import ConfigError, StopcliError
-from stopcli.training.interruption import StopNow
-
-app = typer.Typer(
-    help="Learn when to stop training, which checkpoint to keep, and what a regulariser buys for its cost.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    # A bug stays Python's own traceback, which people can paste into a report.
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command(cls=listing("--stop"))(moons)
-app.command("cifar-resnet", cls=listing("--stop"))(cifar_resnet)
-app.command("cutout-sweep", cls=listing("--m", "--stop"))(cutout_sweep)
-app.command(cls=listing("--policy", "--vs", "--stop"))(clr)
-app.command("lr-range")(lr_range)
-app.command()(run)
-app.command()(reproduce)
-app.command(cls=listing("--stop"))(resume)
-app.command("list")(list_runs)
-app.command()(show)
-app.command()(compare)
-app.command()(report)
-app.command(cls=listing("--patience", "--min-delta", "--rule"))(replay)
-app.command(
-    "verify-resume",
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-)(verify_resume)
+# As typing has it, whose import takes as long as all others here.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import NoReturn
 
 
-def _version(asked: bool) -> None:
-    if asked:
-        print(f"stopcli {__version__}")
-        raise typer.Exit
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the program and exit: 0 done, 1 the run failed, 2 the request was wrong, 130, 143 and 129 interrupted.
 
-
-@app.callback()
-def stopcli(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
-) -> None:
-    """Learn when to stop training, which checkpoint to keep, and what a regulariser buys for its cost.
-
-    Every command leaves a run folder with its metrics, plots, models and a report.
+    Args:
+        args: the words of the command line; None for those of the process, which then is the program's alone, with its
+            signals from here to its end.
     """
+    alone = args is None
+    if alone:
+        handle_stop_signals(_leave)
+    from stopcli.cli import streams
 
+    streams.install()
+    # After what protects it: these imports take most of the time of a short command.
+    from stopcli.cli.app import run_program
+    from stopcli.cli.console import Output, print_error
 
-def main(args: list[str] | None = None) -> None:
-    """Run the program and exit: 0 done, 1 the run failed, 2 the request was wrong, 130 and 143 interrupted."""
-    words = sys.argv[1:] if args is None else args
+    if alone:
+        handle_stop_signals(_stop)
     try:
-        app(args=words, prog_name="stopcli")
-    except StopcliError as error:
-        message = error.as_flag() if isinstance(error, ConfigError) else error.message
-        print_error(message, error.hint)
-        print_traceback()
-        sys.exit(error.exit_status)
+        status = run_program(sys.argv[1:] if args is None else args)
     except StopNow as stopped:
-        # At once: threads that are still training must not hold it up.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(stopped.request.exit_status)
+        status = stopped.exit_status
+        if alone:
+            ignore_terminal()
+        if not stopped.reported:
+            Output().say(f"Interrupted by {stopped}.")
+        if alone:
+            streams.failure_of_stdout()
+            _exit_at_once(status)
+    failure = streams.failure_of_stdout()
+    if failure:
+        print_error(f"not everything could be written to stdout: {failure}")
+        status = status or 1
+    if alone:
+        # Everything is done and printed, and the status is known.
+        ignore_terminal()
+    sys.exit(status)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """Leave before anything was started. Not by an exception, which code that is being imported may swallow or wrap."""
+    # A terminal stands behind the ^C that it has shown.
+    start = "\n" if sys.stderr is not None and sys.stderr.isatty() else ""
+    write_in_handler(f"{start}Interrupted by {signal_name(number)}.\n")
+    os._exit(128 + number)
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """Leave by way of all that has to be tidied up."""
+    raise StopNow(number)
+
+
+def _exit_at_once(status: int) -> NoReturn:
+    """End the process without waiting for its threads, which may still be training, and leave no process behind."""
+    if "multiprocessing" in sys.modules:
+        import multiprocessing
+
+        for child in multiprocessing.active_children():
+            child.kill()
+    os._exit(status)
 
 
 if __name__ == "__main__":

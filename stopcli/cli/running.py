@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,9 +24,10 @@ from stopcli.recipes.recipe import Loaded, ModuleRecipe, Recipe, config_class
 from stopcli.report.tables import results_table
 from stopcli.report.words import words_of
 from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
+from stopcli.signals import StopNow, write_in_handler
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import plan_jobs
-from stopcli.training.interruption import StopNow, StopRequest, stop_on_signals
+from stopcli.training.interruption import StopRequest, stop_on_signals
 from stopcli.training.session import Session, Start
 
 
@@ -159,9 +159,8 @@ def _budget(text: str | None) -> float | None:
 
 
 def _acknowledge(output: Output) -> None:
-    # Through the descriptor: a signal may come while the console is in the middle of a line.
     if not output.quiet:
-        os.write(2, b"\nSaving and leaving; once more leaves at once, without saving.\n")
+        write_in_handler("\nSaving and leaving; once more leaves at once, without saving.\n")
 
 
 @contextmanager
@@ -169,7 +168,8 @@ def _told(folder: RunFolder, output: Output) -> Iterator[None]:
     """Tell of a run that is left at once, what it leaves."""
     try:
         yield
-    except StopNow:
+    except StopNow as stopped:
+        stopped.reported = True
         output.say(
             f"Left at once. What was saved is in {folder.path}; stopcli resume {folder.path} goes on from there."
         )

@@ -10,7 +10,7 @@ from stopcli.cli.console import Output
 from stopcli.config import RunConfig
 from stopcli.recipes.recipe import Loaded
 from stopcli.runs.folder import RunFolder
-from stopcli.training.interruption import StopNow, StopRequest
+from stopcli.training.interruption import StopRequest
 from stopcli.training.observer import Observer
 from stopcli.training.pacing import Stopwatch
 
@@ -41,7 +41,7 @@ def start_and_log(
         output.detail(said.rstrip())
     if request.interrupted:
         # Nothing is trained yet, so there is nothing to save.
-        raise StopNow(request)
+        raise request.stop_now
 
 
 def stopwatch_of(loaded: Loaded) -> Stopwatch:

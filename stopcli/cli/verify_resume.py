@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +18,7 @@ from stopcli.cli.options.output import Quiet
 from stopcli.counts import counted
 from stopcli.errors import ConfigError, RequestError
 from stopcli.report.tables import Table
+from stopcli.signals import StopNow
 
 if TYPE_CHECKING:
     from stopcli.recipes.verifying import Verification
@@ -62,10 +64,18 @@ def verify_resume(
     output.say(f"Command: stopcli {' '.join(words)}")
     folder = Path(tempfile.mkdtemp(prefix="stopcli-verify-resume-"))
     result = None
-    for result in Verifier(words, run_quietly, folder, seed).verify(kills):
-        differing = sum(map(bool, result.differences))
-        ended = f"{counted(len(result.differences), 'run')} ended, {differing} differ"
-        output.say(f"{len(result.kills)} of {counted(kills, 'kill')}, {ended}")
+    try:
+        with contextlib.closing(Verifier(words, run_quietly, folder, seed).verify(kills)) as results:
+            for result in results:
+                differing = sum(map(bool, result.differences))
+                ended = f"{counted(len(result.differences), 'run')} ended, {differing} differ"
+                output.say(f"{len(result.kills)} of {counted(kills, 'kill')}, {ended}")
+    except StopNow:
+        if result is None or not any(result.differences):
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            output.say(f"The runs are kept in {folder}")
+        raise
     assert result is not None, "kills ≥ 1"
     output.result(_kills_table(result), _summary(words, result, folder))
     if not json:
@@ -113,5 +123,9 @@ def run_quietly(words: list[str], log: Path) -> None:
     """Run the program with what it says in a file. Called in a process of its own."""
     from stopcli.cli.main import main
 
-    with log.open("a", encoding="utf-8") as said, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        main(words)
+    # The descriptors: TensorFlow writes to them directly.
+    with log.open("ab") as said:
+        for descriptor in (1, 2):
+            os.dup2(said.fileno(), descriptor)
+    sys.argv = ["stopcli", *words]
+    main()

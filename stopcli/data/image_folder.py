@@ -6,7 +6,6 @@ import functools
 import hashlib
 import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from stopcli.data.image_listing import LEAVE_OUT
 from stopcli.data.images import Tell
 from stopcli.data.memory import check_fits
 from stopcli.errors import RequestError, printable
+from stopcli.signals import ignore_terminal, release_signals, stop_signals_held
 
 # Files that are named in an error; the others are counted.
 _NAMED = 3
@@ -128,11 +128,18 @@ def _chunk_by_chunk(
         yield from map(work, chunks)
         return
     # Spawned, because forking a process with threads (a progress bar's, TensorFlow's) may leave a lock held for ever.
-    # Ctrl-C is this process's to handle.
-    ignore = (signal.SIGINT, signal.SIG_IGN)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=ignore) as pool:
-        yield from pool.map(work, chunks)
+    with ProcessPoolExecutor(workers, context, initializer=_leave_signals_to_the_parent) as pool:
+        # Begins them.
+        with stop_signals_held():
+            read = pool.map(work, chunks)
+        yield from read
+
+
+def _leave_signals_to_the_parent() -> None:
+    """Ctrl-C at a terminal goes to all processes there; what becomes of it is for the one that began them to say."""
+    ignore_terminal()
+    release_signals()
 
 
 def _decode_chunk(files: Sequence[Path], *, size: tuple[int, int], resize: bool) -> tuple[NDArray[np.uint8], _Chunk]:

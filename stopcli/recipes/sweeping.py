@@ -22,11 +22,12 @@ from stopcli.runs.files import read_json, write_text
 from stopcli.runs.folder import RunFolder, cannot_be_written
 from stopcli.runs.recorded import training_seconds
 from stopcli.runs.status import StatusFile
+from stopcli.signals import StopNow
 from stopcli.sweeps.collect import JobLine, JobResult, collect, is_left, jobs_left, read_line
 from stopcli.sweeps.executor import Stopping
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job, plan_jobs
-from stopcli.training.interruption import StopNow, StopRequest
+from stopcli.training.interruption import StopRequest
 from stopcli.training.pacing import Stopwatch
 from stopcli.training.session import Start
 

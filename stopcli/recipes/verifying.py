@@ -7,7 +7,7 @@ import multiprocessing
 import random
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,13 +74,24 @@ class Verifier:
         # TensorFlow is imported once, by a server from which each run is forked; a run still starts it anew.
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["stopcli.training.preload"])
+        self._process: Any = None
 
-    def verify(self, kills: int) -> Iterator[Verification]:
+    def verify(self, kills: int) -> Generator[Verification, None, None]:
         """Kill until there were so many kills and the last run has ended; yields the state of things after each.
+
+        Leaves no process behind, also where it is closed before.
 
         Raises:
             RunError: the command itself fails, so nothing can be said.
         """
+        try:
+            yield from self._verify(kills)
+        finally:
+            if self._process is not None:
+                self._process.kill()
+                self._process.join()
+
+    def _verify(self, kills: int) -> Iterator[Verification]:
         reference = self._folder / "uninterrupted"
         if self._finish(self._begin([*self._words, "--run-dir", str(reference)])) != 0:
             raise RunError(f"the command fails without being killed; see {self._log}")
@@ -112,9 +123,9 @@ class Verifier:
         return self._folder / "log.txt"
 
     def _begin(self, words: list[str]) -> Any:
-        process = self._context.Process(target=self._run, args=(words, self._log))
-        process.start()
-        return process
+        self._process = self._context.Process(target=self._run, args=(words, self._log))
+        self._process.start()
+        return self._process
 
     def _finish(self, process: Any) -> int:
         process.join()

@@ -19,15 +19,14 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from stopcli.signals import StopNow, release_signals, stop_signals_held
 from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, in_rounds, in_words
 from stopcli.sweeps.plan import Job
-from stopcli.training.interruption import StopNow, StopRequest, stop_on_signals
+from stopcli.training.interruption import StopRequest, stop_on_signals
 
 _TICK_SECONDS = 0.2
 # What a process that was asked to save and leave may take for it before it is left to itself.
 _LEAVE_SECONDS = 10.0
-# Windows has no masks.
-_MASKS = hasattr(signal, "pthread_sigmask")
 
 
 @dataclass(frozen=True)
@@ -90,12 +89,12 @@ class Processes:
         process = context.Process(
             target=_work, args=(job, work, theirs, cores, supervisor.request.seconds_left), name=job.name, daemon=True
         )
-        # Ctrl-C in the terminal reaches the new process too until it has left the session: it is held back until then.
-        before = _hold(signal.SIGINT)
+        # Ctrl-C or a hang-up of the terminal reaches the new process too until it has left the session: held back until
+        # then, as is what is sent to it alone before it can save.
         try:
-            process.start()
+            with stop_signals_held():
+                process.start()
         finally:
-            _let_go(before)
             theirs.close()
         return _Running(job, process, ours, place)
 
@@ -114,11 +113,11 @@ def _work(job: Job[Any], work: Work, pipe: Connection, cores: tuple[int, ...], b
     words = ""
     try:
         with stop_on_signals(budget_seconds) as request:
-            _let_go(set())
+            release_signals()
             threading.Thread(target=_listen, args=(pipe, request), daemon=True).start()
             work(job, Station(request))
     except StopNow as stopped:
-        os._exit(stopped.request.exit_status)
+        os._exit(stopped.exit_status)
     except Exception as error:
         words = in_words(error)
     try:
@@ -126,16 +125,6 @@ def _work(job: Job[Any], work: Work, pipe: Connection, cores: tuple[int, ...], b
     except OSError:
         # Nobody waits for it any more; the folder says it too.
         sys.exit(1)
-
-
-def _hold(number: signal.Signals) -> set[int]:
-    """Hold a signal back, where the system can. Returns those that were held back before."""
-    return {int(each) for each in signal.pthread_sigmask(signal.SIG_BLOCK, {number})} if _MASKS else set()
-
-
-def _let_go(before: set[int]) -> None:
-    if _MASKS:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _listen(pipe: Connection, request: StopRequest) -> None:

@@ -1,4 +1,4 @@
-"""What ends a run from outside: Ctrl-C, SIGTERM, a time budget. Each stops it where it can save.
+"""What ends a run from outside: Ctrl-C, SIGTERM, SIGHUP, a time budget. Each stops it where it can save.
 
 The first signal asks, the second leaves at once.
 """
@@ -6,22 +6,14 @@ The first signal asks, the second leaves at once.
 from __future__ import annotations
 
 import contextlib
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
 from stopcli.durations import format_duration
+from stopcli.signals import SIGHUP, StopNow, handle_stop_signals, restore_handlers, signal_name
 from stopcli.stopping import Verdict
-
-
-class StopNow(BaseException):
-    """Leave at once, saving nothing more. No Exception, so that nothing on the way can take it for a failure."""
-
-    def __init__(self, request: StopRequest) -> None:
-        super().__init__(request.words)
-        self.request = request
 
 
 class StopRequest:
@@ -77,15 +69,20 @@ class StopRequest:
     def words(self) -> str:
         """Who asked, in words."""
         if self._signal is not None:
-            return {int(signal.SIGINT): "Ctrl-C", int(signal.SIGTERM): "SIGTERM"}.get(self._signal, "a signal")
+            return signal_name(self._signal)
         if self._cancelled:
             return self._cancelled
         return f"time_budget={format_duration(self._budget)}" if self._budget is not None else "nobody"
 
     @property
     def exit_status(self) -> int:
-        """128 + the signal's number, as shells have it: 130 after Ctrl-C, 143 after SIGTERM."""
+        """128 + the signal's number, as shells have it: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
         return 128 + (self._signal or 0)
+
+    @property
+    def stop_now(self) -> StopNow:
+        """What to raise where nothing is to be saved any more."""
+        return StopNow(self._signal or 0)
 
     def verdict(self, epoch: int, *, trained: bool) -> Verdict | None:
         """Why to stop after an epoch, None to go on.
@@ -105,7 +102,10 @@ class StopRequest:
 def stop_on_signals(
     budget_seconds: float | None = None, on_first: Callable[[], None] = lambda: None
 ) -> Iterator[StopRequest]:
-    """Turn SIGINT and SIGTERM into a StopRequest while the block runs; a second signal raises StopNow.
+    """Turn SIGINT, SIGTERM and SIGHUP into a StopRequest while the block runs; a second signal raises StopNow.
+
+    SIGHUP never counts as the first or the second of them: when a connection is lost, the terminal, the shell and the
+    manager of the session each send one, some with a SIGTERM beside it, and none of them asks to lose anything.
 
     Args:
         budget_seconds: the request's time budget.
@@ -118,15 +118,19 @@ def stop_on_signals(
         yield request
         return
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        if request.signalled:
-            raise StopNow(request)
-        request.ask(number)
-        on_first()
+    asked = False
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked and number != SIGHUP:
+            raise request.stop_now
+        asked = asked or number != SIGHUP
+        if not request.signalled:
+            request.ask(number)
+            on_first()
+
+    before = handle_stop_signals(handle)
     try:
         yield request
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore_handlers(before)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from forked import program
+from forked import PROGRAM, Forked, program, wait_for
 from program import run, status_of, summary_of
 from small_runs import MOONS
 
@@ -21,14 +21,6 @@ from stopcli.runs.metrics import read_metrics
 from stopcli.training.resume_state import ResumeStore
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
-
-
-def wait_for(pattern: str) -> None:
-    """Wait until there is a file."""
-    deadline = time.monotonic() + 120
-    while not list(Path().glob(pattern)):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @contextlib.contextmanager
@@ -105,6 +97,37 @@ def test_a_second_signal_leaves_at_once_and_the_run_goes_on_from_its_last_save()
     assert "once more leaves at once" in said
     assert status_of("a")["state"] == "interrupted"
     assert run("resume", "a", "--time-budget", "0.2s", "--quiet") == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_a_lost_connection_saves_however_many_signals_tell_of_it() -> None:
+    """The terminal, the shell and the manager of the session each send theirs."""
+    process = program("moons", "--epochs", "100000000", "--save-every", "1000s", "--run-dir", "a")
+    wait_until_all_train([Path("a")])
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGHUP):
+        process.send_signal(number)
+        time.sleep(0.005)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 129, said
+    assert status_of("a")["reason"] == "SIGHUP"
+    check_interrupted([Path("a")])
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_a_run_that_was_told_to_ignore_hang_ups_trains_on() -> None:
+    words = ["moons", "--epochs", "100000000", "--seeds", "2", "--run-dir", "a"]
+    process = Forked("import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + PROGRAM, *words)
+    wait_until_all_train(runs_of(2))
+    process.send_signal(signal.SIGHUP)
+    before = Path("a/jobs/no-stopping-seed0/metrics.csv").stat().st_size
+    deadline = time.monotonic() + 60
+    while Path("a/jobs/no-stopping-seed0/metrics.csv").stat().st_size < before + 100_000:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    check_interrupted(runs_of(2))
 
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]

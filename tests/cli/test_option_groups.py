@@ -12,7 +12,7 @@ import typer
 from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
-from stopcli.cli.main import app
+from stopcli.cli.app import app
 from stopcli.cli.option_groups import Group, WithDefault, with_options, without
 from stopcli.config import RunConfig, setting_names
 from stopcli.errors import RequestError

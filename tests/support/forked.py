@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 PROGRAM = "from stopcli.cli.main import main; main()"
@@ -73,6 +74,14 @@ def finished(code: str, *words: str) -> str:
     out, err = process.communicate()
     assert process.returncode == 0, err
     return out
+
+
+def wait_for(pattern: str) -> None:
+    """Wait until there is a file."""
+    deadline = time.monotonic() + 120
+    while not list(Path().glob(pattern)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def _run(code: str, words: tuple[str, ...], said: tuple[str, str], environment: dict[str, str]) -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stopcli.training.interruption import StopNow, stop_on_signals
+from stopcli.signals import StopNow
+from stopcli.training.interruption import stop_on_signals
 from stopcli.training.pacing import Pacer, Stopwatch
 
 
@@ -51,3 +52,28 @@ def test_the_first_signal_asks_and_the_second_raises(number: int, words: str, st
         with pytest.raises(StopNow):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_a_hang_up_asks_and_never_raises() -> None:
+    with stop_on_signals() as request:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert (request.words, request.exit_status) == ("SIGHUP", 129)
+        # As a session's manager sends it right after.
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGHUP)
+        with pytest.raises(StopNow):
+            os.kill(os.getpid(), signal.SIGINT)
+        assert (request.words, request.exit_status) == ("SIGHUP", 129)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_a_hang_up_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signals() as request:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not request.asked
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

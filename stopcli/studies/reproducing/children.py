@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,8 +14,9 @@ from stopcli.config import to_toml
 from stopcli.counts import counted
 from stopcli.durations import format_duration
 from stopcli.runs.files import read_json, write_text
+from stopcli.signals import StopNow
 from stopcli.studies.reproducing.planning import Standing, Sweep
-from stopcli.training.interruption import StopNow, StopRequest
+from stopcli.training.interruption import StopRequest
 
 _POLL_SECONDS = 0.05
 
@@ -54,10 +56,11 @@ def _wait(command: Sequence[str], request: StopRequest) -> int:
         while process.poll() is None:
             if request.signalled and not told:
                 told = True
-                process.send_signal(request.exit_status - 128)
+                # Also where this process got a SIGHUP, which no second signal would follow: see stop_on_signals.
+                process.send_signal(signal.SIGINT if request.exit_status == 128 + signal.SIGINT else signal.SIGTERM)
             time.sleep(_POLL_SECONDS)
     except StopNow:
-        process.send_signal(request.exit_status - 128)
+        process.terminate()
         process.wait()
         raise
     except BaseException:

@@ -1,0 +1,155 @@
+"""The way out for everything that the program prints: a stream that cannot be written never ends a training.
+
+`install` puts streams in the place of `sys.stdout` and `sys.stderr` that take everything. Where a write fails (a reader
+that is gone, a terminal that was closed, a full disk, a closed descriptor), the failure is remembered and what follows
+is dropped; characters that the encoding lacks are replaced. rich, Typer, warnings and tracebacks print through them.
+
+Imports next to nothing, because it is needed before anything else.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import io
+import os
+import select
+import sys
+from typing import Any, TextIO
+
+_ERRORS = "stopcli-replace"
+# What stands for characters of our texts, and of rich's tables and bars, where an encoding lacks them.
+_STAND_INS = {
+    "±": "+/-", "→": "->", "←": "<-", "×": "x", "·": "-", "•": "*", "…": "...", "−": "-", "–": "-", "—": "-",
+    "≥": ">=", "≤": "<=", "≠": "!=", "≈": "~", "√": "sqrt", "π": "pi", "δ": "delta", "Φ": "Phi", "²": "^2", "⁴": "^4",
+    "⁻": "^-", "⌊": "floor(", "⌋": ")", "‘": "'", "’": "'", "“": '"', "”": '"', "━": "-", "─": "-", "╸": "-", "╺": "-",
+    "│": "|", "┃": "|",
+}  # fmt: skip
+_BOX_DRAWING, _BRAILLE = range(0x2500, 0x2580), range(0x2800, 0x2900)
+
+
+class Outlet(io.RawIOBase):
+    """Hands bytes on to another raw stream until that fails; from then on it drops them, and never fails itself.
+
+    Args:
+        target: the raw stream; None for none, where the descriptor was closed when the process began.
+        owned: whether closing this closes the target. The process's own stdout and stderr are never closed.
+
+    Attributes:
+        failure: why writing failed; empty where it did not.
+    """
+
+    def __init__(self, target: Any, *, owned: bool = False) -> None:
+        self._target, self._owned = target, owned
+        self.failure = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if not self.failure:
+            try:
+                return self._write(data)
+            # ValueError: somebody has closed the target.
+            except (OSError, ValueError) as error:
+                self.failure = getattr(error, "strerror", None) or str(error)
+        return len(data)
+
+    def _write(self, data: Any) -> int:
+        if self._target is None:
+            raise OSError(None, "it is closed")
+        while (written := self._target.write(data)) is None:
+            # Another process has made the pipe or terminal that it shares with this one non-blocking.
+            select.select([], [self._target], [])
+        return int(written)
+
+    def fileno(self) -> int:
+        if self._target is None:
+            raise io.UnsupportedOperation("fileno: the stream is closed")
+        return int(self._target.fileno())
+
+    def isatty(self) -> bool:
+        try:
+            return os.isatty(self.fileno())
+        except (OSError, ValueError):
+            return False
+
+    def close(self) -> None:
+        if self._owned and not self.closed:
+            super().close()
+            # What was written is on its way already.
+            with contextlib.suppress(OSError):
+                self._target.close()
+
+
+def install() -> None:
+    """Make stdout and stderr streams that never fail, and fill descriptors 0, 1 and 2 where they are closed.
+
+    A closed one is filled with the null device: the next file that is opened would get its number, and with it whatever
+    is printed. Streams that somebody else has put in their place (a test, a program that calls `main`) stay.
+    """
+    _fill_descriptors()
+    for name in ("stdout", "stderr"):
+        stream, original = getattr(sys, name), getattr(sys, f"__{name}__")
+        if stream is original:
+            setattr(sys, name, _stream_over(original))
+
+
+def _fill_descriptors() -> None:
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest that is free: this one. Children inherit it, as they would have inherited an open one.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
+def _stream_over(original: Any) -> TextIO:
+    if original is None:
+        return text_over(Outlet(None), "utf-8")
+    with contextlib.suppress(OSError, ValueError):
+        original.flush()
+    # A buffer that is none (python -u) is the raw stream itself.
+    raw = getattr(original.buffer, "raw", original.buffer)
+    lines, through = original.line_buffering, getattr(original, "write_through", False)
+    return text_over(Outlet(raw), original.encoding, line_buffering=lines, write_through=through)
+
+
+def text_over(outlet: Outlet, encoding: str, **options: bool) -> TextIO:
+    """A stream of text that writes to an outlet, whatever characters the encoding lacks."""
+    codecs.register_error(_ERRORS, _replace)
+    newline = None if os.name == "nt" else "\n"
+    return io.TextIOWrapper(io.BufferedWriter(outlet), encoding=encoding, errors=_ERRORS, newline=newline, **options)
+
+
+def copy_of_stderr() -> TextIO:
+    """A stream on a descriptor of its own to where stderr goes now, which never fails either."""
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    return text_over(Outlet(io.FileIO(os.dup(2), "w"), owned=True), encoding, line_buffering=True)
+
+
+def failure_of_stdout() -> str:
+    """Why something that was printed on stdout could not be written; empty where all of it was."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    outlet = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return outlet.failure if isinstance(outlet, Outlet) else ""
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    """What stands for characters that an encoding lacks: ASCII that reads alike, else an escape such as \\xe9."""
+    assert isinstance(error, UnicodeEncodeError), "only for writing"
+    return "".join(map(_stand_in, error.object[error.start : error.end])), error.end
+
+
+def _stand_in(character: str) -> str:
+    code = ord(character)
+    if character in _STAND_INS:
+        return _STAND_INS[character]
+    if code in _BOX_DRAWING:
+        return "+"
+    if code in _BRAILLE:
+        return "*"
+    # Python's own stand-in for a byte of a file name that is not UTF-8.
+    code = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code
+    return chr(code).encode("ascii", "backslashreplace").decode() if code > 0x7F else character

@@ -1,0 +1,102 @@
+"""Signals that ask the program to end: which they are, what they are called, and the exception that leaves at once.
+
+Imports next to nothing, because it is needed before anything else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from types import FrameType
+
+Handler = Callable[[int, "FrameType | None"], object]
+
+# A lost connection, a closed terminal. Windows has none.
+SIGHUP: int | None = getattr(signal, "SIGHUP", None)
+# Windows has no masks.
+_MASKS = hasattr(signal, "pthread_sigmask")
+
+
+class StopNow(BaseException):
+    """Leave at once, saving nothing more. No Exception, so that nothing on the way can take it for a failure.
+
+    Attributes:
+        exit_status: 128 + the signal's number, as shells have it: 130 after Ctrl-C, 143 after SIGTERM.
+        reported: whether the user has been told what becomes of the run.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal_name(number))
+        self.exit_status = 128 + number
+        self.reported = False
+
+
+def signal_name(number: int) -> str:
+    """What users call a signal."""
+    known = {int(each): each.name for each in signal.Signals}
+    return "Ctrl-C" if number == signal.SIGINT else known.get(number, f"signal {number}")
+
+
+def write_in_handler(text: str) -> None:
+    """A line on stderr from a signal's handler, which may have come while the stream was in the middle of another.
+
+    Args:
+        text: of ASCII characters.
+    """
+    with contextlib.suppress(OSError):
+        os.write(2, text.encode("ascii"))
+
+
+def stop_signals() -> tuple[int, ...]:
+    """The signals that ask this process to end.
+
+    SIGHUP is one of them unless the process was told to ignore it when it was started, as `nohup` does.
+    """
+    asking = [int(signal.SIGINT), int(signal.SIGTERM)]
+    if SIGHUP is not None and signal.getsignal(SIGHUP) is not signal.SIG_IGN:
+        asking.append(SIGHUP)
+    return tuple(asking)
+
+
+def handle_stop_signals(handler: Handler) -> dict[int, object]:
+    """Let a function handle them; only in the main thread. Returns the handlers before, for `restore_handlers`."""
+    return {number: signal.signal(number, handler) for number in stop_signals()}
+
+
+def restore_handlers(handlers: dict[int, object]) -> None:
+    """Put handlers back that `handle_stop_signals` has replaced."""
+    for number, handler in handlers.items():
+        signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal has returned
+
+
+def ignore_terminal() -> None:
+    """From now on, Ctrl-C and SIGHUP, which go to all processes of a terminal, do nothing; SIGTERM ends at once."""
+    for number in stop_signals():
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
+
+
+def hold_stop_signals() -> set[int]:
+    """Hold them back in this thread and in the processes that it starts, where the system can.
+
+    Returns:
+        The signals that were held back before, for `release_signals`.
+    """
+    return {int(each) for each in signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())} if _MASKS else set()
+
+
+def release_signals(held_before: Iterable[int] = ()) -> None:
+    """Let signals that are held back come in, but for those that were held back before."""
+    if _MASKS:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held_before)
+
+
+@contextlib.contextmanager
+def stop_signals_held() -> Iterator[None]:
+    """Hold them back while the block runs. A process that it starts does so until it calls `release_signals`."""
+    before = hold_stop_signals()
+    try:
+        yield
+    finally:
+        release_signals(before)

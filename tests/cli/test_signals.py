@@ -1,0 +1,98 @@
+"""Signals outside of training: while the program starts, reads, prints and ends. Those of a run: test_interruptions."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from written_runs import write_run
+
+# Sends the process a signal when something is imported for the first time.
+SEND = """
+import os, signal, sys
+number, moment = int(sys.argv.pop(1)), sys.argv.pop(1)
+class Send:
+    def find_spec(self, name, path=None, target=None):
+        if name == moment:
+            os.kill(os.getpid(), number)
+sys.meta_path.insert(0, Send())
+if moment == "end":
+    import atexit
+    atexit.register(os.kill, os.getpid(), number)
+"""
+PROGRAM = "from stopcli.cli.main import main\nmain()\n"
+COMPARE = ("compare", "a", "b", "--run-dir", "c")
+# While the commands are imported; in one of them; within its folder.
+MOMENTS = ["stopcli.cli.app", "typer", "rich.progress", "stopcli.studies.compare.comparison"]
+
+
+def started(number: int, moment: str, *words: str, ignored: bool = False) -> subprocess.CompletedProcess[str]:
+    code = SEND + PROGRAM
+    if ignored:
+        code = f"import signal; signal.signal({number}, signal.SIG_IGN)\n" + code
+    return subprocess.run(
+        [sys.executable, "-c", code, str(int(number)), moment, *words],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+@pytest.fixture(autouse=True)
+def runs() -> None:
+    write_run("a", accuracy=0.9)
+    write_run("b", accuracy=0.95, hidden=7)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_ctrl_c_before_anything_is_done_is_one_line(moment: str) -> None:
+    told = started(signal.SIGINT, moment, *COMPARE)
+    assert (told.returncode, told.stdout) == (130, "")
+    assert told.stderr.splitlines() == ["Interrupted by Ctrl-C."]
+    assert not Path("c").exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_other_signals_are_told_too(name: str, status: int) -> None:
+    told = started(getattr(signal, name), "typer", "list")
+    assert (told.returncode, told.stderr) == (status, f"Interrupted by {name}.\n")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_a_process_that_is_told_to_ignore_hang_ups_does() -> None:
+    told = started(signal.SIGHUP, "typer", "list", ignored=True)
+    assert (told.returncode, told.stderr) == (0, "")
+
+
+def test_ctrl_c_in_mid_work_marks_the_folder() -> None:
+    """The figures are drawn once the folder is there."""
+    told = started(signal.SIGINT, "matplotlib.backends.backend_agg", *COMPARE)
+    assert told.returncode == 130
+    assert told.stderr.splitlines()[-1] == "Interrupted by Ctrl-C."
+    assert "Traceback" not in told.stderr
+
+
+def test_a_signal_once_everything_is_printed_changes_nothing() -> None:
+    told = started(signal.SIGINT, "end", "show", "a", "--json")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert '"state": "finished"' in told.stdout
+
+
+def test_main_leaves_the_handlers_of_a_program_that_calls_it() -> None:
+    code = """
+import signal
+from stopcli.cli.main import main
+before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+try:
+    main(["list"])
+except SystemExit as left:
+    assert left.code == 0
+assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=180, env=dict(os.environ), check=False).returncode == 0
