@@ -81,6 +81,9 @@ class RunFolderError(RequestError):
 class RecordError(RunFolderError):
     """What a run has recorded is not what it wrote any more. Once the file is put back, the run can be gone on with."""
 
+    def __init__(self, message: str, *, hint: str = "Put the file back as it was, and resume.") -> None:
+        super().__init__(message, hint=hint)
+
 
 class RunError(StopcliError):
     """The run was started and failed. What it had done until then is kept."""

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 
-from stopcli.errors import ResourceError, RunFolderError
+from stopcli.errors import RecordError, ResourceError, RunFolderError
 from stopcli.runs.files import is_disk_fault, read_json, write_text
 from stopcli.runs.lock import LOCK_NAME, RunLock
 from stopcli.runs.status import StatusFile
@@ -115,7 +115,7 @@ class RunFolder:
             if error is None:
                 self.status.write("failed", "the run ended without a result")
             elif isinstance(error, Exception):
-                outside = isinstance(error, (OSError, MemoryError, ResourceError))
+                outside = isinstance(error, (OSError, MemoryError, ResourceError, RecordError))
                 reason = f"{type(error).__name__}: {error}"
                 self.status.write("failed", reason, epoch=self.status.epoch, outside=outside)
             else:

@@ -9,12 +9,12 @@ import os
 import pickle
 import resource
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from earlier_states import as_format_2, rewrite_meta
 
 from stopcli.errors import CheckpointError, RecordError
 from stopcli.runs.appended import Prefix
@@ -73,33 +73,15 @@ def test_a_full_disk_leaves_the_states_before(tmp_path: Path) -> None:
     assert store.load().passed_over == []
 
 
-def rewritten(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change the meta.json of a state, and its hash with it."""
-    with zipfile.ZipFile(path) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
-    meta = json.loads(parts["meta.json"])
-    change(meta)
-    parts["meta.json"] = json.dumps(meta).encode()
-    parts["meta.sha256"] = hashlib.sha256(parts["meta.json"]).hexdigest().encode()
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in parts.items():
-            archive.writestr(name, content)
-
-
 def test_a_state_of_an_earlier_version_knows_lengths_alone(tmp_path: Path) -> None:
-    def earlier(meta: dict[str, Any]) -> None:
-        meta["format"] = 2
-        del meta["point"]["files"]
-        meta["point"]["file_lengths"] = {"metrics": 700, "timing": 30, "steps": 9000}
-
     store = ResumeStore(tmp_path)
     store.save(point_of(1))
     (path,) = store.files()
-    rewritten(path, earlier)
+    as_format_2(path)
     read = read_state(path)
-    assert read.files == {"metrics.csv": Prefix(700), "timing.csv": Prefix(30), "steps.csv": Prefix(9000)}
+    assert read.files == {"metrics.csv": Prefix(7)}
     assert read.rule_state == {"wait": 1}
-    rewritten(path, lambda meta: meta.update(format=4))
+    rewrite_meta(path, lambda meta: meta.update(format=4))
     with pytest.raises(CheckpointError, match="format 4, expected 3"):
         read_state(path)
 
