@@ -126,8 +126,8 @@ def colours(config: Any, found: Sequence[JobResult], monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(JobResult, "metrics", lambda self: columns)
     monkeypatch.setattr("stopcli.recipes.clr.sweep_figures.read_metrics", lambda path: columns)
     drawn: dict[str, set[str]] = {}
-    for figure in ModuleRecipe(config.command).sweep_figures(config, found).values():
-        for axes in figure.axes:
+    for draw in ModuleRecipe(config.command).sweep_figures(config, found).values():
+        for axes in draw().axes:
             title = axes.get_title(loc="left")
             for line in axes.get_lines():
                 drawn.setdefault((title or str(line.get_label())).split(" (")[0], set()).add(to_hex(line.get_color()))

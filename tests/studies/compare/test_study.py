@@ -231,7 +231,7 @@ def test_a_value_stands_in_the_row_of_its_run_also_where_another_has_none() -> N
     write_run("b", patience=6, saved=None)
     write_run("c", patience=7, saved=0.5)
     comparison = compared("a", "b", "c")
-    final, saved = figures_of(comparison, curves_of(comparison.things, comparison.measure))["values"].axes
+    final, saved = figures_of(comparison, curves_of(comparison.things, comparison.measure))["values"]().axes
     assert [label.get_text() for label in final.get_yticklabels()] == ["a", "b", "c"]
     # A point for each run, and one for its mean.
     heights = {round(float(x), 3): round(float(y)) for dots in saved.collections for x, y in dots.get_offsets()}
@@ -246,9 +246,9 @@ def test_a_thing_has_the_same_colour_in_both_figures_also_where_another_has_no_c
     write_run("c", patience=7, accuracy=0.7)
     comparison = compared("a", "b", "c")
     figures = figures_of(comparison, curves_of(comparison.things, comparison.measure))
-    legend = figures["curves"].legends[0].legend_handles
+    legend = figures["curves"]().legends[0].legend_handles
     lines = {str(line.get_label()): to_hex(line.get_color()) for line in legend[:2]}
-    values = figures["values"].axes[0].collections
+    values = figures["values"]().axes[0].collections
     dots = {round(float(x), 3): to_hex(dots.get_facecolor()[0]) for dots in values for x, _ in dots.get_offsets()}
     assert [*lines.values()] == [dots[0.5], dots[0.7]]
     assert lines.keys() == {"b", "c"}
