@@ -11,12 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from stopcli.report.drawn_text import drawn_name
 from stopcli.report.figures import BLUE, GREEN, GREY, ORANGE, Marks, mark_epochs
 from stopcli.report.rate_figures import shade_cycles
 from stopcli.runs.metrics import Columns
 
 # More classes than this cannot be read in a matrix with numbers.
 MOST_NUMBERED_CLASSES = 20
+# Letters that there is room for above an image, and beside a matrix.
+_LONGEST_COLUMN, _LONGEST_CLASS = 14, 24
 
 
 def error_curves(
@@ -88,7 +91,7 @@ def image_sheet(
             axes.set_xticks([])
             axes.set_yticks([])
             if r == 0:
-                axes.set_title(column_names[c], fontsize=8)
+                axes.set_title(drawn_name(column_names[c], _LONGEST_COLUMN), fontsize=8)
             if c == 0:
                 axes.set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center")
     figure.suptitle(title, fontsize=11)
@@ -113,8 +116,9 @@ def confusion(matrix: NDArray[Any], classes: Sequence[str], title: str) -> Figur
                 if matrix[i, j]:
                     colour = "white" if shares[i, j] > 0.55 else "black"
                     axes.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=8, color=colour)
-        axes.set_xticks(range(n), classes, rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(n), classes)
+        names = [drawn_name(name, _LONGEST_CLASS) for name in classes]
+        axes.set_xticks(range(n), names, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(n), names)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     axes.set_title(title, fontsize=11)
@@ -147,6 +151,7 @@ def worst_images(mistakes: Sequence[Mistake], title: str, columns: int = 6) -> F
         axes.set_axis_off()
     for axes, mistake in zip(grid.flat, mistakes, strict=False):
         axes.imshow(np.clip(mistake.image, 0, 1), interpolation="nearest")
-        axes.set_title(f"{mistake.true}\n→ {mistake.predicted} ({mistake.confidence:.2f})", fontsize=8)
+        true, predicted = (drawn_name(name, _LONGEST_COLUMN) for name in (mistake.true, mistake.predicted))
+        axes.set_title(f"{true}\n→ {predicted} ({mistake.confidence:.2f})", fontsize=8)
     figure.suptitle(title if mistakes else f"{title}: none", fontsize=11)
     return figure

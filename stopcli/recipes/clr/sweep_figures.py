@@ -10,6 +10,7 @@ from stopcli.recipes.clr.config import ClrConfig
 from stopcli.recipes.run_marks import watched_name
 from stopcli.recipes.seed_results import finished_runs
 from stopcli.report.drawing import Figures
+from stopcli.report.drawn_text import drawn_name
 from stopcli.report.rate_figures import PolicyCurves, PolicyRate, policy_curves, policy_rates
 from stopcli.runs.metrics import read_metrics
 from stopcli.sweeps.collect import JobResult
@@ -20,7 +21,7 @@ def sweep_figures(config: ClrConfig, results: Sequence[JobResult]) -> Figures:
     finished = [result for result in results if result.state == "finished" and result.summary]
     arms = [arm for arm in arms_of(results, Arm) if arm.runs]
     scale = " (quick scale)" if config.scale == "quick" else ""
-    title = f"{config.describe_model()} on {Path(config.dataset).name}{scale}"
+    title = f"{config.describe_model()} on {drawn_name(Path(config.dataset).name)}{scale}"
     steps = (finished[0].summary or {})["steps_per_epoch"]
     cycle = sum(config.cycle_updates(steps)) if config.cyclical else None
     return {

@@ -14,6 +14,7 @@ from stopcli.recipes.run_marks import watched_name
 from stopcli.recipes.seed_results import finished_runs
 from stopcli.report.arm_figures import ArmCurves, CostPoint, arm_curves, error_against_cost
 from stopcli.report.drawing import Figures
+from stopcli.report.drawn_text import drawn_name
 from stopcli.sweeps.collect import JobResult
 
 # Where the published figure has its horizontal line.
@@ -23,7 +24,7 @@ PUBLISHED_LEVEL = 0.06
 def sweep_figures(config: CutoutSweepConfig, results: Sequence[JobResult]) -> Figures:
     """The published figure (validation error by epoch, a line for each M), and error against cost."""
     scale = ", quick scale" if config.scale == "quick" else ""
-    title = f"ResNet-{config.depth} on {Path(config.dataset).name}, cutout {config.cutout_size}{scale}"
+    title = f"ResNet-{config.depth} on {drawn_name(Path(config.dataset).name)}, cutout {config.cutout_size}{scale}"
     if config.equal != "epochs":
         title += f"; equal {config.equal}"
     arms = arms_of(results, CutoutArm)

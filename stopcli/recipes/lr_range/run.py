@@ -18,6 +18,7 @@ from stopcli.recipes.recipe import Loaded
 from stopcli.recipes.reporting import for_report, leave_results
 from stopcli.recipes.train.network import make_network
 from stopcli.report.drawing import Figures, draw
+from stopcli.report.drawn_text import drawn_name
 from stopcli.report.tables import Table
 from stopcli.runs.files import remove_leftovers, write_text
 from stopcli.runs.folder import RunFolder
@@ -179,6 +180,6 @@ def _figures(config: LrRangeConfig, found: RangeResults) -> Figures:
     values = found.values
     marks = {words: geometric_mean(values[kind]) for kind, words in KINDS.items()} if bounds else {}
     scale = " (quick scale)" if config.scale == "quick" else ""
-    title = f"{config.describe_model()} on {Path(config.dataset).name}, {config.optimizer}{scale}"
+    title = f"{config.describe_model()} on {drawn_name(Path(config.dataset).name)}, {config.optimizer}{scale}"
     span = (bounds["base_lr"], bounds["max_lr"]) if bounds else None
     return {"range": lambda: range_figure(lines, marks, span, title, linear=config.ramp == "linear")}
