@@ -28,7 +28,9 @@ def _of_shifts(config: AugmentSettings, height: int, width: int, size: str) -> l
     if config.augment == "simple" and min(height, width) <= SIMPLE_PIXELS:
         return [f"augment simple moves images by up to {SIMPLE_PIXELS} pixels, so nothing is left of some of {size}"]
     if config.augment == "nearest" and max(height, width) * NEAREST_SHARE < 1:
-        return [f"augment nearest moves no image of {size}: {NEAREST_SHARE:.0%} of its sides is less than a pixel"]
+        return [
+            f"augment nearest moves no image of {size}: {NEAREST_SHARE * 100:.0f} % of its sides is less than a pixel"
+        ]
     return []
 
 
@@ -48,7 +50,7 @@ def _of_erasing(config: AugmentSettings, height: int, width: int, size: str) -> 
     if whole == 1:
         raise ConfigError("erase_area", area, f"boxes that leave something of images of {size}; these cover all of one")
     if empty > _MANY_EMPTY:
-        return [f"erasing erases nothing with {empty:.0%} of its boxes: in images of {size} they have no pixel"]
+        return [f"erasing erases nothing with {empty * 100:.0f} % of its boxes: in images of {size} they have no pixel"]
     return []
 
 
@@ -65,5 +67,5 @@ def _of_cutout(config: AugmentSettings, height: int, width: int, size: str) -> l
         )
     share = cutout_share(side, height, width)
     if share > _MUCH_CUT_OUT:
-        return [f"{setting} {side} cuts out {share:.0%} of an image of {size} on average"]
+        return [f"{setting} {side} cuts out {share * 100:.0f} % of an image of {size} on average"]
     return []
