@@ -174,6 +174,11 @@ def test_one_seed_recommends_nothing() -> None:
     )
 
 
+def test_of_equal_errors_the_cheapest_is_named() -> None:
+    told = recommended({"m4": [0.9], "simple": [0.9]})
+    assert "the lowest error at the end is that of simple, 0.900; --seeds 5" in told[0]
+
+
 def test_the_cheapest_arm_that_nothing_beats_is_recommended() -> None:
     errors = {
         "simple": [0.50, 0.52, 0.51, 0.53, 0.50],

@@ -74,7 +74,9 @@ def _few_runs_tell_little(arms: Sequence[CutoutArm], reference: CutoutArm, n: in
 
 
 def _lowest(arms: Sequence[CutoutArm], reference: CutoutArm, front: Front) -> str:
-    best = min((arm for arm in arms if arm.name in front.errors), key=lambda arm: front.errors[arm.name])
+    known = [arm for arm in arms if arm.name in front.errors]
+    # Of several that are the same, the cheapest.
+    best = min(known, key=lambda arm: (front.errors[arm.name], front.costs[arm.name]))
     lowest = f"the lowest error at the end is that of {best.label}, {front.errors[best.name]:.3f}"
     if best is reference:
         return lowest
