@@ -31,6 +31,7 @@ from stopcli.report.words import words_of
 from stopcli.runs.files import dump_json, read_json
 from stopcli.runs.folder import RunFolder, check_is_made_here, runs_root
 from stopcli.runs.listing import RunLine, read_runs
+from stopcli.runs.shapes import missing_in_summary
 from stopcli.sweeps.collect import jobs_left
 from stopcli.sweeps.plan import plan_jobs
 
@@ -132,6 +133,9 @@ def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
     if json:
         print(dump_json([line.to_dict() for line in lines]))
         return
+    for line in lines:
+        if line.state == "damaged":
+            Output().warn(f"{line.path}/{line.reason}")
     table = RichTable(header_style="bold")
     for column in ("run", "state", "epochs", "best", "age"):
         table.add_column(column, overflow="fold", justify="right" if column in ("epochs", "age") else "left")
@@ -157,10 +161,13 @@ def show(run: Run, json: Json = False) -> None:
     print(f"{run}: {line.state},{done} begun {format_duration(line.age_seconds)} ago")
     if line.reason:
         print(f"Reason: {line.reason}")
-    if summary:
+    lacking = missing_in_summary(summary) if summary else ""
+    if lacking:
+        print(f"Its results cannot be shown: summary.json: {lacking}")
+    elif summary:
         _show_summary(summary)
     # A comparison or a replay that was ended is simply made again.
-    if line.state in ("died", "paused", "interrupted") and (run / "config.toml").is_file():
+    if line.state in ("died", "paused", "interrupted", "damaged") and (run / "config.toml").is_file():
         print(f"Go on with: stopcli resume {run}")
     if line.state == "finished" and (stop := summary.get("stop")):
         print(f"stopcli resume {run} {further(stop)}")

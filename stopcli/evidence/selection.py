@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,11 @@ class Chosen:
     epoch: int
     value: float
     test_accuracy: float
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Chosen:
+        """What `asdict` made of it; another version may have written more."""
+        return cls(**{field.name: values[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Selection:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Selection:
         """What `to_dict` wrote."""
-        return cls(Chosen(**values["honest"]), Chosen(**values["claimed"]))
+        return cls(Chosen.from_dict(values["honest"]), Chosen.from_dict(values["claimed"]))
 
 
 def compare_selection(metrics: Columns, rule: BestEpoch, readable: Sequence[str]) -> Selection | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stopcli.config import RunConfig, read_toml
 from stopcli.runs.environment import describe_environment
-from stopcli.runs.files import write_json
+from stopcli.runs.files import read_checked, write_json
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.status import utc_now
 from stopcli.training.fingerprint import differences
@@ -34,15 +34,17 @@ def begin(
         ancestry: of the weights that it begins from.
 
     Returns:
-        What the user should be told: each time the run went on where it computes otherwise than before.
+        What the user should be told: an earlier record that is damaged; each time the run went on where it computes
+        otherwise than before.
     """
     environment = describe_environment(dict(devices))
     if ancestry:
         environment["init_from"] = ancestry
     rewritten = rewrite_config(folder, {name: getattr(config, name) for name in start.changed})
-    if start.again and folder.environment.exists():
-        made = json.loads(folder.environment.read_text(encoding="utf-8"))
-        before = made.get("resumed", [{}])[-1].get("computes_with") or _computes_with(made)
+    made, told = _made_with(folder) if start.again else ({}, ())
+    # A record that is damaged begins with this session, and says that it is not the first.
+    if made or told:
+        before = (made.get("resumed") or [{}])[-1].get("computes_with") or _computes_with(made)
         session = {
             "time": utc_now(),
             "from_epoch": start.point.epoch if start.point else 0,
@@ -50,9 +52,9 @@ def begin(
             "versions": environment["versions"],
             "computes_with": _computes_with(environment),
             "notes": [*rewritten, *start.notes, *changed],
-            "computes_otherwise": differences(before, _computes_with(environment)) if start.point else [],
+            "computes_otherwise": differences(before, _computes_with(environment)) if made and start.point else [],
         }
-        environment = made
+        environment = made or environment
         environment.setdefault("resumed", []).append(session)
         folder.log(f"resumes: {session}")
     else:
@@ -60,12 +62,30 @@ def begin(
         for warning in config.warnings():
             folder.log(f"warning: {warning}")
     write_json(folder.environment, environment)
-    return tuple(
-        f"after epoch {session['from_epoch']} it went on where it computes otherwise"
+    otherwise = (
+        f"after epoch {session.get('from_epoch', '?')} it went on where it computes otherwise"
         f" ({'; '.join(session['computes_otherwise'])}); the last digits may differ from those of an uninterrupted run"
         for session in environment.get("resumed", ())
         if session.get("computes_otherwise")
     )
+    return (*told, *otherwise)
+
+
+def _made_with(folder: RunFolder) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What an earlier session wrote down, empty for nothing; and what the user should be told of it.
+
+    A file that is damaged is no reason to refuse a run whose states are whole. It is kept under another name.
+    """
+    made, damage = read_checked(folder.environment)
+    if not damage:
+        return made, ()
+    kept = next(
+        path for n in itertools.count(1) if not (path := folder.path / f"environment-damaged-{n}.json").exists()
+    )
+    folder.environment.rename(kept)
+    told = f"{damage}, and is kept as {kept.name}; with what the run was made before is not known any more"
+    folder.log(f"warning: {told}")
+    return {}, (told,)
 
 
 def rewrite_config(folder: RunFolder, settings: Mapping[str, Any]) -> list[str]:

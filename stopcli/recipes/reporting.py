@@ -20,9 +20,10 @@ from stopcli.report.html import to_html
 from stopcli.report.results import Made, range_report, run_report, sweep_report
 from stopcli.report.tables import Table, results_table
 from stopcli.report.writing import write_or_warn, write_report
-from stopcli.runs.files import read_json, write_json, write_text
+from stopcli.runs.files import read_checked, read_json, write_json, write_text
 from stopcli.runs.folder import RunFolder, check_is_run
 from stopcli.runs.listing import RunLine, read_runs
+from stopcli.runs.shapes import missing_in_summary
 
 _HEADER = "# Runs again with"
 
@@ -94,9 +95,20 @@ def _check_new(file: Path) -> None:
 
 def _read(folder: Path, to: Path) -> tuple[Document, Drawn]:
     """The report of a folder, and the figures that had to be drawn for it, in the `plots/` of another."""
+    document, drawn = _summary_or_record(folder, to)
+    damage = read_checked(folder / "environment.json")[1]
+    return (_warning(document, f"{damage}.") if damage else document), drawn
+
+
+def _summary_or_record(folder: Path, to: Path) -> tuple[Document, Drawn]:
+    """The report by the folder's summary, or where there is none by what is on record."""
     (line,) = read_runs(folder.parent, only=folder)
     summary = read_json(folder / "summary.json")
     if summary:
+        if lacking := missing_in_summary(summary):
+            raise RunFolderError(
+                f"{folder}/summary.json: damaged ({lacking})", hint=f"stopcli resume {folder} may write it again."
+            )
         document = _summed_up(folder, summary)
         return (document if line.state == summary["state"] else _outdated(document, line)), Drawn()
     columns, damage = recorded_epochs(folder)
@@ -143,9 +155,16 @@ def _older(folder: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _outdated(document: Document, line: RunLine) -> Document:
-    """A report of a run that was gone on with since it was last summed up."""
+    """A report of a run that was gone on with since it was last summed up, or whose state cannot be read."""
+    if line.state == "damaged":
+        return _warning(document, f"{line.reason}.")
     reason = f" ({line.reason})" if line.reason else ""
     told = f"since this was summed up, it was gone on with, and its state is now: {line.state}{reason}."
     if line.state != "running":
         told += " In this folder, `stopcli resume .` goes on with it."
-    return Document(document.title, (Warn(told), *document.lead), document.sections)
+    return _warning(document, told)
+
+
+def _warning(document: Document, words: str) -> Document:
+    """A document that begins with a warning."""
+    return Document(document.title, (Warn(words), *document.lead), document.sections)

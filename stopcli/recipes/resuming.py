@@ -15,7 +15,7 @@ from stopcli.recipes.moved_data import check_can_move
 from stopcli.recipes.recipe import config_class
 from stopcli.recipes.saved_position import find_position
 from stopcli.recipes.trained import TrainedConfig
-from stopcli.runs.files import read_json
+from stopcli.runs.files import read_checked, read_json
 from stopcli.runs.folder import check_is_run
 from stopcli.sweeps.collect import is_summed_up, jobs_left
 from stopcli.sweeps.plan import Job, plan_jobs
@@ -37,7 +37,8 @@ class Resumption:
     Attributes:
         config: its settings, perhaps with more epochs, other rules, or another place of its data.
         start: its position.
-        warnings: states that were passed over, event files that are written again, and settings without effect.
+        warnings: damaged files, states that were passed over, event files that are written again, and settings without
+            effect.
     """
 
     config: Any
@@ -81,6 +82,7 @@ def prepare(
         CheckpointError: it has saved states and none of them can be read.
     """
     begun: Any = read_config(run)
+    _check_is_made_of(run, begun)
     changes, how = changes or {}, how or {}
     _check_changes(run, begun, changes)
     if begun.is_sweep:
@@ -93,16 +95,32 @@ def prepare(
     if not isinstance(config, TrainedConfig):
         if _state_of(run) == "finished":
             raise RunFolderError(f"{run}: finished, nothing is left to do")
-        return Resumption(config, Start(again=True, force=force, changed=changed))
+        return Resumption(config, Start(again=True, force=force, changed=changed), _damaged(run))
     _check_state(run, begun, config, changes, changed)
     if "epochs" in changed:
         _check_schedule(begun, config.epochs, force)
     point, warnings = find_position(run, tensorboard=config.tensorboard)
+    warnings = (*_damaged(run), *warnings)
     if point is None:
-        return Resumption(config, Start(again=True, force=force, changed=changed))
+        return Resumption(config, Start(again=True, force=force, changed=changed), warnings)
     point, notes = _placed(run, point, config, force)
     start = Start(point, again=True, force=force, notes=notes, changed=changed)
     return Resumption(config, start, (*warnings, *_new_warnings(begun, config)))
+
+
+def _check_is_made_of(run: Path, config: RunConfig) -> None:
+    """Raise where a folder holds something else than its config.toml describes: somebody has changed that."""
+    again = f"stopcli run {run / 'config.toml'} runs it, in a new folder."
+    command = read_json(run / "summary.json").get("command", config.command)
+    if command != config.command:
+        raise RunFolderError(f"{run / 'config.toml'}: is one of {config.command}, in a folder of {command}", hint=again)
+    environment = read_json(run / "environment.json")
+    is_sweep = (run / "jobs").is_dir() or "executor" in environment
+    is_run = (run / "metrics.csv").exists() or "gpus" in environment
+    if config.is_sweep and is_run and not is_sweep:
+        raise RunFolderError(f"{run / 'config.toml'}: describes a sweep, in the folder of a single run", hint=again)
+    if is_sweep and not config.is_sweep:
+        raise RunFolderError(f"{run / 'config.toml'}: describes a single run, in the folder of a sweep", hint=again)
 
 
 def _prepare_sweep(
@@ -119,7 +137,7 @@ def _prepare_sweep(
         raise changed_error(refused)
     changed = tuple(name for name in _changed_settings(begun, config) if name in changes)
     start = Start(again=True, force=force, retry_failed=retry_failed, notes=tuple(refused), changed=changed)
-    return Resumption(config, start)
+    return Resumption(config, start, _damaged(run))
 
 
 def _placed(run: Path, point: ResumePoint, config: TrainedConfig, force: bool) -> tuple[ResumePoint, tuple[str, ...]]:
@@ -164,7 +182,15 @@ def _new_warnings(begun: RunConfig, config: RunConfig) -> list[str]:
 
 
 def _state_of(run: Path) -> object:
-    return read_json(run / "status.json").get("state")
+    """Its state. What has lost its summary has not finished: it goes on from its last state, and is summed up again."""
+    state = read_json(run / "status.json").get("state")
+    return None if read_checked(run / "summary.json")[1] else state
+
+
+def _damaged(run: Path) -> tuple[str, ...]:
+    """What is said of files that are damaged and that a run writes again when it goes on."""
+    found = (read_checked(run / name)[1] for name in ("status.json", "summary.json"))
+    return tuple(f"{run}/{damage}; it is written again" for damage in found if damage)
 
 
 def _changed_job(run: Path, job: Job[Any]) -> list[str]:

@@ -129,7 +129,8 @@ def run_sweep(
     jobs = plan_jobs(config)
     changed = changed_data_of_jobs(loaded, jobs, folder, force=start.force) if start.again else []
     folder.status.write("running")
-    begin(config, folder, {"executor": layout.describe()}, start, changed)
+    notes = begin(config, folder, {"executor": layout.describe()}, start, changed)
+    loaded = replace(loaded, notes=(*loaded.notes, *notes))
     folder.jobs.mkdir(exist_ok=True)
     if start.again:
         move_jobs(jobs, folder, dataset_of(config))

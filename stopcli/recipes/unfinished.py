@@ -27,7 +27,8 @@ _STATES = {
     "failed": "It failed",
     "paused": "It is paused",
     "interrupted": "It was interrupted",
-    "finished": "It finished, but its summary is missing or damaged",
+    "finished": "It finished, but its summary is missing",
+    "damaged": "Its record is not whole",
 }
 _DRAWN = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -82,7 +83,7 @@ def _so_far(folder: Path) -> list[Part]:
         return [*_jobs(folder / "jobs"), *_not_begun(folder)]
     seeds = read_json(folder / "seeds.json").get("seeds") or {}
     if seeds:
-        rows = tuple((seed, str(told.get("updates", "–")), str(told.get("ended", "–"))) for seed, told in seeds.items())
+        rows = tuple((seed, str(told.get("updates", "–")), told.get("ended", "–")) for seed, told in seeds.items())
         return [Table("Seeds that are done", ("seed", "updates", "ended by"), rows)]
     columns, _ = recorded_epochs(folder)
     if columns is None:

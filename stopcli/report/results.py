@@ -174,16 +174,20 @@ def how_it_was_made(environment: Mapping[str, Any], config: str = "", state: str
 def _environment(environment: Mapping[str, Any]) -> tuple[str, ...]:
     # A sweep's runs say for themselves what they computed on.
     gpus = f", {counted(len(environment['gpus']), 'GPU')}" if "gpus" in environment else ""
-    cores = f"{environment['cores']} {agreeing(environment['cores'], 'core', 'cores')}"
-    points = [
-        f"Command: {code(shlex.join(['stopcli', *environment['argv'][1:]]))}",
-        f"Machine: {environment['platform']}, {environment['cpu']}, {cores}{gpus}",
-    ]
+    points = []
+    if "argv" in environment:
+        points.append(f"Command: {code(shlex.join(['stopcli', *environment['argv'][1:]]))}")
+    if {"platform", "cpu", "cores"} <= environment.keys():
+        cores = f"{environment['cores']} {agreeing(environment['cores'], 'core', 'cores')}"
+        points.append(f"Machine: {environment['platform']}, {environment['cpu']}, {cores}{gpus}")
     if "executor" in environment:
         points.append(f"Runs executed: {environment['executor']}")
-    points.append("Versions: " + ", ".join(f"{name} {version}" for name, version in environment["versions"].items()))
+    if "versions" in environment:
+        points.append(
+            "Versions: " + ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+        )
     resumed = environment.get("resumed") or []
     if resumed:
-        places = ", ".join(str(session["from_epoch"]) for session in resumed)
+        places = ", ".join(str(session.get("from_epoch", "?")) for session in resumed)
         points.append(f"Gone on with {counted(len(resumed), 'time')}, after epoch {places}")
     return tuple(points)

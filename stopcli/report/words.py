@@ -33,7 +33,8 @@ def why_stopped(summary: Mapping[str, Any]) -> str:
         "time_budget": f"Paused after {at} ({stop['rule']}); everything is saved{best}.",
         "interrupted": f"Interrupted after {at} by {stop['rule']}; everything until then is saved{best}.",
     }
-    told = sentences[stop["reason"]]
+    # Another version may have other rules.
+    told = sentences.get(stop["reason"], f"Stopped at {at}: {stop['rule']}{best}.")
     if summary["final"]["epoch"] != summary["epochs"]:
         told += f" The final model is restored: that of epoch {summary['final']['epoch']}."
     return told
@@ -51,9 +52,9 @@ def words_of(summary: Mapping[str, Any]) -> list[str]:
 
 def interval_words(summary: Mapping[str, Any]) -> str:
     """What the brackets behind a run's test accuracies are; empty where none was measured."""
-    models = {"final": "final model", "best": "saved model"}
-    measured = {which: of for which, of in (summary.get("test_interval") or {}).items() if of}
-    counts = [f"{of['right']:,} of {of['rows']:,} ({models[which]})" for which, of in measured.items()]
+    intervals = summary.get("test_interval") or {}
+    measured = {words: intervals.get(which) for which, words in (("final", "final model"), ("best", "saved model"))}
+    counts = [f"{of['right']:,} of {of['rows']:,} ({words})" for words, of in measured.items() if of]
     if not counts:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a crash, never meets half of one."""
+"""Writing files so that a reader, or a crash, never meets half of one; reading them whoever has changed them since."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeGuard
+
+from stopcli.runs.shapes import misfit
+from stopcli.text_files import UnusableFileError, read_json_file
 
 # How the name of a file begins that is not whole yet.
 _NEW = ".new-"
@@ -109,12 +112,26 @@ def dump_json(value: Any) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a run folder; empty where the file is missing or damaged (a run that was killed early)."""
+    """A JSON object of a run folder; empty where the file is missing (a run that was killed early) or damaged."""
+    return read_checked(path)[0]
+
+
+def read_checked(path: Path) -> tuple[dict[str, Any], str]:
+    """A JSON object of a run folder, which anybody may have changed.
+
+    What it holds has the types with which stopcli writes a file of that name, as far as it is there.
+
+    Returns:
+        The object, and an empty text; or where the file is damaged nothing, and in words why, beginning with its name.
+    """
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return read if isinstance(read, dict) else {}
+        value = read_json_file(path)
+    except FileNotFoundError:
+        return {}, ""
+    except UnusableFileError as error:
+        return {}, f"{path.name}: damaged ({error})"
+    wrong = misfit(path.name, value)
+    return ({}, f"{path.name}: damaged ({wrong})") if wrong else (value, "")
 
 
 def _without_non_finite(value: Any) -> Any:

@@ -16,6 +16,12 @@ from stopcli.runs.status import StatusFile
 
 RUNS_DIR_VARIABLE = "STOPCLI_RUNS_DIR"
 DEFAULT_RUNS_DIR = Path("runs")
+# What stands in the folders of runs and sweeps, beside files that are a command's own.
+_FILES = (
+    *("config.toml", "status.json", "environment.json", "summary.json", "seeds.json", "log.txt", "report.md"),
+    *("report.html", "metrics.csv", "timing.csv", "steps.csv", "table.csv", "table.md", "jobs.csv"),
+)
+_FOLDERS = ("checkpoints", "plots", "tensorboard", "jobs")
 
 
 def runs_root(given: Path | None) -> Path:
@@ -87,6 +93,7 @@ class RunFolder:
         """
         if checked:
             check_is_run(path)
+        _check_can_be_written(path)
         folder = cls(path)
         folder._lock.acquire()
         return folder
@@ -272,6 +279,17 @@ def check_is_made_here(path: Path) -> None:
     """Raise RunFolderError where a path is not the folder of a run, a sweep or a study of them."""
     if missing := _missing(path, ("status.json",)):
         raise RunFolderError(f"{path}: not a run folder ({missing[0]} missing)")
+
+
+def _check_can_be_written(path: Path) -> None:
+    """Raise RunFolderError where something has taken the place of what a run writes there: found out before training,
+    not when its results are to be written."""
+    for name in _FILES:
+        if (path / name).exists() and not (path / name).is_file():
+            raise RunFolderError(f"{path / name}: not a file", hint="Move it out of the run's folder.")
+    for name in _FOLDERS:
+        if (path / name).exists() and not (path / name).is_dir():
+            raise RunFolderError(f"{path / name}: not a folder", hint="Move it out of the run's folder.")
 
 
 def _missing(path: Path, names: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.counts import counted
-from stopcli.runs.files import read_json
+from stopcli.runs.files import read_checked
 from stopcli.runs.lock import is_held
 
 
@@ -17,7 +17,8 @@ class RunLine:
     """A run in a line.
 
     Attributes:
-        state: as in status.json; `died` where it says `running` and no process holds the folder.
+        state: as in status.json; `died` where it says `running` and no process holds the folder; `damaged` where
+            status.json or summary.json is no such file (any more), and `reason` then says why.
         epochs: done of how many, as text.
         monitor, best_epoch, best_value: the best epoch for stopping; None where there is none yet.
         age_seconds: since the run was begun.
@@ -50,10 +51,13 @@ def read_runs(root: Path, only: Path | None = None) -> list[RunLine]:
 
 
 def _line(path: Path) -> RunLine:
-    status, summary = read_json(path / "status.json"), read_json(path / "summary.json")
-    state = str(status.get("state", "unknown"))
+    status, status_damage = read_checked(path / "status.json")
+    summary, summary_damage = read_checked(path / "summary.json")
+    state, reason = status.get("state", "unknown"), status.get("reason", "")
     if state == "running" and not is_held(path):
         state = "died"
+    if status_damage or summary_damage:
+        state, reason = "damaged", status_damage or summary_damage
     stop = summary.get("stop") or {}
     done = summary.get("epochs", status.get("epoch", 0))
     if "jobs" in summary:
@@ -61,7 +65,7 @@ def _line(path: Path) -> RunLine:
     elif "max_epochs" in summary:
         epochs = f"{done}/{summary['max_epochs']}"
     elif "seeds" in summary and "table" in summary:
-        epochs = f"{summary['finished']}/{counted(summary['seeds'], 'seed')}"
+        epochs = f"{summary.get('finished', 0)}/{counted(summary['seeds'], 'seed')}"
     elif "table" in summary:
         # A study of runs, which trains nothing.
         epochs = "–"
@@ -71,18 +75,20 @@ def _line(path: Path) -> RunLine:
     return RunLine(
         path,
         state,
-        str(status.get("reason", "")),
+        reason,
         epochs,
-        str(summary.get("monitor", "")),
-        int(stop.get("best_epoch") or 0),
-        float(best_value) if isinstance(best_value, (int, float)) else None,
+        summary.get("monitor", ""),
+        stop.get("best_epoch", 0),
+        None if best_value is None else float(best_value),
         _age(status.get("started")),
     )
 
 
-def _age(started: object) -> float:
+def _age(started: str | None) -> float:
     try:
-        begun = datetime.fromisoformat(str(started))
+        begun = datetime.fromisoformat(started or "")
     except ValueError:
         return 0.0
+    if begun.tzinfo is None:
+        begun = begun.replace(tzinfo=timezone.utc)
     return max((datetime.now(timezone.utc) - begun).total_seconds(), 0.0)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from stopcli.errors import RunFolderError
+from stopcli.runs.files import read_json
 
 LOCK_NAME = ".lock"
 
@@ -59,8 +59,7 @@ def is_held(run: Path) -> bool:
 
 def holder(run: Path) -> str:
     """Who holds a folder, in words, by its status.json."""
-    try:
-        process = json.loads((run / "status.json").read_text(encoding="utf-8"))["process"]
-        return f"process {process['pid']} on {process['host']}"
-    except (OSError, ValueError, KeyError, TypeError):
+    process = read_json(run / "status.json").get("process") or {}
+    if not {"pid", "host"} <= process.keys():
         return "another process"
+    return f"process {process['pid']} on {process['host']}"

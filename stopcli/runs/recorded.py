@@ -156,23 +156,12 @@ def _jobs(sweep: Path) -> list[RecordedRun]:
 
 def _read(path: Path, sweep: Path | None) -> RecordedRun:
     settings, summary = read_toml(path / "config.toml"), read_json(path / "summary.json")
-    command, seed = str(settings.pop("command", "")), settings.get("seed", 0)
-    if not isinstance(seed, int):
-        raise RunFolderError(f"{path / 'config.toml'}: seed: received {seed!r}, expected a whole number")
-    _check_tables(path, summary)
     (line,) = read_runs(path.parent, only=path)
+    if line.state == "damaged":
+        raise RunFolderError(
+            f"{path}/{line.reason}", hint=f"Leave the run out; or stopcli resume {path} writes the file again."
+        )
+    command, seed = str(settings.pop("command", "")), settings.get("seed", 0)
+    if type(seed) is not int:
+        raise RunFolderError(f"{path / 'config.toml'}: seed: received {seed!r}, expected a whole number")
     return RecordedRun(path, sweep, command, settings, summary, line.state)
-
-
-def _check_tables(path: Path, summary: Mapping[str, Any]) -> None:
-    """Raise where the parts of a summary.json are not what they were written as: somebody has changed them."""
-    tables = {name: summary.get(name) for name in ("final", "best", "stop", "rows")}
-    models = {model: found for model in ("final", "best") if isinstance(found := summary.get(model), dict)}
-    for model, parts in models.items():
-        tables |= {f"{model}.{part}": parts.get(part) for part in ("train", "test", "val")}
-    for name, found in tables.items():
-        if found is not None and not isinstance(found, dict):
-            raise RunFolderError(
-                f"{path / 'summary.json'}: damaged ({name}: received {found!r}, expected values by name)",
-                hint=f"Leave the run out, or make it again: stopcli run {path / 'config.toml'}",
-            )

@@ -142,15 +142,16 @@ def is_summed_up(sweep: Path, jobs: Sequence[Job[Any]]) -> bool:
 def is_left(path: Path, *, retry_failed: bool) -> bool:
     """Whether there is anything to do for a job of a sweep that is resumed.
 
-    What has finished is never run again; nor what diverged, because it would again; what failed by an error of its own
-    only when that is asked for. A fault outside the run (a full disk, a process that was killed) is no such error.
+    What has finished is never run again, unless its summary was damaged since, which is then written again; nor what
+    diverged, because it would again; what failed by an error of its own only when that is asked for. A fault outside
+    the run (a full disk, a process that was killed) is no such error.
 
     Args:
         path: its folder.
     """
     status, summary = read_json(path / "status.json"), read_json(path / "summary.json")
     if status.get("state") == "finished":
-        return False
+        return not summary
     if status.get("state") != "failed" or status.get("outside"):
         return True
     diverged = (summary.get("stop") or {}).get("reason") == "non_finite"

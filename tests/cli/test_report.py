@@ -94,7 +94,9 @@ def test_files_that_are_no_json_are_no_reason_to_fail() -> None:
     for name in ("status.json", "summary.json", "environment.json"):
         (folder / name).write_text("{")
     assert run("report", "a", "--quiet") == 0
-    assert "Its state is unknown" in (folder / "report.md").read_text()
+    told = (folder / "report.md").read_text()
+    assert "Its record is not whole: status.json: damaged (not JSON: Expecting" in told
+    assert "environment.json: damaged (not JSON: Expecting" in told
 
 
 def test_a_sweep_without_a_summary_lists_its_runs() -> None:

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from program import run, status_of
+from program import run, status_of, summary_of
 from refusals import check_refused
 from small_runs import died
 
@@ -159,3 +159,57 @@ def test_a_read_only_folder_is_told(finished_moons: Path, capsys: pytest.Capture
         else:
             Path("a").chmod(0o755)
     assert run("resume", "a", "--quiet") == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("seeds = 3", "describes a sweep, in the folder of a single run"),
+        ('command = "train"', "config.toml: is one of train, in a folder of moons"),
+        ("seed = [1]", "config.toml: seed: received (1,), expected a valid integer"),
+    ],
+)
+def test_a_config_of_something_else_is_refused(
+    line: str, answer: str, finished_moons: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished_moons, "changed")
+    config, name = Path("changed/config.toml"), line.split(" = ")[0]
+    kept = [
+        each
+        for each in config.read_text().splitlines()
+        if not each.startswith(f"{name} =") and (name != "command" or each.startswith(("#", "seed")))
+    ]
+    config.write_text("\n".join([line, *kept]))
+    check_refused(["resume", "changed"], answer, capsys, monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["log.txt", "summary.json", "report.html", "checkpoints"])
+def test_what_lies_where_the_run_has_to_write_is_told_before_it_goes_on(
+    name: str, finished_moons: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = died(finished_moons) / name
+    if name == "checkpoints":
+        shutil.rmtree(path)
+        path.touch()
+    else:
+        path.unlink(missing_ok=True)
+        path.mkdir()
+    kind = "folder" if name == "checkpoints" else "file"
+    check_refused(["resume", "died"], f"died/{name}: not a {kind}", capsys, monkeypatch)
+
+
+def test_a_run_whose_own_files_are_damaged_goes_on_and_writes_them_again(
+    finished_moons: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(finished_moons, "damaged")
+    for name, content in {"status.json": "[]", "summary.json": '{"stop": 3}', "environment.json": ""}.items():
+        Path("damaged", name).write_text(content)
+    assert run("resume", "damaged") == 0
+    said = capsys.readouterr().err
+    assert "damaged/status.json: damaged (received [], expected values by name); it is written again" in said
+    assert "damaged/summary.json: damaged (stop: received 3, expected values by name); it is written again" in said
+    assert "environment.json: damaged (not JSON: Expecting value" in said
+    assert Path("damaged/environment-damaged-1.json").read_bytes() == b""
+    assert status_of("damaged")["state"] == "finished"
+    assert summary_of("damaged")["final"] == summary_of(finished_moons)["final"]
+    assert compare(fingerprint_of(finished_moons), fingerprint_of(Path("damaged"))) == []

@@ -54,3 +54,41 @@ def test_a_run_that_begins_again_computes_all_of_it_here(folder: RunFolder) -> N
     session(folder)
     assert begin(MoonsConfig(), folder, {**DEVICES, "threads": {"intra_op": 1}}, Start(again=True)) == ()
     assert json.loads(folder.environment.read_text())["resumed"][0]["computes_otherwise"] == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[",
+        "[]",
+        '{"resumed": {}}',
+        '{"resumed": "twice"}',
+        '{"resumed": [3]}',
+        '{"cores": "two"}',
+        "[" * 5000,
+        "\xff",
+    ],
+)
+def test_a_damaged_record_is_kept_and_told_and_no_reason_to_fail(folder: RunFolder, content: str) -> None:
+    session(folder)
+    folder.environment.write_bytes(content.encode("latin-1"))
+    (told,) = session(folder, 4)
+    assert told.startswith("environment.json: damaged (")
+    assert "is kept as environment-damaged-1.json; with what the run was made before is not known any more" in told
+    assert (folder.path / "environment-damaged-1.json").read_bytes() == content.encode("latin-1")
+    written = json.loads(folder.environment.read_text())
+    assert written["cores"] >= 1
+    assert [session["from_epoch"] for session in written["resumed"]] == [4]
+    # The next one is kept beside it.
+    folder.environment.write_text("")
+    session(folder, 6)
+    assert (folder.path / "environment-damaged-2.json").read_bytes() == b""
+
+
+def test_a_record_without_sessions_goes_on_with_its_first(folder: RunFolder) -> None:
+    session(folder)
+    made = json.loads(folder.environment.read_text())
+    folder.environment.write_text(json.dumps({**made, "resumed": []}))
+    assert session(folder, 4) == ()
+    assert len(json.loads(folder.environment.read_text())["resumed"]) == 1

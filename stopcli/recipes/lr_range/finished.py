@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stopcli.errors import RequestError
 from stopcli.report.tables import Table
-from stopcli.runs.files import read_json, write_json, write_text
+from stopcli.runs.files import read_checked, write_json, write_text
 from stopcli.runs.metrics import read_metrics
 from stopcli.training.fingerprint import PLACE_SETTINGS, changed_error, differences
 from stopcli.training.rising_rate import RangeCurve
@@ -45,10 +45,14 @@ class Finished:
         Raises:
             RequestError: settings, versions or data have changed.
         """
-        found, index = cls(folder, fingerprint), read_json(folder / INDEX)
-        changed = differences(index["fingerprint"], fingerprint, without=PLACE_SETTINGS) if index else []
+        found = cls(folder, fingerprint)
+        index, damage = read_checked(folder / INDEX)
+        if damage:
+            found.notes.append(f"all seeds are tested again: {damage}")
+        before = index.get("fingerprint", {})
+        changed = differences(before, fingerprint, without=PLACE_SETTINGS) if index else []
         if changed and not force:
-            raise changed_error(changed, hint=elsewhere if fingerprint["data"] != index["fingerprint"]["data"] else "")
+            raise changed_error(changed, hint=elsewhere if fingerprint["data"] != before.get("data") else "")
         if changed:
             found.notes.append("all seeds are tested again, because of: " + "; ".join(changed))
             return found
@@ -59,7 +63,7 @@ class Finished:
             except (RequestError, KeyError, ValueError) as error:
                 found.notes.append(f"seed {name} is tested again: {error}")
                 continue
-            if len(curve.rates) == told["updates"]:
+            if len(curve.rates) == told.get("updates"):
                 found.curves[int(name)] = curve
             else:
                 found.notes.append(f"seed {name} is tested again: its file is not whole")

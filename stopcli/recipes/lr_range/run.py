@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
@@ -46,7 +47,8 @@ def run(loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> di
     if start.again:
         remove_leftovers(folder.path)
     half = config.mixed_precision
-    begin(config, folder, devices("mixed_float16" if half else "float32"), start)
+    notes = begin(config, folder, devices("mixed_float16" if half else "float32"), start)
+    loaded = replace(loaded, notes=(*loaded.notes, *notes))
     for words in done.notes:
         folder.log(f"warning: {words}")
     tests = _Tests(loaded)

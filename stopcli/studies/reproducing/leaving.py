@@ -11,7 +11,7 @@ from typing import Any
 from stopcli.errors import RequestError
 from stopcli.report.document import Picture
 from stopcli.report.writing import write_report
-from stopcli.runs.files import read_json, replacing, write_json
+from stopcli.runs.files import read_checked, read_json, replacing, write_json
 from stopcli.studies.reproducing.planning import Experiment, ReproductionScale
 from stopcli.studies.reproducing.results import ExperimentResult
 from stopcli.studies.reproducing.telling import MARKER, Told, claim_row, reproduction_document, sums_up, value_row
@@ -52,12 +52,17 @@ def check_can_be_left(folder: Path, names: Collection[str], scale: ReproductionS
             hint="--to names another folder.",
         )
     if ours:
-        _check_says_no_less(ours[0], read_json(figures / "summary.json"), names, scale)
+        made, damage = read_checked(figures / "summary.json")
+        if damage:
+            raise RequestError(
+                f"{figures}/{damage}, so that nobody knows what {ours[0]} reports", hint="--to names another folder."
+            )
+        _check_says_no_less(ours[0], made, names, scale)
 
 
 def _check_says_no_less(report: Path, made: Mapping[str, Any], names: Collection[str], scale: str) -> None:
     """Raise where a report would be replaced by one of fewer experiments, or of a smaller scale."""
-    lost = [each["name"] for each in made.get("experiments", ()) if each["name"] not in names]
+    lost = [name for each in made.get("experiments", ()) if (name := each.get("name", "?")) not in names]
     if lost:
         raise RequestError(
             f"{report} reports {', '.join(lost)} too, and would lose {'it' if len(lost) == 1 else 'them'}",
