@@ -123,6 +123,9 @@ def run_quietly(words: list[str], log: Path) -> None:
     """Run the program with what it says in a file. Called in a process of its own."""
     from stopcli.cli.main import main
 
+    if not log.parent.is_dir():
+        # verify-resume was interrupted before the server that begins this process had imported TensorFlow.
+        return
     # The descriptors: TensorFlow writes to them directly.
     with log.open("ab") as said:
         for descriptor in (1, 2):

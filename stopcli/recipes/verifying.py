@@ -74,7 +74,6 @@ class Verifier:
         # TensorFlow is imported once, by a server from which each run is forked; a run still starts it anew.
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["stopcli.training.preload"])
-        self._process: Any = None
 
     def verify(self, kills: int) -> Generator[Verification, None, None]:
         """Kill until there were so many kills and the last run has ended; yields the state of things after each.
@@ -87,9 +86,10 @@ class Verifier:
         try:
             yield from self._verify(kills)
         finally:
-            if self._process is not None:
-                self._process.kill()
-                self._process.join()
+            # It is none of this process's children while its server still imports TensorFlow.
+            for process in multiprocessing.active_children():
+                process.kill()
+                process.join()
 
     def _verify(self, kills: int) -> Iterator[Verification]:
         reference = self._folder / "uninterrupted"
@@ -123,9 +123,9 @@ class Verifier:
         return self._folder / "log.txt"
 
     def _begin(self, words: list[str]) -> Any:
-        self._process = self._context.Process(target=self._run, args=(words, self._log))
-        self._process.start()
-        return self._process
+        process = self._context.Process(target=self._run, args=(words, self._log))
+        process.start()
+        return process
 
     def _finish(self, process: Any) -> int:
         process.join()

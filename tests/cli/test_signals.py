@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,26 @@ def test_a_signal_once_everything_is_printed_changes_nothing() -> None:
     told = started(signal.SIGINT, "end", "show", "a", "--json")
     assert (told.returncode, told.stderr) == (0, "")
     assert '"state": "finished"' in told.stdout
+
+
+def test_ctrl_c_ends_verify_resume_in_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    """In its first seconds, while the server of its processes imports TensorFlow."""
+    with Path("said").open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stopcli", "verify-resume"],
+            stdout=said,
+            stderr=said,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+        )
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("stopcli-verify-resume-*")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert Path("said").read_text().splitlines()[1:] == ["Interrupted by Ctrl-C."]
+    assert not list(tmp_path.glob("stopcli-verify-resume-*"))
 
 
 def test_main_leaves_the_handlers_of_a_program_that_calls_it() -> None:
