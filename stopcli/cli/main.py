@@ -27,6 +27,8 @@ def main(args: list[str] | None = None) -> NoReturn:
     alone = args is None
     if alone:
         handle_stop_signals(_leave)
+    # scikit-learn's joblib asks for a semaphore when it is imported, and warns where /dev/shm has none to give.
+    os.environ.setdefault("JOBLIB_MULTIPROCESSING", "0")
     from stopcli.cli import streams
 
     streams.install()

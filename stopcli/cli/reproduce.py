@@ -16,6 +16,7 @@ from stopcli.durations import parse_duration
 from stopcli.report.tables import Table
 from stopcli.runs.files import dump_json
 from stopcli.runs.folder import runs_root
+from stopcli.runs.scratch import temporary_files
 from stopcli.training.interruption import stop_on_signals
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _planned(
         "--dataset": None if dataset == "auto" else dataset,
     }
     words = [word for name, value in given.items() if value is not None for word in (name, value)]
-    with RunView(output) as view:
+    with RunView(output) as view, temporary_files(root):
         observer = view.run("reproduce")
 
         def find() -> Images:

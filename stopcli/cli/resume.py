@@ -31,6 +31,7 @@ from stopcli.report.words import words_of
 from stopcli.runs.files import dump_json, read_json
 from stopcli.runs.folder import RunFolder, check_is_made_here, runs_root
 from stopcli.runs.listing import RunLine, read_runs
+from stopcli.runs.scratch import temporary_files
 from stopcli.runs.shapes import missing_in_summary
 from stopcli.sweeps.collect import jobs_left
 from stopcli.sweeps.plan import plan_jobs
@@ -84,7 +85,7 @@ def resume(
     for warning in resumption.warnings:
         output.warn(warning)
     recipe = ModuleRecipe(resumption.config.command)
-    with _elsewhere(resumption.config, run, asked=dataset is not None):
+    with temporary_files(run), _elsewhere(resumption.config, run, asked=dataset is not None):
         loaded = load(resumption.config, recipe, output)
     if layout is not None:
         left = jobs_left(plan_jobs(loaded.config), run / "jobs", retry_failed=retry_failed)

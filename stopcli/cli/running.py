@@ -24,6 +24,7 @@ from stopcli.recipes.recipe import Loaded, ModuleRecipe, Recipe, config_class
 from stopcli.report.tables import results_table
 from stopcli.report.words import words_of
 from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
+from stopcli.runs.scratch import temporary_files
 from stopcli.signals import StopNow, write_in_handler
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import plan_jobs
@@ -89,15 +90,17 @@ def run_config(
     recipe = ModuleRecipe(config.command)
     for warning in config.warnings():
         output.warn(warning)
-    loaded = load(config, recipe, output)
-    config = loaded.config
-    if layout is not None:
-        recipe.check_fits(loaded, plan_jobs(config), layout)
-    if dry_run and layout is not None:
-        show_plan(loaded, layout, output)
-        return
-    if config.init_from:
-        _check_warm_start(loaded)
+    # Until there is a run's folder, which has a place for them.
+    with temporary_files(where.run_dir or runs_root(where.runs_dir)):
+        loaded = load(config, recipe, output)
+        config = loaded.config
+        if layout is not None:
+            recipe.check_fits(loaded, plan_jobs(config), layout)
+        if dry_run and layout is not None:
+            show_plan(loaded, layout, output)
+            return
+        if config.init_from:
+            _check_warm_start(loaded)
     folder = RunFolder.create(
         root=runs_root(where.runs_dir),
         command=config.command,

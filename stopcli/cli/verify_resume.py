@@ -62,7 +62,12 @@ def verify_resume(
 
     output = Output(json, quiet)
     output.say(f"Command: stopcli {' '.join(words)}")
-    folder = Path(tempfile.mkdtemp(prefix="stopcli-verify-resume-"))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="stopcli-verify-resume-"))
+    except FileNotFoundError:
+        raise RequestError(
+            "verify-resume needs a folder for temporary files, and the system has none", hint="TMPDIR can name one."
+        ) from None
     result = None
     try:
         with contextlib.closing(Verifier(words, run_quietly, folder, seed).verify(kills)) as results:

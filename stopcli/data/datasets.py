@@ -196,7 +196,8 @@ def _decoded(
         cache = cache_file(decoded.digest, image_size)
         problem = write_cached(cache, decoded)
         if problem:
-            notes.append(f"decoded images cannot be kept in {cache.parent} ({problem}), so they are decoded each time")
+            where = f" in {cache.parent}" if cache else ""
+            notes.append(f"decoded images cannot be kept{where} ({problem}), so they are decoded each time")
     if decoded.converted:
         were = agreeing(decoded.converted, "was not RGB and was", "were not RGB and were")
         notes.append(f"{counted(decoded.converted, 'image')} {were} converted")

@@ -14,6 +14,7 @@ import PIL
 from PIL import features
 
 from stopcli.data.image_folder import Decoded, digest_of
+from stopcli.user_cache import user_cache
 
 # The newest files that are kept.
 KEPT = 8
@@ -23,13 +24,13 @@ _READERS = 8
 _CHUNK = 256
 
 
-def cache_folder() -> Path:
-    """$STOPCLI_CACHE_DIR, else stopcli's folder in the user's cache."""
+def cache_folder() -> Path | None:
+    """$STOPCLI_CACHE_DIR, else stopcli's folder in the user's cache; None for a user without a home directory."""
     own = os.environ.get("STOPCLI_CACHE_DIR")
     if own:
         return Path(own)
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "stopcli"
+    cache = user_cache()
+    return cache and cache / "stopcli"
 
 
 def content_digest(files: Sequence[Path]) -> str | None:
@@ -55,20 +56,25 @@ def _digests(files: Sequence[Path]) -> list[bytes]:
     return found
 
 
-def cache_file(digest: str, image_size: int | None) -> Path:
-    """Where the decoded form of files belongs.
+def cache_file(digest: str, image_size: int | None) -> Path | None:
+    """Where the decoded form of files belongs; None where there is no folder for it.
 
     Args:
         digest: of their content.
     """
+    folder = cache_folder()
+    if folder is None:
+        return None
     # Another version of Pillow, or of what it decodes JPEG with, may come to other values.
     codecs = [features.version(name) for name in ("jpg", "libjpeg_turbo")]
     key = hashlib.sha256(f"{_FORMAT} {PIL.__version__} {codecs} {image_size} {digest}".encode())
-    return cache_folder() / f"images-{key.hexdigest()[:32]}.npz"
+    return folder / f"images-{key.hexdigest()[:32]}.npz"
 
 
-def read_cached(path: Path) -> Decoded | None:
+def read_cached(path: Path | None) -> Decoded | None:
     """The images in a cache file; None where it is missing or damaged."""
+    if path is None:
+        return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             reasons = zip(held["places"].tolist(), held["reasons"].tolist(), strict=True)
@@ -81,8 +87,10 @@ def read_cached(path: Path) -> Decoded | None:
     return decoded
 
 
-def write_cached(path: Path, decoded: Decoded) -> str | None:
+def write_cached(path: Path | None, decoded: Decoded) -> str | None:
     """Keep decoded images; what was there before is replaced at once. Returns why it could not be done, if so."""
+    if path is None:
+        return "there is no home directory"
     new = path.with_name(f".new-{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from stopcli.control_groups import usable_cores
 from stopcli.data.image_file import reason_of, to_rgb
 from stopcli.data.image_listing import LEAVE_OUT
 from stopcli.data.images import Tell
@@ -121,15 +121,19 @@ def _chunk_by_chunk(
     work: Callable[[Sequence[Path]], tuple[NDArray[np.uint8], _Chunk]], chunks: Sequence[Sequence[Path]]
 ) -> Iterator[tuple[NDArray[np.uint8], _Chunk]]:
     """`work` of each chunk, in their order. Threads would wait for Python's lock: small images are mostly Python."""
-    workers = min(
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, len(chunks)
-    )
+    workers = min(usable_cores(), len(chunks))
     if len(chunks) < _WORTH_PROCESSES or workers == 1:
         yield from map(work, chunks)
         return
     # Spawned, because forking a process with threads (a progress bar's, TensorFlow's) may leave a lock held for ever.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_leave_signals_to_the_parent) as pool:
+    try:
+        pool = ProcessPoolExecutor(workers, context, initializer=_leave_signals_to_the_parent)
+    except (OSError, NotImplementedError):
+        # Its queues need semaphores, which need /dev/shm: in a container that may be full, read-only or missing.
+        yield from map(work, chunks)
+        return
+    with pool:
         # Begins them.
         with stop_signals_held():
             read = pool.map(work, chunks)

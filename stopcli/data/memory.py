@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stopcli.control_groups import memory_left
 from stopcli.errors import RequestError
 
 # Of the memory that is free; the rest is the model's.
@@ -20,17 +21,8 @@ def available_bytes() -> int | None:
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration, ValueError):
         return None
-    try:
-        group = Path("/sys/fs/cgroup")
-        limit, used = ((group / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current"))
-        if limit.strip() == "max":
-            return free
-        # Files that were read stay in memory until it is needed.
-        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
-        cache = next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
-        return min(free, int(limit) - int(used) + cache)
-    except (OSError, ValueError):
-        return free
+    left = memory_left()
+    return free if left is None else min(free, left)
 
 
 def check_fits(images: int, height: int, width: int, what: str) -> None:

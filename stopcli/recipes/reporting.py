@@ -76,7 +76,7 @@ def report_again(folder: Path, to: Path | None = None) -> tuple[list[Path], list
     if to is None:
         document, drawn = _read(folder, folder)
         return write_report(folder, document), drawn.warnings
-    with tempfile.TemporaryDirectory() as elsewhere:
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=to.parent) as elsewhere:
         document, drawn = _read(folder, Path(elsewhere))
         text = to_html(document, Path(elsewhere) if drawn.pictures else folder)
     write_text(to, text)

@@ -12,6 +12,7 @@ from types import TracebackType
 from stopcli.errors import RecordError, ResourceError, RunFolderError
 from stopcli.runs.files import is_disk_fault, read_json, write_text
 from stopcli.runs.lock import LOCK_NAME, RunLock
+from stopcli.runs.scratch import remove_temporary_files, temporary_files
 from stopcli.runs.status import StatusFile
 
 RUNS_DIR_VARIABLE = "STOPCLI_RUNS_DIR"
@@ -40,6 +41,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = RunLock(path)
+        self._scratch = contextlib.ExitStack()
         self.status = StatusFile(path / "status.json")
 
     @classmethod
@@ -99,6 +101,8 @@ class RunFolder:
         return folder
 
     def __enter__(self) -> RunFolder:
+        remove_temporary_files(self.path)
+        self._scratch.enter_context(temporary_files(self.path))
         return self
 
     def __exit__(
@@ -108,6 +112,7 @@ class RunFolder:
         try:
             self._leave(ended)
         finally:
+            self._scratch.close()
             self._lock.release()
         if ended is not None and ended is not error:
             raise ended from error

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from stopcli.config import SweepSettings
+from stopcli.control_groups import usable_cores
 from stopcli.counts import counted
 from stopcli.errors import ConfigError
-from stopcli.runs.environment import usable_cores
 from stopcli.sweeps.executor import Executor
 from stopcli.sweeps.in_process import InProcess
 from stopcli.sweeps.processes import Processes

@@ -7,9 +7,13 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
 
+from stopcli.control_groups import reachable_cores, usable_cores
 from stopcli.errors import RunError
-from stopcli.runs.environment import usable_cores, variables_set
+from stopcli.runs.environment import variables_set
+from stopcli.runs.scratch import temporary_files
 
 
 def start_tensorflow(threads: int | None = None) -> str:
@@ -19,12 +23,13 @@ def start_tensorflow(threads: int | None = None) -> str:
     left as it is, but for Keras's backend: stopcli's loop is TensorFlow's.
 
     Args:
-        threads: that TensorFlow computes with; None for as many as there are cores. A process can choose it once.
+        threads: that TensorFlow computes with; None for as many as there are cores, or less where a container may not
+            use them up. A process can choose it once.
 
     Returns:
         What the libraries wrote to stderr meanwhile (which kernels are on, that there is no GPU), for the run's log.
     """
-    with tempfile.TemporaryFile("w+", errors="replace") as said:
+    with _file_without_a_name() as said:
         try:
             with stderr_to(said.fileno()):
                 import_tensorflow()
@@ -33,6 +38,10 @@ def start_tensorflow(threads: int | None = None) -> str:
 
                 if threads is not None:
                     _set_threads(threads)
+                elif usable_cores() < reachable_cores():
+                    # It counts those that it may run on. Where it has started already, that is how it was asked for.
+                    with contextlib.suppress(RunError):
+                        _set_threads(usable_cores())
                 # Looks for a GPU now, so that what the driver has to say is caught too.
                 tf.config.list_logical_devices()
         finally:
@@ -51,7 +60,7 @@ def start_tensorflow(threads: int | None = None) -> str:
 def sees_gpu() -> bool:
     """Whether there is a GPU. Imports TensorFlow, and leaves open on what and with how many threads it will compute."""
     set_environment()
-    with tempfile.TemporaryFile("w+") as said, stderr_to(said.fileno()):
+    with temporary_files(Path()), _file_without_a_name() as said, stderr_to(said.fileno()):
         import tensorflow as tf
 
         return bool(tf.config.list_physical_devices("GPU"))
@@ -67,7 +76,7 @@ def _set_threads(threads: int) -> None:
         threading.set_intra_op_parallelism_threads(threads)
         threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError:
-        if threading.get_intra_op_parallelism_threads() == 0 and threads == usable_cores():
+        if threading.get_intra_op_parallelism_threads() == 0 and threads == reachable_cores():
             # It has started already with as many as there are, which are these.
             return
         raise RunError(
@@ -103,6 +112,13 @@ def set_environment() -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
+def _file_without_a_name() -> IO[str]:
+    """A file for what is not kept, on Linux in memory: there may be no folder for temporary files."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("stderr"), "w+", errors="replace")
+    return tempfile.TemporaryFile("w+", errors="replace")
 
 
 @contextlib.contextmanager

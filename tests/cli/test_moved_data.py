@@ -14,10 +14,10 @@ from program import run, status_of, summary_of
 from refusals import check_refused
 
 from stopcli.config import read_toml
+from stopcli.control_groups import usable_cores
 from stopcli.data import keras_cache
 from stopcli.errors import RequestError, RunError
 from stopcli.recipes.verifying import compare, fingerprint_of
-from stopcli.runs.environment import usable_cores
 
 pytestmark = [pytest.mark.usefixtures("quick", "own_cache"), pytest.mark.slow]
 

@@ -123,16 +123,19 @@ def test_a_cache_that_cannot_be_written_is_done_without(served: Served, cache: P
     assert "KERAS_HOME" in note
 
 
-def test_without_a_home_directory_nothing_is_kept(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_home_directory_nothing_is_kept(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.delenv("KERAS_HOME", raising=False)
     monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     images = load_images("cifar10")
     assert images.train.count == TRAIN
     assert "there is no home directory for a cache" in images.notes[0]
-    assert not [path for path in Path(tempfile.gettempdir()).iterdir() if path.name.startswith("stopcli-cifar10-")]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_loading_imports_no_tensorflow(tmp_path: Path) -> None:

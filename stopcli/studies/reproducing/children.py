@@ -14,6 +14,7 @@ from stopcli.config import to_toml
 from stopcli.counts import counted
 from stopcli.durations import format_duration
 from stopcli.runs.files import read_json, write_text
+from stopcli.runs.scratch import temporary_files
 from stopcli.signals import StopNow
 from stopcli.studies.reproducing.planning import Standing, Sweep
 from stopcli.training.interruption import StopRequest
@@ -34,7 +35,7 @@ def run_sweep(sweep: Sweep, standing: Standing, request: StopRequest, talk: Sequ
     Returns:
         Why it failed, in words; empty where it did not.
     """
-    with tempfile.TemporaryDirectory(prefix="stopcli-reproduce-") as folder:
+    with temporary_files(sweep.folder), tempfile.TemporaryDirectory(prefix="stopcli-reproduce-") as folder:
         config = Path(folder) / f"{sweep.experiment}.toml"
         write_text(config, to_toml(sweep.config))
         words = ["run", str(config), "--run-dir", str(sweep.folder)]

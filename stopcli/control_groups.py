@@ -1,0 +1,95 @@
+"""What Linux's control groups (v1 and v2) leave to this process: a container's share of processors and memory.
+
+A process may be in a group whose own limit is wide and that lies in one with a narrow limit, so that the whole way from
+its group up to where the groups are mounted counts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_ROOT = Path("/")
+
+
+def cpu_quota(root: Path = _ROOT) -> float | None:
+    """Processors whose time the groups of this process may use up; None where that is not limited.
+
+    Args:
+        root: of the file system, which tests make themselves.
+    """
+    quotas = []
+    for group in _groups("cpu", root):
+        first = _words(group / "cpu.max") or _words(group / "cpu.cfs_quota_us") + _words(group / "cpu.cfs_period_us")
+        # v2 says `max` and v1 -1 where there is no limit.
+        if len(first) == 2 and all(word.isdigit() for word in first) and int(first[1]):
+            quotas.append(int(first[0]) / int(first[1]))
+    return min(quotas, default=None)
+
+
+def usable_cores() -> int:
+    """How many cores this process may use, ≥ 1: those that it may run on, and no more than its container may use up."""
+    quota = cpu_quota()
+    # Rounded down: a process more than there is time for makes all of them wait.
+    return reachable_cores() if quota is None else max(1, min(reachable_cores(), int(quota)))
+
+
+def reachable_cores() -> int:
+    """How many cores this process may run on, however much of their time it may use up: what libraries count."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def memory_left(root: Path = _ROOT) -> int | None:
+    """Bytes that the groups of this process may still take, files that could be dropped from memory counted as free;
+    None where that is not limited.
+
+    Args:
+        root: as for `cpu_quota`.
+    """
+    left = []
+    for group in _groups("memory", root):
+        for limit, used, cached in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            numbers = _words(group / limit) + _words(group / used)
+            if len(numbers) == 2 and all(word.isdigit() for word in numbers):
+                statistics = _words(group / "memory.stat")
+                files = dict(zip(statistics[::2], statistics[1::2], strict=False)).get(cached, "0")
+                left.append(int(numbers[0]) - int(numbers[1]) + int(files))
+    return max(0, min(left)) if left else None
+
+
+def _groups(controller: str, root: Path) -> Iterator[Path]:
+    """The folders of the groups that a controller has this process in: its own, and those above it."""
+    named: dict[str, str] = {}
+    for line in _lines(root / "proc/self/cgroup"):
+        _, controllers, group = [*line.split(":", 2), "", ""][:3]
+        # v2 has one hierarchy for all of them, which names none.
+        named |= dict.fromkeys(controllers.split(","), group)
+    for line in _lines(root / "proc/self/mountinfo"):
+        before, _, after = line.partition(" - ")
+        fields, (kind, *_, options) = before.split(), [*after.split(), "", "", ""][:3]
+        name = {"cgroup2": "", "cgroup": controller}.get(kind)
+        if name is None or name not in named or (name and name not in options.split(",")) or len(fields) < 5:
+            continue
+        mounted = root / fields[4].lstrip("/")
+        # What of the hierarchy is mounted may be this process's own group, or one above it.
+        below = Path(named[name].lstrip("/"))
+        top = Path(fields[3].lstrip("/"))
+        inside = below.relative_to(top) if below.is_relative_to(top) and ".." not in below.parts else Path()
+        yield from (mounted / part for part in (inside, *inside.parents))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def _words(path: Path) -> list[str]:
+    return " ".join(_lines(path)).split()
