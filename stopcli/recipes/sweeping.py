@@ -221,6 +221,9 @@ def _summarise(config: Any, results: Sequence[JobResult], found: SweepResults, r
         # Somebody has stopped a run by itself.
         were = agreeing(len(results) - finished, "was", "were")
         state, reason = "failed", f"{len(results) - finished} of {counted(len(results), 'run')} {were} stopped"
+    warnings = config.warnings()
+    if state == "paused" and not finished:
+        warnings.append(f"{request.words} was spent before any run had finished")
     return {
         "command": config.command,
         "name": config.name,
@@ -237,7 +240,7 @@ def _summarise(config: Any, results: Sequence[JobResult], found: SweepResults, r
         "table": found.tables[0].for_summary(),
         "conclusions": list(found.words),
         "test_rows_chose": config.validation == "test" and config.checkpoint,
-        "warnings": config.warnings(),
+        "warnings": warnings,
     }
 
 

@@ -17,14 +17,19 @@ from stopcli.config import (
     ValidationRows,
     check_validation_share,
 )
+from stopcli.counts import agreeing, counted
+from stopcli.data.rows import Parts
 from stopcli.durations import parse_save_every
 from stopcli.errors import ConfigError
 from stopcli.stopping.direction import contradiction, resolve_direction
 from stopcli.stopping.parse import parse_rule
 from stopcli.stopping.rule import Rule
+from stopcli.training.stop_plan import asked_rules
 
 # Fewer rows than this are warned about: one of them is more than 5 % of the accuracy.
 FEW_ROWS = 20
+# What a row is called where it is no image.
+POINT = "row"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,4 +138,47 @@ class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
             told.append("restore_best measures the restored model, but with --no-checkpoint none is saved")
         if not self.checkpoint and self.checkpoint_every != "best":
             told.append("checkpoint_every has no effect with --no-checkpoint")
+        told += self.late_settings()
         return [*super().warnings(), *(warning for warning in told if warning)]
+
+    def late_settings(self) -> list[str]:
+        """What is to be said of settings that come too late to change anything, such as rules to save an epoch."""
+        return [
+            f"{words} stops no training of {counted(self.epochs, 'epoch')} before its end: it can after epoch "
+            f"{rule.earliest_stop:,} at the earliest"
+            for words, rule in asked_rules(self)
+            if rule.earliest_stop >= max(self.epochs, 2)
+        ]
+
+    def notes_on_rows(self, parts: Parts, thing: str) -> tuple[str, ...]:
+        """What is to be said of how many rows there are, once they are known.
+
+        Args:
+            thing: what a row is, such as `image`.
+        """
+        few = parts.validation.count
+        told = [large_batch(self, parts.train.count, thing)]
+        if few < FEW_ROWS and (self.checkpoint or self.rules != "no-stopping"):
+            what = "the saved epoch" if self.checkpoint else "the epoch to stop at"
+            other = "" if self.checkpoint_monitor == "val_loss" else ", or checkpoint_monitor val_loss,"
+            told.append(
+                f"{counted(few, thing)} {agreeing(few, 'validates', 'validate')}, so {what} is chosen by little; more "
+                f"{thing}s{other} choose better"
+            )
+        return tuple(filter(None, told))
+
+
+def large_batch(config: Any, rows: int, thing: str) -> str:
+    """What is to be said where a batch has room for more rows than there are to train on; empty where it has not.
+
+    Args:
+        config: has a `batch_size`.
+        thing: what a row is. Points are few, and all of them in a batch is how their network is published: of a batch
+            size that nobody chose nothing is said.
+    """
+    if config.batch_size <= rows or (thing == POINT and not config.chosen("batch_size")):
+        return ""
+    return (
+        f"batch_size {config.batch_size:,} is more than the {counted(rows, thing)} to train on, so an epoch is a "
+        "single update"
+    )

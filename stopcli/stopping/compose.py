@@ -42,6 +42,10 @@ class AnyOf(Rule[AnyOfState]):
     def monitors(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for rule in self.rules for name in rule.monitors))
 
+    @property
+    def earliest_stop(self) -> int:
+        return min(rule.earliest_stop for rule in self.rules)
+
     def initial(self) -> AnyOfState:
         return AnyOfState(tuple(rule.initial() for rule in self.rules))
 

@@ -42,6 +42,12 @@ class AtCycleEnds(Rule[Any]):
     def monitors(self) -> tuple[str, ...]:
         return self.rule.monitors
 
+    @property
+    def earliest_stop(self) -> int:
+        # The first cycle that ends in the rule's first epoch or in a later one.
+        cycles = (self.rule.earliest_stop - 1) * self.steps_per_epoch // self.cycle + 1
+        return -(-cycles * self.cycle // self.steps_per_epoch)
+
     def ends_in(self, epoch: int) -> bool:
         """Whether a cycle ends in an epoch: with its last update, or before it."""
         return epoch * self.steps_per_epoch // self.cycle > (epoch - 1) * self.steps_per_epoch // self.cycle

@@ -80,6 +80,12 @@ class Patience(Rule[PatienceState]):
     def monitors(self) -> tuple[str, ...]:
         return (self.monitor,)
 
+    @property
+    def earliest_stop(self) -> int:
+        # The first epoch that is watched begins the wait anew, unless it has a baseline to beat.
+        first = self.start_from_epoch + (1 if self.baseline is None else 0)
+        return max(first + max(self.patience, 1), 2)
+
     def initial(self) -> PatienceState:
         return PatienceState()
 

@@ -105,6 +105,11 @@ class GeneralizationLoss(Rule[BestSoFar]):
     def monitors(self) -> tuple[str, ...]:
         return (self.monitor,)
 
+    @property
+    def earliest_stop(self) -> int:
+        # The first loss is the lowest so far.
+        return 2
+
     def initial(self) -> BestSoFar:
         return BestSoFar()
 

@@ -64,6 +64,11 @@ class Rule(abc.ABC, Generic[State]):
     def monitors(self) -> tuple[str, ...]:
         """The metrics that the rule reads."""
 
+    @property
+    def earliest_stop(self) -> int:
+        """The epoch before which it stops no run whose metrics stay finite, whatever they are."""
+        return 1
+
     @abc.abstractmethod
     def initial(self) -> State:
         """The state before the first epoch."""

@@ -91,6 +91,11 @@ class ProgressQuotient(Rule[QuotientState]):
     def monitors(self) -> tuple[str, ...]:
         return (self.monitor, self.training)
 
+    @property
+    def earliest_stop(self) -> int:
+        # The first loss is the lowest so far.
+        return max(self.k, 2)
+
     def initial(self) -> QuotientState:
         return QuotientState()
 
@@ -169,6 +174,10 @@ class StripsUp(Rule[StripsState]):
     @property
     def monitors(self) -> tuple[str, ...]:
         return (self.monitor,)
+
+    @property
+    def earliest_stop(self) -> int:
+        return (self.s + 1) * self.k
 
     def initial(self) -> StripsState:
         return StripsState()

@@ -147,7 +147,7 @@ def _summary(
         "test_interval": {which: _interval(of, parts.test.count) for which, of in (("final", final), ("best", best))},
         "selection": _selection(experiment, folder),
         "run_dir": str(folder.path),
-        "warnings": config.warnings(),
+        "warnings": [*config.warnings(), *outcome.warnings],
         "samples_per_second": round(rows / outcome.train_seconds, 1) if outcome.train_seconds else None,
         "train_seconds": round(outcome.train_seconds - outcome.validation_seconds, 3),
         "validation_seconds": round(outcome.validation_seconds, 3),

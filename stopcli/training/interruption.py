@@ -74,6 +74,20 @@ class StopRequest:
             return self._cancelled
         return f"time_budget={format_duration(self._budget)}" if self._budget is not None else "nobody"
 
+    def spent_on_one(self, what: str) -> str:
+        """A warning, for a time budget that is spent when a session has done the least that every session does.
+
+        Args:
+            what: that least, such as `seed`.
+        """
+        assert self._deadline is not None
+        assert self._budget is not None
+        passed = format_duration(time.monotonic() - self._deadline + self._budget)
+        return (
+            f"{self.words} is too short for more than the first {what}, which ended after {passed}; a session does at "
+            "least one, however small its budget"
+        )
+
     @property
     def exit_status(self) -> int:
         """128 + the signal's number, as shells have it: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""

@@ -35,6 +35,18 @@ class StopPlan:
         return {*self.rule.monitors, self.watch.monitor, *([self.keep.monitor] if self.keep else [])}
 
 
+def asked_rules(stopping: StoppingSettings) -> list[tuple[str, Rule[Any]]]:
+    """The rules that the settings ask for, each with the setting and its value, such as `patience 200`."""
+    monitor, mode = stopping.monitor, stopping.mode
+    rules: list[tuple[str, Rule[Any]]] = []
+    if stopping.patience is not None:
+        more = (stopping.min_delta, stopping.baseline, stopping.start_from_epoch)
+        rules.append((f"patience {stopping.patience}", Patience(stopping.patience, monitor, mode, *more)))
+    if stopping.threshold is not None:
+        rules.append((f"threshold {stopping.threshold:g}", Threshold(stopping.threshold, monitor, mode)))
+    return [*rules, *((f"stop {text}", parse_rule(text, monitor, mode)) for text in stopping.stop)]
+
+
 def stop_plan(
     stopping: StoppingSettings,
     checkpoints: CheckpointSettings,
@@ -47,24 +59,9 @@ def stop_plan(
         metrics: the names of all metrics that a rule may read.
         asked: when a rule is asked, such as at the ends of cycles alone.
     """
-    rules: list[Rule[Any]] = []
-    if stopping.patience is not None:
-        rules.append(
-            Patience(
-                stopping.patience,
-                stopping.monitor,
-                stopping.mode,
-                stopping.min_delta,
-                stopping.baseline,
-                stopping.start_from_epoch,
-            )
-        )
-    if stopping.threshold is not None:
-        rules.append(Threshold(stopping.threshold, stopping.monitor, stopping.mode))
-    rules += [parse_rule(text, stopping.monitor, stopping.mode) for text in stopping.stop]
     every = checkpoints.checkpoint_every
     return StopPlan(
-        AnyOf((NonFinite(metrics), *(asked(rule) for rule in rules))),
+        AnyOf((NonFinite(metrics), *(asked(rule) for _, rule in asked_rules(stopping)))),
         BestEpoch(stopping.monitor, stopping.mode, stopping.start_from_epoch),
         stopping.restore_best,
         BestEpoch(checkpoints.checkpoint_monitor, checkpoints.checkpoint_mode) if checkpoints.checkpoint else None,

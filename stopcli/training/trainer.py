@@ -44,6 +44,7 @@ class Outcome:
         train_seconds: spent training and validating, in all sessions.
         validation_seconds: of these, spent in calls that only measure; 0 where calls do both.
         projected_seconds: what that was projected to be on the first steps; None where it was over before.
+        warnings: what the user should know of this session, a sentence each.
     """
 
     verdict: Verdict
@@ -55,6 +56,7 @@ class Outcome:
     train_seconds: float
     validation_seconds: float
     projected_seconds: float | None
+    warnings: tuple[str, ...] = ()
 
 
 class Trainer:
@@ -91,6 +93,7 @@ class Trainer:
         self._projected: float | None = None
         self._plateau_state = PlateauState()
         self._stopped: Verdict | None = None
+        self._warnings: tuple[str, ...] = ()
         if point is not None:
             self._resume(point)
 
@@ -137,10 +140,12 @@ class Trainer:
 
     def _train(self) -> Verdict:
         epochs = self._experiment.epochs
-        trained = False
+        calls = 0
         while self._epoch < epochs:
-            asked = self._request.verdict(self._epoch, trained=trained)
+            asked = self._request.verdict(self._epoch, trained=calls > 0)
             if asked is not None:
+                if asked.reason == "time_budget" and calls == 1:
+                    self._warnings = (self._request.spent_on_one("call of the training loop"),)
                 return asked
             room = self._record.room(self._epoch) or epochs
             if self._plan.keep_every:
@@ -154,7 +159,7 @@ class Trainer:
             self._validation_seconds += seconds if evaluates else 0.0
             self._stopwatch.add("validate" if evaluates else "train", seconds)
             self._record.append_steps(self._loop.take_log())
-            trained = True
+            calls += 1
             verdict = None if call is None else self._complete(call)
             if verdict is None and self._epoch < epochs and self._record.due(self._epoch):
                 self._commit(None)
@@ -273,6 +278,7 @@ class Trainer:
             self._train_seconds,
             self._validation_seconds,
             self._projected,
+            self._warnings,
         )
 
     def _progress(self) -> Progress:

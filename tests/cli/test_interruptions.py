@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import resource
 import signal
 import threading
@@ -65,6 +66,14 @@ def test_a_budget_pauses_and_each_resume_has_its_own(capsys: pytest.CaptureFixtu
     assert run("resume", "a", "--time-budget", "0.001s") == 0
     second = summary_of("a")
     assert second["epochs"] > first["epochs"]
+    (told,) = second["warnings"]
+    assert re.fullmatch(
+        r"time_budget=0.0s is too short for more than the first call of the training loop, which ended after \S+; "
+        "a session does at least one, however small its budget",
+        told,
+    )
+    assert f"Warning: {told}." in capsys.readouterr().err
+    assert told in Path("a/report.md").read_text()
     assert read_metrics(Path("a/metrics.csv"))["epoch"].tolist() == list(range(1, second["epochs"] + 1))
 
 

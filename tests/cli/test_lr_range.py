@@ -120,6 +120,11 @@ def test_a_budget_lets_one_seed_end_and_the_others_follow(capsys: pytest.Capture
     words = [*MOONS, "--seeds", "3", "--run-dir", "a", "--time-budget", "0.01s"]
     assert run(*words) == 0
     assert (summary_of("a")["state"], summary_of("a")["finished"]) == ("paused", 1)
+    assert "is too short for more than the first seed, which ended after" in capsys.readouterr().err
+    # So does that of each later session.
+    assert run("resume", "a", "--time-budget", "0.01s", "--quiet") == 0
+    assert (summary_of("a")["state"], summary_of("a")["finished"]) == ("paused", 2)
+    assert "the first seed" in summary_of("a")["warnings"][-1]
     capsys.readouterr()
     assert run("clr", "--dataset", "moons", "--model", "mlp", "--from-range", "a") == 2
     assert "a: the range test is not finished" in capsys.readouterr().err

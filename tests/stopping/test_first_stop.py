@@ -93,6 +93,42 @@ def test_whole_columns_and_single_epochs_give_the_same_verdict(rule: Rule[Any], 
         assert [type(value) for value in vars(found).values()] == [type(value) for value in vars(expected).values()]
 
 
+@given(_rules, _columns())
+def test_no_rule_stops_before_the_epoch_that_it_says(rule: Rule[Any], columns: Columns) -> None:
+    found = scanned(rule, columns)
+    if isinstance(found, Verdict) and found.reason != "non_finite":
+        assert found.epoch >= rule.earliest_stop
+
+
+@pytest.mark.parametrize(
+    ("rule", "earliest"),
+    [
+        (Patience(0), 2),
+        (Patience(1), 2),
+        (Patience(5), 6),
+        (Patience(5, start_from_epoch=3), 9),
+        (Patience(5, baseline=0.5), 5),
+        (Patience(0, baseline=0.5), 2),
+        (Threshold(7.0), 1),
+        (GeneralizationLoss(1), 2),
+        (ProgressQuotient(1, 1), 2),
+        (ProgressQuotient(1, 4), 4),
+        (StripsUp(2, 3), 9),
+        (AnyOf((Patience(5), GeneralizationLoss(1))), 2),
+        (AtCycleEnds(Patience(5), 8, 2), 8),
+        (AtCycleEnds(Patience(3), 8, 2), 4),
+        (AtCycleEnds(Threshold(7.0), 5, 2), 3),
+        (AtCycleEnds(Patience(5), 1, 3), 6),
+    ],
+    ids=lambda value: value.describe() if isinstance(value, Rule) else "",
+)
+def test_a_rule_can_stop_after_the_epoch_that_it_says(rule: Rule[Any], earliest: int) -> None:
+    rising = {"val_loss": 1 + np.arange(20.0), "loss": np.ones(20)}
+    verdict = rule.first_stop(rising)
+    assert verdict is not None
+    assert (verdict.epoch, rule.earliest_stop) == (earliest, earliest)
+
+
 @pytest.mark.parametrize("shape", ["falling", "rising", "flat", "valley", "noise", "valley and noise"])
 def test_so_they_do_on_runs_of_thousands_of_epochs(shape: str) -> None:
     epochs, noise = np.arange(1, 4001), np.random.default_rng(7).normal(0, 0.01, (2, 4000))

@@ -87,6 +87,13 @@ class CutoutSweepConfig(CifarResnetConfig):
         for arm in self.arms().values():
             arm.check()
 
+    def late_settings(self) -> list[str]:
+        told = super().late_settings()
+        for name, arm in self.arms().items():
+            if arm.epochs < self.epochs:
+                told += [f"{self.arm_label(name)}: {words}" for words in arm.late_settings()]
+        return told
+
     def warnings(self) -> list[str]:
         told = super().warnings()
         for m in self.m if self.equal != "epochs" else ():

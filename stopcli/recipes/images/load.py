@@ -44,7 +44,7 @@ def load(config: ImageConfig, observer: Observer) -> Loaded:
         are; the ImageParts.
     """
     config, images, parts, notes = read_parts(config, observer)
-    notes += config.notes_on_updates(parts.train.batches(config.batch_size))
+    notes += config.notes_on_rows(parts, "image") + config.notes_on_updates(parts.train.batches(config.batch_size))
     return Loaded(config, ImageParts(images.name, parts, images.classes), notes, _words(config, images, parts))
 
 

@@ -9,12 +9,13 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from stopcli.config import Count, Natural, NonNegative
-from stopcli.counts import counted
+from stopcli.counts import agreeing, counted, numbered
 from stopcli.errors import ConfigError
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.schedules.drops import describe_drops, parse_drops, published_drops
 from stopcli.stopping.cycle_ends import AtCycleEnds
 from stopcli.stopping.rule import Rule
+from stopcli.training.stop_plan import asked_rules
 
 LearningRatePolicy = Literal["step", "constant", "cosine", "plateau", "clr", "one-cycle"]
 CyclicModeName = Literal["triangular", "triangular2", "exp_range"]
@@ -128,8 +129,21 @@ class LearningRateConfig(TrainedConfig):
             ConfigError: they are too few for what the settings say of them.
         """
         self.check_updates(steps_per_epoch)
-        told = self.mid_cycle(steps_per_epoch)
-        return (told,) if told else ()
+        return tuple(filter(None, [self.mid_cycle(steps_per_epoch), *self.late_cycles(steps_per_epoch)]))
+
+    def late_cycles(self, steps_per_epoch: int) -> list[str]:
+        """What is to be said of rules that come too late for being asked at the ends of cycles alone."""
+        cycle = sum(self.cycle_updates(steps_per_epoch))
+        # Where no cycle ends at all, that is said of all rules; of those that come too late anyway, each.
+        if self.stop_at == "epoch" or cycle > self.epochs * steps_per_epoch:
+            return []
+        rules = [(words, rule, self.asked(rule, steps_per_epoch)) for words, rule in asked_rules(self)]
+        return [
+            f"{words}, asked at the ends of cycles alone, stops no training of {counted(self.epochs, 'epoch')} before "
+            f"its end: it can after epoch {asked.earliest_stop:,} at the earliest"
+            for words, rule, asked in rules
+            if rule.earliest_stop < self.epochs <= asked.earliest_stop
+        ]
 
     def mid_cycle(self, steps_per_epoch: int) -> str:
         """What is to be said where training would end within a cycle; empty where it ends with one.
@@ -189,6 +203,9 @@ class LearningRateConfig(TrainedConfig):
         if self.min_momentum >= self.momentum:
             raise ConfigError("min_momentum", self.min_momentum, f"less than momentum ({self.momentum:g})")
 
+    def late_settings(self) -> list[str]:
+        return [*super().late_settings(), *filter(None, [self._late_drops(), self._late_reductions()])]
+
     def warnings(self) -> list[str]:
         told = super().warnings()
         told += [
@@ -209,6 +226,24 @@ class LearningRateConfig(TrainedConfig):
         if self.stop_at == "cycle-end" and self.rules == "no-stopping":
             told.append("stop_at has no effect without a rule that stops (patience, threshold, stop)")
         return told
+
+    def _late_drops(self) -> str:
+        """What is to be said of drops after the last epoch; empty where there are none."""
+        late = [epoch for epoch, _ in parse_drops(self.lr_drops, self.epochs) if epoch >= self.epochs]
+        if "step" not in self.policies or not late:
+            return ""
+        return (
+            f"lr_drops: {agreeing(len(late), 'the drop', 'the drops')} after {numbered('epoch', late)} "
+            f"{agreeing(len(late), 'comes', 'come')} too late for a training of {counted(self.epochs, 'epoch')}"
+        )
+
+    def _late_reductions(self) -> str:
+        """What is to be said of a plateau that no training is long enough for; empty where it is."""
+        # The first epoch is better than none, and what the last one changes is never trained with.
+        if self.lr_policy != "plateau" or 1 + self.lr_patience < self.epochs:
+            return ""
+        of = counted(self.epochs, "epoch")
+        return f"lr_patience {self.lr_patience} reduces the learning rate in no training of {of}"
 
     @property
     def _policy_words(self) -> str:

@@ -7,6 +7,7 @@ from stopcli.recipes.lr_range.config import LrRangeConfig
 from stopcli.recipes.recipe import Loaded
 from stopcli.recipes.train.load import moons_parts, moons_words, points
 from stopcli.recipes.train.network_settings import MOONS
+from stopcli.recipes.trained import POINT, large_batch
 from stopcli.training.observer import Observer
 
 
@@ -20,6 +21,8 @@ def load(config: LrRangeConfig, observer: Observer) -> Loaded:
         config, images, parts, notes = read_parts(config, observer)
         config.check_sides(parts.train.x.shape[1:3])
         data, told = ImageParts(images.name, parts, images.classes), data_words(images, parts)
+    if large := large_batch(config, parts.train.count, POINT if config.dataset == MOONS else "image"):
+        notes = (*notes, large)
     updates = config.updates(parts.train.batches(config.batch_size))
     words = (
         f"{told}.",

@@ -52,10 +52,11 @@ def run(loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> di
     for words in done.notes:
         folder.log(f"warning: {words}")
     tests = _Tests(loaded)
+    measured = 0
     for seed in range(config.seed, config.seed + config.seeds):
         if seed in done.curves:
             continue
-        if session.request.interrupted or (session.request.over and done.curves):
+        if session.request.interrupted or (session.request.over and measured):
             # A budget lets one seed end, however short it is: else no number of sessions would get anywhere.
             break
         session.observer.stage(f"seed {seed}")
@@ -64,10 +65,13 @@ def run(loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> di
         if curve.ended == "interrupted":
             break
         done.add(seed, curve, smoothed(curve.losses, config.smoothing))
+        measured += 1
     curves = {seed: done.curves[seed] for seed in sorted(done.curves)}
     found = results_of(config, curves)
     table = found.table()
     summary = _summary(loaded, folder, session, found, table)
+    if summary["state"] == "paused" and measured == 1:
+        summary["warnings"].append(session.request.spent_on_one("seed"))
     with stopwatch.part("plots"):
         drawn = draw(lambda: _figures(config, found), folder.path)
         folder.note(drawn.tracebacks)

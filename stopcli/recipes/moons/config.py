@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Le
 
 from stopcli.config import CheckpointSettings, Count, Seed, StoppingSettings
-from stopcli.counts import agreeing, counted
-from stopcli.data.shares import share_of
 from stopcli.errors import ConfigError
-from stopcli.recipes.moons.published import PUBLISHED_SETTINGS
-from stopcli.recipes.trained import FEW_ROWS, TrainedConfig
+from stopcli.recipes.moons.published import ARMS, PUBLISHED_SETTINGS
+from stopcli.recipes.trained import TrainedConfig
 
 # Shares that are split off where the user names none: a fifth of the training rows, half of the test rows.
 DEFAULT_SHARES = {"split": 0.2, "holdout": 0.5}
@@ -71,13 +69,6 @@ class MoonsConfig(TrainedConfig):
         if self.validation == "holdout" and self.samples - self.train_size < 2:
             raise ConfigError("validation", "holdout", "2 or more rows beyond train_size to split")
 
-    def warnings(self) -> list[str]:
-        told = super().warnings()
-        rows = {"split": self.train_size, "holdout": self.samples - self.train_size}.get(self.validation)
-        if rows is not None and self.checkpoint and share_of(rows, self.share) < FEW_ROWS:
-            few = share_of(rows, self.share)
-            told.append(
-                f"{counted(few, 'row')} {agreeing(few, 'validates', 'validate')}, so the saved epoch is chosen by "
-                "little; more rows, or checkpoint_monitor val_loss, choose better"
-            )
-        return told
+    def late_settings(self) -> list[str]:
+        arms = [replace(self, case_study=False, **arm.settings) for arm in ARMS] if self.case_study else []
+        return list(dict.fromkeys([*super().late_settings(), *(told for arm in arms for told in arm.late_settings())]))

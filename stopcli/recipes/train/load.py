@@ -10,6 +10,7 @@ from stopcli.recipes.moons.config import DEFAULT_SHARES, MoonsConfig
 from stopcli.recipes.recipe import Loaded
 from stopcli.recipes.train.config import TrainConfig
 from stopcli.recipes.train.network_settings import MOONS
+from stopcli.recipes.trained import POINT
 from stopcli.training.observer import Observer
 
 
@@ -20,7 +21,7 @@ def load(config: TrainConfig, observer: Observer) -> Loaded:
         config.check_sides(loaded.data.parts.train.x.shape[1:3])
         return loaded
     parts = moons_parts(config.validation, config.validation_share)
-    notes = config.notes_on_updates(parts.train.batches(config.batch_size))
+    notes = config.notes_on_rows(parts, POINT) + config.notes_on_updates(parts.train.batches(config.batch_size))
     words = (f"{moons_words(parts)}, {parts.test.count} to test.", *training_words(config, parts))
     return Loaded(config, points(parts), notes, words)
 
