@@ -78,14 +78,15 @@ def test_after_a_failure_that_ends_the_sweep_no_job_is_begun(
 
 
 @pytest.mark.skipif(not hasattr(os, "setsid"), reason="this system has no sessions")
-def test_ctrl_c_while_processes_start_reaches_the_sweep_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_what_a_terminal_sends_while_processes_start_reaches_the_sweep_alone(name: str, tmp_path: Path) -> None:
     import multiprocessing
     import signal
 
     sweep = multiprocessing.get_context("spawn").Process(target=_in_a_group, args=(tmp_path,))
     sweep.start()
     _wait_until((tmp_path / "group").exists)
-    os.killpg(int((tmp_path / "group").read_text()), signal.SIGINT)
+    os.killpg(int((tmp_path / "group").read_text()), getattr(signal, name))
     sweep.join(60)
     errors = told(tmp_path, "group", "errors")
     assert errors == {"job-0": "", "job-1": ""}
