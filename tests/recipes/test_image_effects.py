@@ -132,16 +132,22 @@ def test_images_that_stand_in_two_parts_are_told(tmp_path: Path) -> None:
     for part, name in (("test", "0.png"), ("test", "1.png"), ("val", "2.png")):
         (root / part / "a" / name).write_bytes((root / "train" / "b" / name).read_bytes())
     (root / "val" / "b" / "0.png").write_bytes((root / "test" / "b" / "0.png").read_bytes())
-    assert loaded(root).notes[1] == "2 of 6 test images also stand in the training images, pixel by pixel"
+    alike = [note for note in loaded(root).notes if "pixel by pixel" in note]
+    assert alike == ["2 of 6 test images also stand in the training images, pixel by pixel"]
     found = loaded(root, validation="folder")
-    assert found.notes == (
+    assert [note for note in found.notes if "pixel by pixel" in note] == [
         "2 of 6 test images also stand in the training images, pixel by pixel",
         "1 of 6 validation images also stand in the training images, pixel by pixel",
         "1 of 6 test images also stand in the validation images, pixel by pixel",
-    )
+    ]
     assert found.words[0].endswith("6 images to train on, 6 to validate, 6 to test.")
     parts = found.data.parts
     assert (parts.train.count, parts.validation.count, parts.test.count) == (6, 6, 6)
+
+
+def test_skipping_files_of_a_data_set_that_has_none_is_told() -> None:
+    found = load(resolve(CifarResnetConfig, {"dataset": "digits", "skip_unreadable": True}), Silent())
+    assert "skip_unreadable has no effect on digits" in found.notes
 
 
 def test_what_has_no_folder_cannot_validate_on_one(tmp_path: Path) -> None:

@@ -18,6 +18,9 @@ from stopcli.training.observer import Observer
 
 AnyImages = TypeVar("AnyImages", bound=Any)
 
+# Data sets that have a name of their own.
+_NO_FOLDERS = ("cifar10", "digits")
+
 
 @dataclass(frozen=True)
 class ImageParts:
@@ -65,6 +68,8 @@ def read_parts(config: AnyImages, observer: Observer) -> tuple[AnyImages, ImageS
         if getattr(config, name) is not None and getattr(config, name) == quick.get(name):
             config = replace(config, **{name: min(getattr(config, name), rows.count)})
     parts = limit_parts(parts, config, images.classes)
+    if config.skip_unreadable and images.name in _NO_FOLDERS:
+        effects.append(f"skip_unreadable has no effect on {images.name}")
     return config, images, parts, (*images.notes, *_images_in_several(parts), *effects)
 
 
@@ -80,7 +85,7 @@ def limit_parts(parts: Parts, config: DataSettings, classes: tuple[str, ...]) ->
 
 def _stable_name(images: ImageSet) -> str:
     """The data set's name for a config that is read again from another folder."""
-    return images.name if images.name in ("cifar10", "digits") else str(Path(images.name).resolve())
+    return images.name if images.name in _NO_FOLDERS else str(Path(images.name).resolve())
 
 
 def _images_in_several(parts: Parts) -> list[str]:
