@@ -18,6 +18,7 @@ from stopcli.data.datasets import load_images
 from stopcli.errors import RunError
 
 NAME = "cifar-10-batches-py-target"
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -156,12 +157,23 @@ for command in ("cifar-resnet", "train", "clr", "lr-range", "cutout-sweep", "moo
         loaded = ModuleRecipe(command).load(config, Silent())
     assert served.asked == ([] if command == "moons" else [""]), command
     assert not {"tensorflow", "keras"} & sys.modules.keys(), command
-print("loaded")
+
+from program import run
+shutil.rmtree(os.environ["KERAS_HOME"])
+with cifar_served() as served:
+    assert run("reproduce", sys.argv[1], "--dry-run", "--json", "--quiet", "--dataset", "cifar10") == 0
+assert served.asked == [""]
+assert not {"tensorflow", "keras"} & sys.modules.keys()
 """
-    support = Path(__file__).parents[1] / "support"
-    path = os.pathsep.join([str(support), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(PROJECT / "tests" / "support"), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path, "KERAS_HOME": str(tmp_path / "keras")}
     told = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=180, check=False
+        [sys.executable, "-c", program, str(PROJECT / "experiments" / "clr.toml")],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=180,
+        check=False,
     )
-    assert (told.returncode, told.stdout) == (0, "loaded\n"), told.stderr
+    assert told.returncode == 0, told.stderr
+    assert "quick-cifar10/clr" in told.stdout
