@@ -159,7 +159,6 @@ for command in ("cifar-resnet", "train", "clr", "lr-range", "cutout-sweep", "moo
     assert not {"tensorflow", "keras"} & sys.modules.keys(), command
 
 from program import run
-shutil.rmtree(os.environ["KERAS_HOME"])
 with cifar_served() as served:
     assert run("reproduce", sys.argv[1], "--dry-run", "--json", "--quiet", "--dataset", "cifar10") == 0
 assert served.asked == [""]
