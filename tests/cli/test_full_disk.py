@@ -24,7 +24,7 @@ def whole(tensorflow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kibibytes", [4, 8, 12, 16, 24])
+@pytest.mark.parametrize("kibibytes", [4, 8, 16])
 def test_no_room_for_the_first_files(kibibytes: int, capsys: pytest.CaptureFixture[str]) -> None:
     with small_disk(kibibytes) as disk:
         path = disk / "run"
