@@ -21,7 +21,7 @@ from program import run
 from stopcli.recipes import projecting
 
 def told(loaded, seconds):
-    return projecting.ArmProjection(1, 16, 5, 1.0, 1.0)
+    return projecting.ArmProjection(**dict.fromkeys(projecting.ArmProjection.__dataclass_fields__, 1))
 
 found = []
 with quick_runs(), mock.patch.object(projecting, "_measure", told):
