@@ -41,8 +41,9 @@ class StopcliError(Exception):
     exit_status = 1
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+        # Paths are part of nearly all of them. Lines that the message has are meant.
+        self.message = "\n".join(map(printable, message.split("\n")))
+        super().__init__(self.message)
         self.hint = hint
 
 

@@ -64,6 +64,15 @@ def read_toml_file(path: Path) -> dict[str, Any]:
     return table
 
 
+def check_json(content: bytes) -> None:
+    """Find out whether bytes are JSON, as for `read_json_file`.
+
+    Raises:
+        UnusableFileError: they are not.
+    """
+    _parsed(content, "not JSON", json.loads, finite=False)
+
+
 def _parsed(content: bytes, what: str, parse: Callable[[str], Any], *, finite: bool) -> Any:
     """Content as a parser has it.
 

@@ -10,9 +10,12 @@ import typer
 from stopcli.cli.console import Output
 from stopcli.cli.options.output import Json, Name, Quiet, RunDir, RunsDir, Verbose
 from stopcli.cli.studying import leave_and_tell
+from stopcli.paths import parse_path
 from stopcli.runs.folder import check_can_be_made, runs_root
 
-Runs = Annotated[list[Path], typer.Argument(help="Folders of runs and sweeps.", metavar="RUN", show_default=False)]
+Runs = Annotated[
+    list[Path], typer.Argument(help="Folders of runs and sweeps.", metavar="RUN", parser=parse_path, show_default=False)
+]
 Baseline = Annotated[
     str,
     typer.Option(help="What the others are compared with: its label, or its folder.", show_default="the first"),

@@ -15,13 +15,16 @@ from stopcli.cli.options.output import Json, Name, Quiet, RunDir, RunsDir, Verbo
 from stopcli.cli.options.stopping import Baseline, Monitor, MonitorMode, StartFromEpoch
 from stopcli.cli.studying import leave_and_tell
 from stopcli.errors import ConfigError, RequestError
+from stopcli.paths import parse_path
 from stopcli.runs.folder import check_can_be_made, runs_root
 
 option = in_panel("Stopping")
 
 Runs = Annotated[
     list[Path] | None,
-    typer.Argument(help="Folders of runs and sweeps, before the options.", metavar="RUN", show_default=False),
+    typer.Argument(
+        help="Folders of runs and sweeps, before the options.", metavar="RUN", parser=parse_path, show_default=False
+    ),
 ]
 Patiences = Annotated[
     list[str] | None,

@@ -11,14 +11,17 @@ import typer
 from stopcli.cli.console import Output
 from stopcli.cli.options.output import Quiet, Verbose
 from stopcli.errors import RequestError, ResourceError
+from stopcli.paths import parse_path
 from stopcli.recipes.reporting import report_again
 from stopcli.runs.files import dump_json
 from stopcli.runs.folder import check_is_run
 
-Runs = Annotated[list[Path], typer.Argument(help="Folders of runs or sweeps.", metavar="RUN")]
+Runs = Annotated[list[Path], typer.Argument(help="Folders of runs or sweeps.", metavar="RUN", parser=parse_path)]
 To = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Write the HTML to a new file, and leave the run's folder as it is."),
+    typer.Option(
+        metavar="FILE", parser=parse_path, help="Write the HTML to a new file, and leave the run's folder as it is."
+    ),
 ]
 Open = Annotated[bool, typer.Option("--open", help="Show it in the browser.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the files that were written as JSON on stdout.")]

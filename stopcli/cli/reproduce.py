@@ -13,6 +13,7 @@ from stopcli.cli.option_groups import in_panel
 from stopcli.cli.options.data import Dataset
 from stopcli.cli.options.output import Json, Quiet, RunsDir, TimeBudget, Verbose
 from stopcli.durations import parse_duration
+from stopcli.paths import parse_path
 from stopcli.report.tables import Table
 from stopcli.runs.files import dump_json
 from stopcli.runs.folder import runs_root
@@ -28,7 +29,7 @@ Scale = Literal["quick", "full"]
 
 Files = Annotated[
     list[Path],
-    typer.Argument(help="Files of published results, or folders of them.", metavar="EXPERIMENT"),
+    typer.Argument(help="Files of published results, or folders of them.", metavar="EXPERIMENT", parser=parse_path),
 ]
 ReproductionScale = Annotated[
     Scale,
@@ -39,7 +40,13 @@ ReproductionSeeds = Annotated[
 ]
 To = Annotated[
     Path,
-    option("--to", help="Folder for REPRODUCTION.md, REPRODUCTION.html and their figures.", show_default="this folder"),
+    option(
+        "--to",
+        metavar="<path>",
+        parser=parse_path,
+        help="Folder for REPRODUCTION.md, REPRODUCTION.html and their figures.",
+        show_default="this folder",
+    ),
 ]
 PlanOnly = Annotated[bool, option("--dry-run", help="Check the files, and print what would be run; run nothing.")]
 

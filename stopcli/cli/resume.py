@@ -22,6 +22,7 @@ from stopcli.cli.sweep_running import settle_layout
 from stopcli.counts import agreeing
 from stopcli.durations import format_duration, parse_duration
 from stopcli.errors import ConfigError, StopcliError
+from stopcli.paths import parse_path
 from stopcli.recipes.changed_rules import further
 from stopcli.recipes.moved_data import where_else
 from stopcli.recipes.recipe import ModuleRecipe
@@ -36,7 +37,7 @@ from stopcli.runs.shapes import missing_in_summary
 from stopcli.sweeps.collect import jobs_left
 from stopcli.sweeps.plan import plan_jobs
 
-Run = Annotated[Path, typer.Argument(help="A run's or a sweep's folder.", metavar="RUN")]
+Run = Annotated[Path, typer.Argument(help="A run's or a sweep's folder.", metavar="RUN", parser=parse_path)]
 MoreEpochs = Annotated[
     int | None, typer.Option("--epochs", help="Train a run that ran all its epochs further, to this epoch.")
 ]

@@ -13,10 +13,12 @@ from stopcli.cli.running import Where, run_config
 from stopcli.cli.starting import has_gpu
 from stopcli.config import read_toml, resolve
 from stopcli.errors import ConfigError, RequestError
+from stopcli.paths import parse_path
 from stopcli.recipes.recipe import config_class
 
 ConfigFile = Annotated[
-    Path, typer.Argument(help="A config.toml: a run's own, or one written by hand.", metavar="CONFIG")
+    Path,
+    typer.Argument(help="A config.toml: a run's own, or one written by hand.", metavar="CONFIG", parser=parse_path),
 ]
 
 

@@ -29,6 +29,7 @@ from stopcli.signals import StopNow, write_in_handler
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import plan_jobs
 from stopcli.training.interruption import StopRequest, stop_on_signals
+from stopcli.training.model_file import check_model_file, model_file
 from stopcli.training.session import Session, Start
 
 
@@ -86,6 +87,8 @@ def run_config(
         raise RequestError("--runs-dir and --run-dir both say where the run goes; give one of them")
     budget = _budget(time_budget)
     check_can_be_made(runs_root(where.runs_dir), where.run_dir)
+    if config.init_from:
+        check_model_file(model_file(Path(config.init_from)))
     config, layout = settle_layout(config)
     recipe = ModuleRecipe(config.command)
     for warning in config.warnings():

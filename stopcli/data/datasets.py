@@ -20,6 +20,7 @@ from stopcli.data.memory import check_fits
 from stopcli.data.rows import Rows
 from stopcli.data.subsets import split_images
 from stopcli.errors import RequestError, RunError, printable
+from stopcli.paths import check_is_text
 
 DATASET_VARIABLE = "STOPCLI_DATASET"
 # What is set apart to test where a folder has no test images, and the seed of that.
@@ -73,12 +74,15 @@ def load_images(
         from stopcli.data.digits import digits
 
         return _resized(digits(), image_size)
+    if not dataset:
+        raise RequestError("dataset: received '', expected auto, cifar10, digits, or a path")
     try:
         # Absolute, so that a folder that is called `digits` is not taken for the data set of that name later.
         path = Path(dataset).expanduser().resolve()
+        check_is_text(path)
         return _from_path(path, image_size, rules, tell)
     # What the system refuses (a folder without permission, a user without a home) is not damage and not a bug.
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise RequestError(f"{dataset}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
 
 

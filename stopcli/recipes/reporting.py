@@ -6,12 +6,14 @@ Needs no TensorFlow, and matplotlib only for the curves of a run that has not su
 from __future__ import annotations
 
 import csv
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from stopcli.errors import RunFolderError
+from stopcli.paths import check_path
 from stopcli.recipes.unfinished import curves_so_far, recorded_epochs, unfinished_report
 from stopcli.report.alt_texts import alt_text
 from stopcli.report.document import Document, Picture, Warn
@@ -84,6 +86,7 @@ def report_again(folder: Path, to: Path | None = None) -> tuple[list[Path], list
 
 
 def _check_new(file: Path) -> None:
+    check_path(file)
     if file.exists():
         raise RunFolderError(
             f"{file} exists already, and stopcli overwrites no file that it may not have made",
@@ -91,6 +94,8 @@ def _check_new(file: Path) -> None:
         )
     if not file.parent.is_dir():
         raise RunFolderError(f"{file}: there is no folder {file.parent}")
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        raise RunFolderError(f"{file}: cannot be written, because {file.parent} cannot be")
 
 
 def _read(folder: Path, to: Path) -> tuple[Document, Drawn]:

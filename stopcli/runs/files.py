@@ -70,7 +70,8 @@ def _sync_folder(folder: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a whole text file, or leave what was there."""
     with replacing(path) as new:
-        new.write_text(text, encoding="utf-8")
+        # A command line or a name may hold bytes that are no text; they are shown as what they are.
+        new.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, value: Any) -> None:

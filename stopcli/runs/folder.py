@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from stopcli.errors import RecordError, ResourceError, RunFolderError
+from stopcli.paths import check_is_text, check_path
 from stopcli.runs.files import is_disk_fault, read_json, write_text
 from stopcli.runs.lock import LOCK_NAME, RunLock
 from stopcli.runs.scratch import remove_temporary_files, temporary_files
@@ -138,7 +139,7 @@ class RunFolder:
         """Append a line or more to log.txt, each with the time."""
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         lines = "".join(f"{now} {line}\n" for line in text.splitlines())
-        with self.path.joinpath("log.txt").open("a", encoding="utf-8") as file:
+        with self.path.joinpath("log.txt").open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(lines)
 
     def note(self, text: str) -> None:
@@ -226,7 +227,11 @@ def check_can_be_made(root: Path, run_dir: Path | None) -> None:
 
     Raises:
         RunFolderError: `run_dir` exists, or nothing can be written there.
+        RequestError: the system refuses the path, or it is no text.
     """
+    for named in (root, *filter(None, [run_dir])):
+        check_path(named)
+        check_is_text(named)
     if run_dir is not None and run_dir.exists():
         raise _exists(run_dir)
     parent = run_dir.parent if run_dir else root
@@ -302,9 +307,12 @@ def _missing(path: Path, names: Sequence[str]) -> list[str]:
 
     Raises:
         RunFolderError: there is no such folder.
+        RequestError: the system refuses the path, or to look into the folder.
     """
+    check_path(path)
     if not path.is_dir():
         raise RunFolderError(f"{path}: no such folder")
+    check_path(path / names[0])
     return [name for name in names if not (path / name).is_file()]
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.counts import counted
+from stopcli.errors import RunFolderError
 from stopcli.runs.files import read_checked
 from stopcli.runs.lock import is_held
+from stopcli.text_files import system_words
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,30 @@ def read_runs(root: Path, only: Path | None = None) -> list[RunLine]:
 
     Args:
         only: just this one of them.
+
+    Raises:
+        RequestError: the folder cannot be read.
     """
-    if only is None and not root.is_dir():
-        return []
-    folders = [only] if only is not None else [path for path in root.iterdir() if (path / "status.json").is_file()]
+    folders = _runs_in(root) if only is None else [only]
     lines = [_line(path) for path in folders]
     return sorted(lines, key=lambda line: -line.age_seconds)
+
+
+def _runs_in(root: Path) -> list[Path]:
+    try:
+        return [path for path in root.iterdir() if _may_be_run(path)]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{root}: cannot be read as a folder of runs ({system_words(error)})") from None
+
+
+def _may_be_run(path: Path) -> bool:
+    try:
+        return (path / "status.json").is_file()
+    except OSError:
+        # One that may not be looked into is shown as what it is.
+        return path.is_dir()
 
 
 def _line(path: Path) -> RunLine:

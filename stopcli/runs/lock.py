@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -46,7 +47,8 @@ class RunLock:
 
 def is_held(run: Path) -> bool:
     """Whether a process is writing a run folder now. False where that cannot be asked (a folder of another user)."""
-    if not (run / LOCK_NAME).exists():
+    # Not Path.exists, which raises where a folder may not be entered.
+    if not os.path.exists(run / LOCK_NAME):  # noqa: PTH110
         return False
     lock = RunLock(run)
     try:

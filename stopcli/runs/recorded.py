@@ -12,6 +12,7 @@ from typing import Any
 
 from stopcli.config import read_toml
 from stopcli.errors import RunFolderError
+from stopcli.paths import check_path
 from stopcli.runs.files import read_json
 from stopcli.runs.folder import check_is_run, holds_no_run
 from stopcli.runs.listing import read_runs
@@ -103,6 +104,8 @@ def without_studies(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
     a full stop, on each that is passed over."""
     kept, told = [], []
     for path in paths:
+        check_path(path)
+        check_path(path / "status.json")
         if holds_no_run(path):
             told.append(f"{path} holds no run (a study of runs, or one that never began); it is passed over")
         else:

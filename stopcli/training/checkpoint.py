@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from stopcli.errors import CheckpointError
+from stopcli.errors import CheckpointError, shortened
 from stopcli.runs.files import replacing
 
 
@@ -34,5 +34,9 @@ def load_model(path: Path) -> Any:
     """
     try:
         return keras.saving.load_model(path, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{path}: not a model that can be loaded ({error})") from error
+    except MemoryError:
+        raise
+    # A file that somebody has changed leads Keras to nearly any error.
+    except Exception as error:
+        told = shortened(" ".join(str(error).split()) or type(error).__name__)
+        raise CheckpointError(f"{path}: not a model that can be loaded ({told})") from error

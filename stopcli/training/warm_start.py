@@ -10,21 +10,7 @@ import keras
 
 from stopcli.errors import CheckpointError, RequestError
 from stopcli.training.checkpoint import load_model
-
-
-def model_file(source: Path) -> Path:
-    """The .keras file that a path means: itself, or a run's best model, or its final one.
-
-    Raises:
-        RequestError: there is none.
-    """
-    if source.is_file():
-        return source
-    candidates = [source / "checkpoints" / name for name in ("best.keras", "final.keras")]
-    found = [path for path in candidates if path.is_file()]
-    if not found:
-        raise RequestError(f"{source}: neither a .keras file nor a run with a saved model")
-    return found[0]
+from stopcli.training.model_file import model_file
 
 
 def start_from(

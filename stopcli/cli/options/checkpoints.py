@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 from stopcli.cli.option_groups import Group, WithDefault, in_panel
 from stopcli.config import Mode
+from stopcli.paths import parse_path
 
 option = in_panel("Checkpoints")
 
@@ -24,13 +26,20 @@ SaveEvery = Annotated[
         help="Save the exact state every N epochs, or every so often (30s, 5m); auto: at no more than 2 % of the time.",
     ),
 ]
+
+
+def _parse_resolved(text: str) -> Path:
+    """Absolute: a run may be resumed in another folder."""
+    return Path(os.path.realpath(parse_path(text)))
+
+
 InitFrom = Annotated[
     Path | None,
     option(
         help="Begin from the weights of a run's best model, or of a .keras file.",
         show_default="drawn by the seed",
-        exists=True,
-        resolve_path=True,
+        metavar="<path>",
+        parser=_parse_resolved,
     ),
 ]
 InitOptimizer = Annotated[

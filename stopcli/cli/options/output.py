@@ -8,6 +8,7 @@ from typing import Annotated
 from stopcli.cli.console import show_tracebacks
 from stopcli.cli.option_groups import Group, WithDefault, in_panel
 from stopcli.config import Scale
+from stopcli.paths import parse_path
 
 option = in_panel("Run and output")
 
@@ -39,11 +40,18 @@ TensorBoard = Annotated[
 ]
 RunsDir = Annotated[
     Path | None,
-    option(help="Folder that holds the runs.", show_default="$STOPCLI_RUNS_DIR or runs"),
+    option(
+        help="Folder that holds the runs.",
+        metavar="<path>",
+        parser=parse_path,
+        show_default="$STOPCLI_RUNS_DIR or runs",
+    ),
 ]
 RunDir = Annotated[
     Path | None,
-    option(help="The run's folder itself; must not exist.", show_default="by time"),
+    option(
+        help="The run's folder itself; must not exist.", metavar="<path>", parser=parse_path, show_default="by time"
+    ),
 ]
 Json = Annotated[bool, option("--json", help="Print summary.json alone on stdout.")]
 Quiet = Annotated[bool, option("--quiet", "-q", help="No talk: results and errors alone.")]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from stopcli.cli.option_groups import Group, WithDefault, in_panel
+from stopcli.paths import parse_path
 from stopcli.recipes.images.rate_settings import CyclicModeName, LearningRatePolicy
 
 option = in_panel("Learning rate")
@@ -48,6 +49,7 @@ FromRange = Annotated[
     Path | None,
     option(
         metavar="RUN",
+        parser=parse_path,
         help="Take --base-lr and --max-lr from a run of `stopcli lr-range`.",
         show_default="none",
     ),

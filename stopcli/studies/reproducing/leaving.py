@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.errors import RequestError
+from stopcli.paths import check_path
 from stopcli.report.document import Picture
 from stopcli.report.writing import write_report
 from stopcli.runs.files import read_checked, read_json, replacing, write_json
@@ -32,6 +33,7 @@ def check_can_be_left(folder: Path, names: Collection[str], scale: ReproductionS
     Raises:
         RequestError: they cannot.
     """
+    check_path(folder)
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
         raise RequestError(f"--to: {there} is a file, not a folder")

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from stopcli.config import RunConfig, SweepSettings, settings_of
 from stopcli.errors import RequestError, RunFolderError
+from stopcli.paths import check_path
 from stopcli.recipes.resuming import read_config
 from stopcli.runs.files import read_json
 from stopcli.runs.folder import check_is_run
@@ -82,6 +83,7 @@ def files_in(paths: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
+        check_path(path)
         if not path.exists():
             raise RequestError(f"{path}: no such file or folder")
         files = sorted(path.glob("*.toml")) if path.is_dir() else [path]
