@@ -18,13 +18,15 @@ from stopcli.data.image_listing import DAMAGED, VALIDATION_FOLDERS, LeftOut, Lis
 from stopcli.data.images import ImageSet, Tell, tell_nobody
 from stopcli.data.memory import check_fits
 from stopcli.data.rows import Rows
-from stopcli.data.subsets import split_images
+from stopcli.data.subsets import no_validation_folder, split_images
 from stopcli.errors import RequestError, RunError, printable
 from stopcli.paths import check_is_text
 
 DATASET_VARIABLE = "STOPCLI_DATASET"
 # What is set apart to test where a folder has no test images, and the seed of that.
 _TEST_SHARE, _TEST_SEED = 0.2, 0
+# Data sets that are no folder.
+_NAMED = ("auto", "cifar10", "digits")
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,9 @@ def load_images(
             return load_images(named, image_size=image_size, rules=rules, tell=tell)
         except RequestError as error:
             raise RequestError(f"{DATASET_VARIABLE}: {error.message}", hint=error.hint) from None
+    if rules.validation and dataset in _NAMED:
+        # Before a download, which would be for nothing.
+        raise no_validation_folder(dataset)
     if dataset in ("auto", "cifar10"):
         return _resized(_cifar10_or_digits(dataset, tell), image_size)
     if dataset == "digits":

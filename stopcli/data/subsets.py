@@ -47,8 +47,7 @@ def split_images(images: ImageSet, validation: str, share: float, seed: int) -> 
     """
     if validation == "folder":
         if images.validation is None:
-            expected = f"test, split or holdout: {images.name} is no folder of images"
-            raise ConfigError("validation", validation, expected)
+            raise no_validation_folder(images.name)
         return Parts(images.train, images.validation, images.test)
     if validation == "test":
         return Parts(images.train, images.test, images.test)
@@ -63,6 +62,11 @@ def split_images(images: ImageSet, validation: str, share: float, seed: int) -> 
     if validation == "split":
         return Parts(_at(images.train, others), _at(images.train, taken), images.test)
     return Parts(images.train, _at(images.test, taken), _at(images.test, others))
+
+
+def no_validation_folder(dataset: str) -> ConfigError:
+    """The error that a data set has no folder of images that could validate."""
+    return ConfigError("validation", "folder", f"test, split or holdout: {dataset} is no folder of images")
 
 
 def images_in_both(rows: Rows, others: Rows) -> int:

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from stopcli.report.arm_figures import arm_look
+from stopcli.report.drawn_text import drawn_name
 from stopcli.report.figures import MOST_POINTS
 from stopcli.runs.metrics import Columns
 from stopcli.stopping.direction import natural_direction
@@ -21,6 +22,8 @@ from stopcli.stopping.direction import natural_direction
 # Losses that lie further apart than this are drawn by their logarithm: one that runs away would flatten the others. So
 # are epochs, where one run has so many times another's.
 _LOG_FROM = 50.0
+# Letters of a label that there is room for: a name and the folder that tells it apart.
+_LONGEST = 80
 
 
 @dataclass(frozen=True)
@@ -110,13 +113,9 @@ def _scale(axes: Axes, columns: Sequence[NDArray[Any]], name: str) -> None:
 
 def _handle(group: CurveGroup) -> Line2D:
     colour, style = arm_look(group.place)
-    words = f"{plain(group.label)} (median of {len(group.runs)} runs)" if len(group.runs) > 1 else plain(group.label)
+    name = drawn_name(group.label, _LONGEST)
+    words = f"{name} (median of {len(group.runs)} runs)" if len(group.runs) > 1 else name
     return Line2D([], [], color=colour, ls=style, lw=1.9, label=words)
-
-
-def plain(label: str) -> str:
-    """A label as matplotlib shows it as it is: no formula between dollars, and no underscore that hides it."""
-    return label.replace("$", r"\$").replace("_", "\N{LOW LINE}\N{ZERO WIDTH SPACE}" if label.startswith("_") else "_")
 
 
 def value_strips(panels: Mapping[str, Sequence[ValueRow]], title: str) -> Figure:
@@ -125,7 +124,7 @@ def value_strips(panels: Mapping[str, Sequence[ValueRow]], title: str) -> Figure
     Args:
         panels: each with the same groups in the same order.
     """
-    labels = [plain(row.label) for row in next(iter(panels.values()))]
+    labels = [drawn_name(row.label, _LONGEST) for row in next(iter(panels.values()))]
     figure = Figure(figsize=(8.6, 1.7 + 0.55 * len(labels)), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for each, (words, groups) in zip(axes, panels.items(), strict=True):

@@ -24,7 +24,9 @@ def drawn_name(name: str, longest: int = 40) -> str:
     if len(text) > longest:
         end = (longest - 1) // 2
         text = f"{text[: longest - 1 - end]}…{text[-end:]}"
-    return text.replace("$", r"\$")
+    # A legend leaves out what begins with an underscore.
+    start = "\N{ZERO WIDTH SPACE}" if text.startswith("_") else ""
+    return start + text.replace("$", r"\$")
 
 
 @cache

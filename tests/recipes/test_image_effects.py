@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from image_folders import make_folder
 
 from stopcli.augment.ranges import cutout_share, useless_boxes
 from stopcli.config import resolve
+from stopcli.data import keras_cache
 from stopcli.data.rows import Rows
 from stopcli.data.subsets import images_in_both
 from stopcli.errors import ConfigError, RequestError
@@ -155,6 +157,9 @@ def test_what_has_no_folder_cannot_validate_on_one(tmp_path: Path) -> None:
         ConfigError, match=r"validation: received 'folder', expected test, split or holdout: digits is no"
     ):
         load(resolve(CifarResnetConfig, {"dataset": "digits", "validation": "folder"}), Silent())
+    with mock.patch.object(keras_cache, "downloaded") as download, pytest.raises(ConfigError, match="cifar10 is no"):
+        load(resolve(CifarResnetConfig, {"dataset": "cifar10", "validation": "folder"}), Silent())
+    download.assert_not_called()
     with pytest.raises(RequestError, match="--validation folder expects one of val/"):
         loaded(make_folder(tmp_path / "set"), validation="folder")
     with pytest.raises(ConfigError, match="expected test, split or holdout: dataset moons is no folder"):

@@ -21,6 +21,8 @@ from stopcli.report.image_figures import Mistake, confusion, image_sheet, worst_
         ("cost $x^$", r"cost \$x^\$"),
         ("猫 cat", r"\u732b cat"),
         ("caf\udce9", r"caf\xe9"),
+        # matplotlib takes no line with a hidden name into a legend.
+        ("_hidden_", "\N{ZERO WIDTH SPACE}_hidden_"),
         ("n" * 250 + "7", "n" * 20 + "…" + "n" * 18 + "7"),
     ],
 )

@@ -10,6 +10,11 @@ import numpy as np
 
 def accumulated(folder: Path) -> Any:
     """What TensorBoard makes of a folder, all of it rather than a sample."""
+    from stopcli.training.tensorflow_setup import start_tensorflow
+
+    # TensorBoard imports TensorFlow where it is installed: tests in this process that come later want it as the program
+    # starts it.
+    start_tensorflow()
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     found = EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0})
