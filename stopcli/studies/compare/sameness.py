@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.counts import agreeing, counted, in_words
-from stopcli.runs.files import read_json
+from stopcli.runs.files import read_checked, read_json
 from stopcli.studies.compare.things import Thing
 
 UNSET = "–"
@@ -102,8 +102,10 @@ def machine_of(thing: Thing) -> str:
 
 
 def environments_differ(things: Sequence[Thing]) -> list[str]:
-    """Warnings where machines or versions are not the same for all runs."""
-    told = []
+    """Warnings where machines or versions are not the same for all runs, or are not known any more."""
+    runs = [outcome.run.path for thing in things for outcome in thing.outcomes]
+    damaged = [f"{run}/{damage}" for run in runs if (damage := read_checked(run / "environment.json")[1])]
+    told = [f"{words}: with what it was made is not known" for words in damaged]
     found = _by_value(things, _machine)
     if len(found) > 1:
         on = "; ".join(f"{', '.join(labels)} on {machine}" for machine, labels in found.items())

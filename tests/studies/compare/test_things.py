@@ -266,3 +266,11 @@ def test_other_machines_and_versions_are_told() -> None:
     (versions,) = environments_differ(things("a", "old")[0])
     assert "a with stopcli 0.1.0, tensorflow 2.21.0; old with stopcli 0.0.9, tensorflow 2.20.0" in versions
     assert "lost on an unknown machine" in environments_differ(things("a", "lost")[0])[0]
+
+
+def test_a_damaged_environment_is_warned_of() -> None:
+    write_run("a")
+    write_run("b", hidden=3)
+    Path("b/environment.json").write_text("[]")
+    told = environments_differ(things("a", "b")[0])
+    assert told[0].startswith("b/environment.json: damaged (received [], expected values by name): with what")
