@@ -113,7 +113,10 @@ def _check_is_made_of(run: Path, config: RunConfig) -> None:
     again = f"stopcli run {run / 'config.toml'} runs it, in a new folder."
     command = read_json(run / "summary.json").get("command", config.command)
     if command != config.command:
-        raise RunFolderError(f"{run / 'config.toml'}: is one of {config.command}, in a folder of {command}", hint=again)
+        raise RunFolderError(
+            f"{run / 'config.toml'}: describes a run of {config.command}, in the folder of a run of {command}",
+            hint=again,
+        )
     environment = read_json(run / "environment.json")
     is_sweep = (run / "jobs").is_dir() or "executor" in environment
     is_run = (run / "metrics.csv").exists() or "gpus" in environment

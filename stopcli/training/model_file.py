@@ -28,7 +28,8 @@ def model_file(source: Path) -> Path:
     check_path(candidates[0])
     found = [path for path in candidates if path.is_file()]
     if not found:
-        raise RequestError(f"{source}: neither a .keras file nor a run with a saved model")
+        what = "neither a .keras file nor a run with a saved model" if source.exists() else "no such file or folder"
+        raise RequestError(f"{source}: {what}")
     return found[0]
 
 

@@ -140,20 +140,20 @@ def test_a_killed_worker_takes_no_other_run_along_and_is_resumed(undisturbed: Pa
 def test_ctrl_c_saves_every_run_and_a_killed_sweep_goes_on(undisturbed: Path, tmp_path: Path) -> None:
     sweep = tmp_path / "a"
     process = start(*SMALL, "--jobs", "1", "--run-dir", "a")
-    wait_until(lambda: has_state(sweep, "m2-seed0"), process)
+    wait_until(lambda: has_state(sweep, "simple-seed0"), process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Go on with: stopcli resume a" in err
     assert read(sweep / "status.json")["state"] == "interrupted"
-    assert states(sweep)["m2-seed0"] == "interrupted"
-    assert states(sweep)["simple-seed0"] == "not begun"
-    steps = read(sweep / "jobs" / "m2-seed0" / "summary.json")["steps"]
+    assert states(sweep)["simple-seed0"] == "interrupted"
+    assert states(sweep)["m2-seed0"] == "not begun"
+    steps = read(sweep / "jobs" / "simple-seed0" / "summary.json")["steps"]
     assert steps > 0
 
     # The sweep's own process is killed: its runs notice, save and leave, and the next resume waits for them.
     process = start("resume", "a", "--jobs", "2")
-    wait_until(lambda: has_state(sweep, "simple-seed0"), process)
+    wait_until(lambda: has_state(sweep, "m2-seed0"), process)
     process.kill()
     process.communicate()
     status, _, err = finish("resume", "a", "--jobs", "2")

@@ -127,6 +127,12 @@ def test_a_range_test_takes_its_seeds_over_from_another_place() -> None:
     assert refused.value.hint.startswith("Name the place. --force")
 
 
+def make_one_of_images(run: Path, dataset: str) -> None:
+    """Let a run's files say that it is one of cifar-resnet."""
+    (run / "config.toml").write_text(f'command = "cifar-resnet"\ndataset = "{dataset}"\n')
+    (run / "summary.json").write_text(json.dumps({**summary_of(run), "command": "cifar-resnet"}))
+
+
 def test_a_data_set_that_cannot_be_had_any_more_can_be_named_too(
     finished_moons: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,7 +143,7 @@ def test_a_data_set_that_cannot_be_had_any_more_can_be_named_too(
     monkeypatch.setattr(keras_cache, "downloaded", no_network)
     shutil.copytree(finished_moons, "run")
     shutil.rmtree("run/checkpoints")
-    Path("run/config.toml").write_text('command = "cifar-resnet"\ndataset = "cifar10"\n')
+    make_one_of_images(Path("run"), "cifar10")
     Path("run/status.json").write_text(json.dumps({**status_of("run"), "state": "running"}))
     monkeypatch.setenv("COLUMNS", "300")
     assert run("resume", "run") == 1
@@ -157,5 +163,5 @@ def test_data_that_come_with_a_package_have_no_other_place(
 ) -> None:
     shutil.copytree(finished_moons, "run")
     if command == "digits":
-        Path("run/config.toml").write_text('command = "cifar-resnet"\ndataset = "digits"\n')
+        make_one_of_images(Path("run"), "digits")
     check_refused(["resume", "run", "--dataset", "here"], answer, capsys, monkeypatch)

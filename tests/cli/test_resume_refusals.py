@@ -113,10 +113,10 @@ def test_another_version_and_other_data_are_refused(
         (["moons", "--time-budget", "0s"], "--time-budget: received '0s', expected more than no time at all"),
         (["moons", "--time-budget", "soon"], "--time-budget: received 'soon', expected a length of time such as 90s"),
         (["moons", "--save-every", "often"], "--save-every: received 'often', expected 'auto', a number of epochs"),
-        (["moons", "--init-from", "nowhere"], "does not exist"),
+        (["moons", "--init-from", "nowhere"], "nowhere: no such file or folder"),
         (["moons", "--init-from", "empty"], "neither a .keras file nor a run with a saved model"),
         (["moons", "--init-from", "done", "--hidden", "30"], "its weights have shape 2×50 where this run's have 2×30"),
-        (["moons", "--init-from", "junk.keras"], "junk.keras: not a model that can be loaded"),
+        (["moons", "--init-from", "junk.keras"], "junk.keras: not a .keras file (File is not a zip file)"),
         (["verify-resume", "--kills", "0"], "--kills: received 0, expected 1 or more"),
         (["verify-resume", "moons", "--seeds", "3"], "--seeds cannot be used here"),
     ],
@@ -165,7 +165,7 @@ def test_a_read_only_folder_is_told(finished_moons: Path, capsys: pytest.Capture
     ("line", "answer"),
     [
         ("seeds = 3", "describes a sweep, in the folder of a single run"),
-        ('command = "train"', "config.toml: is one of train, in a folder of moons"),
+        ('command = "train"', "config.toml: describes a run of train, in the folder of a run of moons"),
         ("seed = [1]", "config.toml: seed: received (1,), expected a valid integer"),
     ],
 )
