@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -139,10 +138,12 @@ def experiments_of(runs: Iterable[RecordedRun]) -> list[Experiment]:
             groups.append((run.experiment, [run]))
     labels = [f"{group[0].command} {group[0].arm}" for _, group in groups]
     folders = [group[0].sweep or group[0].path for _, group in groups]
-    # By the name of the folder that they lie in, and where that is the same too, by its path.
-    for places in ([folder.name for folder in folders], [str(folder) for folder in folders]):
-        told, pairs = Counter(labels), list(zip(labels, places, strict=True))
-        labels = [f"{label} ({place})" if told[label] > 1 else label for label, place in pairs]
+    # By the folder that they lie in, its name or its path; in one sweep by the run's own, whose rules may have changed.
+    own = [group[0].path.name for _, group in groups]
+    for places in ([folder.name for folder in folders], [str(folder) for folder in folders], own):
+        pairs = list(zip(labels, places, strict=True))
+        places_of = {label: {place for other, place in pairs if other == label} for label in labels}
+        labels = [f"{label} ({place})" if len(places_of[label]) > 1 else label for label, place in pairs]
     return [Experiment(label, tuple(group)) for label, (_, group) in zip(labels, groups, strict=True)]
 
 

@@ -130,7 +130,8 @@ def _with_seeds(things: Sequence[Thing], settings: Settings) -> dict[str, tuple[
 
 def cost_table(things: Sequence[Thing], base: Thing) -> Table:
     """Where and why training stopped and what it cost, as means over the runs, and as multiples of the base's time: of
-    the same seed, with their standard deviation, or where no seed is the same, of its mean."""
+    the same seed, with their standard deviation, or where no seed is the same, of its mean. None for what has not
+    finished, and none of it."""
     machines = {thing.label: machine_of(thing) for thing in things}
     several = len(set(machines.values())) > 1
     columns = ("", "stopped at epoch", "by", "updates", "rows", "training", f"times {base.label}'s")
@@ -153,6 +154,8 @@ def _cost_row(thing: Thing, base: Thing) -> tuple[str, ...]:
 
 
 def _times(thing: Thing, base: Thing) -> str:
+    if not (thing.finished and base.finished):
+        return NONE
     ours, theirs = (by_seed(each, "train_seconds") for each in (thing, base))
     if not ours or not theirs or not statistics.fmean(theirs.values()):
         return NONE

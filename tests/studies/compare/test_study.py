@@ -175,6 +175,15 @@ def test_any_value_can_be_compared(metric: str, final: float, other: float | Non
     assert values == pytest.approx([final] if other is None else [final, other], rel=1e-4)
 
 
+def test_the_time_of_what_has_not_finished_is_no_multiple_and_none_is_one_of_it() -> None:
+    write_run("paused", patience=5, state="paused", epochs=20)
+    write_run("a", patience=6)
+    write_run("b", patience=7)
+    for base, multiples in (("paused", ["–", "–", "–"]), ("a", ["–", "1.00", "1.00"])):
+        cost = compared("paused", "a", "b", baseline=base if base == "a" else "").tables()[3]
+        assert [row[-1] for row in cost.rows] == multiples
+
+
 def test_times_are_multiples_of_those_of_the_same_seed_with_their_spread() -> None:
     for seed, epochs in enumerate((200, 400)):
         write_run(f"slow/{seed}", seed=seed, epochs=epochs, patience=5)

@@ -192,6 +192,14 @@ def test_labels_that_would_be_the_same_when_shortened_stay_long() -> None:
     assert [thing.label for thing in things("sweep", "lone")[0]] == ["moons m-2", "moons m 2"]
 
 
+def test_a_run_of_a_sweep_that_went_on_under_other_rules_is_told_apart_by_its_own_folder() -> None:
+    write_sweep("sweep", {"patience-5": [0.8, 0.9]})
+    config = Path("sweep/jobs/patience-5-seed0/config.toml")
+    config.write_text(config.read_text() + "patience = 9\n")
+    labels = [thing.label for thing in things("sweep")[0]]
+    assert labels == ["patience 5 (patience-5-seed0)", "patience 5 (patience-5-seed1)"]
+
+
 def test_the_others_are_compared_with_the_first_or_the_one_that_is_named() -> None:
     write_sweep("sweep", {"patience-0": [0.8], "patience-200": [0.9]})
     write_run("runs/lone", patience=7, name="Lone")
