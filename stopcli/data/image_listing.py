@@ -38,13 +38,14 @@ class LeftOut:
         """Raise RequestError, which counts everything and names the first of each, where there is any."""
         if self.paths:
             hint = "Images are looked for in train/CLASS/ itself. " if NESTED in self.paths else ""
-            raise RequestError(f"{printable(self.root)}: {'; '.join(self._counted())}", hint=hint + LEAVE_OUT)
+            raise RequestError(f"{printable(self.root)}: {'; '.join(self.counted())}", hint=hint + LEAVE_OUT)
 
     def notes(self) -> list[str]:
         """What was left out, a sentence for each kind."""
-        return [f"left out, {words}" for words in self._counted()]
+        return [f"left out, {words}" for words in self.counted()]
 
-    def _counted(self) -> list[str]:
+    def counted(self) -> list[str]:
+        """How many paths there are of each kind, and the first, in words."""
         return [f"{what}: {len(paths):,} (the first: {paths[0]})" for what, paths in self.paths.items()]
 
 
@@ -159,17 +160,20 @@ def _class_files(folder: Path, left_out: LeftOut) -> tuple[list[Path], int]:
 def unused_beside(root: Path, used: Sequence[str]) -> list[str]:
     """What images lie in a data set's folder and are not used, a note for each place."""
     counts: dict[str, int] = {}
-    notes = []
+    unread = LeftOut(root)
     for entry in _entries(root):
         kind = _kind(entry)
         if kind == "folder" and entry.name not in used:
-            counts[f"{entry.name}/"] = sum(1 for _ in _images_below(Path(entry.path), LeftOut(root)))
+            counts[f"{entry.name}/"] = sum(1 for _ in _images_below(Path(entry.path), unread))
         elif kind == "file" and _is_image(entry.name):
             counts["no folder"] = counts.get("no folder", 0) + 1
+        elif kind not in ("folder", "file", "other"):
+            unread.add(kind, entry.path)
+    beside = " and ".join(f"{name}/" for name in used)
+    notes = [f"beside {beside}, {words}" for words in unread.counted()]
     for where, count in counts.items():
         if count:
             asked = "; --validation folder validates on them" if where[:-1] in VALIDATION_FOLDERS else ""
-            beside = " and ".join(f"{name}/" for name in used)
             notes.append(f"images beside {beside} that are not used: {count:,} (in {printable(where)}){asked}")
     return notes
 

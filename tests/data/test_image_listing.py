@@ -177,6 +177,18 @@ def test_a_folder_that_validates_is_used_or_named(name: str, tmp_path: Path) -> 
     assert load_images(str(root)).train.count == 6
 
 
+def test_what_cannot_be_read_beside_the_parts_is_told() -> None:
+    with folder_for_all() as folder:
+        root = make_folder(folder / "set", ("train", "test", "val"))
+        (root / "valid").symlink_to("../not-fetched")
+        (root / "val").chmod(0)
+        with unprivileged():
+            notes = load_images(str(root)).notes
+        (root / "val").chmod(0o755)
+    assert "beside train/ and test/, folders that cannot be read (Permission denied): 1 (the first: val)" in notes
+    assert "beside train/ and test/, links to nothing: 1 (the first: valid)" in notes
+
+
 def test_a_folder_that_validates_has_to_be_one(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "set")
     for there, told in (("", "there is none"), ("val", ""), ("valid", "there is val/ and valid/")):
