@@ -142,7 +142,7 @@ def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
     for column in ("run", "state", "epochs", "best", "age"):
         table.add_column(column, overflow="fold", justify="right" if column in ("epochs", "age") else "left")
     for line in lines:
-        table.add_row(line.path.name, line.state, line.epochs, _best(line), format_duration(line.age_seconds))
+        table.add_row(line.path.name, line.state, line.epochs, _best(line), _age(line))
     stdout_console().print(table, markup=False)
 
 
@@ -159,8 +159,9 @@ def show(run: Run, json: Json = False) -> None:
         print(dump_json({**line.to_dict(), "summary": summary or None}))
         return
     unit = "" if "table" in summary and "stop" not in summary else _epochs(line)
-    done = f" {line.epochs}{unit}," if line.epochs != "–" else ""
-    print(f"{run}: {line.state},{done} begun {format_duration(line.age_seconds)} ago")
+    done = f", {line.epochs}{unit}" if line.epochs != "–" else ""
+    begun = f", begun {_age(line)} ago" if line.age_seconds is not None else ""
+    print(f"{run}: {line.state}{done}{begun}")
     if line.reason:
         print(f"Reason: {line.reason}")
     lacking = missing_in_summary(summary) if summary else ""
@@ -173,6 +174,10 @@ def show(run: Run, json: Json = False) -> None:
         print(f"Go on with: stopcli resume {run}")
     if line.state == "finished" and (stop := summary.get("stop")):
         print(f"stopcli resume {run} {further(stop)}")
+
+
+def _age(line: RunLine) -> str:
+    return "–" if line.age_seconds is None else format_duration(line.age_seconds)
 
 
 def _epochs(line: RunLine) -> str:

@@ -23,7 +23,7 @@ class RunLine:
             status.json or summary.json is no such file (any more), and `reason` then says why.
         epochs: done of how many, as text.
         monitor, best_epoch, best_value: the best epoch for stopping; None where there is none yet.
-        age_seconds: since the run was begun.
+        age_seconds: since the run was begun; None where that is not known.
     """
 
     path: Path
@@ -33,7 +33,7 @@ class RunLine:
     monitor: str
     best_epoch: int
     best_value: float | None
-    age_seconds: float
+    age_seconds: float | None
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "path": str(self.path)}
@@ -50,7 +50,7 @@ def read_runs(root: Path, only: Path | None = None) -> list[RunLine]:
     """
     folders = _runs_in(root) if only is None else [only]
     lines = [_line(path) for path in folders]
-    return sorted(lines, key=lambda line: -line.age_seconds)
+    return sorted(lines, key=lambda line: -(line.age_seconds or 0.0))
 
 
 def _runs_in(root: Path) -> list[Path]:
@@ -86,8 +86,8 @@ def _line(path: Path) -> RunLine:
         epochs = f"{done}/{summary['max_epochs']}"
     elif "seeds" in summary and "table" in summary:
         epochs = f"{summary.get('finished', 0)}/{counted(summary['seeds'], 'seed')}"
-    elif "table" in summary:
-        # A study of runs, which trains nothing.
+    elif "table" in summary or status_damage:
+        # A study of runs, which trains nothing; or it is not known.
         epochs = "–"
     else:
         epochs = str(done)
@@ -104,11 +104,11 @@ def _line(path: Path) -> RunLine:
     )
 
 
-def _age(started: str | None) -> float:
+def _age(started: str | None) -> float | None:
     try:
         begun = datetime.fromisoformat(started or "")
     except ValueError:
-        return 0.0
+        return None
     if begun.tzinfo is None:
         begun = begun.replace(tzinfo=timezone.utc)
     return max((datetime.now(timezone.utc) - begun).total_seconds(), 0.0)

@@ -199,3 +199,14 @@ def test_whatever_a_file_holds_no_command_ends_in_a_traceback(
     content = data.draw(changed_contents(whole, file.endswith(".toml")))
     with changed(runs, f"{ask}/{file}", content):
         use_everything([f"runs/{ask}", "runs/s"] if ask.startswith("s/") else [f"runs/{ask}"])
+
+
+def test_what_a_damaged_status_does_not_tell_is_left_out(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with changed(runs, "a/status.json", b"null"):
+        Path("runs/a/summary.json").unlink()
+        assert run("show", "runs/a") == 0
+        assert capsys.readouterr().out.startswith("runs/a: damaged\nReason: status.json: damaged (")
+        assert run("list", "--json") == 0
+        listed = {Path(line["path"]).name: line for line in json.loads(capsys.readouterr().out)}
+        assert (listed["a"]["age_seconds"], listed["a"]["epochs"]) == (None, "–")
+        assert run("list") == 0
