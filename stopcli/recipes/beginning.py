@@ -52,7 +52,7 @@ def begin(
             "versions": environment["versions"],
             "computes_with": _computes_with(environment),
             "notes": [*rewritten, *start.notes, *changed],
-            "computes_otherwise": differences(before, _computes_with(environment)) if made and start.point else [],
+            "computes_otherwise": _otherwise(before, _computes_with(environment)) if made and start.point else [],
         }
         environment = made or environment
         environment.setdefault("resumed", []).append(session)
@@ -108,12 +108,18 @@ def _or_not_set(value: Any) -> Any:
     return "not set" if value is None else value
 
 
+def _otherwise(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """How a session computes otherwise than the one before, a line each. What is not on record may be the same."""
+    return differences(before, {name: value for name, value in now.items() if name in before})
+
+
 def _computes_with(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """What the last digits of a run's numbers hang on, beside its settings, versions and data."""
-    variables = environment.get("variables", {})
-    return {
+    """What the last digits of a run's numbers hang on, beside its settings, versions and data, as far as known."""
+    variables = environment.get("variables")
+    known = {
         "processor": environment.get("cpu"),
-        "GPUs": len(environment.get("gpus", ())),
+        "GPUs": len(environment["gpus"]) if "gpus" in environment else None,
         "threads": environment.get("threads", {}).get("intra_op") or environment.get("cores"),
-        **{name: variables.get(name, "not set") for name in _VARIABLES},
+        **{name: None if variables is None else variables.get(name, "not set") for name in _VARIABLES},
     }
+    return {name: value for name, value in known.items() if value is not None}

@@ -50,6 +50,15 @@ def test_every_change_of_machine_is_told_until_the_end(folder: RunFolder, monkey
     assert "processor: was " in second
 
 
+@pytest.mark.parametrize("content", ["{}", '{"resumed": []}', '{"gpus": [], "cores": 2, "resumed": [{}]}'])
+def test_what_is_not_on_record_is_nothing_to_tell(folder: RunFolder, content: str) -> None:
+    session(folder)
+    folder.environment.write_text(content)
+    assert session(folder, 4) == ()
+    (told,) = session(folder, 6, threads={"intra_op": 1, "inter_op": 0})
+    assert "(threads: was 2, is 1);" in told
+
+
 def test_a_run_that_begins_again_computes_all_of_it_here(folder: RunFolder) -> None:
     session(folder)
     assert begin(MoonsConfig(), folder, {**DEVICES, "threads": {"intra_op": 1}}, Start(again=True)) == ()
