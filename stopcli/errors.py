@@ -30,6 +30,19 @@ def shortened(text: str) -> str:
     return f"{text[: _SHOWN - 40]} … ({len(text):,} characters)"
 
 
+def system_words(error: BaseException) -> str:
+    """What the system has against a path, in words; of an error that is not the system's, what it says."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def in_a_line(error: BaseException) -> str:
+    """An error for a sentence: the first line of what it says, with its kind where it is none of ours."""
+    first = next(iter(str(error).splitlines()), "").strip()
+    if isinstance(error, StopcliError) and first:
+        return first
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
 def shown(value: object) -> str:
     """A value that was received, as a message shows it."""
     return shortened(repr(value))
@@ -109,10 +122,11 @@ class ReplayError(RunError):
 def printable(text: object) -> str:
     """A text from outside, such as a file's name, in which everything can be printed: line breaks, tabs, and bytes that
     are not UTF-8 stand escaped."""
-    return "".join(each if each.isprintable() else _escaped(each) for each in str(text))
+    return "".join(each if each.isprintable() else escaped(each) for each in str(text))
 
 
-def _escaped(letter: str) -> str:
+def escaped(letter: str) -> str:
+    """A letter that cannot be printed, in ASCII."""
     # Python's stand-ins for bytes of a name that is not UTF-8.
     if "\udc80" <= letter <= "\udcff":
         return f"\\x{ord(letter) - 0xDC00:02x}"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from stopcli.errors import RequestError
-from stopcli.text_files import system_words
+from stopcli.errors import RequestError, system_words
 
 
 def parse_path(text: str) -> Path:
@@ -36,15 +35,22 @@ def check_path(path: Path) -> None:
         raise RequestError(f"{path}: cannot be read ({system_words(error)})") from None
 
 
+def is_text(path: Path | str) -> bool:
+    """Whether a path, or a name in it, is UTF-8."""
+    try:
+        os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def check_is_text(path: Path) -> None:
     """Find out whether a path can be written down: what a run is made of stands in its config.toml, as text.
 
     Raises:
         RequestError: it is not UTF-8.
     """
-    try:
-        os.fsencode(path).decode("utf-8")
-    except UnicodeDecodeError:
+    if not is_text(path):
         raise RequestError(
             f"{path}: not UTF-8, and a run writes the paths that it is given down as text", hint="Give it another name."
-        ) from None
+        )

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stopcli.errors import shortened
+from stopcli.errors import shortened, system_words
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,13 +30,6 @@ _LARGEST = 2**63
 
 class UnusableFileError(Exception):
     """A file cannot be used. The text says what is wrong with it, and is to stand behind its name."""
-
-
-def system_words(error: OSError | ValueError) -> str:
-    """What the system has against a path, in words. A ValueError is what Python raises for a NUL in it."""
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return str(error)
 
 
 def read_json_file(path: Path) -> Any:

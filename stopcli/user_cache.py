@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from stopcli.errors import system_words
+
 
 def user_cache() -> Path | None:
     """$XDG_CACHE_HOME, else ~/.cache; None for a user without a home directory."""
@@ -22,5 +24,5 @@ def why_unusable(folder: Path | None) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        return f"{folder} cannot be made: {error.strerror or error}"
+        return f"{folder} cannot be made: {system_words(error)}"
     return "" if os.access(folder, os.R_OK | os.W_OK | os.X_OK) else f"{folder} cannot be written"

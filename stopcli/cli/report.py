@@ -10,7 +10,7 @@ import typer
 
 from stopcli.cli.console import Output
 from stopcli.cli.options.output import Quiet, Verbose
-from stopcli.errors import RequestError, ResourceError
+from stopcli.errors import RequestError, ResourceError, system_words
 from stopcli.paths import parse_path
 from stopcli.recipes.reporting import report_again
 from stopcli.runs.files import dump_json
@@ -49,7 +49,7 @@ def report(
         try:
             files, warnings = report_again(run, to)
         except OSError as error:
-            raise ResourceError(f"{to or run}: cannot be written: {error.strerror or error}") from error
+            raise ResourceError(f"{to or run}: cannot be written: {system_words(error)}") from error
         for warning in warnings:
             output.warn(warning)
         written.append({"run": str(run), "files": [str(file) for file in files]})

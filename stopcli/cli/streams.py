@@ -17,6 +17,8 @@ import select
 import sys
 from typing import Any, TextIO
 
+from stopcli.errors import escaped, system_words
+
 _ERRORS = "stopcli-replace"
 # What stands for characters of our texts, and of rich's tables and bars, where an encoding lacks them.
 _STAND_INS = {
@@ -52,7 +54,7 @@ class Outlet(io.RawIOBase):
                 return self._write(data)
             # ValueError: somebody has closed the target.
             except (OSError, ValueError) as error:
-                self.failure = getattr(error, "strerror", None) or str(error)
+                self.failure = system_words(error)
         return len(data)
 
     def _write(self, data: Any) -> int:
@@ -150,6 +152,4 @@ def _stand_in(character: str) -> str:
         return "+"
     if code in _BRAILLE:
         return "*"
-    # Python's own stand-in for a byte of a file name that is not UTF-8.
-    code = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code
-    return chr(code).encode("ascii", "backslashreplace").decode() if code > 0x7F else character
+    return escaped(character) if code > 0x7F else character

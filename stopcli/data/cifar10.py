@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from stopcli.data.images import ImageSet
 from stopcli.data.restricted_pickle import read_pickle
 from stopcli.data.rows import Rows
-from stopcli.errors import RequestError
+from stopcli.errors import RequestError, system_words
 
 Read = Callable[[str], bytes]
 Batch = tuple[NDArray[np.uint8], NDArray[np.int32]]
@@ -50,13 +50,13 @@ def read_folder(folder: Path) -> ImageSet:
     try:
         names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
-        raise RequestError(f"{folder}: cannot be read ({error.strerror})") from None
+        raise RequestError(f"{folder}: cannot be read ({system_words(error)})") from None
 
     def read(name: str) -> bytes:
         try:
             return (folder / name).read_bytes()
         except OSError as error:
-            raise RequestError(f"{folder / name}: cannot be read ({error.strerror})") from None
+            raise RequestError(f"{folder / name}: cannot be read ({system_words(error)})") from None
 
     return _read(str(folder), names, read)
 

@@ -19,7 +19,7 @@ from stopcli.data.images import ImageSet, Tell, tell_nobody
 from stopcli.data.memory import check_fits
 from stopcli.data.rows import Rows
 from stopcli.data.subsets import no_validation_folder, split_images
-from stopcli.errors import RequestError, RunError, printable
+from stopcli.errors import RequestError, RunError, printable, system_words
 from stopcli.paths import check_is_text
 
 DATASET_VARIABLE = "STOPCLI_DATASET"
@@ -88,7 +88,7 @@ def load_images(
         return _from_path(path, image_size, rules, tell)
     # What the system refuses (a folder without permission, a user without a home) is not damage and not a bug.
     except (OSError, RuntimeError, ValueError) as error:
-        raise RequestError(f"{dataset}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        raise RequestError(f"{dataset}: cannot be read ({system_words(error)})") from None
 
 
 def _from_path(path: Path, image_size: int | None, rules: FolderRules, tell: Tell) -> ImageSet:

@@ -14,6 +14,7 @@ import PIL
 from PIL import features
 
 from stopcli.data.image_folder import Decoded, digest_of
+from stopcli.errors import system_words
 from stopcli.user_cache import user_cache
 
 # The newest files that are kept.
@@ -109,7 +110,7 @@ def write_cached(path: Path | None, decoded: Decoded) -> str | None:
     except OSError as error:
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
-        return error.strerror or str(error)
+        return system_words(error)
     return None
 
 

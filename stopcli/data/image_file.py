@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from stopcli.errors import system_words
+
 # Pillow's other readers are never asked, whatever a file is called: that of EPS runs Ghostscript, a program of its own,
 # on what the file holds. What phones write into .jpg files, MPO, is JPEG.
 FORMATS = ("PNG", "JPEG")
@@ -48,7 +50,7 @@ def reason_of(error: Exception) -> str:
     """Why a file is no image that can be read, in words."""
     if isinstance(error, UnidentifiedImageError):
         return "no PNG or JPEG"
-    return str(getattr(error, "strerror", None) or error)
+    return system_words(error)
 
 
 def _open(content: bytes, raw_mode: str | None = None) -> tuple[Image.Image, str]:

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.errors import RequestError, printable
+from stopcli.errors import RequestError, printable, system_words
+from stopcli.paths import is_text
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 # What folders of images that validate are called.
@@ -81,7 +82,7 @@ class Listing:
     def check(self) -> None:
         """Raise RequestError where there are fewer than two classes, one has no images, or a name is no text."""
         for name in self.files:
-            if not _is_text(name):
+            if not is_text(name):
                 raise RequestError(
                     f"{printable(self.folder / name)}: the name of this class is not UTF-8", hint="Rename the folder."
                 )
@@ -93,14 +94,6 @@ class Listing:
         if empty:
             where = printable(self.folder / empty[0])
             raise RequestError(f"{where}: no images of this class ({', '.join(SUFFIXES)})")
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def list_part(folder: Path, left_out: LeftOut) -> Listing:
@@ -118,7 +111,7 @@ def list_part(folder: Path, left_out: LeftOut) -> Listing:
     try:
         entries = _entries(folder)
     except OSError as error:
-        raise RequestError(f"{printable(folder)}: cannot be read ({error.strerror})") from None
+        raise RequestError(f"{printable(folder)}: cannot be read ({system_words(error)})") from None
     for entry in entries:
         kind = _kind(entry)
         if kind == "folder":
@@ -141,7 +134,7 @@ def _class_files(folder: Path, left_out: LeftOut) -> tuple[list[Path], int]:
     try:
         entries = _entries(folder)
     except OSError as error:
-        left_out.add(f"folders that cannot be read ({error.strerror})", folder)
+        left_out.add(f"folders that cannot be read ({system_words(error)})", folder)
         return files, others
     for entry in entries:
         kind = _kind(entry)
@@ -182,7 +175,7 @@ def _images_below(folder: Path, left_out: LeftOut) -> Iterator[Path]:
     """Images in a folder and its subfolders. Folders that cannot be read are added to `left_out`."""
 
     def refused(error: OSError) -> None:
-        left_out.add(f"folders that cannot be read ({error.strerror})", error.filename)
+        left_out.add(f"folders that cannot be read ({system_words(error)})", error.filename)
 
     for inside, folders, names in os.walk(folder, onerror=refused):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -209,5 +202,5 @@ def _kind(entry: os.DirEntry[str]) -> str:
     except FileNotFoundError:
         return DANGLING
     except OSError as error:
-        return f"links that cannot be followed ({error.strerror})"
+        return f"links that cannot be followed ({system_words(error)})"
     return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "other"

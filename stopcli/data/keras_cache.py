@@ -19,7 +19,7 @@ from filelock import FileLock
 from stopcli.data.cifar10 import official_folder, read_archive, read_folder, unpack
 from stopcli.data.download import download
 from stopcli.data.images import ImageSet, Tell
-from stopcli.errors import RequestError, RunError
+from stopcli.errors import RequestError, RunError, system_words
 
 # As in keras.datasets.cifar10 (Keras 3.15), which finds there what was downloaded here.
 _NAME = "cifar-10-batches-py-target"
@@ -92,7 +92,7 @@ def downloaded(tell: Tell) -> ImageSet:
                 _unpack(cache / _ARCHIVE, cache / _NAME)
                 found = _read_cached(cache)
     except OSError as error:
-        return _for_once(f"{cache} cannot be written: {error.strerror or error}", tell)
+        return _for_once(f"{cache} cannot be written: {system_words(error)}", tell)
     if found is None:
         raise RunError(f"CIFAR-10 is not in {cache} although it was downloaded", hint=_HINT)
     return found
@@ -105,7 +105,7 @@ def _for_once(why: str, tell: Tell) -> ImageSet:
             _fetch(archive, tell)
             images = _whole(read_archive(archive), archive)
     except OSError as error:
-        raise RunError(f"CIFAR-10 cannot be downloaded ({error.strerror or error})", hint=_HINT) from None
+        raise RunError(f"CIFAR-10 cannot be downloaded ({system_words(error)})", hint=_HINT) from None
     note = f"CIFAR-10 is downloaded each time, because {why}; KERAS_HOME can name a folder for it"
     return replace(images, notes=(note,))
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.config import to_toml
-from stopcli.errors import RecordError, RequestError, RunFolderError, StopcliError
+from stopcli.errors import RecordError, RequestError, RunFolderError, StopcliError, in_a_line
 from stopcli.recipes.recipe import Loaded, ModuleRecipe
 from stopcli.recipes.resuming import Resumption, prepare
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.lock import is_held
 from stopcli.sweeps.collect import is_left
-from stopcli.sweeps.executor import Station, in_words
+from stopcli.sweeps.executor import Station
 from stopcli.sweeps.plan import Job
 from stopcli.training.observer import Observer, Silent
 from stopcli.training.pacing import Stopwatch
@@ -73,14 +73,14 @@ class RunJob:
             return prepare(path, force=self.force)
         except RecordError as error:
             # Once the file is put back, it goes on without being asked for.
-            folder.status.write("failed", in_words(error), outside=True)
+            folder.status.write("failed", in_a_line(error), outside=True)
             raise
         except RequestError:
             # Refused, such as for other versions: the job is as it was, and goes on once it is forced.
             raise
         except StopcliError as error:
             # A failure of the run's own, such as states that cannot be read.
-            folder.status.write("failed", in_words(error))
+            folder.status.write("failed", in_a_line(error))
             raise
 
     def _run(self, config: Any, folder: RunFolder, station: Station, start: Start) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stopcli.errors import in_a_line
 from stopcli.report.alt_texts import alt_text
 from stopcli.report.document import Picture
 from stopcli.report.matplotlib_setup import own_defaults
@@ -90,9 +91,3 @@ def _save(name: str, draw_one: Draw, plots: Path, drawn: Drawn) -> None:
         for path in (png, svg):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
-
-
-def in_a_line(error: BaseException) -> str:
-    """An error for a sentence: its kind, and the first line of what it says."""
-    first = next(iter(str(error).splitlines()), "").strip()
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -7,8 +7,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from stopcli.errors import in_a_line
 from stopcli.report.document import Document
-from stopcli.report.drawing import in_a_line
 from stopcli.report.html import to_html
 from stopcli.report.markdown import to_markdown
 from stopcli.runs.files import is_disk_fault, write_text
@@ -19,8 +19,7 @@ def write_report(folder: Path, document: Document, name: str = "report") -> list
     """Write a document as NAME.md and NAME.html into the folder that its pictures' paths are relative to."""
     texts = {f"{name}.md": to_markdown(document), f"{name}.html": to_html(document, folder)}
     for file, text in texts.items():
-        # A command line or a name may hold bytes that are no text; they are shown as what they are.
-        write_text(folder / file, text.encode("utf-8", "backslashreplace").decode("utf-8"))
+        write_text(folder / file, text)
     return [folder / file for file in texts]
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 
-from stopcli.errors import RecordError, ResourceError, RunFolderError
+from stopcli.errors import RecordError, ResourceError, RunFolderError, system_words
 from stopcli.paths import check_is_text, check_path
 from stopcli.runs.files import is_disk_fault, read_json, write_text
 from stopcli.runs.lock import LOCK_NAME, RunLock
@@ -81,7 +81,7 @@ class RunFolder:
             raise
         except OSError as error:
             _remove(made)
-            raise _cannot_be_made(path, error.strerror) from None
+            raise _cannot_be_made(path, system_words(error)) from None
         return folder
 
     @classmethod
@@ -217,7 +217,7 @@ def cannot_be_written(folder: Path, error: OSError) -> ResourceError:
     # A study of runs is simply made again.
     is_run = (folder / "config.toml").is_file()
     return ResourceError(
-        f"{folder}: cannot be written: {error.strerror or error}{where}",
+        f"{folder}: cannot be written: {system_words(error)}{where}",
         hint=f"What was saved until then is kept: stopcli resume {folder}" if is_run else "",
     )
 

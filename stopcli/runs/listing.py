@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.counts import counted
-from stopcli.errors import RunFolderError
+from stopcli.errors import RunFolderError, system_words
 from stopcli.runs.files import read_checked
 from stopcli.runs.lock import is_held
-from stopcli.text_files import system_words
 
 
 @dataclass(frozen=True)

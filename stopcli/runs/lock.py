@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from stopcli.errors import RunFolderError
+from stopcli.errors import RunFolderError, system_words
 from stopcli.runs.files import read_json
 
 LOCK_NAME = ".lock"
@@ -39,7 +39,7 @@ class RunLock:
                 hint="Wait until it has ended, or stop it first.",
             ) from None
         except OSError as error:
-            raise RunFolderError(f"{self._run}: cannot be written ({error.strerror})") from None
+            raise RunFolderError(f"{self._run}: cannot be written ({system_words(error)})") from None
 
     def release(self) -> None:
         self._lock.release()

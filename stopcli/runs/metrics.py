@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.errors import RequestError
+from stopcli.errors import RequestError, system_words
 from stopcli.runs.appended import AppendedFile, Prefix
 
 Columns = dict[str, NDArray[np.float64]]
@@ -81,7 +81,7 @@ def read_metrics(path: Path) -> Columns:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise RequestError(f"{path}: cannot be read ({error.strerror})") from None
+        raise RequestError(f"{path}: cannot be read ({system_words(error)})") from None
     except UnicodeDecodeError as error:
         raise RequestError(f"{path}: damaged ({error})") from None
     header, *rows = text[: text.rfind("\n") + 1].splitlines() or [""]

@@ -8,7 +8,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
-from stopcli.errors import StopcliError
 from stopcli.sweeps.plan import Job
 from stopcli.training.interruption import StopRequest
 
@@ -80,12 +79,6 @@ class Executor(Protocol):
     """
 
     def __call__(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> None: ...
-
-
-def in_words(error: BaseException) -> str:
-    """An error in a line."""
-    text = error.message if isinstance(error, StopcliError) else f"{type(error).__name__}: {error}"
-    return (text.splitlines() or [type(error).__name__])[0]
 
 
 def in_rounds(jobs: Sequence[Job[Any]]) -> list[Job[Any]]:

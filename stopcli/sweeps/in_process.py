@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, in_rounds, in_words
+from stopcli.errors import in_a_line
+from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, in_rounds
 from stopcli.sweeps.plan import Job
 
 _TICK_SECONDS = 0.2
@@ -47,7 +48,7 @@ class InProcess:
                     work(job, Station(supervisor.request, lane))
                 except Exception as error:
                     # What went wrong stands in the job's own folder; here it must not take the other jobs down.
-                    words = in_words(error)
+                    words = in_a_line(error)
                     lane.clear()
                 ended = _Event(job, words)
                 events.put(ended)

@@ -19,8 +19,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from stopcli.errors import in_a_line, system_words
 from stopcli.signals import StopNow, release_signals, stop_signals_held
-from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, in_rounds, in_words
+from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, in_rounds
 from stopcli.sweeps.plan import Job
 from stopcli.training.interruption import StopRequest, stop_on_signals
 
@@ -62,7 +63,7 @@ class Processes:
                         running.append(self._begin(job, work, supervisor, places[0]))
                     except OSError as error:
                         # No process or no memory is to be had for it now.
-                        supervisor.ended(job, f"its process could not be begun: {error.strerror or error}")
+                        supervisor.ended(job, f"its process could not be begun: {system_words(error)}")
                         continue
                     places.pop(0)
                 if supervisor.stopping() is Stopping.NOW and not told:
@@ -119,7 +120,7 @@ def _work(job: Job[Any], work: Work, pipe: Connection, cores: tuple[int, ...], b
     except StopNow as stopped:
         os._exit(stopped.exit_status)
     except Exception as error:
-        words = in_words(error)
+        words = in_a_line(error)
     try:
         pipe.send(words)
     except OSError:

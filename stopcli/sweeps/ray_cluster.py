@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stopcli.errors import RequestError, ResourceError
-from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, in_rounds, in_words
+from stopcli.errors import RequestError, ResourceError, in_a_line, system_words
+from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, in_rounds
 from stopcli.sweeps.plan import Job
 from stopcli.training.interruption import StopRequest
 
@@ -129,7 +129,7 @@ def check_ray(address: str) -> None:
     try:
         socket.create_connection((host, port), timeout=ANSWER_SECONDS).close()
     except OSError as error:
-        raise _nobody(f"at {host}:{port}", error.strerror or str(error)) from None
+        raise _nobody(f"at {host}:{port}", system_words(error)) from None
     _ask_health(["--address", f"{host}:{port}"])
 
 
@@ -208,7 +208,7 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
         hint = "`ray status` shows what the cluster is doing."
         if "AuthToken" in str(error.__cause__):
             hint = "The cluster asks for a token: on this machine, put it into RAY_AUTH_TOKEN or ~/.ray/auth_token."
-        raise ResourceError(f"Ray: {in_words(error)}", hint=hint) from None
+        raise ResourceError(f"Ray: {in_a_line(error)}", hint=hint) from None
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
@@ -236,7 +236,7 @@ def _work(job: Job[Any], work: Work, stop_file: str, deadline: float | None) -> 
         try:
             work(job, Station(request))
         except Exception as error:
-            return in_words(error)
+            return in_a_line(error)
         finally:
             over.set()
     sys.stdout.flush()
@@ -255,4 +255,4 @@ def _error(ray: Any, reference: Any) -> str:
     try:
         return str(ray.get(reference))
     except ray.exceptions.RayError as error:
-        return f"Ray: {in_words(error)}"
+        return f"Ray: {in_a_line(error)}"

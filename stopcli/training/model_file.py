@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from stopcli.errors import RequestError
+from stopcli.errors import RequestError, system_words
 from stopcli.paths import check_is_text, check_path
 from stopcli.text_files import UnusableFileError, check_json
 
@@ -52,7 +52,7 @@ def check_model_file(path: Path) -> None:
     except UnusableFileError as error:
         raise RequestError(f"{path}: not a .keras file: its {_CONFIG} is {error}") from None
     except OSError as error:
-        raise RequestError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise RequestError(f"{path}: cannot be read ({system_words(error)})") from None
     # A damaged archive leads its reader to nearly any error: of zip, of zlib, of sizes, encryption or text.
     except (zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
         raise RequestError(f"{path}: not a .keras file ({error})") from None

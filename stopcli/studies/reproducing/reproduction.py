@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stopcli.errors import ResourceError, RunFolderError
+from stopcli.errors import ResourceError, RunFolderError, system_words
 from stopcli.runs.environment import describe_environment
 from stopcli.runs.files import read_json
 from stopcli.runs.folder import check_can_be_made
@@ -124,7 +124,7 @@ def reproduce(
         summary = leave_reproduction(to, results, told)
     except OSError as error:
         raise ResourceError(
-            f"{to}: the report cannot be written ({error.strerror or error})",
+            f"{to}: the report cannot be written ({system_words(error)})",
             hint="What was run is kept; the same command writes the report.",
         ) from error
     return Outcome(results, summary, tuple(problems), unfinished)
