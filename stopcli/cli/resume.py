@@ -17,7 +17,7 @@ from stopcli.cli.option_groups import with_changes
 from stopcli.cli.options.output import Json, Quiet, RunsDir, TimeBudget, Verbose
 from stopcli.cli.options.stopping import NEW_STOPPING
 from stopcli.cli.options.sweep import HOW
-from stopcli.cli.running import conduct, load
+from stopcli.cli.running import execute, load
 from stopcli.cli.sweep_running import settle_layout
 from stopcli.counts import agreeing
 from stopcli.durations import format_duration, parse_duration
@@ -101,7 +101,7 @@ def resume(
         if resumption.config.is_sweep:
             where = "with the runs that are not finished"
         output.say(f"stopcli {resumption.config.command} → {run}, going on {where}", style="bold")
-        conduct(loaded, recipe, folder, resumption.start, output, budget, layout)
+        execute(loaded, recipe, folder, resumption.start, output, budget, layout)
 
 
 def _changes(options: Mapping[str, Any]) -> dict[str, Any]:

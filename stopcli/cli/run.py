@@ -9,7 +9,7 @@ import typer
 
 from stopcli.cli.console import Output
 from stopcli.cli.options.output import Json, Quiet, RunDir, RunsDir, TimeBudget, Verbose
-from stopcli.cli.running import Where, run_config
+from stopcli.cli.running import RunLocation, run_config
 from stopcli.cli.starting import has_gpu
 from stopcli.config import read_toml, resolve
 from stopcli.errors import ConfigError, RequestError
@@ -43,4 +43,4 @@ def run(
         config = resolve(config_class(settings.pop("command")), settings, has_gpu)
     except ConfigError as error:
         raise RequestError(f"{config_file}: {error.message}", hint=error.hint) from None
-    run_config(config, Where(runs_dir, run_dir), Output(json, quiet, verbose), time_budget)
+    run_config(config, RunLocation(runs_dir, run_dir), Output(json, quiet, verbose), time_budget)

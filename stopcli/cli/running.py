@@ -34,7 +34,7 @@ from stopcli.training.session import Session, Start
 
 
 @dataclass(frozen=True)
-class Where:
+class RunLocation:
     """Where a run's folder goes: a name under a root, or the folder itself."""
 
     runs_dir: Path | None = None
@@ -71,22 +71,22 @@ def run_from_options(ctx: typer.Context, command: str) -> None:
     output = Output(params["json"], params["quiet"], params["verbose"])
     if params.get("from_range") is not None and (told := mismatch(params["from_range"], config)):
         output.warn(told)
-    where = Where(params["runs_dir"], params["run_dir"])
-    run_config(config, where, output, params["time_budget"], dry_run=params.get("dry_run", False))
+    location = RunLocation(params["runs_dir"], params["run_dir"])
+    run_config(config, location, output, params["time_budget"], dry_run=params.get("dry_run", False))
 
 
 def run_config(
-    config: RunConfig, where: Where, output: Output, time_budget: str | None, *, dry_run: bool = False
+    config: RunConfig, location: RunLocation, output: Output, time_budget: str | None, *, dry_run: bool = False
 ) -> None:
     """Run a checked config in a new folder. Raises typer.Exit with the exit status where it is not 0.
 
     Args:
         dry_run: only say what a sweep would run and how long it would take.
     """
-    if where.runs_dir is not None and where.run_dir is not None:
+    if location.runs_dir is not None and location.run_dir is not None:
         raise RequestError("--runs-dir and --run-dir both say where the run goes; give one of them")
     budget = _budget(time_budget)
-    check_can_be_made(runs_root(where.runs_dir), where.run_dir)
+    check_can_be_made(runs_root(location.runs_dir), location.run_dir)
     if config.init_from:
         check_model_file(model_file(Path(config.init_from)))
     config, layout = settle_layout(config)
@@ -94,7 +94,7 @@ def run_config(
     for warning in config.warnings():
         output.warn(warning)
     # Until there is a run's folder, which has a place for them.
-    with temporary_files(where.run_dir or runs_root(where.runs_dir)):
+    with temporary_files(location.run_dir or runs_root(location.runs_dir)):
         loaded = load(config, recipe, output)
         config = loaded.config
         if layout is not None:
@@ -105,10 +105,10 @@ def run_config(
         if config.init_from:
             _check_warm_start(loaded)
     folder = RunFolder.create(
-        root=runs_root(where.runs_dir),
+        root=runs_root(location.runs_dir),
         command=config.command,
         name=config.name,
-        run_dir=where.run_dir,
+        run_dir=location.run_dir,
         config=to_toml(config),
     )
     with folder:
@@ -116,7 +116,7 @@ def run_config(
         if config.scale == "quick":
             output.say("Quick scale: a smaller version of the published setting. --scale full runs the published one.")
         output.detail(to_toml(config).rstrip())
-        conduct(loaded, recipe, folder, Start(), output, budget, layout)
+        execute(loaded, recipe, folder, Start(), output, budget, layout)
 
 
 def load(config: RunConfig, recipe: Recipe, output: Output) -> Loaded:
@@ -130,7 +130,7 @@ def load(config: RunConfig, recipe: Recipe, output: Output) -> Loaded:
     return loaded
 
 
-def conduct(
+def execute(
     loaded: Loaded,
     recipe: Recipe,
     folder: RunFolder,

@@ -68,9 +68,9 @@ def show_plan(loaded: Loaded, layout: Layout, output: Output) -> None:
 
         start_tensorflow(layout.threads)
         # After TensorFlow, which it imports.
-        from stopcli.recipes.projecting import plan_summary, plan_table, project, total_seconds
+        from stopcli.recipes.projecting import estimate, plan_summary, plan_table, total_seconds
 
-        arms = project(loaded, jobs, process_age(), observer)
+        arms = estimate(loaded, jobs, process_age(), observer)
     output.result(plan_table(jobs, arms), plan_summary(jobs, arms, layout))
     seconds = format_duration(total_seconds(jobs, arms, layout))
     whole = "in all" if layout.workers else "one after the other; how many at a time is the cluster's to say"

@@ -18,7 +18,7 @@ from stopcli.training.session import Start
 _VARIABLES = ("TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS")
 
 
-def begin(
+def record_environment(
     config: RunConfig,
     folder: RunFolder,
     devices: Mapping[str, Any],

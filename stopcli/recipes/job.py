@@ -14,7 +14,7 @@ from stopcli.recipes.resuming import Resumption, prepare
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.lock import is_held
 from stopcli.sweeps.collect import is_left
-from stopcli.sweeps.executor import Station
+from stopcli.sweeps.executor import JobContext
 from stopcli.sweeps.plan import Job
 from stopcli.training.observer import Observer, Silent
 from stopcli.training.pacing import Stopwatch
@@ -44,7 +44,7 @@ class RunJob:
     plots: bool = True
     shared: Loaded | None = None
 
-    def __call__(self, job: Job[Any], station: Station) -> None:
+    def __call__(self, job: Job[Any], context: JobContext) -> None:
         path = self.jobs / job.name
         _wait_for(path)
         if path.exists() and not is_left(path, retry_failed=self.retry_failed):
@@ -66,7 +66,7 @@ class RunJob:
                 start = Start(again=folder.environment.exists())
             for warning in warnings:
                 folder.log(f"warning: {warning}")
-            self._run(config, folder, station, start)
+            self._run(config, folder, context, start)
 
     def _prepare(self, path: Path, folder: RunFolder) -> Resumption:
         try:
@@ -83,7 +83,7 @@ class RunJob:
             folder.status.write("failed", in_a_line(error))
             raise
 
-    def _run(self, config: Any, folder: RunFolder, station: Station, start: Start) -> None:
+    def _run(self, config: Any, folder: RunFolder, context: JobContext, start: Start) -> None:
         # Neither is needed to find out that there is nothing to do.
         start_tensorflow(getattr(config, "threads", None))
         from stopcli.recipes.running import run_one
@@ -92,9 +92,9 @@ class RunJob:
         recipe, stopwatch = ModuleRecipe(config.command), Stopwatch()
         with stopwatch.part("data"):
             loaded = replace(self.shared, config=config) if self.shared else recipe.load(config, observer)
-        session = Session(observer, station.request, stopwatch)
-        lane = station.lane if self.shared else None
-        run_one(loaded, recipe, folder, session, start, lane=lane, plots=self.plots)
+        session = Session(observer, context.request, stopwatch)
+        loop_cache = context.loop_cache if self.shared else None
+        run_one(loaded, recipe, folder, session, start, loop_cache=loop_cache, plots=self.plots)
 
 
 def _wait_for(path: Path) -> None:

@@ -22,7 +22,7 @@ _CALLS = 4
 
 
 @dataclass(frozen=True)
-class ArmProjection:
+class ArmEstimate:
     """What runs of an arm will take.
 
     Attributes:
@@ -44,9 +44,9 @@ class ArmProjection:
         return self.start_seconds + self.train_seconds + self.validation_seconds
 
 
-def project(
+def estimate(
     loaded: Loaded, jobs: Sequence[Job[Any]], process_seconds: float, observer: Observer
-) -> dict[str, ArmProjection]:
+) -> dict[str, ArmEstimate]:
     """Measure each arm of a sweep on a few steps, in this process and with its number of threads.
 
     Args:
@@ -62,7 +62,7 @@ def project(
     return found
 
 
-def _measure(loaded: Loaded, process_seconds: float) -> ArmProjection:
+def _measure(loaded: Loaded, process_seconds: float) -> ArmEstimate:
     config = loaded.config
     begun = time.perf_counter()
     experiment = ModuleRecipe(config.command).build(loaded)
@@ -74,7 +74,7 @@ def _measure(loaded: Loaded, process_seconds: float) -> ArmProjection:
     validated = sum(rows.count for rows in parts.watched().values())
     updates = experiment.steps_per_epoch * config.epochs
     validating = validated * a_step / batch * EVALUATION_COST * config.epochs
-    return ArmProjection(config.epochs, batch, updates, process_seconds + start, updates * a_step, validating)
+    return ArmEstimate(config.epochs, batch, updates, process_seconds + start, updates * a_step, validating)
 
 
 def _seconds_a_step(loop: Loop) -> float:
@@ -93,7 +93,7 @@ def _seconds_a_step(loop: Loop) -> float:
     return sum(seconds for _, seconds in timed) / sum(steps for steps, _ in timed)
 
 
-def total_seconds(jobs: Sequence[Job[Any]], arms: dict[str, ArmProjection], layout: Layout) -> float:
+def total_seconds(jobs: Sequence[Job[Any]], arms: dict[str, ArmEstimate], layout: Layout) -> float:
     """Until the last job has ended, each worker taking the next one when it is free."""
     free = [0.0] * max(1, layout.workers)
     for job in in_rounds(jobs):
@@ -101,7 +101,7 @@ def total_seconds(jobs: Sequence[Job[Any]], arms: dict[str, ArmProjection], layo
     return max(free)
 
 
-def plan_table(jobs: Sequence[Job[Any]], arms: dict[str, ArmProjection]) -> Table:
+def plan_table(jobs: Sequence[Job[Any]], arms: dict[str, ArmEstimate]) -> Table:
     """The plan, a row for each job."""
     rows = tuple(
         (
@@ -120,7 +120,7 @@ def plan_table(jobs: Sequence[Job[Any]], arms: dict[str, ArmProjection]) -> Tabl
     )
 
 
-def plan_summary(jobs: Sequence[Job[Any]], arms: dict[str, ArmProjection], layout: Layout) -> dict[str, Any]:
+def plan_summary(jobs: Sequence[Job[Any]], arms: dict[str, ArmEstimate], layout: Layout) -> dict[str, Any]:
     """The plan for those who go on elsewhere."""
     return {
         "executor": layout.describe(),

@@ -19,7 +19,7 @@ from stopcli.report.alt_texts import alt_text
 from stopcli.report.document import Document, Picture, Warn
 from stopcli.report.drawing import Drawn, draw
 from stopcli.report.html import to_html
-from stopcli.report.results import Made, range_report, run_report, sweep_report
+from stopcli.report.results import Provenance, range_report, run_report, sweep_report
 from stopcli.report.tables import Table, results_table
 from stopcli.report.writing import write_or_warn, write_report
 from stopcli.runs.files import read_checked, read_json, write_json, write_text
@@ -30,7 +30,7 @@ from stopcli.runs.shapes import missing_in_summary
 _HEADER = "# Runs again with"
 
 
-def for_report(
+def report_metadata(
     title: str, words: Sequence[str], tables: Sequence[Table], pictures: Sequence[Picture]
 ) -> dict[str, Any]:
     """What a summary.json holds for the report alone.
@@ -47,7 +47,7 @@ def for_report(
     }
 
 
-def leave_results(folder: RunFolder, summary: dict[str, Any]) -> None:
+def write_run_report(folder: RunFolder, summary: dict[str, Any]) -> None:
     """Write summary.json and the report of what has just been summed up, while its process still holds the folder.
 
     A report that cannot be made is one of the summary's warnings, and the log says why.
@@ -120,28 +120,28 @@ def _summary_or_record(folder: Path, to: Path) -> tuple[Document, Drawn]:
     drawn = Drawn() if columns is None else draw(lambda: curves_so_far(folder, columns), to)
     problems = [damage] if damage else []
     problems += [f"{warning}." for warning in drawn.warnings]
-    return unfinished_report(folder, line, _made(folder, ()), drawn.pictures, problems), drawn
+    return unfinished_report(folder, line, _provenance(folder, ()), drawn.pictures, problems), drawn
 
 
 def _summed_up(folder: Path, summary: Mapping[str, Any]) -> Document:
     told = summary.get("report") or _older(folder, summary)
-    made = _made(folder, told["words"])
+    provenance = _provenance(folder, told["words"])
     further = [Table.from_told(table) for table in told["tables"]]
     # Names, not paths: a figure lies in `plots/`, whatever somebody has written into summary.json.
     pictures = [Picture(f"plots/{name}", alt_text(name)) for name in (Path(each).name for each in told["figures"])]
     tables = [results_table(summary), *further]
     if "jobs" in summary:
-        return sweep_report(told["title"], summary, tables, made, pictures)
+        return sweep_report(told["title"], summary, tables, provenance, pictures)
     if "stop" in summary:
-        return run_report(told["title"], summary, tables, made, pictures)
-    return range_report(told["title"], summary, tables, made, pictures)
+        return run_report(told["title"], summary, tables, provenance, pictures)
+    return range_report(told["title"], summary, tables, provenance, pictures)
 
 
-def _made(folder: Path, words: Sequence[str]) -> Made:
+def _provenance(folder: Path, words: Sequence[str]) -> Provenance:
     text = (folder / "config.toml").read_text(encoding="utf-8", errors="replace")
     if text.startswith(_HEADER):
         text = text.partition("\n")[2]
-    return Made(text, read_json(folder / "environment.json"), words)
+    return Provenance(text, read_json(folder / "environment.json"), words)
 
 
 def _older(folder: Path, summary: Mapping[str, Any]) -> dict[str, Any]:

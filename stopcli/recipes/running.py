@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from stopcli.config import RunConfig, to_toml
 from stopcli.errors import RequestError, ResourceError
-from stopcli.recipes.beginning import begin
+from stopcli.recipes.beginning import record_environment
 from stopcli.recipes.moved_data import changed_data
 from stopcli.recipes.recipe import Loaded, Recipe
-from stopcli.recipes.reporting import for_report, leave_results
+from stopcli.recipes.reporting import report_metadata, write_run_report
 from stopcli.report.drawing import Drawn, draw
 from stopcli.report.tables import Table
 from stopcli.runs.files import remove_leftovers, write_text
@@ -39,7 +39,7 @@ def run_one(
     session: Session,
     start: Start = Start(),  # noqa: B008, a frozen value
     *,
-    lane: dict[str, Any] | None = None,
+    loop_cache: dict[str, Any] | None = None,
     plots: bool = True,
 ) -> dict[str, Any]:
     """Train, save, evaluate, draw and report one run. Leaves the folder's status as the run ended.
@@ -47,7 +47,7 @@ def run_one(
     Args:
         loaded: settings of one run (one seed), whose config.toml is written, and its data.
         start: from where to begin.
-        lane: where a loop is left for the next run that differs by its seed alone.
+        loop_cache: where a loop is left for the next run that differs by its seed alone.
         plots: whether figures are drawn.
 
     Returns:
@@ -60,7 +60,7 @@ def run_one(
     with _failures_noted(folder):
         if recipe.runs_itself:
             return recipe.run(loaded, folder, session, start)
-        return _run_one(loaded, recipe, folder, session, start, lane, plots)
+        return _run_one(loaded, recipe, folder, session, start, loop_cache, plots)
 
 
 @contextlib.contextmanager
@@ -93,7 +93,7 @@ def _run_one(
     folder: RunFolder,
     session: Session,
     start: Start,
-    lane: dict[str, Any] | None,
+    loop_cache: dict[str, Any] | None,
     plots: bool,
 ) -> dict[str, Any]:
     config, stopwatch = loaded.config, session.stopwatch
@@ -107,9 +107,11 @@ def _run_one(
     if start.again:
         remove_leftovers(folder.path)
     half = getattr(config, "mixed_precision", False)
-    warnings = begin(config, folder, devices("mixed_float16" if half else "float32"), start, changed, ancestry)
+    warnings = record_environment(
+        config, folder, devices("mixed_float16" if half else "float32"), start, changed, ancestry
+    )
 
-    loop = _loop_for(experiment, lane, session)
+    loop = _loop_for(experiment, loop_cache, session)
     record = Record(
         folder,
         loop.columns,
@@ -142,18 +144,18 @@ def warm_start(config: RunConfig, experiment: Experiment) -> dict[str, Any] | No
     )
 
 
-def _loop_for(experiment: Experiment, lane: dict[str, Any] | None, session: Session) -> Loop:
-    """A compiled loop in the experiment's initial state: the lane's, or a new one."""
-    if lane is not None and "loop" in lane:
-        loop: Loop = lane["loop"]
+def _loop_for(experiment: Experiment, loop_cache: dict[str, Any] | None, session: Session) -> Loop:
+    """A compiled loop in the experiment's initial state: the cached one, or a new one."""
+    if loop_cache is not None and "loop" in loop_cache:
+        loop: Loop = loop_cache["loop"]
         loop.reset(experiment.initial_state(), experiment.seed)
         return loop
     session.observer.stage("compiling")
     with session.stopwatch.part("compile"):
         loop = experiment.make_loop()
         loop.compile()
-    if lane is not None:
-        lane["loop"] = loop
+    if loop_cache is not None:
+        loop_cache["loop"] = loop
     return loop
 
 
@@ -180,9 +182,9 @@ def _finish(
     summary["warnings"] += drawn.warnings
     summary["arm"] = config.arm
     title = f"{config.command}: {config.arm.replace('-', ' ')}, seed {config.seed}"
-    summary["report"] = for_report(title, loaded.words, tables, drawn.pictures)
+    summary["report"] = report_metadata(title, loaded.words, tables, drawn.pictures)
     summary["seconds"] = stopwatch.rounded()
-    leave_results(folder, summary)
+    write_run_report(folder, summary)
     folder.log(f"{summary['state']}: {summary['stop']}")
     folder.status.write(
         summary["state"], "" if summary["state"] == "finished" else summary["stop"]["rule"], epoch=summary["epochs"]

@@ -11,11 +11,11 @@ from typing import Any
 
 from stopcli.counts import agreeing, counted
 from stopcli.recipes.arms import not_finished, runs_table
-from stopcli.recipes.beginning import begin
+from stopcli.recipes.beginning import record_environment
 from stopcli.recipes.job import RunJob
 from stopcli.recipes.moved_data import changed_data_of_jobs, dataset_of, move_jobs
 from stopcli.recipes.recipe import Loaded, Recipe, SweepResults
-from stopcli.recipes.reporting import for_report, leave_results
+from stopcli.recipes.reporting import report_metadata, write_run_report
 from stopcli.recipes.selecting import with_selection
 from stopcli.report.drawing import Drawn, draw
 from stopcli.runs.files import read_json, write_text
@@ -35,7 +35,7 @@ ShowJobs = Callable[[Sequence[JobLine]], None]
 
 
 @dataclass
-class Foreman:
+class SweepMonitor:
     """Watches over a sweep's jobs: which run, which failed, whether to go on.
 
     Args:
@@ -119,7 +119,7 @@ def run_sweep(
     Args:
         loaded: the sweep's settings, and the data.
         layout: how its jobs are executed.
-        show: as for Foreman.
+        show: as for SweepMonitor.
         start: whether the sweep was begun before; its finished runs are then taken as they are.
 
     Returns:
@@ -129,7 +129,7 @@ def run_sweep(
     jobs = plan_jobs(config)
     changed = changed_data_of_jobs(loaded, jobs, folder, force=start.force) if start.again else []
     folder.status.write("running")
-    notes = begin(config, folder, {"executor": layout.describe()}, start, changed)
+    notes = record_environment(config, folder, {"executor": layout.describe()}, start, changed)
     loaded = replace(loaded, notes=(*loaded.notes, *notes))
     folder.jobs.mkdir(exist_ok=True)
     if start.again:
@@ -144,11 +144,11 @@ def run_sweep(
         plots=not shared,
         shared=loaded if shared else None,
     )
-    foreman = Foreman(folder, jobs, left, request, show, getattr(config, "keep_going", True))
+    monitor = SweepMonitor(folder, jobs, left, request, show, getattr(config, "keep_going", True))
     try:
         with stopwatch.part("jobs"):
-            layout.make()(left, work, foreman)
-        results = collect(jobs, folder.jobs, foreman.errors)
+            layout.make()(left, work, monitor)
+        results = collect(jobs, folder.jobs, monitor.errors)
         return _finish(loaded, recipe, folder, results, request, stopwatch)
     except StopNow as stopped:
         _mark_left(folder, stopped)
@@ -190,12 +190,12 @@ def _finish(
     summary = _summarise(config, results, found, request)
     summary["run_dir"] = str(folder.path)
     summary["warnings"] += [*loaded.notes, *drawn.warnings]
-    summary["report"] = for_report(found.title, loaded.words, found.tables[1:], drawn.pictures)
+    summary["report"] = report_metadata(found.title, loaded.words, found.tables[1:], drawn.pictures)
     summary["seconds"] = stopwatch.rounded()
     for name, text in found.files.items():
         write_text(folder.path / name, text)
     write_text(folder.path / "table.md", found.tables[0].markdown())
-    leave_results(folder, summary)
+    write_run_report(folder, summary)
     epochs = max((result.summary["epochs"] for result in results if result.summary), default=0)
     folder.log(f"{summary['state']}: {summary['finished']} of {counted(len(results), 'run')} finished")
     folder.status.write(summary["state"], summary["reason"], epoch=epochs, outside=_outside(results))

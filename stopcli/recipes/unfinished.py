@@ -13,7 +13,7 @@ from stopcli.recipes.arms import not_finished
 from stopcli.recipes.resuming import read_config
 from stopcli.report.document import Document, Paragraph, Part, Picture, Section, Warn
 from stopcli.report.drawing import Figures
-from stopcli.report.results import Made, how_it_was_made
+from stopcli.report.results import Provenance, how_it_was_made
 from stopcli.report.tables import Table
 from stopcli.runs.files import read_json
 from stopcli.runs.listing import RunLine, read_runs
@@ -34,7 +34,7 @@ _DRAWN = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
 def unfinished_report(
-    folder: Path, line: RunLine, made: Made, pictures: Sequence[Picture], problems: Sequence[str]
+    folder: Path, line: RunLine, provenance: Provenance, pictures: Sequence[Picture], problems: Sequence[str]
 ) -> Document:
     """What there is to say.
 
@@ -51,7 +51,7 @@ def unfinished_report(
     sections = [Section("So far", tuple(_so_far(folder)))]
     if pictures:
         sections.append(Section("Figures", tuple(pictures)))
-    sections.append(Section("How it was made", how_it_was_made(made.environment, made.config, line.state)))
+    sections.append(Section("How it was made", how_it_was_made(provenance.environment, provenance.config, line.state)))
     return Document(f"{command}: {folder.resolve().name}", tuple(lead), tuple(sections))
 
 

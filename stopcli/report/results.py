@@ -22,7 +22,7 @@ TEST_ROWS_CHOSE = (
 
 
 @dataclass(frozen=True)
-class Made:
+class Provenance:
     """How a run was made.
 
     Attributes:
@@ -37,7 +37,7 @@ class Made:
 
 
 def run_report(
-    title: str, summary: Mapping[str, Any], tables: Sequence[Table], made: Made, pictures: Sequence[Picture]
+    title: str, summary: Mapping[str, Any], tables: Sequence[Table], provenance: Provenance, pictures: Sequence[Picture]
 ) -> Document:
     """The report of one run.
 
@@ -46,14 +46,14 @@ def run_report(
     """
     found = selection_of(summary)
     shown = [*tables, *([selection_table(found)] if found else [])]
-    return _report(title, words_of(summary), _notes(summary), summary, shown, made, pictures)
+    return _report(title, words_of(summary), _notes(summary), summary, shown, provenance, pictures)
 
 
 def sweep_report(
     title: str,
     summary: Mapping[str, Any],
     tables: Sequence[Table],
-    made: Made,
+    provenance: Provenance,
     pictures: Sequence[Picture],
 ) -> Document:
     """The report of a sweep; arguments as for `run_report`."""
@@ -61,16 +61,16 @@ def sweep_report(
     told = f"{summary['finished']} of {counted(len(summary['jobs']), 'run')} finished; state: {summary['state']}{why}."
     failed = [f"{job['name']}: {job['state']} ({job['reason']})" for job in summary["jobs"] if job["reason"]]
     notes = [TEST_ROWS_CHOSE] if summary["test_rows_chose"] else []
-    return _report(title, [told, *summary["conclusions"]], notes, summary, tables, made, pictures, failed)
+    return _report(title, [told, *summary["conclusions"]], notes, summary, tables, provenance, pictures, failed)
 
 
 def range_report(
-    title: str, summary: Mapping[str, Any], tables: Sequence[Table], made: Made, pictures: Sequence[Picture]
+    title: str, summary: Mapping[str, Any], tables: Sequence[Table], provenance: Provenance, pictures: Sequence[Picture]
 ) -> Document:
     """The report of a range test; arguments as for `run_report`."""
     why = f" ({summary['reason']})" if summary["reason"] else ""
     told = f"{summary['finished']} of {counted(summary['seeds'], 'seed')} tested; state: {summary['state']}{why}."
-    return _report(title, [told, *summary["conclusions"]], [], summary, tables, made, pictures)
+    return _report(title, [told, *summary["conclusions"]], [], summary, tables, provenance, pictures)
 
 
 def _report(
@@ -79,13 +79,13 @@ def _report(
     notes: Sequence[str],
     summary: Mapping[str, Any],
     tables: Sequence[Table],
-    made: Made,
+    provenance: Provenance,
     pictures: Sequence[Picture],
     failed: Sequence[str] = (),
 ) -> Document:
     results, *others = tables
     lead: list[Part] = [Paragraph(text) for text in told]
-    asked = [*(made.words or [f"Data: {summary['dataset']}."]), _scale(summary)]
+    asked = [*(provenance.words or [f"Data: {summary['dataset']}."]), _scale(summary)]
     lead += [Bullets(tuple(points)) for points in (failed, asked) if points]
     lead += [Warn(f"{warning}.") for warning in summary["warnings"]]
     if summary["scale"] == "quick":
@@ -98,7 +98,7 @@ def _report(
     sections += [Section(table.title, (table,)) for table in others]
     sections += [
         Section("Time", _seconds(summary)),
-        Section("How it was made", how_it_was_made(made.environment, made.config, _left(summary))),
+        Section("How it was made", how_it_was_made(provenance.environment, provenance.config, _left(summary))),
     ]
     return Document(title, tuple(lead), tuple(sections))
 

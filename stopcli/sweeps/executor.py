@@ -21,16 +21,16 @@ class Stopping(Enum):
 
 
 @dataclass(frozen=True)
-class Station:
+class JobContext:
     """Where a job runs.
 
     Attributes:
         request: what stops it.
-        lane: what is costly to make and serves one job of this place after the other, such as a compiled loop.
+        loop_cache: what is costly to make and serves one job of this place after the other, such as a compiled loop.
     """
 
     request: StopRequest
-    lane: dict[str, Any] = field(default_factory=dict)
+    loop_cache: dict[str, Any] = field(default_factory=dict)
 
 
 class Work(Protocol):
@@ -39,7 +39,7 @@ class Work(Protocol):
     An executor that leaves the process pickles it.
     """
 
-    def __call__(self, job: Job[Any], station: Station) -> None: ...
+    def __call__(self, job: Job[Any], context: JobContext) -> None: ...
 
 
 class Supervisor(Protocol):

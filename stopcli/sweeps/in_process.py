@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stopcli.errors import in_a_line
-from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, in_rounds
+from stopcli.sweeps.executor import JobContext, Stopping, Supervisor, Work, in_rounds
 from stopcli.sweeps.plan import Job
 
 _TICK_SECONDS = 0.2
@@ -36,7 +36,7 @@ class InProcess:
         events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
 
         def serve() -> None:
-            lane: dict[str, Any] = {}
+            loop_cache: dict[str, Any] = {}
             while supervisor.stopping() is Stopping.NO:
                 try:
                     job = waiting.get_nowait()
@@ -45,17 +45,17 @@ class InProcess:
                 events.put(_Event(job, None))
                 words = ""
                 try:
-                    work(job, Station(supervisor.request, lane))
+                    work(job, JobContext(supervisor.request, loop_cache))
                 except Exception as error:
                     # What went wrong stands in the job's own folder; here it must not take the other jobs down.
                     words = in_a_line(error)
-                    lane.clear()
+                    loop_cache.clear()
                 ended = _Event(job, words)
                 events.put(ended)
                 # A failure may mean that no further job is to be begun.
                 ended.told.wait()
 
-        threads = [threading.Thread(target=serve, name=f"lane-{n}", daemon=True) for n in range(self.workers)]
+        threads = [threading.Thread(target=serve, name=f"worker-{n}", daemon=True) for n in range(self.workers)]
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):

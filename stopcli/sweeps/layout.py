@@ -15,7 +15,7 @@ from stopcli.sweeps.in_process import InProcess
 from stopcli.sweeps.processes import Processes
 
 # More lanes than this would each compile for longer than they train.
-MOST_LANES = 8
+MOST_WORKERS = 8
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def lay_out(config: Any, *, gpu: bool) -> Layout:
     """
     cores = usable_cores()
     if not isinstance(config, SweepSettings):
-        return Layout("in-process", min(cores, MOST_LANES), None)
+        return Layout("in-process", min(cores, MOST_WORKERS), None)
     threads: int | None = getattr(config, "threads", None)
     if config.executor == "in-process":
         if config.jobs not in (None, 1):

@@ -21,7 +21,7 @@ from typing import Any
 
 from stopcli.errors import in_a_line, system_words
 from stopcli.signals import StopNow, release_signals, stop_signals_held
-from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, in_rounds
+from stopcli.sweeps.executor import JobContext, Stopping, Supervisor, Work, in_rounds
 from stopcli.sweeps.plan import Job
 from stopcli.training.interruption import StopRequest, stop_on_signals
 
@@ -116,7 +116,7 @@ def _work(job: Job[Any], work: Work, pipe: Connection, cores: tuple[int, ...], b
         with stop_on_signals(budget_seconds) as request:
             release_signals()
             threading.Thread(target=_listen, args=(pipe, request), daemon=True).start()
-            work(job, Station(request))
+            work(job, JobContext(request))
     except StopNow as stopped:
         os._exit(stopped.exit_status)
     except Exception as error:

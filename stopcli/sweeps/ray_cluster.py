@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.errors import RequestError, ResourceError, in_a_line, system_words
-from stopcli.sweeps.executor import Station, Stopping, Supervisor, Work, in_rounds
+from stopcli.sweeps.executor import JobContext, Stopping, Supervisor, Work, in_rounds
 from stopcli.sweeps.plan import Job
 from stopcli.training.interruption import StopRequest
 
@@ -234,7 +234,7 @@ def _work(job: Job[Any], work: Work, stop_file: str, deadline: float | None) -> 
     # Ray forwards what tasks print to whoever began them, and keeps it in files of its own.
     with Path(os.devnull).open("w") as null, contextlib.redirect_stdout(null):
         try:
-            work(job, Station(request))
+            work(job, JobContext(request))
         except Exception as error:
             return in_a_line(error)
         finally:

@@ -21,7 +21,7 @@ from program import run
 from stopcli.recipes import projecting
 
 def told(loaded, seconds):
-    return projecting.ArmProjection(**dict.fromkeys(projecting.ArmProjection.__dataclass_fields__, 1))
+    return projecting.ArmEstimate(**dict.fromkeys(projecting.ArmEstimate.__dataclass_fields__, 1))
 
 found = []
 with quick_runs(), mock.patch.object(projecting, "_measure", told):

@@ -16,7 +16,7 @@ from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.status import StatusFile
 from stopcli.sweeps.collect import collect, is_left
-from stopcli.sweeps.executor import Station
+from stopcli.sweeps.executor import JobContext
 from stopcli.sweeps.plan import Job, plan_jobs
 from stopcli.training.interruption import StopRequest
 
@@ -40,7 +40,7 @@ def status(path: Path) -> dict[str, Any]:
 
 
 def run(job: Job[Any]) -> None:
-    RunJob(Path().resolve())(job, Station(StopRequest()))
+    RunJob(Path().resolve())(job, JobContext(StopRequest()))
 
 
 def test_a_refused_job_stays_as_it_was_and_can_be_forced(planned: Job[Any], monkeypatch: pytest.MonkeyPatch) -> None:

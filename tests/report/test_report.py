@@ -11,7 +11,7 @@ from stopcli.report.document import Picture
 from stopcli.report.drawing import draw
 from stopcli.report.figures import Marks, Points, decision_boundary, grid_around, learning_curves, plain_scatter
 from stopcli.report.markdown import to_markdown
-from stopcli.report.results import Made, run_report
+from stopcli.report.results import Provenance, run_report
 from stopcli.report.selection import arms_summary, arms_table, arms_words, selection_words
 from stopcli.report.sweep_figures import seed_accuracies, seed_curves, seed_epochs
 from stopcli.report.tables import Table, run_table, seed_table
@@ -87,7 +87,7 @@ def test_a_run_whose_test_rows_are_set_apart_says_what_they_would_have_claimed()
     environment = {"argv": ["stopcli"], "versions": {}, "platform": "L", "cpu": "C", "cores": 2, "gpus": []}
     interval = {"final": {"right": 63, "rows": 70, "low": 0.8, "high": 0.95}, "best": None}
     told = summary(selection=SELECTION, test_interval=interval)
-    text = to_markdown(run_report("moons", told, [run_table(told, "x")], Made("", environment), []))
+    text = to_markdown(run_report("moons", told, [run_table(told, "x")], Provenance("", environment), []))
     for part in (
         "Chosen by val_accuracy, epoch 90 has a test accuracy of 0.900, on rows that chose nothing; chosen by "
         "test_accuracy, epoch 70 would have claimed 0.925: 0.025 more. That is 2 of 70 rows; how much "
@@ -174,15 +174,17 @@ def test_the_report_says_what_a_reader_needs() -> None:
         "platform": "Linux", "cpu": "C", "cores": 2, "gpus": [],
     }  # fmt: skip
     table = run_table(summary(), "patience 20")
-    made = Made("patience = 20\n", environment, ("an MLP",))
-    text = to_markdown(run_report("moons", summary(scale="quick"), [table], made, [Picture("plots/curves", "curves")]))
+    provenance = Provenance("patience = 20\n", environment, ("an MLP",))
+    text = to_markdown(
+        run_report("moons", summary(scale="quick"), [table], provenance, [Picture("plots/curves", "curves")])
+    )
     assert "- an MLP" in text
     for part in ("# moons", "Stopped at epoch 120", "Quick scale", table.markdown(), "![curves](plots/curves.png)",
                  "`stopcli moons`", "patience = 20", "chose nothing"):  # fmt: skip
         assert part in text
     held_out = summary()
     held_out["best"]["val"] = {"loss": 0.1, "accuracy": 0.9}
-    assert "chose nothing" not in to_markdown(run_report("moons", held_out, [table], Made("", environment), []))
+    assert "chose nothing" not in to_markdown(run_report("moons", held_out, [table], Provenance("", environment), []))
 
 
 MARKS = Marks(120, "epoch 120: stopped", 100, "epoch 100: best", 90, "epoch 90: saved", wait=20)

@@ -25,7 +25,7 @@ _FREE = {
 _LANES: dict[str, dict[str, Any]] = {}
 
 
-def _lane_of(loaded: Loaded) -> dict[str, Any]:
+def _loop_cache_of(loaded: Loaded) -> dict[str, Any]:
     from stopcli.training.fingerprint import data_fingerprint
 
     # Schedules of the learning rate depend on the number of epochs; moons has none.
@@ -47,10 +47,12 @@ def quick_runs(*, sweep_figures: bool = False) -> Iterator[None]:
 
     whole = running.run_one
 
-    def quick(loaded: Loaded, *others: Any, lane: dict[str, Any] | None = None, plots: bool = True) -> dict[str, Any]:
-        kept = _lane_of(loaded) if lane is None else lane
+    def quick(
+        loaded: Loaded, *others: Any, loop_cache: dict[str, Any] | None = None, plots: bool = True
+    ) -> dict[str, Any]:
+        kept = _loop_cache_of(loaded) if loop_cache is None else loop_cache
         try:
-            return whole(loaded, *others, lane=kept, plots=False)
+            return whole(loaded, *others, loop_cache=kept, plots=False)
         except BaseException:
             # Nobody knows what state it is in.
             kept.clear()

@@ -11,7 +11,7 @@ from typing import Any
 
 from stopcli.errors import RunError
 from stopcli.runs.files import write_json
-from stopcli.sweeps.executor import Station, Stopping
+from stopcli.sweeps.executor import JobContext, Stopping
 from stopcli.sweeps.plan import Job
 from stopcli.training.interruption import StopRequest
 
@@ -35,10 +35,10 @@ class DoWhatItSays:
 
     folder: Path
 
-    def __call__(self, job: Job[Any], station: Station) -> None:
+    def __call__(self, job: Job[Any], context: JobContext) -> None:
         affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        station.lane.setdefault("jobs", []).append(job.name)
-        told = {"pid": os.getpid(), "cores": affinity, "lane": list(station.lane["jobs"])}
+        context.loop_cache.setdefault("jobs", []).append(job.name)
+        told = {"pid": os.getpid(), "cores": affinity, "loop_cache": list(context.loop_cache["jobs"])}
         write_json(self.folder / f"{job.name}.begun", told)
         if job.config.what == "raise":
             raise RunError("the disk is full\nand more")
@@ -47,9 +47,9 @@ class DoWhatItSays:
         if job.config.what == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         deadline = time.monotonic() + 60
-        while job.config.what == "wait" and not station.request.asked and time.monotonic() < deadline:
+        while job.config.what == "wait" and not context.request.asked and time.monotonic() < deadline:
             time.sleep(0.02)
-        write_json(self.folder / f"{job.name}.done", {"asked": station.request.asked, "words": station.request.words})
+        write_json(self.folder / f"{job.name}.done", {"asked": context.request.asked, "words": context.request.words})
 
 
 @dataclass

@@ -14,7 +14,7 @@ import pytest
 from sweep_jobs import DoWhatItSays, Settings, Watch, jobs
 
 from stopcli.sweeps import ray_cluster
-from stopcli.sweeps.executor import Executor, Station, Stopping
+from stopcli.sweeps.executor import Executor, JobContext, Stopping
 from stopcli.sweeps.in_process import InProcess
 from stopcli.sweeps.plan import Job
 from stopcli.sweeps.processes import Processes
@@ -113,23 +113,23 @@ def _in_a_group(folder: Path) -> None:
 
 def test_threads_share_what_is_costly_to_make(tmp_path: Path) -> None:
     InProcess(1)(jobs("finish", "raise", "finish", "finish"), DoWhatItSays(tmp_path), Watch(tmp_path))
-    assert told(tmp_path, "job-1", "begun")["lane"] == ["job-0", "job-1"]
+    assert told(tmp_path, "job-1", "begun")["loop_cache"] == ["job-0", "job-1"]
     # After a failure nobody knows what state it is in.
-    assert told(tmp_path, "job-3", "begun")["lane"] == ["job-2", "job-3"]
+    assert told(tmp_path, "job-3", "begun")["loop_cache"] == ["job-2", "job-3"]
 
 
 def test_each_worker_keeps_a_lane_of_its_own(tmp_path: Path) -> None:
-    both, lanes = threading.Barrier(2, timeout=10), set()
+    both, loop_caches = threading.Barrier(2, timeout=10), set()
 
-    def work(job: Job[Any], station: Station) -> None:
+    def work(job: Job[Any], context: JobContext) -> None:
         both.wait()
-        station.lane.setdefault("thread", threading.get_ident())
-        assert station.lane["thread"] == threading.get_ident()
-        lanes.add(id(station.lane))
+        context.loop_cache.setdefault("thread", threading.get_ident())
+        assert context.loop_cache["thread"] == threading.get_ident()
+        loop_caches.add(id(context.loop_cache))
 
     watch = Watch(tmp_path)
     InProcess(2)(jobs(*["finish"] * 6), work, watch)
-    assert len(lanes) == 2
+    assert len(loop_caches) == 2
     assert set(watch.errors.values()) == {""}
 
 

@@ -8,7 +8,7 @@ from statistics import geometric_mean
 from typing import Any
 
 from stopcli.evidence.rate_range import runaway, smoothed
-from stopcli.recipes.beginning import begin
+from stopcli.recipes.beginning import record_environment
 from stopcli.recipes.images.experiment import inputs_of, loss_of, optimizer_of, xla_pays
 from stopcli.recipes.images.load import ImageParts
 from stopcli.recipes.lr_range.config import LrRangeConfig
@@ -16,7 +16,7 @@ from stopcli.recipes.lr_range.finished import Finished
 from stopcli.recipes.lr_range.results import KINDS, RangeResults, results_of
 from stopcli.recipes.moved_data import other_data
 from stopcli.recipes.recipe import Loaded
-from stopcli.recipes.reporting import for_report, leave_results
+from stopcli.recipes.reporting import report_metadata, write_run_report
 from stopcli.recipes.train.network import make_network
 from stopcli.report.drawing import Figures, draw
 from stopcli.report.drawn_text import drawn_name
@@ -47,7 +47,7 @@ def run(loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> di
     if start.again:
         remove_leftovers(folder.path)
     half = config.mixed_precision
-    notes = begin(config, folder, devices("mixed_float16" if half else "float32"), start)
+    notes = record_environment(config, folder, devices("mixed_float16" if half else "float32"), start)
     loaded = replace(loaded, notes=(*loaded.notes, *notes))
     for words in done.notes:
         folder.log(f"warning: {words}")
@@ -77,11 +77,11 @@ def run(loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> di
         folder.note(drawn.tracebacks)
     summary["warnings"] += drawn.warnings
     title = f"lr-range: {config.describe_model()} on {Path(config.dataset).name}"
-    summary["report"] = for_report(title, loaded.words, (), drawn.pictures)
+    summary["report"] = report_metadata(title, loaded.words, (), drawn.pictures)
     summary["seconds"] = stopwatch.rounded()
     for name, text in {"table.csv": found.csv(), "table.md": table.markdown()}.items():
         write_text(folder.path / name, text)
-    leave_results(folder, summary)
+    write_run_report(folder, summary)
     folder.log(f"{summary['state']}: {summary['bounds']}")
     folder.status.write(summary["state"], summary["reason"], epoch=0)
     return summary
