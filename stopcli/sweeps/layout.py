@@ -14,7 +14,7 @@ from stopcli.sweeps.executor import Executor
 from stopcli.sweeps.in_process import InProcess
 from stopcli.sweeps.processes import Processes
 
-# More lanes than this would each compile for longer than they train.
+# More workers than this would each compile for longer than they train.
 MOST_WORKERS = 8
 
 

@@ -22,7 +22,7 @@ _FREE = {
     *("case_study", "name", "scale", "save_every", "seed", "seeds", "init_from", "init_optimizer", "tensorboard"),
     "dataset",
 }
-_LANES: dict[str, dict[str, Any]] = {}
+_LOOP_CACHES: dict[str, dict[str, Any]] = {}
 
 
 def _loop_cache_of(loaded: Loaded) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def _loop_cache_of(loaded: Loaded) -> dict[str, Any]:
     free = _FREE | ({"epochs"} if loaded.config.command == "moons" else set())
     settings = {name: value for name, value in settings_of(loaded.config).items() if name not in free}
     data = data_fingerprint(getattr(loaded.data, "parts", loaded.data))
-    return _LANES.setdefault(f"{loaded.config.command} {settings} {data}", {})
+    return _LOOP_CACHES.setdefault(f"{loaded.config.command} {settings} {data}", {})
 
 
 @contextlib.contextmanager

@@ -118,7 +118,7 @@ def test_threads_share_what_is_costly_to_make(tmp_path: Path) -> None:
     assert told(tmp_path, "job-3", "begun")["loop_cache"] == ["job-2", "job-3"]
 
 
-def test_each_worker_keeps_a_lane_of_its_own(tmp_path: Path) -> None:
+def test_each_worker_keeps_a_loop_cache_of_its_own(tmp_path: Path) -> None:
     both, loop_caches = threading.Barrier(2, timeout=10), set()
 
     def work(job: Job[Any], context: JobContext) -> None:
