@@ -23,7 +23,7 @@ Trend = Literal["agrees", "contrary", "not distinguishable"]
 
 
 @dataclass(frozen=True)
-class Runs:
+class RunCounts:
     """How far the runs of an arm have got.
 
     Attributes:
@@ -48,7 +48,7 @@ class Runs:
         return None if self.planned else "not run"
 
 
-def judge_value(mean: float | None, band: tuple[float, float] | None, runs: Runs, *, published: bool) -> Verdict:
+def judge_value(mean: float | None, band: tuple[float, float] | None, runs: RunCounts, *, published: bool) -> Verdict:
     """A measured mean against the band that counts as reproduced.
 
     Args:
@@ -77,7 +77,7 @@ def trend_of(expected: Expected, pair: PairedDifference | None) -> Trend:
     return "agrees" if (pair.mean > 0) == (expected in ("higher", "not lower")) else "contrary"
 
 
-def judge_claim(expected: Expected, pair: PairedDifference | None, runs: Runs, *, published: bool) -> Verdict:
+def judge_claim(expected: Expected, pair: PairedDifference | None, runs: RunCounts, *, published: bool) -> Verdict:
     """A published comparison of two arms.
 
     Args:

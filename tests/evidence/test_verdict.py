@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from stopcli.evidence.paired import PairedDifference, paired_difference
-from stopcli.evidence.verdict import Runs, judge_claim, judge_value, trend_of, trend_words
+from stopcli.evidence.verdict import RunCounts, judge_claim, judge_value, trend_of, trend_words
 
-ALL = Runs(planned=3, finished=3)
+ALL = RunCounts(planned=3, finished=3)
 UP = PairedDifference(5, 0.02, 0.01, 0.03, 0.0, 0.001)
 DOWN = PairedDifference(5, -0.02, -0.03, -0.01, 1.0, 0.001)
 WIDE = PairedDifference(5, 0.02, -0.01, 0.05, 0.2, 0.3)
@@ -41,16 +41,16 @@ def test_what_no_run_has_measured_is_not_judged() -> None:
 @pytest.mark.parametrize(
     ("runs", "verdict"),
     [
-        (Runs(0, 0), "not run"),
-        (Runs(3, 0), "not run"),
-        (Runs(3, 2), "not finished"),
-        (Runs(3, 0, failed=3), "failed"),
+        (RunCounts(0, 0), "not run"),
+        (RunCounts(3, 0), "not run"),
+        (RunCounts(3, 2), "not finished"),
+        (RunCounts(3, 0, failed=3), "failed"),
         # The two that got through are no fair sample.
-        (Runs(3, 2, failed=1), "failed"),
+        (RunCounts(3, 2, failed=1), "failed"),
     ],
 )
 @pytest.mark.parametrize("published", [True, False])
-def test_nothing_is_judged_before_all_runs_have_finished(runs: Runs, verdict: str, published: bool) -> None:
+def test_nothing_is_judged_before_all_runs_have_finished(runs: RunCounts, verdict: str, published: bool) -> None:
     assert judge_value(0.92, (0.9, 0.95), runs, published=published) == verdict
     assert judge_claim("higher", UP, runs, published=published) == verdict
 

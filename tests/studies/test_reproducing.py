@@ -21,10 +21,10 @@ from stopcli.errors import RequestError, ResourceError, RunFolderError
 from stopcli.studies.reproducing import reproduction
 from stopcli.studies.reproducing.images import Images
 from stopcli.studies.reproducing.leaving import check_can_be_left, leave_reproduction
-from stopcli.studies.reproducing.planning import Experiment, Sweep, plan, read_all, standing
+from stopcli.studies.reproducing.planning import Experiment, Sweep, plan, progress_of, read_all
 from stopcli.studies.reproducing.reproduction import make_plan, reproduce
 from stopcli.studies.reproducing.results import results_of
-from stopcli.studies.reproducing.telling import Told
+from stopcli.studies.reproducing.telling import ReportContext
 from stopcli.sweeps.plan import plan_jobs
 from stopcli.training.interruption import StopRequest
 
@@ -49,6 +49,7 @@ settings = { patience = 3 }
 reported = [{ measure = "test_accuracy", value = 0.8, band = [0.7, 0.9], why = "w" }]
 """
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+ENVIRONMENT = {"argv": ["stopcli"], "versions": {}, "platform": "", "cpu": "", "cores": 1}
 IMAGES = FILE.replace('"moons"', '"cifar-resnet", dataset = "cifar10", limit = 900') + "[quick]\ndepth = 8\n"
 
 
@@ -78,8 +79,8 @@ def write_sweep(
         of = job if i == 1 else {}
         write_run(sweep.folder / "jobs" / planned.name, **{"seed": planned.config.seed, "columns": {}, **of})
     failed = job.get("state", "finished") != "finished"
-    told = {"state": state, "finished": len(jobs) - failed} if summary is None else summary
-    (sweep.folder / "summary.json").write_text(json.dumps(told))
+    content = {"state": state, "finished": len(jobs) - failed} if summary is None else summary
+    (sweep.folder / "summary.json").write_text(json.dumps(content))
 
 
 DIVERGED = {"state": "failed", "summary": {"stop": {"reason": "non_finite", "rule": "loss is nan"}}}
@@ -104,9 +105,9 @@ def test_what_is_left_to_do_is_seen_from_the_runs(
     state: str, summary: Mapping[str, Any] | None, job: Mapping[str, Any], found: str
 ) -> None:
     sweep = experiment_of(FILE).sweeps[0]
-    assert standing(sweep) == "new"
+    assert progress_of(sweep) == "new"
     write_sweep(sweep, job, state, summary)
-    assert standing(sweep) == found
+    assert progress_of(sweep) == found
 
 
 def test_a_plan_can_be_read_by_programs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,7 +124,7 @@ def test_a_folder_that_is_no_sweep_s_is_never_to_be_deleted() -> None:
     write_sweep(sweep)
     (sweep.folder / "config.toml").unlink()
     with pytest.raises(RunFolderError, match="not a run folder") as raised:
-        standing(sweep)
+        progress_of(sweep)
     assert raised.value.hint.endswith(f"mv {sweep.folder} {sweep.folder}-old")
 
 
@@ -173,8 +174,8 @@ def test_arms_are_compared_as_the_same_setting_was_reported() -> None:
 def test_files_that_are_shown_to_others_name_no_place_of_this_machine() -> None:
     images = Images("/a/secret/place/photos", {"limit": 800, "test_limit": 100})
     experiment = experiment_of(IMAGES.replace("patience = 3", "erasing = true"), images)
-    told = Told("quick", (), images, {"argv": ["stopcli"], "versions": {}, "platform": "", "cpu": "", "cores": 1})
-    leave_reproduction(Path("to"), [results_of(experiment)], told)
+    context = ReportContext("quick", (), images, ENVIRONMENT)
+    leave_reproduction(Path("to"), [results_of(experiment)], context)
     written = [path for path in Path("to").rglob("*") if path.is_file()]
     assert len(written) == 3
     assert all("photos" in path.read_text() for path in written)
@@ -186,10 +187,10 @@ def test_which_seeds_were_run_is_said_from_the_runs() -> None:
     path = EXPERIMENTS / "moons.toml"
     ((_, published),) = read_all([path]).items()
     experiment = plan(path, published, "full", None, 3, Path("runs/reproduction"))
-    told = Told("full", (), None, {"argv": ["stopcli"], "versions": {}, "platform": "", "cpu": "", "cores": 1})
+    context = ReportContext("full", (), None, ENVIRONMENT)
     write_sweep(experiment.sweeps[0])
     write_sweep(experiment.sweeps[1], {"state": "failed"})
-    leave_reproduction(Path("some"), [results_of(experiment)], told)
+    leave_reproduction(Path("some"), [results_of(experiment)], context)
     report = Path("some/REPRODUCTION.md").read_text()
     assert "30 seeds" not in report
     assert (
@@ -200,7 +201,7 @@ def test_which_seeds_were_run_is_said_from_the_runs() -> None:
     for sweep in experiment.sweeps[2:]:
         write_sweep(sweep)
     (experiment.sweeps[1].folder / "jobs" / "patience-0-seed1" / "status.json").write_text('{"state": "finished"}')
-    leave_reproduction(Path("all"), [results_of(experiment)], told)
+    leave_reproduction(Path("all"), [results_of(experiment)], context)
     assert "Seeds 0 to 2 of every arm. " in Path("all/REPRODUCTION.md").read_text().replace("\n", " ")
 
 
@@ -219,8 +220,8 @@ def test_figures_of_a_call_that_was_killed_are_written_over_and_those_of_others_
 
 
 def test_no_report_gives_way_to_one_that_says_less() -> None:
-    told = Told("full", (), None, {"argv": ["stopcli"], "versions": {}, "platform": "", "cpu": "", "cores": 1})
-    leave_reproduction(Path(), [results_of(experiment_of(FILE))], told)
+    context = ReportContext("full", (), None, ENVIRONMENT)
+    leave_reproduction(Path(), [results_of(experiment_of(FILE))], context)
     check_can_be_left(Path(), ["x", "y"], "full")
     with pytest.raises(RequestError, match=r"^REPRODUCTION.md reports x too, and would lose it$"):
         check_can_be_left(Path(), ["y"], "full")

@@ -16,13 +16,13 @@ from stopcli.durations import format_duration
 from stopcli.runs.files import read_json, write_text
 from stopcli.runs.scratch import temporary_files
 from stopcli.signals import StopNow
-from stopcli.studies.reproducing.planning import Standing, Sweep
+from stopcli.studies.reproducing.planning import Progress, Sweep
 from stopcli.training.interruption import StopRequest
 
 _POLL_SECONDS = 0.05
 
 
-def run_sweep(sweep: Sweep, standing: Standing, request: StopRequest, talk: Sequence[str] = ()) -> str:
+def run_sweep(sweep: Sweep, progress: Progress, request: StopRequest, talk: Sequence[str] = ()) -> str:
     """Begin a sweep, or go on with it, and wait until its process has ended.
 
     It is told once of a signal that this process gets, and saves. Its talk goes to stderr; its results are read from
@@ -39,7 +39,7 @@ def run_sweep(sweep: Sweep, standing: Standing, request: StopRequest, talk: Sequ
         config = Path(folder) / f"{sweep.experiment}.toml"
         write_text(config, to_toml(sweep.config))
         words = ["run", str(config), "--run-dir", str(sweep.folder)]
-        if standing == "unfinished":
+        if progress == "unfinished":
             words = ["resume", str(sweep.folder), *(["--retry-failed"] if sweep.config.is_sweep else [])]
         if request.seconds_left is not None:
             # A budget of nothing is refused; a sweep that gets one ends after its first call.
@@ -86,7 +86,7 @@ def _problem(sweep: Sweep, status: int) -> str:
     return f"{ended}{': ' + told if told else ''}"
 
 
-def describe(sweep: Sweep, standing: Standing) -> str:
+def describe(sweep: Sweep, progress: Progress) -> str:
     """What is about to be done for a sweep, in words."""
     runs = len(sweep.config.arms()) * sweep.config.seeds
     what = f"{sweep.name}: {counted(runs, 'run')} of {sweep.config.command}"
@@ -95,7 +95,7 @@ def describe(sweep: Sweep, standing: Standing) -> str:
         "unfinished": f"{what}, to be gone on with in {sweep.folder}",
         "finished": f"{what}, finished already in {sweep.folder}",
         "diverged": f"{what}, of which some diverged and none is left to do, in {sweep.folder}",
-    }[standing]
+    }[progress]
 
 
 def took(sweep: Sweep) -> str:

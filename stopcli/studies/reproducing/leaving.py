@@ -15,7 +15,14 @@ from stopcli.report.writing import write_report
 from stopcli.runs.files import read_checked, read_json, replacing, write_json
 from stopcli.studies.reproducing.planning import Experiment, ReproductionScale
 from stopcli.studies.reproducing.results import ExperimentResult
-from stopcli.studies.reproducing.telling import MARKER, Told, claim_row, reproduction_document, sums_up, value_row
+from stopcli.studies.reproducing.telling import (
+    MARKER,
+    ReportContext,
+    claim_row,
+    reproduction_document,
+    sums_up,
+    value_row,
+)
 
 NAME = "REPRODUCTION"
 FIGURES = "reproduction"
@@ -82,7 +89,7 @@ def _is_ours(figures: Path) -> bool:
     return read_json(figures / "summary.json").get("command") == _COMMAND or not any(figures.iterdir())
 
 
-def leave_reproduction(folder: Path, results: Sequence[ExperimentResult], told: Told) -> dict[str, Any]:
+def leave_reproduction(folder: Path, results: Sequence[ExperimentResult], told: ReportContext) -> dict[str, Any]:
     """Write the files. Returns the content of summary.json."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FIGURES).mkdir(exist_ok=True)
@@ -120,7 +127,7 @@ def _copy(source: Path, target: Path) -> bool:
     return True
 
 
-def summarise(results: Sequence[ExperimentResult], told: Told) -> dict[str, Any]:
+def summarise(results: Sequence[ExperimentResult], told: ReportContext) -> dict[str, Any]:
     """The results for those who go on elsewhere."""
     return {
         "command": _COMMAND,

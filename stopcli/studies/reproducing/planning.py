@@ -22,7 +22,7 @@ from stopcli.sweeps.collect import is_summed_up, jobs_left
 from stopcli.sweeps.plan import plan_jobs
 
 ReproductionScale = Literal["quick", "full"]
-Standing = Literal["new", "unfinished", "finished", "diverged"]
+Progress = Literal["new", "unfinished", "finished", "diverged"]
 
 # How runs are executed and saved changes no number that is compared.
 _FREE = {field.name for field in fields(SweepSettings)} | {"name", "save_every", "threads"}
@@ -148,7 +148,7 @@ def _notes(published: Published, scale: str, images: Images | None) -> tuple[str
     )
 
 
-def standing(sweep: Sweep) -> Standing:
+def progress_of(sweep: Sweep) -> Progress:
     """How far a sweep is that may have been begun before.
 
     Raises:

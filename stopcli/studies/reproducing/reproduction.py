@@ -16,16 +16,16 @@ from stopcli.studies.reproducing.images import Images
 from stopcli.studies.reproducing.leaving import check_can_be_left, leave_reproduction
 from stopcli.studies.reproducing.planning import (
     Experiment,
+    Progress,
     ReproductionScale,
-    Standing,
     Sweep,
     plan,
+    progress_of,
     read_all,
-    standing,
 )
 from stopcli.studies.reproducing.results import ExperimentResult, results_of
 from stopcli.studies.reproducing.settings import needs_images
-from stopcli.studies.reproducing.telling import Told
+from stopcli.studies.reproducing.telling import ReportContext
 from stopcli.training.interruption import StopRequest
 
 # Below a folder of runs.
@@ -41,7 +41,7 @@ class Plan:
     """
 
     experiments: tuple[Experiment, ...]
-    standings: dict[str, Standing]
+    progress: dict[str, Progress]
     scale: ReproductionScale
     images: Images | None
     words: tuple[str, ...]
@@ -52,7 +52,7 @@ class Plan:
 
     def describe(self) -> list[str]:
         """A line for each sweep."""
-        return [describe(sweep, self.standings[sweep.name]) for sweep in self.sweeps]
+        return [describe(sweep, self.progress[sweep.name]) for sweep in self.sweeps]
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ def make_plan(
     check_can_be_made(root, None)
     images = find() if any(map(needs_images, files.values())) else None
     experiments = tuple(plan(path, published, scale, images, seeds, root / FOLDER) for path, published in files.items())
-    standings = {sweep.name: standing(sweep) for each in experiments for sweep in each.sweeps}
-    return Plan(experiments, standings, scale, images, tuple(words))
+    progress = {sweep.name: progress_of(sweep) for each in experiments for sweep in each.sweeps}
+    return Plan(experiments, progress, scale, images, tuple(words))
 
 
 def reproduce(
@@ -118,7 +118,7 @@ def reproduce(
     unfinished = ""
     if request.asked and not done:
         unfinished = f"Ended by {request.words} before everything was run; the same command goes on."
-    told = Told(plan.scale, plan.words, plan.images, describe_environment({}), problems, unfinished)
+    told = ReportContext(plan.scale, plan.words, plan.images, describe_environment({}), problems, unfinished)
     results = tuple(results_of(experiment) for experiment in plan.experiments)
     try:
         summary = leave_reproduction(to, results, told)
@@ -134,7 +134,7 @@ def _run(sweep: Sweep, request: StopRequest, tell: Callable[[str], None], talk: 
     """Run what is left of a sweep. Returns why it failed, in words; empty where it did not."""
     try:
         # Asked again: since it was planned, another call may have run it, or run it now.
-        state = standing(sweep)
+        state = progress_of(sweep)
     except RunFolderError as error:
         return error.message
     tell(describe(sweep, state))

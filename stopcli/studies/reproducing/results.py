@@ -9,7 +9,7 @@ from pathlib import Path
 from stopcli.evidence.interval import MeanInterval, mean_interval
 from stopcli.evidence.paired import PairedDifference, paired_difference
 from stopcli.evidence.ratio import Ratio, ratio_of
-from stopcli.evidence.verdict import Expected, Runs, Verdict, judge_claim, judge_value, trend_words
+from stopcli.evidence.verdict import Expected, RunCounts, Verdict, judge_claim, judge_value, trend_words
 from stopcli.runs.recorded import RecordedRun, read_recorded
 from stopcli.studies.reproducing.measures import MEASURES, Measure
 from stopcli.studies.reproducing.planning import Experiment
@@ -24,7 +24,7 @@ class ArmRuns:
         reasons: why those that failed did, a line each.
     """
 
-    runs: Runs
+    runs: RunCounts
     finished: Mapping[int, RecordedRun]
     published: bool
     reasons: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class ValueResult:
     reported: Reported
     measure: Measure
     measured: MeanInterval | None
-    runs: Runs
+    runs: RunCounts
     verdict: Verdict
     ratio: Ratio | None = None
     reported_ratio: float | None = None
@@ -65,7 +65,7 @@ class ClaimResult:
     measure: Measure
     expected: Expected
     pair: PairedDifference | None
-    runs: Runs
+    runs: RunCounts
     verdict: Verdict
     trend: str
 
@@ -97,7 +97,7 @@ def results_of(experiment: Experiment) -> ExperimentResult:
 def _arm_runs(experiment: Experiment, arm: str) -> ArmRuns:
     sweep = experiment.sweep_of(arm)
     if sweep is None:
-        return ArmRuns(Runs(0, 0), {}, False)
+        return ArmRuns(RunCounts(0, 0), {}, False)
     planned = sweep.config.seeds
     recorded = _recorded(sweep.folder)
     if not sweep.arm:
@@ -107,7 +107,7 @@ def _arm_runs(experiment: Experiment, arm: str) -> ArmRuns:
     finished = {run.seed: run for run in runs if run.finished and run.summary}
     failed = [run for run in runs if run.state == "failed"]
     reasons = tuple(f"{run.path.name}: {(run.summary.get('stop') or {}).get('rule') or 'failed'}" for run in failed)
-    return ArmRuns(Runs(planned, len(finished), len(failed)), finished, sweep.published, reasons)
+    return ArmRuns(RunCounts(planned, len(finished), len(failed)), finished, sweep.published, reasons)
 
 
 def _recorded(path: Path) -> list[RecordedRun]:

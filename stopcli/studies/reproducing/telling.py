@@ -42,7 +42,7 @@ _WHAT_VERDICTS_MEAN = (
 
 
 @dataclass(frozen=True)
-class Told:
+class ReportContext:
     """What a report needs beside the results.
 
     Attributes:
@@ -61,7 +61,7 @@ class Told:
 
 
 def reproduction_document(
-    results: Sequence[ExperimentResult], pictures: Mapping[str, Sequence[Picture]], told: Told
+    results: Sequence[ExperimentResult], pictures: Mapping[str, Sequence[Picture]], told: ReportContext
 ) -> Document:
     """The report.
 
@@ -167,7 +167,7 @@ def setting_words(experiment: Experiment) -> str:
     return f"{scale}, on {Path(dataset).name}"
 
 
-def _section(result: ExperimentResult, pictures: Sequence[Picture], told: Told) -> Section:
+def _section(result: ExperimentResult, pictures: Sequence[Picture], told: ReportContext) -> Section:
     experiment = result.experiment
     published = experiment.published
     parts: list[Part] = [
