@@ -9,7 +9,7 @@ import typer
 
 from stopcli.cli.console import Output
 from stopcli.cli.options.output import Json, Name, Quiet, RunDir, RunsDir, Verbose
-from stopcli.cli.studying import leave_and_tell
+from stopcli.cli.studying import write_and_print
 from stopcli.paths import parse_path
 from stopcli.runs.folder import check_can_be_made, runs_root
 
@@ -49,9 +49,9 @@ def compare(
     check_can_be_made(root, run_dir)
     # After parsing: --help need not know how figures and statistics are made.
     from stopcli.studies.compare.comparison import compare as compare_runs
-    from stopcli.studies.compare.study import study_of
+    from stopcli.studies.compare.study import output_of
 
     output = Output(json, quiet, verbose)
-    study = study_of(compare_runs(runs, baseline, metric))
-    folder = leave_and_tell(study, output, root=root, name=name, run_dir=run_dir)
+    analysis = output_of(compare_runs(runs, baseline, metric))
+    folder = write_and_print(analysis, output, root=root, name=name, run_dir=run_dir)
     output.say(f"Report, figures and tables: {folder}")

@@ -13,7 +13,7 @@ from stopcli.cli.list_options import parse_counts, parse_numbers, parse_words
 from stopcli.cli.option_groups import in_panel
 from stopcli.cli.options.output import Json, Name, Quiet, RunDir, RunsDir, Verbose
 from stopcli.cli.options.stopping import Baseline, Monitor, MonitorMode, StartFromEpoch
-from stopcli.cli.studying import leave_and_tell
+from stopcli.cli.studying import write_and_print
 from stopcli.errors import ConfigError, RequestError
 from stopcli.paths import parse_path
 from stopcli.runs.folder import check_can_be_made, runs_root
@@ -80,14 +80,14 @@ def replay(
             hint=_RUNS_FIRST,
         )
     # After parsing: --help need not know how figures and statistics are made.
-    from stopcli.studies.replay.asking import Asking
+    from stopcli.studies.replay.asking import ReplayOptions
     from stopcli.studies.replay.replaying import replay as replay_rules
-    from stopcli.studies.replay.study import study_of
+    from stopcli.studies.replay.study import output_of
 
     root = runs_root(runs_dir)
     check_can_be_made(root, run_dir)
     try:
-        asking = Asking(
+        options = ReplayOptions(
             patience=None if patience is None else parse_counts("patience", patience),
             min_delta=(0.0,) if min_delta is None else parse_numbers("min_delta", min_delta),
             rules=None if rule is None else parse_words("rule", rule),
@@ -97,12 +97,12 @@ def replay(
             start_from_epoch=start_from_epoch,
             select=select,
         )
-        replayed = replay_rules(runs, asking)
+        results = replay_rules(runs, options)
     except ConfigError as error:
         # Not Path.is_dir, which raises where a word is too long for a name.
         if os.path.isdir(str(error.received)):  # noqa: PTH112
             raise ConfigError(error.setting, error.received, error.expected, hint=_RUNS_FIRST) from None
         raise
     output = Output(json, quiet, verbose)
-    folder = leave_and_tell(study_of(replayed), output, root=root, name=name, run_dir=run_dir)
+    folder = write_and_print(output_of(results), output, root=root, name=name, run_dir=run_dir)
     output.say(f"Report, figure and tables: {folder}")

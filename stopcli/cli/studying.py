@@ -1,4 +1,4 @@
-"""From a study of finished runs to its folder, and to what is told of it."""
+"""From a analysis of finished runs to its folder, and to what is told of it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 from stopcli.cli.console import Output
 
 if TYPE_CHECKING:
-    from stopcli.studies.leaving import Study
+    from stopcli.studies.leaving import AnalysisOutput
 
 
-def leave_and_tell(study: Study, output: Output, *, root: Path, name: str, run_dir: Path | None) -> Path:
-    """Warn, write the study's folder, print its results and what follows from them. Returns the folder."""
-    from stopcli.studies.leaving import leave
+def write_and_print(analysis: AnalysisOutput, output: Output, *, root: Path, name: str, run_dir: Path | None) -> Path:
+    """Warn, write the analysis's folder, print its results and what follows from them. Returns the folder."""
+    from stopcli.studies.leaving import write_output
 
-    for warning in study.warnings:
+    for warning in analysis.warnings:
         output.warn(warning)
-    folder, summary = leave(study, root=root, name=name, run_dir=run_dir)
-    for warning in summary["warnings"][len(study.warnings) :]:
+    folder, summary = write_output(analysis, root=root, name=name, run_dir=run_dir)
+    for warning in summary["warnings"][len(analysis.warnings) :]:
         output.warn(warning)
-    output.results(study.tables, summary)
-    for words in study.conclusions:
+    output.results(analysis.tables, summary)
+    for words in analysis.conclusions:
         output.say(words)
     return folder

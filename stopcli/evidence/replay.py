@@ -28,7 +28,7 @@ def readable_metrics(columns: Columns) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class AskedRule:
+class LabelledRule:
     """A rule that is replayed.
 
     Attributes:
@@ -45,7 +45,7 @@ class AskedRule:
 
 
 @dataclass(frozen=True)
-class Moment:
+class EpochValues:
     """An epoch of a run.
 
     Attributes:
@@ -59,7 +59,7 @@ class Moment:
     accuracy: float | None
 
 
-class Recording:
+class RecordedHistory:
     """A run's metrics, as rules are replayed on them.
 
     Args:
@@ -97,7 +97,7 @@ class Recording:
         return isinstance(asked, int) and self.epochs >= asked
 
     @cached_property
-    def best(self) -> Moment | None:
+    def best(self) -> EpochValues | None:
         """The best epoch of all."""
         return self._best_until(self.epochs)
 
@@ -109,15 +109,15 @@ class Recording:
         """
         verdict = rule.first_stop(self._seen) or self.broken
         epochs = verdict.epoch if verdict else self.epochs
-        return Replay(self, verdict, self._best_until(epochs), self._moment(epochs))
+        return Replay(self, verdict, self._best_until(epochs), self._values_at(epochs))
 
-    def _best_until(self, epoch: int) -> Moment | None:
+    def _best_until(self, epoch: int) -> EpochValues | None:
         best = self._best[:epoch]
-        return self._moment(int(best[-1])) if len(best) and best[-1] else None
+        return self._values_at(int(best[-1])) if len(best) and best[-1] else None
 
-    def _moment(self, epoch: int) -> Moment:
+    def _values_at(self, epoch: int) -> EpochValues:
         accuracy = None if self.accuracy is None else float(self._columns[self.accuracy][epoch - 1])
-        return Moment(epoch, float(self._columns[self._metric][epoch - 1]), accuracy)
+        return EpochValues(epoch, float(self._columns[self._metric][epoch - 1]), accuracy)
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,10 @@ class Replay:
         last: the epoch of the stop, or the last one that was recorded.
     """
 
-    recording: Recording
+    history: RecordedHistory
     verdict: Verdict | None
-    kept: Moment | None
-    last: Moment
+    selected: EpochValues | None
+    last: EpochValues
 
     @property
     def fired(self) -> bool:
@@ -146,43 +146,43 @@ class Replay:
         `regret` is how much worse the kept epoch is than the best one of all, in the selecting metric, ≥ 0;
         `accuracy_lost` the same in accuracy, which did not select, so that it may be below 0.
         """
-        recording, kept, best = self.recording, self.kept, self.recording.best
+        history, selected, best = self.history, self.selected, self.history.best
         told: dict[str, float | None] = {
             "epochs": self.last.epoch,
-            "epochs_saved": recording.epochs - self.last.epoch,
-            "share_saved": 1 - self.last.epoch / recording.epochs,
+            "epochs_saved": history.epochs - self.last.epoch,
+            "share_saved": 1 - self.last.epoch / history.epochs,
             "stop_value": self.last.value,
             "stop_accuracy": self.last.accuracy,
         }
-        if kept is not None and best is not None:
+        if selected is not None and best is not None:
             told |= {
-                "kept_epoch": kept.epoch,
-                "kept_value": kept.value,
-                "kept_accuracy": kept.accuracy,
+                "kept_epoch": selected.epoch,
+                "kept_value": selected.value,
+                "kept_accuracy": selected.accuracy,
                 "best_epoch": best.epoch,
                 "best_value": best.value,
                 "best_accuracy": best.accuracy,
-                "regret": abs(best.value - kept.value),
+                "regret": abs(best.value - selected.value),
             }
-            if kept.accuracy is not None and best.accuracy is not None:
-                told["accuracy_lost"] = best.accuracy - kept.accuracy
+            if selected.accuracy is not None and best.accuracy is not None:
+                told["accuracy_lost"] = best.accuracy - selected.accuracy
         return {name: value for name, value in told.items() if value is not None and np.isfinite(value)}
 
 
-class RuleOutcome:
+class RuleResults:
     """What a rule would have done on several runs.
 
     Attributes:
         replays: of one run or more, in their order.
     """
 
-    def __init__(self, asked: AskedRule, replays: Sequence[Replay]) -> None:
-        self.asked, self.replays = asked, tuple(replays)
+    def __init__(self, rule: LabelledRule, replays: Sequence[Replay]) -> None:
+        self.rule, self.replays = rule, tuple(replays)
         self._values = [replay.values() for replay in replays]
         self._intervals: dict[str, MeanInterval | None] = {}
 
     @property
-    def never(self) -> int:
+    def not_fired(self) -> int:
         """Runs in which it did not fire."""
         return sum(not replay.fired for replay in self.replays)
 
@@ -208,10 +208,10 @@ class RuleOutcome:
         return self._intervals[name]
 
 
-def replay_all(recordings: Sequence[Recording], asked: Sequence[AskedRule]) -> list[RuleOutcome]:
+def replay_all(histories: Sequence[RecordedHistory], rules: Sequence[LabelledRule]) -> list[RuleResults]:
     """Every rule on every run.
 
     Raises:
-        MetricError: as `Recording.replay`.
+        MetricError: as `RecordedHistory.replay`.
     """
-    return [RuleOutcome(rule, [recording.replay(rule.rule) for recording in recordings]) for rule in asked]
+    return [RuleResults(rule, [history.replay(rule.rule) for history in histories]) for rule in rules]

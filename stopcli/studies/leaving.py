@@ -18,7 +18,7 @@ from stopcli.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)
-class Study:
+class AnalysisOutput:
     """What a study of finished runs came to.
 
     Attributes:
@@ -44,7 +44,9 @@ class Study:
     document: Callable[[Sequence[Picture]], Document]
 
 
-def leave(study: Study, *, root: Path, name: str = "", run_dir: Path | None = None) -> tuple[Path, dict[str, Any]]:
+def write_output(
+    output: AnalysisOutput, *, root: Path, name: str = "", run_dir: Path | None = None
+) -> tuple[Path, dict[str, Any]]:
     """Write a study's folder.
 
     Args:
@@ -56,26 +58,26 @@ def leave(study: Study, *, root: Path, name: str = "", run_dir: Path | None = No
     Raises:
         RunFolderError: the folder exists or cannot be made.
     """
-    with RunFolder.create(root=root, command=study.command, name=name, run_dir=run_dir) as folder:
+    with RunFolder.create(root=root, command=output.command, name=name, run_dir=run_dir) as folder:
         environment = describe_environment({})
         write_json(folder.environment, environment)
-        for file, text in {**study.files, "table.md": study.table.markdown()}.items():
+        for file, text in {**output.files, "table.md": output.table.markdown()}.items():
             write_text(folder.path / file, text)
-        drawn = draw(study.figures, folder.path)
+        drawn = draw(output.figures, folder.path)
         folder.note(drawn.tracebacks)
         summary: dict[str, Any] = {
-            "command": study.command,
+            "command": output.command,
             "name": name,
             "state": "finished",
-            **study.summary,
-            "warnings": [*study.warnings, *drawn.warnings],
-            "table": study.table.for_summary(),
-            "conclusions": list(study.conclusions),
+            **output.summary,
+            "warnings": [*output.warnings, *drawn.warnings],
+            "table": output.table.for_summary(),
+            "conclusions": list(output.conclusions),
             "run_dir": str(folder.path),
         }
 
         def document() -> Document:
-            found, told = study.document(drawn.pictures), (Warn(f"{warning}.") for warning in drawn.warnings)
+            found, told = output.document(drawn.pictures), (Warn(f"{warning}.") for warning in drawn.warnings)
             made = Section("How it was made", how_it_was_made(environment))
             return Document(found.title, (*found.lead, *told), (*found.sections, made))
 

@@ -91,10 +91,10 @@ def changed(runs: Path, name: str, content: bytes) -> Iterator[None]:
 def use_everything(asks: list[str]) -> None:
     """Whatever reads a run folder, without what follows (drawing, training)."""
     from stopcli.studies.compare.comparison import compare
-    from stopcli.studies.compare.study import study_of
-    from stopcli.studies.replay.asking import Asking
+    from stopcli.studies.compare.study import output_of
+    from stopcli.studies.replay.asking import ReplayOptions
     from stopcli.studies.replay.replaying import replay
-    from stopcli.studies.replay.study import study_of as replay_study_of
+    from stopcli.studies.replay.study import output_of as replay_study_of
 
     # The functions behind the commands: Typer takes longer to find them than they take.
     list_runs(Path("runs"))
@@ -110,10 +110,10 @@ def use_everything(asks: list[str]) -> None:
             prepare(Path(ask))
         with contextlib.suppress(StopcliError):
             prepare(Path(ask), changes={"epochs": 9000}, force=True)
-    for read, study in ((compare, study_of), (replay, replay_study_of)):
+    for read, study in ((compare, output_of), (replay, replay_study_of)):
         with contextlib.suppress(StopcliError):
             paths = [Path("runs/a"), Path("runs/b"), Path("runs/s")]
-            made = read(paths, "", "test_accuracy") if read is compare else read(paths, Asking())
+            made = read(paths, "", "test_accuracy") if read is compare else read(paths, ReplayOptions())
             study(made).document([])
 
 

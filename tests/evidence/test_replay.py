@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stopcli.config import CheckpointSettings, StoppingSettings
 from stopcli.evidence.pareto import pareto_front
-from stopcli.evidence.replay import AskedRule, Recording, RuleOutcome, replay_all
+from stopcli.evidence.replay import LabelledRule, RecordedHistory, RuleResults, replay_all
 from stopcli.runs.metrics import Columns
 from stopcli.runs.recorded import RecordedRun
 from stopcli.stopping import AnyOf, BestEpoch, BestState, Judge, Patience, Rule
@@ -34,17 +34,17 @@ def run_of(columns: dict[str, Any], **settings: Any) -> RecordedRun:
     return run
 
 
-def recording(select: str = "val_loss", **settings: Any) -> Recording:
+def history(select: str = "val_loss", **settings: Any) -> RecordedHistory:
     accuracies = [0.5, 0.6, 0.6, 0.7, 0.9, 0.7, 0.8, 0.8, 0.8, 0.7]
     columns = {"loss": LOSSES, "val_loss": LOSSES, "val_accuracy": accuracies}
     if settings.get("validation") == "holdout":
         columns["test_accuracy"] = [accuracy - 0.05 for accuracy in accuracies]
-    return Recording(run_of(columns, **settings), BestEpoch(select))
+    return RecordedHistory(run_of(columns, **settings), BestEpoch(select))
 
 
 def test_what_a_rule_saves_and_loses_by_hand() -> None:
     # 0.7 at epoch 4 is not beaten at 5 and 6, so patience 2 stops there; the best of all is 0.5 at 7.
-    found = recording().replay(Patience(2))
+    found = history().replay(Patience(2))
     assert found.fired
     assert found.values() == pytest.approx(
         {
@@ -57,48 +57,48 @@ def test_what_a_rule_saves_and_loses_by_hand() -> None:
 
 def test_the_kept_epoch_is_that_of_the_selecting_metric() -> None:
     # Selected by accuracy, epoch 4 of 1 to 6 gives way to epoch 5, which is the best of all.
-    found = recording("val_accuracy").replay(Patience(2)).values()
+    found = history("val_accuracy").replay(Patience(2)).values()
     assert (found["kept_epoch"], found["kept_value"], found["regret"]) == (5, 0.9, 0)
     # Held-out test rows tell the accuracy, and are not asked which epoch to keep.
-    found = recording(validation="holdout").replay(Patience(2)).values()
+    found = history(validation="holdout").replay(Patience(2)).values()
     assert (found["kept_epoch"], found["kept_accuracy"]) == (4, pytest.approx(0.65))
 
 
 def test_a_stop_beyond_the_recording_is_told_from_the_end_of_a_whole_run() -> None:
-    whole, cut = recording().replay(Patience(9)), recording(epochs=50).replay(Patience(9))
+    whole, cut = history().replay(Patience(9)), history(epochs=50).replay(Patience(9))
     assert not whole.fired
     assert not cut.fired
-    assert (whole.recording.complete, cut.recording.complete) == (True, False)
+    assert (whole.history.complete, cut.history.complete) == (True, False)
     assert cut.values()["epochs"] == 10
     assert cut.values()["regret"] == 0
 
 
 def test_a_run_breaks_off_where_a_metric_is_no_number() -> None:
     columns = {"loss": [1.0, 0.5, math.nan, 0.1], "val_loss": [1.0, 0.9, 0.1, 0.1]}
-    run = Recording(run_of(columns), BestEpoch("val_loss"))
+    run = RecordedHistory(run_of(columns), BestEpoch("val_loss"))
     found = run.replay(Patience(5))
     assert (found.fired, found.last.epoch, run.epochs) == (False, 3, 3)
-    assert found.kept is not None
+    assert found.selected is not None
     # The model of epoch 3 is broken, although its validation loss is the lowest.
-    assert found.kept.epoch == 2
+    assert found.selected.epoch == 2
     assert run.replay(parse_rule("threshold:0.95")).last.epoch == 2
     # Nothing is kept of a run that broke off at once.
-    first = Recording(run_of({"loss": [math.inf], "val_loss": [1.0]}), BestEpoch("val_loss")).replay(Patience(1))
-    assert first.kept is None
+    first = RecordedHistory(run_of({"loss": [math.inf], "val_loss": [1.0]}), BestEpoch("val_loss")).replay(Patience(1))
+    assert first.selected is None
     assert set(first.values()) == {"epochs", "epochs_saved", "share_saved", "stop_value"}
 
 
 def test_runs_are_summed_up_with_those_in_which_the_rule_did_not_fire() -> None:
-    rising = Recording(run_of({"val_loss": [1.0, 2.0, 3.0, 4.0]}), BestEpoch("val_loss"))
-    falling = Recording(run_of({"val_loss": [4.0, 3.0, 2.0, 1.0]}), BestEpoch("val_loss"))
-    (outcome,) = replay_all([rising, falling], [AskedRule("patience:2", Patience(2))])
-    assert (outcome.never, outcome.values("epochs"), outcome.mean("epochs")) == (1, [3, 4], 3.5)
-    interval = outcome.interval("epochs")
+    rising = RecordedHistory(run_of({"val_loss": [1.0, 2.0, 3.0, 4.0]}), BestEpoch("val_loss"))
+    falling = RecordedHistory(run_of({"val_loss": [4.0, 3.0, 2.0, 1.0]}), BestEpoch("val_loss"))
+    (result,) = replay_all([rising, falling], [LabelledRule("patience:2", Patience(2))])
+    assert (result.not_fired, result.values("epochs"), result.mean("epochs")) == (1, [3, 4], 3.5)
+    interval = result.interval("epochs")
     assert interval is not None
     assert (interval.n, interval.low) == (2, None)
-    assert outcome.values("kept_accuracy") == []
-    assert outcome.interval("kept_accuracy") is None
-    assert RuleOutcome(outcome.asked, outcome.replays).pairs("kept_epoch", "best_epoch") == ([1, 4], [1, 4])
+    assert result.values("kept_accuracy") == []
+    assert result.interval("kept_accuracy") is None
+    assert RuleResults(result.rule, result.replays).pairs("kept_epoch", "best_epoch") == ([1, 4], [1, 4])
 
 
 _loss = st.one_of(st.integers(1, 9).map(lambda n: float(np.float32(n / 10))), st.floats(0, 2, width=32))
@@ -135,12 +135,12 @@ def test_a_replay_is_what_the_rules_of_a_run_decide_live(
             break
 
     run = run_of({name: [row[i] for row in series] for i, name in enumerate(names)})
-    # The rules alone: that no metric may be NaN is a matter of the recording.
+    # The rules alone: that no metric may be NaN is a matter of the history.
     rules: tuple[Rule[Any], ...] = plan.rule.rules[1:]  # type: ignore[attr-defined]
-    first = Recording(run, plan.watch).replay(AnyOf(rules or (Patience(1000),)))
+    first = RecordedHistory(run, plan.watch).replay(AnyOf(rules or (Patience(1000),)))
     assert first.last.epoch == epoch
     assert first.verdict == verdict
-    kept = (first.kept.epoch, first.kept.value) if first.kept else (0, None)
+    kept = (first.selected.epoch, first.selected.value) if first.selected else (0, None)
     assert kept == tuple(watched)
     assert min(first.values().get("regret", 0), first.values()["epochs_saved"]) >= 0
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from stopcli.evidence.words import verdict
 from stopcli.report.results import TEST_ROWS_CHOSE
 from stopcli.report.tables import Table
-from stopcli.studies.compare.judging import Judgement, counted_on_rows, judge, on_many
+from stopcli.studies.compare.judging import Comparison, compare_to_baseline, counted_on_rows, on_many
 from stopcli.studies.compare.measures import DEFAULT, Measure, measure_of
 from stopcli.studies.compare.sameness import Settings, environments_differ, experiments_differ, settings_of
-from stopcli.studies.compare.tables import cost_table, judgements_table, results_table, settings_table
-from stopcli.studies.compare.things import Thing, baseline_of, read_things
+from stopcli.studies.compare.tables import comparisons_table, cost_table, results_table, settings_table
+from stopcli.studies.compare.things import Arm, baseline_of, read_arms
 
-# Of more things than this the sentences are summed up.
+# Of more arms than this the sentences are summed up.
 _MANY = 8
 _SHARED_ROWS = (
     "The seeds share their test rows: intervals over seeds and p say what other seeds would give on these rows, and "
@@ -25,7 +25,7 @@ _SHARED_ROWS = (
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CompareResults:
     """Things side by side.
 
     Attributes:
@@ -33,54 +33,54 @@ class Comparison:
         warnings: what the user should know, a sentence without a full stop each.
     """
 
-    things: Sequence[Thing]
-    base: Thing
+    arms: Sequence[Arm]
+    base: Arm
     measure: Measure
-    judgements: Sequence[Judgement]
+    comparisons: Sequence[Comparison]
     settings: Settings
     warnings: Sequence[str]
 
     def tables(self) -> tuple[Table, ...]:
         """Results, differences, settings, cost."""
         return (
-            results_table(self.things, self.measure),
-            judgements_table(self.judgements, self.measure, self.base),
-            settings_table(self.things, self.settings),
-            cost_table(self.things, self.base),
+            results_table(self.arms, self.measure),
+            comparisons_table(self.comparisons, self.measure, self.base),
+            settings_table(self.arms, self.settings),
+            cost_table(self.arms, self.base),
         )
 
     def conclusions(self) -> tuple[str, ...]:
-        """What follows, a sentence for each difference, or for many things, for each value."""
-        if len(self.things) - 1 <= _MANY:
-            return tuple(dict.fromkeys(judgement.words for judgement in self.judgements))
+        """What follows, a sentence for each difference, or for many arms, for each value."""
+        if len(self.arms) - 1 <= _MANY:
+            return tuple(dict.fromkeys(comparison.words for comparison in self.comparisons))
         return tuple(self._summed_up(view) for view in self.measure.views)
 
     def _summed_up(self, view: str) -> str:
-        found = [judgement for judgement in self.judgements if judgement.view == view]
+        found = [comparison for comparison in self.comparisons if comparison.view == view]
         labels: dict[str, list[str]] = {}
-        for judgement in found:
-            said = "no claim" if judgement.found is None else verdict(judgement.found, self.measure.better)
-            labels.setdefault(said.split(" at ")[0], []).append(judgement.thing.label)
+        for comparison in found:
+            said = "no claim" if comparison.found is None else verdict(comparison.found, self.measure.better)
+            labels.setdefault(said.split(" at ")[0], []).append(comparison.arm.label)
         told = "; ".join(f"{len(names)} {said} ({some(names)})" for said, names in labels.items())
         return f"{self.measure.views[view]} of {len(found)} against {self.base.label}: {told}."
 
     def notes(self) -> list[str]:
         """How to read it."""
-        told = [f"{note}." for note in on_many(self.judgements)]
-        if any(counted_on_rows(thing, self.measure, view) for thing in self.things for view in self.measure.views):
+        told = [f"{note}." for note in on_many(self.comparisons)]
+        if any(counted_on_rows(arm, self.measure, view) for arm in self.arms for view in self.measure.views):
             told.append(
                 "The interval of one run alone is that of an accuracy which was counted on so many rows (Wilson's); it "
                 "says nothing of other seeds."
             )
         of_test_rows = self.measure.name.startswith("test_")
-        if of_test_rows and any(judgement.found and judgement.found.p is not None for judgement in self.judgements):
+        if of_test_rows and any(comparison.found and comparison.found.p is not None for comparison in self.comparisons):
             told.append(_SHARED_ROWS)
-        if of_test_rows and any(map(_test_rows_chose, self.things)):
+        if of_test_rows and any(map(_test_rows_chose, self.arms)):
             told.append(TEST_ROWS_CHOSE)
         return told
 
 
-def compare(paths: Sequence[Path], baseline: str = "", metric: str = DEFAULT) -> Comparison:
+def compare(paths: Sequence[Path], baseline: str = "", metric: str = DEFAULT) -> CompareResults:
     """Set runs and sweeps side by side.
 
     Args:
@@ -90,11 +90,11 @@ def compare(paths: Sequence[Path], baseline: str = "", metric: str = DEFAULT) ->
     Raises:
         RequestError: they cannot be compared; nothing is written.
     """
-    things, told = read_things(paths)
-    measure = measure_of(metric, [outcome for thing in things for outcome in thing.outcomes])
-    base = baseline_of(things, baseline)
-    told = [*experiments_differ(things), *told, *environments_differ(things)]
-    return Comparison(things, base, measure, judge(things, base, measure), settings_of(things), told)
+    arms, told = read_arms(paths)
+    measure = measure_of(metric, [outcome for arm in arms for outcome in arm.outcomes])
+    base = baseline_of(arms, baseline)
+    told = [*experiments_differ(arms), *told, *environments_differ(arms)]
+    return CompareResults(arms, base, measure, compare_to_baseline(arms, base, measure), settings_of(arms), told)
 
 
 def some(names: Sequence[str]) -> str:
@@ -103,7 +103,7 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:_MANY]) + more
 
 
-def _test_rows_chose(thing: Thing) -> bool:
+def _test_rows_chose(arm: Arm) -> bool:
     """Whether the rows that test also chose the epoch that was saved."""
-    saved = map(operator.attrgetter("saved"), thing.outcomes)
-    return any(values for values in saved) and thing.first.settings.get("validation", "test") == "test"
+    saved = map(operator.attrgetter("saved"), arm.outcomes)
+    return any(values for values in saved) and arm.first.settings.get("validation", "test") == "test"

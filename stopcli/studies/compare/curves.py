@@ -1,4 +1,4 @@
-"""Which curves of which things a comparison draws over each other."""
+"""Which curves of which arms a comparison draws over each other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stopcli.studies.compare.measures import Measure
-from stopcli.studies.compare.things import Thing
+from stopcli.studies.compare.things import Arm
 
 # More curves cannot be told apart.
 MOST_DRAWN = 14
@@ -25,23 +25,23 @@ class Curves:
     """What is drawn.
 
     Attributes:
-        things: that have curves.
+        arms: that have curves.
         panels: columns that all of them have, with their words.
         notes: what is not drawn, and why.
     """
 
-    things: Sequence[Thing]
+    arms: Sequence[Arm]
     panels: dict[str, str]
     notes: Sequence[str]
 
 
-def curves_of(things: Sequence[Thing], measure: Measure) -> Curves:
-    """The columns that all things have, of the first so many."""
-    with_curves = [thing for thing in things if all(len(outcome.columns) for outcome in thing.outcomes)]
+def curves_of(arms: Sequence[Arm], measure: Measure) -> Curves:
+    """The columns that all arms have, of the first so many."""
+    with_curves = [arm for arm in arms if all(len(outcome.columns) for outcome in arm.outcomes)]
     drawn, notes = with_curves[:MOST_DRAWN], []
     if len(with_curves) > MOST_DRAWN:
         notes.append(f"The figures show the first {MOST_DRAWN} of {len(with_curves)}.")
-    recorded = [set(outcome.columns) for thing in drawn for outcome in thing.outcomes]
+    recorded = [set(outcome.columns) for arm in drawn for outcome in arm.outcomes]
     common = set.intersection(*recorded) if recorded else set()
     names: list[str] = []
     for preferred in _PREFERRED:

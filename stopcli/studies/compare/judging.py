@@ -1,4 +1,4 @@
-"""How things differ from the one that they are compared with, as far as their runs can tell."""
+"""How arms differ from the one that they are compared with, as far as their runs can tell."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from stopcli.evidence.unpaired import unpaired_difference
 from stopcli.evidence.words import Difference, compared
 from stopcli.studies.compare.measures import Measure
 from stopcli.studies.compare.sameness import other_test_rows
-from stopcli.studies.compare.things import Thing
+from stopcli.studies.compare.things import Arm
 
 # From so many on, a false one among them is no rare event.
 _MANY = 3
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """A thing against the one that it is compared with, in one value.
+class Comparison:
+    """An arm against the one that it is compared with, in one value.
 
     Attributes:
         view: which of the measure's values.
@@ -30,22 +30,22 @@ class Judgement:
         words: a sentence; what the difference says, or why there is none.
     """
 
-    thing: Thing
-    base: Thing
+    arm: Arm
+    base: Arm
     view: str
     found: Difference | None
     words: str
 
 
-def values_of(thing: Thing, measure: Measure, view: str) -> dict[int, float]:
-    """A thing's values by seed, of the runs that have one."""
-    found = {outcome.run.seed: measure.of(outcome, view) for outcome in thing.outcomes}
+def values_of(arm: Arm, measure: Measure, view: str) -> dict[int, float]:
+    """An arm's values by seed, of the runs that have one."""
+    found = {outcome.run.seed: measure.of(outcome, view) for outcome in arm.outcomes}
     return {seed: value for seed, value in found.items() if value is not None}
 
 
-def moments_of(thing: Thing, measure: Measure, view: str) -> MeanInterval | None:
-    """Mean and interval of a thing's values; None where it has none."""
-    values = tuple(values_of(thing, measure, view).values())
+def moments_of(arm: Arm, measure: Measure, view: str) -> MeanInterval | None:
+    """Mean and interval of an arm's values; None where it has none."""
+    values = tuple(values_of(arm, measure, view).values())
     return _mean_interval(values) if values else None
 
 
@@ -55,40 +55,40 @@ def _mean_interval(values: tuple[float, ...]) -> MeanInterval:
     return mean_interval(values)
 
 
-def counted_on_rows(thing: Thing, measure: Measure, view: str) -> Proportion | None:
+def counted_on_rows(arm: Arm, measure: Measure, view: str) -> Proportion | None:
     """How sure the test accuracy of one run alone is, because it was counted on so many rows; None for anything else.
 
     It says nothing of other seeds.
     """
-    values = values_of(thing, measure, view)
+    values = values_of(arm, measure, view)
     if measure.name != "test_accuracy" or len(values) != 1:
         return None
     ((seed, accuracy),) = values.items()
-    (run,) = (outcome.run for outcome in thing.outcomes if outcome.run.seed == seed)
+    (run,) = (outcome.run for outcome in arm.outcomes if outcome.run.seed == seed)
     rows = (run.summary.get("rows") or {}).get("test") or 0
     return proportion_of(accuracy, int(rows))
 
 
-def judge(things: Sequence[Thing], base: Thing, measure: Measure) -> list[Judgement]:
-    """Every other thing against the base, by each of the measure's values."""
-    others = [thing for thing in things if thing is not base]
-    return [_judge(thing, base, measure, view) for view in measure.views for thing in others]
+def compare_to_baseline(arms: Sequence[Arm], base: Arm, measure: Measure) -> list[Comparison]:
+    """Every other arm against the base, by each of the measure's values."""
+    others = [arm for arm in arms if arm is not base]
+    return [_judge(arm, base, measure, view) for view in measure.views for arm in others]
 
 
-def _judge(thing: Thing, base: Thing, measure: Measure, view: str) -> Judgement:
+def _judge(arm: Arm, base: Arm, measure: Measure, view: str) -> Comparison:
     what = measure.views[view]
-    differ = other_test_rows(thing, base)
+    differ = other_test_rows(arm, base)
     # What it cost is no matter of which rows test.
     if differ and not measure.is_cost:
-        words = f"{thing.label} and {base.label} are measured on different test rows ({', '.join(differ)}): no claim."
-        return Judgement(thing, base, view, None, words)
-    ours, theirs = values_of(thing, measure, view), values_of(base, measure, view)
+        words = f"{arm.label} and {base.label} are measured on different test rows ({', '.join(differ)}): no claim."
+        return Comparison(arm, base, view, None, words)
+    ours, theirs = values_of(arm, measure, view), values_of(base, measure, view)
     if not ours or not theirs:
-        missing = thing if not ours else base
-        words = f"{thing.label} against {base.label}: {missing.label} has no {what}."
-        return Judgement(thing, base, view, None, words)
+        missing = arm if not ours else base
+        words = f"{arm.label} against {base.label}: {missing.label} has no {what}."
+        return Comparison(arm, base, view, None, words)
     found, note = difference_of(ours, theirs)
-    return Judgement(thing, base, view, found, compared(thing.label, base.label, what, found, measure.better) + note)
+    return Comparison(arm, base, view, found, compared(arm.label, base.label, what, found, measure.better) + note)
 
 
 def difference_of(ours: dict[int, float], theirs: dict[int, float]) -> tuple[Difference, str]:
@@ -103,9 +103,9 @@ def difference_of(ours: dict[int, float], theirs: dict[int, float]) -> tuple[Dif
     return unpaired_difference(list(ours.values()), list(theirs.values())), ""
 
 
-def on_many(judgements: Sequence[Judgement]) -> list[str]:
+def on_many(comparisons: Sequence[Comparison]) -> list[str]:
     """A note where so many differences are judged that some may be told apart by chance."""
-    judged = sum(judgement.found is not None and judgement.found.p is not None for judgement in judgements)
+    judged = sum(comparison.found is not None and comparison.found.p is not None for comparison in comparisons)
     if judged < _MANY:
         return []
     return [

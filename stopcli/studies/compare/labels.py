@@ -1,4 +1,4 @@
-"""What things are called: as briefly as tells them apart."""
+"""What arms are called: as briefly as tells them apart."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ _BY_TIME = re.compile(r"\d{8}T\d{6}Z-")
 _MOST_SETTINGS = 2
 
 
-def short_labels(things: Sequence[tuple[str, RecordedRun]]) -> list[str]:
+def short_labels(arms: Sequence[tuple[str, RecordedRun]]) -> list[str]:
     """Labels without the command where it is the same for all, and in the place of folders' times, as far as that tells
     them apart, the settings by which they differ.
 
     Args:
-        things: each with the label that it has, and a run of it.
+        arms: each with the label that it has, and a run of it.
     """
-    commands = {run.command for _, run in things}
+    commands = {run.command for _, run in arms}
     labels = []
-    for label, run in things:
+    for label, run in arms:
         short = label.removeprefix(f"{run.command} ") if len(commands) == 1 else label
         # An arm's name is a folder's, of words between hyphens.
         labels.append(short.replace(run.arm, run.arm.replace("-", " "), 1) if run.sweep is not None else short)
-    told = _by_settings([run for _, run in things])
-    for i, (_, run) in enumerate(things):
+    told = _by_settings([run for _, run in arms])
+    for i, (_, run) in enumerate(arms):
         nameless = run.sweep is None and not run.settings.get("name") and _BY_TIME.match(run.path.name)
         if nameless and told[i] and told.count(told[i]) == 1 and told[i] not in labels:
             labels[i] = told[i]
     # Short is no use where it is the same.
-    return labels if len(set(labels)) == len(labels) else [label for label, _ in things]
+    return labels if len(set(labels)) == len(labels) else [label for label, _ in arms]
 
 
 def _by_settings(runs: Sequence[RecordedRun]) -> list[str]:

@@ -1,4 +1,4 @@
-"""By what things are compared: a value of each run's final model, and of its best one."""
+"""By what arms are compared: a value of each run's final model, and of its best one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from stopcli.errors import ConfigError
 from stopcli.stopping.direction import Direction, natural_direction
-from stopcli.studies.compare.outcomes import Outcome, best_place
+from stopcli.studies.compare.outcomes import RunResult, best_place
 
 DEFAULT = "test_accuracy"
 # Measured on the finished model and on the saved one.
@@ -35,7 +35,7 @@ class Measure:
         """Whether it says what training took, and not how well it went."""
         return self.name in _OF_COST
 
-    def of(self, outcome: Outcome, view: str) -> float | None:
+    def of(self, outcome: RunResult, view: str) -> float | None:
         """A run's value; None where it has none."""
         if self.is_cost:
             return outcome.cost.get(self.name)
@@ -44,14 +44,14 @@ class Measure:
         place = self._place(outcome, view)
         return None if place is None else float(outcome.columns[self.name][place])
 
-    def epoch_of(self, outcome: Outcome, view: str) -> float | None:
+    def epoch_of(self, outcome: RunResult, view: str) -> float | None:
         """The epoch that a run's value is of."""
         if self.is_cost or self.name in _OF_MODELS:
             return outcome.of(view).get("epoch")
         place = self._place(outcome, view)
         return None if place is None else float(outcome.columns["epoch"][place])
 
-    def _place(self, outcome: Outcome, view: str) -> int | None:
+    def _place(self, outcome: RunResult, view: str) -> int | None:
         """Where in its column a run's value stands; None where there is no number."""
         column = outcome.columns.get(self.name)
         if column is None or not len(column):
@@ -60,7 +60,7 @@ class Measure:
         return None if place is None or not math.isfinite(column[place]) else place
 
 
-def measure_of(name: str, outcomes: Sequence[Outcome]) -> Measure:
+def measure_of(name: str, outcomes: Sequence[RunResult]) -> Measure:
     """The measure of a name.
 
     Raises:
@@ -74,7 +74,7 @@ def measure_of(name: str, outcomes: Sequence[Outcome]) -> Measure:
     raise ConfigError("metric", name, f"a value that the runs have, of {there}")
 
 
-def _is_there(measure: Measure, outcomes: Sequence[Outcome]) -> bool:
+def _is_there(measure: Measure, outcomes: Sequence[RunResult]) -> bool:
     return any(measure.of(outcome, view) is not None for outcome in outcomes for view in measure.views)
 
 

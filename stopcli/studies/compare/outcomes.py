@@ -17,7 +17,7 @@ Values = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """A run's results; what is not known is missing.
 
     Attributes:
@@ -42,7 +42,7 @@ class Outcome:
         return {"final": self.final, "saved": self.saved}.get(view, {})
 
 
-def outcome_of(run: RecordedRun, columns: Columns) -> Outcome | None:
+def outcome_of(run: RecordedRun, columns: Columns) -> RunResult | None:
     """What a run came to; None where it has no complete epoch.
 
     Args:
@@ -56,12 +56,12 @@ def outcome_of(run: RecordedRun, columns: Columns) -> Outcome | None:
     last = len(columns["epoch"]) - 1
     saved = _best_row(run, columns)
     cost = {"epochs": float(columns["epoch"][last]), "updates": float(columns["step"][last])}
-    return Outcome(
+    return RunResult(
         run, _row(run, columns, last), {} if saved is None else _row(run, columns, saved), cost, columns, measured=False
     )
 
 
-def _measured(run: RecordedRun, summary: Mapping[str, Any], columns: Columns) -> Outcome:
+def _measured(run: RecordedRun, summary: Mapping[str, Any], columns: Columns) -> RunResult:
     stop = summary.get("stop") or {}
     cost = {
         "epochs": summary.get("epochs"),
@@ -69,7 +69,7 @@ def _measured(run: RecordedRun, summary: Mapping[str, Any], columns: Columns) ->
         "rows": _rows_seen(summary),
         "train_seconds": training_seconds(summary),
     }
-    return Outcome(
+    return RunResult(
         run,
         _parts(summary["final"]),
         _parts(summary.get("best") or {}),

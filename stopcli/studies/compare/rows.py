@@ -6,28 +6,28 @@ from collections.abc import Sequence
 
 from stopcli.evidence.interval import MeanInterval
 from stopcli.evidence.paired import PairedDifference
-from stopcli.studies.compare.judging import Judgement, moments_of
+from stopcli.studies.compare.judging import Comparison, moments_of
 from stopcli.studies.compare.measures import Measure
-from stopcli.studies.compare.outcomes import Outcome
+from stopcli.studies.compare.outcomes import RunResult
 from stopcli.studies.compare.sameness import machine_of, seeds_of
 from stopcli.studies.compare.tables import mean_of
-from stopcli.studies.compare.things import Thing
+from stopcli.studies.compare.things import Arm
 
 
-def things_rows(things: Sequence[Thing], measure: Measure, judgements: Sequence[Judgement]) -> list[dict[str, object]]:
-    """A row of table.csv for each thing, in full precision."""
-    by_thing = {(judgement.thing.label, judgement.view): judgement for judgement in judgements}
+def arms_rows(arms: Sequence[Arm], measure: Measure, comparisons: Sequence[Comparison]) -> list[dict[str, object]]:
+    """A row of table.csv for each arm, in full precision."""
+    by_arm = {(comparison.arm.label, comparison.view): comparison for comparison in comparisons}
     rows = []
-    for thing in things:
-        run = thing.first
-        row: dict[str, object] = {"label": thing.label, "command": run.command, "runs": len(thing.outcomes)}
-        row |= {"left_out": len(thing.left_out), "seeds": seeds_of(thing)}
+    for arm in arms:
+        run = arm.first
+        row: dict[str, object] = {"label": arm.label, "command": run.command, "runs": len(arm.outcomes)}
+        row |= {"left_out": len(arm.left_out), "seeds": seeds_of(arm)}
         for view in measure.views:
-            row |= _view_values(f"{view}_{measure.name}", moments_of(thing, measure, view))
-            row |= _difference_values(f"{view}_difference", by_thing.get((thing.label, view)))
+            row |= _view_values(f"{view}_{measure.name}", moments_of(arm, measure, view))
+            row |= _difference_values(f"{view}_difference", by_arm.get((arm.label, view)))
         for name in ("epochs", "updates", "rows", "train_seconds"):
-            row[f"{name}_mean"] = mean_of(thing, name)
-        rows.append({**row, "machine": machine_of(thing)})
+            row[f"{name}_mean"] = mean_of(arm, name)
+        rows.append({**row, "machine": machine_of(arm)})
     return rows
 
 
@@ -35,11 +35,11 @@ def _view_values(name: str, moments: MeanInterval | None) -> dict[str, object]:
     return {f"{name}_{key}": getattr(moments, key) if moments else None for key in ("n", "mean", "sd", "low", "high")}
 
 
-def _difference_values(name: str, judgement: Judgement | None) -> dict[str, object]:
-    found = judgement.found if judgement else None
+def _difference_values(name: str, comparison: Comparison | None) -> dict[str, object]:
+    found = comparison.found if comparison else None
     paired = found if isinstance(found, PairedDifference) else None
     return {
-        f"{name}_against": judgement.base.label if judgement and found else None,
+        f"{name}_against": comparison.base.label if comparison and found else None,
         f"{name}_paired": None if found is None else paired is not None,
         f"{name}_n": found.n if found else None,
         f"{name}_mean": found.mean if found else None,
@@ -52,20 +52,20 @@ def _difference_values(name: str, judgement: Judgement | None) -> dict[str, obje
     }
 
 
-def runs_rows(things: Sequence[Thing], measure: Measure) -> list[dict[str, object]]:
+def runs_rows(arms: Sequence[Arm], measure: Measure) -> list[dict[str, object]]:
     """A row of runs.csv for each run, in full precision, also those that do not count."""
     return [
-        _run_row(thing, outcome, counts, measure)
-        for thing in things
-        for outcomes, counts in ((thing.outcomes, True), (thing.left_out, False))
+        _run_row(arm, outcome, counts, measure)
+        for arm in arms
+        for outcomes, counts in ((arm.outcomes, True), (arm.left_out, False))
         for outcome in outcomes
     ]
 
 
-def _run_row(thing: Thing, outcome: Outcome, counts: bool, measure: Measure) -> dict[str, object]:
+def _run_row(arm: Arm, outcome: RunResult, counts: bool, measure: Measure) -> dict[str, object]:
     models = ("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
     row: dict[str, object] = {
-        "label": thing.label,
+        "label": arm.label,
         "run": str(outcome.run.path),
         "seed": outcome.run.seed,
         "state": outcome.run.state,

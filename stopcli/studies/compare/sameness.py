@@ -1,4 +1,4 @@
-"""In what things differ beside their results: settings, test rows, machines, versions."""
+"""In what arms differ beside their results: settings, test rows, machines, versions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from stopcli.counts import agreeing, counted, in_words
 from stopcli.runs.files import read_checked, read_json
-from stopcli.studies.compare.things import Thing
+from stopcli.studies.compare.things import Arm
 
 UNSET = "–"
 # The settings that decide which rows test, beside those of how many of them validate.
@@ -20,10 +20,10 @@ _VERSIONS = ("stopcli", "tensorflow", "keras", "numpy")
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of things.
+    """Settings of arms.
 
     Attributes:
-        differ: those that differ, by name: the values as text, in the order of the things.
+        differ: those that differ, by name: the values as text, in the order of the arms.
         same: how many are the same.
     """
 
@@ -31,10 +31,10 @@ class Settings:
     same: int
 
 
-def settings_of(things: Sequence[Thing]) -> Settings:
-    """How the settings of things differ. One that a config lacks, because it has no value or because an older version
+def settings_of(arms: Sequence[Arm]) -> Settings:
+    """How the settings of arms differ. One that a config lacks, because it has no value or because an older version
     knew no such setting, is unset."""
-    experiments = [thing.first.experiment for thing in things]
+    experiments = [arm.first.experiment for arm in arms]
     names = list(dict.fromkeys(name for experiment in experiments for name in experiment))
     texts = {name: tuple(_text(experiment.get(name)) for experiment in experiments) for name in names}
     differ = {name: values for name, values in texts.items() if len(set(values)) > 1}
@@ -52,18 +52,18 @@ def _text(value: object) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value) or UNSET
 
 
-def seeds_of(thing: Thing) -> str:
-    """The seeds of a thing in few words: `0 to 9`, `0, 3, 4`."""
-    return in_words([outcome.run.seed for outcome in thing.outcomes])
+def seeds_of(arm: Arm) -> str:
+    """The seeds of an arm in few words: `0 to 9`, `0, 3, 4`."""
+    return in_words([outcome.run.seed for outcome in arm.outcomes])
 
 
-def other_test_rows(thing: Thing, other: Thing) -> list[str]:
-    """The settings by which two things are measured on different test rows, with both values; none for the same."""
-    ours, theirs = _test_rows(thing), _test_rows(other)
+def other_test_rows(arm: Arm, other: Arm) -> list[str]:
+    """The settings by which two arms are measured on different test rows, with both values; none for the same."""
+    ours, theirs = _test_rows(arm), _test_rows(other)
     # Of other data, the rest follows.
     names = ["dataset"] if ours["dataset"] != theirs["dataset"] else list(dict.fromkeys([*ours, *theirs]))
     # A share that was asked for may be what is taken where none is.
-    if "validation_share" in names and _rows_of(thing) == _rows_of(other) != (None, None):
+    if "validation_share" in names and _rows_of(arm) == _rows_of(other) != (None, None):
         names.remove("validation_share")
     return [
         f"{name} {_text(theirs.get(name))} and {_text(ours.get(name))}"
@@ -72,14 +72,14 @@ def other_test_rows(thing: Thing, other: Thing) -> list[str]:
     ]
 
 
-def _rows_of(thing: Thing) -> tuple[object, object]:
+def _rows_of(arm: Arm) -> tuple[object, object]:
     """How many rows validate and how many test, as far as its summary tells."""
-    rows = thing.first.summary.get("rows") or {}
+    rows = arm.first.summary.get("rows") or {}
     return rows.get("validation"), rows.get("test")
 
 
-def _test_rows(thing: Thing) -> dict[str, Any]:
-    run = thing.first
+def _test_rows(arm: Arm) -> dict[str, Any]:
+    run = arm.first
     rows = {name: run.settings[name] for name in _TEST_ROWS if name in run.settings}
     rows.setdefault("dataset", run.summary.get("dataset", run.command))
     if run.settings.get("validation") == "holdout":
@@ -87,42 +87,42 @@ def _test_rows(thing: Thing) -> dict[str, Any]:
     return rows
 
 
-def experiments_differ(things: Sequence[Thing]) -> list[str]:
-    """A warning where the things are no variants of one experiment."""
-    commands = dict.fromkeys(thing.first.command for thing in things)
+def experiments_differ(arms: Sequence[Arm]) -> list[str]:
+    """A warning where the arms are no variants of one experiment."""
+    commands = dict.fromkeys(arm.first.command for arm in arms)
     if len(commands) == 1:
         return []
     return [f"these are different experiments ({', '.join(commands)}): what differs may be due to anything"]
 
 
-def machine_of(thing: Thing) -> str:
-    """On what a thing's runs were computed, as far as their environment.json tell."""
-    told = dict.fromkeys(_machine(outcome.run.path) for outcome in thing.outcomes)
+def machine_of(arm: Arm) -> str:
+    """On what an arm's runs were computed, as far as their environment.json tell."""
+    told = dict.fromkeys(_machine(outcome.run.path) for outcome in arm.outcomes)
     return " / ".join(told)
 
 
-def environments_differ(things: Sequence[Thing]) -> list[str]:
+def environments_differ(arms: Sequence[Arm]) -> list[str]:
     """Warnings where machines or versions are not the same for all runs, or are not known any more."""
-    runs = [outcome.run.path for thing in things for outcome in thing.outcomes]
+    runs = [outcome.run.path for arm in arms for outcome in arm.outcomes]
     damaged = [f"{run}/{damage}" for run in runs if (damage := read_checked(run / "environment.json")[1])]
     told = [f"{words}: with what it was made is not known" for words in damaged]
-    found = _by_value(things, _machine)
+    found = _by_value(arms, _machine)
     if len(found) > 1:
         on = "; ".join(f"{', '.join(labels)} on {machine}" for machine, labels in found.items())
         told.append(f"their times are of different machines ({on}), so a difference in time may be theirs")
-    found = _by_value(things, _made_with)
+    found = _by_value(arms, _made_with)
     if len(found) > 1:
         by = "; ".join(f"{', '.join(labels)} with {versions}" for versions, labels in found.items())
         told.append(f"they were made with different versions ({by})")
     return told
 
 
-def _by_value(things: Sequence[Thing], value_of: Callable[[Path], str]) -> dict[str, list[str]]:
-    """Labels of things by a value of their runs."""
+def _by_value(arms: Sequence[Arm], value_of: Callable[[Path], str]) -> dict[str, list[str]]:
+    """Labels of arms by a value of their runs."""
     found: dict[str, list[str]] = {}
-    for thing in things:
-        for value in dict.fromkeys(value_of(outcome.run.path) for outcome in thing.outcomes):
-            found.setdefault(value, []).append(thing.label)
+    for arm in arms:
+        for value in dict.fromkeys(value_of(outcome.run.path) for outcome in arm.outcomes):
+            found.setdefault(value, []).append(arm.label)
     return found
 
 

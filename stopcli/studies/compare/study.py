@@ -11,113 +11,113 @@ from stopcli.evidence.paired import PairedDifference
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Warn
 from stopcli.report.drawing import Figures
 from stopcli.report.tables import Table, csv_of
-from stopcli.studies.compare.comparison import Comparison, some
+from stopcli.studies.compare.comparison import CompareResults, some
 from stopcli.studies.compare.curves import curves_of
-from stopcli.studies.compare.judging import Judgement, counted_on_rows, moments_of
+from stopcli.studies.compare.judging import Comparison, counted_on_rows, moments_of
 from stopcli.studies.compare.measures import Measure
-from stopcli.studies.compare.rows import runs_rows, things_rows
+from stopcli.studies.compare.rows import arms_rows, runs_rows
 from stopcli.studies.compare.tables import settings_csv
-from stopcli.studies.compare.things import Thing
-from stopcli.studies.leaving import Study
+from stopcli.studies.compare.things import Arm
+from stopcli.studies.leaving import AnalysisOutput
 
 _IN_A_TITLE = 4
 
 
-def study_of(comparison: Comparison) -> Study:
+def output_of(results: CompareResults) -> AnalysisOutput:
     """What a comparison leaves in its folder."""
-    curves = curves_of(comparison.things, comparison.measure)
-    tables, told = comparison.tables(), comparison.conclusions()
-    notes = [*comparison.notes(), *curves.notes]
+    curves = curves_of(results.arms, results.measure)
+    tables, told = results.tables(), results.conclusions()
+    notes = [*results.notes(), *curves.notes]
 
     def figures() -> Figures:
         from stopcli.studies.compare.figures import figures_of
 
-        return figures_of(comparison, curves)
+        return figures_of(results, curves)
 
-    return Study(
+    return AnalysisOutput(
         command="compare",
         table=tables[0],
         tables=tables,
-        warnings=comparison.warnings,
+        warnings=results.warnings,
         files={
-            "table.csv": csv_of(things_rows(comparison.things, comparison.measure, comparison.judgements)),
-            "differences.csv": settings_csv(comparison.things, comparison.settings),
-            "runs.csv": csv_of(runs_rows(comparison.things, comparison.measure)),
+            "table.csv": csv_of(arms_rows(results.arms, results.measure, results.comparisons)),
+            "differences.csv": settings_csv(results.arms, results.settings),
+            "runs.csv": csv_of(runs_rows(results.arms, results.measure)),
         },
         conclusions=told,
-        summary=_summary(comparison),
+        summary=_summary(results),
         figures=figures,
-        document=lambda pictures: _document(comparison, tables, told, notes, pictures),
+        document=lambda pictures: _document(results, tables, told, notes, pictures),
     )
 
 
-def _title(comparison: Comparison) -> str:
-    labels = [thing.label for thing in comparison.things]
+def _title(results: CompareResults) -> str:
+    labels = [arm.label for arm in results.arms]
     more = f" and {len(labels) - _IN_A_TITLE} more" if len(labels) > _IN_A_TITLE else ""
     return f"compare: {', '.join(labels[:_IN_A_TITLE])}{more}"
 
 
-def _summary(comparison: Comparison) -> dict[str, Any]:
-    settings = comparison.settings
+def _summary(results: CompareResults) -> dict[str, Any]:
+    settings = results.settings
     return {
-        "metric": comparison.measure.name,
-        "baseline": comparison.base.label,
-        "things": [_thing_summary(thing, comparison.measure) for thing in comparison.things],
-        "differences": [_judgement_summary(judgement) for judgement in comparison.judgements],
+        "metric": results.measure.name,
+        "baseline": results.base.label,
+        "things": [_arm_summary(arm, results.measure) for arm in results.arms],
+        "differences": [_comparison_summary(comparison) for comparison in results.comparisons],
         "settings": {"same": settings.same, "differ": {name: list(values) for name, values in settings.differ.items()}},
     }
 
 
-def _thing_summary(thing: Thing, measure: Measure) -> dict[str, Any]:
-    moments = {view: moments_of(thing, measure, view) for view in measure.views}
-    counted = {view: counted_on_rows(thing, measure, view) for view in measure.views}
+def _arm_summary(arm: Arm, measure: Measure) -> dict[str, Any]:
+    moments = {view: moments_of(arm, measure, view) for view in measure.views}
+    counted = {view: counted_on_rows(arm, measure, view) for view in measure.views}
     return {
-        "label": thing.label,
-        "command": thing.first.command,
-        "runs": [str(outcome.run.path) for outcome in thing.outcomes],
-        "left_out": [str(outcome.run.path) for outcome in thing.left_out],
-        "seeds": [outcome.run.seed for outcome in thing.outcomes],
-        "finished": thing.finished,
+        "label": arm.label,
+        "command": arm.first.command,
+        "runs": [str(outcome.run.path) for outcome in arm.outcomes],
+        "left_out": [str(outcome.run.path) for outcome in arm.left_out],
+        "seeds": [outcome.run.seed for outcome in arm.outcomes],
+        "finished": arm.finished,
         **{view: asdict(found) if found else None for view, found in moments.items()},
         "counted_on_rows": {view: asdict(found) if found else None for view, found in counted.items()},
     }
 
 
-def _judgement_summary(judgement: Judgement) -> dict[str, Any]:
-    found = judgement.found
-    told: dict[str, Any] = {"label": judgement.thing.label, "against": judgement.base.label, "view": judgement.view}
+def _comparison_summary(comparison: Comparison) -> dict[str, Any]:
+    found = comparison.found
+    told: dict[str, Any] = {"label": comparison.arm.label, "against": comparison.base.label, "view": comparison.view}
     if found is not None:
         told |= {
             "paired": isinstance(found, PairedDifference),
             **asdict(found),
             "distinguishable": found.distinguishable,
         }
-    return {**told, "words": judgement.words}
+    return {**told, "words": comparison.words}
 
 
 def _document(
-    comparison: Comparison,
+    results: CompareResults,
     tables: Sequence[Table],
     told: Sequence[str],
     notes: Sequence[str],
     pictures: Sequence[Picture],
 ) -> Document:
-    results, judgements, settings, cost = tables
-    same = f"{comparison.settings.same} settings are the same."
-    against: list[Part] = [judgements, *([Bullets(tuple(notes))] if notes else [])]
+    by_arm, comparisons, settings, cost = tables
+    same = f"{results.settings.same} settings are the same."
+    against: list[Part] = [comparisons, *([Bullets(tuple(notes))] if notes else [])]
     sections = [
         Section(
-            "Results", (results, Paragraph("Means ± standard deviations over the runs, and the interval of the mean."))
+            "Results", (by_arm, Paragraph("Means ± standard deviations over the runs, and the interval of the mean."))
         ),
-        Section(judgements.title, tuple(against)),
+        Section(comparisons.title, tuple(against)),
         Section("Figures", tuple(map(_with_alt_text, pictures))),
         Section(settings.title, (settings, Paragraph(same))),
         Section(cost.title, (cost,)),
-        Section("What was compared", (Bullets(tuple(map(_sources, comparison.things))),)),
+        Section("What was compared", (Bullets(tuple(map(_sources, results.arms))),)),
     ]
     lead: list[Part] = [Paragraph(words) for words in told]
-    lead += [Warn(f"{warning}.") for warning in comparison.warnings]
-    return Document(_title(comparison), tuple(lead), tuple(section for section in sections if section.parts))
+    lead += [Warn(f"{warning}.") for warning in results.warnings]
+    return Document(_title(results), tuple(lead), tuple(section for section in sections if section.parts))
 
 
 def _with_alt_text(picture: Picture) -> Picture:
@@ -130,7 +130,7 @@ def _with_alt_text(picture: Picture) -> Picture:
     return replace(picture, alt=alt)
 
 
-def _sources(thing: Thing) -> str:
-    seeds = numbered("seed", [outcome.run.seed for outcome in thing.outcomes])
-    folders = dict.fromkeys(str(outcome.run.sweep or outcome.run.path) for outcome in thing.outcomes)
-    return f"{thing.label}: {seeds}, of {some([f'`{folder}`' for folder in folders])}"
+def _sources(arm: Arm) -> str:
+    seeds = numbered("seed", [outcome.run.seed for outcome in arm.outcomes])
+    folders = dict.fromkeys(str(outcome.run.sweep or outcome.run.path) for outcome in arm.outcomes)
+    return f"{arm.label}: {seeds}, of {some([f'`{folder}`' for folder in folders])}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stopcli.errors import ConfigError, RequestError
-from stopcli.evidence.replay import AskedRule, readable_metrics
+from stopcli.evidence.replay import LabelledRule, readable_metrics
 from stopcli.runs.metrics import Columns
 from stopcli.runs.recorded import RecordedRun
 from stopcli.stopping import BestEpoch, Patience, Rule
@@ -24,7 +24,7 @@ DEFAULT_RULES = (
 
 
 @dataclass(frozen=True)
-class Asking:
+class ReplayOptions:
     """What is asked of some runs.
 
     Attributes:
@@ -44,7 +44,7 @@ class Asking:
     start_from_epoch: int = 0
     select: str = ""
 
-    def asked_rules(self) -> list[AskedRule]:
+    def labelled_rules(self) -> list[LabelledRule]:
         """The rules, each once.
 
         Raises:
@@ -52,25 +52,25 @@ class Asking:
         """
         usual = self.patience is None and self.rules is None
         patience, rules = (DEFAULT_PATIENCE, DEFAULT_RULES) if usual else (self.patience or (), self.rules or ())
-        asked = [self._patience(epochs, delta) for delta in self.min_delta for epochs in patience]
-        asked += [AskedRule(text, parse_rule(text, self.monitor, self.mode, setting="rule")) for text in rules]
-        if not asked:
+        labelled = [self._patience(epochs, delta) for delta in self.min_delta for epochs in patience]
+        labelled += [LabelledRule(text, parse_rule(text, self.monitor, self.mode, setting="rule")) for text in rules]
+        if not labelled:
             raise ConfigError("rule", "none", "one rule or more, here or with --patience")
-        first: dict[Rule[Any], AskedRule] = {}
-        for each in asked:
-            first.setdefault(each.rule, each)
-        return list(first.values())
+        by_rule: dict[Rule[Any], LabelledRule] = {}
+        for rule in labelled:
+            by_rule.setdefault(rule.rule, rule)
+        return list(by_rule.values())
 
-    def _patience(self, epochs: int, min_delta: float) -> AskedRule:
+    def _patience(self, epochs: int, min_delta: float) -> LabelledRule:
         if epochs < 0:
             raise ConfigError("patience", epochs, "whole numbers ≥ 0")
         if not (math.isfinite(min_delta) and min_delta >= 0):
             raise ConfigError("min_delta", min_delta, "finite numbers ≥ 0")
         rule = Patience(epochs, self.monitor, self.mode, min_delta, self.baseline, self.start_from_epoch)
-        return AskedRule(f"patience:{epochs}" + (f" δ={min_delta:g}" if min_delta else ""), rule)
+        return LabelledRule(f"patience:{epochs}" + (f" δ={min_delta:g}" if min_delta else ""), rule)
 
-    def kept(self) -> BestEpoch:
-        """Which epoch is kept.
+    def selecting_rule(self) -> BestEpoch:
+        """Which epoch is selected.
 
         Raises:
             ConfigError: the direction of the metric is not known.
@@ -97,13 +97,13 @@ class Asking:
         _check(run, [("--monitor", self.monitor), ("--select", self.select or self.monitor)])
 
 
-def check_rules(asked: Sequence[AskedRule], run: RecordedRun) -> None:
+def check_rules(rules: Sequence[LabelledRule], run: RecordedRun) -> None:
     """Find out whether a run has on record what rules read.
 
     Raises:
         RequestError: it has not.
     """
-    _check(run, [(rule.label, name) for rule in asked for name in rule.rule.monitors])
+    _check(run, [(rule.label, name) for rule in rules for name in rule.rule.monitors])
 
 
 def _check(run: RecordedRun, needed: Sequence[tuple[str, str]]) -> None:

@@ -14,22 +14,22 @@ from scipy import stats
 from written_runs import falling_curves, write_run, write_sweep
 
 from stopcli.errors import ConfigError
-from stopcli.studies.compare.comparison import Comparison, compare
+from stopcli.studies.compare.comparison import CompareResults, compare
 from stopcli.studies.compare.curves import curves_of
 from stopcli.studies.compare.figures import figures_of
 from stopcli.studies.compare.judging import difference_of
-from stopcli.studies.compare.study import study_of
-from stopcli.studies.leaving import leave
+from stopcli.studies.compare.study import output_of
+from stopcli.studies.leaving import write_output
 
 A, B = [0.90, 0.91, 0.89, 0.92, 0.90], [0.93, 0.95, 0.92, 0.93, 0.94]
 
 
-def compared(*paths: str, **options: Any) -> Comparison:
+def compared(*paths: str, **options: Any) -> CompareResults:
     return compare([Path(path) for path in paths], **options)
 
 
-def left(comparison: Comparison) -> tuple[Path, dict[str, Any]]:
-    return leave(study_of(comparison), root=Path("runs"))
+def left(comparison: CompareResults) -> tuple[Path, dict[str, Any]]:
+    return write_output(output_of(comparison), root=Path("runs"))
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -101,7 +101,7 @@ def test_seeds_that_do_not_match_are_compared_without_pairs() -> None:
     for seed in range(4):
         write_run(f"a{seed}", seed=seed, patience=5, accuracy=A[seed], name="a")
         write_run(f"b{seed}", seed=10 + seed, patience=6, accuracy=B[seed], name="b")
-    found = compared("a0", "a1", "a2", "a3", "b0", "b1", "b2", "b3").judgements[0]
+    found = compared("a0", "a1", "a2", "a3", "b0", "b1", "b2", "b3").comparisons[0]
     assert found.found is not None
     assert found.found.p == pytest.approx(stats.ttest_ind(B[:4], A[:4], equal_var=False).pvalue)
     assert "unpaired, because the seeds differ" in found.words
@@ -128,7 +128,7 @@ def test_one_seed_alone_distinguishes_nothing() -> None:
     write_run("a", patience=5)
     write_run("b", patience=6, accuracy=0.99)
     comparison = compared("a", "b")
-    assert "not distinguishable at n = 1: fewer than 3 seeds" in comparison.judgements[0].words
+    assert "not distinguishable at n = 1: fewer than 3 seeds" in comparison.comparisons[0].words
     assert not any("share their test rows" in note for note in comparison.notes())
 
 
@@ -139,7 +139,7 @@ def test_the_accuracy_of_one_run_is_as_sure_as_its_rows_make_it() -> None:
     expected = stats.binomtest(63, 70).proportion_ci(method="wilson")
     assert comparison.tables()[0].rows[0][-1] == f"{expected.low:.3f} to {expected.high:.3f} (70 rows)"
     assert any("says nothing of other seeds" in note for note in comparison.notes())
-    assert study_of(comparison).summary["things"][0]["counted_on_rows"]["final"]["right"] == 63
+    assert output_of(comparison).summary["things"][0]["counted_on_rows"]["final"]["right"] == 63
 
 
 def test_no_difference_is_claimed_across_different_test_rows() -> None:
@@ -147,11 +147,11 @@ def test_no_difference_is_claimed_across_different_test_rows() -> None:
     write_run("b", patience=5, data_seed=3)
     write_run("c", command="cifar-resnet", dataset="digits")
     comparison = compared("a", "b", "c")
-    assert [judgement.found for judgement in comparison.judgements] == [None] * 4
-    assert "different test rows (data_seed 1 and 3): no claim" in comparison.judgements[0].words
+    assert [judgement.found for judgement in comparison.comparisons] == [None] * 4
+    assert "different test rows (data_seed 1 and 3): no claim" in comparison.comparisons[0].words
     assert comparison.warnings[0].startswith("these are different experiments (moons, cifar-resnet)")
     # What training took is another matter.
-    assert all(judgement.found for judgement in compared("a", "b", metric="epochs").judgements)
+    assert all(judgement.found for judgement in compared("a", "b", metric="epochs").comparisons)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_any_value_can_be_compared(metric: str, final: float, other: float | Non
     write_run("a", patience=5)
     write_run("b", patience=6)
     measure = compared("a", "b", metric=metric).measure
-    outcome = compared("a", "b", metric=metric).things[0].outcomes[0]
+    outcome = compared("a", "b", metric=metric).arms[0].outcomes[0]
     values = [measure.of(outcome, view) for view in measure.views]
     assert values == pytest.approx([final] if other is None else [final, other], rel=1e-4)
 
@@ -206,7 +206,7 @@ def test_p_values_are_shown_as_precise_as_they_are() -> None:
     write_sweep("sweep", {"a": [0.5 + i / 1000 for i in range(20)], "b": [0.9 + i / 999 for i in range(20)]})
     comparison = compared("sweep")
     assert [row[5] for row in comparison.tables()[1].rows] == ["< 0.001", "1"]
-    (found, _) = (judgement.found for judgement in comparison.judgements)
+    (found, _) = (judgement.found for judgement in comparison.comparisons)
     assert found is not None
     assert found.p is not None
     # Files for those who go on elsewhere keep the number.
@@ -240,21 +240,21 @@ def test_a_value_stands_in_the_row_of_its_run_also_where_another_has_none() -> N
     write_run("b", patience=6, saved=None)
     write_run("c", patience=7, saved=0.5)
     comparison = compared("a", "b", "c")
-    final, saved = figures_of(comparison, curves_of(comparison.things, comparison.measure))["values"]().axes
+    final, saved = figures_of(comparison, curves_of(comparison.arms, comparison.measure))["values"]().axes
     assert [label.get_text() for label in final.get_yticklabels()] == ["a", "b", "c"]
     # A point for each run, and one for its mean.
     heights = {round(float(x), 3): round(float(y)) for dots in saved.collections for x, y in dots.get_offsets()}
     assert heights == {0.95: 0, 0.5: 2}
 
 
-def test_a_thing_has_the_same_colour_in_both_figures_also_where_another_has_no_curves() -> None:
+def test_an_arm_has_the_same_colour_in_both_figures_also_where_another_has_no_curves() -> None:
     from matplotlib.colors import to_hex
 
     write_run("a", patience=5, columns={})
     write_run("b", patience=6, accuracy=0.5)
     write_run("c", patience=7, accuracy=0.7)
     comparison = compared("a", "b", "c")
-    figures = figures_of(comparison, curves_of(comparison.things, comparison.measure))
+    figures = figures_of(comparison, curves_of(comparison.arms, comparison.measure))
     legend = figures["curves"]().legends[0].legend_handles
     lines = {str(line.get_label()): to_hex(line.get_color()) for line in legend[:2]}
     values = figures["values"]().axes[0].collections
@@ -276,7 +276,7 @@ def test_a_run_that_was_left_before_its_first_epoch_ended_has_no_curves() -> Non
 def test_many_runs_are_summed_up() -> None:
     names = [str(write_run(f"r{i}", patience=i, epochs=5, accuracy=0.5 + i / 200)) for i in range(40)]
     comparison = compared(*names)
-    assert len(comparison.judgements) == 78
+    assert len(comparison.comparisons) == 78
     assert [words[:60] for words in comparison.conclusions()] == [
         "test accuracy of the final model of 39 against r0: 39 not di",
         "test accuracy of the saved model of 39 against r0: 39 not di",

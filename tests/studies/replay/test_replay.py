@@ -13,14 +13,14 @@ from scipy import stats
 from written_runs import write_run, write_sweep
 
 from stopcli.errors import RequestError
-from stopcli.studies.leaving import leave
-from stopcli.studies.replay.asking import DEFAULT_PATIENCE, DEFAULT_RULES, Asking
-from stopcli.studies.replay.replaying import Replayed, replay
-from stopcli.studies.replay.study import study_of
+from stopcli.studies.leaving import write_output
+from stopcli.studies.replay.asking import DEFAULT_PATIENCE, DEFAULT_RULES, ReplayOptions
+from stopcli.studies.replay.replaying import ReplayResults, replay
+from stopcli.studies.replay.study import output_of
 
 # As many as the settings of a written run ask for.
 EPOCHS = 400
-PATIENCE_3 = Asking(patience=(3,))
+PATIENCE_3 = ReplayOptions(patience=(3,))
 
 
 def valley(lowest: int, *, held_out: bool = False, epochs: int = EPOCHS) -> dict[str, Any]:
@@ -35,8 +35,8 @@ def write(path: str, lowest: int = 20, **options: Any) -> Path:
     return write_run(path, columns=valley(lowest), epochs=EPOCHS, **options)
 
 
-def replayed(*paths: str, asking: Asking = PATIENCE_3) -> Replayed:
-    return replay([Path(path) for path in paths], asking)
+def replayed(*paths: str, options: ReplayOptions = PATIENCE_3) -> ReplayResults:
+    return replay([Path(path) for path in paths], options)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -48,9 +48,9 @@ def test_seeds_are_summed_up_and_left_in_full_precision() -> None:
     lowest = [10, 14, 15, 19]
     for seed, epoch in enumerate(lowest):
         write(f"run-{seed}", epoch, seed=seed)
-    found = replayed("run-0", "run-1", "run-2", "run-3", asking=Asking(patience=(3, 395), rules=("gl:1000",)))
+    found = replayed("run-0", "run-1", "run-2", "run-3", options=ReplayOptions(patience=(3, 395), rules=("gl:1000",)))
     assert found.warnings == ()
-    folder, summary = leave(study_of(found), root=Path("runs"))
+    folder, summary = write_output(output_of(found), root=Path("runs"))
     first, *_, never = rows_of(folder / "table.csv")
     stops = np.array(lowest) + 3
     assert float(first["epochs_mean"]) == stops.mean()
@@ -76,18 +76,18 @@ def test_seeds_are_summed_up_and_left_in_full_precision() -> None:
 
 def test_without_flags_prechelt_s_grid_and_patiences_are_replayed() -> None:
     write("run")
-    (experiment,) = replayed("run", asking=Asking()).experiments
-    labels = [outcome.asked.label for outcome in experiment.outcomes]
+    (experiment,) = replayed("run", options=ReplayOptions()).experiments
+    labels = [result.rule.label for result in experiment.rules]
     assert labels == [*(f"patience:{p}" for p in DEFAULT_PATIENCE), *DEFAULT_RULES]
-    families = {outcome.asked.family for outcome in experiment.outcomes}
+    families = {result.rule.family for result in experiment.rules}
     assert families == {"patience", "gl", "pq", "up"}
 
 
 def test_each_rule_is_replayed_once_and_every_patience_with_every_min_delta() -> None:
     write("run")
-    asking = Asking(patience=(3, 3, 5), min_delta=(0.0, 0.0025), rules=("patience:5", "threshold:0.2055"))
-    (experiment,) = replayed("run", asking=asking).experiments
-    stops = {outcome.asked.label: outcome.replays[0].last.epoch for outcome in experiment.outcomes}
+    options = ReplayOptions(patience=(3, 3, 5), min_delta=(0.0, 0.0025), rules=("patience:5", "threshold:0.2055"))
+    (experiment,) = replayed("run", options=options).experiments
+    stops = {result.rule.label: result.replays[0].last.epoch for result in experiment.rules}
     # Every third epoch is an improvement by more than 0.0025: the last of them is 19.
     assert stops == {
         "patience:3": 23, "patience:5": 25, "patience:3 δ=0.0025": 22, "patience:5 δ=0.0025": 24,
@@ -100,7 +100,7 @@ def test_several_experiments_have_a_table_and_a_figure_each() -> None:
     write_run("held", columns=valley(12, held_out=True), epochs=EPOCHS, validation="holdout", hidden=77)
     found = replayed("sweep", "held")
     assert [experiment.n for experiment in found.experiments] == [2, 1, 1]
-    folder, summary = leave(study_of(found), root=Path("runs"))
+    folder, summary = write_output(output_of(found), root=Path("runs"))
     assert [each["accuracy"] for each in summary["experiments"]] == ["val_accuracy", "val_accuracy", "test_accuracy"]
     assert summary["table"]["columns"][0] == "runs"
     names = {path.stem for path in (folder / "plots").iterdir()}
@@ -120,7 +120,7 @@ def test_what_is_wrong_with_runs_is_told_and_the_others_are_replayed() -> None:
     write_run("range", columns={}, command="lr-range")
     write("twin")
     names = ("whole", "whole", "died", "cut", "broken", "empty", "no-metrics", "range", "twin")
-    found = replayed(*names, asking=Asking(patience=(4, 30)))
+    found = replayed(*names, options=ReplayOptions(patience=(4, 30)))
     assert [experiment.n for experiment in found.experiments] == [2, 1, 1]
     told = "\n".join(found.warnings)
     for words in (
@@ -133,7 +133,7 @@ def test_what_is_wrong_with_runs_is_told_and_the_others_are_replayed() -> None:
         "may not be on record: cut",
     ):
         assert words in told
-    study = study_of(found)
+    study = output_of(found)
     assert "died,1,interrupted,12,beyond_recording" in study.files["replay.csv"]
     assert "broken,0,failed,15,non_finite" in study.files["replay.csv"]
     (cut,) = [row for row in study.table.rows if "cut" in row[0] and row[1] == "patience:30"]
@@ -144,11 +144,11 @@ def test_what_is_wrong_with_runs_is_told_and_the_others_are_replayed() -> None:
 def test_nothing_is_concluded_from_rules_after_which_no_epoch_is_kept() -> None:
     for seed in range(3):
         write(f"run-{seed}", 10 + seed, seed=seed)
-    found = replayed("run-0", "run-1", "run-2", asking=Asking(rules=("gl:1", "gl:500"), start_from_epoch=50))
+    found = replayed("run-0", "run-1", "run-2", options=ReplayOptions(rules=("gl:1", "gl:500"), start_from_epoch=50))
     assert found.warnings == (
         "in some runs no epoch is kept, which the means of best epoch and regret leave out: gl:1",
     )
-    study = study_of(replayed("run-0", "run-1", "run-2", asking=Asking(rules=("gl:1",), start_from_epoch=50)))
+    study = output_of(replayed("run-0", "run-1", "run-2", options=ReplayOptions(rules=("gl:1",), start_from_epoch=50)))
     assert study.conclusions == ("No rule that stops has seen the best val_loss of any run.",)
 
 
@@ -157,22 +157,22 @@ def test_what_is_asked_in_vain_is_told() -> None:
     cycles = "replayed rules are asked at every epoch, those of these runs were asked at the ends of cycles alone"
     (told,) = replayed("run").warnings
     assert told == f"{cycles} (stop_at): run"
-    in_vain = Asking(rules=("gl:2",), min_delta=(0.0, 0.1), baseline=0.5, mode="max")
-    contradicts, delta, baseline, _ = replayed("run", asking=in_vain).warnings
+    in_vain = ReplayOptions(rules=("gl:2",), min_delta=(0.0, 0.1), baseline=0.5, mode="max")
+    contradicts, delta, baseline, _ = replayed("run", options=in_vain).warnings
     assert contradicts.startswith("mode 'max' contradicts the metric 'val_loss'")
     assert [delta, baseline] == [f"{name} has no effect without patience" for name in ("min_delta", "baseline")]
-    assert len(replayed("run", asking=Asking(patience=(3,), min_delta=(0.1,), baseline=0.5)).warnings) == 1
+    assert len(replayed("run", options=ReplayOptions(patience=(3,), min_delta=(0.1,), baseline=0.5)).warnings) == 1
 
 
 def test_a_stop_beyond_the_recording_is_told_of_the_runs_that_it_is_true_of() -> None:
     write("falling", EPOCHS)
     write_run("cut", columns=valley(10, epochs=60), epochs=60, seed=1, state="interrupted")
-    asking = Asking(patience=(15,))
+    options = ReplayOptions(patience=(15,))
     # It stops before the end of the run that was cut short, and not at all in the whole one.
-    *_, words = study_of(replayed("falling", "cut", asking=asking)).conclusions
+    *_, words = output_of(replayed("falling", "cut", options=options)).conclusions
     assert words == "Did not stop: patience:15 in 1 of 2 runs. All recorded epochs count as the cost of that."
     write_run("short", columns=valley(20, epochs=30), epochs=30, seed=2, state="interrupted")
-    *_, words = study_of(replayed("falling", "cut", "short", asking=asking)).conclusions
+    *_, words = output_of(replayed("falling", "cut", "short", options=options)).conclusions
     assert words.startswith("Did not stop: patience:15 in 2 of 3 runs.")
     assert words.endswith(
         "where 1 of the runs ended before all epochs had run, the stop lies beyond what is on record."
@@ -180,26 +180,29 @@ def test_a_stop_beyond_the_recording_is_told_of_the_runs_that_it_is_true_of() ->
 
 
 @pytest.mark.parametrize(
-    ("asking", "answer"),
+    ("options", "answer"),
     [
         (
-            Asking(monitor="val_los"),
+            ReplayOptions(monitor="val_los"),
             "run: --monitor needs val_los, and on record are loss, accuracy, val_loss",
         ),
-        (Asking(select="f1"), "run: --select needs f1, and on record are"),
-        (Asking(select="test_accuracy"), "run: --select needs test_accuracy, and on record are loss"),
-        (Asking(patience=(-1,)), "patience: received -1, expected whole numbers ≥ 0"),
-        (Asking(min_delta=(-0.1,)), "min_delta: received -0.1, expected finite numbers ≥ 0"),
-        (Asking(rules=("hunch:2",)), "rule: received 'hunch:2', expected KIND:VALUE"),
-        (Asking(rules=()), "rule: received 'none', expected one rule or more"),
-        (Asking(start_from_epoch=400), "--start-from-epoch: received 400, expected less than the 400 epochs of run"),
-        (Asking(mode="up"), "mode: received 'up'"),
+        (ReplayOptions(select="f1"), "run: --select needs f1, and on record are"),
+        (ReplayOptions(select="test_accuracy"), "run: --select needs test_accuracy, and on record are loss"),
+        (ReplayOptions(patience=(-1,)), "patience: received -1, expected whole numbers ≥ 0"),
+        (ReplayOptions(min_delta=(-0.1,)), "min_delta: received -0.1, expected finite numbers ≥ 0"),
+        (ReplayOptions(rules=("hunch:2",)), "rule: received 'hunch:2', expected KIND:VALUE"),
+        (ReplayOptions(rules=()), "rule: received 'none', expected one rule or more"),
+        (
+            ReplayOptions(start_from_epoch=400),
+            "--start-from-epoch: received 400, expected less than the 400 epochs of run",
+        ),
+        (ReplayOptions(mode="up"), "mode: received 'up'"),
     ],
 )
-def test_what_cannot_be_asked_is_refused(asking: Asking, answer: str) -> None:
+def test_what_cannot_be_asked_is_refused(options: ReplayOptions, answer: str) -> None:
     write_run("run", columns=valley(20, held_out=True), epochs=EPOCHS)
     with pytest.raises(RequestError) as caught:
-        replayed("run", asking=asking)
+        replayed("run", options=options)
     assert answer in caught.value.message
 
 
@@ -221,16 +224,16 @@ def test_runs_without_what_is_needed_are_refused() -> None:
         replayed("run")
     assert "was not validated" in caught.value.hint
     # Its training loss can be asked.
-    (experiment,) = replayed("run", asking=Asking(patience=(3,), monitor="loss")).experiments
-    assert experiment.outcomes[0].values("kept_epoch") == [400]
+    (experiment,) = replayed("run", options=ReplayOptions(patience=(3,), monitor="loss")).experiments
+    assert experiment.rules[0].values("kept_epoch") == [400]
     assert experiment.accuracy is None
     with pytest.raises(RequestError, match="gl:2 needs val_loss"):
-        replayed("run", asking=Asking(rules=("gl:2",), monitor="loss"))
+        replayed("run", options=ReplayOptions(rules=("gl:2",), monitor="loss"))
     below = valley(20)
     below["val_loss"] = below["val_loss"] - 1
     write_run("below", columns=below, epochs=EPOCHS)
     with pytest.raises(RequestError, match="need losses ≥ 0"):
-        replayed("below", asking=Asking(rules=("gl:2",)))
+        replayed("below", options=ReplayOptions(rules=("gl:2",)))
     write_run("range", columns={}, command="lr-range")
     with pytest.raises(RequestError, match="range: a range test"):
         replayed("range")
