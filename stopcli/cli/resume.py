@@ -27,6 +27,7 @@ from stopcli.recipes.changed_rules import further
 from stopcli.recipes.moved_data import where_else
 from stopcli.recipes.recipe import ModuleRecipe
 from stopcli.recipes.resuming import prepare
+from stopcli.recipes.trained import TrainedConfig
 from stopcli.report.tables import results_table
 from stopcli.report.words import words_of
 from stopcli.runs.files import dump_json, read_json
@@ -95,12 +96,13 @@ def resume(
         point = resumption.start.point
         for warning in resumption.warnings:
             folder.log(f"warning: {warning}")
-        where = "from its beginning" if point is None else f"after epoch {point.epoch} (step {point.step})"
-        if recipe.runs_itself:
-            where = "with what is not done"
         if resumption.config.is_sweep:
-            where = "with the runs that are not finished"
-        output.say(f"stopcli {resumption.config.command} → {run}, going on {where}", style="bold")
+            where = "with the runs that have not finished"
+        elif not isinstance(resumption.config, TrainedConfig):
+            where = "with the seeds that are not done"
+        else:
+            where = "from its beginning" if point is None else f"after epoch {point.epoch} (step {point.step})"
+        output.say(f"stopcli {resumption.config.command} → {run}, resuming {where}", style="bold")
         execute(loaded, recipe, folder, resumption.start, output, budget, layout)
 
 

@@ -7,7 +7,7 @@ that a saved state holds may not.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,9 @@ from stopcli.config import read_toml
 from stopcli.counts import counted
 from stopcli.errors import ConfigError
 from stopcli.recipes.beginning import rewrite_config
-from stopcli.recipes.recipe import Loaded
 from stopcli.runs.folder import RunFolder
 from stopcli.sweeps.plan import Job
-from stopcli.training.fingerprint import changed_error, data_fingerprint, differences
-from stopcli.training.resume_state import ResumeStore
-from stopcli.training.session import Start
+from stopcli.training.fingerprint import changed_error
 
 # Data sets that come with a package, by name.
 NOT_IN_FILES = {
@@ -35,7 +32,7 @@ def dataset_of(config: Any) -> str:
 
 
 def check_can_move(config: Any, dataset: str) -> None:
-    """Raise ConfigError where the data of a run lie nowhere from where they could have moved."""
+    """Raise ConfigError where the data of a run lie in no files that could have moved."""
     if not in_files(config):
         data = NOT_IN_FILES[dataset_of(config)]
         raise ConfigError("dataset", dataset, f"nothing: the data of this run are {data}")
@@ -56,36 +53,23 @@ def other_data(config: Any) -> str:
     return f"These are those of {config.dataset}; --dataset PATH names another place." if in_files(config) else ""
 
 
-def changed_data(config: Any, fingerprint: Mapping[str, Any], start: Start) -> list[str]:
-    """How the data differ from those that a run was begun with, a line each.
+def changed_data(config: Any, saved: Iterable[str], now: str, *, force: bool) -> list[str]:
+    """How the data differ from those that a run, or the runs of a sweep, were started with, a line for each.
+
+    A sweep is checked before any of its runs is resumed: a run that has not started has nothing to compare them with.
+
+    Args:
+        saved: the hash of the data in each saved state.
+        now: that of the data as they are.
 
     Raises:
-        RequestError: they do, and going on was not forced.
+        RequestError: they differ, and that was not forced.
     """
-    if start.point is None:
-        return []
-    changed = differences(start.point.fingerprint, {"data": fingerprint["data"]})
-    if changed and not start.force:
-        raise changed_error(changed, hint=other_data(config))
-    return changed
-
-
-def changed_data_of_jobs(loaded: Loaded, jobs: Sequence[Job[Any]], folder: RunFolder, *, force: bool) -> list[str]:
-    """How the data of a sweep differ from those that its runs were begun with, a line each.
-
-    Asked before any of them goes on: a run that was not begun yet has nothing to compare them with.
-
-    Raises:
-        RequestError: they do, and going on was not forced.
-    """
-    now = data_fingerprint(getattr(loaded.data, "parts", loaded.data))["data"]
-    points = [ResumeStore(folder.jobs / job.name / "checkpoints" / "resume").load().point for job in jobs]
-    begun = Counter(point.fingerprint["data"] for point in points if point is not None)
-    changed = [
-        f"data: was {data!r} in {counted(count, 'run')}, is {now!r}" for data, count in begun.items() if data != now
-    ]
+    others = Counter(data for data in saved if data != now)
+    in_runs = {data: f" in {counted(count, 'run')}" if config.is_sweep else "" for data, count in others.items()}
+    changed = [f"data: was {data!r}{where}, is {now!r}" for data, where in in_runs.items()]
     if changed and not force:
-        raise changed_error(changed, hint=other_data(loaded.config))
+        raise changed_error(changed, hint=other_data(config))
     return changed
 
 
@@ -95,5 +79,5 @@ def move_jobs(jobs: Sequence[Job[Any]], folder: RunFolder, dataset: str) -> None
         path = folder.jobs / job.name
         if (path / "config.toml").is_file() and read_toml(path / "config.toml").get("dataset", dataset) != dataset:
             with RunFolder.reopen(path) as of_job:
-                for words in rewrite_config(of_job, {"dataset": dataset}):
-                    of_job.log(words)
+                for change in rewrite_config(of_job, {"dataset": dataset}):
+                    of_job.log(change)

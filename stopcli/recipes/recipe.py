@@ -16,12 +16,10 @@ from stopcli.sweeps.plan import Job
 
 if TYPE_CHECKING:
     from stopcli.report.drawing import Figures
-    from stopcli.runs.folder import RunFolder
     from stopcli.runs.metrics import Columns
     from stopcli.training.conclusion import Conclusion
     from stopcli.training.experiment import Experiment
     from stopcli.training.observer import Observer
-    from stopcli.training.session import Session, Start
 
 # Command → the module with its config class, the class, and the package with `load`, `build` and `figures`. Names, so
 # that nothing is imported before a command is run.
@@ -33,8 +31,6 @@ _COMMANDS = {
     "lr-range": ("stopcli.recipes.lr_range.config", "LrRangeConfig", "stopcli.recipes.lr_range"),
     "cutout-sweep": ("stopcli.recipes.cutout_sweep.config", "CutoutSweepConfig", "stopcli.recipes.cutout_sweep"),
 }
-# Commands whose runs are no training to its end under rules; their packages have a module `run`.
-_RUN_BY_THEMSELVES = ("lr-range",)
 
 
 def config_class(command: object) -> type[RunConfig]:
@@ -118,14 +114,6 @@ class Recipe(Protocol):
             RequestError: they have not.
         """
 
-    @property
-    def runs_itself(self) -> bool:
-        """Whether a run of it is something else than a training to its end under rules; then `run` runs it, and it has
-        no `build`, figures and tables."""
-
-    def run(self, loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> dict[str, Any]:
-        """Run it in a folder that is held, and leave the results there. Returns the content of summary.json."""
-
     def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
         """What a sweep's runs say together. Needs neither TensorFlow nor matplotlib."""
 
@@ -160,14 +148,6 @@ class ModuleRecipe:
 
     def check_fits(self, loaded: Loaded, jobs: Sequence[Job[Any]], layout: Layout) -> None:
         self._module("sweep").check_fits(loaded, jobs, layout)
-
-    @property
-    def runs_itself(self) -> bool:
-        return self._command in _RUN_BY_THEMSELVES
-
-    def run(self, loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> dict[str, Any]:
-        summary: dict[str, Any] = self._module("run").run(loaded, folder, session, start)
-        return summary
 
     def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
         found: SweepResults = self._module("sweep").sweep_results(config, results)

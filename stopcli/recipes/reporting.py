@@ -1,85 +1,114 @@
-"""The report of a run, a sweep or a range test from its folder alone: when it ends, and whenever it is asked for again.
+"""What a run, a sweep or a range test leaves in its folder when it ends, and its report, which can be written again.
 
-Needs no TensorFlow, and matplotlib only for the curves of a run that has not summed itself up.
+Needs no TensorFlow, and matplotlib only for figures that have not been drawn yet.
 """
 
 from __future__ import annotations
 
-import csv
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from stopcli.errors import RunFolderError
 from stopcli.paths import check_path
+from stopcli.recipes.recipe import Loaded
 from stopcli.recipes.unfinished import curves_so_far, recorded_epochs, unfinished_report
 from stopcli.report.alt_texts import alt_text
 from stopcli.report.document import Document, Picture, Warn
-from stopcli.report.drawing import Drawn, draw
+from stopcli.report.drawing import Drawn, Figures, draw
 from stopcli.report.html import to_html
 from stopcli.report.results import Provenance, range_report, run_report, sweep_report
 from stopcli.report.tables import Table, results_table
+from stopcli.report.words import words_of
 from stopcli.report.writing import write_or_warn, write_report
 from stopcli.runs.files import read_checked, read_json, write_json, write_text
 from stopcli.runs.folder import RunFolder, check_is_run
 from stopcli.runs.listing import RunLine, read_runs
 from stopcli.runs.shapes import missing_in_summary
+from stopcli.training.pacing import Stopwatch
 
 _HEADER = "# Runs again with"
 
 
-def report_metadata(
-    title: str, words: Sequence[str], tables: Sequence[Table], pictures: Sequence[Picture]
+def write_results(
+    folder: RunFolder,
+    summary: dict[str, Any],
+    loaded: Loaded,
+    stopwatch: Stopwatch,
+    *,
+    title: str,
+    tables: Sequence[Table] = (),
+    files: Mapping[str, str],
+    figures: Callable[[], Figures] | None,
+    outside: bool = False,
 ) -> dict[str, Any]:
-    """What a summary.json holds for the report alone.
+    """Draw the figures, write summary.json, the report and other files, and set the folder's status to how it ended.
+
+    A figure or a report that cannot be made is one of the summary's warnings, and the log says why.
 
     Args:
-        words: what was run, a line each.
-        tables: beside that of the results.
+        summary: what summary.json holds, without its report and its times.
+        loaded: what was run.
+        title: of the report.
+        tables: of the report, beside that of the results.
+        files: texts by file name.
+        figures: how they are drawn; None for none.
+        outside: whether what did not finish failed for a reason outside it.
+
+    Returns:
+        The content of summary.json.
     """
-    return {
+    drawn = Drawn()
+    if figures is not None:
+        with stopwatch.part("plots"):
+            drawn = draw(figures, folder.path)
+            folder.note(drawn.tracebacks)
+    for name, text in files.items():
+        write_text(folder.path / name, text)
+    summary["warnings"] += drawn.warnings
+    summary["report"] = {
         "title": title,
-        "words": list(words),
+        "words": list(loaded.words),
         "tables": [table.for_summary() for table in tables],
-        "figures": [picture.name for picture in pictures],
+        "figures": [picture.name for picture in drawn.pictures],
     }
-
-
-def write_run_report(folder: RunFolder, summary: dict[str, Any]) -> None:
-    """Write summary.json and the report of what has just been summed up, while its process still holds the folder.
-
-    A report that cannot be made is one of the summary's warnings, and the log says why.
-    """
+    summary["seconds"] = stopwatch.rounded()
+    # While this process still holds the folder.
     write_json(folder.summary, summary)
-    problems = write_or_warn(folder, lambda: _summed_up(folder.path, read_json(folder.summary)))
+    problems = write_or_warn(folder, lambda: _summary_report(folder.path, read_json(folder.summary)))
     if problems:
         summary["warnings"] += problems
         write_json(folder.summary, summary)
+    state = summary["state"]
+    folder.log(f"{state}: {' '.join(words_of(summary))}")
+    reason = "" if state == "finished" else summary["reason"] if "reason" in summary else summary["stop"]["rule"]
+    epochs = summary.get("epochs", max((job["epochs"] for job in summary.get("jobs", ())), default=0))
+    folder.status.write(state, reason, epoch=epochs, outside=outside)
+    return summary
 
 
 def report_again(folder: Path, to: Path | None = None) -> tuple[list[Path], list[str]]:
-    """Write the report of a run or a sweep as it stands, into its folder.
+    """Write the report of a run or a sweep as it is now, into its folder.
 
     Args:
         to: a new HTML file to write instead; the folder then stays as it is.
 
     Returns:
-        The files that were written, and what the user should know, a sentence without a full stop each.
+        The files that were written, and warnings, a sentence without a full stop each.
 
     Raises:
         RunFolderError: the folder is no run's, or `to` exists.
         RequestError: the run's files are damaged.
     """
     check_is_run(folder)
-    if to is not None:
-        _check_new(to)
     if to is None:
-        document, drawn = _read(folder, folder)
+        document, drawn = _document(folder, folder)
         return write_report(folder, document), drawn.warnings
+    _check_new(to)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=to.parent) as elsewhere:
-        document, drawn = _read(folder, Path(elsewhere))
+        document, drawn = _document(folder, Path(elsewhere))
         text = to_html(document, Path(elsewhere) if drawn.pictures else folder)
     write_text(to, text)
     return [to], drawn.warnings
@@ -89,52 +118,46 @@ def _check_new(file: Path) -> None:
     check_path(file)
     if file.exists():
         raise RunFolderError(
-            f"{file} exists already, and stopcli overwrites no file that it may not have made",
+            f"{file} already exists, and stopcli never overwrites a file that it may not have written",
             hint="Name a new file with --to.",
         )
     if not file.parent.is_dir():
         raise RunFolderError(f"{file}: there is no folder {file.parent}")
     if not os.access(file.parent, os.W_OK | os.X_OK):
-        raise RunFolderError(f"{file}: cannot be written, because {file.parent} cannot be")
+        raise RunFolderError(f"{file}: cannot be written, because {file.parent} is not writable")
 
 
-def _read(folder: Path, to: Path) -> tuple[Document, Drawn]:
+def _document(folder: Path, plots: Path) -> tuple[Document, Drawn]:
     """The report of a folder, and the figures that had to be drawn for it, in the `plots/` of another."""
-    document, drawn = _summary_or_record(folder, to)
-    damage = read_checked(folder / "environment.json")[1]
-    return (_warning(document, f"{damage}.") if damage else document), drawn
-
-
-def _summary_or_record(folder: Path, to: Path) -> tuple[Document, Drawn]:
-    """The report by the folder's summary, or where there is none by what is on record."""
     (line,) = read_runs(folder.parent, only=folder)
-    summary = read_json(folder / "summary.json")
+    summary, drawn = read_json(folder / "summary.json"), Drawn()
     if summary:
-        if lacking := missing_in_summary(summary):
+        if problem := missing_in_summary(summary) or ("" if "report" in summary else "report: missing"):
             raise RunFolderError(
-                f"{folder}/summary.json: damaged ({lacking})", hint=f"stopcli resume {folder} may write it again."
+                f"{folder}/summary.json: damaged ({problem})", hint=f"stopcli resume {folder} may write it again."
             )
-        document = _summed_up(folder, summary)
-        return (document if line.state == summary["state"] else _outdated(document, line)), Drawn()
-    columns, damage = recorded_epochs(folder)
-    drawn = Drawn() if columns is None else draw(lambda: curves_so_far(folder, columns), to)
-    problems = [damage] if damage else []
-    problems += [f"{warning}." for warning in drawn.warnings]
-    return unfinished_report(folder, line, _provenance(folder, ()), drawn.pictures, problems), drawn
+        document = _summary_report(folder, summary)
+        if line.state != summary["state"]:
+            document = _with_warning(document, _outdated(line))
+    else:
+        columns, damage = recorded_epochs(folder)
+        if columns is not None:
+            drawn = draw(lambda: curves_so_far(folder, columns), plots)
+        problems = [*filter(None, [damage]), *(f"{warning}." for warning in drawn.warnings)]
+        document = unfinished_report(folder, line, _provenance(folder, ()), drawn.pictures, problems)
+    damage = read_checked(folder / "environment.json")[1]
+    return (_with_warning(document, f"{damage}.") if damage else document), drawn
 
 
-def _summed_up(folder: Path, summary: Mapping[str, Any]) -> Document:
-    told = summary.get("report") or _older(folder, summary)
-    provenance = _provenance(folder, told["words"])
-    further = [Table.from_told(table) for table in told["tables"]]
+def _summary_report(folder: Path, summary: Mapping[str, Any]) -> Document:
+    report = summary["report"]
+    provenance = _provenance(folder, report["words"])
+    tables = [results_table(summary), *(Table.from_told(table) for table in report["tables"])]
     # Names, not paths: a figure lies in `plots/`, whatever somebody has written into summary.json.
-    pictures = [Picture(f"plots/{name}", alt_text(name)) for name in (Path(each).name for each in told["figures"])]
-    tables = [results_table(summary), *further]
-    if "jobs" in summary:
-        return sweep_report(told["title"], summary, tables, provenance, pictures)
-    if "stop" in summary:
-        return run_report(told["title"], summary, tables, provenance, pictures)
-    return range_report(told["title"], summary, tables, provenance, pictures)
+    names = [Path(figure).name for figure in report["figures"]]
+    pictures = [Picture(f"plots/{name}", alt_text(name)) for name in names]
+    write = sweep_report if "jobs" in summary else run_report if "stop" in summary else range_report
+    return write(report["title"], summary, tables, provenance, pictures)
 
 
 def _provenance(folder: Path, words: Sequence[str]) -> Provenance:
@@ -144,32 +167,15 @@ def _provenance(folder: Path, words: Sequence[str]) -> Provenance:
     return Provenance(text, read_json(folder / "environment.json"), words)
 
 
-def _older(folder: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The same for a run whose stopcli did not write it down yet, as far as its files tell."""
-    tables = []
-    if (folder / "classes.csv").is_file():
-        with (folder / "classes.csv").open(encoding="utf-8", newline="") as file:
-            columns, *rows = csv.reader(file)
-        tables.append({"title": "By class", "columns": columns, "rows": rows})
-    return {
-        "title": f"{summary['command']}: {folder.resolve().name}",
-        "words": [],
-        "tables": tables,
-        "figures": sorted(path.stem for path in (folder / "plots").glob("*.png")),
-    }
-
-
-def _outdated(document: Document, line: RunLine) -> Document:
-    """A report of a run that was gone on with since it was last summed up, or whose state cannot be read."""
+def _outdated(line: RunLine) -> str:
+    """A warning for a run that was resumed since its summary was written, or whose state cannot be read."""
     if line.state == "damaged":
-        return _warning(document, f"{line.reason}.")
+        return f"{line.reason}."
     reason = f" ({line.reason})" if line.reason else ""
-    told = f"since this was summed up, it was gone on with, and its state is now: {line.state}{reason}."
-    if line.state != "running":
-        told += " In this folder, `stopcli resume .` goes on with it."
-    return _warning(document, told)
+    resume = "" if line.state == "running" else " In this folder, `stopcli resume .` continues it."
+    return f"The run was resumed after these results were written; its state is now: {line.state}{reason}.{resume}"
 
 
-def _warning(document: Document, words: str) -> Document:
-    """A document that begins with a warning."""
-    return Document(document.title, (Warn(words), *document.lead), document.sections)
+def _with_warning(document: Document, text: str) -> Document:
+    """A document that starts with a warning."""
+    return Document(document.title, (Warn(text), *document.lead), document.sections)

@@ -1,4 +1,4 @@
-"""A sweep from its config to its finished folder: the runs, and what they say together."""
+"""A sweep from its settings to its finished folder: its runs, and what they come to together."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from stopcli.counts import agreeing, counted
 from stopcli.recipes.arms import not_finished, runs_table
 from stopcli.recipes.beginning import record_environment
 from stopcli.recipes.job import RunJob
-from stopcli.recipes.moved_data import changed_data_of_jobs, dataset_of, move_jobs
+from stopcli.recipes.moved_data import changed_data, dataset_of, move_jobs
 from stopcli.recipes.recipe import Loaded, Recipe, SweepResults
-from stopcli.recipes.reporting import report_metadata, write_run_report
+from stopcli.recipes.reporting import write_results
 from stopcli.recipes.selecting import with_selection
-from stopcli.report.drawing import Drawn, draw
-from stopcli.runs.files import read_json, write_text
+from stopcli.runs.files import read_json
 from stopcli.runs.folder import RunFolder, cannot_be_written
 from stopcli.runs.recorded import training_seconds
 from stopcli.runs.status import StatusFile
@@ -27,8 +26,10 @@ from stopcli.sweeps.collect import JobLine, JobResult, collect, is_left, jobs_le
 from stopcli.sweeps.executor import Stopping
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job, plan_jobs
+from stopcli.training.fingerprint import data_fingerprint
 from stopcli.training.interruption import StopRequest
 from stopcli.training.pacing import Stopwatch
+from stopcli.training.resume_state import ResumeStore
 from stopcli.training.session import Start
 
 ShowJobs = Callable[[Sequence[JobLine]], None]
@@ -36,19 +37,19 @@ ShowJobs = Callable[[Sequence[JobLine]], None]
 
 @dataclass
 class SweepMonitor:
-    """Watches over a sweep's jobs: which run, which failed, whether to go on.
+    """Follows a sweep's jobs: which are running, which failed, and whether to go on. See `sweeps.executor.Supervisor`.
 
     Args:
         folder: the sweep's.
         jobs: all of them.
-        left: those that are not done yet.
-        show: is handed how far each job is, several times a second.
+        pending: those that are not done yet.
+        show: receives the progress of each job, several times a second.
         keep_going: whether the other jobs go on where one fails.
     """
 
     folder: RunFolder
     jobs: Sequence[Job[Any]]
-    left: Sequence[Job[Any]]
+    pending: Sequence[Job[Any]]
     request: StopRequest
     show: ShowJobs
     keep_going: bool = True
@@ -56,12 +57,12 @@ class SweepMonitor:
 
     def __post_init__(self) -> None:
         self._running: dict[str, Job[Any]] = {}
-        # Jobs that an earlier session has finished are done from the beginning.
-        self._done = {job.name for job in self.jobs} - {job.name for job in self.left}
+        # Jobs that an earlier session has finished are done from the start.
+        self._done = {job.name for job in self.jobs} - {job.name for job in self.pending}
+        self._failed = ""
         self._lines: dict[str, JobLine] = {}
         for job in self.jobs:
             self._read(job)
-        self._failed = ""
 
     @property
     def stop_file(self) -> Path:
@@ -75,7 +76,7 @@ class SweepMonitor:
     def stopping(self) -> Stopping:
         if self.request.interrupted or (self._failed and not self.keep_going):
             return Stopping.NOW
-        # Jobs that run have the same deadline, and pause by themselves.
+        # Jobs that are running have the same deadline, and pause by themselves.
         return Stopping.NO_MORE if self.request.over else Stopping.NO
 
     def began(self, job: Job[Any]) -> None:
@@ -91,7 +92,7 @@ class SweepMonitor:
             self._failed = self._failed or job.name
 
     def tick(self) -> None:
-        # A heartbeat that a full disk has no room for is no reason to take the jobs down.
+        # A full disk has no room for a heartbeat; that is no reason to end the jobs.
         with contextlib.suppress(OSError):
             self.folder.status.beat(0)
         for job in self._running.values():
@@ -120,21 +121,21 @@ def run_sweep(
         loaded: the sweep's settings, and the data.
         layout: how its jobs are executed.
         show: as for SweepMonitor.
-        start: whether the sweep was begun before; its finished runs are then taken as they are.
+        start: of a sweep that is resumed; its finished runs are kept as they are.
 
     Returns:
         The content of the sweep's summary.json.
     """
     config = loaded.config
     jobs = plan_jobs(config)
-    changed = changed_data_of_jobs(loaded, jobs, folder, force=start.force) if start.again else []
+    changed = _changed_data(loaded, jobs, folder, force=start.force) if start.again else []
     folder.status.write("running")
     notes = record_environment(config, folder, {"executor": layout.describe()}, start, changed)
     loaded = replace(loaded, notes=(*loaded.notes, *notes))
     folder.jobs.mkdir(exist_ok=True)
     if start.again:
         move_jobs(jobs, folder, dataset_of(config))
-    left = jobs_left(jobs, folder.jobs, retry_failed=start.retry_failed)
+    pending = jobs_left(jobs, folder.jobs, retry_failed=start.retry_failed)
     shared = layout.threads is None
     work = RunJob(
         folder.jobs.resolve(),
@@ -144,22 +145,29 @@ def run_sweep(
         plots=not shared,
         shared=loaded if shared else None,
     )
-    monitor = SweepMonitor(folder, jobs, left, request, show, getattr(config, "keep_going", True))
+    monitor = SweepMonitor(folder, jobs, pending, request, show, getattr(config, "keep_going", True))
     try:
         with stopwatch.part("jobs"):
-            layout.make()(left, work, monitor)
+            layout.make()(pending, work, monitor)
         results = collect(jobs, folder.jobs, monitor.errors)
         return _finish(loaded, recipe, folder, results, request, stopwatch)
     except StopNow as stopped:
-        _mark_left(folder, stopped)
+        _mark_interrupted(folder, stopped)
         raise
     except OSError as error:
         folder.note(traceback.format_exc())
         raise cannot_be_written(folder.path, error) from error
 
 
-def _mark_left(folder: RunFolder, stopped: StopNow) -> None:
-    """Say of the jobs that are about to end with the process that they were interrupted."""
+def _changed_data(loaded: Loaded, jobs: Sequence[Job[Any]], folder: RunFolder, *, force: bool) -> list[str]:
+    """As `changed_data`, for the runs of a sweep that have saved a state."""
+    now = data_fingerprint(getattr(loaded.data, "parts", loaded.data))["data"]
+    points = [ResumeStore(folder.jobs / job.name / "checkpoints" / "resume").load().point for job in jobs]
+    return changed_data(loaded.config, [point.fingerprint["data"] for point in points if point], now, force=force)
+
+
+def _mark_interrupted(folder: RunFolder, stopped: StopNow) -> None:
+    """Set the status of the jobs that are about to end with the process."""
     for job in folder.jobs.iterdir():
         status = read_json(job / "status.json")
         if status.get("state") == "running":
@@ -174,77 +182,78 @@ def _finish(
     request: StopRequest,
     stopwatch: Stopwatch,
 ) -> dict[str, Any]:
+    """Sum up what the jobs came to, and write it."""
     config = loaded.config
-    found = with_selection(config, recipe.sweep_results(config, results), results)
+    sweep_results = with_selection(config, recipe.sweep_results(config, results), results)
     finished = any(result.state == "finished" for result in results)
     if not finished:
         # Of the results there would be nothing but dashes.
-        found = replace(found, tables=(runs_table(results), *found.tables[1:]))
-    if missing := not_finished(config, results):
-        found = replace(found, words=(missing, *found.words))
-    drawn = Drawn()
-    if finished:
-        with stopwatch.part("plots"):
-            drawn = draw(lambda: recipe.sweep_figures(config, results), folder.path)
-            folder.note(drawn.tracebacks)
-    summary = _summarise(config, results, found, request)
+        sweep_results = replace(sweep_results, tables=(runs_table(results), *sweep_results.tables[1:]))
+    if sentence := not_finished(config, results):
+        sweep_results = replace(sweep_results, words=(sentence, *sweep_results.words))
+    first, *tables = sweep_results.tables
+    summary = _summary(config, results, sweep_results, request)
     summary["run_dir"] = str(folder.path)
-    summary["warnings"] += [*loaded.notes, *drawn.warnings]
-    summary["report"] = report_metadata(found.title, loaded.words, found.tables[1:], drawn.pictures)
-    summary["seconds"] = stopwatch.rounded()
-    for name, text in found.files.items():
-        write_text(folder.path / name, text)
-    write_text(folder.path / "table.md", found.tables[0].markdown())
-    write_run_report(folder, summary)
-    epochs = max((result.summary["epochs"] for result in results if result.summary), default=0)
-    folder.log(f"{summary['state']}: {summary['finished']} of {counted(len(results), 'run')} finished")
-    folder.status.write(summary["state"], summary["reason"], epoch=epochs, outside=_outside(results))
-    return summary
+    summary["warnings"] += loaded.notes
+    return write_results(
+        folder,
+        summary,
+        loaded,
+        stopwatch,
+        title=sweep_results.title,
+        tables=tables,
+        files={**sweep_results.files, "table.md": first.markdown()},
+        figures=(lambda: recipe.sweep_figures(config, results)) if finished else None,
+        outside=any(is_left(result.path, retry_failed=False) for result in results),
+    )
 
 
-def _outside(results: Sequence[JobResult]) -> bool:
-    return any(is_left(result.path, retry_failed=False) for result in results)
-
-
-def _summarise(config: Any, results: Sequence[JobResult], found: SweepResults, request: StopRequest) -> dict[str, Any]:
+def _summary(
+    config: Any, results: Sequence[JobResult], sweep_results: SweepResults, request: StopRequest
+) -> dict[str, Any]:
+    state, reason = _state(results, request)
     finished = sum(result.state == "finished" for result in results)
-    failed = sum(result.state in ("failed", "died") for result in results)
-    if finished == len(results):
-        state, reason = "finished", ""
-    elif request.signalled:
-        state, reason = "interrupted", request.words
-    elif failed:
-        state, reason = "failed", f"{failed} of {counted(len(results), 'run')} failed"
-    elif request.over:
-        state, reason = "paused", request.words
-    else:
-        # Somebody has stopped a run by itself.
-        were = agreeing(len(results) - finished, "was", "were")
-        state, reason = "failed", f"{len(results) - finished} of {counted(len(results), 'run')} {were} stopped"
     warnings = config.warnings()
     if state == "paused" and not finished:
-        warnings.append(f"{request.words} was spent before any run had finished")
+        warnings.append(f"{request.words} ran out before any run had finished")
     return {
         "command": config.command,
         "name": config.name,
         "state": state,
         "reason": reason,
         "scale": config.scale,
-        "dataset": getattr(config, "dataset", config.command),
+        "dataset": dataset_of(config),
         "seed": config.seed,
         "seeds": config.seeds,
         "arm": config.arm,
         "finished": finished,
-        "jobs": [_told(result) for result in results],
-        **found.summary,
-        "table": found.tables[0].for_summary(),
-        "conclusions": list(found.words),
+        "jobs": [_job_summary(result) for result in results],
+        **sweep_results.summary,
+        "table": sweep_results.tables[0].for_summary(),
+        "conclusions": list(sweep_results.words),
         "test_rows_chose": config.validation == "test" and config.checkpoint,
         "warnings": warnings,
     }
 
 
-def _told(result: JobResult) -> dict[str, Any]:
+def _state(results: Sequence[JobResult], request: StopRequest) -> tuple[str, str]:
+    """The state that a sweep has ended in, and the reason; empty where it has finished."""
+    runs = counted(len(results), "run")
+    unfinished = sum(result.state != "finished" for result in results)
+    failed = sum(result.state in ("failed", "died") for result in results)
+    if not unfinished:
+        return "finished", ""
+    if request.signalled:
+        return "interrupted", request.words
+    if failed:
+        return "failed", f"{failed} of {runs} failed"
+    if request.over:
+        return "paused", request.words
+    # Somebody has stopped a run by itself.
+    return "failed", f"{unfinished} of {runs} {agreeing(unfinished, 'was', 'were')} stopped"
+
+
+def _job_summary(result: JobResult) -> dict[str, Any]:
     summary: Mapping[str, Any] = result.summary or {}
     return {
         "name": result.job.name,

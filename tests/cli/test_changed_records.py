@@ -81,7 +81,7 @@ def test_a_record_changed_since_the_state_before_is_trained_again_from_there(
     assert run("resume", "died") == 0
     said = capsys.readouterr().err
     assert f"{newest}: does not go with {metrics}: changed within its first" in said
-    assert f"going on after epoch {epoch}" in said
+    assert f"resuming after epoch {epoch}" in said
     assert "the state before it is used" in Path("died/log.txt").read_text()
     assert compare(fingerprint_of(finished_moons), fingerprint_of(Path("died"))) == []
 
@@ -98,7 +98,7 @@ def test_the_state_of_another_run_is_passed_over(finished_moons: Path, capsys: p
     assert run("resume", "died") == 0
     said = capsys.readouterr().err
     assert f"{newest}: does not go with died/metrics.csv: " in said
-    assert f"going on after epoch {epoch}" in said
+    assert f"resuming after epoch {epoch}" in said
     assert compare(fingerprint_of(finished_moons), fingerprint_of(Path("died"))) == []
 
 
@@ -113,7 +113,7 @@ def test_a_pipe_in_the_place_of_the_newest_state_is_passed_over(
     assert run("resume", "died") == 0
     said = capsys.readouterr().err
     assert f"{newest}: not a state that can be resumed (not a regular file)" in said
-    assert f"going on after epoch {epoch}" in said
+    assert f"resuming after epoch {epoch}" in said
     assert compare(fingerprint_of(finished_moons), fingerprint_of(Path("died"))) == []
 
 

@@ -73,7 +73,7 @@ def test_a_loss_that_runs_away_ends_the_test_and_what_is_left_is_told() -> None:
     summary = summary_of("b")
     assert summary["bounds"] is None
     (told,) = summary["conclusions"]
-    assert told == "The loss never fell by more than its noise: no learning rate of this range trains."
+    assert told == "The loss never fell by more than its noise: no learning rate in this range trains the model."
     assert run("clr", "--dataset", "moons", "--model", "mlp", "--from-range", "b") == 2
 
 

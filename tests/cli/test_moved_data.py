@@ -114,16 +114,16 @@ def test_a_sweep_and_all_its_runs_go_on_with_the_same_images_in_another_place(
 
 
 def test_a_range_test_takes_its_seeds_over_from_another_place() -> None:
-    from stopcli.recipes.lr_range.finished import Finished
+    from stopcli.recipes.lr_range.finished import CurveStore
     from stopcli.training.rising_rate import RangeCurve
 
     rates = np.geomspace(0.001, 1, 30)
     here = {"setting dataset": "/here", "setting model": "mlp", "data": "a"}
-    Finished(Path(), here).add(0, RangeCurve(rates, rates[::-1], "complete"), rates)
+    CurveStore(Path(), here).add(0, RangeCurve(rates, rates[::-1], "complete"), rates)
     there = {**here, "setting dataset": "/there"}
-    assert list(Finished.read(Path(), there, force=False).curves) == [0]
+    assert list(CurveStore.read(Path(), there, force=False).curves) == [0]
     with pytest.raises(RequestError, match="data: was 'a', is 'b'") as refused:
-        Finished.read(Path(), {**there, "data": "b"}, force=False, elsewhere="Name the place.")
+        CurveStore.read(Path(), {**there, "data": "b"}, force=False, data_hint="Name the place.")
     assert refused.value.hint.startswith("Name the place. --force")
 
 

@@ -118,7 +118,7 @@ def test_to_writes_a_new_file_and_leaves_the_folder_as_it_is(capsys: pytest.Capt
     assert Path("page.html").read_text().count("<img ") == 1
     Path("mine.html").write_text("mine")
     for words, said in (
-        (["a", "--to", "mine.html"], "mine.html exists already"),
+        (["a", "--to", "mine.html"], "mine.html already exists"),
         (["a", "--to", "nowhere/page.html"], "there is no folder nowhere"),
         (["a", "a", "--to", "new.html"], "--to: one file for 2 runs"),
         (["a", "gone"], "gone: no such folder"),

@@ -41,7 +41,7 @@ def test_a_damaged_newest_state_falls_back_to_the_one_before(
     assert run("resume", "died") == 0
     said = capsys.readouterr().err
     assert f"{newest.name}: not a state that can be resumed" in said
-    assert f"going on after epoch {read_state(before).epoch}" in said
+    assert f"resuming after epoch {read_state(before).epoch}" in said
     assert compare(fingerprint_of(finished_moons), fingerprint_of(Path("died"))) == []
 
 

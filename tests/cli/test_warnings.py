@@ -42,4 +42,4 @@ def test_a_sweep_warns_once_and_of_a_budget_that_was_spent_before_it_had_a_run(
 ) -> None:
     # Nothing is trained, which is what the budget's warning is about; the others come before.
     assert run(*MOONS, "--seeds", "3", "--time-budget", "0.001s", "--run-dir", "a") == 0
-    check_warned("a", capsys.readouterr().err, "time_budget=0.0s was spent before any run had finished")
+    check_warned("a", capsys.readouterr().err, "time_budget=0.0s ran out before any run had finished")

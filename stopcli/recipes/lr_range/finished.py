@@ -1,4 +1,4 @@
-"""The seeds of a range test that are done, in its folder: a file of updates for each, and one that says which count."""
+"""The curves of a range test in its folder: a file for each seed, and an index of the seeds that are done."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ INDEX = "seeds.json"
 
 
 @dataclass
-class Finished:
+class CurveStore:
     """The curves of the seeds that are done, by seed.
 
     Attributes:
         fingerprint: what their numbers depend on.
-        notes: what was passed over, a line each.
+        notes: why seeds that an earlier session has done are tested again, a line each.
     """
 
     folder: Path
@@ -34,43 +34,43 @@ class Finished:
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, folder: Path, fingerprint: dict[str, Any], *, force: bool, elsewhere: str = "") -> Finished:
-        """What an earlier session has done, as far as it is whole; seeds that are not are tested again.
+    def read(cls, folder: Path, fingerprint: dict[str, Any], *, force: bool, data_hint: str = "") -> CurveStore:
+        """What an earlier session has done; seeds whose files are not whole are left out.
 
         Args:
-            fingerprint: of the test as it would go on.
-            force: where it differs, begin anew instead of raising.
-            elsewhere: what to do where it is the data that differ.
+            fingerprint: of the test as it would be continued.
+            force: where it differs, start over instead of raising.
+            data_hint: what to do where the data differ.
 
         Raises:
             RequestError: settings, versions or data have changed.
         """
-        found = cls(folder, fingerprint)
+        store = cls(folder, fingerprint)
         index, damage = read_checked(folder / INDEX)
         if damage:
-            found.notes.append(f"all seeds are tested again: {damage}")
+            store.notes.append(f"all seeds are tested again: {damage}")
         before = index.get("fingerprint", {})
         changed = differences(before, fingerprint, without=PLACE_SETTINGS) if index else []
         if changed and not force:
-            raise changed_error(changed, hint=elsewhere if fingerprint["data"] != before.get("data") else "")
+            raise changed_error(changed, hint=data_hint if fingerprint["data"] != before.get("data") else "")
         if changed:
-            found.notes.append("all seeds are tested again, because of: " + "; ".join(changed))
-            return found
-        for name, told in index.get("seeds", {}).items():
+            store.notes.append("all seeds are tested again, because of: " + "; ".join(changed))
+            return store
+        for seed, entry in index.get("seeds", {}).items():
             try:
-                columns = read_metrics(_path(folder, int(name)))
-                curve = RangeCurve(columns["learning_rate"], columns["loss"], told["ended"])
+                columns = read_metrics(_path(folder, int(seed)))
+                curve = RangeCurve(columns["learning_rate"], columns["loss"], entry["ended"])
             except (RequestError, KeyError, ValueError) as error:
-                found.notes.append(f"seed {name} is tested again: {error}")
+                store.notes.append(f"seed {seed} is tested again: {error}")
                 continue
-            if len(curve.rates) == told.get("updates"):
-                found.curves[int(name)] = curve
+            if len(curve.rates) == entry.get("updates"):
+                store.curves[int(seed)] = curve
             else:
-                found.notes.append(f"seed {name} is tested again: its file is not whole")
-        return found
+                store.notes.append(f"seed {seed} is tested again: its file is not whole")
+        return store
 
     def add(self, seed: int, curve: RangeCurve, smoothed: NDArray[np.float64]) -> None:
-        """Write down a seed that is done; from then on it counts.
+        """Write a seed's file, then the index that names it.
 
         Args:
             smoothed: the smoothed losses, for those who read the file.

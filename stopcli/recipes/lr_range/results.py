@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import geometric_mean
 from typing import Any
@@ -31,18 +31,17 @@ class RangeResults:
     """The suggestions of all seeds.
 
     Attributes:
-        found: by seed; None where a seed's loss never fell.
-        values: of each suggestion and each bound, a value for each seed that has one.
+        suggestions: by seed; None where a seed's loss never fell.
     """
 
     curves: Mapping[int, RangeCurve]
-    found: Mapping[int, Suggestions | None]
+    suggestions: Mapping[int, Suggestions | None]
 
     @property
     def values(self) -> dict[str, list[float]]:
-        there = [each for each in self.found.values() if each is not None]
-        values = {kind: [getattr(each, kind) for each in there] for kind in KINDS}
-        return {**values, **{name: [each.bounds[i] for each in there] for i, name in enumerate(BOUNDS)}}
+        """Each suggestion and each bound: a value for each seed that has one."""
+        rows = [row for seed in self.suggestions if (row := self._row(seed))]
+        return {name: [row[i] for row in rows] for i, name in enumerate((*KINDS, *BOUNDS))}
 
     @property
     def bounds(self) -> dict[str, float] | None:
@@ -50,71 +49,80 @@ class RangeResults:
         values = self.values
         return {name: geometric_mean(values[name]) for name in BOUNDS} if values["max_lr"] else None
 
+    @property
+    def marks(self) -> dict[str, float]:
+        """The geometric mean of each suggestion by what it is called; empty where no seed's loss fell."""
+        return {label: geometric_mean(values) for name, label in KINDS.items() if (values := self.values[name])}
+
     def table(self) -> Table:
         """A row for each seed, then the geometric mean and its interval."""
         columns = ("seed", *KINDS.values(), *BOUNDS.values(), "updates", "ended by")
-        rows = [self._row(seed) for seed in self.curves]
-        values = self.values
-        n = len(values["max_lr"])
+        dashes = ["–"] * len(self.values)
+        rows = []
+        for seed, curve in self.curves.items():
+            cells = [f"{value:.1e}" for value in self._row(seed)] or dashes
+            rows.append((str(seed), *cells, str(len(curve.rates)), _ENDED[curve.ended]))
+        columns_of_values = self.values.values()
+        n = len(self.values["max_lr"])
         if n > 1:
-            rows.append(
-                ("geometric mean", *(f"{geometric_mean(each):.1e}" for each in values.values()), "", f"n = {n}")
-            )
+            means = (f"{geometric_mean(values):.1e}" for values in columns_of_values)
+            rows.append(("geometric mean", *means, "", f"n = {n}"))
         if n >= FEWEST:
-            cells = ["{:.1e} … {:.1e}".format(*geometric_interval(each)) for each in values.values()]
-            rows.append(("95 % interval", *cells, "", ""))
+            intervals = ("{:.1e} … {:.1e}".format(*geometric_interval(values)) for values in columns_of_values)
+            rows.append(("95 % interval", *intervals, "", ""))
         return Table("Results", columns, tuple(rows), sums=len(rows) - len(self.curves))
 
-    def _row(self, seed: int) -> tuple[str, ...]:
-        curve, found = self.curves[seed], self.found[seed]
-        ended = (str(len(curve.rates)), _ENDED[curve.ended])
-        if found is None:
-            return (str(seed), *["–"] * (len(KINDS) + len(BOUNDS)), *ended)
-        values = [*(getattr(found, kind) for kind in KINDS), *found.bounds]
-        return (str(seed), *(f"{value:.1e}" for value in values), *ended)
+    def _row(self, seed: int) -> list[float]:
+        """A seed's suggestions and bounds; empty where its loss never fell."""
+        suggestions = self.suggestions[seed]
+        if suggestions is None:
+            return []
+        return [*(getattr(suggestions, kind) for kind in KINDS), *suggestions.bounds]
 
     def csv(self) -> str:
-        """The same for those who go on elsewhere, in full precision."""
+        """The rows of the seeds in full precision."""
         rows = []
-        for seed, found in self.found.items():
-            values = [*(getattr(found, kind) for kind in KINDS), *found.bounds] if found else [""] * 5
-            rows.append((str(seed), *map(str, values), str(len(self.curves[seed].rates)), self.curves[seed].ended))
+        for seed, curve in self.curves.items():
+            cells = [str(value) for value in self._row(seed)] or [""] * len(self.values)
+            rows.append((str(seed), *cells, str(len(curve.rates)), curve.ended))
         return Table("", ("seed", *KINDS, *BOUNDS, "updates", "ended"), tuple(rows)).csv()
 
     def summary(self) -> dict[str, Any]:
         """Each suggestion with its interval, and the bounds."""
         suggestions = {}
         for name, values in self.values.items():
-            interval = geometric_interval(values) if len(values) >= FEWEST else (None, None)
+            low, high = geometric_interval(values) if len(values) >= FEWEST else (None, None)
             mean = geometric_mean(values) if values else None
-            suggestions[name] = {"n": len(values), "mean": mean, "low": interval[0], "high": interval[1]}
+            suggestions[name] = {"n": len(values), "mean": mean, "low": low, "high": high}
         return {"bounds": self.bounds, "suggestions": suggestions}
 
     def conclusions(self) -> tuple[str, ...]:
-        """What to do with it, in sentences."""
+        """What follows from the suggestions, in sentences."""
         bounds, n = self.bounds, len(self.values["max_lr"])
         if not self.curves:
-            return ("No seed was finished, so nothing can be said yet.",)
+            return ("No seed has finished, so there are no results yet.",)
         if bounds is None:
-            return ("The loss never fell by more than its noise: no learning rate of this range trains.",)
-        told = [f"Suggested: --base-lr {bounds['base_lr']:.2g} --max-lr {bounds['max_lr']:.2g}."]
-        if n < len(self.found):
-            told.append(f"Of {counted(len(self.found), 'seed')}, the loss of {len(self.found) - n} never fell.")
+            return ("The loss never fell by more than its noise: no learning rate in this range trains the model.",)
+        sentences = [f"Suggested: --base-lr {bounds['base_lr']:.2g} --max-lr {bounds['max_lr']:.2g}."]
+        if n < len(self.suggestions):
+            seeds = counted(len(self.suggestions), "seed")
+            sentences.append(f"Of {seeds}, the loss of {len(self.suggestions) - n} never fell.")
         if n < FEWEST:
-            give = agreeing(n, "gives", "give")
-            told.append(f"{counted(n, 'seed')} {give} no interval; --seeds 5 would show how much it varies.")
-        return tuple(told)
+            verb = agreeing(n, "gives", "give")
+            sentences.append(f"{counted(n, 'seed')} {verb} no interval; --seeds 5 shows how much it varies.")
+        return tuple(sentences)
 
 
 def results_of(config: LrRangeConfig, curves: Mapping[int, RangeCurve]) -> RangeResults:
     """What each seed's curve suggests."""
-    found = {seed: suggest(curve.rates, curve.losses, config.smoothing) for seed, curve in curves.items()}
-    return RangeResults(curves, found)
+    curves = dict(sorted(curves.items()))
+    suggestions = {seed: suggest(curve.rates, curve.losses, config.smoothing) for seed, curve in curves.items()}
+    return RangeResults(curves, suggestions)
 
 
-def geometric_interval(values: list[float]) -> tuple[float, float]:
+def geometric_interval(values: Sequence[float]) -> tuple[float, float]:
     """The bootstrap 95 % interval of the geometric mean of three values or more."""
-    found = mean_interval([math.log(value) for value in values])
-    assert found.low is not None, "three values or more"
-    assert found.high is not None, "three values or more"
-    return math.exp(found.low), math.exp(found.high)
+    interval = mean_interval([math.log(value) for value in values])
+    assert interval.low is not None, "three values or more"
+    assert interval.high is not None, "three values or more"
+    return math.exp(interval.low), math.exp(interval.high)
