@@ -17,7 +17,7 @@ from stopcli.recipes.moons.case_tables import (
     seeds_case_words,
 )
 from stopcli.recipes.moons.config import MoonsConfig
-from stopcli.recipes.moons.published import ARMS, Figures
+from stopcli.recipes.moons.published import Figures, case_arms
 
 
 def run_of(step: int, *, published: bool = True, ran_out: bool = False) -> list[ArmResult]:
@@ -29,7 +29,7 @@ def run_of(step: int, *, published: bool = True, ran_out: bool = False) -> list[
             arm.published if published else None,
             ran_out and arm.name == "patience 200",
         )
-        for number, arm in enumerate(ARMS)
+        for number, arm in enumerate(case_arms())
     ]
 
 

@@ -6,13 +6,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stopcli.configs.published import published_arms
 from stopcli.counts import numbered
 from stopcli.evidence import pareto
 from stopcli.recipes.arms import Arm, shared_seeds
 from stopcli.recipes.cutout_sweep.config import copies_of
-
-# Hours for 100 epochs of ResNet-44 by M, 0 for simple augmentation alone ("Deep Learning on Medium", cutout article).
-PUBLISHED_HOURS = {0: 1.22, 2: 1.47, 4: 2.31, 8: 3.86, 16: 6.89, 32: 13.14}
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,12 @@ class CutoutArm(Arm):
     @property
     def label(self) -> str:
         return f"M = {self.m}" if self.m else super().label
+
+    @property
+    def published_hours(self) -> float | None:
+        """Reported for 100 epochs of ResNet-44 with as many copies; None where there is no report of them."""
+        published = published_arms("cutout").get(f"m{self.m}" if self.m else "simple")
+        return published.values["training_hours"] if published else None
 
 
 @dataclass(frozen=True)

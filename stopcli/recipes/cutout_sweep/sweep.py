@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from stopcli.counts import counted
 from stopcli.durations import format_duration
 from stopcli.recipes.arms import arms_of, job_row, mean_and_sd, moments, reference_of, time_ratio
-from stopcli.recipes.cutout_sweep.arms import PUBLISHED_HOURS, CutoutArm, Front, front_of
+from stopcli.recipes.cutout_sweep.arms import CutoutArm, Front, front_of
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig, copies_of
 from stopcli.recipes.cutout_sweep.recommendation import recommend
 from stopcli.recipes.images.memory import check_fits
@@ -66,7 +66,7 @@ def _row(arm: CutoutArm, reference: CutoutArm, front: Front) -> tuple[str, ...]:
 
 def _published(arm: CutoutArm, reference: CutoutArm) -> tuple[float | None, float | None]:
     """The published hours of an arm, and their ratio to those of the reference."""
-    hours, of_reference = PUBLISHED_HOURS.get(arm.m), PUBLISHED_HOURS.get(reference.m)
+    hours, of_reference = arm.published_hours, reference.published_hours
     return hours, hours / of_reference if hours and of_reference else None
 
 

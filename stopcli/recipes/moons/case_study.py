@@ -15,7 +15,7 @@ import numpy as np
 
 from stopcli.recipes.moons.case_tables import ArmResult, run_case_table, run_case_words
 from stopcli.recipes.moons.config import MoonsConfig
-from stopcli.recipes.moons.published import ARMS, CaseArm, Figures
+from stopcli.recipes.moons.published import CaseArm, Figures, case_arms
 from stopcli.runs.files import write_text
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import Columns, read_metrics
@@ -66,7 +66,7 @@ class CaseStudy:
             ReplayError: training again gives other metrics than are recorded.
         """
         metrics = read_metrics(folder.metrics)
-        places = [_place(self.config, arm, metrics) for arm in ARMS]
+        places = [_place(self.config, arm, metrics) for arm in case_arms()]
         live = loop.state()
         found = self._measure(loop, folder, metrics, places)
         loop.restore(live)

@@ -9,7 +9,7 @@ from annotated_types import Ge, Le
 
 from stopcli.config import CheckpointSettings, Count, Seed, StoppingSettings
 from stopcli.errors import ConfigError
-from stopcli.recipes.moons.published import ARMS, PUBLISHED_SETTINGS
+from stopcli.recipes.moons.published import PUBLISHED_SETTINGS, case_arms
 from stopcli.recipes.trained import TrainedConfig
 
 # Shares that are split off where the user names none: a fifth of the training rows, half of the test rows.
@@ -70,5 +70,5 @@ class MoonsConfig(TrainedConfig):
             raise ConfigError("validation", "holdout", "2 or more rows beyond train_size to split")
 
     def late_settings(self) -> list[str]:
-        arms = [replace(self, case_study=False, **arm.settings) for arm in ARMS] if self.case_study else []
+        arms = [replace(self, case_study=False, **arm.settings) for arm in case_arms()] if self.case_study else []
         return list(dict.fromkeys([*super().late_settings(), *(told for arm in arms for told in arm.late_settings())]))

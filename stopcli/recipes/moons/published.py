@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from stopcli.configs.published import PublishedArm, published_arms
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What is told of an arm, published or measured.
+    """The values of an arm, published or measured.
 
     Attributes:
         stopped_at: the epoch at which training stopped.
@@ -28,24 +31,38 @@ class CaseArm:
     """An arm of the case study.
 
     Attributes:
-        name: what it is called in tables.
-        settings: in which it differs from a run without flags.
+        name: in tables.
+        settings: of its stopping rule; a run without flags has none.
         loads_saved: whether its model is the saved one, loaded from its file, rather than the last epoch's.
     """
 
     name: str
     published: Figures
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    loads_saved: bool = False
+    settings: Mapping[str, Any]
+    loads_saved: bool
 
 
-ARMS = (
-    CaseArm("no stopping", Figures(4000, None, 1.000, 0.914)),
-    CaseArm("patience 0", Figures(219, None, 0.967, 0.814), {"patience": 0}),
-    CaseArm("patience 200", Figures(1033, None, 1.000, 0.943), {"patience": 200}),
-    CaseArm("patience 200, best saved", Figures(1044, 879, 1.000, 0.943), {"patience": 200}, loads_saved=True),
-)
-# Settings on which the published figures depend. Of a rule that has stopped, the number of epochs is none of them.
+@functools.cache
+def case_arms() -> tuple[CaseArm, ...]:
+    """The arms in their published order."""
+    return tuple(map(_case_arm, published_arms("moons").values()))
+
+
+def _case_arm(arm: PublishedArm) -> CaseArm:
+    saves = bool(arm.settings.get("checkpoint"))
+    prefix = "saved_" if saves else ""
+    published = Figures(
+        int(arm.values["stop_epoch"]),
+        int(arm.values["saved_epoch"]) if saves else None,
+        arm.values[f"{prefix}train_accuracy"],
+        arm.values[f"{prefix}test_accuracy"],
+    )
+    # The case study saves as a run without flags does, which is how the published arm saves.
+    settings = {name: value for name, value in arm.settings.items() if not name.startswith("checkpoint")}
+    return CaseArm(arm.title, published, settings, saves)
+
+
+# Settings on which the published values depend. Of a rule that has stopped, the number of epochs is none of them.
 PUBLISHED_SETTINGS = (
     *("samples", "noise", "train_size", "data_seed", "validation"),
     *("hidden", "batch_size", "optimizer", "learning_rate"),
