@@ -35,7 +35,7 @@ from stopcli.runs.folder import RunFolder, check_is_made_here, runs_root
 from stopcli.runs.listing import RunLine, read_runs
 from stopcli.runs.scratch import temporary_files
 from stopcli.runs.shapes import missing_in_summary
-from stopcli.sweeps.collect import jobs_left
+from stopcli.sweeps.collect import pending_jobs
 from stopcli.sweeps.plan import plan_jobs
 
 Run = Annotated[Path, typer.Argument(help="A run's or a sweep's folder.", metavar="RUN", parser=parse_path)]
@@ -90,7 +90,7 @@ def resume(
     with temporary_files(run), _elsewhere(resumption.config, run, asked=dataset is not None):
         loaded = load(resumption.config, recipe, output)
     if layout is not None:
-        left = jobs_left(plan_jobs(loaded.config), run / "jobs", retry_failed=retry_failed)
+        left = pending_jobs(plan_jobs(loaded.config), run / "jobs", retry_failed=retry_failed)
         recipe.check_fits(loaded, left, layout)
     with RunFolder.reopen(run) as folder:
         point = resumption.start.point

@@ -14,7 +14,7 @@ from stopcli.counts import counted
 from stopcli.durations import format_duration
 from stopcli.recipes.recipe import Loaded, Recipe
 from stopcli.runs.folder import RunFolder
-from stopcli.sweeps.layout import Layout, lay_out
+from stopcli.sweeps.layout import Layout, plan_layout
 from stopcli.sweeps.plan import plan_jobs
 from stopcli.training.interruption import StopRequest
 from stopcli.training.session import Start
@@ -28,7 +28,7 @@ def settle_layout(config: AnyConfig) -> tuple[AnyConfig, Layout | None]:
     """
     if not config.is_sweep:
         return config, None
-    layout = lay_out(config, gpu=has_gpu())
+    layout = plan_layout(config, gpu=has_gpu())
     layout.check()
     settled: dict[str, Any] = {} if layout.threads is None else {"threads": layout.threads}
     if config.init_from:

@@ -11,7 +11,7 @@ from rich.table import Table as RichTable
 from stopcli.cli.console import Output, print_line
 from stopcli.counts import counted
 from stopcli.durations import format_duration
-from stopcli.sweeps.collect import NOT_BEGUN, JobLine
+from stopcli.sweeps.collect import NOT_BEGUN, JobProgress
 
 # Drawn this often at the most; the jobs themselves tell of their progress less often.
 DRAW_SECONDS = 0.5
@@ -40,7 +40,7 @@ class SweepView:
         if self._live:
             self._live.stop()
 
-    def show(self, lines: Sequence[JobLine]) -> None:
+    def show(self, lines: Sequence[JobProgress]) -> None:
         """Show how far the jobs are; called as often as one likes."""
         now = time.monotonic()
         if self._live:
@@ -63,7 +63,7 @@ class SweepView:
             running = [_sentence(line) for line in lines if line.state == "running"]
             print_line("; ".join([f"{self._name}: {len(self._told)} of {len(lines)} done", *running]))
 
-    def _table(self, lines: Sequence[JobLine], most: int) -> RichTable:
+    def _table(self, lines: Sequence[JobProgress], most: int) -> RichTable:
         """What runs, then what has ended badly, then the rest, as far as the terminal has room."""
         done = sum(line.done for line in lines)
         title = f"{self._name}: {done} of {counted(len(lines), 'run')} done"
@@ -78,12 +78,12 @@ class SweepView:
         return table
 
 
-def _urgency(line: JobLine) -> int:
+def _urgency(line: JobProgress) -> int:
     order = ("running", "failed", "died", "interrupted", "paused", "finished", NOT_BEGUN)
     return order.index(line.state) if line.state in order else len(order)
 
 
-def _cells(line: JobLine) -> tuple[str, ...]:
+def _cells(line: JobProgress) -> tuple[str, ...]:
     running = line.state == "running"
     return (
         line.name,
@@ -95,7 +95,7 @@ def _cells(line: JobLine) -> tuple[str, ...]:
     )
 
 
-def _sentence(line: JobLine) -> str:
+def _sentence(line: JobProgress) -> str:
     if line.state != "running":
         why = f": {line.reason}" if line.reason else ""
         return f"{line.name}: {line.state} at epoch {line.epoch}{why}"

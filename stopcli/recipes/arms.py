@@ -12,7 +12,7 @@ from stopcli.evidence.paired import PairedDifference, paired_difference
 from stopcli.evidence.ratio import Ratio, ratio_of
 from stopcli.report.tables import Table
 from stopcli.runs.recorded import training_seconds
-from stopcli.sweeps.collect import JobResult, read_line
+from stopcli.sweeps.collect import JobResult, read_progress
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def runs_table(results: Sequence[JobResult]) -> Table:
     """How far each run of a sweep is, where there are no results yet."""
     rows = []
     for result in results:
-        line = read_line(result.job, result.path)
+        line = read_progress(result.job, result.path)
         rows.append((result.job.name, result.state, f"{line.epoch}/{line.epochs}" if result.path.exists() else "–"))
     return Table("Results", ("run", "state", "epoch"), tuple(rows))
 

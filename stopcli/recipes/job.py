@@ -13,7 +13,7 @@ from stopcli.recipes.recipe import Loaded, ModuleRecipe
 from stopcli.recipes.resuming import Resumption, prepare
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.lock import is_held
-from stopcli.sweeps.collect import is_left
+from stopcli.sweeps.collect import needs_run
 from stopcli.sweeps.executor import JobContext
 from stopcli.sweeps.plan import Job
 from stopcli.training.observer import Observer, Silent
@@ -47,7 +47,7 @@ class RunJob:
     def __call__(self, job: Job[Any], context: JobContext) -> None:
         path = self.jobs / job.name
         _wait_for(path)
-        if path.exists() and not is_left(path, retry_failed=self.retry_failed):
+        if path.exists() and not needs_run(path, retry_failed=self.retry_failed):
             return
         config, start = job.config, Start()
         warnings: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ from stopcli.recipes.saved_position import find_position
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.runs.files import read_checked, read_json
 from stopcli.runs.folder import check_is_run
-from stopcli.sweeps.collect import is_summed_up, jobs_left
+from stopcli.sweeps.collect import is_summed_up, pending_jobs
 from stopcli.sweeps.plan import Job, plan_jobs
 from stopcli.training.fingerprint import (
     PLACE_SETTINGS,
@@ -229,7 +229,7 @@ def _check_changes(run: Path, config: RunConfig, changes: Mapping[str, Any]) -> 
 def _check_left(run: Path, config: Any, retry_failed: bool) -> None:
     """Raise where a sweep has no run to go on with."""
     jobs = plan_jobs(config)
-    if jobs_left(jobs, run / "jobs", retry_failed=retry_failed):
+    if pending_jobs(jobs, run / "jobs", retry_failed=retry_failed):
         return
     if not is_summed_up(run, jobs):
         return

@@ -22,8 +22,8 @@ from stopcli.runs.folder import RunFolder, cannot_be_written
 from stopcli.runs.recorded import training_seconds
 from stopcli.runs.status import StatusFile
 from stopcli.signals import StopNow
-from stopcli.sweeps.collect import JobLine, JobResult, collect, is_left, jobs_left, read_line
-from stopcli.sweeps.executor import Stopping
+from stopcli.sweeps.collect import JobProgress, JobResult, collect, needs_run, pending_jobs, read_progress
+from stopcli.sweeps.executor import Mode
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job, plan_jobs
 from stopcli.training.fingerprint import data_fingerprint
@@ -32,7 +32,7 @@ from stopcli.training.pacing import Stopwatch
 from stopcli.training.resume_state import ResumeStore
 from stopcli.training.session import Start
 
-ShowJobs = Callable[[Sequence[JobLine]], None]
+ShowJobs = Callable[[Sequence[JobProgress]], None]
 
 
 @dataclass
@@ -60,7 +60,7 @@ class SweepMonitor:
         # Jobs that an earlier session has finished are done from the start.
         self._done = {job.name for job in self.jobs} - {job.name for job in self.pending}
         self._failed = ""
-        self._lines: dict[str, JobLine] = {}
+        self._lines: dict[str, JobProgress] = {}
         for job in self.jobs:
             self._read(job)
 
@@ -73,16 +73,16 @@ class SweepMonitor:
     def why(self) -> str:
         return self.request.words if self.request.asked else f"the failure of {self._failed}"
 
-    def stopping(self) -> Stopping:
+    def mode(self) -> Mode:
         if self.request.interrupted or (self._failed and not self.keep_going):
-            return Stopping.NOW
+            return Mode.STOP
         # Jobs that are running have the same deadline, and pause by themselves.
-        return Stopping.NO_MORE if self.request.over else Stopping.NO
+        return Mode.DRAIN if self.request.over else Mode.RUN
 
-    def began(self, job: Job[Any]) -> None:
+    def on_start(self, job: Job[Any]) -> None:
         self._running[job.name] = job
 
-    def ended(self, job: Job[Any], error: str) -> None:
+    def on_end(self, job: Job[Any], error: str) -> None:
         self._running.pop(job.name, None)
         self._done.add(job.name)
         if error:
@@ -99,8 +99,8 @@ class SweepMonitor:
             self._read(job)
         self.show(list(self._lines.values()))
 
-    def _read(self, job: Job[Any]) -> JobLine:
-        line = read_line(job, self.folder.jobs / job.name, self.errors.get(job.name, ""))
+    def _read(self, job: Job[Any]) -> JobProgress:
+        line = read_progress(job, self.folder.jobs / job.name, self.errors.get(job.name, ""))
         self._lines[job.name] = replace(line, done=job.name in self._done)
         return line
 
@@ -135,7 +135,7 @@ def run_sweep(
     folder.jobs.mkdir(exist_ok=True)
     if start.again:
         move_jobs(jobs, folder, dataset_of(config))
-    pending = jobs_left(jobs, folder.jobs, retry_failed=start.retry_failed)
+    pending = pending_jobs(jobs, folder.jobs, retry_failed=start.retry_failed)
     shared = layout.threads is None
     work = RunJob(
         folder.jobs.resolve(),
@@ -204,7 +204,7 @@ def _finish(
         tables=tables,
         files={**sweep_results.files, "table.md": first.markdown()},
         figures=(lambda: recipe.sweep_figures(config, results)) if finished else None,
-        outside=any(is_left(result.path, retry_failed=False) for result in results),
+        outside=any(needs_run(result.path, retry_failed=False) for result in results),
     )
 
 

@@ -18,7 +18,7 @@ NOT_BEGUN = "not begun"
 
 
 @dataclass(frozen=True)
-class JobLine:
+class JobProgress:
     """How far a job is.
 
     Attributes:
@@ -70,7 +70,7 @@ class JobResult:
         return read_metrics(self.path / "metrics.csv")
 
 
-def read_line(job: Job[Any], path: Path, error: str = "") -> JobLine:
+def read_progress(job: Job[Any], path: Path, error: str = "") -> JobProgress:
     """How far a job is, by its status.json.
 
     Args:
@@ -82,7 +82,7 @@ def read_line(job: Job[Any], path: Path, error: str = "") -> JobLine:
         final = read_json(path / "summary.json").get("final") or {}
         measured = final.get("val", final.get("test")) or {}
         progress = {"metrics": {f"val_{name}": value for name, value in measured.items()}}
-    return JobLine(
+    return JobProgress(
         job.name,
         "failed" if error else str(status.get("state", NOT_BEGUN)),
         int(status.get("epoch", 0)),
@@ -116,14 +116,14 @@ def _result(job: Job[Any], path: Path, error: str) -> JobResult:
     return JobResult(job, path, state, "" if state == "finished" else reason, summary)
 
 
-def jobs_left(jobs: Sequence[Job[Any]], folder: Path, *, retry_failed: bool) -> list[Job[Any]]:
+def pending_jobs(jobs: Sequence[Job[Any]], folder: Path, *, retry_failed: bool) -> list[Job[Any]]:
     """The jobs of a sweep that there is anything to do for, in their order: all of them before it is begun.
 
     Args:
         folder: holds the jobs' folders.
         retry_failed: also those that failed by an error of their own.
     """
-    return [job for job in jobs if is_left(folder / job.name, retry_failed=retry_failed)]
+    return [job for job in jobs if needs_run(folder / job.name, retry_failed=retry_failed)]
 
 
 def is_summed_up(sweep: Path, jobs: Sequence[Job[Any]]) -> bool:
@@ -139,7 +139,7 @@ def is_summed_up(sweep: Path, jobs: Sequence[Job[Any]]) -> bool:
     return same and summary.get("finished") == states.count("finished")
 
 
-def is_left(path: Path, *, retry_failed: bool) -> bool:
+def needs_run(path: Path, *, retry_failed: bool) -> bool:
     """Whether there is anything to do for a job of a sweep that is resumed.
 
     What has finished is never run again, unless its summary was damaged since, which is then written again; nor what

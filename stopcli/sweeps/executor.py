@@ -12,7 +12,7 @@ from stopcli.sweeps.plan import Job
 from stopcli.training.interruption import StopRequest
 
 
-class Stopping(Enum):
+class Mode(Enum):
     """Whether a sweep goes on."""
 
     NO = "no"
@@ -55,17 +55,17 @@ class Supervisor(Protocol):
     @property
     def stop_file(self) -> Path: ...
 
-    def stopping(self) -> Stopping:
+    def mode(self) -> Mode:
         """Asked several times a second."""
 
     @property
     def why(self) -> str:
         """What stops the sweep, in words; once it is to stop."""
 
-    def began(self, job: Job[Any]) -> None:
+    def on_start(self, job: Job[Any]) -> None:
         """A job was begun."""
 
-    def ended(self, job: Job[Any], error: str) -> None:
+    def on_end(self, job: Job[Any], error: str) -> None:
         """A job has ended: by itself where `error` is empty, else in words what took it down."""
 
     def tick(self) -> None:

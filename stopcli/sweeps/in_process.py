@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stopcli.errors import in_a_line
-from stopcli.sweeps.executor import JobContext, Stopping, Supervisor, Work, in_rounds
+from stopcli.sweeps.executor import JobContext, Mode, Supervisor, Work, in_rounds
 from stopcli.sweeps.plan import Job
 
 _TICK_SECONDS = 0.2
@@ -37,7 +37,7 @@ class InProcess:
 
         def serve() -> None:
             loop_cache: dict[str, Any] = {}
-            while supervisor.stopping() is Stopping.NO:
+            while supervisor.mode() is Mode.RUN:
                 try:
                     job = waiting.get_nowait()
                 except queue.Empty:
@@ -61,7 +61,7 @@ class InProcess:
         while any(thread.is_alive() for thread in threads):
             # With a timeout, so that signals are handled while the main thread waits.
             _tell(events, supervisor, timeout=_TICK_SECONDS)
-            if supervisor.stopping() is Stopping.NOW and not supervisor.request.asked:
+            if supervisor.mode() is Mode.STOP and not supervisor.request.asked:
                 supervisor.request.cancel(supervisor.why)
             supervisor.tick()
         while _tell(events, supervisor, timeout=0):
@@ -84,8 +84,8 @@ def _tell(events: queue.SimpleQueue[_Event], supervisor: Supervisor, timeout: fl
     except queue.Empty:
         return False
     if event.words is None:
-        supervisor.began(event.job)
+        supervisor.on_start(event.job)
     else:
-        supervisor.ended(event.job, event.words)
+        supervisor.on_end(event.job, event.words)
     event.told.set()
     return True

@@ -69,7 +69,7 @@ class Layout:
         return f"{counted(self.workers, 'process', 'processes')} at a time, {threads}"
 
 
-def lay_out(config: Any, *, gpu: bool) -> Layout:
+def plan_layout(config: Any, *, gpu: bool) -> Layout:
     """The layout that a sweep's settings ask for; what they leave open is chosen by what was measured to be fastest.
 
     One job a core with one thread each (benchmarks/sweep_throughput.py); on a GPU one job at a time, because it is

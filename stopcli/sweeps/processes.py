@@ -21,7 +21,7 @@ from typing import Any
 
 from stopcli.errors import in_a_line, system_words
 from stopcli.signals import StopNow, release_signals, stop_signals_held
-from stopcli.sweeps.executor import JobContext, Stopping, Supervisor, Work, in_rounds
+from stopcli.sweeps.executor import JobContext, Mode, Supervisor, Work, in_rounds
 from stopcli.sweeps.plan import Job
 from stopcli.training.interruption import StopRequest, stop_on_signals
 
@@ -55,18 +55,18 @@ class Processes:
         places = list(range(self.workers))
         told = False
         try:
-            while running or (waiting and supervisor.stopping() is Stopping.NO):
-                while waiting and places and supervisor.stopping() is Stopping.NO:
+            while running or (waiting and supervisor.mode() is Mode.RUN):
+                while waiting and places and supervisor.mode() is Mode.RUN:
                     job = waiting.pop(0)
-                    supervisor.began(job)
+                    supervisor.on_start(job)
                     try:
                         running.append(self._begin(job, work, supervisor, places[0]))
                     except OSError as error:
                         # No process or no memory is to be had for it now.
-                        supervisor.ended(job, f"its process could not be begun: {system_words(error)}")
+                        supervisor.on_end(job, f"its process could not be begun: {system_words(error)}")
                         continue
                     places.pop(0)
-                if supervisor.stopping() is Stopping.NOW and not told:
+                if supervisor.mode() is Mode.STOP and not told:
                     told = True
                     for one in running:
                         _ask_to_leave(one.pipe, supervisor.why)
@@ -74,7 +74,7 @@ class Processes:
                 for one in [one for one in running if not one.process.is_alive()]:
                     running.remove(one)
                     places.append(one.place)
-                    supervisor.ended(one.job, _error(one))
+                    supervisor.on_end(one.job, _error(one))
                 supervisor.tick()
         finally:
             # Left in a hurry, by a second Ctrl-C or by an error of ours.

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.errors import RequestError, ResourceError, in_a_line, system_words
-from stopcli.sweeps.executor import JobContext, Stopping, Supervisor, Work, in_rounds
+from stopcli.sweeps.executor import JobContext, Mode, Supervisor, Work, in_rounds
 from stopcli.sweeps.plan import Job
 from stopcli.training.interruption import StopRequest
 
@@ -69,20 +69,20 @@ class RayCluster:
             deadline = None if left is None else time.time() + left
             waiting, running = in_rounds(jobs), dict[Any, Job[Any]]()
             asked_at: float | None = None
-            while running or (waiting and supervisor.stopping() is Stopping.NO):
+            while running or (waiting and supervisor.mode() is Mode.RUN):
                 room = self.workers or len(jobs)
-                while waiting and len(running) < room and supervisor.stopping() is Stopping.NO:
+                while waiting and len(running) < room and supervisor.mode() is Mode.RUN:
                     job = waiting.pop(0)
                     running[task.remote(job, work, str(stop_file), deadline)] = job
-                    supervisor.began(job)
-                if supervisor.stopping() is Stopping.NOW and asked_at is None:
+                    supervisor.on_start(job)
+                if supervisor.mode() is Mode.STOP and asked_at is None:
                     asked_at = time.monotonic()
                     stop_file.write_text(supervisor.why, encoding="utf-8")
                 if asked_at is not None and time.monotonic() - asked_at > _LEAVE_SECONDS:
                     break
                 done, _ = ray.wait(list(running), num_returns=1, timeout=_TICK_SECONDS) if running else ([], [])
                 for reference in done:
-                    supervisor.ended(running.pop(reference), _error(ray, reference))
+                    supervisor.on_end(running.pop(reference), _error(ray, reference))
                 supervisor.tick()
         stop_file.unlink(missing_ok=True)
 

@@ -15,7 +15,7 @@ from stopcli.recipes.job import RunJob
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.status import StatusFile
-from stopcli.sweeps.collect import collect, is_left
+from stopcli.sweeps.collect import collect, needs_run
 from stopcli.sweeps.executor import JobContext
 from stopcli.sweeps.plan import Job, plan_jobs
 from stopcli.training.interruption import StopRequest
@@ -53,7 +53,7 @@ def test_a_refused_job_stays_as_it_was_and_can_be_forced(planned: Job[Any], monk
     with pytest.raises(RequestError):
         run(planned)
     assert (status(path)["state"], status(path)["epoch"]) == ("interrupted", 7)
-    assert is_left(path, retry_failed=False)
+    assert needs_run(path, retry_failed=False)
     (result,) = collect([planned], Path(), {planned.name: "another version of Keras"})
     assert (result.state, result.reason) == ("failed", "another version of Keras")
 
@@ -68,8 +68,8 @@ def test_a_job_whose_states_are_damaged_has_failed(planned: Job[Any], monkeypatc
     with pytest.raises(CheckpointError):
         run(planned)
     assert status(path)["state"] == "failed"
-    assert not is_left(path, retry_failed=False)
-    assert is_left(path, retry_failed=True)
+    assert not needs_run(path, retry_failed=False)
+    assert needs_run(path, retry_failed=True)
 
 
 @pytest.mark.parametrize(
@@ -89,9 +89,9 @@ def test_which_jobs_are_gone_on_with(
 ) -> None:
     StatusFile(tmp_path / "status.json").write(state, outside=outside)
     (tmp_path / "summary.json").write_text(json.dumps({"stop": {"reason": reason}}))
-    assert is_left(tmp_path, retry_failed=False) == left
-    assert is_left(tmp_path, retry_failed=True) == when_retried
+    assert needs_run(tmp_path, retry_failed=False) == left
+    assert needs_run(tmp_path, retry_failed=True) == when_retried
 
 
 def test_a_job_that_was_never_begun_is_left(tmp_path: Path) -> None:
-    assert is_left(tmp_path / "nowhere", retry_failed=False)
+    assert needs_run(tmp_path / "nowhere", retry_failed=False)

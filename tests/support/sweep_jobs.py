@@ -11,7 +11,7 @@ from typing import Any
 
 from stopcli.errors import RunError
 from stopcli.runs.files import write_json
-from stopcli.sweeps.executor import JobContext, Stopping
+from stopcli.sweeps.executor import JobContext, Mode
 from stopcli.sweeps.plan import Job
 from stopcli.training.interruption import StopRequest
 
@@ -72,13 +72,13 @@ class Watch:
     def stop_file(self) -> Path:
         return self.folder / "stop"
 
-    def stopping(self) -> Stopping:
-        return Stopping.NO if self.stop is None else self.stop(self)
+    def mode(self) -> Mode:
+        return Mode.RUN if self.stop is None else self.stop(self)
 
-    def began(self, job: Job[Any]) -> None:
+    def on_start(self, job: Job[Any]) -> None:
         self.begun.append(job.name)
 
-    def ended(self, job: Job[Any], error: str) -> None:
+    def on_end(self, job: Job[Any], error: str) -> None:
         self.errors[job.name] = error
 
     def tick(self) -> None:

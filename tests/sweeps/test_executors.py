@@ -14,7 +14,7 @@ import pytest
 from sweep_jobs import DoWhatItSays, Settings, Watch, jobs
 
 from stopcli.sweeps import ray_cluster
-from stopcli.sweeps.executor import Executor, JobContext, Stopping
+from stopcli.sweeps.executor import Executor, JobContext, Mode
 from stopcli.sweeps.in_process import InProcess
 from stopcli.sweeps.plan import Job
 from stopcli.sweeps.processes import Processes
@@ -50,7 +50,7 @@ def test_a_job_that_fails_takes_no_other_down_and_says_why(make: Callable[[int],
 @pytest.mark.parametrize("workers", [1, 2])
 def test_once_asked_to_stop_no_job_is_begun(make: Callable[[int], Executor], workers: int, tmp_path: Path) -> None:
     begun = tmp_path / "job-0.begun"
-    watch = Watch(tmp_path, stop=lambda watch: Stopping.NO_MORE if begun.exists() else Stopping.NO)
+    watch = Watch(tmp_path, stop=lambda watch: Mode.DRAIN if begun.exists() else Mode.RUN)
     make(workers)(jobs(*["finish"] * 9), DoWhatItSays(tmp_path), watch)
     assert 1 <= len(watch.begun) <= 2 * workers
     assert len(watch.errors) == len(watch.begun), "what was begun ends by itself"
@@ -58,7 +58,7 @@ def test_once_asked_to_stop_no_job_is_begun(make: Callable[[int], Executor], wor
 
 def test_a_job_that_runs_is_told_to_leave_and_why(make: Callable[[int], Executor], tmp_path: Path) -> None:
     begun = tmp_path / "job-0.begun"
-    watch = Watch(tmp_path, stop=lambda watch: Stopping.NOW if begun.exists() else Stopping.NO, why="fail fast")
+    watch = Watch(tmp_path, stop=lambda watch: Mode.STOP if begun.exists() else Mode.RUN, why="fail fast")
     make(1)(jobs("wait", "finish"), DoWhatItSays(tmp_path), watch)
     assert watch.begun == ["job-0"]
     assert told(tmp_path, "job-0", "done") == {"asked": True, "words": "fail fast"}
@@ -68,8 +68,8 @@ def test_a_job_that_runs_is_told_to_leave_and_why(make: Callable[[int], Executor
 def test_after_a_failure_that_ends_the_sweep_no_job_is_begun(
     make: Callable[[int], Executor], workers: int, tmp_path: Path
 ) -> None:
-    def fail_fast(watch: Watch) -> Stopping:
-        return Stopping.NOW if any(watch.errors.values()) else Stopping.NO
+    def fail_fast(watch: Watch) -> Mode:
+        return Mode.STOP if any(watch.errors.values()) else Mode.RUN
 
     watch = Watch(tmp_path, stop=fail_fast)
     make(workers)(jobs("raise", "wait", "finish", "finish"), DoWhatItSays(tmp_path), watch)
@@ -101,10 +101,10 @@ def _in_a_group(folder: Path) -> None:
     with stop_on_signals() as request:
         watch = Watch(folder, request=request)
 
-        def stopping(watch: Watch) -> Stopping:
+        def stopping(watch: Watch) -> Mode:
             if len(watch.begun) == 2:
                 write_text(folder / "group", str(os.getpid()))
-            return Stopping.NOW if request.asked else Stopping.NO
+            return Mode.STOP if request.asked else Mode.RUN
 
         watch.stop = stopping
         Processes(2)(jobs("wait", "wait"), DoWhatItSays(folder), watch)
@@ -195,8 +195,8 @@ def test_jobs_are_begun_seed_by_seed_and_what_others_are_compared_with_first(
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_sweep_that_is_ended_early_leaves_whole_rounds(workers: int, tmp_path: Path) -> None:
-    def after_a_round(watch: Watch) -> Stopping:
-        return Stopping.NO_MORE if len(watch.errors) >= 3 else Stopping.NO
+    def after_a_round(watch: Watch) -> Mode:
+        return Mode.DRAIN if len(watch.errors) >= 3 else Mode.RUN
 
     watch = Watch(tmp_path, stop=after_a_round)
     InProcess(workers)(two_seeds_of_three_arms(), DoWhatItSays(tmp_path), watch)

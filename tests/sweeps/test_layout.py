@@ -12,7 +12,7 @@ from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.sweeps import layout as layouts
 from stopcli.sweeps import ray_cluster
-from stopcli.sweeps.layout import Layout, core_shares, lay_out
+from stopcli.sweeps.layout import Layout, core_shares, plan_layout
 from stopcli.sweeps.ray_cluster import split_address
 
 
@@ -22,7 +22,7 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def of(**settings: Any) -> Layout:
-    return lay_out(parse(CifarResnetConfig, {"seeds": 5, **settings}), gpu=False)
+    return plan_layout(parse(CifarResnetConfig, {"seeds": 5, **settings}), gpu=False)
 
 
 def test_a_run_a_core_is_the_default() -> None:
@@ -38,11 +38,11 @@ def test_a_run_a_core_is_the_default() -> None:
 
 def test_a_gpu_is_not_shared() -> None:
     config = parse(CifarResnetConfig, {"seeds": 5})
-    assert lay_out(config, gpu=True) == Layout("processes", 1, 4, gpu=True)
+    assert plan_layout(config, gpu=True) == Layout("processes", 1, 4, gpu=True)
 
 
 def test_small_runs_share_this_process() -> None:
-    assert lay_out(parse(MoonsConfig, {"seeds": 5}), gpu=False) == Layout("in-process", 4, None)
+    assert plan_layout(parse(MoonsConfig, {"seeds": 5}), gpu=False) == Layout("in-process", 4, None)
 
 
 def test_runs_in_this_process_share_its_threads() -> None:

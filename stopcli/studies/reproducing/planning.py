@@ -18,7 +18,7 @@ from stopcli.runs.lock import holder, is_held
 from stopcli.studies.reproducing.images import Images
 from stopcli.studies.reproducing.published import Published, read_published
 from stopcli.studies.reproducing.settings import check_arms, configs_of, needs_images
-from stopcli.sweeps.collect import is_summed_up, jobs_left
+from stopcli.sweeps.collect import is_summed_up, pending_jobs
 from stopcli.sweeps.plan import plan_jobs
 
 ReproductionScale = Literal["quick", "full"]
@@ -171,7 +171,7 @@ def progress_of(sweep: Sweep) -> Progress:
         diverged = state == "failed" and (summary.get("stop") or {}).get("reason") == "non_finite"
         return "finished" if state == "finished" else "diverged" if diverged else "unfinished"
     jobs = plan_jobs(sweep.config)
-    if jobs_left(jobs, folder / "jobs", retry_failed=True) or not is_summed_up(folder, jobs):
+    if pending_jobs(jobs, folder / "jobs", retry_failed=True) or not is_summed_up(folder, jobs):
         return "unfinished"
     return "finished" if state == "finished" else "diverged"
 
