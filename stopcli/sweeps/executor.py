@@ -13,11 +13,11 @@ from stopcli.training.interruption import StopRequest
 
 
 class Mode(Enum):
-    """Whether a sweep goes on."""
+    """What a sweep does with its jobs."""
 
-    NO = "no"
-    NO_MORE = "begin no further job"
-    NOW = "begin no further job, and stop those that run where they can save"
+    RUN = "start jobs"
+    DRAIN = "start no further job"
+    STOP = "start no further job, and stop those that run where they can save"
 
 
 @dataclass(frozen=True)
