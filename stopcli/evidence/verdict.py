@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from stopcli.evidence.differences import Difference
 from stopcli.evidence.interval import FEWEST
-from stopcli.evidence.paired import PairedDifference
 
 Verdict = Literal[
     "reproduced",
@@ -66,7 +66,7 @@ def judge_value(mean: float | None, band: tuple[float, float] | None, runs: RunC
     return "reproduced" if band[0] <= mean <= band[1] else "not reproduced"
 
 
-def trend_of(expected: Expected, pair: PairedDifference | None) -> Trend:
+def trend_of(expected: Expected, pair: Difference | None) -> Trend:
     """Whether the difference of two arms goes the way that was published, as far as it can be told from none.
 
     That an arm is *not* higher is never shown by a difference that cannot be told from none; it only does not speak
@@ -77,7 +77,7 @@ def trend_of(expected: Expected, pair: PairedDifference | None) -> Trend:
     return "agrees" if (pair.mean > 0) == (expected in ("higher", "not lower")) else "contrary"
 
 
-def judge_claim(expected: Expected, pair: PairedDifference | None, runs: RunCounts, *, published: bool) -> Verdict:
+def judge_claim(expected: Expected, pair: Difference | None, runs: RunCounts, *, published: bool) -> Verdict:
     """A published comparison of two arms.
 
     Args:
@@ -94,7 +94,7 @@ def judge_claim(expected: Expected, pair: PairedDifference | None, runs: RunCoun
     return trends.get(trend_of(expected, pair), "not distinguishable")
 
 
-def trend_words(expected: Expected, pair: PairedDifference | None) -> str:
+def trend_words(expected: Expected, pair: Difference | None) -> str:
     """The trend in words: `agrees`, `contrary to it`, or that nothing can be told, and why."""
     if pair is None:
         return "no seed has finished in both"

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from stopcli.counts import counted, numbered
-from stopcli.evidence.paired import PairedDifference, paired_difference
-from stopcli.evidence.ratio import Ratio, ratio_of
+from stopcli.evidence.differences import Difference, Ratio, paired_difference, ratio_of
 from stopcli.report.tables import Table
 from stopcli.runs.recorded import training_seconds
 from stopcli.sweeps.collect import JobResult, read_progress
@@ -166,7 +165,7 @@ def without_reference(reference: Arm, what: str) -> str:
     return f"No run of {reference.label}, which the others are compared with, has finished: there are no {what}."
 
 
-def difference(arm: Arm, other: Arm, value: str = "error") -> PairedDifference | None:
+def difference(arm: Arm, other: Arm, value: str = "error") -> Difference | None:
     """A value of an arm's runs less that of another's, over the seeds that both have finished; None where there is
     none."""
     ours, theirs = arm.by_seed(value), other.by_seed(value)

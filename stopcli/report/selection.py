@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stopcli.counts import counted
-from stopcli.evidence.paired import PairedDifference, paired_difference
+from stopcli.evidence.differences import Difference, difference_cell, paired_difference, signed
 from stopcli.evidence.selection import Selection
-from stopcli.evidence.words import compared, difference_cell, signed
 from stopcli.report.tables import Table
 
 TITLE = "Honest selection"
@@ -50,7 +49,7 @@ def selection_words(found: Selection, test_rows: int) -> str:
     )
 
 
-def optimism_over(runs: Sequence[Selection]) -> PairedDifference:
+def optimism_over(runs: Sequence[Selection]) -> Difference:
     """What choosing on the test rows would have claimed over what is honest, seed by seed.
 
     Args:
@@ -88,7 +87,7 @@ def arms_words(arms: Mapping[str, Sequence[Selection]]) -> str:
         )
     else:
         chosen = ("Epochs chosen on the test rows", "epochs chosen without them")
-        told = compared(*chosen, "claimed test accuracy", pairs[0])
+        told = pairs[0].sentence(*chosen, "claimed test accuracy")
     return f"{told} {_WHAT_IT_IS}"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stopcli.evidence.paired import paired_difference
+from stopcli.evidence.differences import paired_difference
 
 
 def test_the_difference_is_taken_pair_by_pair() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stopcli.evidence.ratio import ratio_of
+from stopcli.evidence.differences import ratio_of
 
 
 def test_ratios_are_of_the_seeds_that_both_have() -> None:

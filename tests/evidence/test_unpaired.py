@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stopcli.evidence.unpaired import unpaired_difference
+from stopcli.evidence.differences import unpaired_difference
 
 
 @pytest.mark.parametrize("theirs", [[0.85, 0.80, 0.92, 0.88, 0.87, 0.86], [0.5, 0.25, 0.75]])

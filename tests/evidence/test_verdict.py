@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from stopcli.evidence.paired import PairedDifference, paired_difference
+from stopcli.evidence.differences import Difference, paired_difference
 from stopcli.evidence.verdict import RunCounts, judge_claim, judge_value, trend_of, trend_words
 
 ALL = RunCounts(planned=3, finished=3)
-UP = PairedDifference(5, 0.02, 0.01, 0.03, 0.0, 0.001)
-DOWN = PairedDifference(5, -0.02, -0.03, -0.01, 1.0, 0.001)
-WIDE = PairedDifference(5, 0.02, -0.01, 0.05, 0.2, 0.3)
+UP = Difference(5, 0.02, 0.01, 0.03, 0.001)
+DOWN = Difference(5, -0.02, -0.03, -0.01, 0.001)
+WIDE = Difference(5, 0.02, -0.01, 0.05, 0.3)
 # The bootstrap alone would tell it from none; the t-test does not.
-SURE_OF_ITSELF = PairedDifference(3, 0.02, 0.001, 0.04, 0.0, 0.2)
-TWO = PairedDifference(2, 0.02, None, None, 0.0)
+SURE_OF_ITSELF = Difference(3, 0.02, 0.001, 0.04, 0.2)
+TWO = Difference(2, 0.02)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_nothing_is_judged_before_all_runs_have_finished(runs: RunCounts, verdic
         ("not lower", DOWN, "contrary"),
     ],
 )
-def test_a_difference_that_can_be_told_agrees_or_is_contrary(expected: str, pair: PairedDifference, trend: str) -> None:
+def test_a_difference_that_can_be_told_agrees_or_is_contrary(expected: str, pair: Difference, trend: str) -> None:
     assert trend_of(expected, pair) == trend  # type: ignore[arg-type]
     verdict = {"agrees": "reproduced", "contrary": "not reproduced"}[trend]
     assert judge_claim(expected, pair, ALL, published=True) == verdict  # type: ignore[arg-type]
@@ -77,7 +77,7 @@ def test_a_difference_that_can_be_told_agrees_or_is_contrary(expected: str, pair
 
 @pytest.mark.parametrize("pair", [WIDE, SURE_OF_ITSELF, TWO, None])
 @pytest.mark.parametrize("expected", ["higher", "lower", "not higher", "not lower"])
-def test_a_difference_that_cannot_be_told_is_neither(expected: str, pair: PairedDifference | None) -> None:
+def test_a_difference_that_cannot_be_told_is_neither(expected: str, pair: Difference | None) -> None:
     assert trend_of(expected, pair) == "not distinguishable"  # type: ignore[arg-type]
     assert judge_claim(expected, pair, ALL, published=True) == "not distinguishable"  # type: ignore[arg-type]
 

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 
 from stopcli.counts import counted, numbered
 from stopcli.durations import format_duration
+from stopcli.evidence.differences import Difference, difference_cell, too_few
 from stopcli.evidence.interval import FEWEST
-from stopcli.evidence.paired import PairedDifference
-from stopcli.evidence.words import compared, difference_cell, too_few
 from stopcli.recipes.arms import (
     Arm,
     arms_of,
@@ -77,7 +76,7 @@ def _accuracies(arm: Arm, error: str) -> list[float]:
     return [1 - value for value in arm.values(error)]
 
 
-def _gain(arm: Arm, base: Arm, error: str = FINAL) -> PairedDifference | None:
+def _gain(arm: Arm, base: Arm, error: str = FINAL) -> Difference | None:
     """By how much an arm's accuracy is higher than the reference's: its error is so much lower."""
     return difference(base, arm, error) if arm is not base else None
 
@@ -131,10 +130,10 @@ def _best_of_few(arms: Sequence[Arm], model: str) -> str:
     )
 
 
-def _compared(arm: Arm, base: Arm, pair: PairedDifference | None, model: str) -> str:
+def _compared(arm: Arm, base: Arm, pair: Difference | None, model: str) -> str:
     if pair is None or pair.p is None:
         return f"{arm.label} has too few finished runs to be judged."
-    return compared(arm.label, base.label, f"test accuracy of the {model}", pair, "max")
+    return pair.sentence(arm.label, base.label, f"test accuracy of the {model}", "max")
 
 
 def _by_class(config: ClrConfig, arms: Sequence[Arm], results: Sequence[JobResult]) -> Table | None:

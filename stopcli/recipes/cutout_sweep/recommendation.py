@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stopcli.counts import numbered
+from stopcli.evidence.differences import too_few
 from stopcli.evidence.interval import FEWEST
-from stopcli.evidence.paired import PairedDifference
-from stopcli.evidence.words import compared, too_few
 from stopcli.recipes.arms import difference, time_ratio, without_reference
 from stopcli.recipes.cutout_sweep.arms import CutoutArm, Front, front_of
 
@@ -34,8 +33,8 @@ def recommend(arms: Sequence[CutoutArm], reference: CutoutArm) -> tuple[str, ...
     if n < FEWEST:
         return (_few_runs_tell_little(arms, reference, n), *costs)
     judged = [arm for arm in others if arm.name in pairs and pairs[arm.name].n >= FEWEST]
-    better = [arm for arm in judged if _is_better(pairs[arm.name])]
-    told = [compared(arm.label, reference.label, "error", pairs[arm.name], "min") for arm in judged]
+    better = [arm for arm in judged if pairs[arm.name].is_better("min")]
+    told = [pairs[arm.name].sentence(arm.label, reference.label, "error", "min") for arm in judged]
     told += [f"{arm.label} has too few finished runs to be judged." for arm in others if arm not in judged]
     if not better:
         return (f"No M is distinguishable from {reference.label} as an improvement at n = {n}.", *told, *costs)
@@ -54,13 +53,9 @@ def recommend(arms: Sequence[CutoutArm], reference: CutoutArm) -> tuple[str, ...
     return (words, *told, *costs)
 
 
-def _is_better(pair: PairedDifference) -> bool:
-    return pair.distinguishable and pair.mean < 0
-
-
 def _beats(rival: CutoutArm, arm: CutoutArm) -> bool:
     pair = difference(rival, arm) if rival is not arm else None
-    return pair is not None and _is_better(pair)
+    return pair is not None and pair.is_better("min")
 
 
 def _few_runs_tell_little(arms: Sequence[CutoutArm], reference: CutoutArm, n: int) -> str:

@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from stopcli.counts import counted
+from stopcli.evidence.differences import paired_difference
 from stopcli.evidence.interval import MeanInterval, mean_interval
-from stopcli.evidence.paired import paired_difference
 from stopcli.evidence.proportion import proportion_of
-from stopcli.evidence.words import compared
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.published import Figures
 from stopcli.report.tables import Table
@@ -160,7 +159,7 @@ def seeds_case_words(config: MoonsConfig, runs: Sequence[Sequence[ArmResult]], t
 def _compared(arms: Sequence[ArmResult], base: Sequence[ArmResult]) -> str:
     pair = paired_difference(*([arm.measured.test_accuracy for arm in each] for each in (arms, base)))
     cost = sum(arm.measured.stopped_at for arm in arms) / sum(arm.measured.stopped_at for arm in base)
-    told = compared(arms[0].name, base[0].name, "test accuracy", pair, "max")
+    told = pair.sentence(arms[0].name, base[0].name, "test accuracy", "max")
     return f"{told} It takes {cost:.0%} of the epochs."
 
 

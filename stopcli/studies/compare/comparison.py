@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stopcli.evidence.words import verdict
 from stopcli.report.results import TEST_ROWS_CHOSE
 from stopcli.report.tables import Table
 from stopcli.studies.compare.judging import Comparison, compare_to_baseline, counted_on_rows, on_many
@@ -59,8 +58,8 @@ class CompareResults:
         found = [comparison for comparison in self.comparisons if comparison.view == view]
         labels: dict[str, list[str]] = {}
         for comparison in found:
-            said = "no claim" if comparison.found is None else verdict(comparison.found, self.measure.better)
-            labels.setdefault(said.split(" at ")[0], []).append(comparison.arm.label)
+            said = "no claim" if comparison.found is None else comparison.found.verdict(self.measure.better)
+            labels.setdefault(said, []).append(comparison.arm.label)
         told = "; ".join(f"{len(names)} {said} ({some(names)})" for said, names in labels.items())
         return f"{self.measure.views[view]} of {len(found)} against {self.base.label}: {told}."
 

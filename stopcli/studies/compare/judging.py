@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from stopcli.counts import agreeing, counted
+from stopcli.evidence.differences import Difference, paired_difference, unpaired_difference
 from stopcli.evidence.interval import FEWEST, MeanInterval, mean_interval
-from stopcli.evidence.paired import paired_difference
 from stopcli.evidence.proportion import Proportion, proportion_of
-from stopcli.evidence.unpaired import unpaired_difference
-from stopcli.evidence.words import Difference, compared
 from stopcli.studies.compare.measures import Measure
 from stopcli.studies.compare.sameness import other_test_rows
 from stopcli.studies.compare.things import Arm
@@ -88,7 +86,7 @@ def _judge(arm: Arm, base: Arm, measure: Measure, view: str) -> Comparison:
         words = f"{arm.label} against {base.label}: {missing.label} has no {what}."
         return Comparison(arm, base, view, None, words)
     found, note = difference_of(ours, theirs)
-    return Comparison(arm, base, view, found, compared(arm.label, base.label, what, found, measure.better) + note)
+    return Comparison(arm, base, view, found, found.sentence(arm.label, base.label, what, measure.better) + note)
 
 
 def difference_of(ours: dict[int, float], theirs: dict[int, float]) -> tuple[Difference, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stopcli.evidence.interval import MeanInterval
-from stopcli.evidence.paired import PairedDifference
 from stopcli.studies.compare.judging import Comparison, moments_of
 from stopcli.studies.compare.measures import Measure
 from stopcli.studies.compare.outcomes import RunResult
@@ -37,17 +36,16 @@ def _view_values(name: str, moments: MeanInterval | None) -> dict[str, object]:
 
 def _difference_values(name: str, comparison: Comparison | None) -> dict[str, object]:
     found = comparison.found if comparison else None
-    paired = found if isinstance(found, PairedDifference) else None
     return {
         f"{name}_against": comparison.base.label if comparison and found else None,
-        f"{name}_paired": None if found is None else paired is not None,
+        f"{name}_paired": found.paired if found else None,
         f"{name}_n": found.n if found else None,
         f"{name}_mean": found.mean if found else None,
         f"{name}_low": found.low if found else None,
         f"{name}_high": found.high if found else None,
         f"{name}_p": found.p if found else None,
-        f"{name}_share_higher": paired.share_above if paired else None,
-        f"{name}_share_equal": paired.share_equal if paired else None,
+        f"{name}_share_higher": found.share_above if found else None,
+        f"{name}_share_equal": found.share_equal if found else None,
         f"{name}_distinguishable": found.distinguishable if found else None,
     }
 

@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from stopcli.counts import numbered
-from stopcli.evidence.paired import PairedDifference
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Warn
 from stopcli.report.drawing import Figures
 from stopcli.report.tables import Table, csv_of
@@ -87,11 +86,7 @@ def _comparison_summary(comparison: Comparison) -> dict[str, Any]:
     found = comparison.found
     told: dict[str, Any] = {"label": comparison.arm.label, "against": comparison.base.label, "view": comparison.view}
     if found is not None:
-        told |= {
-            "paired": isinstance(found, PairedDifference),
-            **asdict(found),
-            "distinguishable": found.distinguishable,
-        }
+        told |= found.to_dict()
     return {**told, "words": comparison.words}
 
 

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 from stopcli.counts import counted
 from stopcli.durations import format_duration
-from stopcli.evidence.ratio import ratio_of
-from stopcli.evidence.words import at_n, p_cell, pairs_that_agree, signed, verdict
+from stopcli.evidence.differences import p_cell, ratio_of, signed
 from stopcli.report.tables import Table
 from stopcli.studies.compare.judging import Comparison, counted_on_rows, moments_of, values_of
 from stopcli.studies.compare.measures import Measure
@@ -94,14 +93,13 @@ def _comparison_cells(comparison: Comparison, measure: Measure) -> tuple[str, ..
     if found is None:
         return (*[NONE] * 5, "no claim")
     interval = NONE if found.low is None or found.high is None else f"{signed(found.low)} to {signed(found.high)}"
-    said = verdict(found, measure.better).split(" at ")[0]
     return (
-        at_n(found).removeprefix("n = "),
+        found.sample_size(),
         signed(found.mean),
         interval,
         p_cell(found.p),
-        pairs_that_agree(found) or "unpaired",
-        said,
+        found.agreement() or "unpaired",
+        found.verdict(measure.better),
     )
 
 

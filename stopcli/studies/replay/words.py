@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from stopcli.counts import counted
+from stopcli.evidence.differences import Difference, paired_difference
 from stopcli.evidence.interval import FEWEST
-from stopcli.evidence.paired import PairedDifference, paired_difference
 from stopcli.evidence.replay import RuleResults
-from stopcli.evidence.words import compared
 from stopcli.studies.replay.replaying import ExperimentResults, ReplayResults
 from stopcli.studies.replay.tables import accuracy_name, percent
 
@@ -37,14 +36,14 @@ def _as_good_as_all(experiment: ExperimentResults) -> str:
             base = "the best epoch of all"
             return (
                 f"The cheapest rule whose {accuracy} is not distinguishably lower than that of {base}: "
-                f"{result.rule.label}, {_cost(result)}. {compared('It', base, accuracy, found, 'max')}"
+                f"{result.rule.label}, {_cost(result)}. {found.sentence('It', base, accuracy, 'max')}"
             )
     if not known:
         return ""
     return f"Every rule that stops has a distinguishably lower {accuracy} than the best epoch of all."
 
 
-def _against_all(result: RuleResults) -> PairedDifference | None:
+def _against_all(result: RuleResults) -> Difference | None:
     """The accuracy of the kept epoch less that of the best epoch of all; None where too few runs kept any."""
     kept, best = result.pairs("kept_accuracy", "best_accuracy")
     return paired_difference(kept, best) if len(kept) >= FEWEST else None

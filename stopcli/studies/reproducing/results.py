@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stopcli.evidence.differences import Difference, Ratio, paired_difference, ratio_of
 from stopcli.evidence.interval import MeanInterval, mean_interval
-from stopcli.evidence.paired import PairedDifference, paired_difference
-from stopcli.evidence.ratio import Ratio, ratio_of
 from stopcli.evidence.verdict import Expected, RunCounts, Verdict, judge_claim, judge_value, trend_words
 from stopcli.runs.recorded import RecordedRun, read_recorded
 from stopcli.studies.reproducing.measures import MEASURES, Measure
@@ -64,7 +63,7 @@ class ClaimResult:
     text: str
     measure: Measure
     expected: Expected
-    pair: PairedDifference | None
+    pair: Difference | None
     runs: RunCounts
     verdict: Verdict
     trend: str

@@ -10,8 +10,8 @@ from typing import Any
 
 from stopcli.counts import agreeing, numbered
 from stopcli.counts import counted as counted_words
+from stopcli.evidence.differences import difference_cell
 from stopcli.evidence.interval import MeanInterval
-from stopcli.evidence.words import difference_cell
 from stopcli.report.document import Bullets, Code, Document, Paragraph, Part, Picture, Section, Warn
 from stopcli.report.results import how_it_was_made
 from stopcli.report.tables import Table

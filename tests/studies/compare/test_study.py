@@ -120,7 +120,7 @@ def test_seeds_that_do_not_match_are_compared_without_pairs() -> None:
 )
 def test_pairs_are_taken_where_enough_seeds_match(ours: range, theirs: range, expected: tuple[str, int, str]) -> None:
     found, note = difference_of({seed: seed / 10 for seed in ours}, dict.fromkeys(theirs, 0.5))
-    kind = "unpaired" if hasattr(found, "other_n") else "paired"
+    kind = "paired" if found.paired else "unpaired"
     assert (kind, found.n, note) == expected
 
 
