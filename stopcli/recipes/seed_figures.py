@@ -9,7 +9,7 @@ from stopcli.recipes.run_marks import watched_name
 from stopcli.recipes.seed_results import finished_runs
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.report.drawing import Figures
-from stopcli.report.sweep_figures import seed_accuracies, seed_curves, seed_epochs
+from stopcli.report.figures import seed_curves, seed_points
 from stopcli.report.tables import seed_values
 from stopcli.sweeps.collect import JobResult
 
@@ -33,6 +33,6 @@ def seed_figures(config: TrainedConfig, results: Sequence[JobResult], title: str
         accuracies["test, saved model"] = values["its test acc."]
     return {
         "curves": lambda: seed_curves(metrics, watched_name(config), [s["epochs"] for s in summaries], title),
-        "stop_epochs": lambda: seed_epochs(epochs, title),
-        "accuracies": lambda: seed_accuracies(accuracies, title),
+        "stop_epochs": lambda: seed_points(epochs, "epoch", "{:.0f}", title),
+        "accuracies": lambda: seed_points(accuracies, "accuracy", "{:.3f}", title),
     }

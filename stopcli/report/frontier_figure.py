@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -16,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from stopcli.counts import counted
 from stopcli.evidence.interval import MeanInterval
 from stopcli.evidence.pareto import pareto_front
-from stopcli.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE
+from stopcli.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, YELLOW, legend_below, legend_mark, new_figure
 from stopcli.report.labels import Label, Line, Place, place_labels
 
 # The markers tell the families apart without their colours.
@@ -25,7 +26,7 @@ _LOOKS = {
     "gl": (ORANGE, "s"),
     "pq": (GREEN, "^"),
     "up": (PURPLE, "D"),
-    "threshold": ("#E69F00", "v"),
+    "threshold": (YELLOW, "v"),
 }
 _WORDS = {
     "patience": "patience",
@@ -81,8 +82,7 @@ def frontier(
     Args:
         full_epochs: that a whole run has; None where the runs' lengths differ.
     """
-    figure = Figure(figsize=(8, 1.4 + 3.9 * len(panels)), layout="constrained")
-    drawn = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    figure, drawn = new_figure(8, 1.4 + 3.9 * len(panels), len(panels), sharex=True)
     costs = [point.cost.mean for point in points]
     wide = max(costs) / min(costs) > _WIDE
     for axes in drawn:
@@ -92,19 +92,21 @@ def frontier(
     fronts = [_draw(axes, points, i, panel) for i, (axes, panel) in enumerate(zip(drawn, panels, strict=True))]
     drawn[-1].set_xlabel("epochs trained (mean over the runs)" if points[0].cost.n > 1 else "epochs trained")
     if full_epochs:
-        share = drawn[0].secondary_xaxis(
-            "top", functions=(lambda x: x / full_epochs * 100, lambda x: x * full_epochs / 100)
-        )
+        share = drawn[0].secondary_xaxis("top", functions=(_times(100 / full_epochs), _times(full_epochs / 100)))
         if wide:
             share.set_xscale("log")
             _mark(share.xaxis, "{:g} %")
         share.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
         share.set_xlabel(f"share of the {counted(round(full_epochs), 'epoch')} on record", fontsize=9)
     figure.suptitle(title, fontsize=11)
-    figure.legend(handles=_legend(points), loc="outside lower center", ncols=3, fontsize=9)
+    legend_below(figure, drawn, handles=_legend(points), columns=3)
     for axes, front in zip(drawn, fronts, strict=True):
         place_labels(axes, front.labels, front.places, front.lines)
     return figure
+
+
+def _times(factor: float) -> Callable[[Any], Any]:
+    return lambda value: value * factor
 
 
 def _mark(axis: Axis, form: str) -> None:
@@ -155,7 +157,6 @@ def _draw(axes: Axes, points: Sequence[FrontierPoint], panel: int, words: Panel)
         )
     axes.set_ylabel(words.ordinate)
     axes.margins(x=0.08, y=0.12)
-    axes.grid(alpha=0.25)
     labels = []
     for i in _apart(axes, places, front):
         same = [point.label for (point, _), place in zip(known, places, strict=True) if place == places[i]]
@@ -191,16 +192,13 @@ def _intervals(axes: Axes, cost: MeanInterval, loss: MeanInterval, colour: str, 
 
 
 def _legend(points: Sequence[FrontierPoint]) -> list[Line2D]:
-    families = dict.fromkeys(point.family for point in points)
     handles = []
-    for family in families:
+    for family in dict.fromkeys(point.family for point in points):
         colour, marker = _LOOKS[family]
-        handles.append(Line2D([], [], ls="", marker=marker, color=colour, label=_WORDS[family]))
+        handles.append(legend_mark(_WORDS[family], ls="", marker=marker, color=colour))
     if not all(point.always for point in points):
-        open_marker = Line2D([], [], ls="", marker="o", markerfacecolor="white", color=GREY)
-        open_marker.set_label("did not stop every run")
-        handles.append(open_marker)
-    handles.append(Line2D([], [], color=GREY, ls="--", label="front: nothing is cheaper and better"))
+        handles.append(legend_mark("did not stop every run", ls="", marker="o", markerfacecolor="white"))
+    handles.append(legend_mark("front: nothing is cheaper and better", ls="--"))
     if any(point.cost.low is not None for point in points):
-        handles.append(Line2D([], [], color=GREY, lw=1.2, alpha=0.6, label="95 % interval of the mean"))
+        handles.append(legend_mark("95 % interval of the mean", lw=1.2, alpha=0.6))
     return handles

@@ -1,4 +1,5 @@
-"""Figures of image classifiers: augmented images, confusions, the images that a model is most wrong about."""
+"""Figures of data: points over a model's boundary, augmented images, confusions, the images that a model is most wrong
+about."""
 
 from __future__ import annotations
 
@@ -7,69 +8,97 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from stopcli.report.drawn_text import drawn_name
-from stopcli.report.figures import BLUE, GREEN, GREY, ORANGE, Marks, mark_epochs
-from stopcli.report.rate_figures import shade_cycles
-from stopcli.runs.metrics import Columns
+from stopcli.report.figures import BLUE, GREY, ORANGE, legend_below, thinned
 
+# Pale, so that the points stand out: from class 0's colour through white to class 1's.
+_PROBABILITY = LinearSegmentedColormap.from_list("probability", ["#F2B48C", "#FFFFFF", "#8CC0E0"])
+MOST_MARKERS = 3000
 # More classes than this cannot be read in a matrix with numbers.
 MOST_NUMBERED_CLASSES = 20
 # Letters that there is room for above an image, and beside a matrix.
 _LONGEST_COLUMN, _LONGEST_CLASS = 14, 24
 
 
-def error_curves(
-    metrics: Columns,
-    watched_name: str,
-    marks: Marks,
-    title: str,
-    of_loss: str = "cross-entropy",
-    cycle: float | None = None,
+@dataclass(frozen=True)
+class Points:
+    """Points of a plane with their class.
+
+    Attributes:
+        name: what they are, for the legend.
+        x: shape [points, 2]. y: 0 or 1, shape [points].
+        marker: matplotlib's name of their marker.
+    """
+
+    name: str
+    x: NDArray[Any]
+    y: NDArray[Any]
+    marker: str
+
+
+def grid_around(x: NDArray[Any], points_a_side: int = 160) -> tuple[NDArray[Any], NDArray[Any]]:
+    """A regular grid over the plane that holds all points, with a margin.
+
+    Returns:
+        The two coordinates, each of shape [points_a_side, points_a_side].
+    """
+    low, high = x.min(axis=0), x.max(axis=0)
+    margin = 0.12 * np.maximum(high - low, 1e-6)
+    sides = [np.linspace(low[i] - margin[i], high[i] + margin[i], points_a_side) for i in range(2)]
+    across, up = np.meshgrid(*sides)
+    return across, up
+
+
+def decision_boundary(
+    grid: tuple[NDArray[Any], NDArray[Any]], probability: NDArray[Any], points: Sequence[Points], title: str
 ) -> Figure:
-    """Error (1 − accuracy), loss and learning rate against the epoch.
+    """Points by class over a model's probability of class 1, with the boundary where it is a half.
 
     Args:
-        metrics: the columns of metrics.csv.
-        watched_name: what the `val_` columns were measured on, for the legend.
-        of_loss: what the loss is.
-        cycle: epochs of a cycle of the learning rate, every other of which is shaded; None for no cycles.
+        grid: the coordinates, as `grid_around` gives them.
+        probability: of class 1 at each point of the grid, in [0, 1], the grid's shape.
     """
-    figure = Figure(figsize=(8, 9), layout="constrained")
-    error, loss, rate = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1.4])
-    epochs = metrics["epoch"]
-    marker = "o" if len(epochs) == 1 else ""
-    # Of an accuracy a the error 1 − a is drawn; a loss stands as it is.
-    for axes, name, above, sign in ((error, "accuracy", 1.0, -1.0), (loss, "loss", 0.0, 1.0)):
-        trained, watched = above + sign * metrics[name], above + sign * metrics[f"val_{name}"]
-        axes.plot(epochs, trained, color=BLUE, lw=1.4, marker=marker, label="train (augmented, as it trains)")
-        axes.plot(epochs, watched, color=ORANGE, lw=1.4, marker=marker, label=watched_name)
-        axes.grid(alpha=0.25)
-        mark_epochs(axes, marks, len(epochs))
-        if marks.level and marks.level[0].endswith(name):
-            axes.axhline(above + sign * marks.level[1], color=GREY, lw=1, ls=(0, (1, 2)), label=marks.level[2])
-    error.set_ylabel("error (1 − accuracy)")
-    error.set_ylim(bottom=0)
-    loss.set_ylabel(f"loss ({of_loss})")
-    if cycle is not None:
-        for axes in (error, loss, rate):
-            shade_cycles(axes, cycle, len(epochs))
-    rate.plot(epochs, metrics["learning_rate"], color=GREEN, lw=1.4, marker=marker, drawstyle="steps-mid")
-    rate.set_ylabel("learning rate")
-    positive = metrics["learning_rate"][metrics["learning_rate"] > 0]
-    if len(positive) and positive.max() > 5 * positive.min():
-        rate.set_yscale("log")
-    rate.grid(alpha=0.25)
-    rate.xaxis.set_major_locator(MaxNLocator(integer=True))
-    rate.set_xlabel("epoch")
-    figure.suptitle(title, fontsize=11)
-    shown = dict(zip(*reversed(loss.get_legend_handles_labels()), strict=True))
-    shown |= dict(zip(*reversed(error.get_legend_handles_labels()), strict=True))
-    figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=2, fontsize=9)
+    figure, axes = _plane(title)
+    filled = axes.contourf(*grid, probability, levels=np.linspace(0, 1, 21), cmap=_PROBABILITY, vmin=0, vmax=1)
+    if probability.min() < 0.5 < probability.max():
+        axes.contour(*grid, probability, levels=[0.5], colors="black", linewidths=1.5)
+    colours: dict[str, Any] = {"cmap": ListedColormap([ORANGE, BLUE]), "vmin": 0, "vmax": 1}
+    for group in points:
+        shown = thinned(len(group.x), MOST_MARKERS)
+        look: dict[str, Any] = {"marker": group.marker, "s": 38}
+        x, y = group.x[shown].T
+        axes.scatter(x, y, c=group.y[shown], edgecolors="white", linewidths=0.7, **colours, **look)
+        axes.scatter([], [], c=GREY, label=f"{group.name} (n = {len(group.x)})", **look)
+    for value, colour in ((0, ORANGE), (1, BLUE)):
+        axes.scatter([], [], c=colour, marker="s", s=38, label=f"class {value}")
+    legend_below(figure, [axes], columns=len(points) + 2)
+    figure.colorbar(filled, ax=axes, ticks=[0, 0.25, 0.5, 0.75, 1], label="probability of class 1")
     return figure
+
+
+def plain_scatter(points: Sequence[Points], title: str) -> Figure:
+    """Points by class, for a run that left no model to draw a boundary of."""
+    figure, axes = _plane(title)
+    for group in points:
+        for value, colour in ((0, ORANGE), (1, BLUE)):
+            x, y = group.x[group.y == value][:MOST_MARKERS].T
+            axes.scatter(x, y, c=colour, marker=group.marker, s=30, label=f"{group.name}, class {value}")
+    axes.legend(fontsize=9)
+    return figure
+
+
+def _plane(title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7, 5.6), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlabel("feature 1")
+    axes.set_ylabel("feature 2")
+    axes.set_title(title, fontsize=11, wrap=True)
+    return figure, axes
 
 
 def image_sheet(

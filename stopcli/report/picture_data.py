@@ -12,7 +12,7 @@ from stopcli.report.document import Picture
 # In bytes, after shrinking; a larger SVG gives way to its PNG where that is smaller.
 LARGEST_SVG = 300_000
 
-# Colours of the figures (report/figures.py, arm_figures.py, rate_figures.py, matplotlib's own), with what they are on a
+# Colours of the figures (ours, and matplotlib.s own), with what they are on a
 # dark page. Others stay as they are.
 _ON_DARK = {
     "#ffffff": "#15181c",

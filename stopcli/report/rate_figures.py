@@ -1,41 +1,37 @@
-"""Figures of learning rates that move, and of what becomes of a model meanwhile."""
+"""Figures of learning rates that move, of what becomes of a model meanwhile, and of a range test."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from stopcli.counts import counted
-from stopcli.report.arm_figures import arm_look
-from stopcli.report.figures import GREEN
+from stopcli.report.figures import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RunGroup,
+    arm_look,
+    legend_below,
+    mean_and_band,
+    new_figure,
+    shade_cycles,
+    thinned,
+    whole_numbers,
+)
 from stopcli.runs.metrics import Columns
 
-# More points than a figure has pixels make the file large and the line no finer.
-MOST_POINTS = 6000
-# More cycles than this would be a grey surface.
-MOST_SHADED_CYCLES = 60
-SHADE = "#F1EEE6"
-
-
-def shade_cycles(axes: Axes, cycle: float, last: float) -> None:
-    """Shade every other cycle of the learning rate, the first one too.
-
-    Args:
-        cycle: its length, and `last` how far the axis goes, in what the horizontal axis shows.
-    """
-    if last / cycle > MOST_SHADED_CYCLES:
-        return
-    at = 0.0
-    while at < last:
-        axes.axvspan(at, min(at + cycle, last), color=SHADE, lw=0, zorder=0)
-        at += 2 * cycle
+_MOST_UPDATES = 6000
+_SUGGESTION_COLOURS = (ORANGE, GREEN, PURPLE)
+# Beyond the worst of what came before the loss ran away there is nothing to see.
+_HEADROOM = 1.15
 
 
 def learning_rate_by_step(steps: Columns, title: str) -> Figure:
@@ -44,110 +40,110 @@ def learning_rate_by_step(steps: Columns, title: str) -> Figure:
     Args:
         steps: the columns of steps.csv.
     """
-    figure = Figure(figsize=(8, 3), layout="constrained")
-    axes = figure.subplots()
-    some = slice(None, None, max(1, -(-len(steps["step"]) // MOST_POINTS)))
-    axes.plot(steps["step"][some], steps["learning_rate"][some], color=GREEN, lw=1.2)
+    figure, (axes,) = new_figure(8, 3)
+    shown = thinned(len(steps["step"]), _MOST_UPDATES)
+    axes.plot(steps["step"][shown], steps["learning_rate"][shown], color=GREEN, lw=1.2)
     axes.set_xlabel("update")
     axes.set_ylabel("learning rate")
-    axes.grid(alpha=0.25)
     axes.set_title(title, fontsize=11)
     return figure
 
 
-@dataclass(frozen=True)
-class PolicyRate:
-    """The learning rate of every update of one run of a policy.
-
-    Attributes:
-        place: the arm's among those of the plan, which its colour goes by.
-        steps: the updates' numbers, counted from 1.
-        rates: of the same shape.
-        cyclical: whether they go through cycles.
-    """
-
-    label: str
-    place: int
-    steps: NDArray[Any]
-    rates: NDArray[Any]
-    cyclical: bool
-
-
-@dataclass(frozen=True)
-class PolicyCurves:
-    """The runs of a policy: of each run a value an epoch.
-
-    Attributes:
-        place: as for PolicyRate.
-        trained: the training loss.
-        loss, accuracy: on the watched rows.
-    """
-
-    label: str
-    place: int
-    trained: Sequence[NDArray[Any]]
-    loss: Sequence[NDArray[Any]]
-    accuracy: Sequence[NDArray[Any]]
-
-
-def policy_rates(policies: Sequence[PolicyRate], cycle: float | None, title: str) -> Figure:
+def policy_rates(policies: Sequence[RunGroup], cycle: float | None, cyclical: Collection[str], title: str) -> Figure:
     """The learning rate against the update, a panel for each policy: the published saw-tooth.
 
     Args:
+        policies: each with the columns of one run's steps.csv.
         cycle: updates of a cycle, every other of which is shaded; None for no cycles.
+        cyclical: labels of the policies that go through cycles.
     """
-    figure = Figure(figsize=(8, 0.9 + 1.5 * len(policies)), layout="constrained")
-    panels = figure.subplots(len(policies), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-    last = max(float(policy.steps[-1]) for policy in policies)
-    for axes, policy in zip(panels, policies, strict=True):
-        some = slice(None, None, max(1, -(-len(policy.steps) // MOST_POINTS)))
-        axes.plot(policy.steps[some], policy.rates[some], color=arm_look(policy.place)[0], lw=1.3)
+    figure, drawn = new_figure(8, 0.9 + 1.5 * len(policies), len(policies), sharex=True, sharey=True)
+    last = max(float(policy.runs[0]["step"][-1]) for policy in policies)
+    for axes, policy in zip(drawn, policies, strict=True):
+        (steps,) = policy.runs
+        shown = thinned(len(steps["step"]), _MOST_UPDATES)
+        axes.plot(steps["step"][shown], steps["learning_rate"][shown], color=arm_look(policy.index)[0], lw=1.3)
         axes.set_ylabel("learning rate", fontsize=8)
         axes.set_title(policy.label, fontsize=9, loc="left")
-        axes.grid(alpha=0.25)
-        if cycle is not None and policy.cyclical:
+        if policy.label in cyclical:
             shade_cycles(axes, cycle, last)
-    panels[-1].set_xlabel("update")
-    panels[-1].set_xlim(0, last)
+    drawn[-1].set_xlabel("update")
+    drawn[-1].set_xlim(0, last)
     figure.suptitle(title, fontsize=11)
     return figure
 
 
-def policy_curves(policies: Sequence[PolicyCurves], watched_name: str, cycle: float | None, title: str) -> Figure:
-    """Training loss, loss and accuracy on the watched rows against the epoch, a line for each policy: the mean of its
-    runs as far as all of them went, with their standard deviation as a band.
+def policy_curves(policies: Sequence[RunGroup], val_name: str, cycle: float | None, title: str) -> Figure:
+    """Training loss, and loss and accuracy on the rows that validate, against the epoch, a line for each policy: the
+    mean of its runs as far as all of them went, with their standard deviation as a band.
 
     Args:
-        watched_name: what loss and accuracy were measured on, `test` or `validation`.
+        policies: with the columns of each run's metrics.csv.
+        val_name: what the `val_` columns were measured on, `test` or `validation`.
         cycle: epochs of a cycle, every other of which is shaded; None for no cycles.
     """
-    figure = Figure(figsize=(8, 9), layout="constrained")
-    panels = figure.subplots(3, 1, sharex=True)
-    names = ("trained", "loss", "accuracy")
-    words = ("training loss", f"{watched_name} loss", f"{watched_name} accuracy")
-    for axes, name, ordinate in zip(panels, names, words, strict=True):
-        longest = 1
+    figure, drawn = new_figure(8, 9, 3, sharex=True)
+    names = {"loss": "training loss", "val_loss": f"{val_name} loss", "val_accuracy": f"{val_name} accuracy"}
+    longest = 1
+    for axes, (column, name) in zip(drawn, names.items(), strict=True):
         for policy in policies:
-            runs = getattr(policy, name)
-            common = min(len(values) for values in runs)
-            longest = max(longest, common)
-            stacked = np.stack([values[:common] for values in runs])
-            mean, epochs = stacked.mean(axis=0), np.arange(1, common + 1)
-            colour, style = arm_look(policy.place)
-            marker = "o" if common == 1 else ""
-            axes.plot(epochs, mean, color=colour, ls=style, lw=1.6, marker=marker, label=policy.label)
-            if len(runs) > 1:
-                sd = stacked.std(axis=0, ddof=1)
-                axes.fill_between(epochs, mean - sd, mean + sd, color=colour, alpha=0.13, lw=0)
-        if cycle is not None:
-            shade_cycles(axes, cycle, longest)
-        axes.set_ylabel(ordinate)
-        axes.grid(alpha=0.25)
-    panels[-1].set_xlim(0, longest)
+            longest = max(longest, mean_and_band(axes, policy, column, abscissa="epoch", width=1.6, alpha=0.13))
+        shade_cycles(axes, cycle, longest)
+        axes.set_ylabel(name)
     shaded = "" if cycle is None else f" (shaded: every other cycle of {counted(cycle, 'epoch')})"
-    panels[-1].set_xlabel(f"epoch{shaded}")
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(drawn[-1], f"epoch{shaded}")
+    drawn[-1].set_xlim(0, longest)
     figure.suptitle(title, fontsize=11)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
+    legend_below(figure, drawn)
+    return figure
+
+
+@dataclass(frozen=True)
+class RangeLine:
+    """A test with one seed: of each update its learning rate, its loss, and the smoothed loss."""
+
+    rates: NDArray[Any]
+    losses: NDArray[Any]
+    smoothed: NDArray[Any]
+
+
+def range_figure(
+    lines: Sequence[RangeLine],
+    suggestions: Mapping[str, float],
+    bounds: tuple[float, float] | None,
+    title: str,
+    *,
+    linear: bool = False,
+) -> Figure:
+    """Loss against learning rate, of each seed, with what they suggest.
+
+    Args:
+        suggestions: up to three learning rates, by what they are called.
+        bounds: the suggested lowest and highest rate, between which the plane is shaded; None for none.
+        linear: whether the rate rose linearly, and is shown so.
+    """
+    figure, (axes,) = new_figure(8, 5)
+    alone = len(lines) == 1
+    for i, line in enumerate(lines):
+        if alone:
+            axes.plot(line.rates, line.losses, color=GREY, lw=0.8, alpha=0.5, label="loss of each update")
+        label = "smoothed loss" if alone else f"smoothed loss, {len(lines)} seeds"
+        axes.plot(line.rates, line.smoothed, color=BLUE, lw=1.8 if alone else 1.1, label="" if i else label)
+    if bounds is not None:
+        label = f"suggested for cycles: {bounds[0]:.1e} to {bounds[1]:.1e}"
+        axes.axvspan(*bounds, color=GREEN, alpha=0.12, lw=0, label=label)
+    for (name, rate), colour in zip(suggestions.items(), _SUGGESTION_COLOURS, strict=False):
+        axes.axvline(rate, color=colour, lw=1.3, ls="--", label=f"{name}: {rate:.1e}")
+    if not linear:
+        axes.set_xscale("log")
+    highest_before_half = max(float(np.max(line.smoothed[: max(1, len(line.smoothed) // 2)])) for line in lines)
+    lowest = min(float(np.min(line.smoothed)) for line in lines)
+    highest = max(float(np.max(line.smoothed)) for line in lines)
+    # A loss that ran away would press everything before it flat.
+    top = min(highest, highest_before_half + (highest_before_half - lowest) * 0.5)
+    axes.set_ylim(max(0.0, lowest - 0.1 * (top - lowest)), lowest + _HEADROOM * (top - lowest) or None)
+    axes.set_xlabel("learning rate" + ("" if linear else ", logarithmic"))
+    axes.set_ylabel("training loss")
+    axes.set_title(title, fontsize=11)
+    axes.legend(fontsize=9)
     return figure

@@ -106,7 +106,7 @@ def test_policies_without_a_finished_reference_differ_by_nothing() -> None:
 def test_an_arm_has_its_colour_in_every_figure_whatever_has_finished(
     config: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from stopcli.report.arm_figures import arm_look
+    from stopcli.report.figures import arm_look
 
     found, first = results(config), plan_jobs(config)[0].arm
     places = {job.arm: i for i, job in enumerate(plan_jobs(config)[:: config.seeds])}

@@ -12,7 +12,8 @@ from browser import browser, check_report, opened
 
 from stopcli.report.document import Bullets, Code, Document, Paragraph, Picture, Section, Warn
 from stopcli.report.drawing import draw
-from stopcli.report.figures import Marks, Points, decision_boundary, grid_around, learning_curves
+from stopcli.report.figures import Marks, learning_curves
+from stopcli.report.image_figures import Points, decision_boundary, grid_around
 from stopcli.report.inline import code
 from stopcli.report.tables import Table
 from stopcli.report.writing import write_report

@@ -9,11 +9,11 @@ import pytest
 from stopcli.evidence.selection import Chosen, Selection
 from stopcli.report.document import Picture
 from stopcli.report.drawing import draw
-from stopcli.report.figures import Marks, Points, decision_boundary, grid_around, learning_curves, plain_scatter
+from stopcli.report.figures import Marks, learning_curves, seed_curves, seed_points
+from stopcli.report.image_figures import Points, decision_boundary, grid_around, plain_scatter
 from stopcli.report.markdown import to_markdown
 from stopcli.report.results import Provenance, run_report
 from stopcli.report.selection import arms_summary, arms_table, arms_words, selection_words
-from stopcli.report.sweep_figures import seed_accuracies, seed_curves, seed_epochs
 from stopcli.report.tables import Table, run_table, seed_table
 from stopcli.report.words import why_stopped
 
@@ -237,8 +237,8 @@ def test_figures_are_written_as_png_and_svg_the_same_each_time(tmp_path: Path) -
             "curves": lambda: learning_curves(metrics(50), "test", MARKS, "title"),
             "scatter": lambda: plain_scatter(points(20), "points"),
             "seeds": lambda: seed_curves([metrics(40), metrics(60)], "test", [40, 60], "seeds"),
-            "epochs": lambda: seed_epochs({"stopped at": [40, 60], "best": [20, 20]}, "epochs"),
-            "accuracies": lambda: seed_accuracies({"test": [0.9, 0.9, 0.8]}, "accuracies"),
+            "epochs": lambda: seed_points({"stopped at": [40, 60], "best": [20, 20]}, "epoch", "{:.0f}", "epochs"),
+            "accuracies": lambda: seed_points({"test": [0.9, 0.9, 0.8]}, "accuracy", "{:.3f}", "accuracies"),
         }
         tmp_path.joinpath(folder).mkdir()
         assert draw(lambda: figures, tmp_path / folder).warnings == []  # noqa: B023, called at once

@@ -11,7 +11,8 @@ from stopcli.recipes.run_marks import watched_name
 from stopcli.recipes.seed_results import finished_runs
 from stopcli.report.drawing import Figures
 from stopcli.report.drawn_text import drawn_name
-from stopcli.report.rate_figures import PolicyCurves, PolicyRate, policy_curves, policy_rates
+from stopcli.report.figures import RunGroup
+from stopcli.report.rate_figures import policy_curves, policy_rates
 from stopcli.runs.metrics import read_metrics
 from stopcli.sweeps.collect import JobResult
 
@@ -24,8 +25,9 @@ def sweep_figures(config: ClrConfig, results: Sequence[JobResult]) -> Figures:
     title = f"{config.describe_model()} on {drawn_name(Path(config.dataset).name)}{scale}"
     steps = (finished[0].summary or {})["steps_per_epoch"]
     cycle = sum(config.cycle_updates(steps)) if config.cyclical else None
+    cyclical = [arm.label for arm in arms if arm.config.cyclical]
     return {
-        "learning_rate": lambda: policy_rates([_rate(arm, finished) for arm in arms], cycle, title),
+        "learning_rate": lambda: policy_rates([_rate(arm, finished) for arm in arms], cycle, cyclical, title),
         "curves": lambda: policy_curves(
             [_curves(arm, with_seeds(arm, arms), finished) for arm in arms],
             watched_name(config),
@@ -35,15 +37,14 @@ def sweep_figures(config: ClrConfig, results: Sequence[JobResult]) -> Figures:
     }
 
 
-def _rate(arm: Arm, finished: Sequence[JobResult]) -> PolicyRate:
+def _rate(arm: Arm, finished: Sequence[JobResult]) -> RunGroup:
     """Of the arm's longest run: the others have the same, as far as they went."""
     of_arm = [result for result in finished if result.job.arm == arm.name]
     longest = max(of_arm, key=lambda result: (result.summary or {})["steps"])
     steps = read_metrics(longest.path / "steps.csv")
-    return PolicyRate(arm.label, arm.place, steps["step"], steps["learning_rate"], arm.config.cyclical)
+    return RunGroup(arm.label, arm.place, [steps])
 
 
-def _curves(arm: Arm, label: str, finished: Sequence[JobResult]) -> PolicyCurves:
+def _curves(arm: Arm, label: str, finished: Sequence[JobResult]) -> RunGroup:
     _, metrics = finished_runs([result for result in finished if result.job.arm == arm.name])
-    values = ([run[name] for run in metrics] for name in ("loss", "val_loss", "val_accuracy"))
-    return PolicyCurves(label, arm.place, *values)
+    return RunGroup(label, arm.place, metrics)

@@ -12,9 +12,10 @@ from stopcli.recipes.cutout_sweep.arms import CutoutArm, Front, costs_of, front_
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
 from stopcli.recipes.run_marks import watched_name
 from stopcli.recipes.seed_results import finished_runs
-from stopcli.report.arm_figures import ArmCurves, CostPoint, arm_curves, error_against_cost
+from stopcli.report.arm_figures import CostPoint, arm_curves, error_against_cost
 from stopcli.report.drawing import Figures
 from stopcli.report.drawn_text import drawn_name
+from stopcli.report.figures import RunGroup
 from stopcli.sweeps.collect import JobResult
 
 # Where the published figure has its horizontal line.
@@ -31,7 +32,8 @@ def sweep_figures(config: CutoutSweepConfig, results: Sequence[JobResult]) -> Fi
     reference = reference_of(config, arms)
     front = front_of(arms, reference)
     finished = [arm for arm in arms if arm.runs]
-    curves = [_curves(config, arm, with_seeds(arm, arms), results) for arm in finished]
+    by_copies = sorted(finished, key=lambda arm: arm.m)
+    curves = [_curves(config, arm, with_seeds(arm, arms), results) for arm in by_copies]
     points = [_point(arm, reference, front) for arm in finished if costs_of(arm, reference)]
     watched = watched_name(config)
     across = "epoch" if config.equal == "epochs" else "images trained on, copies counted"
@@ -39,7 +41,7 @@ def sweep_figures(config: CutoutSweepConfig, results: Sequence[JobResult]) -> Fi
     over = f" over {numbered('seed', front.seeds)}" if front.unequal and front.seeds else ""
     return {
         "validation_error": lambda: arm_curves(
-            curves, f"{watched} error (1 − accuracy)", across, PUBLISHED_LEVEL, title
+            curves, f"{watched} error (1 − accuracy)", across, PUBLISHED_LEVEL, title, "seen", "error"
         ),
         "cost": lambda: error_against_cost(
             points, f"training time, {unit}", f"{watched} error at the end", title, over
@@ -60,14 +62,12 @@ def _point(arm: CutoutArm, reference: CutoutArm, front: Front) -> CostPoint:
     )
 
 
-def _curves(config: CutoutSweepConfig, arm: CutoutArm, label: str, results: Sequence[JobResult]) -> ArmCurves:
+def _curves(config: CutoutSweepConfig, arm: CutoutArm, label: str, results: Sequence[JobResult]) -> RunGroup:
     summaries, metrics = finished_runs([result for result in results if result.job.arm == arm.name])
     # What an epoch counts as on the horizontal axis.
-    images = [1 if config.equal == "epochs" else each["rows"]["train"] * each["copies"] for each in summaries]
-    return ArmCurves(
-        label,
-        arm.m,
-        arm.place,
-        [columns["epoch"] * each for columns, each in zip(metrics, images, strict=True)],
-        [1 - columns["val_accuracy"] for columns in metrics],
-    )
+    images = [1 if config.equal == "epochs" else run["rows"]["train"] * run["copies"] for run in summaries]
+    runs = [
+        {"seen": columns["epoch"] * count, "error": 1 - columns["val_accuracy"]}
+        for columns, count in zip(metrics, images, strict=True)
+    ]
+    return RunGroup(label, arm.place, runs)

@@ -79,7 +79,7 @@ def run_tables(experiment: Experiment, conclusion: Conclusion) -> dict[str, Tabl
 def _curves(
     config: ImageConfig, experiment: Experiment, conclusion: Conclusion, metrics: Columns, title: str
 ) -> Figure:
-    from stopcli.report.image_figures import error_curves
+    from stopcli.report.figures import error_curves
 
     marks = run_marks(config, conclusion.summary)
     of_loss = "cross-entropy + L2" if experiment.model.losses else "cross-entropy"

@@ -144,11 +144,11 @@ def _summary(loaded: Loaded, folder: RunFolder, session: Session, results: Range
 
 
 def _figures(config: LrRangeConfig, results: RangeResults) -> Figures:
-    from stopcli.report.range_figure import RangeLine, range_figure
+    from stopcli.report.rate_figures import RangeLine, range_figure
 
     lines = [
-        RangeLine(f"seed {seed}", curve.rates, curve.losses, smoothed(curve.losses, config.smoothing))
-        for seed, curve in results.curves.items()
+        RangeLine(curve.rates, curve.losses, smoothed(curve.losses, config.smoothing))
+        for curve in results.curves.values()
         if len(curve.rates)
     ]
     if not lines:

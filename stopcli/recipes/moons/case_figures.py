@@ -15,8 +15,7 @@ from stopcli.recipes.moons.title import moons_title
 from stopcli.recipes.run_marks import watched_name
 from stopcli.recipes.seed_results import finished_runs
 from stopcli.report.drawing import Figures
-from stopcli.report.figures import BLUE, MOST_POINTS, ORANGE, PURPLE
-from stopcli.report.sweep_figures import seed_accuracies, seed_curves, seed_epochs
+from stopcli.report.figures import BLUE, ORANGE, PURPLE, legend_below, new_figure, seed_curves, seed_points, thinned
 from stopcli.runs.metrics import Columns
 from stopcli.sweeps.collect import JobResult
 
@@ -27,27 +26,25 @@ def case_curves(metrics: Columns, arms: Sequence[ArmResult], watched: str, title
     Args:
         watched: what the `val_` metrics were measured on.
     """
-    figure = Figure(figsize=(9, 6.6), layout="constrained")
-    panels = figure.subplots(2, 2, sharey=True)
-    for axes, arm in zip(panels.flat, arms, strict=True):
+    figure, drawn = new_figure(9, 6.6, 2, 2, sharey=True)
+    for axes, arm in zip(drawn, arms, strict=True):
         _arm(axes, metrics, arm, watched)
-    for axes in panels[:, 0]:
+    for axes in drawn[::2]:
         axes.set_ylabel("loss (cross-entropy)")
-    for axes in panels[-1]:
+    for axes in drawn[2:]:
         axes.set_xlabel("epoch")
-    panels[0, 0].set_ylim(bottom=0)
+    drawn[0].set_ylim(bottom=0)
     figure.suptitle(title, fontsize=11)
     # The last arm has every mark.
-    handles, labels = panels[-1, -1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=9)
+    legend_below(figure, drawn[-1:], columns=4)
     return figure
 
 
 def _arm(axes: Axes, metrics: Columns, arm: ArmResult, watched: str) -> None:
     last, saved = arm.measured.stopped_at, arm.measured.saved_epoch
-    every = max(1, -(-last // MOST_POINTS))
+    shown = slice(None, last, thinned(last).step)
     for name, colour, label in (("loss", BLUE, "train (as it trains)"), ("val_loss", ORANGE, watched)):
-        axes.plot(metrics["epoch"][:last:every], metrics[name][:last:every], color=colour, lw=1.4, label=label)
+        axes.plot(metrics["epoch"][shown], metrics[name][shown], color=colour, lw=1.4, label=label)
     axes.axvline(last, color="black", lw=1.3, ls=":", label="last epoch")
     words = f"{arm.name}: epoch {last:,}"
     if saved is not None:
@@ -57,7 +54,6 @@ def _arm(axes: Axes, metrics: Columns, arm: ArmResult, watched: str) -> None:
     axes.set_title(f"{words}\n{accuracies}", fontsize=10)
     axes.set_xlim(0, last * 1.04)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-    axes.grid(alpha=0.25)
 
 
 def seeds_case_figures(config: MoonsConfig, results: Sequence[JobResult]) -> Figures:
@@ -72,6 +68,6 @@ def seeds_case_figures(config: MoonsConfig, results: Sequence[JobResult]) -> Fig
     stops = [arm.measured.stopped_at for run in runs for arm in run[1:3]]
     return {
         "curves": lambda: seed_curves(metrics, watched_name(config), stops, title),
-        "stop_epochs": lambda: seed_epochs(epochs, f"{title}, epoch of each arm's model"),
-        "accuracies": lambda: seed_accuracies(accuracies, f"{title}, test accuracy"),
+        "stop_epochs": lambda: seed_points(epochs, "epoch", "{:.0f}", f"{title}, epoch of each arm's model"),
+        "accuracies": lambda: seed_points(accuracies, "accuracy", "{:.3f}", f"{title}, test accuracy"),
     }

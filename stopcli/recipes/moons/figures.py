@@ -47,7 +47,7 @@ def run_tables(config: MoonsConfig, experiment: Experiment, conclusion: Conclusi
 
 
 def _moons(config: MoonsConfig, parts: Parts, predict: Predict, summary: Mapping[str, Any]) -> Figure:
-    from stopcli.report.figures import Points, decision_boundary, grid_around, plain_scatter
+    from stopcli.report.image_figures import Points, decision_boundary, grid_around, plain_scatter
 
     groups = [
         Points("train", parts.train.x, parts.train.y[:, 0], "o"),

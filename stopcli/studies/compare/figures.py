@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stopcli.report.compare_figures import CurveGroup, ValueRow, overlaid_curves, value_strips
+from stopcli.report.arm_figures import ValueRow, overlaid_curves, value_strips
 from stopcli.report.drawing import Draw, Figures
+from stopcli.report.figures import RunGroup
 from stopcli.studies.compare.curves import MOST_DRAWN, Curves
 from stopcli.studies.compare.judging import moments_of, values_of
 
@@ -19,8 +20,7 @@ def figures_of(results: CompareResults, curves: Curves) -> Figures:
     if curves.panels:
         places = {arm.label: place for place, arm in enumerate(results.arms)}
         groups = [
-            CurveGroup(arm.label, places[arm.label], [outcome.columns for outcome in arm.outcomes])
-            for arm in curves.arms
+            RunGroup(arm.label, places[arm.label], [outcome.columns for outcome in arm.outcomes]) for arm in curves.arms
         ]
         panels = curves.panels
         figures["curves"] = lambda: overlaid_curves(groups, panels, "Curves of what was compared")
