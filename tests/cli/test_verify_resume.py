@@ -19,14 +19,14 @@ KILLS = [Kill(1, "training", 0, 0), Kill(1, "saving", 3, 17), Kill(2, "saving", 
 
 @pytest.fixture(params=[[[], []], [[], ["metrics.csv", "rules"]]], ids=["identical", "differing"])
 def differences(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    class Found:
-        def __init__(self, *given: Any) -> None:
+    class FakeVerifier:
+        def __init__(self, *arguments: Any) -> None:
             pass
 
         def verify(self, kills: int) -> Iterator[Verification]:
             yield Verification(KILLS[:kills], request.param)
 
-    monkeypatch.setattr(verifying, "Verifier", Found)
+    monkeypatch.setattr(verifying, "Verifier", FakeVerifier)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return request.param
 
@@ -48,6 +48,6 @@ def test_words_say_the_same(differences: list[list[str]], capsys: pytest.Capture
     run("verify-resume", "--kills", "3", "--quiet")
     said = capsys.readouterr()
     assert said.err == ""
-    assert "(begun again)" in said.out
+    assert "(from the start)" in said.out
     assert ("run 2: DIFFERS in metrics.csv, rules" in said.out) == any(differences)
     assert ("3 kills, 2 runs: every result is identical to the bit." in said.out) != any(differences)
