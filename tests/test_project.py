@@ -71,10 +71,10 @@ def test_what_is_locked_to_run_is_what_is_locked_to_test() -> None:
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "experiments").glob("*.toml")), ids=lambda path: path.stem)
 def test_every_experiment_can_be_run_at_both_scales(path: Path) -> None:
-    published = read_all([path])[path]
+    (published,) = read_all([path])
     digits = Images("digits", {"limit": 1437, "test_limit": 360})
     for scale, images in (("full", None), ("quick", None), ("quick", digits)):
-        for config in configs_of(path, published, scale, images if needs_images(published) else None).values():
+        for config in configs_of(published, scale, images if needs_images(published) else None).values():
             assert config.warnings() == []
             # Fewer have no interval.
             assert config.seeds >= 3
@@ -83,13 +83,13 @@ def test_every_experiment_can_be_run_at_both_scales(path: Path) -> None:
 def test_the_published_results_are_those_that_the_sources_give() -> None:
     """The figures of the sources, typed here a second time."""
     found = {
-        path.stem: {
-            (arm.name, each.measure): each.value
+        published.name: {
+            (arm.name, reported.measure): reported.value
             for arm in published.arms
-            for each in arm.reported
-            if each.value is not None
+            for reported in arm.reported
+            if reported.value is not None
         }
-        for path, published in read_all([PROJECT / "experiments"]).items()
+        for published in read_all([PROJECT / "experiments"])
     }
     assert sorted(found) == ["clr", "cutout", "moons", "random-erasing"]
     moons = found["moons"]

@@ -14,7 +14,6 @@ from stopcli.cli.options.data import Dataset
 from stopcli.cli.options.output import Json, Quiet, RunsDir, TimeBudget, Verbose
 from stopcli.durations import parse_duration
 from stopcli.paths import parse_path
-from stopcli.report.tables import Table
 from stopcli.runs.files import dump_json
 from stopcli.runs.folder import runs_root
 from stopcli.runs.scratch import temporary_files
@@ -36,7 +35,7 @@ ReproductionScale = Annotated[
     option("--scale", help="quick: smaller settings, for trends; full: the published ones, for verdicts."),
 ]
 ReproductionSeeds = Annotated[
-    int | None, option("--seeds", help="Runs of each arm, ≥ 1; an interval needs 3.", show_default="as the file says")
+    int | None, option("--seeds", help="Runs of each arm, ≥ 1; an interval needs 3.", show_default="from the file")
 ]
 To = Annotated[
     Path,
@@ -45,10 +44,10 @@ To = Annotated[
         metavar="<path>",
         parser=parse_path,
         help="Folder for REPRODUCTION.md, REPRODUCTION.html and their figures.",
-        show_default="this folder",
+        show_default="the current folder",
     ),
 ]
-PlanOnly = Annotated[bool, option("--dry-run", help="Check the files, and print what would be run; run nothing.")]
+PlanOnly = Annotated[bool, option("--dry-run", help="Check the files and print what would be run, without running it.")]
 
 
 def reproduce(
@@ -64,62 +63,61 @@ def reproduce(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Repeat published results and say which hold: reported beside measured, with a verdict on each.
+    """Repeat published results and check which hold: reported beside measured values, with a verdict on each.
 
-    Runs what is not done yet, each sweep in a folder of its own that a later call finds again, goes on with what was
-    interrupted, and writes REPRODUCTION.md and REPRODUCTION.html. `experiments/` has the published results there are.
+    Runs what is missing, each sweep in its own folder, which a later call finds again; resumes what was interrupted;
+    and writes REPRODUCTION.md and REPRODUCTION.html. The published results are files in `experiments/`.
     """
     output = Output(json, quiet, verbose)
     budget = None if time_budget is None else parse_duration("time_budget", time_budget)
-    plan = _planned(experiments, scale, seeds, dataset, to, runs_root(runs_dir), output)
+    plan = _plan(experiments, scale, seeds, dataset, to, runs_root(runs_dir), output)
     if dry_run:
         lines = plan.describe()
         print(dump_json({"command": "reproduce", "plan": lines}) if json else "\n".join(lines))
         return
-    talk = [word for word, asked in (("--quiet", quiet), ("--verbose", verbose)) if asked]
+    output_options = [option for option, is_set in (("--quiet", quiet), ("--verbose", verbose)) if is_set]
     from stopcli.studies.reproducing.reproduction import reproduce as run_all
 
     with stop_on_signals(budget) as request:
-        outcome = run_all(plan, to, request, lambda line: output.say(line, style="bold"), talk)
-    _tell(outcome, to, output)
+        outcome = run_all(plan, to, request, lambda line: output.say(line, style="bold"), output_options)
+    _show(outcome, to, output)
     status = request.exit_status if request.signalled else 1 if outcome.failed else 0
     if status:
         raise typer.Exit(status)
 
 
-def _planned(
+def _plan(
     experiments: Sequence[Path], scale: Scale, seeds: int | None, dataset: str, to: Path, root: Path, output: Output
 ) -> Plan:
-    """What would be run, with what there is to know of its images told."""
+    """What is to be run, after warning of images that are not the published ones."""
     from stopcli.data.datasets import load_images
     from stopcli.studies.reproducing.images import Images
     from stopcli.studies.reproducing.reproduction import make_plan
 
-    given = {
+    values = {
         "--scale": None if scale == "quick" else scale,
         "--seeds": None if seeds is None else str(seeds),
         "--dataset": None if dataset == "auto" else dataset,
     }
-    words = [word for name, value in given.items() if value is not None for word in (name, value)]
+    options = [word for name, value in values.items() if value is not None for word in (name, value)]
     with RunView(output) as view, temporary_files(root):
         observer = view.run("reproduce")
 
-        def find() -> Images:
+        def load() -> Images:
             return Images.of(load_images(dataset, tell=observer.counted))
 
-        plan = make_plan(experiments, scale=scale, find=find, seeds=seeds, root=root, to=to, words=words)
+        plan = make_plan(experiments, scale=scale, load=load, seeds=seeds, root=root, to=to, options=options)
     if plan.images is not None:
-        told = [] if plan.images.published else [f"training on {plan.images.words}"]
-        for note in (*told, *plan.images.notes):
+        differ = [] if plan.images.published else [f"training on {plan.images.description}"]
+        for note in (*differ, *plan.images.notes):
             output.warn(note)
     return plan
 
 
-def _tell(outcome: Outcome, to: Path, output: Output) -> None:
-    from stopcli.studies.reproducing.leaving import rows_of
+def _show(outcome: Outcome, to: Path, output: Output) -> None:
+    from stopcli.studies.reproducing.report import terminal_table
 
-    columns = ("experiment", "what", "reported, or trend", "measured", "n", "verdict")
-    output.result(Table("Results", columns, tuple(rows_of(outcome.results))), outcome.summary)
+    output.result(terminal_table(outcome.results), outcome.summary)
     for line in outcome.summary["conclusions"]:
         output.say(line)
     for name in outcome.failed:

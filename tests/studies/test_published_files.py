@@ -1,4 +1,4 @@
-"""Files of published results: what they can say, and how they are told what they cannot."""
+"""Files of published results: what they can say, and what is refused in them."""
 
 from __future__ import annotations
 
@@ -54,22 +54,27 @@ CUTOUT = MOONS.replace('"moons"', '"cutout-sweep"\ndataset = "cifar10"').replace
         ),
         (MOONS, '"stop_epoch", value', '"epochs", value', "x.toml: arms.a.reported.1.measure: received"),
         (MOONS, "band = [20, 20]", "band = [21, 20]", "a band needs a value, why it counts as reproduced"),
-        (MOONS, ', band = [20, 20], why = "w"', "", "x.toml: arms.a.reported.1: needs a band with why, or elsewhere"),
+        (
+            MOONS,
+            ', band = [20, 20], why = "w"',
+            "",
+            "x.toml: arms.a.reported.1: needs either a band with why, or elsewhere",
+        ),
         (MOONS, "epochs = 20", "epohcs = 20", "x.toml: config.epohcs: received 20, expected no such setting of moons"),
         (MOONS, "epochs = 20", "epohcs = 20", "Did you mean epochs?"),
         (MOONS, "epochs = 20", "epochs = 0", "x.toml: config.epochs: received 0"),
         (MOONS, "[[arms]]", "[quick]\nepochs = 2.5\n[[arms]]", "x.toml: quick.epochs: received 2.5"),
         (MOONS, "patience = 3", "patience = -1", "x.toml: arms.b.settings.patience: received -1"),
-        (MOONS, "epochs = 20", 'scale = "quick"', "x.toml: config.scale: `stopcli reproduce` says it, no file"),
+        (MOONS, "epochs = 20", 'scale = "quick"', "x.toml: config.scale: chosen by `stopcli reproduce`, not by a file"),
         (MOONS, '"moons"', '"moon"', "x.toml: config.command: received 'moon'"),
         (MOONS, 'command = "moons"', "", "x.toml: config.command: missing"),
         (MOONS, '"moons"', '"lr-range"', "lr-range trains no arms"),
         (MOONS, '"moons"', '"cifar-resnet"', "x.toml: config.dataset: missing"),
-        (MOONS, 'name = "b"', 'name = "a"', "x.toml: arms: a stands there twice"),
+        (MOONS, 'name = "b"', 'name = "a"', "x.toml: arms: a is given twice"),
         (MOONS, 'name = "b"', 'name = "../b"', "x.toml: arms.../b.name: received"),
-        (MOONS, 'baseline = "a"', 'baseline = "c"', "x.toml: baseline: received 'c', no arm"),
-        (MOONS, 'arm = "b"', 'arm = "bb"', "x.toml: claims.1.arm: received 'bb', no arm"),
-        (MOONS, "[source]", FIGURE, "x.toml: figures.1.plot: received 'curve', no figure of a run"),
+        (MOONS, 'baseline = "a"', 'baseline = "c"', "x.toml: baseline: received 'c', expected the name of an arm"),
+        (MOONS, 'arm = "b"', 'arm = "bb"', "x.toml: claims.1.arm: received 'bb', expected the name of an arm"),
+        (MOONS, "[source]", FIGURE, "x.toml: figures.1.plot: received 'curve', expected the name of a figure"),
         (MOONS, "[source]", FIGURE, "Did you mean curves?"),
         (MOONS, 'expected = "lower"', 'expected = "better"', "x.toml: claims.1.expected: received"),
         (CUTOUT, 'name = "b"', 'name = "m4"', "x.toml: arms: received 'a', which cutout-sweep does not make"),
@@ -107,7 +112,7 @@ def test_other_requests_that_cannot_be_are_refused(
     Path("image.toml").write_text(MOONS.replace('"moons"', '"cifar-resnet"\ndataset = "cifar10"'))
     refused("reproduce image.toml --dataset nowhere", "nowhere: no such folder")
     Path("REPRODUCTION.md").write_text("Mine.\n")
-    refused("reproduce x.toml", "REPRODUCTION.md was not made by stopcli reproduce, and is not written over")
+    refused("reproduce x.toml", "REPRODUCTION.md was not made by stopcli reproduce, and is not overwritten")
     Path("REPRODUCTION.md").unlink()
     refused("reproduce x.toml --to x.toml/deeper", "x.toml is a file, not a folder")
     Path("reproduction").touch()

@@ -62,13 +62,13 @@ RUNS = Path("runs/reproduction/full/small")
 def verdicts() -> list[str]:
     summary = json.loads(Path("reproduction/summary.json").read_text())
     (experiment,) = summary["experiments"]
-    return [each["verdict"] for each in (*experiment["values"], *experiment["claims"])]
+    return [result["verdict"] for result in (*experiment["values"], *experiment["claims"])]
 
 
 @pytest.fixture
 def children(tensorflow: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sweeps are run by this process, which has TensorFlow already; that they have one of their own is tested below."""
-    monkeypatch.setattr("stopcli.studies.reproducing.children._wait", lambda command, request: run(*command[3:]))
+    monkeypatch.setattr("stopcli.studies.reproducing.subprocesses._wait", lambda command, request: run(*command[3:]))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def done(tensorflow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reproduced")
     (folder / "small.toml").write_text(MOONS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("stopcli.studies.reproducing.children._wait", lambda command, request: run(*command[3:]))
+        patch.setattr("stopcli.studies.reproducing.subprocesses._wait", lambda command, request: run(*command[3:]))
         patch.chdir(folder)
         assert run("reproduce", "small.toml", "--quiet") == 0
     return folder
@@ -112,13 +112,13 @@ def test_a_second_call_runs_nothing_and_a_lost_run_is_made_again(capfd: pytest.C
     written = {path: path.stat().st_mtime_ns for path in RUNS.rglob("metrics.csv")}
     assert len(written) == 6
     assert run("reproduce", "small.toml") == 0
-    assert capfd.readouterr().err.count("finished already in") == 2
+    assert capfd.readouterr().err.count("already finished in") == 2
     assert {path: path.stat().st_mtime_ns for path in RUNS.rglob("metrics.csv")} == written
     lost = RUNS / "ten/jobs/no-stopping-seed1"
     metrics = (lost / "metrics.csv").read_bytes()
     shutil.rmtree(lost)
     assert run("reproduce", "small.toml") == 0
-    assert "small/ten: 3 runs of moons, to be gone on with" in capfd.readouterr().err
+    assert "small/ten: 3 runs of moons, to be resumed in" in capfd.readouterr().err
     assert (lost / "metrics.csv").read_bytes() == metrics
     changed = {path for path in RUNS.rglob("metrics.csv") if path.stat().st_mtime_ns != written[path]}
     assert changed == {lost / "metrics.csv"}
@@ -131,9 +131,9 @@ def test_runs_of_other_settings_are_never_mixed(
     def refused(words: str, answer: str) -> None:
         check_refused(words.split(), answer, capsys, monkeypatch)
 
-    refused("reproduce small.toml --seeds 4", "small/plain: was made with seeds 3, and now it is 4")
+    refused("reproduce small.toml --seeds 4", "small/plain: made with seeds 3, now 4")
     Path("small.toml").write_text(MOONS.replace("hidden = 20", "hidden = 21"))
-    refused("reproduce small.toml", "was made with hidden 20, and now it is 21")
+    refused("reproduce small.toml", "made with hidden 20, now 21")
     Path("small.toml").write_text(MOONS)
     (RUNS / "ten/config.toml").unlink()
     refused("reproduce small.toml", "mv runs/reproduction/full/small/ten runs/reproduction/full/small/ten-old")
@@ -146,14 +146,14 @@ def test_what_failed_or_is_missing_is_never_judged(capfd: pytest.CaptureFixture[
     summary = json.loads((lost / "summary.json").read_text())
     summary["stop"] |= {"reason": "non_finite", "rule": "loss is nan"}
     (lost / "summary.json").write_text(json.dumps({**summary, "state": "failed"}))
-    told = json.loads((RUNS / "ten/summary.json").read_text())
-    (RUNS / "ten/summary.json").write_text(json.dumps({**told, "state": "failed", "finished": 2}))
+    summary = json.loads((RUNS / "ten/summary.json").read_text())
+    (RUNS / "ten/summary.json").write_text(json.dumps({**summary, "state": "failed", "finished": 2}))
     for folder in (lost, RUNS / "ten"):
         (folder / "status.json").write_text(json.dumps({**status_of(folder), "state": "failed"}))
     assert run("reproduce", "small.toml") == 1
-    assert "some diverged and none is left to do" in capfd.readouterr().err
+    assert "some of which diverged and none of which is left to run" in capfd.readouterr().err
     assert verdicts() == ["reproduced", "not reproduced", "shown, not judged", "failed", "failed"]
-    assert "small/ten failed: runs of it diverged" in Path("REPRODUCTION.md").read_text()
+    assert "small/ten failed: some of its runs diverged" in Path("REPRODUCTION.md").read_text()
     assert "no-stopping-seed1: loss is nan" in Path("REPRODUCTION.md").read_text()
 
 
@@ -173,4 +173,4 @@ def test_an_interrupted_call_saves_reports_and_goes_on() -> None:
     assert verdicts()[-1] == "not run"
     assert "Ended by SIGTERM before everything was run" in Path("REPRODUCTION.md").read_text()
     plan = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, check=True, env=os.environ)
-    assert "small/plain: 2 runs of moons, to be gone on with" in plan.stdout
+    assert "small/plain: 2 runs of moons, to be resumed in" in plan.stdout

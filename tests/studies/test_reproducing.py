@@ -20,11 +20,10 @@ from stopcli.data.rows import Rows
 from stopcli.errors import RequestError, ResourceError, RunFolderError
 from stopcli.studies.reproducing import reproduction
 from stopcli.studies.reproducing.images import Images
-from stopcli.studies.reproducing.leaving import check_can_be_left, leave_reproduction
 from stopcli.studies.reproducing.planning import Experiment, Sweep, plan, progress_of, read_all
-from stopcli.studies.reproducing.reproduction import make_plan, reproduce
+from stopcli.studies.reproducing.report import ReportContext, check_destination, write_reproduction
+from stopcli.studies.reproducing.reproduction import Plan, make_plan, reproduce
 from stopcli.studies.reproducing.results import results_of
-from stopcli.studies.reproducing.telling import ReportContext
 from stopcli.sweeps.plan import plan_jobs
 from stopcli.training.interruption import StopRequest
 
@@ -55,8 +54,16 @@ IMAGES = FILE.replace('"moons"', '"cifar-resnet", dataset = "cifar10", limit = 9
 
 def experiment_of(text: str, images: Images | None = None) -> Experiment:
     Path("x.toml").write_text(text)
-    ((path, published),) = read_all([Path("x.toml")]).items()
-    return plan(path, published, "quick", images, None, Path("runs/reproduction"))
+    (published,) = read_all([Path("x.toml")])
+    return plan(published, "quick", images, None, Path("runs/reproduction"))
+
+
+def plan_of(text: str) -> Plan:
+    Path("x.toml").write_text(text)
+    root, to = Path("runs"), Path()
+    return make_plan(
+        [Path("x.toml")], scale="quick", load=lambda: Images("", {}), seeds=None, root=root, to=to, options=()
+    )
 
 
 def write_sweep(
@@ -129,23 +136,20 @@ def test_a_folder_that_is_no_sweep_s_is_never_to_be_deleted() -> None:
 
 
 def test_what_another_call_has_run_meanwhile_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("x.toml").write_text(FILE)
-    planned = make_plan(
-        [Path("x.toml")], scale="quick", find=lambda: Images("", {}), seeds=None, root=Path("runs"), to=Path(), words=()
-    )
-    begun = []
+    planned = plan_of(FILE)
+    started = []
 
     def run_both(sweep: Sweep, *_: object) -> str:
-        begun.append(sweep.arm)
+        started.append(sweep.arm)
         for each in planned.sweeps:
             write_sweep(each)
         return ""
 
     monkeypatch.setattr(reproduction, "run_sweep", run_both)
-    told: list[str] = []
-    outcome = reproduce(planned, Path(), StopRequest(), told.append)
-    assert begun == ["a"]
-    assert "finished already" in told[1]
+    lines: list[str] = []
+    outcome = reproduce(planned, Path(), StopRequest(), lines.append)
+    assert started == ["a"]
+    assert "already finished" in lines[1]
     assert outcome.failed == ()
     assert [each.verdict for each in outcome.results[0].values] == [
         "reproduced", "reproduced", "shown, not judged", "reproduced",
@@ -175,7 +179,7 @@ def test_files_that_are_shown_to_others_name_no_place_of_this_machine() -> None:
     images = Images("/a/secret/place/photos", {"limit": 800, "test_limit": 100})
     experiment = experiment_of(IMAGES.replace("patience = 3", "erasing = true"), images)
     context = ReportContext("quick", (), images, ENVIRONMENT)
-    leave_reproduction(Path("to"), [results_of(experiment)], context)
+    write_reproduction(Path("to"), [results_of(experiment)], context)
     written = [path for path in Path("to").rglob("*") if path.is_file()]
     assert len(written) == 3
     assert all("photos" in path.read_text() for path in written)
@@ -185,61 +189,58 @@ def test_files_that_are_shown_to_others_name_no_place_of_this_machine() -> None:
 def test_which_seeds_were_run_is_said_from_the_runs() -> None:
     """With `--seeds 3` a published file of 30 seeds said that here every arm has 30."""
     path = EXPERIMENTS / "moons.toml"
-    ((_, published),) = read_all([path]).items()
-    experiment = plan(path, published, "full", None, 3, Path("runs/reproduction"))
+    (published,) = read_all([path])
+    experiment = plan(published, "full", None, 3, Path("runs/reproduction"))
     context = ReportContext("full", (), None, ENVIRONMENT)
     write_sweep(experiment.sweeps[0])
     write_sweep(experiment.sweeps[1], {"state": "failed"})
-    leave_reproduction(Path("some"), [results_of(experiment)], context)
+    write_reproduction(Path("some"), [results_of(experiment)], context)
     report = Path("some/REPRODUCTION.md").read_text()
     assert "30 seeds" not in report
     assert (
-        "Seeds 0 to 2 of every arm were to run; finished: no stopping (seeds 0 to 2), patience 0 (seeds 0, 2), "
+        "Seeds 0 to 2 of every arm were planned; finished: no stopping (seeds 0 to 2), patience 0 (seeds 0, 2), "
         in report
     )
     assert "patience 200 (none), " in report
     for sweep in experiment.sweeps[2:]:
         write_sweep(sweep)
     (experiment.sweeps[1].folder / "jobs" / "patience-0-seed1" / "status.json").write_text('{"state": "finished"}')
-    leave_reproduction(Path("all"), [results_of(experiment)], context)
+    write_reproduction(Path("all"), [results_of(experiment)], context)
     assert "Seeds 0 to 2 of every arm. " in Path("all/REPRODUCTION.md").read_text().replace("\n", " ")
 
 
 @pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.toml")), ids=lambda path: path.stem)
 def test_what_a_file_notes_is_true_however_many_seeds_are_run(path: Path) -> None:
-    ((_, published),) = read_all([path]).items()
+    (published,) = read_all([path])
     assert not [note for note in [published.question, *published.notes] if re.search(r"\d+ (seeds|runs)", note)]
 
 
 def test_figures_of_a_call_that_was_killed_are_written_over_and_those_of_others_are_not() -> None:
     Path("reproduction").mkdir()
-    check_can_be_left(Path(), ["x"], "quick")
+    check_destination(Path(), ["x"], "quick")
     Path("reproduction/summary.json").write_text('{"command": "reproduce"}')
     Path("reproduction/x.png").touch()
-    check_can_be_left(Path(), ["x"], "quick")
+    check_destination(Path(), ["x"], "quick")
 
 
 def test_no_report_gives_way_to_one_that_says_less() -> None:
     context = ReportContext("full", (), None, ENVIRONMENT)
-    leave_reproduction(Path(), [results_of(experiment_of(FILE))], context)
-    check_can_be_left(Path(), ["x", "y"], "full")
+    write_reproduction(Path(), [results_of(experiment_of(FILE))], context)
+    check_destination(Path(), ["x", "y"], "full")
     with pytest.raises(RequestError, match=r"^REPRODUCTION.md reports x too, and would lose it$"):
-        check_can_be_left(Path(), ["y"], "full")
+        check_destination(Path(), ["y"], "full")
     with pytest.raises(RequestError, match="was made at full scale"):
-        check_can_be_left(Path(), ["x"], "quick")
+        check_destination(Path(), ["x"], "quick")
 
 
 def test_a_full_disk_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("x.toml").write_text(FILE)
-    planned = make_plan(
-        [Path("x.toml")], scale="quick", find=lambda: Images("", {}), seeds=None, root=Path("runs"), to=Path(), words=()
-    )
+    planned = plan_of(FILE)
     monkeypatch.setattr(reproduction, "run_sweep", lambda *_: "")
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("stopcli.studies.reproducing.leaving.write_report", full)
+    monkeypatch.setattr("stopcli.studies.reproducing.report.write_report", full)
     with pytest.raises(ResourceError, match="cannot be written") as raised:
         reproduce(planned, Path(), StopRequest(), lambda _: None)
     assert "the same command writes the report" in raised.value.hint
@@ -254,4 +255,4 @@ def test_a_part_of_the_official_files_is_not_the_published_data(train: int, test
 
     images = Images.of(ImageSet(str(Path().resolve()), rows(train), rows(test), ("a", "b")))
     assert images.published == published
-    assert ("10,000 and 10,000 images" in images.words) != published
+    assert ("10,000 and 10,000 images" in images.description) != published

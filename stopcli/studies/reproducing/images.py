@@ -1,4 +1,4 @@
-"""The images that are there to reproduce with: found once, so that every experiment has the same."""
+"""The images to reproduce with: loaded once, so that every experiment has the same."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _ALL = {"limit": 50_000, "test_limit": 10_000}
 
 @dataclass(frozen=True)
 class Images:
-    """Images that were found.
+    """Images that runs are trained on.
 
     Attributes:
         name: `cifar10`, `digits`, or the folder's absolute path.
         counts: how many there are, by the setting that limits them.
         published: whether they are all of CIFAR-10: Keras's, or the official files.
-        notes: what is to be known of them, a sentence without a full stop each.
+        notes: what a reader should know of them, a sentence without a full stop each.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Images:
         return Path(self.name).name or "images"
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """What they are, and how they compare with the published ones."""
         if self.published:
             return "CIFAR-10, the published data"
@@ -45,15 +45,15 @@ class Images:
             train, test = self.counts["limit"], self.counts["test_limit"]
             return f"the {train:,} and {test:,} images in {self.label}, which are not the published ones (CIFAR-10)"
         return (
-            f"the images in {self.label}, which are not the published files: what was saved again as JPEG is not the "
-            "same to the bit"
+            f"the images in {self.label}, which are not the published files: images that were saved again as JPEG "
+            "differ from them"
         )
 
     @classmethod
-    def of(cls, found: ImageSet) -> Images:
-        """Of images that were read."""
-        name = found.name if found.name in ("cifar10", "digits") else str(Path(found.name).resolve())
+    def of(cls, images: ImageSet) -> Images:
+        """Of images that were loaded."""
+        name = images.name if images.name in ("cifar10", "digits") else str(Path(images.name).resolve())
         path = Path(name)
-        counts = {"limit": found.train.count, "test_limit": found.test.count}
+        counts = {"limit": images.train.count, "test_limit": images.test.count}
         official = name == "cifar10" or is_archive(path) or (path.is_dir() and official_folder(path) is not None)
-        return cls(name, counts, official and counts == _ALL, found.notes)
+        return cls(name, counts, official and counts == _ALL, images.notes)

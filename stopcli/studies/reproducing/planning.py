@@ -1,4 +1,4 @@
-"""From the files of published results to the sweeps that repeat them: settings, folders, and what is left to do."""
+"""The sweeps that repeat published results: settings, folders, and how far each is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stopcli.config import RunConfig, SweepSettings, settings_of
+from stopcli.counts import counted
 from stopcli.errors import RequestError, RunFolderError
 from stopcli.paths import check_path
 from stopcli.recipes.resuming import read_config
@@ -25,7 +26,7 @@ ReproductionScale = Literal["quick", "full"]
 Progress = Literal["new", "unfinished", "finished", "diverged"]
 
 # How runs are executed and saved changes no number that is compared.
-_FREE = {field.name for field in fields(SweepSettings)} | {"name", "save_every", "threads"}
+_NOT_COMPARED = {field.name for field in fields(SweepSettings)} | {"name", "save_every", "threads"}
 
 
 @dataclass(frozen=True)
@@ -48,111 +49,113 @@ class Sweep:
     def name(self) -> str:
         return f"{self.experiment}/{self.arm}" if self.arm else self.experiment
 
+    def describe(self, progress: Progress) -> str:
+        """What is about to be done for it, in a line."""
+        runs = len(self.config.arms()) * self.config.seeds
+        next_step = {
+            "new": "to be run in",
+            "unfinished": "to be resumed in",
+            "finished": "already finished in",
+            "diverged": "some of which diverged and none of which is left to run, in",
+        }[progress]
+        return f"{self.name}: {counted(runs, 'run')} of {self.config.command}, {next_step} {self.folder}"
+
 
 @dataclass(frozen=True)
 class Experiment:
     """A published result and the sweeps that repeat it.
 
     Attributes:
-        path: of its file.
-        notes: of the settings, a sentence without a full stop each.
+        notes: on the settings, a sentence without a full stop each.
     """
 
-    path: Path
     published: Published
     sweeps: tuple[Sweep, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        return self.path.stem
+        return self.published.name
 
     def sweep_of(self, arm: str) -> Sweep | None:
-        """That runs an arm; None where none does at this scale."""
+        """The sweep that runs an arm; None where none does at this scale."""
         for sweep in self.sweeps:
             if sweep.arm == arm or (not sweep.arm and arm in sweep.config.arms()):
                 return sweep
         return None
 
 
-def files_in(paths: Sequence[Path]) -> list[Path]:
-    """The files of published results that are named, and those in folders that are, by name; each once.
+def read_all(paths: Sequence[Path]) -> list[Published]:
+    """The published results in some files, or in folders of them, each checked with its settings at both scales.
 
     Raises:
-        RequestError: there is none, or two have one name.
+        RequestError: a path holds no file, two files have one name, or a file holds what it may not (with the key).
     """
-    found: list[Path] = []
+    results = [read_published(path) for path in _files_in(paths)]
+    for published in results:
+        full = configs_of(published, "full")
+        check_arms(published, full)
+        for config in full.values():
+            if getattr(config, "dataset", "") == "auto":
+                raise published.refusal("config.dataset: missing; name the published data")
+        configs_of(published, "quick")
+    return results
+
+
+def _files_in(paths: Sequence[Path]) -> list[Path]:
+    """The files, and those in the folders, by name; each once."""
+    files: dict[Path, Path] = {}
     for path in paths:
         check_path(path)
         if not path.exists():
             raise RequestError(f"{path}: no such file or folder")
-        files = sorted(path.glob("*.toml")) if path.is_dir() else [path]
-        if not files:
+        named = sorted(path.glob("*.toml")) if path.is_dir() else [path]
+        if not named:
             raise RequestError(f"{path}: holds no .toml file")
-        found += [file for file in files if file.resolve() not in {each.resolve() for each in found}]
-    names = [file.stem for file in found]
-    twice = [file for file in found if names.count(file.stem) > 1]
-    if twice:
-        raise RequestError(f"{twice[0]} and {twice[1]} have the same name, and would share their folders")
-    return found
-
-
-def read_all(paths: Sequence[Path]) -> dict[Path, Published]:
-    """The published results in some files, each checked with its settings at both scales, before anything is done.
-
-    Raises:
-        RequestError: as for `files_in` and `read_published`, or settings that cannot be (file and key are told).
-    """
-    found = {path: read_published(path) for path in files_in(paths)}
-    for path, published in found.items():
-        full = configs_of(path, published, "full")
-        check_arms(path, published, full)
-        for config in full.values():
-            if getattr(config, "dataset", "") == "auto":
-                raise RequestError(f"{path}: config.dataset: missing; the published data are to be named")
-        configs_of(path, published, "quick")
-    return found
+        for file in named:
+            files.setdefault(file.resolve(), file)
+    by_name: dict[str, Path] = {}
+    for file in files.values():
+        other = by_name.setdefault(file.stem, file)
+        if other is not file:
+            raise RequestError(f"{other} and {file} have the same name, and would share their folders")
+    return list(files.values())
 
 
 def plan(
-    path: Path, published: Published, scale: ReproductionScale, images: Images | None, seeds: int | None, root: Path
+    published: Published, scale: ReproductionScale, images: Images | None, seeds: int | None, root: Path
 ) -> Experiment:
     """The sweeps of a published result.
 
     Args:
-        images: what `--dataset` found; None where nothing needs them.
+        images: that `--dataset` names; None where nothing needs them.
         seeds: instead of the file's.
         root: holds the folders of all of them.
     """
-    found = images if needs_images(published) else None
-    configs = configs_of(path, published, scale, found, seeds)
+    images = images if needs_images(published) else None
     is_full = scale == "full" or published.quick is None
-    at = "full" if is_full else "quick"
-    folder = root / (f"{at}-{found.label}" if found else at) / path.stem
-    same_data = found is None or found.published
+    scale_folder = "full" if is_full else "quick"
+    folder = root / (f"{scale_folder}-{images.label}" if images else scale_folder) / published.name
+    same_data = images is None or images.published
     sweeps = tuple(
-        Sweep(path.stem, arm, config, folder / arm if arm else folder, is_full and same_data)
-        for arm, config in configs.items()
+        Sweep(published.name, arm, config, folder / arm if arm else folder, is_full and same_data)
+        for arm, config in configs_of(published, scale, images, seeds).items()
     )
-    return Experiment(path, published, sweeps, _notes(published, scale, found))
-
-
-def _notes(published: Published, scale: str, images: Images | None) -> tuple[str, ...]:
-    wanted = {**published.config, **((published.quick or {}) if scale == "quick" else {})}
-    if images is None:
-        return ()
-    return tuple(
-        f"{name} is {there:,} instead of {wanted[name]:,}: {images.label} has no more"
-        for name, there in images.counts.items()
-        if wanted.get(name, 0) > there
+    settings = {**published.config, **((published.quick or {}) if scale == "quick" else {})}
+    label, counts = (images.label, images.counts) if images else ("", {})
+    notes = tuple(
+        f"{name} is {count:,} instead of {settings[name]:,}, because {label} has no more"
+        for name, count in counts.items()
+        if settings.get(name, 0) > count
     )
+    return Experiment(published, sweeps, notes)
 
 
 def progress_of(sweep: Sweep) -> Progress:
-    """How far a sweep is that may have been begun before.
+    """How far a sweep is, which an earlier call may have started.
 
     Raises:
-        RunFolderError: its folder is being written, or is something else than would be run now.
+        RunFolderError: its folder is being written, or holds something else than would be run now.
     """
     folder = sweep.folder
     if not folder.exists():
@@ -160,41 +163,42 @@ def progress_of(sweep: Sweep) -> Progress:
     try:
         check_is_run(folder)
     except RunFolderError as error:
-        raise RunFolderError(error.message, hint=f"If nobody is making it now, {_away(folder)}") from None
+        raise RunFolderError(error.message, hint=f"If nobody is making it now, {_move_away(folder)}") from None
     if is_held(folder):
         raise RunFolderError(
             f"{folder} is being written by {holder(folder)}", hint="Wait until it has ended, or stop it first."
         )
     _check_same(sweep)
     state, summary = read_json(folder / "status.json").get("state"), read_json(folder / "summary.json")
-    if not sweep.config.is_sweep:
+    if sweep.config.is_sweep:
+        jobs = plan_jobs(sweep.config)
+        done = not pending_jobs(jobs, folder / "jobs", retry_failed=True) and is_summed_up(folder, jobs)
+    else:
         diverged = state == "failed" and (summary.get("stop") or {}).get("reason") == "non_finite"
-        return "finished" if state == "finished" else "diverged" if diverged else "unfinished"
-    jobs = plan_jobs(sweep.config)
-    if pending_jobs(jobs, folder / "jobs", retry_failed=True) or not is_summed_up(folder, jobs):
+        done = state == "finished" or diverged
+    if not done:
         return "unfinished"
     return "finished" if state == "finished" else "diverged"
 
 
 def _check_same(sweep: Sweep) -> None:
     """Raise where a folder holds runs of other settings: they are never mixed."""
-    there, now = (_compared(config) for config in (read_config(sweep.folder), sweep.config))
+    there, now = _compared(read_config(sweep.folder)), _compared(sweep.config)
     for name in sorted(now.keys() | there.keys()):
         if now.get(name) != there.get(name):
-            was, wanted = _shown(there.get(name)), _shown(now.get(name))
             raise RunFolderError(
-                f"{sweep.folder}: was made with {name} {was}, and now it is {wanted}",
-                hint=f"Another --runs-dir keeps both; or {_away(sweep.folder)}",
+                f"{sweep.folder}: made with {name} {_shown(there.get(name))}, now {_shown(now.get(name))}",
+                hint=f"Another --runs-dir keeps both; or {_move_away(sweep.folder)}",
             )
 
 
-def _away(folder: Path) -> str:
+def _move_away(folder: Path) -> str:
     return f"move it away: {shlex.join(['mv', str(folder), f'{folder}-old'])}"
 
 
 def _compared(config: RunConfig) -> dict[str, Any]:
-    kept = {name: value for name, value in settings_of(config).items() if name not in _FREE}
-    return {"command": config.command, **kept}
+    settings = {name: value for name, value in settings_of(config).items() if name not in _NOT_COMPARED}
+    return {"command": config.command, **settings}
 
 
 def _shown(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,26 +12,29 @@ from stopcli.evidence.verdict import Expected, RunCounts, Verdict, judge_claim, 
 from stopcli.runs.recorded import RecordedRun, read_recorded
 from stopcli.studies.reproducing.measures import MEASURES, Measure
 from stopcli.studies.reproducing.planning import Experiment
-from stopcli.studies.reproducing.published import ArmFile, Reported
+from stopcli.studies.reproducing.published import ArmSpec, Claim, Reported
 
 
 @dataclass(frozen=True)
 class ArmRuns:
-    """The runs of an arm, by seed.
+    """The runs of an arm.
 
     Attributes:
-        reasons: why those that failed did, a line each.
+        finished: by seed.
+        published: whether they have the published setting and data.
+        failures: why runs failed, a line each.
     """
 
-    runs: RunCounts
+    spec: ArmSpec
+    counts: RunCounts
     finished: Mapping[int, RecordedRun]
     published: bool
-    reasons: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
 
     def values(self, measure: Measure) -> dict[int, float]:
         """A value of each finished run that has it, by seed."""
-        found = {seed: measure.value(run.summary) for seed, run in self.finished.items()}
-        return {seed: value for seed, value in found.items() if value is not None}
+        values = {seed: measure.value(run.summary) for seed, run in self.finished.items()}
+        return {seed: value for seed, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -42,14 +45,16 @@ class ValueResult:
         ratio, reported_ratio: of times, as multiples of the baseline arm's; None where there is nothing to compare.
     """
 
-    arm: ArmFile
+    arm: ArmRuns
     reported: Reported
-    measure: Measure
     measured: MeanInterval | None
-    runs: RunCounts
     verdict: Verdict
     ratio: Ratio | None = None
     reported_ratio: float | None = None
+
+    @property
+    def measure(self) -> Measure:
+        return MEASURES[self.reported.measure]
 
 
 @dataclass(frozen=True)
@@ -61,17 +66,19 @@ class ClaimResult:
     """
 
     text: str
-    measure: Measure
     expected: Expected
-    pair: Difference | None
-    runs: RunCounts
+    difference: Difference | None
     verdict: Verdict
     trend: str
 
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """What came of repeating a published result."""
+    """What came of repeating a published result.
+
+    Attributes:
+        arms: by name.
+    """
 
     experiment: Experiment
     arms: Mapping[str, ArmRuns]
@@ -80,37 +87,32 @@ class ExperimentResult:
 
 
 def results_of(experiment: Experiment) -> ExperimentResult:
-    """What the folders of an experiment's sweeps say now."""
+    """What the folders of an experiment's sweeps hold now."""
     published = experiment.published
-    arms = {arm.name: _arm_runs(experiment, arm.name) for arm in published.arms}
-    values = tuple(_value(experiment, arms, arm, reported) for arm in published.arms for reported in arm.reported)
-    claims = tuple(
-        _claim(
-            MEASURES[each.measure], each.text, each.expected, arms[each.arm], arms[each.than], elsewhere=each.elsewhere
-        )
-        for each in published.claims
-    )
-    return ExperimentResult(experiment, arms, values, (*claims, *_reported_differences(experiment, arms, values)))
+    arms = {arm.name: _arm_runs(experiment, arm) for arm in published.arms}
+    base = arms[published.baseline]
+    values = tuple(_value(arm, base, reported) for arm in arms.values() for reported in arm.spec.reported)
+    claims = [*published.claims, *_reported_differences(published.claims, base, values)]
+    return ExperimentResult(experiment, arms, values, tuple(_claim(claim, arms) for claim in claims))
 
 
-def _arm_runs(experiment: Experiment, arm: str) -> ArmRuns:
-    sweep = experiment.sweep_of(arm)
+def _arm_runs(experiment: Experiment, arm: ArmSpec) -> ArmRuns:
+    sweep = experiment.sweep_of(arm.name)
     if sweep is None:
-        return ArmRuns(RunCounts(0, 0), {}, False)
-    planned = sweep.config.seeds
-    recorded = _recorded(sweep.folder)
-    if not sweep.arm:
-        recorded = [run for run in recorded if run.arm == arm]
-    seeds = range(sweep.config.seed, sweep.config.seed + planned)
-    runs = [run for run in recorded if run.seed in seeds]
+        return ArmRuns(arm, RunCounts(0, 0), {}, False)
+    seeds = range(sweep.config.seed, sweep.config.seed + sweep.config.seeds)
+    runs = [run for run in _recorded(sweep.folder) if run.seed in seeds and (sweep.arm or run.arm == arm.name)]
     finished = {run.seed: run for run in runs if run.finished and run.summary}
-    failed = [run for run in runs if run.state == "failed"]
-    reasons = tuple(f"{run.path.name}: {(run.summary.get('stop') or {}).get('rule') or 'failed'}" for run in failed)
-    return ArmRuns(RunCounts(planned, len(finished), len(failed)), finished, sweep.published, reasons)
+    failures = tuple(
+        f"{run.path.name}: {(run.summary.get('stop') or {}).get('rule') or 'failed'}"
+        for run in runs
+        if run.state == "failed"
+    )
+    return ArmRuns(arm, RunCounts(len(seeds), len(finished), len(failures)), finished, sweep.published, failures)
 
 
 def _recorded(path: Path) -> list[RecordedRun]:
-    """The runs in a sweep's folder; none where it was not begun, or none of them was."""
+    """The runs in a sweep's folder; none where it or all of them were never started."""
     if not (path / "config.toml").is_file():
         return []
     jobs = path / "jobs"
@@ -119,68 +121,58 @@ def _recorded(path: Path) -> list[RecordedRun]:
     return read_recorded([path])
 
 
-def _value(experiment: Experiment, arms: Mapping[str, ArmRuns], arm: ArmFile, reported: Reported) -> ValueResult:
-    measure, ours = MEASURES[reported.measure], arms[arm.name]
-    values = list(ours.values(measure).values())
-    measured = mean_interval(values) if values else None
-    band = reported.bounds
-    # What was reported for another setting has no band, and yet is more than a number beside another.
-    # And what some run has not measured has a mean of the others alone.
-    mean = measured.mean if measured and measured.n == ours.runs.planned else None
-    verdict = judge_value(mean, band, ours.runs, published=ours.published)
-    ratio, reported_ratio = _ratios(experiment, arms, arm, reported) if measure.is_time else (None, None)
-    return ValueResult(arm, reported, measure, measured, ours.runs, verdict, ratio, reported_ratio)
+def _value(arm: ArmRuns, base: ArmRuns, reported: Reported) -> ValueResult:
+    measure = MEASURES[reported.measure]
+    values = arm.values(measure)
+    measured = mean_interval(list(values.values())) if values else None
+    # Where some run has not measured the value, the mean is only of the others.
+    mean = measured.mean if measured and measured.n == arm.counts.planned else None
+    verdict = judge_value(mean, reported.bounds, arm.counts, published=arm.published)
+    if not measure.is_time:
+        return ValueResult(arm, reported, measured, verdict)
+    of_base = next((other.value for other in base.spec.reported if other.measure == reported.measure), None)
+    reported_ratio = reported.value / of_base if reported.value is not None and of_base else None
+    return ValueResult(arm, reported, measured, verdict, ratio_of(values, base.values(measure)), reported_ratio)
 
 
-def _ratios(
-    experiment: Experiment, arms: Mapping[str, ArmRuns], arm: ArmFile, reported: Reported
-) -> tuple[Ratio | None, float | None]:
-    """A time as a multiple of the baseline's, here by seed and as reported."""
-    base, measure = experiment.published.arm(experiment.published.baseline), MEASURES[reported.measure]
-    ours = ratio_of(arms[arm.name].values(measure), arms[base.name].values(measure))
-    theirs = next((each.value for each in base.reported if each.measure == reported.measure), None)
-    return ours, reported.value / theirs if reported.value is not None and theirs else None
-
-
-def _claim(
-    measure: Measure, text: str, expected: Expected, arm: ArmRuns, than: ArmRuns, *, elsewhere: str
-) -> ClaimResult:
+def _claim(claim: Claim, arms: Mapping[str, ArmRuns]) -> ClaimResult:
+    measure, arm, than = MEASURES[claim.measure], arms[claim.arm], arms[claim.than]
     ours, theirs = arm.values(measure), than.values(measure)
     seeds = sorted(ours.keys() & theirs.keys())
-    pair = paired_difference([ours[s] for s in seeds], [theirs[s] for s in seeds]) if seeds else None
-    behind = than.runs if arm.runs.verdict is None else arm.runs
-    published = arm.published and than.published and not elsewhere
-    verdict = judge_claim(expected, pair, behind, published=published)
-    return ClaimResult(text, measure, expected, pair, behind, verdict, trend_words(expected, pair))
+    difference = paired_difference([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]) if seeds else None
+    behind = than.counts if arm.counts.verdict is None else arm.counts
+    published = arm.published and than.published and not claim.elsewhere
+    verdict = judge_claim(claim.expected, difference, behind, published=published)
+    return ClaimResult(claim.text, claim.expected, difference, verdict, trend_words(claim.expected, difference))
 
 
-def _reported_differences(
-    experiment: Experiment, arms: Mapping[str, ArmRuns], values: Sequence[ValueResult]
-) -> list[ClaimResult]:
-    """What stands in the place of values that can be no more than a trend: arms differ as the reported values do.
+def _reported_differences(claims: Iterable[Claim], base: ArmRuns, values: Iterable[ValueResult]) -> list[Claim]:
+    """Claims in the place of values that can be no more than a trend: that arms differ as the reported values do.
 
     Left out where a claim of the file compares the same.
     """
-    published = experiment.published
-    base = published.arm(published.baseline)
-    theirs = {each.measure: each.value for each in base.reported if each.value is not None and not each.elsewhere}
-    claimed = {(claim.arm, claim.than, claim.measure) for claim in published.claims}
-    found = []
-    for each in values:
-        name, measure = each.reported.measure, each.measure
-        if each.verdict != "trend only" or name not in theirs or (each.arm.name, base.name, name) in claimed:
+    of_base = {
+        reported.measure: reported.value
+        for reported in base.spec.reported
+        if reported.value is not None and not reported.elsewhere
+    }
+    compared = {(claim.arm, claim.than, claim.measure) for claim in claims}
+    differences = []
+    for result in values:
+        arm, than, measure = result.arm.spec, base.spec, result.reported.measure
+        if result.verdict != "trend only" or measure not in of_base or (arm.name, than.name, measure) in compared:
             continue
-        difference = (each.reported.value or 0.0) - theirs[name]
+        difference = (result.reported.value or 0.0) - of_base[measure]
         if difference:
             expected: Expected = "higher" if difference > 0 else "lower"
-            text = f"{each.arm.title}: {measure.title} {expected} than {base.title} (reported {difference:+.4g})"
-            found.append(_claim(measure, text, expected, arms[each.arm.name], arms[base.name], elsewhere=""))
-    return found
+            text = f"{arm.title}: {result.measure.title} {expected} than {than.title} (reported {difference:+.4g})"
+            differences.append(Claim(text=text, arm=arm.name, than=than.name, measure=measure, expected=expected))
+    return differences
 
 
-def counted(results: Sequence[ExperimentResult]) -> dict[str, int]:
+def verdict_counts(results: Iterable[ExperimentResult]) -> dict[str, int]:
     """How often each verdict was given, over values and claims."""
-    verdicts: list[Verdict] = []
+    verdicts: list[str] = []
     for result in results:
-        verdicts += [each.verdict for each in result.values] + [each.verdict for each in result.claims]
+        verdicts += [value.verdict for value in result.values] + [claim.verdict for claim in result.claims]
     return {verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)}
