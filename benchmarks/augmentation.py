@@ -26,8 +26,8 @@ def main() -> None:
     start_tensorflow()
     import tensorflow as tf
 
-    from stopcli.augment.cutout import CutOut
-    from stopcli.augment.erasing import Erase
+    from stopcli.augment.cutout import CutoutOp
+    from stopcli.augment.erasing import ErasingOp
     from stopcli.augment.pipeline import Augmentation
     from stopcli.augment.shift import ShiftAndFlip
 
@@ -59,7 +59,7 @@ def main() -> None:
         run()
         return run
 
-    both = by_loop(Augmentation((Erase(), ShiftAndFlip())))
+    both = by_loop(Augmentation((ErasingOp(), ShiftAndFlip())))
     by_generator()
     pairs = [(by_generator(), both()) for _ in range(ROUNDS)]
     ratios = [ours / theirs for theirs, ours in pairs]
@@ -68,10 +68,10 @@ def main() -> None:
     print(f"ratio: {statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f} in {ROUNDS} pairs)")
     for name, step in {
         "batches alone": lambda images, seed: images,
-        "erase": Erase(),
-        "erase, pixel level": Erase(pixel_level=True),
+        "erase": ErasingOp(),
+        "erase, pixel level": ErasingOp(pixel_level=True),
         "shift + flip": ShiftAndFlip(),
-        "cutout": CutOut(),
+        "cutout": CutoutOp(),
     }.items():
         seconds = BATCH / by_loop(step)()
         print(f"  {name:20s} {seconds * 1e6:6.0f} µs a batch of {BATCH}")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from stopcli.evidence.interval import mean_interval
 from stopcli.runs.metrics import Columns, MetricsFile, read_metrics
-from stopcli.stopping import GeneralizationLoss, Patience, ProgressQuotient, Rule, StripsUp
+from stopcli.stopping import GeneralizationLoss, Patience, ProgressQuotient, Rule, SuccessiveIncreases
 
 RUNS, EPOCHS, ROUNDS = 100, 4000, 5
 NAMES = ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
@@ -27,7 +27,7 @@ RULES: list[Rule] = [
     *(Patience(5 * i, min_delta=delta) for delta in (0, 0.001) for i in range(20)),
     *(GeneralizationLoss(0.5 * i) for i in range(1, 21)),
     *(ProgressQuotient(0.25 * i) for i in range(1, 21)),
-    *(StripsUp(s, k) for s in range(1, 11) for k in (5, 20)),
+    *(SuccessiveIncreases(s, k) for s in range(1, 11) for k in (5, 20)),
 ]
 
 

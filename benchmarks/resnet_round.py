@@ -25,17 +25,17 @@ def stopcli_round(settings: dict[str, Any], images: int, threads: int | None = N
 
     start_tensorflow(threads)
     from stopcli.config import parse
-    from stopcli.data.rows import Parts, Rows
+    from stopcli.data.rows import Examples, Splits
     from stopcli.recipes.cifar_resnet.build import build
     from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
     from stopcli.recipes.images.load import ImageParts
     from stopcli.recipes.recipe import Loaded
 
     config = parse(CifarResnetConfig, settings)
-    train = Rows(*noise(images))
+    train = Examples(*noise(images))
     # One batch validates.
     few = train.take(0, config.batch_size)
-    parts = Parts(train, few, few)
+    parts = Splits(train, few, few)
     loop = build(Loaded(config, ImageParts("noise", parts, tuple("0123456789")))).make_loop()
     loop.compile()
     # All steps of an epoch in one call, and its validation in the next.

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
         AnyOf,
         AtCycleEnds,
         BestEpoch,
-        Judge,
         NonFinite,
         Patience,
+        RuleRunner,
         Threshold,
         Verdict,
         rule_from_dict,
@@ -54,16 +54,18 @@ _PUBLIC = {
     "AtCycleEnds": "stopcli.stopping",
     "GeneralizationLoss": "stopcli.stopping",
     "BestEpoch": "stopcli.stopping",
-    "Judge": "stopcli.stopping",
+    "RuleRunner": "stopcli.stopping",
     "NonFinite": "stopcli.stopping",
     "ProgressQuotient": "stopcli.stopping",
     "Patience": "stopcli.stopping",
     "Threshold": "stopcli.stopping",
     "Verdict": "stopcli.stopping",
     "rule_from_dict": "stopcli.stopping",
-    "StripsUp": "stopcli.stopping",
+    "SuccessiveIncreases": "stopcli.stopping",
     "StopOnRule": "stopcli.stopping.keras_callback",
 }
+
+_OLD_NAMES = {"Judge": "RuleRunner", "StripsUp": "SuccessiveIncreases"}
 
 # Those that a saved Keras model may hold.
 _SAVED = (
@@ -86,7 +88,6 @@ __all__ = [
     "CyclicLR",
     "CyclicMomentum",
     "GeneralizationLoss",
-    "Judge",
     "NonFinite",
     "OneCycleLR",
     "Patience",
@@ -94,9 +95,10 @@ __all__ = [
     "RampLR",
     "RandomErasing",
     "RandomShift",
+    "RuleRunner",
     "ScheduleLearningRate",
     "StopOnRule",
-    "StripsUp",
+    "SuccessiveIncreases",
     "Threshold",
     "Verdict",
     "rule_from_dict",
@@ -104,6 +106,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    name = _OLD_NAMES.get(name, name)
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_PUBLIC[name]), name)

@@ -45,6 +45,6 @@ def fill_boxes(images: Tensor, boxes: Boxes, values: Tensor) -> Tensor:
 
 
 def _within(first: Tensor, count: Tensor, size: Tensor) -> Tensor:
-    """Which of `size` places lie in [first, first + count), bool [images, size]."""
-    places = tf.range(size)[None]
-    return (places >= first[:, None]) & (places < (first + count)[:, None])
+    """Which of `size` indices lie in [first, first + count), bool [images, size]."""
+    indices = tf.range(size)[None]
+    return (indices >= first[:, None]) & (indices < (first + count)[:, None])

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from stopcli.augment.cutout import CutOut
+from stopcli.augment.cutout import CutoutOp
 from stopcli.augment.image_layer import ImageLayer
 from stopcli.augment.ranges import check_finite, check_whole
 
@@ -40,7 +40,7 @@ class CutoutCopies(ImageLayer):
         check_whole("copies", copies, 1, "a whole number, 1 or more")
         check_whole("size", size, 1, "a whole number of pixels, 1 or more")
         check_finite("value", value)
-        self.copies, self._cut = copies, CutOut(size, value)
+        self.copies, self._cut = copies, CutoutOp(size, value)
 
     def augment(self, images: Tensor, seed: Tensor) -> Tensor:
         return self._cut(tf.repeat(images, self.copies, axis=0), seed)

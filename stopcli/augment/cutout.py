@@ -11,7 +11,7 @@ import tensorflow as tf
 from stopcli.augment.boxes import Boxes, fill_boxes
 from stopcli.augment.image_layer import ImageLayer
 from stopcli.augment.ranges import check_finite, check_whole
-from stopcli.augment.streams import stream, whole_numbers
+from stopcli.augment.streams import fold_in, random_integers
 
 Tensor = Any
 
@@ -24,20 +24,20 @@ def draw_squares(seed: Tensor, count: Any, height: int, width: int, *, size: int
         count: images, an int or a scalar int32.
         size: of a side in pixels, ≥ 1. The square begins size // 2 before its centre.
     """
-    top, down = _clipped(whole_numbers([count], stream(seed, "cutout rows"), 0, height), size, height)
-    left, across = _clipped(whole_numbers([count], stream(seed, "cutout columns"), 0, width), size, width)
+    top, down = _clipped(random_integers([count], fold_in(seed, "cutout rows"), 0, height), size, height)
+    left, across = _clipped(random_integers([count], fold_in(seed, "cutout columns"), 0, width), size, width)
     return Boxes(top, left, down, across)
 
 
 def _clipped(centre: Tensor, size: int, limit: int) -> tuple[Tensor, Tensor]:
     """The first place of a side, and its length."""
     first = centre - size // 2
-    begin, end = tf.maximum(first, 0), tf.minimum(first + size, limit)
-    return begin, end - begin
+    start, end = tf.maximum(first, 0), tf.minimum(first + size, limit)
+    return start, end - start
 
 
 @dataclass(frozen=True)
-class CutOut:
+class CutoutOp:
     """A square of `size` pixels a side, filled with `value` in every image."""
 
     size: int = 16
@@ -66,7 +66,7 @@ class Cutout(ImageLayer):
         super().__init__(seed=seed, **layer)
         check_whole("size", size, 1, "a whole number of pixels, 1 or more")
         check_finite("value", value)
-        self._cut = CutOut(size, value)
+        self._cut = CutoutOp(size, value)
 
     def augment(self, images: Tensor, seed: Tensor) -> Tensor:
         return self._cut(images, seed)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from stopcli.augment.boxes import Boxes, fill_boxes
 from stopcli.augment.image_layer import ImageLayer
 from stopcli.augment.ranges import Range, check_boxes_fit, check_pair, check_probability
-from stopcli.augment.streams import stream, uniform, whole_numbers
+from stopcli.augment.streams import fold_in, random_integers, uniform
 
 Tensor = Any
 
@@ -54,23 +54,23 @@ def draw_boxes(
         ValueError: of the boxes that these ranges give hardly any fits.
     """
     check_boxes_fit(area, aspect, log_aspect=log_aspect, height=height, width=width)
-    wanted = uniform([count], stream(seed, "erased")) < p
-    seed = stream(seed, "boxes")
+    erased = uniform([count], fold_in(seed, "erased")) < p
+    seed = fold_in(seed, "boxes")
 
-    def draw(i: Tensor, found: Tensor, boxes: Boxes) -> tuple[Tensor, Tensor, Boxes]:
+    def draw(i: Tensor, done: Tensor, boxes: Boxes) -> tuple[Tensor, Tensor, Boxes]:
         candidates, fits = _candidates(seed, i, count, height, width, area, aspect, log_aspect)
         first = tf.argmax(fits, axis=1, output_type=tf.int32)
         fitting = tf.gather(candidates, first, batch_dims=1, axis=1)
         # In here the count is no constant, also where it is one outside: then one image might be several.
-        new = tf.ensure_shape(tf.reduce_any(fits, axis=1), found.shape) & ~found
+        new = tf.ensure_shape(tf.reduce_any(fits, axis=1), done.shape) & ~done
         drawn = (tf.where(new, tf.ensure_shape(fitting[:, side], old.shape), old) for side, old in enumerate(boxes))
-        return i + 1, found | new, Boxes(*drawn)
+        return i + 1, done | new, Boxes(*drawn)
 
     nothing = tf.zeros([count], tf.int32)
     _, _, boxes = tf.while_loop(
-        lambda i, found, _: ~tf.reduce_all(found),
+        lambda i, done, _: ~tf.reduce_all(done),
         draw,
-        (tf.constant(0), ~wanted, Boxes(nothing, nothing, nothing, nothing)),
+        (tf.constant(0), ~erased, Boxes(nothing, nothing, nothing, nothing)),
     )
     return Boxes(*boxes)
 
@@ -81,7 +81,7 @@ def _candidates(
     """Boxes as they are drawn: int32 [count, CANDIDATES, 4] (top, left, height, width), and whether each fits."""
     # The turn goes where the step's number is not: into the key's half that tells the purpose.
     seed = seed + tf.stack([turn, 0])
-    u = uniform([count, CANDIDATES, 2], stream(seed, "sizes"))
+    u = uniform([count, CANDIDATES, 2], fold_in(seed, "sizes"))
     s = (area[0] + (area[1] - area[0]) * u[..., 0]) * float(height * width)
     if log_aspect:
         r = aspect[0] * tf.pow(aspect[1] / aspect[0], u[..., 1])
@@ -89,8 +89,8 @@ def _candidates(
         r = aspect[0] + (aspect[1] - aspect[0]) * u[..., 1]
     across = tf.cast(tf.floor(tf.sqrt(s / r)), tf.int32)
     down = tf.cast(tf.floor(tf.sqrt(s * r)), tf.int32)
-    top = whole_numbers([count, CANDIDATES], stream(seed, "tops"), 0, height)
-    left = whole_numbers([count, CANDIDATES], stream(seed, "lefts"), 0, width)
+    top = random_integers([count, CANDIDATES], fold_in(seed, "tops"), 0, height)
+    left = random_integers([count, CANDIDATES], fold_in(seed, "lefts"), 0, width)
     return tf.stack([top, left, down, across], axis=-1), (top + down <= height) & (left + across <= width)
 
 
@@ -102,11 +102,11 @@ def draw_values(seed: Tensor, shape: Any, *, value: Range, pixel_level: bool) ->
         value: the values' range.
     """
     drawn = shape if pixel_level else [shape[0], 1, 1, 1]
-    return value[0] + (value[1] - value[0]) * uniform(drawn, stream(seed, "values"))
+    return value[0] + (value[1] - value[0]) * uniform(drawn, fold_in(seed, "values"))
 
 
 @dataclass(frozen=True)
-class Erase:
+class ErasingOp:
     """Random erasing; arguments as for `draw_boxes` and `draw_values`."""
 
     p: float = 0.5
@@ -162,7 +162,7 @@ class RandomErasing(ImageLayer):
         check_pair("area", area, 0, 1, open_low=True)
         check_pair("aspect", aspect, 0, float("inf"), open_low=True)
         check_pair("value", value, -float("inf"), float("inf"))
-        self._erase = Erase(p, area, aspect, value, pixel_level, log_aspect)
+        self._erase = ErasingOp(p, area, aspect, value, pixel_level, log_aspect)
 
     def augment(self, images: Tensor, seed: Tensor) -> Tensor:
         return self._erase(images, seed)

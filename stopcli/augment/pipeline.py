@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from stopcli.augment.streams import stream
+from stopcli.augment.streams import fold_in
 
 Tensor = Any
 
@@ -25,6 +25,6 @@ class Augmentation:
     def __call__(self, images: Tensor, seed: Tensor) -> Tensor:
         for i, step in enumerate(self.steps):
             # A step's streams are named after what it draws, so a second one of a kind needs another seed.
-            again = any(type(step) is type(before) for before in self.steps[:i])
-            images = step(images, stream(seed, f"step {i}") if again else seed)
+            again = any(type(step) is type(earlier) for earlier in self.steps[:i])
+            images = step(images, fold_in(seed, f"step {i}") if again else seed)
         return images

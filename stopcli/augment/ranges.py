@@ -49,10 +49,10 @@ def acceptance(area: Range, aspect: Range, *, log_aspect: bool, height: int, wid
         area, aspect, log_aspect: as for RandomErasing.
 
     Returns:
-        The mean over a grid of areas and aspects of the share of places where the box fits.
+        The mean over a grid of areas and aspects of the share of positions where the box fits.
     """
-    *_, places = _boxes(area, aspect, log_aspect, height, width)
-    return float(np.mean(places) / (height * width))
+    *_, positions = _boxes(area, aspect, log_aspect, height, width)
+    return float(np.mean(positions) / (height * width))
 
 
 def useless_boxes(area: Range, aspect: Range, *, log_aspect: bool, height: int, width: int) -> tuple[float, float]:
@@ -61,12 +61,12 @@ def useless_boxes(area: Range, aspect: Range, *, log_aspect: bool, height: int, 
     Args:
         area, aspect, log_aspect: as for RandomErasing; some of these boxes fit.
     """
-    across, down, places = _boxes(area, aspect, log_aspect, height, width)
+    across, down, positions = _boxes(area, aspect, log_aspect, height, width)
     empty, whole = (across < 1) | (down < 1), (across >= width) & (down >= height)
-    return float(places[empty].sum() / places.sum()), float(places[whole].sum() / places.sum())
+    return float(positions[empty].sum() / positions.sum()), float(positions[whole].sum() / positions.sum())
 
 
-def cutout_share(size: int, height: int, width: int) -> float:
+def cutout_fraction(size: int, height: int, width: int) -> float:
     """The share of an image that a square around a random place of it covers, on average; as `draw_squares` draws."""
 
     def along(limit: int) -> float:
@@ -79,7 +79,7 @@ def cutout_share(size: int, height: int, width: int) -> float:
 def _boxes(
     area: Range, aspect: Range, log_aspect: bool, height: int, width: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Widths and heights of boxes over a grid of 200 × 200 areas and aspects, and at how many places each fits."""
+    """Widths and heights of boxes over a grid of 200 × 200 areas and aspects, and at how many positions each fits."""
     middle = (np.arange(200) + 0.5) / 200
     s = area[0] + (area[1] - area[0]) * middle[:, None]
     r = (
@@ -94,9 +94,9 @@ def _boxes(
 
 def check_boxes_fit(area: Range, aspect: Range, *, log_aspect: bool, height: int, width: int) -> None:
     """Raise ValueError where boxes hardly ever fit into an image, so that drawing one would not end."""
-    share = acceptance(area, aspect, log_aspect=log_aspect, height=height, width=width)
-    if share < LEAST_ACCEPTANCE:
+    acceptable = acceptance(area, aspect, log_aspect=log_aspect, height=height, width=width)
+    if acceptable < LEAST_ACCEPTANCE:
         raise ValueError(
             f"area, aspect: received {area!r}, {aspect!r}, expected boxes that fit into {height} × {width}; "
-            f"of these {share:.2g} do"
+            f"of these {acceptable:.2g} do"
         )

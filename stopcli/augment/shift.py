@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from stopcli.augment.image_layer import ImageLayer
 from stopcli.augment.ranges import check_whole
-from stopcli.augment.streams import stream, uniform, whole_numbers
+from stopcli.augment.streams import fold_in, random_integers, uniform
 
 Tensor = Any
 
@@ -25,13 +25,13 @@ def draw_shifts(seed: Tensor, count: Any, pixels: int, pixels_right: int | None 
         pixels_right: the limit of those to the right, where it is another one.
     """
     right = pixels if pixels_right is None else pixels_right
-    down = whole_numbers([count], stream(seed, "shifts down"), -pixels, pixels + 1)
-    return down, whole_numbers([count], stream(seed, "shifts right"), -right, right + 1)
+    down = random_integers([count], fold_in(seed, "shifts down"), -pixels, pixels + 1)
+    return down, random_integers([count], fold_in(seed, "shifts right"), -right, right + 1)
 
 
 def draw_flips(seed: Tensor, count: Any, p: float) -> Tensor:
     """Whether each image is flipped, bool [count]."""
-    return uniform([count], stream(seed, "flips")) < p
+    return uniform([count], fold_in(seed, "flips")) < p
 
 
 def shift_and_flip(images: Tensor, down: Tensor, right: Tensor, flipped: Tensor, fill: Fill = "zero") -> Tensor:
@@ -52,10 +52,10 @@ def shift_and_flip(images: Tensor, down: Tensor, right: Tensor, flipped: Tensor,
     if fill == "nearest":
         rows, columns = tf.clip_by_value(rows, 0, height - 1), tf.clip_by_value(columns, 0, width - 1)
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
-    places = (tf.range(count)[:, None, None] * height + rows[:, :, None]) * width + columns[:, None, :]
+    indices = (tf.range(count)[:, None, None] * height + rows[:, :, None]) * width + columns[:, None, :]
     # Behind the last pixel lies one of zeros, for what comes from outside.
     pixels = tf.concat([tf.reshape(images, [-1, channels]), tf.zeros([1, channels], images.dtype)], axis=0)
-    moved = tf.gather(pixels, tf.where(inside, places, count * height * width))
+    moved = tf.gather(pixels, tf.where(inside, indices, count * height * width))
     return tf.ensure_shape(moved, images.shape)
 
 
@@ -67,21 +67,21 @@ class ShiftAndFlip:
 
     Attributes:
         pixels: moved at most.
-        share: of the image's height and width moved at most, in whole pixels, in the place of `pixels`; None to use
+        fraction: of the image's height and width moved at most, in whole pixels, in the place of `pixels`; None to use
             these.
     """
 
     pixels: int = 4
     p: float = 0.5
     fill: Fill = "zero"
-    share: float | None = None
+    fraction: float | None = None
 
     def __call__(self, images: Tensor, seed: Tensor) -> Tensor:
         count = tf.shape(images)[0]
         most = (self.pixels, self.pixels)
-        if self.share is not None:
+        if self.fraction is not None:
             # Rounded down: no image moves by more than its share.
-            most = (int(images.shape[1] * self.share), int(images.shape[2] * self.share))
+            most = (int(images.shape[1] * self.fraction), int(images.shape[2] * self.fraction))
         down, right = draw_shifts(seed, count, *most)
         return shift_and_flip(images, down, right, draw_flips(seed, count, self.p), self.fill)
 

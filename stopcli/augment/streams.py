@@ -11,7 +11,7 @@ from stopcli.seeding import derive_seed
 Tensor = Any
 
 
-def stream(seed: Tensor, name: str) -> Tensor:
+def fold_in(seed: Tensor, name: str) -> Tensor:
     """A seed for one purpose.
 
     Args:
@@ -29,9 +29,9 @@ def uniform(shape: Any, seed: Tensor) -> Tensor:
 
     Made of whole numbers: TensorFlow's kernel and XLA draw the same of these, but not the same floating-point numbers.
     """
-    return tf.cast(whole_numbers(shape, seed, 0, 1 << 24), tf.float32) * 2.0**-24
+    return tf.cast(random_integers(shape, seed, 0, 1 << 24), tf.float32) * 2.0**-24
 
 
-def whole_numbers(shape: Any, seed: Tensor, low: int, high: int) -> Tensor:
+def random_integers(shape: Any, seed: Tensor, low: int, high: int) -> Tensor:
     """Uniform whole numbers low … high − 1, int32."""
     return tf.random.stateless_uniform(shape, seed, low, high, tf.int32, alg="philox")

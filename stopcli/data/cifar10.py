@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stopcli.data.images import ImageSet
 from stopcli.data.restricted_pickle import read_pickle
-from stopcli.data.rows import Rows
+from stopcli.data.rows import Examples
 from stopcli.errors import RequestError, system_words
 
 Read = Callable[[str], bytes]
@@ -67,18 +67,18 @@ def read_archive(path: Path) -> ImageSet:
     Raises:
         RequestError: it is no such archive, or damaged.
     """
-    held = _held_by(path)
-    return _read(str(path), sorted(held), held.__getitem__)
+    contents = _contents_of(path)
+    return _read(str(path), sorted(contents), contents.__getitem__)
 
 
-def _held_by(path: Path) -> dict[str, bytes]:
+def _contents_of(path: Path) -> dict[str, bytes]:
     try:
-        held = _files_in(path)
+        contents = _files_in(path)
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise RequestError(f"{path}: damaged, or no archive ({error})") from None
-    if not held:
+    if not contents:
         raise RequestError(f"{path}: holds neither of {', '.join(_FOLDERS)}")
-    return held
+    return contents
 
 
 def unpack(path: Path, folder: Path) -> None:
@@ -89,25 +89,25 @@ def unpack(path: Path, folder: Path) -> None:
         OSError: they cannot be written.
     """
     official = folder / _FOLDERS[0]
-    held = _held_by(path)
+    contents = _contents_of(path)
     official.mkdir(parents=True)
-    for name, content in held.items():
+    for name, content in contents.items():
         (official / name).write_bytes(content)
 
 
 def _files_in(path: Path) -> dict[str, bytes]:
     """The content of an archive's files by name, as far as they lie in a folder of CIFAR-10, in one pass through it."""
-    held: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     with tarfile.open(path) as archive:
         for member in archive:
-            place = PurePosixPath(member.name)
-            file = archive.extractfile(member) if member.isfile() and place.parent.name in _FOLDERS else None
+            member_path = PurePosixPath(member.name)
+            file = archive.extractfile(member) if member.isfile() and member_path.parent.name in _FOLDERS else None
             if file is not None:
-                held[place.name] = file.read()
+                contents[member_path.name] = file.read()
         # To the end, where a compressed archive has its check sum: tarfile stops before it, and takes what is there.
         while archive.fileobj is not None and archive.fileobj.read(1 << 20):
             pass
-    return held
+    return contents
 
 
 def _read(where: str, names: list[str], read: Read) -> ImageSet:
@@ -120,8 +120,8 @@ def _read(where: str, names: list[str], read: Read) -> ImageSet:
     parts = {"train": [name for name in names if re.fullmatch(pattern, name)]}
     test = pattern.replace(r"data_batch_\d+", "test_batch").replace("\\", "")
     parts["test"] = [name for name in names if name == test]
-    for part, found in parts.items():
-        if not found:
+    for part, files in parts.items():
+        if not files:
             raise RequestError(f"{where}: no {part} images ({test if part == 'test' else 'data_batch_1'} is missing)")
     expected = {pattern.replace(r"\d+", str(i + 1)).replace("\\", "") for i in range(len(parts["train"]))}
     missing = sorted(expected - set(parts["train"]))
@@ -132,14 +132,14 @@ def _read(where: str, names: list[str], read: Read) -> ImageSet:
     def batch(name: str) -> Batch:
         return batch_of(read(name), len(classes))
 
-    def rows(files: list[str]) -> Rows:
+    def examples(files: list[str]) -> Examples:
         batches = [_checked(f"{where}/{name}", functools.partial(batch, name)) for name in files]
         x = np.concatenate([x for x, _ in batches]).reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
-        return Rows(np.ascontiguousarray(x), np.concatenate([y for _, y in batches]))
+        return Examples(np.ascontiguousarray(x), np.concatenate([y for _, y in batches]))
 
-    images = {part: rows(files) for part, files in parts.items()}
-    for part, held in images.items():
-        counts = np.bincount(held.y, minlength=len(classes)).tolist()
+    images = {part: examples(files) for part, files in parts.items()}
+    for part, members in images.items():
+        counts = np.bincount(members.y, minlength=len(classes)).tolist()
         empty = [name for name, count in zip(classes, counts, strict=True) if not count]
         if empty:
             raise RequestError(f"{where}: no {part} images of {', '.join(empty)}")

@@ -17,7 +17,7 @@ from stopcli.data.image_folder import Decoded, damaged_error, decode
 from stopcli.data.image_listing import DAMAGED, VALIDATION_FOLDERS, LeftOut, Listing, list_part, unused_beside
 from stopcli.data.images import ImageSet, Tell, tell_nobody
 from stopcli.data.memory import check_fits
-from stopcli.data.rows import Rows
+from stopcli.data.rows import Examples
 from stopcli.data.subsets import no_validation_folder, split_images
 from stopcli.errors import RequestError, RunError, printable, system_words
 from stopcli.paths import check_is_text
@@ -129,10 +129,10 @@ def _folder(path: Path, image_size: int | None, rules: FolderRules, tell: Tell) 
     _check_same_classes(path, dict(zip(parts, listings, strict=False)))
     decoded, notes = _decoded(listings, image_size, rules, left_out, tell)
     rows = _rows(listings, decoded)
-    passed_over = sum(listing.passed_over for listing in listings)
-    if passed_over:
-        are = agreeing(passed_over, "is no JPEG or PNG and was", "are no JPEG or PNG and were")
-        notes.append(f"{counted(passed_over, 'file')} in the class folders {are} passed over")
+    skipped = sum(listing.skipped for listing in listings)
+    if skipped:
+        are = agreeing(skipped, "is no JPEG or PNG and was", "are no JPEG or PNG and were")
+        notes.append(f"{counted(skipped, 'file')} in the class folders {are} passed over")
     stray = [image for listing in listings for image in listing.stray]
     if stray:
         first = printable(stray[0].relative_to(path))
@@ -215,7 +215,7 @@ def _decoded(
     return decoded, notes + left_out.notes()
 
 
-def _rows(listings: Sequence[Listing], decoded: Decoded) -> list[Rows]:
+def _rows(listings: Sequence[Listing], decoded: Decoded) -> list[Examples]:
     """The images of each part that could be read.
 
     Raises:
@@ -231,19 +231,19 @@ def _rows(listings: Sequence[Listing], decoded: Decoded) -> list[Rows]:
         if empty:
             raise RequestError(f"{printable(listing.folder / empty[0])}: no image of this class can be read")
     ends = np.searchsorted(part, np.arange(1, len(listings)))
-    return [Rows(x, y) for x, y in zip(np.split(decoded.x, ends), np.split(labels, ends), strict=True)]
+    return [Examples(x, y) for x, y in zip(np.split(decoded.x, ends), np.split(labels, ends), strict=True)]
 
 
 def _resized(images: ImageSet, image_size: int | None) -> ImageSet:
     if image_size is None or images.train.x.shape[1:3] == (image_size, image_size):
         return images
 
-    def resize(rows: Rows) -> Rows:
+    def resize(rows: Examples) -> Examples:
         size = (image_size, image_size)
         x = np.empty((rows.count, image_size, image_size, 3), np.uint8)
         for place, image in enumerate(rows.x):
             x[place] = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
-        return Rows(x, rows.y)
+        return Examples(x, rows.y)
 
     check_fits(images.train.count + images.test.count, image_size, image_size, images.name)
 

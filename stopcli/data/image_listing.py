@@ -57,13 +57,13 @@ class Listing:
     Attributes:
         folder: of the part.
         files: of each class, sorted by name; the classes sorted too.
-        passed_over: files that are no JPEG or PNG by their names.
+        skipped: files that are no JPEG or PNG by their names.
         stray: images beside the class folders.
     """
 
     folder: Path
     files: Mapping[str, Sequence[Path]]
-    passed_over: int
+    skipped: int
     stray: Sequence[Path]
 
     @property
@@ -107,7 +107,7 @@ def list_part(folder: Path, left_out: LeftOut) -> Listing:
     """
     found: dict[str, list[Path]] = {}
     stray: list[Path] = []
-    passed_over = 0
+    skipped = 0
     try:
         entries = _entries(folder)
     except OSError as error:
@@ -116,15 +116,15 @@ def list_part(folder: Path, left_out: LeftOut) -> Listing:
         kind = _kind(entry)
         if kind == "folder":
             found[entry.name], others = _class_files(Path(entry.path), left_out)
-            passed_over += others
+            skipped += others
         elif kind in ("file", "other"):
             if _is_image(entry.name):
                 stray.append(Path(entry.path))
             else:
-                passed_over += 1
+                skipped += 1
         else:
             left_out.add(kind, entry.path)
-    return Listing(folder, found, passed_over, stray)
+    return Listing(folder, found, skipped, stray)
 
 
 def _class_files(folder: Path, left_out: LeftOut) -> tuple[list[Path], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stopcli.data.rows import Rows
+from stopcli.data.rows import Examples
 
 Tell = Callable[[str, int, int], None]
 """Is told of something long: what it is, how much is done, of how much."""
@@ -29,8 +29,8 @@ class ImageSet:
     """
 
     name: str
-    train: Rows
-    test: Rows
+    train: Examples
+    test: Examples
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
-    validation: Rows | None = None
+    validation: Examples | None = None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class Examples:
     """Inputs and targets with one row an example.
 
     Attributes:
@@ -28,12 +28,12 @@ class Rows:
         """Batches of `size` rows that hold all of them; the last may be smaller."""
         return -(-self.count // size)
 
-    def take(self, start: int, stop: int) -> Rows:
-        return Rows(self.x[start:stop], self.y[start:stop])
+    def take(self, start: int, stop: int) -> Examples:
+        return Examples(self.x[start:stop], self.y[start:stop])
 
 
 @dataclass(frozen=True)
-class Parts:
+class Splits:
     """A data set in parts.
 
     Attributes:
@@ -42,16 +42,16 @@ class Parts:
         test: what the result is reported on. It may be the validation part itself, as in much published work.
     """
 
-    train: Rows
-    validation: Rows
-    test: Rows
+    train: Examples
+    validation: Examples
+    test: Examples
 
     @property
     def test_is_held_out(self) -> bool:
         """Whether the test rows are untouched by every choice made in training."""
         return self.test is not self.validation
 
-    def watched(self) -> dict[str, Rows]:
+    def evaluated(self) -> dict[str, Examples]:
         """The parts that are measured after every epoch, by the prefix of their metrics' names."""
         parts = {"val": self.validation}
         if self.test_is_held_out:

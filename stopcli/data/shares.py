@@ -5,6 +5,6 @@ from __future__ import annotations
 import math
 
 
-def share_of(rows: int, share: float) -> int:
+def fraction_of(rows: int, fraction: float) -> int:
     """How many of some rows a share of them is, at least one and not all (`rows` ≥ 2)."""
-    return min(max(math.floor(rows * share + 0.5), 1), rows - 1)
+    return min(max(math.floor(rows * fraction + 0.5), 1), rows - 1)

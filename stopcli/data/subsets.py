@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.data.images import ImageSet
-from stopcli.data.rows import Parts, Rows
+from stopcli.data.rows import Examples, Splits
 from stopcli.errors import ConfigError, RequestError
 from stopcli.seeding import derive_seed
 
 
-def limited(rows: Rows, limit: int, seed: int, classes: tuple[str, ...], setting: str = "limit") -> Rows:
+def subsample(rows: Examples, limit: int, seed: int, classes: tuple[str, ...], setting: str = "limit") -> Examples:
     """Some of the images, of every class its share, in the order in which they stand.
 
     Args:
@@ -31,7 +31,7 @@ def limited(rows: Rows, limit: int, seed: int, classes: tuple[str, ...], setting
     return _at(rows, _chosen(rows.y, limit, derive_seed(seed, setting)))
 
 
-def split_images(images: ImageSet, validation: str, share: float, seed: int) -> Parts:
+def split_images(images: ImageSet, validation: str, fraction: float, seed: int) -> Splits:
     """The images in parts; what validates is
 
     - `test`: the test images themselves, as in the published work;
@@ -40,7 +40,7 @@ def split_images(images: ImageSet, validation: str, share: float, seed: int) -> 
     - `folder`: images of a folder of their own.
 
     Args:
-        share: in (0, 1).
+        fraction: in (0, 1).
 
     Raises:
         RequestError: a class has too few images to be split, or there is no such folder.
@@ -48,20 +48,20 @@ def split_images(images: ImageSet, validation: str, share: float, seed: int) -> 
     if validation == "folder":
         if images.validation is None:
             raise no_validation_folder(images.name)
-        return Parts(images.train, images.validation, images.test)
+        return Splits(images.train, images.validation, images.test)
     if validation == "test":
-        return Parts(images.train, images.test, images.test)
+        return Splits(images.train, images.test, images.test)
     of = images.train if validation == "split" else images.test
     counts = np.bincount(of.y, minlength=len(images.classes))
     if counts.min() < 2:
         name = images.classes[int(np.argmin(counts))]
         raise RequestError(f"{images.name}: class {name} has {counts.min()} images, too few to split some off")
-    wanted = max(len(images.classes), min(round(of.count * share), of.count - len(images.classes)))
+    wanted = max(len(images.classes), min(round(of.count * fraction), of.count - len(images.classes)))
     taken = _chosen(of.y, wanted, derive_seed(seed, "validation"), leave=1)
     others = np.setdiff1d(np.arange(of.count), taken)
     if validation == "split":
-        return Parts(_at(images.train, others), _at(images.train, taken), images.test)
-    return Parts(images.train, _at(images.test, taken), _at(images.test, others))
+        return Splits(_at(images.train, others), _at(images.train, taken), images.test)
+    return Splits(images.train, _at(images.test, taken), _at(images.test, others))
 
 
 def no_validation_folder(dataset: str) -> ConfigError:
@@ -69,7 +69,7 @@ def no_validation_folder(dataset: str) -> ConfigError:
     return ConfigError("validation", "folder", f"test, split or holdout: {dataset} is no folder of images")
 
 
-def images_in_both(rows: Rows, others: Rows) -> int:
+def images_in_both(rows: Examples, others: Examples) -> int:
     """How many images also stand among others, pixel by pixel."""
     places: dict[int, list[int]] = {}
     for place, image in enumerate(others.x):
@@ -84,8 +84,8 @@ def _checksum(image: NDArray[np.uint8]) -> int:
     return zlib.crc32(np.ascontiguousarray(image).data)
 
 
-def _at(rows: Rows, places: NDArray[np.intp]) -> Rows:
-    return Rows(rows.x[places], rows.y[places])
+def _at(rows: Examples, places: NDArray[np.intp]) -> Examples:
+    return Examples(rows.x[places], rows.y[places])
 
 
 def _chosen(y: NDArray[np.int32], count: int, seed: int, *, leave: int = 0) -> NDArray[np.intp]:

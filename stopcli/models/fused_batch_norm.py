@@ -87,7 +87,7 @@ def _normalize(
     x: Tensor, scale: Tensor, offset: Tensor, mean: Tensor, variance: Tensor, epsilon: float, *, training: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The kernel: (outputs, mean, variance with n − 1)."""
-    found = tf.raw_ops.FusedBatchNormV3(
+    result = tf.raw_ops.FusedBatchNormV3(
         x=x, scale=scale, offset=offset, mean=mean, variance=variance, epsilon=epsilon, is_training=training
     )
-    return found.y, found.batch_mean, found.batch_variance
+    return result.y, result.batch_mean, result.batch_variance

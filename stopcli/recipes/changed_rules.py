@@ -15,7 +15,7 @@ from stopcli.counts import counted
 from stopcli.errors import MetricError, RequestError, RunFolderError
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.runs.metrics import read_metrics
-from stopcli.stopping import BestState, Judge, Verdict
+from stopcli.stopping import BestState, RuleRunner, Verdict
 from stopcli.training.resume_state import Arrays, ResumePoint
 from stopcli.training.stop_plan import StopPlan, stop_plan
 
@@ -50,7 +50,7 @@ def with_other_rules(
             not kept; or its metrics.csv is missing, damaged, or shorter than it was when the position was saved.
     """
     plan = _plan(point, config)
-    judge, best = Judge(plan.rule), BestState()
+    judge, best = RuleRunner(plan.rule), BestState()
     stopped: Verdict | None = None
     before: Verdict | None = None
     try:

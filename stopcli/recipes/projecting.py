@@ -71,7 +71,7 @@ def _measure(loaded: Loaded, process_seconds: float) -> ArmEstimate:
     start = time.perf_counter() - begun
     a_step = _seconds_a_step(loop)
     parts, batch = experiment.parts, config.batch_size * config.copies
-    validated = sum(rows.count for rows in parts.watched().values())
+    validated = sum(rows.count for rows in parts.evaluated().values())
     updates = experiment.steps_per_epoch * config.epochs
     validating = validated * a_step / batch * EVALUATION_COST * config.epochs
     return ArmEstimate(config.epochs, batch, updates, process_seconds + start, updates * a_step, validating)

@@ -18,10 +18,10 @@ from stopcli.config import (
     check_validation_share,
 )
 from stopcli.counts import agreeing, counted
-from stopcli.data.rows import Parts
+from stopcli.data.rows import Splits
 from stopcli.durations import parse_save_every
 from stopcli.errors import ConfigError
-from stopcli.stopping.direction import contradiction, resolve_direction
+from stopcli.stopping.direction import mode_warning, resolve_direction
 from stopcli.stopping.parse import parse_rule
 from stopcli.stopping.rule import Rule
 from stopcli.training.stop_plan import asked_rules
@@ -123,8 +123,8 @@ class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
 
     def warnings(self) -> list[str]:
         told = [
-            contradiction(self.monitor, self.mode),
-            contradiction(self.checkpoint_monitor, self.checkpoint_mode),
+            mode_warning(self.monitor, self.mode),
+            mode_warning(self.checkpoint_monitor, self.checkpoint_mode),
         ]
         if self.patience is None:
             told += [
@@ -150,7 +150,7 @@ class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
             if rule.earliest_stop >= max(self.epochs, 2)
         ]
 
-    def notes_on_rows(self, parts: Parts, thing: str) -> tuple[str, ...]:
+    def notes_on_rows(self, parts: Splits, thing: str) -> tuple[str, ...]:
         """What is to be said of how many rows there are, once they are known.
 
         Args:

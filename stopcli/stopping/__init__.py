@@ -6,8 +6,8 @@ from stopcli.stopping.cycle_ends import AtCycleEnds
 from stopcli.stopping.limits import NonFinite, Threshold
 from stopcli.stopping.patience import Patience
 from stopcli.stopping.prechelt import GeneralizationLoss
-from stopcli.stopping.rule import Judge, Rule, Verdict
-from stopcli.stopping.strips import ProgressQuotient, StripsUp
+from stopcli.stopping.rule import Rule, RuleRunner, Verdict
+from stopcli.stopping.strips import ProgressQuotient, SuccessiveIncreases
 
 __all__ = [
     "AnyOf",
@@ -15,12 +15,12 @@ __all__ = [
     "BestEpoch",
     "BestState",
     "GeneralizationLoss",
-    "Judge",
     "NonFinite",
     "Patience",
     "ProgressQuotient",
     "Rule",
-    "StripsUp",
+    "RuleRunner",
+    "SuccessiveIncreases",
     "Threshold",
     "Verdict",
     "rule_from_dict",

@@ -62,9 +62,9 @@ class BestEpoch:
         with np.errstate(over="ignore"):
             keys = (values if self._lower else -values).astype(np.float32)  # type: ignore[attr-defined]
         keys = np.where(counted, keys, np.float32(np.inf))
-        before = np.concatenate(([np.inf], np.minimum.accumulate(keys)[:-1]))[: len(keys)]
+        best_before = np.concatenate(([np.inf], np.minimum.accumulate(keys)[:-1]))[: len(keys)]
         # There is nothing yet that the first would have to be better than.
-        better = (keys < before) | (counted & (np.cumsum(counted) == 1))
+        better = (keys < best_before) | (counted & (np.cumsum(counted) == 1))
         return np.maximum.accumulate(np.where(better, counts, 0))
 
     def to_dict(self) -> dict[str, Any]:

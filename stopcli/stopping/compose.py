@@ -12,7 +12,7 @@ from stopcli.stopping.limits import NonFinite, Threshold
 from stopcli.stopping.patience import Patience
 from stopcli.stopping.prechelt import GeneralizationLoss
 from stopcli.stopping.rule import Columns, Metrics, Rule, Verdict
-from stopcli.stopping.strips import ProgressQuotient, StripsUp
+from stopcli.stopping.strips import ProgressQuotient, SuccessiveIncreases
 
 
 class AnyOfState(NamedTuple):
@@ -46,8 +46,8 @@ class AnyOf(Rule[AnyOfState]):
     def earliest_stop(self) -> int:
         return min(rule.earliest_stop for rule in self.rules)
 
-    def initial(self) -> AnyOfState:
-        return AnyOfState(tuple(rule.initial() for rule in self.rules))
+    def init(self) -> AnyOfState:
+        return AnyOfState(tuple(rule.init() for rule in self.rules))
 
     def update(self, state: AnyOfState, epoch: int, metrics: Metrics) -> tuple[AnyOfState, Verdict | None]:
         first = None
@@ -72,8 +72,8 @@ class AnyOf(Rule[AnyOfState]):
         return " or ".join(rule.describe() for rule in self.rules)
 
     def progress(self, state: AnyOfState) -> str:
-        told = (rule.progress(rule_state) for rule, rule_state in zip(self.rules, state.states, strict=True))
-        return " ".join(filter(None, told))
+        texts = (rule.progress(rule_state) for rule, rule_state in zip(self.rules, state.states, strict=True))
+        return " ".join(filter(None, texts))
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, "rules": [rule.to_dict() for rule in self.rules]}
@@ -88,7 +88,16 @@ class AnyOf(Rule[AnyOfState]):
 
 _KINDS: dict[str, type[Rule[Any]]] = {
     rule.kind: rule
-    for rule in (Patience, Threshold, NonFinite, AnyOf, AtCycleEnds, GeneralizationLoss, ProgressQuotient, StripsUp)
+    for rule in (
+        Patience,
+        Threshold,
+        NonFinite,
+        AnyOf,
+        AtCycleEnds,
+        GeneralizationLoss,
+        ProgressQuotient,
+        SuccessiveIncreases,
+    )
 }
 
 

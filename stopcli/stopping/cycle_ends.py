@@ -52,8 +52,8 @@ class AtCycleEnds(Rule[Any]):
         """Whether a cycle ends in an epoch: with its last update, or before it."""
         return epoch * self.steps_per_epoch // self.cycle > (epoch - 1) * self.steps_per_epoch // self.cycle
 
-    def initial(self) -> Any:
-        return self.rule.initial()
+    def init(self) -> Any:
+        return self.rule.init()
 
     def update(self, state: Any, epoch: int, metrics: Metrics) -> tuple[Any, Verdict | None]:
         state, verdict = self.rule.update(state, epoch, metrics)

@@ -43,7 +43,7 @@ def resolve_direction(metric: str, mode: str, *, setting: str = "mode") -> Direc
     return natural
 
 
-def contradiction(metric: str, mode: str) -> str | None:
+def mode_warning(metric: str, mode: str) -> str | None:
     """A warning where a mode says the opposite of what the metric's name says, else None."""
     natural = natural_direction(metric)
     if natural is None or mode in ("auto", natural):

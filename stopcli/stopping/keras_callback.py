@@ -12,7 +12,7 @@ import numpy as np
 from stopcli.errors import MetricError
 from stopcli.stopping.best import BestEpoch, BestState
 from stopcli.stopping.compose import AnyOf
-from stopcli.stopping.rule import Judge, Rule, Verdict, monitored
+from stopcli.stopping.rule import Rule, RuleRunner, Verdict, monitored
 
 
 class StopOnRule(keras.callbacks.Callback):
@@ -34,10 +34,10 @@ class StopOnRule(keras.callbacks.Callback):
 
     Only the metrics that the rule and `restore_best` monitor are read; others may have any shape.
 
-    With `fit(validation_freq=…)`, a rule is not asked in epochs without its metrics; of the rules in an `AnyOf`, those
-    are that have theirs. So patience counts validated epochs, as in `keras.callbacks.EarlyStopping`, and a strip of
-    `ProgressQuotient` consists of them; `start_from_epoch` counts all epochs. `StripsUp` and `AtCycleEnds` are asked
-    where an epoch both is validated and ends a strip or a cycle.
+    With `fit(validation_freq=…)`, a rule skips epochs without its metrics; of the rules in an `AnyOf`, only those skip
+    that lack theirs. So patience counts validated epochs, as in `keras.callbacks.EarlyStopping`, and a strip of
+    `ProgressQuotient` consists of them; `start_from_epoch` counts all epochs. `SuccessiveIncreases` and `AtCycleEnds`
+    decide in epochs that are validated and also end a strip or a cycle.
 
     Raises:
         MetricError: at the end of the first epoch, where the logs lack a metric that is monitored; at that of the first
@@ -53,7 +53,7 @@ class StopOnRule(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.verdict = None
-        self._judges = [Judge(rule) for rule in _asked_apart(self.rule)]
+        self._runners = [RuleRunner(rule) for rule in _joined_rules(self.rule)]
         self._best = BestState()
         self._best_variables: list[np.ndarray[Any, Any]] | None = None
         best = [] if self.restore_best is None else [self.restore_best.monitor]
@@ -72,9 +72,9 @@ class StopOnRule(keras.callbacks.Callback):
         metrics = {name: _number(logs[name], name, epoch + 1) for name in self._monitors if name in logs}
         self._look_for_missing(logs, epoch + 1)
         # Every rule sees every epoch that it can, as those of an AnyOf do.
-        asked = [judge for judge in self._judges if metrics.keys() >= set(judge.rule.monitors)]
-        verdicts = [judge.update(epoch + 1, metrics) for judge in asked]
-        verdict = next((each for each in verdicts if each is not None), None)
+        runners = [runner for runner in self._runners if metrics.keys() >= set(runner.rule.monitors)]
+        verdicts = [runner.update(epoch + 1, metrics) for runner in runners]
+        verdict = next(filter(None, verdicts), None)
         # An epoch whose metrics are no numbers is never the best, however good another metric of it looks.
         if verdict is None or verdict.reason != "non_finite":
             self._keep_best(epoch + 1, metrics)
@@ -124,9 +124,9 @@ class StopOnRule(keras.callbacks.Callback):
         return [*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables]
 
 
-def _asked_apart(rule: Rule[Any]) -> list[Rule[Any]]:
-    """The rules that are joined in a rule: an epoch may have the metrics of some of them alone."""
-    return [part for each in rule.rules for part in _asked_apart(each)] if isinstance(rule, AnyOf) else [rule]
+def _joined_rules(rule: Rule[Any]) -> list[Rule[Any]]:
+    """The rules that an AnyOf joins, or the rule itself: an epoch may have the metrics of only some of them."""
+    return [part for inner in rule.rules for part in _joined_rules(inner)] if isinstance(rule, AnyOf) else [rule]
 
 
 def _number(value: Any, name: str, epoch: int) -> float:

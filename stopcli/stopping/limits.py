@@ -41,7 +41,7 @@ class Threshold(Rule[NoState]):
     def monitors(self) -> tuple[str, ...]:
         return (self.monitor,)
 
-    def initial(self) -> NoState:
+    def init(self) -> NoState:
         return NoState()
 
     def update(self, state: NoState, epoch: int, metrics: Metrics) -> tuple[NoState, Verdict | None]:
@@ -56,8 +56,8 @@ class Threshold(Rule[NoState]):
         epochs, broken = finite_part(columns, self.monitors)
         values = columns[self.monitor][:epochs]
         reached = values <= self.value if self._lower else values >= self.value  # type: ignore[attr-defined]
-        place = first_true(reached)
-        return broken if place is None else self._verdict(place + 1, float(values[place]))
+        index = first_true(reached)
+        return broken if index is None else self._verdict(index + 1, float(values[index]))
 
     def _verdict(self, epoch: int, value: float) -> Verdict:
         return Verdict(self.kind, self.describe(), epoch, 0, epoch, value, margin=abs(value - self.value))
@@ -87,7 +87,7 @@ class NonFinite(Rule[NoState]):
     def monitors(self) -> tuple[str, ...]:
         return self.metrics
 
-    def initial(self) -> NoState:
+    def init(self) -> NoState:
         return NoState()
 
     def update(self, state: NoState, epoch: int, metrics: Metrics) -> tuple[NoState, Verdict | None]:

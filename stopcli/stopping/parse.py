@@ -10,7 +10,7 @@ from stopcli.stopping.limits import Threshold
 from stopcli.stopping.patience import Patience
 from stopcli.stopping.prechelt import GeneralizationLoss
 from stopcli.stopping.rule import Rule
-from stopcli.stopping.strips import STRIP, ProgressQuotient, StripsUp
+from stopcli.stopping.strips import STRIP, ProgressQuotient, SuccessiveIncreases
 
 EXPECTED = (
     "KIND:VALUE, such as gl:2 (generalization loss, %), pq:0.75 (progress quotient), up:3 (strips that rise), "
@@ -33,7 +33,7 @@ def parse_rule(text: str, monitor: str = "val_loss", mode: str = "auto", *, sett
     makers: dict[str, tuple[int, Callable[..., Rule[Any]]]] = {
         "gl": (1, lambda alpha: GeneralizationLoss(float(alpha))),
         "pq": (2, lambda alpha, k=STRIP: ProgressQuotient(float(alpha), int(k))),
-        "up": (2, lambda s, k=STRIP: StripsUp(int(s), int(k))),
+        "up": (2, lambda s, k=STRIP: SuccessiveIncreases(int(s), int(k))),
         "threshold": (1, lambda value: Threshold(float(value), monitor, mode)),
         "patience": (1, lambda epochs: Patience(int(epochs), monitor, mode)),
     }

@@ -86,7 +86,7 @@ class Patience(Rule[PatienceState]):
         first = self.start_from_epoch + (1 if self.baseline is None else 0)
         return max(first + max(self.patience, 1), 2)
 
-    def initial(self) -> PatienceState:
+    def init(self) -> PatienceState:
         return PatienceState()
 
     def update(self, state: PatienceState, epoch: int, metrics: Metrics) -> tuple[PatienceState, Verdict | None]:
@@ -137,7 +137,7 @@ class Patience(Rule[PatienceState]):
         return self._verdict(state, start + stop, value)
 
     def _resets(self, values: NDArray[np.float64]) -> NDArray[np.intp]:
-        """The places of watched values at which the wait begins anew."""
+        """The indices of watched values at which the wait begins anew."""
         signed = self._sign * values  # type: ignore[attr-defined]
         # Beyond float32 is infinity, as in `is_below`.
         with np.errstate(over="ignore"):
@@ -147,17 +147,18 @@ class Patience(Rule[PatienceState]):
         # improve on it, nor above one that became it.
         lowest = np.ones(len(keys), bool)
         lowest[1:] = keys[1:] < np.minimum.accumulate(keys)[:-1]
-        places = np.flatnonzero(lowest)
+        indices = np.flatnonzero(lowest)
         if self.min_delta:
             improvements: list[int] = []
             reference = 0.0
-            for place, key, level in zip(places.tolist(), keys[places].tolist(), levels[places].tolist(), strict=True):
+            candidates = (indices.tolist(), keys[indices].tolist(), levels[indices].tolist())
+            for index, key, level in zip(*candidates, strict=True):
                 # There is nothing yet that the first would have to beat.
                 if not improvements or key < reference:
-                    improvements.append(place)
+                    improvements.append(index)
                     reference = level
-            places = np.array(improvements, np.intp)
-        return places if self.baseline is None else places[keys[places] < baseline]
+            indices = np.array(improvements, np.intp)
+        return indices if self.baseline is None else indices[keys[indices] < baseline]
 
     def _better(self, value: float, than: float, by: float) -> bool:
         sign: float = self._sign  # type: ignore[attr-defined]

@@ -46,7 +46,7 @@ def generalization_losses(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return 100 * (values / (np.minimum.accumulate(values) + 0.0) - 1)
 
 
-def watched(best: BestSoFar, epoch: int, name: str, value: float) -> BestSoFar:
+def update_best(best: BestSoFar, epoch: int, name: str, value: float) -> BestSoFar:
     """The lowest value with that of an epoch.
 
     Raises:
@@ -59,9 +59,9 @@ def watched(best: BestSoFar, epoch: int, name: str, value: float) -> BestSoFar:
     return best
 
 
-def best_until(values: NDArray[np.float64], place: int) -> BestSoFar:
-    """The lowest of the values up to a place, that included."""
-    lowest = int(np.argmin(values[: place + 1]))
+def best_until(values: NDArray[np.float64], index: int) -> BestSoFar:
+    """The lowest of the values up to an index, that included."""
+    lowest = int(np.argmin(values[: index + 1]))
     return BestSoFar(lowest + 1, float(values[lowest]))
 
 
@@ -110,7 +110,7 @@ class GeneralizationLoss(Rule[BestSoFar]):
         # The first loss is the lowest so far.
         return 2
 
-    def initial(self) -> BestSoFar:
+    def init(self) -> BestSoFar:
         return BestSoFar()
 
     def update(self, state: BestSoFar, epoch: int, metrics: Metrics) -> tuple[BestSoFar, Verdict | None]:
@@ -118,7 +118,7 @@ class GeneralizationLoss(Rule[BestSoFar]):
         broken = non_finite(epoch, self.monitor, value)
         if broken is not None:
             return state, broken
-        state = watched(state, epoch, self.monitor, value)
+        state = update_best(state, epoch, self.monitor, value)
         if generalization_loss(value, state.best_value or 0.0) <= self.alpha:
             return state, None
         return state, stop_verdict(self, epoch, state, value)
@@ -128,10 +128,10 @@ class GeneralizationLoss(Rule[BestSoFar]):
         values = columns[self.monitor][:epochs]
         if (values < 0).any():
             return super().first_stop(columns)
-        place = first_true(generalization_losses(values) > self.alpha)
-        if place is None:
+        index = first_true(generalization_losses(values) > self.alpha)
+        if index is None:
             return broken
-        return stop_verdict(self, place + 1, best_until(values, place), float(values[place]))
+        return stop_verdict(self, index + 1, best_until(values, index), float(values[index]))
 
     def describe(self) -> str:
         return f"{self.monitor} GL>{self.alpha:g}"

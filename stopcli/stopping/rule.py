@@ -2,8 +2,8 @@
 
 A rule is a frozen set of options. It keeps nothing: `update` takes the state so far and an epoch's metrics, and returns
 the next state and, where training should stop, a verdict. The same rule therefore decides live, decides inside Keras's
-`fit`, is saved with a run, and is replayed over a finished run's metrics. `Judge` holds a state for those who want to
-call `update` epoch by epoch; `first_stop` looks at all epochs of a run at once.
+`fit`, is saved with a run, and is replayed over a finished run's metrics. `RuleRunner` holds a rule's state for callers
+that update it epoch by epoch; `first_stop` looks at all epochs of a run at once.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Rule(abc.ABC, Generic[State]):
         return 1
 
     @abc.abstractmethod
-    def initial(self) -> State:
+    def init(self) -> State:
         """The state before the first epoch."""
 
     @abc.abstractmethod
@@ -78,7 +78,7 @@ class Rule(abc.ABC, Generic[State]):
         """The state after an epoch, and a verdict where training should stop.
 
         Args:
-            state: what the last update returned, or `initial()`.
+            state: what the last update returned, or `init()`.
             epoch: counted from 1, each epoch once and in order. One that lacks the rule's metrics may be left out.
             metrics: the epoch's values by name.
 
@@ -89,7 +89,7 @@ class Rule(abc.ABC, Generic[State]):
     def first_stop(self, columns: Columns) -> Verdict | None:
         """The first verdict on a run whose epochs are all known, None where there is none.
 
-        By definition what `Judge` says, epoch by epoch. A rule that can tell it from whole columns, which is some
+        By definition what `RuleRunner` says, epoch by epoch. A rule that can tell it from whole columns, which is some
         forty times as fast, overrides this; tests hold the two to the same verdict.
 
         Raises:
@@ -97,9 +97,9 @@ class Rule(abc.ABC, Generic[State]):
         """
         for name in self.monitors:
             monitored(columns, name, 1)
-        judge = Judge(self)
+        runner = RuleRunner(self)
         for epoch, row in enumerate(zip(*(columns[name].tolist() for name in self.monitors), strict=True), start=1):
-            verdict = judge.update(epoch, dict(zip(self.monitors, row, strict=True)))
+            verdict = runner.update(epoch, dict(zip(self.monitors, row, strict=True)))
             if verdict is not None:
                 return verdict
         return None
@@ -109,7 +109,7 @@ class Rule(abc.ABC, Generic[State]):
         """The rule in a few words, for tables and summaries."""
 
     def progress(self, state: State) -> str:
-        """How near the rule is to stopping, for a progress bar, such as `wait 37/200`; empty where there is nothing."""
+        """How near the rule is to stopping, for a progress bar, such as `wait 37/200`; empty for none."""
         return ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,17 +122,17 @@ class Rule(abc.ABC, Generic[State]):
 
     def state_from_dict(self, values: Mapping[str, Any]) -> State:
         """The state that `state_to_dict` wrote."""
-        state_class: Any = type(self.initial())
+        state_class: Any = type(self.init())
         state: State = state_class(**values)
         return state
 
 
-class Judge:
+class RuleRunner:
     """A rule together with its state: `update(epoch, metrics)` for as long as it returns None."""
 
     def __init__(self, rule: Rule[Any]) -> None:
         self.rule = rule
-        self.state = rule.initial()
+        self.state = rule.init()
 
     def update(self, epoch: int, metrics: Metrics) -> Verdict | None:
         self.state, verdict = self.rule.update(self.state, epoch, metrics)
@@ -147,8 +147,8 @@ def monitored(metrics: Mapping[str, Value], name: str, epoch: int) -> Value:
     try:
         return metrics[name]
     except KeyError:
-        there = ", ".join(sorted(metrics)) or "none"
-        raise MetricError(f"epoch {epoch} has no metric {name!r}; there are: {there}") from None
+        recorded = ", ".join(sorted(metrics)) or "none"
+        raise MetricError(f"epoch {epoch} has no metric {name!r}; recorded metrics: {recorded}") from None
 
 
 def non_finite(epoch: int, name: str, value: float) -> Verdict | None:

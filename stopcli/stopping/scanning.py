@@ -11,9 +11,9 @@ from stopcli.stopping.rule import Columns, Verdict, monitored, non_finite
 
 
 def first_true(mask: NDArray[Any]) -> int | None:
-    """The place of the first True, None where there is none."""
-    place = int(mask.argmax()) if len(mask) else 0
-    return place if len(mask) and mask[place] else None
+    """The index of the first True, None where there is none."""
+    index = int(mask.argmax()) if len(mask) else 0
+    return index if len(mask) and mask[index] else None
 
 
 def finite_part(columns: Columns, names: tuple[str, ...]) -> tuple[int, Verdict | None]:
@@ -26,5 +26,5 @@ def finite_part(columns: Columns, names: tuple[str, ...]) -> tuple[int, Verdict 
     broken = first_true(np.any(~np.isfinite(np.stack(values)), axis=0))
     if broken is None:
         return len(values[0]), None
-    told = (non_finite(broken + 1, name, float(each[broken])) for name, each in zip(names, values, strict=True))
-    return broken, next(verdict for verdict in told if verdict)
+    verdicts = (non_finite(broken + 1, name, float(column[broken])) for name, column in zip(names, values, strict=True))
+    return broken, next(verdict for verdict in verdicts if verdict)

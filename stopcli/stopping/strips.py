@@ -18,7 +18,7 @@ from stopcli.stopping.prechelt import (
     generalization_loss,
     generalization_losses,
     stop_verdict,
-    watched,
+    update_best,
 )
 from stopcli.stopping.rule import Columns, Metrics, Rule, Verdict, monitored, non_finite
 from stopcli.stopping.scanning import finite_part, first_true
@@ -96,7 +96,7 @@ class ProgressQuotient(Rule[QuotientState]):
         # The first loss is the lowest so far.
         return max(self.k, 2)
 
-    def initial(self) -> QuotientState:
+    def init(self) -> QuotientState:
         return QuotientState()
 
     def update(self, state: QuotientState, epoch: int, metrics: Metrics) -> tuple[QuotientState, Verdict | None]:
@@ -105,8 +105,8 @@ class ProgressQuotient(Rule[QuotientState]):
         if broken is not None:
             return state, broken
         if trained < 0:
-            watched(BestSoFar(), epoch, self.training, trained)
-        best = watched(BestSoFar(state.best_epoch, state.best_value), epoch, self.monitor, value)
+            update_best(BestSoFar(), epoch, self.training, trained)
+        best = update_best(BestSoFar(state.best_epoch, state.best_value), epoch, self.monitor, value)
         # Counted, not told from the epoch's number: Keras may leave epochs without validation.
         strip = (*state.strip, trained)
         if len(strip) < self.k:
@@ -124,11 +124,11 @@ class ProgressQuotient(Rule[QuotientState]):
         losses = generalization_losses(values)[self.k - 1 :: self.k]
         strips = trained[: len(losses) * self.k].reshape(-1, self.k)
         for i in np.flatnonzero(self._may_be_above(losses, strips)).tolist():
-            place = (i + 1) * self.k - 1
-            best, value = best_until(values, place), float(values[place])
+            index = (i + 1) * self.k - 1
+            best, value = best_until(values, index), float(values[index])
             loss = generalization_loss(value, best.best_value or 0.0)
             if progress_quotient(loss, tuple(strips[i].tolist())) > self.alpha:
-                return stop_verdict(self, place + 1, best, value)
+                return stop_verdict(self, index + 1, best, value)
         return broken
 
     def _may_be_above(self, losses: NDArray[np.float64], strips: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -149,7 +149,7 @@ class ProgressQuotient(Rule[QuotientState]):
 
 
 @dataclass(frozen=True)
-class StripsUp(Rule[StripsState]):
+class SuccessiveIncreases(Rule[StripsState]):
     """UP: stop at the end of a strip when the validation loss has risen from strip end to strip end `s` times running.
 
     Args:
@@ -179,7 +179,7 @@ class StripsUp(Rule[StripsState]):
     def earliest_stop(self) -> int:
         return (self.s + 1) * self.k
 
-    def initial(self) -> StripsState:
+    def init(self) -> StripsState:
         return StripsState()
 
     def update(self, state: StripsState, epoch: int, metrics: Metrics) -> tuple[StripsState, Verdict | None]:
@@ -202,13 +202,13 @@ class StripsUp(Rule[StripsState]):
         epochs, broken = finite_part(columns, self.monitors)
         values = columns[self.monitor][:epochs]
         ends = values[self.k - 1 :: self.k]
-        places = np.arange(len(ends))
+        indices = np.arange(len(ends))
         not_risen = np.concatenate(([True], ends[1:] <= ends[:-1]))[: len(ends)]
-        turn = first_true(places - np.maximum.accumulate(np.where(not_risen, places, 0)) >= self.s)
+        turn = first_true(indices - np.maximum.accumulate(np.where(not_risen, indices, 0)) >= self.s)
         if turn is None:
             return broken
-        place = (turn + 1) * self.k - 1
-        return stop_verdict(self, place + 1, best_until(values, place), float(values[place]))
+        index = (turn + 1) * self.k - 1
+        return stop_verdict(self, index + 1, best_until(values, index), float(values[index]))
 
     def describe(self) -> str:
         strips = "" if self.k == STRIP else f" k={self.k}"

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from stopcli.data.rows import Rows
+from stopcli.data.rows import Examples
 from stopcli.errors import ReplayError
 from stopcli.seeding import derive_seed
 from stopcli.training.loop import Call, Loop, State
@@ -48,8 +48,8 @@ class EpochsLoop(Loop):
         loss: Callable[[Tensor, Tensor], Tensor],
         measures: Iterable[Measure] = (),
         *,
-        train: Rows,
-        watched: Mapping[str, Rows] | None = None,
+        train: Examples,
+        watched: Mapping[str, Examples] | None = None,
         batch_size: int = 32,
         seed: int = 0,
         shuffle: bool = True,

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from stopcli.data.rows import Rows
+from stopcli.data.rows import Examples
 from stopcli.training.inputs import Inputs
 from stopcli.training.measures import Measure
 from stopcli.training.order import even_batch
@@ -41,7 +41,7 @@ def evaluate(
     model: keras.Model,
     loss: Callable[[Any, Any], Any],
     measures: Iterable[Measure],
-    rows: Rows,
+    rows: Examples,
     predictions: NDArray[Any],
 ) -> dict[str, float]:
     """Loss (with the model's regularization) and measures by name, over all rows.

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from stopcli.data.rows import Parts
+from stopcli.data.rows import Splits
 from stopcli.errors import MetricError
 from stopcli.runs.folder import RunFolder
 from stopcli.schedules.plateau import Plateau
@@ -45,7 +45,7 @@ class Experiment:
     optimizer: keras.optimizers.Optimizer
     loss: Callable[[Any, Any], Any]
     measures: tuple[Measure, ...]
-    parts: Parts
+    parts: Splits
     batch_size: int
     epochs: int
     seed: int
@@ -93,7 +93,7 @@ class Experiment:
             self.loss,
             self.measures,
             train=self.parts.train,
-            watched=self.parts.watched(),
+            watched=self.parts.evaluated(),
             batch_size=self.batch_size,
             seed=self.seed,
             jit_compile=self.jit_compile,
@@ -106,7 +106,7 @@ class Experiment:
             self.loss,
             self.measures,
             train=self.parts.train,
-            watched=self.parts.watched(),
+            watched=self.parts.evaluated(),
             inputs=self.inputs,
             schedule=self.schedule,
             momentum=self.momentum,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stopcli.config import RunConfig, settings_of
-from stopcli.data.rows import Parts
+from stopcli.data.rows import Splits
 from stopcli.errors import RequestError
 from stopcli.runs.environment import versions
 
@@ -37,7 +37,7 @@ def settings_fingerprint(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def data_fingerprint(parts: Parts) -> dict[str, str]:
+def data_fingerprint(parts: Splits) -> dict[str, str]:
     """A hash of every row that is trained on or measured."""
     digest = hashlib.sha256()
     for rows in (parts.train, parts.validation, parts.test):

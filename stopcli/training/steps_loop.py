@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from stopcli.data.rows import Rows
+from stopcli.data.rows import Examples
 from stopcli.models.fused_batch_norm import with_fused_batch_norm
 from stopcli.seeding import derive_seed
 from stopcli.training.inputs import Inputs
@@ -53,8 +53,8 @@ class StepsLoop(Loop):
         loss: Callable[[Tensor, Tensor], Tensor],
         measures: Iterable[Measure] = (),
         *,
-        train: Rows,
-        watched: Mapping[str, Rows] | None = None,
+        train: Examples,
+        watched: Mapping[str, Examples] | None = None,
         inputs: Inputs = Inputs(),  # noqa: B008, a frozen value
         schedule: Schedule | None = None,
         momentum: Schedule | None = None,

@@ -12,7 +12,7 @@ from stopcli.counts import agreeing
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
 from stopcli.schedules.plateau import PlateauState
-from stopcli.stopping import BestState, Judge, Verdict
+from stopcli.stopping import BestState, RuleRunner, Verdict
 from stopcli.training.checkpoint import save_model
 from stopcli.training.experiment import Experiment, readable
 from stopcli.training.loop import Call, Loop, Partial, State
@@ -80,7 +80,7 @@ class Trainer:
         self._experiment, self._plan, self._loop = experiment, experiment.plan, loop
         self._folder, self._record = folder, record
         self._observer, self._request, self._stopwatch = session.observer, session.request, session.stopwatch
-        self._judge = Judge(self._plan.rule)
+        self._judge = RuleRunner(self._plan.rule)
         self._watched = TrackedBest(self._plan.watch)
         self._kept = TrackedBest(self._plan.keep)
         self._saved_epoch, self._saved_at = 0, time.monotonic()

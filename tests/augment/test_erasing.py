@@ -79,10 +79,10 @@ def test_erased_pixels_and_values_are_as_drawn() -> None:
     """The share of erased pixels and the values in them, on images, against the reference's boxes and U(0, 1)."""
     import tensorflow as tf
 
-    from stopcli.augment.erasing import Erase
+    from stopcli.augment.erasing import ErasingOp
 
     count, rounds = 2000, 5
-    erase = tf.function(Erase(p=1.0, value=(0.25, 0.75)))
+    erase = tf.function(ErasingOp(p=1.0, value=(0.25, 0.75)))
     shares, values = [], []
     for turn in range(rounds):
         filled = erase(tf.fill([count, SIDE, SIDE, 3], -1.0), tf.constant([5, turn])).numpy()
@@ -100,9 +100,9 @@ def test_erased_pixels_and_values_are_as_drawn() -> None:
 def test_pixel_level_gives_every_pixel_and_channel_its_own_value() -> None:
     import tensorflow as tf
 
-    from stopcli.augment.erasing import Erase
+    from stopcli.augment.erasing import ErasingOp
 
-    filled = Erase(p=1.0, area=(0.4, 0.4), aspect=(1.0, 1.0), pixel_level=True)(
+    filled = ErasingOp(p=1.0, area=(0.4, 0.4), aspect=(1.0, 1.0), pixel_level=True)(
         tf.fill([40, SIDE, SIDE, 3], -1.0), tf.constant([5, 1])
     ).numpy()
     drawn = filled[filled >= 0]
@@ -121,12 +121,12 @@ def test_p_is_the_share_of_images_that_are_erased() -> None:
 def test_p_0_changes_nothing_and_what_lies_outside_a_box_is_never_changed() -> None:
     import tensorflow as tf
 
-    from stopcli.augment.erasing import Erase
+    from stopcli.augment.erasing import ErasingOp
 
     images = tf.constant(np.random.default_rng(0).random((50, SIDE, SIDE, 3), np.float32))
     seed = tf.constant([1, 2])
-    assert Erase(p=0.0)(images, seed).numpy().tobytes() == images.numpy().tobytes()
-    filled = Erase(p=1.0, value=(2.0, 3.0))(images, seed).numpy()
+    assert ErasingOp(p=0.0)(images, seed).numpy().tobytes() == images.numpy().tobytes()
+    filled = ErasingOp(p=1.0, value=(2.0, 3.0))(images, seed).numpy()
     outside = filled < 2
     assert outside.any()
     assert (filled[outside] == images.numpy()[outside]).all()

@@ -15,11 +15,11 @@ pytestmark = pytest.mark.usefixtures("tensorflow")
 def test_two_steps_of_a_kind_draw_different_boxes_and_the_first_draws_as_if_alone() -> None:
     import tensorflow as tf
 
-    from stopcli.augment.erasing import Erase
+    from stopcli.augment.erasing import ErasingOp
     from stopcli.augment.pipeline import Augmentation
 
     images, seed = tf.fill([500, 32, 32, 1], -1.0), tf.constant([3, 4])
-    low, high = Erase(p=1.0, value=(0.0, 1.0)), Erase(p=1.0, value=(2.0, 3.0))
+    low, high = ErasingOp(p=1.0, value=(0.0, 1.0)), ErasingOp(p=1.0, value=(2.0, 3.0))
     alone = Augmentation((low,))(images, seed).numpy()
     both = Augmentation((low, high))(images, seed).numpy()
     second = both >= 2
@@ -34,12 +34,12 @@ def test_two_steps_of_a_kind_draw_different_boxes_and_the_first_draws_as_if_alon
 def test_a_pipeline_inside_a_loop_gives_the_bits_of_its_call() -> None:
     import tensorflow as tf
 
-    from stopcli.augment.cutout import CutOut
-    from stopcli.augment.erasing import Erase
+    from stopcli.augment.cutout import CutoutOp
+    from stopcli.augment.erasing import ErasingOp
     from stopcli.augment.pipeline import Augmentation
     from stopcli.augment.shift import ShiftAndFlip
 
-    augment = Augmentation((Erase(value=(0.1, 0.83)), ShiftAndFlip(), CutOut(6)))
+    augment = Augmentation((ErasingOp(value=(0.1, 0.83)), ShiftAndFlip(), CutoutOp(6)))
     images = tf.constant(np.random.default_rng(0).random((64, 32, 32, 3), np.float32))
 
     @tf.function(autograph=False)

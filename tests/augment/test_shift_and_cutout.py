@@ -34,12 +34,12 @@ def test_every_shift_and_flip_is_that_of_numpy(dtype: str) -> None:
     images = pictures().astype(dtype)
     down, right = (grid.ravel().astype(np.int32) for grid in np.meshgrid(range(-4, 5), range(-4, 5)))
     flipped = np.arange(81) % 2 == 0
-    found = shift_and_flip(tf.constant(images), tf.constant(down), tf.constant(right), tf.constant(flipped)).numpy()
-    assert found.dtype == dtype
+    result = shift_and_flip(tf.constant(images), tf.constant(down), tf.constant(right), tf.constant(flipped)).numpy()
+    assert result.dtype == dtype
     for i in range(81):
         moved = shifted(images[i], down[i], right[i])
         expected = moved[:, ::-1] if flipped[i] else moved
-        np.testing.assert_array_equal(found[i], expected)
+        np.testing.assert_array_equal(result[i], expected)
 
 
 def test_a_shift_can_be_filled_with_the_nearest_pixels() -> None:
@@ -50,11 +50,11 @@ def test_a_shift_can_be_filled_with_the_nearest_pixels() -> None:
     images = pictures(9)
     down, right = (grid.ravel().astype(np.int32) for grid in np.meshgrid([-3, 0, 2], [-3, 0, 2]))
     still = tf.zeros([9], tf.bool)
-    found = shift_and_flip(tf.constant(images), tf.constant(down), tf.constant(right), still, "nearest").numpy()
+    result = shift_and_flip(tf.constant(images), tf.constant(down), tf.constant(right), still, "nearest").numpy()
     for i in range(9):
         padded = np.pad(images[i], ((3, 3), (3, 3), (0, 0)), mode="edge")
         top, left = 3 - down[i], 3 - right[i]
-        np.testing.assert_array_equal(found[i], padded[top : top + 12, left : left + 10])
+        np.testing.assert_array_equal(result[i], padded[top : top + 12, left : left + 10])
     layer = RandomShift(2, seed=1, fill="nearest")
     assert RandomShift.from_config(layer.get_config()).fill == "nearest"
     # Every pixel of the border comes from the image.
@@ -71,7 +71,7 @@ def test_a_share_of_the_image_limits_shifts_of_each_side() -> None:
     # A bright cross whose place tells the shift: rows and columns of 20 and 32 pixels move by up to 2 and 3.
     images = np.zeros((400, 20, 32, 1), np.float32)
     images[:, 10, :, 0] = images[:, :, 16, 0] = 1
-    moved = ShiftAndFlip(p=0.0, fill="nearest", share=0.1)(tf.constant(images), tf.constant([1, 2])).numpy()[..., 0]
+    moved = ShiftAndFlip(p=0.0, fill="nearest", fraction=0.1)(tf.constant(images), tf.constant([1, 2])).numpy()[..., 0]
     rows, columns = np.argmax(moved[:, :, 0], axis=1) - 10, np.argmax(moved[:, 0, :], axis=1) - 16
     assert set(rows.tolist()) == set(range(-2, 3))
     assert set(columns.tolist()) == set(range(-3, 4))
@@ -99,7 +99,7 @@ def test_shifts_and_flips_are_uniform_and_independent_of_each_other() -> None:
 def test_cutout_is_clipped_at_the_border_and_centred_anywhere() -> None:
     import tensorflow as tf
 
-    from stopcli.augment.cutout import CutOut, draw_squares
+    from stopcli.augment.cutout import CutoutOp, draw_squares
 
     boxes = [part.numpy() for part in draw_squares(tf.constant([1, 1]), 200_000, 32, 32, size=16)]
     top, left, height, width = boxes
@@ -109,13 +109,13 @@ def test_cutout_is_clipped_at_the_border_and_centred_anywhere() -> None:
     # DeVries and Taylor: from the centre minus 8 to the centre plus 8, clipped; every centre as likely.
     expected = np.array([[max(c - 8, 0), min(c + 8, 32) - max(c - 8, 0)] for c in range(32)])
     for first, length in ((top, height), (left, width)):
-        found, counts = np.unique(np.stack([first, length], axis=1), axis=0, return_counts=True)
-        assert {tuple(pair) for pair in found} == {tuple(pair) for pair in expected}
-        shares = {tuple(pair): (expected == pair).all(axis=1).sum() / 32 for pair in found}
-        for pair, count in zip(found, counts, strict=True):
+        result, counts = np.unique(np.stack([first, length], axis=1), axis=0, return_counts=True)
+        assert {tuple(pair) for pair in result} == {tuple(pair) for pair in expected}
+        shares = {tuple(pair): (expected == pair).all(axis=1).sum() / 32 for pair in result}
+        for pair, count in zip(result, counts, strict=True):
             assert count / 200_000 == pytest.approx(shares[tuple(pair)], abs=0.005)
     images = pictures(300, 32, 32)
-    cut = CutOut(16)(tf.constant(images), tf.constant([1, 1])).numpy()
+    cut = CutoutOp(16)(tf.constant(images), tf.constant([1, 1])).numpy()
     gone = (cut == 0).all(axis=3)
     # A smaller batch draws other places; each image loses one square of 8 × 8 to 16 × 16.
     lost = gone.sum(axis=(1, 2))
@@ -123,16 +123,20 @@ def test_cutout_is_clipped_at_the_border_and_centred_anywhere() -> None:
     assert (cut[~gone] == images[~gone]).all()
 
 
-@pytest.mark.parametrize("name", ["ShiftAndFlip", "Erase", "CutOut", "all"])
+@pytest.mark.parametrize("name", ["ShiftAndFlip", "ErasingOp", "CutoutOp", "all"])
 def test_steps_are_the_same_eagerly_compiled_and_under_xla(name: str) -> None:
     import tensorflow as tf
 
-    from stopcli.augment.cutout import CutOut
-    from stopcli.augment.erasing import Erase
+    from stopcli.augment.cutout import CutoutOp
+    from stopcli.augment.erasing import ErasingOp
     from stopcli.augment.pipeline import Augmentation
     from stopcli.augment.shift import ShiftAndFlip
 
-    steps: dict[str, Any] = {"ShiftAndFlip": ShiftAndFlip(), "Erase": Erase(pixel_level=True), "CutOut": CutOut(6)}
+    steps: dict[str, Any] = {
+        "ShiftAndFlip": ShiftAndFlip(),
+        "ErasingOp": ErasingOp(pixel_level=True),
+        "CutoutOp": CutoutOp(6),
+    }
     step = steps.get(name, Augmentation(tuple(steps.values())))
     images, seed = tf.constant(pictures(64, 32, 32) / np.float32(255)), tf.constant([3, 5])
     eagerly = step(images, seed).numpy()

@@ -13,7 +13,7 @@ from PIL import Image
 
 from stopcli.data import datasets, image_cache
 from stopcli.data.datasets import FolderRules, load_images
-from stopcli.data.rows import Parts
+from stopcli.data.rows import Splits
 from stopcli.errors import RequestError
 from stopcli.training.fingerprint import data_fingerprint
 
@@ -30,7 +30,7 @@ def no_decoding(*_: object) -> None:
 
 def fingerprint_of(root: Path) -> dict[str, str]:
     images = load_images(str(root))
-    return data_fingerprint(Parts(images.train, images.test, images.test))
+    return data_fingerprint(Splits(images.train, images.test, images.test))
 
 
 def test_two_data_sets_of_the_same_names_sizes_and_times_are_two(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import make_moons
 
 from stopcli.data.moons import moons, split_moons
-from stopcli.data.shares import share_of
+from stopcli.data.shares import fraction_of
 
 
 def test_the_rows_are_scikit_learn_s() -> None:
@@ -23,30 +23,30 @@ def test_the_rows_are_scikit_learn_s() -> None:
     [("test", (30, 70, 70), False), ("split", (24, 6, 70), True), ("holdout", (30, 35, 35), True)],
 )
 def test_the_parts_have_their_sizes(validation: str, sizes: tuple[int, int, int], held_out: bool) -> None:
-    share = 0.2 if validation == "split" else 0.5
-    parts = split_moons(moons(100, 0.2, 1), 30, validation, share)
+    fraction = 0.2 if validation == "split" else 0.5
+    parts = split_moons(moons(100, 0.2, 1), 30, validation, fraction)
     assert (parts.train.count, parts.validation.count, parts.test.count) == sizes
     assert parts.test_is_held_out is held_out
-    assert list(parts.watched()) == (["val", "test"] if held_out else ["val"])
+    assert list(parts.evaluated()) == (["val", "test"] if held_out else ["val"])
 
 
 @given(
     samples=st.integers(4, 60),
     data=st.data(),
     validation=st.sampled_from(["split", "holdout"]),
-    share=st.floats(0.001, 0.999),
+    fraction=st.floats(0.001, 0.999),
 )
 def test_no_row_is_in_two_parts_and_none_is_lost(
-    samples: int, data: st.DataObject, validation: str, share: float
+    samples: int, data: st.DataObject, validation: str, fraction: float
 ) -> None:
     train_size = data.draw(st.integers(2, samples - 2))
     rows = moons(samples, 0.1, 0)
-    parts = split_moons(rows, train_size, validation, share)
+    parts = split_moons(rows, train_size, validation, fraction)
     together = np.concatenate([parts.train.x, parts.validation.x, parts.test.x])
     np.testing.assert_array_equal(np.sort(together, axis=0), np.sort(rows.x, axis=0))
     assert min(parts.train.count, parts.validation.count, parts.test.count) >= 1
 
 
 @given(st.integers(2, 10**6), st.floats(0.0001, 0.9999))
-def test_a_share_leaves_something_on_both_sides(rows: int, share: float) -> None:
-    assert 1 <= share_of(rows, share) <= rows - 1
+def test_a_share_leaves_something_on_both_sides(rows: int, fraction: float) -> None:
+    assert 1 <= fraction_of(rows, fraction) <= rows - 1

@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from stopcli.data.datasets import load_images
 from stopcli.data.images import ImageSet
-from stopcli.data.rows import Rows
-from stopcli.data.subsets import limited, split_images
+from stopcli.data.rows import Examples
+from stopcli.data.subsets import split_images, subsample
 from stopcli.errors import ConfigError, RequestError
 
 
-def rows_of(sizes: list[int]) -> Rows:
+def rows_of(sizes: list[int]) -> Examples:
     """Rows that can be told apart, their classes mixed."""
     y = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
     y = y[np.random.default_rng(0).permutation(len(y))]
-    return Rows(np.arange(len(y)), y)
+    return Examples(np.arange(len(y)), y)
 
 
 def image_set(sizes: list[int]) -> ImageSet:
@@ -29,7 +29,7 @@ def image_set(sizes: list[int]) -> ImageSet:
 def test_a_limit_takes_every_class_by_its_share(sizes: list[int], data: st.DataObject) -> None:
     rows, classes = rows_of(sizes), tuple(map(str, range(len(sizes))))
     limit = data.draw(st.integers(len(sizes), sum(sizes)))
-    some = limited(rows, limit, 1, classes)
+    some = subsample(rows, limit, 1, classes)
     assert some.count == limit
     assert (np.diff(some.x) > 0).all(), "the order in which they stand"
     np.testing.assert_array_equal(some.y, rows.y[some.x])
@@ -38,18 +38,18 @@ def test_a_limit_takes_every_class_by_its_share(sizes: list[int], data: st.DataO
     exact = np.array(sizes) * limit / sum(sizes)
     if (exact >= 1).all():
         assert (np.abs(counts - exact) < 1 + 1e-9).all()
-    np.testing.assert_array_equal(limited(rows, limit, 1, classes).x, some.x)
+    np.testing.assert_array_equal(subsample(rows, limit, 1, classes).x, some.x)
 
 
 def test_another_seed_takes_others() -> None:
     rows = rows_of([50, 50])
-    assert limited(rows, 20, 1, ("a", "b")).x.tolist() != limited(rows, 20, 2, ("a", "b")).x.tolist()
+    assert subsample(rows, 20, 1, ("a", "b")).x.tolist() != subsample(rows, 20, 2, ("a", "b")).x.tolist()
 
 
 @pytest.mark.parametrize("limit", [1, 101])
 def test_a_limit_beyond_the_images_is_refused(limit: int) -> None:
     with pytest.raises(ConfigError, match=r"limit: received .*, expected 2 \(one of each class\) to 100"):
-        limited(rows_of([50, 50]), limit, 1, ("a", "b"))
+        subsample(rows_of([50, 50]), limit, 1, ("a", "b"))
 
 
 @pytest.mark.parametrize("validation", ["split", "holdout"])

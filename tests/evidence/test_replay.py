@@ -16,7 +16,7 @@ from stopcli.evidence.pareto import pareto_front
 from stopcli.evidence.replay import LabelledRule, RecordedHistory, RuleResults, replay_all
 from stopcli.runs.metrics import Columns
 from stopcli.runs.recorded import RecordedRun
-from stopcli.stopping import AnyOf, BestEpoch, BestState, Judge, Patience, Rule
+from stopcli.stopping import AnyOf, BestEpoch, BestState, Patience, Rule, RuleRunner
 from stopcli.stopping.parse import parse_rule
 from stopcli.training.stop_plan import stop_plan
 
@@ -124,7 +124,7 @@ def test_a_replay_is_what_the_rules_of_a_run_decide_live(
 ) -> None:
     names = ("loss", "val_loss", "val_accuracy")
     plan = stop_plan(settings, CheckpointSettings(), names)
-    judge, watched, verdict, epoch = Judge(plan.rule), BestState(), None, 0
+    judge, watched, verdict, epoch = RuleRunner(plan.rule), BestState(), None, 0
     # As the trainer has it.
     for epoch, row in enumerate(series, start=1):
         metrics = dict(zip(names, row, strict=True))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stopcli.data.rows import Rows
+from stopcli.data.rows import Examples
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -63,7 +63,7 @@ def test_an_mlp_on_pixels_has_one_hidden_layer() -> None:
     assert model.output_shape == (None, 5)
 
 
-def make_loop(train: Rows) -> Any:
+def make_loop(train: Examples) -> Any:
     import keras
 
     from stopcli.models.minigooglenet import minigooglenet
@@ -88,7 +88,7 @@ def make_loop(train: Rows) -> Any:
 @pytest.mark.slow
 def test_dropout_and_momentum_go_on_where_they_were() -> None:
     draw = np.random.default_rng(0)
-    train = Rows(draw.integers(0, 256, (64, 16, 16, 3)).astype(np.uint8), draw.integers(0, 4, 64).astype(np.int32))
+    train = Examples(draw.integers(0, 256, (64, 16, 16, 3)).astype(np.uint8), draw.integers(0, 4, 64).astype(np.int32))
     loop = make_loop(train)
 
     def epochs(first: int, last: int) -> None:

@@ -17,7 +17,7 @@ from stopcli.recipes.changed_rules import with_other_rules
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.train.config import TrainConfig
 from stopcli.runs.metrics import MetricsFile
-from stopcli.stopping import Judge
+from stopcli.stopping import RuleRunner
 from stopcli.training.resume_state import ResumePoint
 from stopcli.training.stop_plan import stop_plan
 
@@ -63,7 +63,7 @@ def test_a_replayed_rule_has_the_state_and_the_verdict_that_it_would_have_live(
 ) -> None:
     config = parse(MoonsConfig, settings)
     plan = stop_plan(config, config, config.metrics)
-    judge, verdict, epoch = Judge(plan.rule), None, 0
+    judge, verdict, epoch = RuleRunner(plan.rule), None, 0
     for epoch, value in enumerate(values, start=1):
         row = dict.fromkeys(config.metrics, 0.5) | {"val_loss": float(np.float32(value))}
         verdict = judge.update(epoch, row)

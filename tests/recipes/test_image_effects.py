@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from image_folders import make_folder
 
-from stopcli.augment.ranges import cutout_share, useless_boxes
+from stopcli.augment.ranges import cutout_fraction, useless_boxes
 from stopcli.config import resolve
 from stopcli.data import keras_cache
-from stopcli.data.rows import Rows
+from stopcli.data.rows import Examples
 from stopcli.data.subsets import images_in_both
 from stopcli.errors import ConfigError, RequestError
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
@@ -97,7 +97,7 @@ def test_the_share_that_cutout_covers_is_the_mean_over_all_places(size: int, hei
             top, left = row - size // 2, column - size // 2
             image[max(top, 0) : top + size, max(left, 0) : left + size] = True
             covered += int(image.sum())
-    assert cutout_share(size, height, width) == pytest.approx(covered / (height * width) ** 2)
+    assert cutout_fraction(size, height, width) == pytest.approx(covered / (height * width) ** 2)
 
 
 def test_boxes_without_a_pixel_are_counted_as_they_are_drawn(tensorflow: None) -> None:
@@ -118,11 +118,14 @@ def test_images_in_two_parts_are_counted_by_their_pixels() -> None:
     x = draw.integers(0, 256, (50, 4, 4, 3)).astype(np.uint8)
     others = x[10:40].copy()
     others[0, 0, 0, 0] ^= 1
-    rows, among = Rows(x, np.zeros(50)), Rows(others, np.ones(30))
+    rows, among = Examples(x, np.zeros(50)), Examples(others, np.ones(30))
     assert images_in_both(rows, among) == 29
     assert images_in_both(among, rows) == 29
     # Of one image that stands among the others twice, each counts once.
-    assert images_in_both(Rows(x[:1].repeat(3, axis=0), np.zeros(3)), Rows(x[:2].repeat(2, axis=0), np.zeros(4))) == 3
+    assert (
+        images_in_both(Examples(x[:1].repeat(3, axis=0), np.zeros(3)), Examples(x[:2].repeat(2, axis=0), np.zeros(4)))
+        == 3
+    )
 
 
 def loaded(root: Path, **settings: Any) -> Any:

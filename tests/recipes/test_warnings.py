@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from stopcli.config import RunConfig, resolve
-from stopcli.data.rows import Parts, Rows
+from stopcli.data.rows import Examples, Splits
 from stopcli.recipes.recipe import ModuleRecipe, config_class
 from stopcli.recipes.trained import POINT, large_batch
 from stopcli.sweeps.plan import plan_jobs
@@ -23,9 +23,9 @@ def config_of(command: str, **settings: Any) -> Any:
     return resolve(config_class(command), {"scale": "quick", **settings})
 
 
-def parts_of(train: int, validation: int) -> Parts:
-    rows = [Rows(np.zeros((count, 1)), np.zeros(count)) for count in (train, validation)]
-    return Parts(*rows, rows[1])
+def parts_of(train: int, validation: int) -> Splits:
+    rows = [Examples(np.zeros((count, 1)), np.zeros(count)) for count in (train, validation)]
+    return Splits(*rows, rows[1])
 
 
 def notes_of(config: Any, train: int, validation: int, thing: str = "image") -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stopcli.errors import ConfigError
-from stopcli.stopping import AtCycleEnds, Judge, NonFinite, Patience, Threshold, rule_from_dict
+from stopcli.stopping import AtCycleEnds, NonFinite, Patience, RuleRunner, Threshold, rule_from_dict
 
 
 @given(
@@ -23,8 +23,8 @@ from stopcli.stopping import AtCycleEnds, Judge, NonFinite, Patience, Threshold,
 def test_it_stops_at_the_first_cycle_s_end_at_which_the_rule_would_stop(
     values: list[float], patience: int, cycle: int, steps_per_epoch: int
 ) -> None:
-    rule, judge = Patience(patience), Judge(AtCycleEnds(Patience(patience), cycle, steps_per_epoch))
-    state, expected = rule.initial(), None
+    rule, judge = Patience(patience), RuleRunner(AtCycleEnds(Patience(patience), cycle, steps_per_epoch))
+    state, expected = rule.init(), None
     for epoch, value in enumerate(values, start=1):
         state, verdict = rule.update(state, epoch, {"val_loss": value})
         # An epoch holds a cycle's end where one of its updates is a cycle's last.
@@ -39,7 +39,7 @@ def test_it_stops_at_the_first_cycle_s_end_at_which_the_rule_would_stop(
 
 def test_a_loss_that_is_no_number_ends_a_run_at_once() -> None:
     for rule in (Patience(5), NonFinite(("val_loss",)), Threshold(0.0)):
-        verdict = Judge(AtCycleEnds(rule, 100, 1)).update(1, {"val_loss": math.nan})
+        verdict = RuleRunner(AtCycleEnds(rule, 100, 1)).update(1, {"val_loss": math.nan})
         assert verdict is not None
         assert verdict.reason == "non_finite"
 
@@ -49,7 +49,7 @@ def test_it_is_saved_with_its_state() -> None:
     again = rule_from_dict(rule.to_dict())
     assert again == rule
     assert again.describe() == "val_loss patience=3 min_delta=0.5, at a cycle's end"
-    state, _ = rule.update(rule.initial(), 1, {"val_loss": 1.0})
+    state, _ = rule.update(rule.init(), 1, {"val_loss": 1.0})
     assert again.state_from_dict(rule.state_to_dict(state)) == state
     assert again.progress(state) == "wait 0/3"
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from stopcli.errors import ConfigError
-from stopcli.stopping.direction import contradiction, natural_direction, resolve_direction
+from stopcli.stopping.direction import mode_warning, natural_direction, resolve_direction
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_an_explicit_mode_wins_and_an_unknown_metric_needs_one() -> None:
 
 
 def test_a_contradicting_mode_is_told() -> None:
-    assert contradiction("val_loss", "auto") is None
-    assert contradiction("val_loss", "min") is None
-    assert contradiction("val_hue", "max") is None
-    assert contradiction("val_accuracy", "min") is not None
+    assert mode_warning("val_loss", "auto") is None
+    assert mode_warning("val_loss", "min") is None
+    assert mode_warning("val_hue", "max") is None
+    assert mode_warning("val_accuracy", "min") is not None

@@ -15,12 +15,12 @@ from stopcli.stopping import (
     AnyOf,
     AtCycleEnds,
     GeneralizationLoss,
-    Judge,
     NonFinite,
     Patience,
     ProgressQuotient,
     Rule,
-    StripsUp,
+    RuleRunner,
+    SuccessiveIncreases,
     Threshold,
     Verdict,
 )
@@ -48,7 +48,7 @@ _single = st.one_of(
     st.sampled_from([NonFinite(("loss",)), NonFinite(("val_accuracy", "loss"))]),
     st.builds(GeneralizationLoss, st.one_of(st.sampled_from([0, 5, 100]), st.floats(0, 300))),
     st.builds(ProgressQuotient, st.one_of(st.sampled_from([0, 0.1]), st.floats(0, 3)), st.integers(1, 7)),
-    st.builds(StripsUp, st.integers(1, 4), st.integers(1, 7)),
+    st.builds(SuccessiveIncreases, st.integers(1, 4), st.integers(1, 7)),
 )
 _rules: st.SearchStrategy[Rule[Any]] = st.one_of(
     _single,
@@ -65,7 +65,7 @@ def _columns(draw: st.DrawFn) -> Columns:
 
 def judged(rule: Rule[Any], columns: Columns) -> Verdict | str | None:
     """The first verdict epoch by epoch, as it is live; or the error that ends the run."""
-    judge = Judge(rule)
+    judge = RuleRunner(rule)
     for i in range(len(columns["loss"])):
         try:
             verdict = judge.update(i + 1, {name: float(values[i]) for name, values in columns.items()})
@@ -113,7 +113,7 @@ def test_no_rule_stops_before_the_epoch_that_it_says(rule: Rule[Any], columns: C
         (GeneralizationLoss(1), 2),
         (ProgressQuotient(1, 1), 2),
         (ProgressQuotient(1, 4), 4),
-        (StripsUp(2, 3), 9),
+        (SuccessiveIncreases(2, 3), 9),
         (AnyOf((Patience(5), GeneralizationLoss(1))), 2),
         (AtCycleEnds(Patience(5), 8, 2), 8),
         (AtCycleEnds(Patience(3), 8, 2), 4),
@@ -147,7 +147,7 @@ def test_so_they_do_on_runs_of_thousands_of_epochs(shape: str) -> None:
         Patience(20, "val_accuracy", baseline=0.6, start_from_epoch=100),
         *(GeneralizationLoss(alpha) for alpha in (0.5, 5, 50)),
         *(ProgressQuotient(alpha, k) for alpha in (0.01, 0.75, 3) for k in (5, 40)),
-        *(StripsUp(s, k) for s in (1, 3, 8) for k in (5, 40)),
+        *(SuccessiveIncreases(s, k) for s in (1, 3, 8) for k in (5, 40)),
         Threshold(0.301),
     ):
         assert scanned(rule, columns) == judged(rule, columns), rule
@@ -155,8 +155,8 @@ def test_so_they_do_on_runs_of_thousands_of_epochs(shape: str) -> None:
 
 def test_a_missing_metric_is_named_with_those_there_are() -> None:
     columns = {"loss": np.ones(3), "hue": np.ones(3)}
-    for rule in (Patience(1), Threshold(0.5), GeneralizationLoss(1), ProgressQuotient(1), StripsUp(1)):
-        assert scanned(rule, columns) == "epoch 1 has no metric 'val_loss'; there are: hue, loss"
+    for rule in (Patience(1), Threshold(0.5), GeneralizationLoss(1), ProgressQuotient(1), SuccessiveIncreases(1)):
+        assert scanned(rule, columns) == "epoch 1 has no metric 'val_loss'; recorded metrics: hue, loss"
         assert scanned(AtCycleEnds(AnyOf((rule,)), 2, 1), columns) == scanned(rule, columns)
 
 

@@ -77,7 +77,7 @@ def test_restores_weights_and_optimizer_of_the_best_epoch(rows: tuple[np.ndarray
 def test_a_misspelt_monitor_is_an_error_in_the_first_epoch(rows: tuple[np.ndarray, np.ndarray]) -> None:
     from stopcli import StopOnRule
 
-    with pytest.raises(MetricError, match="no metric 'val_los'; there are: loss, val_loss"):
+    with pytest.raises(MetricError, match="no metric 'val_los'; recorded metrics: loss, val_loss"):
         fit(small_model(), rows, [StopOnRule(Patience(3, "val_los", mode="min"))])
 
 
@@ -172,7 +172,7 @@ def test_a_misspelt_metric_of_validation_is_an_error_in_the_first_epoch_that_is_
     misspelt = StopOnRule(AnyOf((Patience(3), Patience(3, "val_los", mode="min"))))
     with (
         pytest.warns(UserWarning, match="epoch 1 has no val_loss"),
-        pytest.raises(MetricError, match="epoch 2 has no metric 'val_los'; there are: loss, val_loss"),
+        pytest.raises(MetricError, match="epoch 2 has no metric 'val_los'; recorded metrics: loss, val_loss"),
     ):
         fit(small_model(), rows, [misspelt], validation_freq=2)
     best = StopOnRule(Patience(3), restore_best=BestEpoch("los", "min"))

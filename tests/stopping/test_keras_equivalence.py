@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stopcli.stopping import BestEpoch, BestState, Judge, Patience
+from stopcli.stopping import BestEpoch, BestState, Patience, RuleRunner
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -55,7 +55,7 @@ def keras_stop(values: Sequence[float], **options: Any) -> tuple[int | None, int
 
 def our_stop(values: Sequence[float], **options: Any) -> tuple[int | None, int]:
     """(epoch at which Patience stops, or None; the best epoch it names)."""
-    judge = Judge(Patience(monitor="val_loss", **options))
+    judge = RuleRunner(Patience(monitor="val_loss", **options))
     for epoch, value in enumerate(values, start=1):
         verdict = judge.update(epoch, {"val_loss": value})
         if verdict is not None:

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stopcli.errors import ConfigError, MetricError
-from stopcli.stopping import Judge, Patience, Verdict
+from stopcli.stopping import Patience, RuleRunner, Verdict
 
 
 def stop_of(values: Sequence[float], **options: Any) -> Verdict | None:
     """The verdict of a patience rule on these values of val_loss, one an epoch."""
-    judge = Judge(Patience(**options))
+    judge = RuleRunner(Patience(**options))
     for epoch, value in enumerate(values, start=1):
         verdict = judge.update(epoch, {"val_loss": value})
         if verdict is not None:
@@ -78,8 +78,8 @@ def test_a_value_that_is_no_number_ends_the_run(value: float, before: list[float
 
 
 def test_a_missing_metric_is_an_error_that_names_those_there_are() -> None:
-    with pytest.raises(MetricError, match="epoch 1 has no metric 'val_loss'; there are: accuracy, loss"):
-        Judge(Patience(1)).update(1, {"loss": 1.0, "accuracy": 1.0})
+    with pytest.raises(MetricError, match="epoch 1 has no metric 'val_loss'; recorded metrics: accuracy, loss"):
+        RuleRunner(Patience(1)).update(1, {"loss": 1.0, "accuracy": 1.0})
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
 
 def test_progress_and_description_tell_the_options() -> None:
     rule = Patience(200, "val_accuracy", min_delta=0.001, baseline=0.5, start_from_epoch=10)
-    judge = Judge(rule)
+    judge = RuleRunner(rule)
     for epoch in range(1, 21):
         judge.update(epoch, {"val_accuracy": 0.9})
     assert judge.progress() == "wait 9/200"

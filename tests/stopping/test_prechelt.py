@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stopcli.errors import ConfigError, MetricError
-from stopcli.stopping import GeneralizationLoss, Judge, Patience, ProgressQuotient, Rule, StripsUp, Threshold
+from stopcli.stopping import (
+    GeneralizationLoss,
+    Patience,
+    ProgressQuotient,
+    Rule,
+    RuleRunner,
+    SuccessiveIncreases,
+    Threshold,
+)
 from stopcli.stopping.parse import parse_rule
 from stopcli.stopping.prechelt import generalization_loss
 from stopcli.stopping.strips import training_progress
@@ -18,7 +26,7 @@ from stopcli.stopping.strips import training_progress
 
 def stop_of(rule: Rule[Any], validation: list[float], training: list[float] | None = None) -> int | None:
     """The epoch after which a rule stops."""
-    judge = Judge(rule)
+    judge = RuleRunner(rule)
     for epoch, value in enumerate(validation, start=1):
         loss = training[epoch - 1] if training else 1.0
         if (verdict := judge.update(epoch, {"val_loss": value, "loss": loss})) is not None:
@@ -72,14 +80,14 @@ def test_the_progress_quotient_by_hand() -> None:
 def test_strips_by_hand() -> None:
     # Ends of strips of 2: 0.8, 0.7, 0.75, 0.8, 0.6, 0.65, 0.7, 0.75.
     losses = [1, 0.8, 0.9, 0.7, 0.6, 0.75, 0.5, 0.8, 0.9, 0.6, 0.6, 0.65, 0.6, 0.7, 0.6, 0.75]
-    assert stop_of(StripsUp(1, 2), losses) == 6
-    assert stop_of(StripsUp(2, 2), losses) == 8
-    assert stop_of(StripsUp(3, 2), losses) == 16
-    assert stop_of(StripsUp(4, 2), losses) is None
-    assert stop_of(StripsUp(1), losses[:9]) is None
-    assert stop_of(StripsUp(1), [float(i) for i in range(1, 30)]) == 10
-    assert stop_of(StripsUp(3), [float(i) for i in range(1, 30)]) == 20
-    assert stop_of(StripsUp(1), [0.5] * 40) is None
+    assert stop_of(SuccessiveIncreases(1, 2), losses) == 6
+    assert stop_of(SuccessiveIncreases(2, 2), losses) == 8
+    assert stop_of(SuccessiveIncreases(3, 2), losses) == 16
+    assert stop_of(SuccessiveIncreases(4, 2), losses) is None
+    assert stop_of(SuccessiveIncreases(1), losses[:9]) is None
+    assert stop_of(SuccessiveIncreases(1), [float(i) for i in range(1, 30)]) == 10
+    assert stop_of(SuccessiveIncreases(3), [float(i) for i in range(1, 30)]) == 20
+    assert stop_of(SuccessiveIncreases(1), [0.5] * 40) is None
 
 
 @pytest.mark.parametrize(
@@ -93,8 +101,8 @@ def test_strips_by_hand() -> None:
         (ProgressQuotient(0.15), {"flat": None, "rising": 5, "noisy": 10, "short": None}),
         (ProgressQuotient(0.3), {"flat": None, "rising": 10, "noisy": 10, "short": None}),
         # Strip ends rise at 10, 15, 20; noisy they are 1.02, 1.2, 1.1, 1.3: they rise at 10 and 20.
-        (StripsUp(1), {"flat": None, "rising": 10, "noisy": 10, "short": None}),
-        (StripsUp(2), {"flat": None, "rising": 15, "noisy": None, "short": None}),
+        (SuccessiveIncreases(1), {"flat": None, "rising": 10, "noisy": 10, "short": None}),
+        (SuccessiveIncreases(2), {"flat": None, "rising": 15, "noisy": None, "short": None}),
     ],
     ids=lambda value: value.describe() if isinstance(value, Rule) else "",
 )
@@ -107,7 +115,7 @@ def test_flat_rising_noisy_and_short_series_by_hand(rule: Rule[Any], stops: dict
 
 def test_a_strip_of_the_progress_quotient_consists_of_the_epochs_that_it_saw() -> None:
     def stop_after(*epochs: int) -> int | None:
-        judge = Judge(ProgressQuotient(0.15))
+        judge = RuleRunner(ProgressQuotient(0.15))
         metrics = ({"val_loss": 1 + 0.01 * i, "loss": 1 - 0.01 * i} for i in range(len(epochs)))
         verdicts = [judge.update(epoch, each) for epoch, each in zip(epochs, metrics, strict=True)]
         return next((verdict.epoch for verdict in verdicts if verdict), None)
@@ -142,7 +150,7 @@ def test_every_rule_stops_where_the_formula_says(
     def risen(t: int) -> bool:
         return t - s * k >= k and all(validation[t - i * k - 1] > validation[t - (i + 1) * k - 1] for i in range(s))
 
-    assert stop_of(StripsUp(s, k), validation) == next((t for t in ends if risen(t)), None)
+    assert stop_of(SuccessiveIncreases(s, k), validation) == next((t for t in ends if risen(t)), None)
 
 
 @pytest.mark.parametrize(
@@ -151,8 +159,8 @@ def test_every_rule_stops_where_the_formula_says(
         ("gl:2", GeneralizationLoss(2.0)),
         ("pq:0.75", ProgressQuotient(0.75)),
         ("pq:0.75:10", ProgressQuotient(0.75, 10)),
-        ("up:3", StripsUp(3)),
-        ("up:3:10", StripsUp(3, 10)),
+        ("up:3", SuccessiveIncreases(3)),
+        ("up:3:10", SuccessiveIncreases(3, 10)),
         ("threshold:0.3", Threshold(0.3)),
         ("patience:200", Patience(200)),
     ],
@@ -172,13 +180,13 @@ def test_other_words_are_refused(text: str) -> None:
 
 def test_losses_that_have_no_ratio_are_refused() -> None:
     with pytest.raises(MetricError, match="need losses ≥ 0"):
-        Judge(GeneralizationLoss(2.0)).update(1, {"val_loss": -1.0})
+        RuleRunner(GeneralizationLoss(2.0)).update(1, {"val_loss": -1.0})
     with pytest.raises(MetricError, match="epoch 1: loss is -1"):
-        Judge(ProgressQuotient(2.0)).update(1, {"val_loss": 1.0, "loss": -1.0})
+        RuleRunner(ProgressQuotient(2.0)).update(1, {"val_loss": 1.0, "loss": -1.0})
 
 
 def test_a_loss_that_is_no_number_ends_the_run() -> None:
-    for rule in (GeneralizationLoss(2.0), ProgressQuotient(1.0), StripsUp(2)):
-        verdict = Judge(rule).update(1, {"val_loss": math.nan, "loss": 1.0})
+    for rule in (GeneralizationLoss(2.0), ProgressQuotient(1.0), SuccessiveIncreases(2)):
+        verdict = RuleRunner(rule).update(1, {"val_loss": math.nan, "loss": 1.0})
         assert verdict is not None
         assert verdict.reason == "non_finite"

@@ -18,12 +18,12 @@ from stopcli.stopping import (
     BestEpoch,
     BestState,
     GeneralizationLoss,
-    Judge,
     NonFinite,
     Patience,
     ProgressQuotient,
     Rule,
-    StripsUp,
+    RuleRunner,
+    SuccessiveIncreases,
     Threshold,
     rule_from_dict,
 )
@@ -39,8 +39,8 @@ RULES: list[Rule[Any]] = [
     AtCycleEnds(Patience(2), 7, 3),
     GeneralizationLoss(3.0),
     ProgressQuotient(0.5, 3),
-    StripsUp(2, 2),
-    AnyOf((AtCycleEnds(StripsUp(1, 1), 4, 2), ProgressQuotient(0.75))),
+    SuccessiveIncreases(2, 2),
+    AnyOf((AtCycleEnds(SuccessiveIncreases(1, 1), 4, 2), ProgressQuotient(0.75))),
 ]
 
 values = st.floats(0, 1, width=32)
@@ -54,16 +54,16 @@ epochs_of_metrics = st.lists(
 def test_a_rule_goes_on_after_it_was_saved_as_if_it_had_not_been(
     rule: Rule[Any], metrics: list[dict[str, float]], cut: int
 ) -> None:
-    whole = Judge(rule)
+    whole = RuleRunner(rule)
     verdicts = [whole.update(epoch, m) for epoch, m in enumerate(metrics, start=1)]
 
-    again = Judge(rule)
+    again = RuleRunner(rule)
     for epoch, m in enumerate(metrics[:cut], start=1):
         again.update(epoch, m)
     # Through JSON, which is what a file holds.
     restored = rule_from_dict(json.loads(json.dumps(rule.to_dict())))
     assert restored == rule
-    resumed = Judge(restored)
+    resumed = RuleRunner(restored)
     resumed.state = restored.state_from_dict(json.loads(json.dumps(rule.state_to_dict(again.state))))
     assert resumed.state == again.state
     later = [resumed.update(epoch, m) for epoch, m in enumerate(metrics[cut:], start=min(cut, len(metrics)) + 1)]
@@ -74,27 +74,27 @@ def test_a_rule_goes_on_after_it_was_saved_as_if_it_had_not_been(
 @given(epochs_of_metrics)
 def test_composition_stops_with_the_first_of_its_rules(metrics: list[dict[str, float]]) -> None:
     rules = (Patience(3), Threshold(0.25), Threshold(0.9, "val_accuracy"))
-    together, alone = Judge(AnyOf(rules)), [Judge(rule) for rule in rules]
+    together, alone = RuleRunner(AnyOf(rules)), [RuleRunner(rule) for rule in rules]
     for epoch, m in enumerate(metrics, start=1):
         verdicts = [judge.update(epoch, m) for judge in alone]
         assert together.update(epoch, m) == next((v for v in verdicts if v), None)
 
 
 def test_a_threshold_stops_where_the_value_is_reached() -> None:
-    judge = Judge(Threshold(0.5))
+    judge = RuleRunner(Threshold(0.5))
     assert judge.update(1, {"val_loss": 0.75}) is None
     verdict = judge.update(2, {"val_loss": 0.5})
     assert verdict is not None
     assert (verdict.reason, verdict.epoch, verdict.best_value, verdict.margin) == ("threshold", 2, 0.5, 0.0)
 
-    judge = Judge(Threshold(0.5, "val_accuracy"))
+    judge = RuleRunner(Threshold(0.5, "val_accuracy"))
     assert judge.update(1, {"val_accuracy": 0.25}) is None
     assert judge.update(2, {"val_accuracy": 0.625}) is not None
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_non_finite_names_the_metric(value: float) -> None:
-    judge = Judge(NonFinite(("loss", "val_loss")))
+    judge = RuleRunner(NonFinite(("loss", "val_loss")))
     assert judge.update(1, {"loss": 1.0, "val_loss": 1.0}) is None
     verdict = judge.update(2, {"loss": 1.0, "val_loss": value})
     assert verdict is not None
@@ -138,7 +138,7 @@ def test_values_that_are_one_number_in_float32_are_equally_good(values: list[flo
     finite = [value for value in values if math.isfinite(value)]
     patience = Patience(2, start_from_epoch=start)
     whole = patience.first_stop({"val_loss": np.array(finite)})
-    judge, verdict, until = Judge(patience), None, 0
+    judge, verdict, until = RuleRunner(patience), None, 0
     while verdict is None and until < len(finite):
         until += 1
         verdict = judge.update(until, {"val_loss": finite[until - 1]})
@@ -158,8 +158,8 @@ def test_the_first_of_two_values_that_float32_does_not_tell_apart_is_the_best() 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.describe())
 def test_every_rule_names_a_missing_metric(rule: Rule[Any]) -> None:
-    with pytest.raises(MetricError, match="there are: hue"):
-        Judge(rule).update(1, {"hue": 1.0})
+    with pytest.raises(MetricError, match="recorded metrics: hue"):
+        RuleRunner(rule).update(1, {"hue": 1.0})
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from written_runs import write_run
 
 from stopcli.config import to_toml
 from stopcli.data.images import ImageSet
-from stopcli.data.rows import Rows
+from stopcli.data.rows import Examples
 from stopcli.errors import RequestError, ResourceError, RunFolderError
 from stopcli.studies.reproducing import reproduction
 from stopcli.studies.reproducing.images import Images
@@ -250,8 +250,8 @@ def test_a_full_disk_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_part_of_the_official_files_is_not_the_published_data(train: int, test: int, published: bool) -> None:
     Path("batches.meta").touch()
 
-    def rows(count: int) -> Rows:
-        return Rows(np.zeros((count, 1, 1, 3), np.uint8), np.zeros(count, np.int32))
+    def rows(count: int) -> Examples:
+        return Examples(np.zeros((count, 1, 1, 3), np.uint8), np.zeros(count, np.int32))
 
     images = Images.of(ImageSet(str(Path().resolve()), rows(train), rows(test), ("a", "b")))
     assert images.published == published

@@ -7,16 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stopcli.data.rows import Rows
+from stopcli.data.rows import Examples
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
 ROWS, COPIES = 64, 4
 
 
-def rows() -> Rows:
+def rows() -> Examples:
     draw = np.random.default_rng(0)
-    return Rows(draw.integers(1, 256, (ROWS, 16, 16, 3)).astype(np.uint8), draw.integers(0, 10, ROWS).astype(np.int32))
+    return Examples(
+        draw.integers(1, 256, (ROWS, 16, 16, 3)).astype(np.uint8), draw.integers(0, 10, ROWS).astype(np.int32)
+    )
 
 
 def make_model() -> Any:
@@ -25,16 +27,16 @@ def make_model() -> Any:
     return resnet_v1(8, (16, 16, 3), 10, 0)
 
 
-def cut_loop(train: Rows) -> Any:
+def cut_loop(train: Examples) -> Any:
     import keras
 
-    from stopcli.augment.cutout import CutOut
+    from stopcli.augment.cutout import CutoutOp
     from stopcli.augment.pipeline import Augmentation
     from stopcli.training.inputs import Inputs, from_bytes
     from stopcli.training.measures import CLASS_ACCURACY
     from stopcli.training.steps_loop import StepsLoop
 
-    inputs = Inputs(from_bytes, Augmentation((CutOut(6),)), COPIES)
+    inputs = Inputs(from_bytes, Augmentation((CutoutOp(6),)), COPIES)
     return StepsLoop(
         make_model(),
         keras.optimizers.SGD(0.01, momentum=0.9),
@@ -47,7 +49,7 @@ def cut_loop(train: Rows) -> Any:
     )
 
 
-def expected_batch(train: Rows) -> tuple[np.ndarray, np.ndarray]:
+def expected_batch(train: Examples) -> tuple[np.ndarray, np.ndarray]:
     """The first update's batch, cut out in the test: M rows side by side for each image, each with its own square."""
     import tensorflow as tf
 

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from stopcli.data.moons import moons, split_moons
-from stopcli.data.rows import Parts, Rows
+from stopcli.data.rows import Examples, Splits
 from stopcli.seeding import derive_seed
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
 
 @pytest.fixture(scope="module")
-def parts() -> Parts:
+def parts() -> Splits:
     return split_moons(moons(100, 0.2, 1), 30, "test", 0.5)
 
 
-def batches_of(parts: Parts, batch_size: int, seed: int, epochs: int) -> Any:
+def batches_of(parts: Splits, batch_size: int, seed: int, epochs: int) -> Any:
     """A tf.data set with the batches of all epochs in the loop's order."""
     import tensorflow as tf
 
@@ -42,7 +42,7 @@ def batches_of(parts: Parts, batch_size: int, seed: int, epochs: int) -> Any:
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
 # Keras shuffles only arrays, and says so when it is given a data set.
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed, but will be ignored:UserWarning")
-def test_the_trajectory_is_that_of_fit(parts: Parts, optimizer: str, batch_size: int) -> None:
+def test_the_trajectory_is_that_of_fit(parts: Splits, optimizer: str, batch_size: int) -> None:
     import keras
     import tensorflow as tf
 
@@ -59,7 +59,7 @@ def test_the_trajectory_is_that_of_fit(parts: Parts, optimizer: str, batch_size:
     model = binary_mlp(2, 500, seed)
     loop = EpochsLoop(
         model, make_optimizer(optimizer, learning_rate), loss, [BINARY_ACCURACY],
-        train=parts.train, watched=parts.watched(), batch_size=batch_size, seed=seed,
+        train=parts.train, watched=parts.evaluated(), batch_size=batch_size, seed=seed,
     )  # fmt: skip
     ours = dict(zip(loop.columns, loop.run(1, epochs).metrics.T, strict=True))
 
@@ -91,7 +91,7 @@ def test_the_trajectory_is_that_of_fit(parts: Parts, optimizer: str, batch_size:
 
 
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed, but will be ignored:UserWarning")
-def test_batch_statistics_regularization_schedule_and_rmse_are_keras_s(parts: Parts) -> None:
+def test_batch_statistics_regularization_schedule_and_rmse_are_keras_s(parts: Splits) -> None:
     """Any model: batch statistics, L2 and a learning-rate schedule, for a regression watched by RMSE."""
     import keras
     import tensorflow as tf
@@ -117,8 +117,8 @@ def test_batch_statistics_regularization_schedule_and_rmse_are_keras_s(parts: Pa
         schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.9)
         return keras.optimizers.Adam(schedule)
 
-    targets = Parts(
-        *(Rows(rows.x, rows.x[:, :1] * rows.x[:, 1:]) for rows in (parts.train, parts.validation, parts.test))
+    targets = Splits(
+        *(Examples(rows.x, rows.x[:, :1] * rows.x[:, 1:]) for rows in (parts.train, parts.validation, parts.test))
     )
     epochs = 40
     model = build()

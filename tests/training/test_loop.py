@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 
 from stopcli.data.moons import moons, split_moons
-from stopcli.data.rows import Parts, Rows
+from stopcli.data.rows import Examples, Splits
 from stopcli.errors import ReplayError
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
 
 @pytest.fixture(scope="module")
-def parts() -> Parts:
+def parts() -> Splits:
     return split_moons(moons(100, 0.2, 1), 30, "test", 0.5)
 
 
-def make_loop(parts: Parts, *, seed: int = 0, batch_size: int = 8, **options: Any) -> Any:
+def make_loop(parts: Splits, *, seed: int = 0, batch_size: int = 8, **options: Any) -> Any:
     import keras
 
     from stopcli.models.mlp import binary_mlp
@@ -28,12 +28,12 @@ def make_loop(parts: Parts, *, seed: int = 0, batch_size: int = 8, **options: An
 
     return EpochsLoop(
         binary_mlp(2, 20, seed), make_optimizer("adam", 0.01), keras.losses.BinaryCrossentropy(), [BINARY_ACCURACY],
-        train=parts.train, watched=parts.watched(), batch_size=batch_size, seed=seed, **options,
+        train=parts.train, watched=parts.evaluated(), batch_size=batch_size, seed=seed, **options,
     )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def compiled(parts: Parts) -> tuple[Any, Any, Any]:
+def compiled(parts: Splits) -> tuple[Any, Any, Any]:
     """Two compiled loops, and the state that both begin with."""
     one, other = make_loop(parts), make_loop(parts)
     return one, other, one.state()
@@ -95,14 +95,14 @@ def test_metrics_that_differ_the_second_time_are_an_error(two: tuple[Any, Any]) 
         list(loop.states_at(call, [4]))
 
 
-def test_reset_begins_the_run_of_another_seed(two: tuple[Any, Any], parts: Parts) -> None:
+def test_reset_begins_the_run_of_another_seed(two: tuple[Any, Any], parts: Splits) -> None:
     reused, fresh = two[0], make_loop(parts, seed=7)
     reused.run(1, 10)
     reused.reset(fresh.state(), seed=7)
     assert reused.run(1, 30).metrics.tobytes() == fresh.run(1, 30).metrics.tobytes()
 
 
-def test_with_and_without_xla_the_run_is_the_same_up_to_rounding(two: tuple[Any, Any], parts: Parts) -> None:
+def test_with_and_without_xla_the_run_is_the_same_up_to_rounding(two: tuple[Any, Any], parts: Splits) -> None:
     compiled, plain = two[0], make_loop(parts, jit_compile=False)
     np.testing.assert_allclose(compiled.run(1, 50).metrics, plain.run(1, 50).metrics, rtol=1e-3, atol=1e-4)
 
@@ -137,7 +137,7 @@ def test_every_row_is_as_likely_at_every_place() -> None:
     assert min(p_values) > 1e-4
 
 
-def test_every_row_is_trained_on_once_an_epoch(parts: Parts) -> None:
+def test_every_row_is_trained_on_once_an_epoch(parts: Splits) -> None:
     """A model with one weight a row, in which an SGD step moves exactly the weights of the rows in its batch."""
     import keras
 
@@ -145,7 +145,7 @@ def test_every_row_is_trained_on_once_an_epoch(parts: Parts) -> None:
 
     rows = 11
     model = keras.Sequential([keras.Input((rows,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
-    data = Rows(np.eye(rows, dtype=np.float32), np.ones((rows, 1), dtype=np.float32))
+    data = Examples(np.eye(rows, dtype=np.float32), np.ones((rows, 1), dtype=np.float32))
     optimizer = keras.optimizers.SGD(0.25)
     loop = EpochsLoop(model, optimizer, keras.losses.MeanSquaredError(), train=data, batch_size=4, seed=1)
     loop.run(1, 1)
@@ -176,11 +176,11 @@ def test_many_rows_are_evaluated_in_parts_and_measured_as_a_whole() -> None:
 
 
 @pytest.mark.parametrize(("first", "epochs"), [(0, 1), (1, 0), (1, 4097)])
-def test_a_call_out_of_range_is_refused(parts: Parts, first: int, epochs: int) -> None:
+def test_a_call_out_of_range_is_refused(parts: Splits, first: int, epochs: int) -> None:
     with pytest.raises(ValueError, match="received first_epoch"):
         make_loop(parts).run(first, epochs)
 
 
-def test_a_batch_size_of_nothing_is_refused(parts: Parts) -> None:
+def test_a_batch_size_of_nothing_is_refused(parts: Splits) -> None:
     with pytest.raises(ValueError, match="received batch_size 0, expected ≥ 1"):
         make_loop(parts, batch_size=0)

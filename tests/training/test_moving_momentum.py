@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stopcli.data.rows import Rows
+from stopcli.data.rows import Examples
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -21,7 +21,7 @@ def test_it_is_keras_s_sgd_with_its_momentum_set_before_each_update(nesterov: bo
     from stopcli.training.steps_loop import StepsLoop
 
     draw = np.random.default_rng(0)
-    train = Rows(draw.normal(size=(16, 3)).astype(np.float32), draw.integers(0, 2, (16, 1)).astype(np.float32))
+    train = Examples(draw.normal(size=(16, 3)).astype(np.float32), draw.integers(0, 2, (16, 1)).astype(np.float32))
 
     def make() -> tuple[keras.Model, keras.optimizers.SGD]:
         initializer = keras.initializers.GlorotUniform(seed=1)

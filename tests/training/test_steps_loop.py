@@ -7,22 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stopcli.data.rows import Rows
+from stopcli.data.rows import Examples
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
 CLASSES = 10
 
 
-def images(rows: int, seed: int) -> Rows:
+def images(rows: int, seed: int) -> Examples:
     """Noise with a brightness that tells the class, so that there is something to learn."""
     draw = np.random.default_rng(seed)
     y = draw.integers(0, CLASSES, rows).astype(np.int32)
     x = draw.integers(0, 128, (rows, 16, 16, 3)) + 12 * y[:, None, None, None]
-    return Rows(x.astype(np.uint8), y)
+    return Examples(x.astype(np.uint8), y)
 
 
-def make_loop(train: Rows, test: Rows, *, optimizer: str = "sgd", augment: Any = None, **options: Any) -> Any:
+def make_loop(train: Examples, test: Examples, *, optimizer: str = "sgd", augment: Any = None, **options: Any) -> Any:
     import keras
 
     from stopcli.models.optimizers import make_optimizer
@@ -126,7 +126,7 @@ def test_another_seed_gives_another_order_and_the_same_seed_the_same_run() -> No
     assert epochs_of(loop, 1).tobytes() == first.tobytes() != other.tobytes()
 
 
-def keras_reference(optimizer: str, rows: Rows, steps: int) -> Any:
+def keras_reference(optimizer: str, rows: Examples, steps: int) -> Any:
     """Keras's own model after some steps of its own train_step, on the batches of the loop's first epoch."""
     import keras
     import tensorflow as tf
@@ -267,12 +267,12 @@ def test_what_is_saved_has_standard_layers_alone_and_the_loops_numbers(tmp_path:
 
 def test_under_xla_the_loop_trains_the_same() -> None:
     """What a GPU runs: fixed shapes and augmentation, all in compiled functions."""
-    from stopcli.augment.erasing import Erase
+    from stopcli.augment.erasing import ErasingOp
     from stopcli.augment.pipeline import Augmentation
     from stopcli.augment.shift import ShiftAndFlip
 
     train, test = images(64, 0), images(40, 1)
-    augment = Augmentation((Erase(), ShiftAndFlip(2)))
+    augment = Augmentation((ErasingOp(), ShiftAndFlip(2)))
     plain, compiled = (make_loop(train, test, augment=augment, jit_compile=jit) for jit in (False, True))
     np.testing.assert_allclose(epochs_of(compiled, 1)[:, [0, 2, 4]], epochs_of(plain, 1)[:, [0, 2, 4]], rtol=2e-3)
 

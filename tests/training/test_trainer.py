@@ -222,7 +222,7 @@ def test_the_observer_is_told_the_best_and_the_wait_but_nothing_of_held_out_rows
 
 def test_held_out_rows_change_nothing_that_is_chosen(tmp_path: Path) -> None:
     """With other test rows the run stops at the same epoch with the same weights."""
-    from stopcli.data.rows import Parts, Rows
+    from stopcli.data.rows import Examples, Splits
 
     config = parse(MoonsConfig, {**SMALL, "patience": 7, "validation": "holdout"})
     outcomes = []
@@ -230,7 +230,7 @@ def test_held_out_rows_change_nothing_that_is_chosen(tmp_path: Path) -> None:
         experiment = build_moons(config)
         if i:
             test = experiment.parts.test
-            wrong = Parts(experiment.parts.train, experiment.parts.validation, Rows(-test.x, 1 - test.y))
+            wrong = Splits(experiment.parts.train, experiment.parts.validation, Examples(-test.x, 1 - test.y))
             experiment = replace(experiment, parts=wrong)
         folder = RunFolder.create(root=tmp_path, command="moons", run_dir=tmp_path / f"run{i}")
         loop = experiment.make_loop() if i else loop_of(experiment, config)
@@ -253,7 +253,7 @@ def test_a_metric_that_cannot_be_monitored_is_an_error_before_training(monitor: 
 
 @pytest.mark.parametrize(("steps_per_epoch", "kept"), [(4, True), (0, True), (5, False)])
 def test_sums_over_other_batches_are_not_gone_on_with(steps_per_epoch: int, kept: bool, tmp_path: Path) -> None:
-    from stopcli.stopping import Judge
+    from stopcli.stopping import RuleRunner
     from stopcli.training.resume_state import ResumePoint
     from stopcli.training.trainer import Trainer
 
@@ -267,7 +267,7 @@ def test_sums_over_other_batches_are_not_gone_on_with(steps_per_epoch: int, kept
         epoch=2,
         step=11,
         live=loop.state(),
-        rule_state=rule.state_to_dict(Judge(rule).state),
+        rule_state=rule.state_to_dict(RuleRunner(rule).state),
         best={"watch": (0, None), "keep": (0, None)},
         best_states={},
         files={},

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stopcli.augment.cutout import CutOut
-from stopcli.augment.erasing import Erase
+from stopcli.augment.cutout import CutoutOp
+from stopcli.augment.erasing import ErasingOp
 from stopcli.augment.pipeline import Augmentation, Step
 from stopcli.augment.shift import ShiftAndFlip
 from stopcli.recipes.images.settings import NEAREST_SHARE, SIMPLE_PIXELS, AugmentSettings
@@ -14,11 +14,11 @@ def make_augmentation(settings: AugmentSettings) -> Augmentation | None:
     shifts: dict[str, list[Step]] = {
         "none": [],
         "simple": [ShiftAndFlip(SIMPLE_PIXELS)],
-        "nearest": [ShiftAndFlip(fill="nearest", share=NEAREST_SHARE)],
+        "nearest": [ShiftAndFlip(fill="nearest", fraction=NEAREST_SHARE)],
     }
     steps = shifts[settings.augment]
     if settings.erasing:
-        erase = Erase(
+        erase = ErasingOp(
             settings.erase_p,
             settings.erase_area,
             settings.erase_aspect,
@@ -28,5 +28,5 @@ def make_augmentation(settings: AugmentSettings) -> Augmentation | None:
         )
         steps.insert(0 if settings.erase_order == "before" else len(steps), erase)
     if settings.cutout is not None:
-        steps.append(CutOut(settings.cutout))
+        steps.append(CutoutOp(settings.cutout))
     return Augmentation(tuple(steps)) if steps else None

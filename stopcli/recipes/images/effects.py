@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stopcli.augment.ranges import check_boxes_fit, cutout_share, useless_boxes
+from stopcli.augment.ranges import check_boxes_fit, cutout_fraction, useless_boxes
 from stopcli.errors import ConfigError, RequestError
 from stopcli.recipes.images.settings import NEAREST_SHARE, SIMPLE_PIXELS, AugmentSettings
 
@@ -65,7 +65,7 @@ def _of_cutout(config: AugmentSettings, height: int, width: int, size: str) -> l
             f"less than {max(height, width)}: images are {size}, and such a square can cut out all of one",
             hint=f"A square of half the side, {max(height, width) // 2}, is what was published for CIFAR-10.",
         )
-    share = cutout_share(side, height, width)
+    share = cutout_fraction(side, height, width)
     if share > _MUCH_CUT_OUT:
         return [f"{setting} {side} cuts out {share * 100:.0f} % of an image of {size} on average"]
     return []

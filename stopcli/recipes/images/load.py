@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from stopcli.counts import agreeing, counted
 from stopcli.data.datasets import FolderRules, load_images
 from stopcli.data.images import ImageSet
-from stopcli.data.rows import Parts
-from stopcli.data.subsets import images_in_both, limited, split_images
+from stopcli.data.rows import Splits
+from stopcli.data.subsets import images_in_both, split_images, subsample
 from stopcli.recipes.images.effects import check_effects
 from stopcli.recipes.images.settings import DataSettings, ImageConfig
 from stopcli.recipes.recipe import Loaded
@@ -34,7 +34,7 @@ class ImageParts:
     """
 
     dataset: str
-    parts: Parts
+    parts: Splits
     classes: tuple[str, ...]
     pixels: bool = True
 
@@ -51,7 +51,7 @@ def load(config: ImageConfig, observer: Observer) -> Loaded:
     return Loaded(config, ImageParts(images.name, parts, images.classes), notes, _words(config, images, parts))
 
 
-def read_parts(config: AnyImages, observer: Observer) -> tuple[AnyImages, ImageSet, Parts, tuple[str, ...]]:
+def read_parts(config: AnyImages, observer: Observer) -> tuple[AnyImages, ImageSet, Splits, tuple[str, ...]]:
     """The images that settings name: the settings as `load` gives them, what was found, its parts, and notes."""
     images = load_images(
         config.dataset,
@@ -73,12 +73,12 @@ def read_parts(config: AnyImages, observer: Observer) -> tuple[AnyImages, ImageS
     return config, images, parts, (*images.notes, *_images_in_several(parts), *effects)
 
 
-def limit_parts(parts: Parts, config: DataSettings, classes: tuple[str, ...]) -> Parts:
+def limit_parts(parts: Splits, config: DataSettings, classes: tuple[str, ...]) -> Splits:
     """Parts with no more images than the settings say. Images that validate and test stay the same ones."""
     if config.limit is not None:
-        parts = replace(parts, train=limited(parts.train, config.limit, config.data_seed, classes))
+        parts = replace(parts, train=subsample(parts.train, config.limit, config.data_seed, classes))
     if config.test_limit is not None:
-        test = limited(parts.test, config.test_limit, config.data_seed, classes, setting="test_limit")
+        test = subsample(parts.test, config.test_limit, config.data_seed, classes, setting="test_limit")
         parts = replace(parts, test=test, validation=parts.validation if parts.test_is_held_out else test)
     return parts
 
@@ -88,7 +88,7 @@ def _stable_name(images: ImageSet) -> str:
     return images.name if images.name in _NO_FOLDERS else str(Path(images.name).resolve())
 
 
-def _images_in_several(parts: Parts) -> list[str]:
+def _images_in_several(parts: Splits) -> list[str]:
     """What images stand in two parts, which would then be no strangers to the model or to the rules."""
     pairs = [("test", parts.test, "training", parts.train)]
     if parts.test_is_held_out:
@@ -102,7 +102,7 @@ def _images_in_several(parts: Parts) -> list[str]:
     ]
 
 
-def data_words(images: ImageSet, parts: Parts) -> str:
+def data_words(images: ImageSet, parts: Splits) -> str:
     """What there is to train on, in words."""
     height, width = parts.train.x.shape[1:3]
     images_to_train = agreeing(images.train.count, "image", "images")
@@ -113,14 +113,14 @@ def data_words(images: ImageSet, parts: Parts) -> str:
     )
 
 
-def _words(config: ImageConfig, images: ImageSet, parts: Parts) -> tuple[str, ...]:
+def _words(config: ImageConfig, images: ImageSet, parts: Splits) -> tuple[str, ...]:
     tested = f"{parts.test.count:,} to test"
     if parts.test_is_held_out:
         tested = f"{parts.validation.count:,} to validate, {tested}"
     return (f"{data_words(images, parts)}, {tested}.", *training_words(config, parts))
 
 
-def training_words(config: ImageConfig, parts: Parts) -> tuple[str, ...]:
+def training_words(config: ImageConfig, parts: Splits) -> tuple[str, ...]:
     """How a classifier is trained, a line each."""
     steps = parts.train.batches(config.batch_size)
     return (

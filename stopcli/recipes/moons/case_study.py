@@ -19,7 +19,7 @@ from stopcli.recipes.moons.published import CaseArm, Figures, case_arms
 from stopcli.runs.files import write_text
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import Columns, read_metrics
-from stopcli.stopping import BestState, Judge
+from stopcli.stopping import BestState, RuleRunner
 from stopcli.training.checkpoint import load_model, save_model
 from stopcli.training.conclusion import measure, predictor_of
 from stopcli.training.experiment import Experiment, readable
@@ -119,7 +119,7 @@ def _place(config: MoonsConfig, arm: CaseArm, metrics: Columns) -> _Place:
     """Where the rules of an arm, as its live run has them, end a training with these metrics."""
     run = replace(config, case_study=False, **arm.settings)
     plan = stop_plan(run, run, run.metrics)
-    judge, best, keep = Judge(plan.rule), BestState(), plan.keep
+    judge, best, keep = RuleRunner(plan.rule), BestState(), plan.keep
     names = readable(tuple(name for name in metrics if name not in ("epoch", "step")))
     rows = zip(*(metrics[name].tolist() for name in names), strict=True)
     epoch = 0

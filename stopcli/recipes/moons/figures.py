@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stopcli.data.rows import Parts
+from stopcli.data.rows import Splits
 from stopcli.recipes.moons.case_tables import arms_of_run
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.title import moons_title
@@ -46,7 +46,7 @@ def run_tables(config: MoonsConfig, experiment: Experiment, conclusion: Conclusi
     return {}
 
 
-def _moons(config: MoonsConfig, parts: Parts, predict: Predict, summary: Mapping[str, Any]) -> Figure:
+def _moons(config: MoonsConfig, parts: Splits, predict: Predict, summary: Mapping[str, Any]) -> Figure:
     from stopcli.report.image_figures import Points, decision_boundary, grid_around, plain_scatter
 
     groups = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stopcli.data.moons import moons, split_moons
-from stopcli.data.rows import Parts
+from stopcli.data.rows import Splits
 from stopcli.recipes.images import load as images
 from stopcli.recipes.images.load import ImageParts, training_words
 from stopcli.recipes.moons.config import DEFAULT_SHARES, MoonsConfig
@@ -26,17 +26,17 @@ def load(config: TrainConfig, observer: Observer) -> Loaded:
     return Loaded(config, points(parts), notes, words)
 
 
-def moons_parts(validation: str, share: float | None) -> Parts:
+def moons_parts(validation: str, share: float | None) -> Splits:
     """The published rows (30 to train, 70 to test), split as the settings say."""
     rows = moons(MoonsConfig.samples, MoonsConfig.noise, MoonsConfig.data_seed)
     return split_moons(rows, MoonsConfig.train_size, validation, share or DEFAULT_SHARES.get(validation, 0.0))
 
 
-def points(parts: Parts) -> ImageParts:
+def points(parts: Splits) -> ImageParts:
     """Rows that are no images."""
     return ImageParts(MOONS, parts, ("0", "1"), pixels=False)
 
 
-def moons_words(parts: Parts) -> str:
+def moons_words(parts: Splits) -> str:
     """What there is to train on, in words."""
     return f"Data: moons, 2 classes, points of a plane: {parts.train.count} to train on"

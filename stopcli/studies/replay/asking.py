@@ -12,7 +12,7 @@ from stopcli.evidence.replay import LabelledRule, readable_metrics
 from stopcli.runs.metrics import Columns
 from stopcli.runs.recorded import RecordedRun
 from stopcli.stopping import BestEpoch, Patience, Rule
-from stopcli.stopping.direction import contradiction, resolve_direction
+from stopcli.stopping.direction import mode_warning, resolve_direction
 from stopcli.stopping.parse import parse_rule
 
 # Prechelt's own criteria (1998, section 2.3), but for the slowest, and patience from none to much.
@@ -82,7 +82,7 @@ class ReplayOptions:
 
     def warnings(self) -> list[str]:
         """What was asked for in vain or against the sense of words, as the training commands tell it."""
-        told = [contradiction(self.monitor, self.mode)]
+        told = [mode_warning(self.monitor, self.mode)]
         if not self.patience and self.rules is not None:
             told += ["min_delta has no effect without patience"] if any(self.min_delta) else []
             told += ["baseline has no effect without patience"] if self.baseline is not None else []
