@@ -1,0 +1,89 @@
+"""Run folders that earlier code wrote are read: by list, show, report, compare and replay, without TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pinned import FIXTURES, PINNED, check_document, facts
+from program import run
+
+RUNS = sorted(PINNED["shown"])
+STUDIES = ("compare", "compare-arms", "replay")
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    """The one document that a command prints with --json."""
+    capsys.readouterr()
+    assert run(*words, "--json") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_runs_are_listed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listed = printed(capsys, "list", "--runs-dir", "runs")
+    pinned = PINNED["listed"]
+    assert [sorted(line) for line in listed] == [sorted(line) for line in pinned]
+    check_document(facts(listed), facts(pinned))
+    assert run("list", "--runs-dir", "runs") == 0
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    cells = {row[0]: row for row in rows if row}
+    for line in pinned:
+        row = cells[Path(line["path"]).name]
+        assert row[1].startswith(line["state"])
+        assert row[2] == line["epochs"]
+        assert not line["best_value"] or f"{line['best_value']:.4f} at {line['best_epoch']}" in row[3]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_is_shown(name: str, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    check_document(facts(printed(capsys, "show", f"runs/{name}")), facts(PINNED["shown"][name]))
+    capsys.readouterr()
+    assert run("show", f"runs/{name}") == 0
+    # Cells are broken where the terminal is narrow, and numbers are not.
+    shown = re.findall(r"\d+\.\d+", capsys.readouterr().out)
+    table = (PINNED["shown"][name]["summary"] or {}).get("table", {"rows": []})
+    assert {number for row in table["rows"] for cell in row for number in re.findall(r"\d+\.\d+", cell)} <= set(shown)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_s_report_is_made_again(name: str, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if name in STUDIES:
+        assert run("report", f"runs/{name}", "--quiet") == 2
+        return
+    pinned = (runs / name / "report.md").read_text(encoding="utf-8")
+    (runs / name / "report.md").unlink()
+    files = [f"runs/{name}/report.md", f"runs/{name}/report.html"]
+    assert printed(capsys, "report", f"runs/{name}", "--quiet") == [{"run": f"runs/{name}", "files": files}]
+    again = (runs / name / "report.md").read_text(encoding="utf-8")
+    assert _table_numbers(again) == _table_numbers(pinned)
+    assert (runs / name / "report.html").stat().st_size > 5_000
+
+
+def _table_numbers(report: str) -> list[list[str]]:
+    """The numbers of every row of the tables of a report.md."""
+    rows = (re.findall(r"\d+(?:\.\d+)?", line) for line in report.splitlines() if line.startswith("|"))
+    return [row for row in rows if row]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_runs_are_compared_and_replayed_as_they_were(name: str, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(runs / name)
+    words = PINNED["commands"][name].split()
+    summary = printed(capsys, *words, "--quiet", "--run-dir", f"runs/{name}")
+    assert summary == json.loads((runs / name / "summary.json").read_text(encoding="utf-8"))
+    pinned = FIXTURES / "runs" / name
+    check_document(facts(summary), facts(json.loads((pinned / "summary.json").read_text(encoding="utf-8"))))
+    written = {path.name for path in (runs / name).iterdir() if path.is_file()} - {".lock", "log.txt", "report.html"}
+    assert written == {path.name for path in pinned.iterdir()}
+    for path in pinned.glob("*.csv"):
+        assert _csv_numbers(runs / name / path.name) == _csv_numbers(path)
+
+
+def _csv_numbers(path: Path) -> list[list[str]]:
+    """A CSV file's header and, of its rows, the cells that are no English."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [lines[0].split(","), *(re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])", line) for line in lines[1:])]
