@@ -180,6 +180,12 @@ def paired_difference(values: Sequence[float], others: Sequence[float]) -> Diffe
     return Difference(n, mean, *bootstrap_interval(differences), p, *shares)
 
 
+def difference_by_seed(values: Mapping[int, float], others: Mapping[int, float]) -> Difference | None:
+    """The paired difference values − others over the seeds that both have; None where they share none."""
+    seeds = sorted(values.keys() & others.keys())
+    return paired_difference([values[seed] for seed in seeds], [others[seed] for seed in seeds]) if seeds else None
+
+
 def _vary(differences: NDArray[np.float64], rounding: NDArray[np.float64]) -> bool:
     """Whether differences are more than one value and what rounding makes of it."""
     if 0 < np.count_nonzero(differences) < len(differences):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -36,6 +36,19 @@ class MeanInterval:
     low: float | None
     high: float | None
 
+    def cell(self, show: Callable[[float], str] = "{:.3f}".format, *, sd: bool = True, interval: bool = True) -> str:
+        """As text for a table, with its standard deviation and its interval as far as it has them.
+
+        >>> MeanInterval(3, 0.9, 0.01, 0.89, 0.91).cell()
+        '0.900 ± 0.010 [0.890, 0.910]'
+        """
+        text = show(self.mean)
+        if sd and self.sd is not None:
+            text += f" ± {show(self.sd)}"
+        if interval and self.low is not None and self.high is not None:
+            text += f" [{show(self.low)}, {show(self.high)}]"
+        return text
+
 
 def mean_interval(values: Sequence[float]) -> MeanInterval:
     """Of one value or more.
@@ -45,6 +58,12 @@ def mean_interval(values: Sequence[float]) -> MeanInterval:
     """
     if not values:
         raise ValueError("received no values, expected one or more")
+    return _mean_interval(tuple(values))
+
+
+@functools.cache
+def _mean_interval(values: tuple[float, ...]) -> MeanInterval:
+    """Once for the same values: tables, figures and summaries all show it, and the bootstrap takes its time."""
     mean, sd = statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
     if len(values) < FEWEST:
         return MeanInterval(len(values), mean, sd, None, None)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from job_results import cells, result
 
+from stopcli.analysis.arms import RunArm, sweep_arms
 from stopcli.config import parse, resolve, settings_of
 from stopcli.errors import ConfigError, RequestError
-from stopcli.recipes.arms import arms_of
-from stopcli.recipes.cutout_sweep.arms import CutoutArm, front_of
+from stopcli.recipes.cutout_sweep.arms import front_of
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
 from stopcli.recipes.cutout_sweep.recommendation import recommend
 from stopcli.recipes.cutout_sweep.sweep import sweep_results
@@ -35,9 +35,9 @@ def results(errors: dict[str, list[float]], seconds: dict[str, float], **setting
     return [result(job, errors[job.arm][job.config.seed], seconds[job.arm]) for job in jobs]
 
 
-def arms(found: list[JobResult]) -> tuple[list[CutoutArm], CutoutArm]:
+def arms(found: list[JobResult]) -> tuple[list[RunArm], RunArm]:
     """The arms of some results, and the one that the others are compared with."""
-    every = arms_of(found, CutoutArm)
+    every = sweep_arms(config(m=(2, 4, 8, 16)), found)
     reference = next(result.job.arm for result in found if result.job.is_reference)
     return every, next(arm for arm in every if arm.name == reference)
 
@@ -146,8 +146,8 @@ def test_a_config_comes_back_from_its_file() -> None:
 def test_only_finished_runs_count() -> None:
     found = results({"simple": [0.5], "m2": [0.4]}, {"simple": 10, "m2": 20})
     broken = JobResult(found[1].job, Path("nowhere"), "failed", "a fault", found[1].summary)
-    simple, m2 = arms_of([found[0], broken], CutoutArm)
-    assert [run.error for run in simple.runs] == [0.5]
+    simple, m2 = sweep_arms(config(m=(2,)), [found[0], broken])
+    assert simple.values("final_val_error") == [0.5]
     assert (m2.runs, m2.planned) == ((), 1)
     assert recommend([simple, m2], simple) == ("Too few runs have finished to compare anything.",)
     assert sweep_results(config(m=(2,)), [found[0], broken]).tables[0].rows[1][:3] == ("M = 2", "0 of 1", "–")

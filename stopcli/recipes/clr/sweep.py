@@ -6,21 +6,20 @@ import csv
 import statistics
 from collections.abc import Sequence
 
+from stopcli.analysis.arms import (
+    RunArm,
+    difference,
+    incomparable,
+    reference_of,
+    sentences_against,
+    shared_seeds,
+    sweep_arms,
+)
 from stopcli.counts import counted, numbered
 from stopcli.durations import format_duration
-from stopcli.evidence.differences import Difference, difference_cell, too_few
-from stopcli.evidence.interval import FEWEST
-from stopcli.recipes.arms import (
-    Arm,
-    arms_of,
-    difference,
-    job_row,
-    mean_and_sd,
-    moments,
-    reference_of,
-    shared_seeds,
-    without_reference,
-)
+from stopcli.evidence.differences import NONE, Difference, difference_cell, too_few
+from stopcli.evidence.interval import FEWEST, mean_interval
+from stopcli.recipes.arms import job_row, moments
 from stopcli.recipes.clr.config import ClrConfig
 from stopcli.recipes.images.memory import check_fits
 from stopcli.recipes.recipe import SweepResults
@@ -30,13 +29,13 @@ from stopcli.sweeps.collect import JobResult
 __all__ = ["check_fits", "sweep_results"]
 
 # The errors of a run that are compared: of the model that training ends with, and of the saved one.
-FINAL, SAVED = "test_error", "best_error"
+FINAL, SAVED = "final_test_error", "saved_test_error"
 
 
 def sweep_results(config: ClrConfig, results: Sequence[JobResult]) -> SweepResults:
     """A row for each policy, with mean and standard deviation over its seeds, and its paired differences to the
     reference; F1 by class of each. All accuracies are of the test rows."""
-    arms = arms_of(results, Arm)
+    arms = sweep_arms(config, results)
     base = reference_of(config, arms)
     final = "restored" if config.restore_best else "final"
     against = f", against {base.label}" if len(arms) > 1 else ", difference"
@@ -57,67 +56,70 @@ def sweep_results(config: ClrConfig, results: Sequence[JobResult]) -> SweepResul
     )
 
 
-def _row(arm: Arm, base: Arm) -> tuple[str, ...]:
+def _row(arm: RunArm, base: RunArm) -> tuple[str, ...]:
     if not arm.runs:
-        return (arm.label, f"0 of {arm.planned}", *["–"] * 6)
+        return (arm.label, f"0 of {arm.planned}", *[NONE] * 6)
+    epoch = arm.mean("saved_epoch")
     return (
         arm.label,
         f"{len(arm.runs)} of {arm.planned}",
-        mean_and_sd(_accuracies(arm, FINAL)),
+        _accuracy_cell(arm, FINAL),
         difference_cell(_gain(arm, base, FINAL)),
-        mean_and_sd(_accuracies(arm, SAVED)),
+        _accuracy_cell(arm, SAVED),
         difference_cell(_gain(arm, base, SAVED)),
-        f"{arm.mean('best_epoch'):.4g}" if arm.values("best_epoch") else "–",
-        format_duration(arm.mean("seconds")),
+        NONE if epoch is None else f"{epoch:.4g}",
+        format_duration(arm.mean("train_seconds") or 0.0),
     )
 
 
-def _accuracies(arm: Arm, error: str) -> list[float]:
+def _accuracy_cell(arm: RunArm, error: str) -> str:
+    accuracies = _accuracies(arm, error)
+    return mean_interval(accuracies).cell(interval=False) if accuracies else NONE
+
+
+def _accuracies(arm: RunArm, error: str) -> list[float]:
     return [1 - value for value in arm.values(error)]
 
 
-def _gain(arm: Arm, base: Arm, error: str = FINAL) -> Difference | None:
+def _gain(arm: RunArm, base: RunArm, error: str = FINAL) -> Difference | None:
     """By how much an arm's accuracy is higher than the reference's: its error is so much lower."""
     return difference(base, arm, error) if arm is not base else None
 
 
-def _values(arm: Arm, base: Arm) -> dict[str, object]:
+def _values(arm: RunArm, base: RunArm) -> dict[str, object]:
     """A row of table.csv, in full precision: accuracies of the test rows, of the final model and of the saved one."""
     values: dict[str, object] = {"policy": arm.name, "planned": arm.planned, "finished": len(arm.runs)}
     for prefix, error in (("", FINAL), ("best_", SAVED)):
-        found, pair = _accuracies(arm, error), _gain(arm, base, error)
+        accuracies, gain = _accuracies(arm, error), _gain(arm, base, error)
         values |= {
-            f"{prefix}accuracy_mean": statistics.fmean(found) if found else None,
-            f"{prefix}accuracy_sd": statistics.stdev(found) if len(found) > 1 else None,
-            f"{prefix}difference": pair.mean if pair else None,
-            f"{prefix}difference_low": pair.low if pair else None,
-            f"{prefix}difference_high": pair.high if pair else None,
-            f"{prefix}difference_p": pair.p if pair else None,
-            f"{prefix}share_higher": pair.share_above if pair else None,
+            f"{prefix}accuracy_mean": statistics.fmean(accuracies) if accuracies else None,
+            f"{prefix}accuracy_sd": statistics.stdev(accuracies) if len(accuracies) > 1 else None,
+            f"{prefix}difference": gain.mean if gain else None,
+            f"{prefix}difference_low": gain.low if gain else None,
+            f"{prefix}difference_high": gain.high if gain else None,
+            f"{prefix}difference_p": gain.p if gain else None,
+            f"{prefix}share_higher": gain.share_above if gain else None,
         }
-    compared = arm is not base and arm.runs and base.runs
-    return {**values, **moments(arm, ("best_epoch", "seconds")), "against": base.name if compared else None}
+    against = base.name if arm is not base and arm.runs and base.runs else None
+    return {**values, **moments(arm, best_epoch="saved_epoch", seconds="train_seconds"), "against": against}
 
 
-def _conclusions(config: ClrConfig, arms: Sequence[Arm], base: Arm) -> tuple[str, ...]:
+def _conclusions(config: ClrConfig, arms: Sequence[RunArm], base: RunArm) -> tuple[str, ...]:
     """What follows from the finished runs, and where nothing does."""
     if len(arms) == 1:
         return ("There is one policy, and nothing to compare it with.",)
+    if reason := incomparable(arms, base, "differences"):
+        return (reason,)
     model = "restored model" if config.restore_best else "final model"
-    others = [arm for arm in arms if arm.runs and arm is not base]
-    if not others:
-        return ("Too few runs have finished to compare anything.",)
-    if not base.runs:
-        return (without_reference(base, "differences"),)
-    pairs = {arm.name: _gain(arm, base) for arm in others}
-    n = max((pair.n for pair in pairs.values() if pair is not None), default=0)
+    gains = [(arm, _gain(arm, base)) for arm in arms if arm.runs and arm is not base]
+    n = max((gain.n for _, gain in gains if gain is not None), default=0)
     if n < FEWEST:
-        return (f"{too_few(n)}{_best_of_few([base, *others], model)}",)
-    return tuple(_compared(arm, base, pairs[arm.name], model) for arm in others)
+        return (f"{too_few(n)}{_best_of_few([base, *(arm for arm, _ in gains)], model)}",)
+    return tuple(sentences_against(base, gains, f"test accuracy of the {model}", "max"))
 
 
-def _best_of_few(arms: Sequence[Arm], model: str) -> str:
-    """What is highest over the seeds that all of some arms have; empty where they have none in common."""
+def _best_of_few(arms: Sequence[RunArm], model: str) -> str:
+    """Which arm has the highest accuracy over the seeds that all have; empty where they have none in common."""
     seeds = shared_seeds(arms)
     if not seeds:
         return ""
@@ -130,26 +132,20 @@ def _best_of_few(arms: Sequence[Arm], model: str) -> str:
     )
 
 
-def _compared(arm: Arm, base: Arm, pair: Difference | None, model: str) -> str:
-    if pair is None or pair.p is None:
-        return f"{arm.label} has too few finished runs to be judged."
-    return pair.sentence(arm.label, base.label, f"test accuracy of the {model}", "max")
-
-
-def _by_class(config: ClrConfig, arms: Sequence[Arm], results: Sequence[JobResult]) -> Table | None:
+def _by_class(config: ClrConfig, arms: Sequence[RunArm], results: Sequence[JobResult]) -> Table | None:
     """F1 by class for each policy, the mean over its finished runs, from their classes.csv; None where there is
     none."""
-    found: dict[str, list[dict[str, float]]] = {}
+    by_arm: dict[str, list[dict[str, float]]] = {}
     for result in results:
         scores = _scores(result)
         if result.state == "finished" and scores:
-            found.setdefault(result.job.arm, []).append(scores)
-    shown = [arm for arm in arms if arm.name in found]
+            by_arm.setdefault(result.job.arm, []).append(scores)
+    shown = [arm for arm in arms if arm.name in by_arm]
     if not shown:
         return None
-    classes = list(found[shown[0].name][0])
+    classes = list(by_arm[shown[0].name][0])
     rows: list[tuple[str | float, ...]] = [
-        (name, *(statistics.fmean(each[name] for each in found[arm.name]) for arm in shown)) for name in classes
+        (name, *(statistics.fmean(run[name] for run in by_arm[arm.name]) for arm in shown)) for name in classes
     ]
     model = "saved model" if config.checkpoint else "final model"
     columns = ("class", *(arm.label for arm in shown))

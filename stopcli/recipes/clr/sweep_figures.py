@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from stopcli.recipes.arms import Arm, arms_of, with_seeds
+from stopcli.analysis.arms import RunArm, sweep_arms, with_seeds
 from stopcli.recipes.clr.config import ClrConfig
 from stopcli.recipes.run_marks import watched_name
 from stopcli.recipes.seed_results import finished_runs
@@ -20,7 +20,7 @@ from stopcli.sweeps.collect import JobResult
 def sweep_figures(config: ClrConfig, results: Sequence[JobResult]) -> Figures:
     """The learning rate of every update by policy, and loss and accuracy by epoch, with the cycles shaded."""
     finished = [result for result in results if result.state == "finished" and result.summary]
-    arms = [arm for arm in arms_of(results, Arm) if arm.runs]
+    arms = [arm for arm in sweep_arms(config, results) if arm.runs]
     scale = " (quick scale)" if config.scale == "quick" else ""
     title = f"{config.describe_model()} on {drawn_name(Path(config.dataset).name)}{scale}"
     steps = (finished[0].summary or {})["steps_per_epoch"]
@@ -37,14 +37,14 @@ def sweep_figures(config: ClrConfig, results: Sequence[JobResult]) -> Figures:
     }
 
 
-def _rate(arm: Arm, finished: Sequence[JobResult]) -> RunGroup:
+def _rate(arm: RunArm, finished: Sequence[JobResult]) -> RunGroup:
     """Of the arm's longest run: the others have the same, as far as they went."""
     of_arm = [result for result in finished if result.job.arm == arm.name]
     longest = max(of_arm, key=lambda result: (result.summary or {})["steps"])
     steps = read_metrics(longest.path / "steps.csv")
-    return RunGroup(arm.label, arm.place, [steps])
+    return RunGroup(arm.label, arm.index, [steps])
 
 
-def _curves(arm: Arm, label: str, finished: Sequence[JobResult]) -> RunGroup:
+def _curves(arm: RunArm, label: str, finished: Sequence[JobResult]) -> RunGroup:
     _, metrics = finished_runs([result for result in finished if result.job.arm == arm.name])
-    return RunGroup(label, arm.place, metrics)
+    return RunGroup(label, arm.index, metrics)

@@ -6,31 +6,21 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stopcli.analysis.arms import RunArm, shared_seeds
 from stopcli.configs.published import published_arms
 from stopcli.counts import numbered
 from stopcli.evidence import pareto
-from stopcli.recipes.arms import Arm, shared_seeds
 from stopcli.recipes.cutout_sweep.config import copies_of
 
+# A run's error at the end, on the rows that validate.
+ERROR = "final_val_error"
 
-@dataclass(frozen=True)
-class CutoutArm(Arm):
-    """An arm with its M."""
 
-    @property
-    def m(self) -> int:
-        """Copies of every image; 0 for the baseline."""
-        return copies_of(self.config)
-
-    @property
-    def label(self) -> str:
-        return f"M = {self.m}" if self.m else super().label
-
-    @property
-    def published_hours(self) -> float | None:
-        """Reported for 100 epochs of ResNet-44 with as many copies; None where there is no report of them."""
-        published = published_arms("cutout").get(f"m{self.m}" if self.m else "simple")
-        return published.values["training_hours"] if published else None
+def published_hours(arm: RunArm) -> float | None:
+    """Reported for 100 epochs of ResNet-44 with as many copies; None where there is no report of them."""
+    m = copies_of(arm.config)
+    published = published_arms("cutout").get(f"m{m}" if m else "simple")
+    return published.values["training_hours"] if published else None
 
 
 @dataclass(frozen=True)
@@ -53,7 +43,7 @@ class Front:
     names: tuple[str, ...]
     unequal: bool
 
-    def words(self) -> str:
+    def sentence(self) -> str:
         """What it is over, in a sentence; empty where that goes without saying."""
         if not self.unequal:
             return ""
@@ -62,21 +52,21 @@ class Front:
         return f"The Pareto front is over {numbered('seed', self.seeds)}, which every arm with runs has finished."
 
 
-def front_of(arms: Sequence[CutoutArm], reference: CutoutArm) -> Front:
+def front_of(arms: Sequence[RunArm], reference: RunArm) -> Front:
     """The Pareto front of the arms of which a run has finished, over the seeds that all of them have."""
     finished = [arm for arm in arms if arm.runs]
     seeds, costs, errors = shared_seeds(finished), dict[str, float](), dict[str, float]()
     for arm in finished if seeds else ():
-        cost, error = costs_of(arm, reference), arm.by_seed("error")
+        cost, error = costs_of(arm, reference), arm.by_seed(ERROR)
         costs[arm.name] = statistics.fmean(cost[seed] for seed in seeds)
         errors[arm.name] = statistics.fmean(error[seed] for seed in seeds)
     front = pareto.pareto_front(list(costs.values()), list(errors.values())) if len(costs) > 1 else []
-    unequal = any(arm.seeds != set(seeds) for arm in finished)
+    unequal = any(arm.seeds != seeds for arm in finished)
     return Front(tuple(seeds), costs, errors, tuple(list(costs)[i] for i in front), unequal)
 
 
-def costs_of(arm: CutoutArm, reference: CutoutArm) -> dict[int, float]:
+def costs_of(arm: RunArm, reference: RunArm) -> dict[int, float]:
     """Training time of an arm's finished runs by seed: as multiples of the reference's of the same seed, as far as it
     has finished that, or in seconds where it has finished nothing."""
-    seconds, base = arm.by_seed("seconds"), reference.by_seed("seconds")
+    seconds, base = arm.by_seed("train_seconds"), reference.by_seed("train_seconds")
     return {seed: seconds[seed] / base[seed] for seed in seconds if seed in base} if base else seconds

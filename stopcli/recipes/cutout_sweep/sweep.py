@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stopcli.analysis.arms import RunArm, reference_of, sweep_arms, time_ratio
 from stopcli.counts import counted
 from stopcli.durations import format_duration
-from stopcli.recipes.arms import arms_of, job_row, mean_and_sd, moments, reference_of, time_ratio
-from stopcli.recipes.cutout_sweep.arms import CutoutArm, Front, front_of
+from stopcli.evidence.differences import NONE
+from stopcli.recipes.arms import job_row, moments
+from stopcli.recipes.cutout_sweep.arms import ERROR, Front, front_of, published_hours
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig, copies_of
 from stopcli.recipes.cutout_sweep.recommendation import recommend
 from stopcli.recipes.images.memory import check_fits
@@ -17,46 +19,43 @@ from stopcli.sweeps.collect import JobResult
 
 __all__ = ["check_fits", "sweep_results"]
 
-NONE = "–"
-
 
 def sweep_results(config: CutoutSweepConfig, results: Sequence[JobResult]) -> SweepResults:
     """A row for each arm, with mean and standard deviation over its seeds; what follows from them."""
-    arms = arms_of(results, CutoutArm)
+    arms = sweep_arms(config, results)
     reference = reference_of(config, arms)
     front = front_of(arms, reference)
     rows = tuple(_row(arm, reference, front) for arm in arms)
     values = [_values(arm, reference, front) for arm in arms]
-    of_front = front.words()
     return SweepResults(
         f"cutout-sweep: ResNet-{config.depth}, M = {', '.join(map(str, config.m))}, {counted(config.seeds, 'seed')}",
         (Table("Results", _columns(reference), rows),),
         {"table.csv": csv_of(values), "jobs.csv": csv_of([_job(result) for result in results])},
-        (*recommend(arms, reference), *([of_front] if of_front else [])),
+        (*recommend(arms, reference), *filter(None, [front.sentence()])),
         {"arms": values},
     )
 
 
-def _columns(reference: CutoutArm) -> tuple[str, ...]:
+def _columns(reference: RunArm) -> tuple[str, ...]:
     # With simple augmentation as the reference, as published, it goes without saying.
-    to = f" to {reference.label}" if reference.m else ""
+    to = f" to {reference.label}" if copies_of(reference.config) else ""
     return (
         *("arm", "runs", "error at the end", "best epoch's", "training", "validation"),
         *(f"cost ratio{to}", "published hours", f"published ratio{to}", "Pareto"),
     )
 
 
-def _row(arm: CutoutArm, reference: CutoutArm, front: Front) -> tuple[str, ...]:
+def _row(arm: RunArm, reference: RunArm, front: Front) -> tuple[str, ...]:
     hours, published = _published(arm, reference)
     ratio = time_ratio(arm, reference)
     on_front = {True: "yes", False: "", None: NONE}[_is_on(front, arm)]
     return (
         arm.label,
         f"{len(arm.runs)} of {arm.planned}",
-        mean_and_sd(arm.values("error")),
-        mean_and_sd(arm.values("best_error")),
-        format_duration(arm.mean("seconds")) if arm.runs else NONE,
-        format_duration(arm.mean("validation_seconds")) if arm.runs else NONE,
+        _error_cell(arm, ERROR),
+        _error_cell(arm, "saved_test_error"),
+        _duration_cell(arm, "train_seconds"),
+        _duration_cell(arm, "validation_seconds"),
         NONE if ratio is None else str(ratio),
         NONE if hours is None else f"{hours:.2f}",
         NONE if published is None else f"{published:.2f}",
@@ -64,23 +63,45 @@ def _row(arm: CutoutArm, reference: CutoutArm, front: Front) -> tuple[str, ...]:
     )
 
 
-def _published(arm: CutoutArm, reference: CutoutArm) -> tuple[float | None, float | None]:
+def _error_cell(arm: RunArm, name: str) -> str:
+    interval = arm.interval(name)
+    return interval.cell(interval=False) if interval else NONE
+
+
+def _duration_cell(arm: RunArm, name: str) -> str:
+    seconds = arm.mean(name)
+    return NONE if seconds is None else format_duration(seconds)
+
+
+def _published(arm: RunArm, reference: RunArm) -> tuple[float | None, float | None]:
     """The published hours of an arm, and their ratio to those of the reference."""
-    hours, of_reference = arm.published_hours, reference.published_hours
+    hours, of_reference = published_hours(arm), published_hours(reference)
     return hours, hours / of_reference if hours and of_reference else None
 
 
-def _is_on(front: Front, arm: CutoutArm) -> bool | None:
+def _is_on(front: Front, arm: RunArm) -> bool | None:
     """Whether an arm is on the Pareto front; None where there is none that it could be on."""
     return arm.name in front.names if front.names and arm.name in front.costs else None
 
 
-def _values(arm: CutoutArm, reference: CutoutArm, front: Front) -> dict[str, object]:
+def _values(arm: RunArm, reference: RunArm, front: Front) -> dict[str, object]:
     """A row of table.csv, in full precision."""
     hours, published = _published(arm, reference)
     ratio = time_ratio(arm, reference)
-    values: dict[str, object] = {"arm": arm.name, "m": arm.m, "planned": arm.planned, "finished": len(arm.runs)}
-    values |= moments(arm, ("error", "best_error", "seconds", "validation_seconds", "images"))
+    values: dict[str, object] = {
+        "arm": arm.name,
+        "m": copies_of(arm.config),
+        "planned": arm.planned,
+        "finished": len(arm.runs),
+    }
+    values |= moments(
+        arm,
+        error=ERROR,
+        best_error="saved_test_error",
+        seconds="train_seconds",
+        validation_seconds="validation_seconds",
+        images="rows",
+    )
     return {
         **values,
         "cost_ratio": ratio.mean if ratio else None,

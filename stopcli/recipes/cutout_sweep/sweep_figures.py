@@ -6,10 +6,10 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from stopcli.analysis.arms import RunArm, reference_of, sweep_arms, with_seeds
 from stopcli.counts import numbered
-from stopcli.recipes.arms import arms_of, reference_of, with_seeds
-from stopcli.recipes.cutout_sweep.arms import CutoutArm, Front, costs_of, front_of
-from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
+from stopcli.recipes.cutout_sweep.arms import ERROR, Front, costs_of, front_of
+from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig, copies_of
 from stopcli.recipes.run_marks import watched_name
 from stopcli.recipes.seed_results import finished_runs
 from stopcli.report.arm_figures import CostPoint, arm_curves, error_against_cost
@@ -28,11 +28,11 @@ def sweep_figures(config: CutoutSweepConfig, results: Sequence[JobResult]) -> Fi
     title = f"ResNet-{config.depth} on {drawn_name(Path(config.dataset).name)}, cutout {config.cutout_size}{scale}"
     if config.equal != "epochs":
         title += f"; equal {config.equal}"
-    arms = arms_of(results, CutoutArm)
+    arms = sweep_arms(config, results)
     reference = reference_of(config, arms)
     front = front_of(arms, reference)
     finished = [arm for arm in arms if arm.runs]
-    by_copies = sorted(finished, key=lambda arm: arm.m)
+    by_copies = sorted(finished, key=lambda arm: copies_of(arm.config))
     curves = [_curves(config, arm, with_seeds(arm, arms), results) for arm in by_copies]
     points = [_point(arm, reference, front) for arm in finished if costs_of(arm, reference)]
     watched = watched_name(config)
@@ -49,12 +49,12 @@ def sweep_figures(config: CutoutSweepConfig, results: Sequence[JobResult]) -> Fi
     }
 
 
-def _point(arm: CutoutArm, reference: CutoutArm, front: Front) -> CostPoint:
-    costs, errors = costs_of(arm, reference), arm.by_seed("error")
+def _point(arm: RunArm, reference: RunArm, front: Front) -> CostPoint:
+    costs, errors = costs_of(arm, reference), arm.by_seed(ERROR)
     shown = front.seeds if arm.name in front.costs else tuple(costs)
     return CostPoint(
         arm.label,
-        arm.place,
+        arm.index,
         list(costs.values()),
         [errors[seed] for seed in costs],
         (statistics.fmean(costs[seed] for seed in shown), statistics.fmean(errors[seed] for seed in shown)),
@@ -62,7 +62,7 @@ def _point(arm: CutoutArm, reference: CutoutArm, front: Front) -> CostPoint:
     )
 
 
-def _curves(config: CutoutSweepConfig, arm: CutoutArm, label: str, results: Sequence[JobResult]) -> RunGroup:
+def _curves(config: CutoutSweepConfig, arm: RunArm, label: str, results: Sequence[JobResult]) -> RunGroup:
     summaries, metrics = finished_runs([result for result in results if result.job.arm == arm.name])
     # What an epoch counts as on the horizontal axis.
     images = [1 if config.equal == "epochs" else run["rows"]["train"] * run["copies"] for run in summaries]
@@ -70,4 +70,4 @@ def _curves(config: CutoutSweepConfig, arm: CutoutArm, label: str, results: Sequ
         {"seen": columns["epoch"] * count, "error": 1 - columns["val_accuracy"]}
         for columns, count in zip(metrics, images, strict=True)
     ]
-    return RunGroup(label, arm.place, runs)
+    return RunGroup(label, arm.index, runs)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stopcli.analysis.arms import RunArm
 from stopcli.report.results import TEST_ROWS_CHOSE
 from stopcli.report.tables import Table
-from stopcli.studies.compare.judging import Comparison, compare_to_baseline, counted_on_rows, on_many
+from stopcli.studies.compare.judging import Comparison, compare_to_baseline, counted_on_rows, note_on_many
 from stopcli.studies.compare.measures import DEFAULT, Measure, measure_of
 from stopcli.studies.compare.sameness import Settings, environments_differ, experiments_differ, settings_of
 from stopcli.studies.compare.tables import comparisons_table, cost_table, results_table, settings_table
-from stopcli.studies.compare.things import Arm, baseline_of, read_arms
+from stopcli.studies.compare.things import baseline_of, first_run, read_arms
 
 # Of more arms than this the sentences are summed up.
 _MANY = 8
@@ -32,8 +32,8 @@ class CompareResults:
         warnings: what the user should know, a sentence without a full stop each.
     """
 
-    arms: Sequence[Arm]
-    base: Arm
+    arms: Sequence[RunArm]
+    base: RunArm
     measure: Measure
     comparisons: Sequence[Comparison]
     settings: Settings
@@ -51,32 +51,33 @@ class CompareResults:
     def conclusions(self) -> tuple[str, ...]:
         """What follows, a sentence for each difference, or for many arms, for each value."""
         if len(self.arms) - 1 <= _MANY:
-            return tuple(dict.fromkeys(comparison.words for comparison in self.comparisons))
-        return tuple(self._summed_up(view) for view in self.measure.views)
+            return tuple(dict.fromkeys(comparison.sentence for comparison in self.comparisons))
+        return tuple(self._counts(view) for view in self.measure.views)
 
-    def _summed_up(self, view: str) -> str:
-        found = [comparison for comparison in self.comparisons if comparison.view == view]
+    def _counts(self, view: str) -> str:
+        """How many arms are better, worse, or not distinguishable."""
+        comparisons = [comparison for comparison in self.comparisons if comparison.view == view]
         labels: dict[str, list[str]] = {}
-        for comparison in found:
-            said = "no claim" if comparison.found is None else comparison.found.verdict(self.measure.better)
-            labels.setdefault(said, []).append(comparison.arm.label)
-        told = "; ".join(f"{len(names)} {said} ({some(names)})" for said, names in labels.items())
-        return f"{self.measure.views[view]} of {len(found)} against {self.base.label}: {told}."
+        for comparison in comparisons:
+            verdict = comparison.difference.verdict(self.measure.better) if comparison.difference else "no claim"
+            labels.setdefault(verdict, []).append(comparison.arm.label)
+        counts = "; ".join(f"{len(names)} {verdict} ({some(names)})" for verdict, names in labels.items())
+        return f"{self.measure.views[view]} of {len(comparisons)} against {self.base.label}: {counts}."
 
     def notes(self) -> list[str]:
         """How to read it."""
-        told = [f"{note}." for note in on_many(self.comparisons)]
+        notes = note_on_many(self.comparisons)
         if any(counted_on_rows(arm, self.measure, view) for arm in self.arms for view in self.measure.views):
-            told.append(
-                "The interval of one run alone is that of an accuracy which was counted on so many rows (Wilson's); it "
+            notes.append(
+                "The interval of a single run is that of an accuracy which was counted on so many rows (Wilson's); it "
                 "says nothing of other seeds."
             )
-        of_test_rows = self.measure.name.startswith("test_")
-        if of_test_rows and any(comparison.found and comparison.found.p is not None for comparison in self.comparisons):
-            told.append(_SHARED_ROWS)
-        if of_test_rows and any(map(_test_rows_chose, self.arms)):
-            told.append(TEST_ROWS_CHOSE)
-        return told
+        if self.measure.name.startswith("test_"):
+            if any(comparison.difference and comparison.difference.p is not None for comparison in self.comparisons):
+                notes.append(_SHARED_ROWS)
+            if any(map(_test_rows_chose, self.arms)):
+                notes.append(TEST_ROWS_CHOSE)
+        return notes
 
 
 def compare(paths: Sequence[Path], baseline: str = "", metric: str = DEFAULT) -> CompareResults:
@@ -89,11 +90,12 @@ def compare(paths: Sequence[Path], baseline: str = "", metric: str = DEFAULT) ->
     Raises:
         RequestError: they cannot be compared; nothing is written.
     """
-    arms, told = read_arms(paths)
-    measure = measure_of(metric, [outcome for arm in arms for outcome in arm.outcomes])
+    arms, warnings = read_arms(paths)
+    measure = measure_of(metric, [result for arm in arms for result in arm.runs])
     base = baseline_of(arms, baseline)
-    told = [*experiments_differ(arms), *told, *environments_differ(arms)]
-    return CompareResults(arms, base, measure, compare_to_baseline(arms, base, measure), settings_of(arms), told)
+    warnings = [*experiments_differ(arms), *warnings, *environments_differ(arms)]
+    comparisons = compare_to_baseline(arms, base, measure)
+    return CompareResults(arms, base, measure, comparisons, settings_of(arms), warnings)
 
 
 def some(names: Sequence[str]) -> str:
@@ -102,7 +104,6 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:_MANY]) + more
 
 
-def _test_rows_chose(arm: Arm) -> bool:
+def _test_rows_chose(arm: RunArm) -> bool:
     """Whether the rows that test also chose the epoch that was saved."""
-    saved = map(operator.attrgetter("saved"), arm.outcomes)
-    return any(values for values in saved) and arm.first.settings.get("validation", "test") == "test"
+    return any(result.saved for result in arm.runs) and first_run(arm).settings.get("validation", "test") == "test"

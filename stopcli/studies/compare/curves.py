@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stopcli.analysis.arms import RunArm
 from stopcli.studies.compare.measures import Measure
-from stopcli.studies.compare.things import Arm
 
 # More curves cannot be told apart.
 MOST_DRAWN = 14
@@ -30,18 +30,18 @@ class Curves:
         notes: what is not drawn, and why.
     """
 
-    arms: Sequence[Arm]
+    arms: Sequence[RunArm]
     panels: dict[str, str]
     notes: Sequence[str]
 
 
-def curves_of(arms: Sequence[Arm], measure: Measure) -> Curves:
+def curves_of(arms: Sequence[RunArm], measure: Measure) -> Curves:
     """The columns that all arms have, of the first so many."""
-    with_curves = [arm for arm in arms if all(len(outcome.columns) for outcome in arm.outcomes)]
+    with_curves = [arm for arm in arms if all(len(result.columns) for result in arm.runs)]
     drawn, notes = with_curves[:MOST_DRAWN], []
     if len(with_curves) > MOST_DRAWN:
         notes.append(f"The figures show the first {MOST_DRAWN} of {len(with_curves)}.")
-    recorded = [set(outcome.columns) for arm in drawn for outcome in arm.outcomes]
+    recorded = [set(result.columns) for arm in drawn for result in arm.runs]
     common = set.intersection(*recorded) if recorded else set()
     names: list[str] = []
     for preferred in _PREFERRED:

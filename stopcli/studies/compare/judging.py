@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
+from stopcli.analysis.arms import RunArm
 from stopcli.counts import agreeing, counted
-from stopcli.evidence.differences import Difference, paired_difference, unpaired_difference
-from stopcli.evidence.interval import FEWEST, MeanInterval, mean_interval
+from stopcli.evidence.differences import Difference, difference_by_seed, unpaired_difference
+from stopcli.evidence.interval import FEWEST
 from stopcli.evidence.proportion import Proportion, proportion_of
 from stopcli.studies.compare.measures import Measure
 from stopcli.studies.compare.sameness import other_test_rows
-from stopcli.studies.compare.things import Arm
 
 # From so many on, a false one among them is no rare event.
-_MANY = 3
+_MANY_DIFFERENCES = 3
 
 
 @dataclass(frozen=True)
@@ -24,89 +23,74 @@ class Comparison:
 
     Attributes:
         view: which of the measure's values.
-        found: the difference; None where none is claimed.
-        words: a sentence; what the difference says, or why there is none.
+        difference: None where none is claimed.
+        sentence: what the difference says, or why there is none.
     """
 
-    arm: Arm
-    base: Arm
+    arm: RunArm
+    base: RunArm
     view: str
-    found: Difference | None
-    words: str
+    difference: Difference | None
+    sentence: str
 
 
-def values_of(arm: Arm, measure: Measure, view: str) -> dict[int, float]:
-    """An arm's values by seed, of the runs that have one."""
-    found = {outcome.run.seed: measure.of(outcome, view) for outcome in arm.outcomes}
-    return {seed: value for seed, value in found.items() if value is not None}
-
-
-def moments_of(arm: Arm, measure: Measure, view: str) -> MeanInterval | None:
-    """Mean and interval of an arm's values; None where it has none."""
-    values = tuple(values_of(arm, measure, view).values())
-    return _mean_interval(values) if values else None
-
-
-@cache
-def _mean_interval(values: tuple[float, ...]) -> MeanInterval:
-    """Once: tables, figure and summary all show it, and the bootstrap takes its time."""
-    return mean_interval(values)
-
-
-def counted_on_rows(arm: Arm, measure: Measure, view: str) -> Proportion | None:
-    """How sure the test accuracy of one run alone is, because it was counted on so many rows; None for anything else.
+def counted_on_rows(arm: RunArm, measure: Measure, view: str) -> Proportion | None:
+    """How sure the test accuracy of a single run is, because it was counted on so many rows; None for anything else.
 
     It says nothing of other seeds.
     """
-    values = values_of(arm, measure, view)
+    values = arm.by_seed(measure.value_name(view))
     if measure.name != "test_accuracy" or len(values) != 1:
         return None
     ((seed, accuracy),) = values.items()
-    (run,) = (outcome.run for outcome in arm.outcomes if outcome.run.seed == seed)
+    (run,) = (result.run for result in arm.runs if result.seed == seed)
     rows = (run.summary.get("rows") or {}).get("test") or 0
     return proportion_of(accuracy, int(rows))
 
 
-def compare_to_baseline(arms: Sequence[Arm], base: Arm, measure: Measure) -> list[Comparison]:
+def compare_to_baseline(arms: Sequence[RunArm], base: RunArm, measure: Measure) -> list[Comparison]:
     """Every other arm against the base, by each of the measure's values."""
     others = [arm for arm in arms if arm is not base]
-    return [_judge(arm, base, measure, view) for view in measure.views for arm in others]
+    return [_compare(arm, base, measure, view) for view in measure.views for arm in others]
 
 
-def _judge(arm: Arm, base: Arm, measure: Measure, view: str) -> Comparison:
+def _compare(arm: RunArm, base: RunArm, measure: Measure, view: str) -> Comparison:
     what = measure.views[view]
-    differ = other_test_rows(arm, base)
-    # What it cost is no matter of which rows test.
-    if differ and not measure.is_cost:
-        words = f"{arm.label} and {base.label} are measured on different test rows ({', '.join(differ)}): no claim."
-        return Comparison(arm, base, view, None, words)
-    ours, theirs = values_of(arm, measure, view), values_of(base, measure, view)
-    if not ours or not theirs:
-        missing = arm if not ours else base
-        words = f"{arm.label} against {base.label}: {missing.label} has no {what}."
-        return Comparison(arm, base, view, None, words)
-    found, note = difference_of(ours, theirs)
-    return Comparison(arm, base, view, found, found.sentence(arm.label, base.label, what, measure.better) + note)
+    settings = other_test_rows(arm, base)
+    # What it cost does not depend on which rows test.
+    if settings and not measure.is_cost:
+        reason = f"{arm.label} and {base.label} are measured on different test rows ({', '.join(settings)}): no claim."
+        return Comparison(arm, base, view, None, reason)
+    values, others = (each.by_seed(measure.value_name(view)) for each in (arm, base))
+    if not values or not others:
+        missing = base if values else arm
+        return Comparison(arm, base, view, None, f"{arm.label} against {base.label}: {missing.label} has no {what}.")
+    difference, note = difference_of(values, others)
+    return Comparison(
+        arm, base, view, difference, difference.sentence(arm.label, base.label, what, measure.better) + note
+    )
 
 
-def difference_of(ours: dict[int, float], theirs: dict[int, float]) -> tuple[Difference, str]:
+def difference_of(values: Mapping[int, float], others: Mapping[int, float]) -> tuple[Difference, str]:
     """The difference of values by seed, and a note on seeds that it is not of: pairs where enough seeds match, else
     two independent samples where both are large enough, else whatever there is."""
-    seeds = sorted(ours.keys() & theirs.keys())
-    unmatched = len(ours.keys() ^ theirs.keys())
-    if len(seeds) >= FEWEST or (seeds and min(len(ours), len(theirs)) < FEWEST):
-        runs = f"{counted(unmatched, 'run')} {agreeing(unmatched, 'has', 'have')}"
-        note = f" ({runs} no partner of the same seed.)" if unmatched else ""
-        return paired_difference([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]), note
-    return unpaired_difference(list(ours.values()), list(theirs.values())), ""
+    pairs = len(values.keys() & others.keys())
+    if pairs >= FEWEST or min(len(values), len(others)) < FEWEST:
+        paired = difference_by_seed(values, others)
+        if paired is not None:
+            unmatched = len(values.keys() ^ others.keys())
+            runs = f"{counted(unmatched, 'run')} {agreeing(unmatched, 'has', 'have')}"
+            return paired, f" ({runs} no partner of the same seed.)" if unmatched else ""
+    return unpaired_difference(list(values.values()), list(others.values())), ""
 
 
-def on_many(comparisons: Sequence[Comparison]) -> list[str]:
-    """A note where so many differences are judged that some may be told apart by chance."""
-    judged = sum(comparison.found is not None and comparison.found.p is not None for comparison in comparisons)
-    if judged < _MANY:
+def note_on_many(comparisons: Sequence[Comparison]) -> list[str]:
+    """A note where so many differences are tested that some may be told apart by chance."""
+    differences = [comparison.difference for comparison in comparisons]
+    tested = sum(difference is not None and difference.p is not None for difference in differences)
+    if tested < _MANY_DIFFERENCES:
         return []
     return [
-        f"{judged} differences are judged, each with an error of 5 %: where nothing differs, one of them is told apart "
-        f"by chance with a probability of up to {min(100, judged * 5)} %"
+        f"{tested} differences are tested, each with an error of 5 %: where nothing differs, one of them is told apart "
+        f"by chance with a probability of up to {min(100, tested * 5)} %."
     ]

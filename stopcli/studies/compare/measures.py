@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stopcli.analysis.results import RunResult
 from stopcli.errors import ConfigError
 from stopcli.stopping.direction import Direction, natural_direction
-from stopcli.studies.compare.outcomes import RunResult, best_place
 
 DEFAULT = "test_accuracy"
 # Measured on the finished model and on the saved one.
@@ -35,47 +34,29 @@ class Measure:
         """Whether it says what training took, and not how well it went."""
         return self.name in _OF_COST
 
-    def of(self, outcome: RunResult, view: str) -> float | None:
-        """A run's value; None where it has none."""
+    def value_name(self, view: str) -> str:
+        """What a run calls the value (`RunResult.value`)."""
         if self.is_cost:
-            return outcome.cost.get(self.name)
-        if self.name in _OF_MODELS:
-            return outcome.of(view).get(self.name)
-        place = self._place(outcome, view)
-        return None if place is None else float(outcome.columns[self.name][place])
-
-    def epoch_of(self, outcome: RunResult, view: str) -> float | None:
-        """The epoch that a run's value is of."""
-        if self.is_cost or self.name in _OF_MODELS:
-            return outcome.of(view).get("epoch")
-        place = self._place(outcome, view)
-        return None if place is None else float(outcome.columns["epoch"][place])
-
-    def _place(self, outcome: RunResult, view: str) -> int | None:
-        """Where in its column a run's value stands; None where there is no number."""
-        column = outcome.columns.get(self.name)
-        if column is None or not len(column):
-            return None
-        place = best_place(column, lower=self.better == "min") if view == "best" else len(column) - 1
-        return None if place is None or not math.isfinite(column[place]) else place
+            return self.name
+        return f"{view}_{self.name}" if self.name in _OF_MODELS or view != "final" else f"last_{self.name}"
 
 
-def measure_of(name: str, outcomes: Sequence[RunResult]) -> Measure:
+def measure_of(name: str, runs: Sequence[RunResult]) -> Measure:
     """The measure of a name.
 
     Raises:
         ConfigError: no run has it.
     """
-    columns = dict.fromkeys(column for outcome in outcomes for column in outcome.columns)
+    columns = dict.fromkeys(column for run in runs for column in run.columns)
     known = [*_OF_MODELS, *_OF_COST, *(column for column in columns if column not in ("epoch", "step"))]
-    if name in known and _is_there(_named(name), outcomes):
+    if name in known and _is_recorded(_named(name), runs):
         return _named(name)
-    there = ", ".join(each for each in known if _is_there(_named(each), outcomes))
-    raise ConfigError("metric", name, f"a value that the runs have, of {there}")
+    recorded = ", ".join(other for other in known if _is_recorded(_named(other), runs))
+    raise ConfigError("metric", name, f"a value that the runs have, of {recorded}")
 
 
-def _is_there(measure: Measure, outcomes: Sequence[RunResult]) -> bool:
-    return any(measure.of(outcome, view) is not None for outcome in outcomes for view in measure.views)
+def _is_recorded(measure: Measure, runs: Sequence[RunResult]) -> bool:
+    return any(run.value(measure.value_name(view)) is not None for run in runs for view in measure.views)
 
 
 def _named(name: str) -> Measure:

@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from stopcli.analysis.arms import RunArm
 from stopcli.counts import numbered
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Warn
 from stopcli.report.drawing import Figures
 from stopcli.report.tables import Table, csv_of
 from stopcli.studies.compare.comparison import CompareResults, some
 from stopcli.studies.compare.curves import curves_of
-from stopcli.studies.compare.judging import Comparison, counted_on_rows, moments_of
+from stopcli.studies.compare.judging import Comparison, counted_on_rows
 from stopcli.studies.compare.measures import Measure
 from stopcli.studies.compare.rows import arms_rows, runs_rows
 from stopcli.studies.compare.tables import settings_csv
-from stopcli.studies.compare.things import Arm
+from stopcli.studies.compare.things import first_run, is_finished
 from stopcli.studies.leaving import AnalysisOutput
 
 _IN_A_TITLE = 4
@@ -25,7 +26,7 @@ _IN_A_TITLE = 4
 def output_of(results: CompareResults) -> AnalysisOutput:
     """What a comparison leaves in its folder."""
     curves = curves_of(results.arms, results.measure)
-    tables, told = results.tables(), results.conclusions()
+    tables, conclusions = results.tables(), results.conclusions()
     notes = [*results.notes(), *curves.notes]
 
     def figures() -> Figures:
@@ -43,10 +44,10 @@ def output_of(results: CompareResults) -> AnalysisOutput:
             "differences.csv": settings_csv(results.arms, results.settings),
             "runs.csv": csv_of(runs_rows(results.arms, results.measure)),
         },
-        conclusions=told,
+        conclusions=conclusions,
         summary=_summary(results),
         figures=figures,
-        document=lambda pictures: _document(results, tables, told, notes, pictures),
+        document=lambda pictures: _document(results, tables, conclusions, notes, pictures),
     )
 
 
@@ -67,33 +68,36 @@ def _summary(results: CompareResults) -> dict[str, Any]:
     }
 
 
-def _arm_summary(arm: Arm, measure: Measure) -> dict[str, Any]:
-    moments = {view: moments_of(arm, measure, view) for view in measure.views}
-    counted = {view: counted_on_rows(arm, measure, view) for view in measure.views}
+def _arm_summary(arm: RunArm, measure: Measure) -> dict[str, Any]:
+    intervals = {view: arm.interval(measure.value_name(view)) for view in measure.views}
+    proportions = {view: counted_on_rows(arm, measure, view) for view in measure.views}
     return {
         "label": arm.label,
-        "command": arm.first.command,
-        "runs": [str(outcome.run.path) for outcome in arm.outcomes],
-        "left_out": [str(outcome.run.path) for outcome in arm.left_out],
-        "seeds": [outcome.run.seed for outcome in arm.outcomes],
-        "finished": arm.finished,
-        **{view: asdict(found) if found else None for view, found in moments.items()},
-        "counted_on_rows": {view: asdict(found) if found else None for view, found in counted.items()},
+        "command": first_run(arm).command,
+        "runs": [str(result.run.path) for result in arm.runs],
+        "left_out": [str(result.run.path) for result in arm.left_out],
+        "seeds": [result.seed for result in arm.runs],
+        "finished": is_finished(arm),
+        **{view: asdict(interval) if interval else None for view, interval in intervals.items()},
+        "counted_on_rows": {view: asdict(share) if share else None for view, share in proportions.items()},
     }
 
 
 def _comparison_summary(comparison: Comparison) -> dict[str, Any]:
-    found = comparison.found
-    told: dict[str, Any] = {"label": comparison.arm.label, "against": comparison.base.label, "view": comparison.view}
-    if found is not None:
-        told |= found.to_dict()
-    return {**told, "words": comparison.words}
+    difference = comparison.difference
+    return {
+        "label": comparison.arm.label,
+        "against": comparison.base.label,
+        "view": comparison.view,
+        **(difference.to_dict() if difference else {}),
+        "words": comparison.sentence,
+    }
 
 
 def _document(
     results: CompareResults,
     tables: Sequence[Table],
-    told: Sequence[str],
+    conclusions: Sequence[str],
     notes: Sequence[str],
     pictures: Sequence[Picture],
 ) -> Document:
@@ -110,7 +114,7 @@ def _document(
         Section(cost.title, (cost,)),
         Section("What was compared", (Bullets(tuple(map(_sources, results.arms))),)),
     ]
-    lead: list[Part] = [Paragraph(words) for words in told]
+    lead: list[Part] = [Paragraph(sentence) for sentence in conclusions]
     lead += [Warn(f"{warning}.") for warning in results.warnings]
     return Document(_title(results), tuple(lead), tuple(section for section in sections if section.parts))
 
@@ -125,7 +129,7 @@ def _with_alt_text(picture: Picture) -> Picture:
     return replace(picture, alt=alt)
 
 
-def _sources(arm: Arm) -> str:
-    seeds = numbered("seed", [outcome.run.seed for outcome in arm.outcomes])
-    folders = dict.fromkeys(str(outcome.run.sweep or outcome.run.path) for outcome in arm.outcomes)
+def _sources(arm: RunArm) -> str:
+    seeds = numbered("seed", [result.seed for result in arm.runs])
+    folders = dict.fromkeys(str(result.run.sweep or result.run.path) for result in arm.runs)
     return f"{arm.label}: {seeds}, of {some([f'`{folder}`' for folder in folders])}"

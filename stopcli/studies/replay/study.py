@@ -85,7 +85,7 @@ def _notes(results: ReplayResults) -> list[str]:
         "Stops after: epochs that are trained under the rule. Where it does not fire, all that were recorded.",
         f"Best epoch: that of the best {metric} until the stop, which a checkpoint would have kept; {metric} and the "
         "accuracy beside it are its.",
-        f"Regret: how much worse its {metric} is than the best of the whole history. Given up: the same in accuracy, "
+        f"Regret: how much worse its {metric} is than the best of the whole run. Given up: the same in accuracy, "
         "by which the epoch was not chosen, so that it may be below 0.",
         "Square brackets: bootstrap 95 % interval of the mean over the runs; none for fewer than three.",
         "table.csv has a row for each rule, replay.csv one for each rule and run, both in full precision.",

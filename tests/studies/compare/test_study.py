@@ -1,4 +1,4 @@
-"""What a comparison says and leaves."""
+"""What a results says and leaves."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def compared(*paths: str, **options: Any) -> CompareResults:
     return compare([Path(path) for path in paths], **options)
 
 
-def left(comparison: CompareResults) -> tuple[Path, dict[str, Any]]:
-    return write_output(output_of(comparison), root=Path("runs"))
+def left(results: CompareResults) -> tuple[Path, dict[str, Any]]:
+    return write_output(output_of(results), root=Path("runs"))
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -86,7 +86,7 @@ def test_everything_is_left_and_said_in_the_report() -> None:
         "| hidden | 1 | 2 | 3 | 9 |",
         "| seeds | 0 to 4 | 0 to 4 | 0 to 4 | 0 |",
         "The test rows also chose the saved epoch",
-        "4 differences are judged",
+        "4 differences are tested",
         "The seeds share their test rows",
     ):
         assert words in report, words
@@ -101,10 +101,10 @@ def test_seeds_that_do_not_match_are_compared_without_pairs() -> None:
     for seed in range(4):
         write_run(f"a{seed}", seed=seed, patience=5, accuracy=A[seed], name="a")
         write_run(f"b{seed}", seed=10 + seed, patience=6, accuracy=B[seed], name="b")
-    found = compared("a0", "a1", "a2", "a3", "b0", "b1", "b2", "b3").comparisons[0]
-    assert found.found is not None
-    assert found.found.p == pytest.approx(stats.ttest_ind(B[:4], A[:4], equal_var=False).pvalue)
-    assert "unpaired, because the seeds differ" in found.words
+    comparison = compared("a0", "a1", "a2", "a3", "b0", "b1", "b2", "b3").comparisons[0]
+    assert comparison.difference is not None
+    assert comparison.difference.p == pytest.approx(stats.ttest_ind(B[:4], A[:4], equal_var=False).pvalue)
+    assert "unpaired, because the seeds differ" in comparison.sentence
 
 
 @pytest.mark.parametrize(
@@ -127,31 +127,31 @@ def test_pairs_are_taken_where_enough_seeds_match(ours: range, theirs: range, ex
 def test_one_seed_alone_distinguishes_nothing() -> None:
     write_run("a", patience=5)
     write_run("b", patience=6, accuracy=0.99)
-    comparison = compared("a", "b")
-    assert "not distinguishable at n = 1: fewer than 3 seeds" in comparison.comparisons[0].words
-    assert not any("share their test rows" in note for note in comparison.notes())
+    results = compared("a", "b")
+    assert "not distinguishable at n = 1: fewer than 3 seeds" in results.comparisons[0].sentence
+    assert not any("share their test rows" in note for note in results.notes())
 
 
 def test_the_accuracy_of_one_run_is_as_sure_as_its_rows_make_it() -> None:
     write_run("a", patience=5, accuracy=63 / 70)
     write_run("b", patience=6, accuracy=1.0)
-    comparison = compared("a", "b")
+    results = compared("a", "b")
     expected = stats.binomtest(63, 70).proportion_ci(method="wilson")
-    assert comparison.tables()[0].rows[0][-1] == f"{expected.low:.3f} to {expected.high:.3f} (70 rows)"
-    assert any("says nothing of other seeds" in note for note in comparison.notes())
-    assert output_of(comparison).summary["things"][0]["counted_on_rows"]["final"]["right"] == 63
+    assert results.tables()[0].rows[0][-1] == f"{expected.low:.3f} to {expected.high:.3f} (70 rows)"
+    assert any("says nothing of other seeds" in note for note in results.notes())
+    assert output_of(results).summary["things"][0]["counted_on_rows"]["final"]["right"] == 63
 
 
 def test_no_difference_is_claimed_across_different_test_rows() -> None:
     write_run("a", patience=5)
     write_run("b", patience=5, data_seed=3)
     write_run("c", command="cifar-resnet", dataset="digits")
-    comparison = compared("a", "b", "c")
-    assert [judgement.found for judgement in comparison.comparisons] == [None] * 4
-    assert "different test rows (data_seed 1 and 3): no claim" in comparison.comparisons[0].words
-    assert comparison.warnings[0].startswith("these are different experiments (moons, cifar-resnet)")
+    results = compared("a", "b", "c")
+    assert [comparison.difference for comparison in results.comparisons] == [None] * 4
+    assert "different test rows (data_seed 1 and 3): no claim" in results.comparisons[0].sentence
+    assert results.warnings[0].startswith("these are different experiments (moons, cifar-resnet)")
     # What training took is another matter.
-    assert all(judgement.found for judgement in compared("a", "b", metric="epochs").comparisons)
+    assert all(comparison.difference for comparison in compared("a", "b", metric="epochs").comparisons)
 
 
 @pytest.mark.parametrize(
@@ -170,8 +170,8 @@ def test_any_value_can_be_compared(metric: str, final: float, other: float | Non
     write_run("a", patience=5)
     write_run("b", patience=6)
     measure = compared("a", "b", metric=metric).measure
-    outcome = compared("a", "b", metric=metric).arms[0].outcomes[0]
-    values = [measure.of(outcome, view) for view in measure.views]
+    outcome = compared("a", "b", metric=metric).arms[0].runs[0]
+    values = [outcome.value(measure.value_name(view)) for view in measure.views]
     assert values == pytest.approx([final] if other is None else [final, other], rel=1e-4)
 
 
@@ -204,13 +204,13 @@ def test_seeds_are_a_difference_only_where_they_differ() -> None:
 
 def test_p_values_are_shown_as_precise_as_they_are() -> None:
     write_sweep("sweep", {"a": [0.5 + i / 1000 for i in range(20)], "b": [0.9 + i / 999 for i in range(20)]})
-    comparison = compared("sweep")
-    assert [row[5] for row in comparison.tables()[1].rows] == ["< 0.001", "1"]
-    (found, _) = (judgement.found for judgement in comparison.comparisons)
+    results = compared("sweep")
+    assert [row[5] for row in results.tables()[1].rows] == ["< 0.001", "1"]
+    (found, _) = (comparison.difference for comparison in results.comparisons)
     assert found is not None
     assert found.p is not None
     # Files for those who go on elsewhere keep the number.
-    assert float(rows_of(left(comparison)[0] / "table.csv")[1]["final_difference_p"]) == found.p < 1e-6
+    assert float(rows_of(left(results)[0] / "table.csv")[1]["final_difference_p"]) == found.p < 1e-6
 
 
 def test_a_value_that_no_run_has_is_refused() -> None:
@@ -239,8 +239,8 @@ def test_a_value_stands_in_the_row_of_its_run_also_where_another_has_none() -> N
     write_run("a", patience=5, saved=0.95)
     write_run("b", patience=6, saved=None)
     write_run("c", patience=7, saved=0.5)
-    comparison = compared("a", "b", "c")
-    final, saved = figures_of(comparison, curves_of(comparison.arms, comparison.measure))["values"]().axes
+    results = compared("a", "b", "c")
+    final, saved = figures_of(results, curves_of(results.arms, results.measure))["values"]().axes
     assert [label.get_text() for label in final.get_yticklabels()] == ["a", "b", "c"]
     # A point for each run, and one for its mean.
     heights = {round(float(x), 3): round(float(y)) for dots in saved.collections for x, y in dots.get_offsets()}
@@ -253,8 +253,8 @@ def test_an_arm_has_the_same_colour_in_both_figures_also_where_another_has_no_cu
     write_run("a", patience=5, columns={})
     write_run("b", patience=6, accuracy=0.5)
     write_run("c", patience=7, accuracy=0.7)
-    comparison = compared("a", "b", "c")
-    figures = figures_of(comparison, curves_of(comparison.arms, comparison.measure))
+    results = compared("a", "b", "c")
+    figures = figures_of(results, curves_of(results.arms, results.measure))
     legend = figures["curves"]().legends[0].legend_handles
     lines = {str(line.get_label()): to_hex(line.get_color()) for line in legend[:2]}
     values = figures["values"]().axes[0].collections
@@ -267,21 +267,21 @@ def test_a_run_that_was_left_before_its_first_epoch_ended_has_no_curves() -> Non
     write_run("a", patience=5)
     nothing = {name: [] for name in falling_curves(1, 0.9)}
     write_run("b", patience=6, state="interrupted", epochs=0, columns=nothing)
-    comparison = compared("a", "b")
-    assert "b has no curves: it has no complete epoch" in comparison.warnings
-    folder, _ = left(comparison)
+    results = compared("a", "b")
+    assert "b has no curves: it has no complete epoch" in results.warnings
+    folder, _ = left(results)
     assert (folder / "plots" / "curves.png").is_file()
 
 
 def test_many_runs_are_summed_up() -> None:
     names = [str(write_run(f"r{i}", patience=i, epochs=5, accuracy=0.5 + i / 200)) for i in range(40)]
-    comparison = compared(*names)
-    assert len(comparison.comparisons) == 78
-    assert [words[:60] for words in comparison.conclusions()] == [
+    results = compared(*names)
+    assert len(results.comparisons) == 78
+    assert [words[:60] for words in results.conclusions()] == [
         "test accuracy of the final model of 39 against r0: 39 not di",
         "test accuracy of the saved model of 39 against r0: 39 not di",
     ]
-    folder, _ = left(comparison)
+    folder, _ = left(results)
     assert "The figures show the first 14 of 40." in (folder / "report.md").read_text()
-    assert comparison.tables()[2].columns == ("", "patience")
+    assert results.tables()[2].columns == ("", "patience")
     assert len(rows_of(folder / "runs.csv")) == 40

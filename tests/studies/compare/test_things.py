@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from written_runs import ENVIRONMENT, falling_curves, write_run, write_sweep
 
+from stopcli.analysis.arms import RunArm
 from stopcli.errors import ConfigError, RequestError, RunFolderError
 from stopcli.studies.compare.sameness import environments_differ, other_test_rows, seeds_of, settings_of
-from stopcli.studies.compare.things import Arm, baseline_of, read_arms
+from stopcli.studies.compare.things import baseline_of, read_arms
 
 
-def arms_in(*paths: Path | str) -> tuple[list[Arm], str]:
+def arms_in(*paths: Path | str) -> tuple[list[RunArm], str]:
     found, told = read_arms([Path(path) for path in paths])
     return found, "; ".join(told)
 
@@ -24,7 +25,7 @@ def test_runs_that_differ_by_their_seed_alone_stand_together() -> None:
     write_run("b", seed=0, name="high", patience=50)
     found, told = arms_in("a3", "a0", "b", "a1")
     assert [arm.label for arm in found] == ["low", "high"]
-    assert [outcome.run.seed for outcome in found[0].outcomes] == [0, 1, 3]
+    assert [result.seed for result in found[0].runs] == [0, 1, 3]
     assert told == ""
 
 
@@ -33,7 +34,7 @@ def test_the_arms_of_a_sweep_stand_beside_runs() -> None:
     write_run("lone", patience=7)
     assert [arm.label for arm in arms_in("sweep")[0]] == ["patience 0", "patience 200"]
     found, _ = arms_in("lone", "sweep")
-    assert [(arm.label, len(arm.outcomes)) for arm in found] == [
+    assert [(arm.label, len(arm.runs)) for arm in found] == [
         ("lone", 1),
         ("patience 0", 2),
         ("patience 200", 2),
@@ -61,7 +62,7 @@ def test_a_seed_that_is_there_twice_counts_once() -> None:
     shutil.copytree("a", "copy")
     write_run("b", patience=50)
     found, told = arms_in("a", "copy", "b", "b")
-    assert [len(arm.outcomes) for arm in found] == [1, 1]
+    assert [len(arm.runs) for arm in found] == [1, 1]
     assert "seed 0 is there more than once (a, copy), identical by design, and counted once" in told
     assert "b is named more than once, and counts once" in told
 
@@ -71,7 +72,7 @@ def test_a_seed_with_two_results_is_told() -> None:
     write_run("other", patience=5, accuracy=0.8)
     write_run("b", patience=50)
     found, told = arms_in("a", "other", "b")
-    assert found[0].outcomes[0].final["test_accuracy"] == 0.9
+    assert found[0].runs[0].final["test_accuracy"] == 0.9
     assert "do not agree although their settings do" in told
 
 
@@ -80,8 +81,8 @@ def test_what_did_not_finish_does_not_count_beside_what_did() -> None:
     write_run("a1", seed=1, patience=5, state="running", summary={"final": None})
     write_run("b", patience=50)
     found, told = arms_in("a0", "a1", "b")
-    assert [len(arm.outcomes) for arm in found] == [1, 1]
-    assert [outcome.run.seed for outcome in found[0].left_out] == [1]
+    assert [len(arm.runs) for arm in found] == [1, 1]
+    assert [result.seed for result in found[0].left_out] == [1]
     assert "1 of 2 runs did not finish and does not count (seed 1 died)" in told
 
 
@@ -92,12 +93,12 @@ def test_a_run_that_died_alone_is_shown_by_its_last_epoch() -> None:
     write_run("b", patience=50, name="b", state="running", summary={"final": None}, columns=columns)
     found, told = arms_in("a", "b")
     assert found[1].label == "b (died)"
-    (outcome,) = found[1].outcomes
+    (result,) = found[1].runs
     # The rows that validate are the test rows.
-    assert outcome.final["test_accuracy"] == pytest.approx(0.6)
-    assert (outcome.saved["epoch"], outcome.saved["test_accuracy"]) == (10, pytest.approx(0.7))
-    assert outcome.cost == {"epochs": 30, "updates": 30}
-    assert not outcome.measured
+    assert result.final["test_accuracy"] == pytest.approx(0.6)
+    assert (result.saved["epoch"], result.saved["test_accuracy"]) == (10, pytest.approx(0.7))
+    assert result.cost == {"epochs": 30, "updates": 30}
+    assert not result.measured
     assert "b has not finished (died at epoch 30): shown is what there is, the values of its last epoch" in told
 
 
@@ -107,8 +108,8 @@ def test_rows_that_only_validate_are_not_taken_for_test_rows() -> None:
     columns = {**falling_curves(40, 0.9), "test_accuracy": falling_curves(40, 0.5)["val_accuracy"]}
     write_run("c", validation="holdout", state="running", summary={"final": None}, columns=columns)
     (_, split, held_out), _ = arms_in("a", "b", "c")
-    assert "test_accuracy" not in split.outcomes[0].final
-    assert held_out.outcomes[0].final["test_accuracy"] == pytest.approx(0.5)
+    assert "test_accuracy" not in split.runs[0].final
+    assert held_out.runs[0].final["test_accuracy"] == pytest.approx(0.5)
 
 
 def test_what_has_no_epochs_is_left_out_and_told() -> None:
@@ -154,7 +155,7 @@ def test_what_holds_no_run_is_passed_over_and_told() -> None:
     found, told = arms_in(*sorted(Path("runs").iterdir()))
     assert [arm.label for arm in found] == ["a", "b"]
     assert told.count("holds no run (a study of runs, or one that never began); it is passed over") == 2
-    with pytest.raises(RequestError, match=r"nothing is there to compare\. runs/study holds no run"):
+    with pytest.raises(RequestError, match=r"there is nothing to compare\. runs/study holds no run"):
         arms_in("runs/study")
     # A run that has lost its settings is none of these.
     Path("runs/b/config.toml").unlink()
@@ -208,7 +209,7 @@ def test_the_others_are_compared_with_the_first_or_the_one_that_is_named() -> No
     assert baseline_of(found, "lone") is found[2]
     assert baseline_of(found, "runs/lone") is found[2]
     assert baseline_of(found, "patience 200") is found[1]
-    with pytest.raises(ConfigError, match="a name of one of them alone: 'patience 0'"):
+    with pytest.raises(ConfigError, match="a name that only one of them has: 'patience 0'"):
         baseline_of(found, "sweep")
     with pytest.raises(ConfigError, match="expected 'patience 0', 'patience 200', 'Lone'"):
         baseline_of(found, "nothing")

@@ -1,0 +1,182 @@
+"""What a run came to: by its summary or, where it has none, by the epochs on record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from stopcli.runs.metrics import Columns
+from stopcli.runs.recorded import RecordedRun, training_seconds
+from stopcli.stopping.direction import natural_direction, resolve_direction
+
+Values = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A run's results; what is not known is missing.
+
+    Attributes:
+        final, saved: of the model that training ended with and of the best one, loaded from its file: `train_loss`,
+            `val_accuracy`, `test_accuracy` and so on, and its `epoch`. Where no rows are set apart, those that validate
+            are the test rows.
+        cost: `epochs`, `updates`, `rows` that were trained on, copies counted, `train_seconds`, without validation, and
+            `validation_seconds`.
+        columns: of its metrics.csv; empty where there is none, no complete epoch in it, or no need of it.
+        reason: why training stopped; empty where it just ended.
+        measured: whether the models were measured, and not read from the epochs on record.
+    """
+
+    run: RecordedRun
+    final: Values
+    saved: Values
+    cost: Values
+    columns: Columns = field(default_factory=dict, repr=False)
+    reason: str = ""
+    measured: bool = True
+
+    @property
+    def seed(self) -> int:
+        return self.run.seed
+
+    def model(self, view: str) -> Values:
+        """The values of the `final` model or of the `saved` one; none of any other view."""
+        return {"final": self.final, "saved": self.saved}.get(view, {})
+
+    def value(self, name: str) -> float | None:
+        """One of its values; None where it has none.
+
+        Args:
+            name: a part of the cost; a value of a model behind its view (`final_test_accuracy`, `saved_test_error`);
+                the test accuracy of the epoch chosen on the rows that validate or on the test rows
+                (`honest_test_accuracy`, `claimed_test_accuracy`); or a column of metrics.csv in the last epoch or in
+                its best one (`last_val_loss`, `best_val_loss`).
+        """
+        row = self._row(name)
+        return self._values.get(name) if row is None else float(self.columns[name.partition("_")[2]][row])
+
+    def epoch(self, name: str) -> float | None:
+        """The epoch that a value is of."""
+        row = self._row(name)
+        if row is not None:
+            return float(self.columns["epoch"][row])
+        return (self.saved if name.startswith("saved_") else self.final).get("epoch")
+
+    def _row(self, name: str) -> int | None:
+        """Where in its column a value stands; None where it is of no column, or there is no finite number."""
+        which, _, column = name.partition("_")
+        values = self.columns.get(column, ())
+        if which not in ("last", "best") or not len(values):
+            return None
+        row = best_row(values, lower=natural_direction(column) == "min") if which == "best" else len(values) - 1
+        return None if row is None or not math.isfinite(values[row]) else row
+
+    @cached_property
+    def _values(self) -> Values:
+        values = dict(self.cost)
+        for view in ("final", "saved"):
+            model = self.model(view)
+            values |= {f"{view}_{name}": value for name, value in model.items()}
+            for rows in ("val", "test"):
+                if f"{rows}_accuracy" in model:
+                    values[f"{view}_{rows}_error"] = 1 - model[f"{rows}_accuracy"]
+        selection = self.run.summary.get("selection") or {}
+        for choice in ("honest", "claimed") if selection else ():
+            values[f"{choice}_test_accuracy"] = selection[choice]["test_accuracy"]
+        return values
+
+
+def result_of(run: RecordedRun, columns: Columns) -> RunResult | None:
+    """What a run came to; None where it has no complete epoch.
+
+    Args:
+        columns: of its metrics.csv; empty where there is none, or no complete epoch in it.
+    """
+    # A run that went on and died since has a summary of the time before.
+    if run.state not in ("died", "running") and "final" in run.summary:
+        return measured_result(run, columns)
+    if not columns:
+        return None
+    last = len(columns["epoch"]) - 1
+    saved = _saved_row(run, columns)
+    saved_values = {} if saved is None else _row_values(run, columns, saved)
+    cost = {"epochs": float(columns["epoch"][last]), "updates": float(columns["step"][last])}
+    return RunResult(run, _row_values(run, columns, last), saved_values, cost, columns, measured=False)
+
+
+def measured_result(run: RecordedRun, columns: Columns | None = None) -> RunResult:
+    """What a run came to by its summary.
+
+    Args:
+        columns: of its metrics.csv, where they are needed.
+    """
+    summary = run.summary
+    cost = {
+        "epochs": summary.get("epochs"),
+        "updates": summary.get("steps"),
+        "rows": _rows_seen(summary),
+        "train_seconds": training_seconds(summary),
+        "validation_seconds": summary.get("validation_seconds"),
+    }
+    reason = str((summary.get("stop") or {}).get("reason") or "")
+    saved = _model_values(summary.get("best") or {})
+    return RunResult(run, _model_values(summary["final"]), saved, _known(cost), columns or {}, reason)
+
+
+def _model_values(model: Mapping[str, Any]) -> Values:
+    values = {"epoch": model.get("epoch")}
+    for rows in ("train", "test", "val"):
+        # Where no rows were set apart, those that validate are the test rows.
+        measured = model.get(rows) or (model.get("test") if rows == "val" else None) or {}
+        values |= {f"{rows}_{name}": value for name, value in measured.items()}
+    return _known(values)
+
+
+def _known(values: Mapping[str, Any]) -> Values:
+    """Without what is not known or not finite: a loss that became infinite is null in a summary."""
+    return {
+        name: float(value)
+        for name, value in values.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    }
+
+
+def _rows_seen(summary: Mapping[str, Any]) -> float | None:
+    if not summary.get("steps_per_epoch"):
+        return None
+    return float(summary["steps"] / summary["steps_per_epoch"] * summary["rows"]["train"] * summary["copies"])
+
+
+def _row_values(run: RecordedRun, columns: Columns, row: int) -> Values:
+    """An epoch on record as the values of the model that it ended with, as far as they are the same."""
+    recorded = {name: float(values[row]) for name, values in columns.items()}
+    values = {"epoch": recorded["epoch"]}
+    for name in ("loss", "accuracy"):
+        values[f"train_{name}"] = recorded.get(name, math.nan)
+        values[f"val_{name}"] = recorded.get(f"val_{name}", math.nan)
+        # Where no rows were set apart, those that validate are the test rows.
+        tested = f"val_{name}" if run.settings.get("validation", "test") == "test" else f"test_{name}"
+        values[f"test_{name}"] = recorded.get(tested, math.nan)
+    return _known(values)
+
+
+def _saved_row(run: RecordedRun, columns: Columns) -> int | None:
+    """The row of the epoch whose model was saved as the best; None where none was."""
+    monitor = str(run.settings.get("checkpoint_monitor", "val_accuracy"))
+    if monitor not in columns or not run.settings.get("checkpoint", True):
+        return None
+    lower = resolve_direction(monitor, str(run.settings.get("checkpoint_mode", "auto"))) == "min"
+    return best_row(columns[monitor], lower=lower)
+
+
+def best_row(values: Any, *, lower: bool) -> int | None:
+    """Where the best of some values is, the first of several that are the same; None where none is finite."""
+    finite = np.isfinite(values)
+    if not finite.any():
+        return None
+    return int(np.argmin(np.where(finite, values if lower else -values, math.inf)))
