@@ -1,7 +1,7 @@
 """What a report says, apart from how it looks: Markdown and HTML are both made from a Document.
 
-Texts are plain, but for `code` between backticks (report/inline.py). Nothing else in them is markup: whoever renders a
-document escapes it.
+Texts are plain except for `code` between backticks; whatever else looks like markup is escaped when a document is
+rendered.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Warn:
-    """A sentence that nobody should miss."""
+    """A warning."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Bullets:
-    """Points that stand one below the other."""
+    """A list of points."""
 
     items: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Code:
-    """Text that is shown as it is.
+    """Preformatted text.
 
     Attributes:
         language: such as `toml` or `sh`.
@@ -50,7 +50,7 @@ class Picture:
 
     Attributes:
         path: relative to the report, without its ending, such as `plots/curves`.
-        alt: what it shows, for those who do not see it.
+        alt: what it shows, for readers who do not see it.
     """
 
     path: str
@@ -66,7 +66,7 @@ Part = Paragraph | Warn | Bullets | Code | Picture | Table
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it."""
+    """A heading and what is below it."""
 
     title: str
     parts: tuple[Part, ...]
@@ -77,7 +77,7 @@ class Document:
     """A report.
 
     Attributes:
-        lead: what stands before the first section, the answer first.
+        lead: what comes before the first section, the answer first.
     """
 
     title: str

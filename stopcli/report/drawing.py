@@ -1,6 +1,6 @@
-"""Drawing figures and writing them to a folder, the same bytes for the same figure, whoever draws it.
+"""Drawing figures and writing them to a folder, the same bytes for the same figure on every machine.
 
-A picture that fails is left out and told of: what it shows is in the tables, and a training of hours must not end in
+A figure that fails is left out with a warning: what it shows is in the tables, and hours of training must not end in
 the traceback of a figure.
 """
 
@@ -31,21 +31,21 @@ Figures = Mapping[str, Draw]
 
 @dataclass
 class Drawn:
-    """What became of some figures.
+    """The figures that were drawn, and why others were not.
 
     Attributes:
         pictures: those that lie in the folder's `plots/`.
-        warnings: what the user should know, a sentence without a full stop each.
-        tracebacks: of those that failed, for a log; empty where none did.
+        warnings: a sentence without a full stop each.
+        tracebacks: of figures that failed, for a log; empty where none did.
     """
 
     pictures: list[Picture] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     tracebacks: str = ""
 
-    def failed(self, what: str, error: Exception) -> None:
-        """Note a failure that is being handled."""
-        self.warnings.append(f"{what} could not be drawn, and the report is without ({in_a_line(error)})")
+    def add_failure(self, what: str, error: Exception) -> None:
+        """Record an exception that is being handled."""
+        self.warnings.append(f"the report lacks {what}, which could not be drawn ({in_a_line(error)})")
         self.tracebacks += f"{what} could not be drawn:\n{traceback.format_exc()}"
 
 
@@ -53,10 +53,10 @@ def draw(figures: Callable[[], Figures], folder: Path) -> Drawn:
     """Draw figures and write each as NAME.png and NAME.svg to a folder's `plots/`.
 
     Args:
-        figures: imports what draws; called once, when matplotlib is set.
+        figures: imports what draws; called once, when matplotlib is set up.
 
     Raises:
-        OSError: the disk is full or broken, or may not be written; any other failure leaves a figure out.
+        OSError: the disk is full, broken or read-only. Any other failure leaves a figure out.
     """
     drawn, plots = Drawn(), folder / "plots"
     try:
@@ -68,7 +68,7 @@ def draw(figures: Callable[[], Figures], folder: Path) -> Drawn:
     except Exception as error:
         if is_disk_fault(error):
             raise
-        drawn.failed("the figures", error)
+        drawn.add_failure("the figures", error)
     return drawn
 
 
@@ -78,7 +78,7 @@ def _save(name: str, draw_one: Draw, plots: Path, drawn: Drawn) -> None:
         figure = draw_one()
         with replacing(png) as new:
             figure.savefig(new, dpi=DPI)
-        # Laid out by now; a second time would take as long and come to the same.
+        # Laid out by now; doing it again would take as long and change nothing.
         figure.set_layout_engine("none")
         with replacing(svg) as new:
             figure.savefig(new, metadata={"Date": None})
@@ -86,8 +86,8 @@ def _save(name: str, draw_one: Draw, plots: Path, drawn: Drawn) -> None:
     except Exception as error:
         if is_disk_fault(error):
             raise
-        drawn.failed(f"the figure {name}", error)
-        # What an earlier session has drawn is not of this one.
+        drawn.add_failure(f"the figure {name}", error)
+        # An earlier session may have drawn other results.
         for path in (png, svg):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Names from outside, such as those of classes, as a figure can show them."""
+"""Names of the user's, such as those of classes, as a figure can show them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from stopcli.errors import printable
 
-# What matplotlib brings along and draws with.
+# The font that matplotlib includes and draws with.
 _FONT = "DejaVu Sans"
 
 
 def drawn_name(name: str, longest: int = 40) -> str:
-    """A name for a figure: in one line, nothing of it taken for a formula, letters that the font does not have escaped.
+    """A name for a figure: in one line, without formulas, letters that the font does not have escaped.
 
     Args:
-        longest: letters that there is room for; of a longer name the middle is left out, because ends tell names apart.
+        longest: letters that fit; a longer name loses its middle, because names differ at their ends.
     """
     text = "".join(
         letter if _font().get_char_index(ord(letter)) else letter.encode("unicode_escape").decode("ascii")
@@ -24,7 +24,7 @@ def drawn_name(name: str, longest: int = 40) -> str:
     if len(text) > longest:
         end = (longest - 1) // 2
         text = f"{text[: longest - 1 - end]}…{text[-end:]}"
-    # A legend leaves out what begins with an underscore.
+    # Matplotlib leaves labels that begin with an underscore out of legends.
     start = "\N{ZERO WIDTH SPACE}" if text.startswith("_") else ""
     return start + text.replace("$", r"\$")
 

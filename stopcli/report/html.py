@@ -1,7 +1,7 @@
-"""A document as one HTML file that needs nothing but itself: no network, no other file, no script to be complete.
+"""A document as one self-contained HTML file: it needs no network and no other file, and no script to be complete.
 
 Texts are escaped by the template engine; figures are images, in which no script runs and whose ids are their own; and
-a Content-Security-Policy allows the one style sheet and the one script that are written here, and nothing else.
+a Content-Security-Policy allows only the one style sheet and the one script that are written here.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from stopcli.report.picture_data import picture_data
 from stopcli.report.tables import Table
 
 _TEMPLATES = Path(__file__).parent / "templates"
-# Longer code than this is folded: it is looked up, not read.
+# Longer code is folded.
 LINES_UNFOLDED = 6
-# A report of fewer sections needs no table of contents.
+# With fewer sections there is no table of contents.
 SECTIONS_LISTED = 4
-# In characters: longer cells are wrapped, and so is longer code within a text.
+# Characters: longer cells, and longer code within a text, are wrapped.
 UNWRAPPED = 32
 _NUMBER = re.compile(r"[+\-−]?(\d[\d,]*\.?\d*|\.\d+)(e[+\-]?\d+)?( ?(%|s|×))?")
 _NOTHING = ("", "–", "—")
@@ -34,8 +34,8 @@ def to_html(document: Document, folder: Path) -> str:
     """The text of a report.html.
 
     Args:
-        folder: what the paths of the document's pictures are relative to. The file holds the pictures themselves; where
-            one is missing, it says so.
+        folder: what the paths of the document's pictures are relative to. Their data are put into the file; where one
+            is missing, the file says so.
     """
     engine = _engine()
     style, script = (engine.loader.get_source(engine, name)[0] for name in ("report.css", "report.js"))  # type: ignore[union-attr]
@@ -78,7 +78,7 @@ def _kind(part: Part) -> str:
 
 
 def _looks(table: Table) -> list[str]:
-    """Of each column whether it holds a `number` a row, which stand to the right, or `prose`; else neither."""
+    """For each column, `number` where each row holds one (aligned right), `prose` where cells are long."""
 
     def look(column: int) -> str:
         if any(len(row[column]) > UNWRAPPED for row in table.rows):

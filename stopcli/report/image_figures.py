@@ -1,5 +1,4 @@
-"""Figures of data: points over a model's boundary, augmented images, confusions, the images that a model is most wrong
-about."""
+"""Figures of data: points over a model's boundary, augmented images, confusions, the worst mistakes of a model."""
 
 from __future__ import annotations
 
@@ -82,7 +81,7 @@ def decision_boundary(
 
 
 def plain_scatter(points: Sequence[Points], title: str) -> Figure:
-    """Points by class, for a run that left no model to draw a boundary of."""
+    """Points by class, where there is no model to draw a boundary of."""
     figure, axes = _plane(title)
     for group in points:
         for value, colour in ((0, ORANGE), (1, BLUE)):
@@ -108,7 +107,7 @@ def image_sheet(
 
     Args:
         rows: each float32 in [0, 1], shape [columns, height, width, 3].
-        row_names, column_names: what stands beside and above them.
+        row_names, column_names: labels beside and above them.
     """
     columns = len(rows[0])
     figure = Figure(figsize=(1.05 * columns + 0.9, 1.12 * len(rows) + 0.7), layout="constrained")
@@ -128,7 +127,7 @@ def image_sheet(
 
 
 def confusion(matrix: NDArray[Any], classes: Sequence[str], title: str) -> Figure:
-    """How often each class was taken for each other.
+    """How often each class was predicted as each other.
 
     Args:
         matrix: counts, shape [classes, classes]: true class by predicted class.
@@ -172,7 +171,7 @@ class Mistake:
 
 
 def worst_images(mistakes: Sequence[Mistake], title: str, columns: int = 6) -> Figure:
-    """The images that a model was most sure of, and wrong."""
+    """The images that a model misclassified most confidently."""
     rows = max(1, -(-len(mistakes) // columns))
     figure = Figure(figsize=(1.5 * columns, 1.85 * rows + 0.5), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)

@@ -10,7 +10,7 @@ from stopcli.report.tables import Table
 
 
 def to_markdown(document: Document) -> str:
-    """The text of a report.md; its pictures are the PNG files beside it."""
+    """The text of a report.md, whose pictures are the PNG files beside it."""
     parts = [f"# {markdown_text(document.title)}", *map(_part, document.lead), *map(_section, document.sections)]
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 

@@ -1,7 +1,7 @@
-"""How matplotlib is imported and set: as it comes, whatever the user's matplotlibrc, style or MPLBACKEND says.
+"""Importing matplotlib with its own defaults, whatever the user's matplotlibrc, style or MPLBACKEND says.
 
-Else pictures would differ from one user to the next, and a setting that only a screen needs (LaTeX, a window system)
-could end a run. Nothing else in stopcli may import matplotlib before this has.
+Otherwise pictures would differ between users, and a setting that only a screen needs (LaTeX, a window system) could end
+a run. Nothing else in stopcli may import matplotlib first.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ _OURS: dict[Any, Any] = {"svg.hashsalt": "stopcli", "svg.fonttype": "none"}
 
 @contextlib.contextmanager
 def own_defaults() -> Iterator[list[str]]:
-    """Within the block, matplotlib has its own defaults. Gives what the user should know of it, a sentence each.
+    """Within the block, matplotlib has its own defaults. Yields what the user should know, a sentence each.
 
     Raises:
-        Exception: whatever the import of a damaged installation leads to.
+        Exception: whatever a damaged installation raises on import.
     """
     log = logging.getLogger("matplotlib")
     level = log.level
-    # It tells of fonts and folders that it finds or not; what matters of that is a note.
+    # It logs which fonts and folders it finds; what matters of that is yielded.
     log.setLevel(logging.ERROR)
     try:
         notes = _import()
         import matplotlib
 
-        # The backend is the process's, and not drawn with: figures know how to write themselves.
+        # The backend belongs to the process, and is not used: figures know how to write themselves.
         settings: dict[Any, Any] = {name: matplotlib.rcParamsDefault[name] for name in matplotlib.rcParamsDefault}
         del settings["backend"]
         with matplotlib.rc_context():
             with warnings.catch_warnings():
-                # That some of them will go.
+                # Some of them are deprecated.
                 warnings.simplefilter("ignore")
                 matplotlib.rcParams.update(settings | _OURS)
             yield notes
@@ -64,9 +64,9 @@ def _import() -> list[str]:
     def own(file: object, *args: Any, **words: Any) -> Any:
         return open(settings, *args, **words)  # noqa: PTH123, it stands for the built-in one
 
-    # It reads the first matplotlibrc that it finds while it is imported, that of the working folder before any that a
-    # variable names, and is not imported where it cannot; colour maps and the locale depend on it for good. So it opens
-    # its own, whichever it has found; with the variables it does not look into folders of the user's either.
+    # While it is imported it reads the first matplotlibrc that it finds, that of the working folder before one that a
+    # variable names, and fails where it cannot; colour maps and the locale depend on it for good. Whatever it finds, it
+    # opens its own; with the variables it does not look into the user's folders either.
     module.open = own  # type: ignore[attr-defined]
     sys.modules["matplotlib"] = module
     try:
@@ -81,13 +81,13 @@ def _import() -> list[str]:
 
 
 def _without_cache(module: Any) -> list[str]:
-    """Let it do without its list of fonts where that cannot be kept. Returns what the user should know."""
+    """Let it do without its font list where that cannot be saved. Returns what the user should know."""
     named = os.environ.get("MPLCONFIGDIR")
     cache = user_cache()
     problem = why_unusable(Path(named) if named else cache and cache / "matplotlib")
     if not problem or not sys.platform.startswith("linux"):
         return []
-    # It would make a temporary folder, for which there may be no place either, and raise an error then. The list cannot
-    # be written to a path below a file that is no folder, which it takes for a list that is not kept.
+    # It would make a temporary folder, and fail where there is no place for that either. Below a file that is no folder
+    # the list cannot be written, which it accepts.
     module.get_cachedir = lambda: os.path.join(os.devnull, "matplotlib")  # noqa: PTH118
-    return [f"matplotlib cannot keep its list of fonts, which is made each time ({problem})"]
+    return [f"matplotlib cannot save its font list, which is made anew each time ({problem})"]

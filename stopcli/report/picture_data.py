@@ -12,8 +12,7 @@ from stopcli.report.document import Picture
 # In bytes, after shrinking; a larger SVG gives way to its PNG where that is smaller.
 LARGEST_SVG = 300_000
 
-# Colours of the figures (ours, and matplotlib.s own), with what they are on a
-# dark page. Others stay as they are.
+# Colours of the figures, ours and matplotlib's own, with those on a dark page. Others stay as they are.
 _ON_DARK = {
     "#ffffff": "#15181c",
     "#000000": "#e4e7eb",
@@ -28,7 +27,7 @@ _ON_DARK = {
     "#e69f00": "#efb53a",
     "#56b4e9": "#7cc8f2",
 }
-# What shows values as colours: on a dark page they, and what is written on them, would say something else.
+# Elements that show values as colours, which must not change on a dark page.
 _COLOURED = re.compile(r'<image\b|id="(QuadContourSet|QuadMesh)')
 _LEFT_OUT = re.compile(r"<\?xml.*?\?>\s*|<!DOCTYPE.*?>\s*|<metadata>.*?</metadata>\s*", re.DOTALL)
 _COORDINATES = re.compile(r'(?<= d=")[^"]*')
@@ -39,11 +38,11 @@ _COLOUR = re.compile(r"#[0-9a-f]{6}")
 
 @dataclass(frozen=True)
 class PictureData:
-    """A figure to show.
+    """A figure.
 
     Attributes:
         uri: its bytes.
-        light: whether it has a light ground on a dark page too.
+        light: whether its background is light on a dark page too.
     """
 
     uri: str
@@ -51,7 +50,7 @@ class PictureData:
 
 
 def picture_data(folder: Path, picture: Picture) -> PictureData | None:
-    """A picture out of a folder; None where it is not there or cannot be read."""
+    """A picture of a folder; None where it is missing or cannot be read."""
     svg, png = (_read(folder / f"{picture.path}.{ending}") for ending in ("svg", "png"))
     if svg is not None:
         text = svg.decode("utf-8", "replace")
@@ -74,20 +73,20 @@ def _uri(kind: str, content: bytes) -> str:
 
 
 def _shrunk(svg: str) -> str:
-    """Without what no reader sees: metadata, and less than a hundredth of a point."""
-    # Split and joined in a quarter of the time that replacing takes; a figure may have ten thousands of numbers.
+    """Without metadata, and with coordinates to a hundredth of a point."""
+    # Splitting and joining takes a quarter of the time of replacing; a figure may have tens of thousands of numbers.
     return _COORDINATES.sub(lambda numbers: "".join(_HUNDREDTHS.split(numbers[0])), _LEFT_OUT.sub("", svg))
 
 
 def _in_both_schemes(svg: str) -> str:
-    """With colours that follow the reader's scheme, as the page around it does."""
+    """With colours that follow the reader's colour scheme, as the page around it does."""
     used: set[str] = set()
 
-    def colour(found: re.Match[str]) -> str:
-        if found[0] not in _ON_DARK:
-            return found[0]
-        used.add(found[0])
-        return f"var(--{found[0][1:]})"
+    def colour(match: re.Match[str]) -> str:
+        if match[0] not in _ON_DARK:
+            return match[0]
+        used.add(match[0])
+        return f"var(--{match[0][1:]})"
 
     svg = _STYLE.sub(lambda style: _COLOUR.sub(colour, style[0]), svg)
     used |= {"#000000"}

@@ -1,4 +1,4 @@
-"""Writing a report into the folder that it speaks of."""
+"""Writing a report into the folder that it reports on."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def write_report(folder: Path, document: Document, name: str = "report") -> list
 
 
 def write_or_warn(folder: RunFolder, document: Callable[[], Document]) -> tuple[str, ...]:
-    """Write the report of what is finished, whose results must not be lost because their report cannot be made.
+    """Write the report of something finished, whose results must not be lost because the report cannot be made.
 
     Args:
         folder: held by this process; its log gets the traceback.
 
     Returns:
-        What the user should know, a sentence without a full stop each.
+        Warnings, a sentence without a full stop each.
 
     Raises:
-        OSError: the disk is full or broken, or may not be written.
+        OSError: the disk is full, broken or read-only.
     """
     try:
         write_report(folder.path, document())
@@ -41,7 +41,7 @@ def write_or_warn(folder: RunFolder, document: Callable[[], Document]) -> tuple[
         if is_disk_fault(error):
             raise
         folder.note(f"the report could not be written:\n{traceback.format_exc()}")
-        # One of an earlier session, or half of this one, would say something else than the results.
+        # One of an earlier session, or half of this one, would not agree with the results.
         for name in ("report.md", "report.html"):
             with contextlib.suppress(OSError):
                 (folder.path / name).unlink(missing_ok=True)

@@ -44,21 +44,21 @@ def seeds(tensorflow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-TOLD = "the figure curves could not be drawn, and the report is without (RuntimeError: latex could not be found)"
+WARNING = "the report lacks the figure curves, which could not be drawn (RuntimeError: latex could not be found)"
 
 
 @pytest.mark.usefixtures("tensorflow", "no_curves")
 def test_a_run_whose_figure_fails_finishes_without_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*SMALL, "--run-dir", "a") == 0
-    assert f"Warning: {TOLD}" in " ".join(capsys.readouterr().err.split())
+    assert f"Warning: {WARNING}" in " ".join(capsys.readouterr().err.split())
     summary = summary_of("a")
     assert (status_of("a")["state"], summary["state"]) == ("finished", "finished")
     assert summary["report"]["figures"] == ["moons"]
-    assert summary["warnings"][-1] == TOLD
+    assert summary["warnings"][-1] == WARNING
     assert 'raise RuntimeError("latex could not be found")' in Path("a/log.txt").read_text()
     assert "Traceback" in Path("a/log.txt").read_text()
     for name in ("a/report.md", "a/report.html"):
-        assert "the figure curves could not be drawn" in Path(name).read_text()
+        assert "the report lacks the figure curves" in Path(name).read_text()
     assert sorted(path.name for path in Path("a/plots").iterdir()) == ["moons.png", "moons.svg"]
 
 
@@ -70,17 +70,17 @@ def test_a_sweep_a_comparison_and_a_report_go_without_it_too(
     # As if the process had died before it summed the runs up.
     (sweep / "summary.json").unlink()
     assert run("resume", str(sweep)) == 0
-    assert f"Warning: {TOLD}" in " ".join(capsys.readouterr().err.split())
+    assert f"Warning: {WARNING}" in " ".join(capsys.readouterr().err.split())
     assert status_of(sweep)["state"] == "finished"
     assert summary_of(sweep)["report"]["figures"] == ["stop_epochs", "accuracies"]
     assert run("compare", str(sweep), str(seeds / "other"), "--run-dir", "b") == 0
-    assert f"Warning: {TOLD}" in " ".join(capsys.readouterr().err.split())
-    assert TOLD in summary_of("b")["warnings"]
+    assert f"Warning: {WARNING}" in " ".join(capsys.readouterr().err.split())
+    assert WARNING in summary_of("b")["warnings"]
     assert "latex" in Path("b/report.html").read_text()
     died = shutil.copytree(seeds / "other", tmp_path / "died")
     (died / "summary.json").unlink()
     assert run("report", str(died)) == 0
-    assert f"Warning: {TOLD}" in " ".join(capsys.readouterr().err.split())
+    assert f"Warning: {WARNING}" in " ".join(capsys.readouterr().err.split())
     assert "latex" in (died / "report.md").read_text()
 
 

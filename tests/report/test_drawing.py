@@ -76,7 +76,7 @@ def test_without_a_folder_for_its_fonts_and_for_temporary_files_it_draws(
     nowhere = {name: str(file / "below") for name in ("MPLCONFIGDIR", "HOME", "TMPDIR")}
     warnings, found, said = drawn_elsewhere(tmp_path / "drawn", **nowhere)
     (warning,) = warnings
-    assert warning.startswith("matplotlib cannot keep its list of fonts, which is made each time (")
+    assert warning.startswith("matplotlib cannot save its font list, which is made anew each time (")
     assert "below cannot be made: Not a directory" in warning
     assert (found, said) == (expected, "")
 
@@ -91,14 +91,14 @@ def fails(error: Exception) -> Any:
 @pytest.mark.parametrize(
     "error", [RuntimeError("latex could not be found\nmore"), MemoryError(), PermissionError(errno.EACCES, "a font")]
 )
-def test_a_figure_that_fails_is_left_out_and_told_of(
+def test_a_figure_that_fails_is_left_out_with_a_warning(
     error: Exception, expected: dict[str, str], tmp_path: Path
 ) -> None:
     draw(figures, tmp_path)
     drawn = draw(lambda: {**figures(), "curves": fails(error)}, tmp_path)
     assert [picture.path for picture in drawn.pictures] == ["plots/confusion"]
     (warning,), kind = drawn.warnings, type(error).__name__
-    assert warning.startswith(f"the figure curves could not be drawn, and the report is without ({kind}")
+    assert warning.startswith(f"the report lacks the figure curves, which could not be drawn ({kind}")
     assert "more" not in warning
     assert kind in drawn.tracebacks
     assert "raise error" in drawn.tracebacks
@@ -108,7 +108,7 @@ def test_a_figure_that_fails_is_left_out_and_told_of(
 
 def test_where_nothing_can_be_drawn_there_are_no_figures(tmp_path: Path) -> None:
     drawn = draw(fails(ImportError("no fonts")), tmp_path)
-    assert drawn.warnings == ["the figures could not be drawn, and the report is without (ImportError: no fonts)"]
+    assert drawn.warnings == ["the report lacks the figures, which could not be drawn (ImportError: no fonts)"]
     tmp_path.joinpath("plots").rmdir()
     tmp_path.joinpath("plots").write_text("a file")
     assert "FileExistsError" in draw(figures, tmp_path).warnings[0]
@@ -122,7 +122,7 @@ def test_a_disk_that_gives_out_is_no_failure_of_a_figure(number: int, tmp_path: 
             draw(figures_that_fail, tmp_path)
 
 
-def test_a_report_that_fails_is_told_of_and_leaves_none(tmp_path: Path) -> None:
+def test_a_report_that_fails_is_warned_of_and_left_out(tmp_path: Path) -> None:
     with RunFolder.create(root=tmp_path, command="moons", run_dir=tmp_path / "a") as folder:
         assert write_or_warn(folder, lambda: Document("A title", (), ())) == ()
         assert (folder.path / "report.html").is_file()

@@ -54,9 +54,9 @@ def run_figures(
     if conclusion.test_predictions is not None:
         found = conclusion.test_predictions
         of = _which_model(conclusion.summary)
-        sure = f"{of}: test images that it is most sure of, and wrong"
+        worst = f"{of}: the test images that it misclassified most confidently"
         figures["confusion"] = lambda: _confusion(experiment, found, of)
-        figures["worst"] = lambda: worst_images(_mistakes(experiment, found), sure)
+        figures["worst"] = lambda: worst_images(_mistakes(experiment, found), worst)
     return figures
 
 
