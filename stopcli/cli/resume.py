@@ -23,7 +23,7 @@ from stopcli.counts import agreeing
 from stopcli.durations import format_duration, parse_duration
 from stopcli.errors import ConfigError, StopcliError
 from stopcli.paths import parse_path
-from stopcli.recipes.changed_rules import further
+from stopcli.recipes.changed_rules import how_to_continue
 from stopcli.recipes.moved_data import where_else
 from stopcli.recipes.recipe import ModuleRecipe
 from stopcli.recipes.resuming import prepare
@@ -175,7 +175,7 @@ def show(run: Run, json: Json = False) -> None:
     if line.state in ("died", "paused", "interrupted", "damaged") and (run / "config.toml").is_file():
         print(f"Go on with: stopcli resume {run}")
     if line.state == "finished" and (stop := summary.get("stop")):
-        print(f"stopcli resume {run} {further(stop)}")
+        print(f"stopcli resume {run} {how_to_continue(stop)}")
 
 
 def _age(line: RunLine) -> str:

@@ -1,7 +1,7 @@
-"""Other stopping rules for a run that was begun: replayed over the epochs that it has on record.
+"""Other stopping rules for a run that has started: replayed over its recorded epochs.
 
-A rule changes nothing of the training that it watches; it only ends it. So a run whose rules are replaced goes on as if
-it had had the new ones from its beginning, unless they would have ended it before the epoch that it has reached.
+A rule does not change the training that it monitors; it only ends it. So a run whose rules are replaced continues as if
+it had had the new ones from its start, unless they would have ended it before the epoch that it has reached.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from stopcli.recipes.trained import TrainedConfig
 from stopcli.runs.metrics import read_metrics
 from stopcli.stopping import BestState, RuleRunner, Verdict
 from stopcli.training.resume_state import Arrays, ResumePoint
-from stopcli.training.stop_plan import StopPlan, stop_plan
+from stopcli.training.stop_plan import stop_plan
 
 
-def further(stop: Mapping[str, Any]) -> str:
-    """How a run that came to its end can be trained further.
+def how_to_continue(stop: Mapping[str, Any]) -> str:
+    """How a run that has ended can be trained further.
 
     Args:
         stop: why it ended, as in its summary.json.
@@ -36,11 +36,11 @@ def further(stop: Mapping[str, Any]) -> str:
 def with_other_rules(
     run: Path, point: ResumePoint, config: TrainedConfig, *, force: bool = False
 ) -> tuple[ResumePoint, list[str]]:
-    """The saved position as it would be if the run had had the rules of a config from its beginning.
+    """The saved position as it would be if the run had had the rules of a config from its start.
 
     Args:
         config: the run's settings with the new rules.
-        force: go on although they would have stopped the run before.
+        force: resume although they would have stopped the run earlier.
 
     Returns:
         The position, and what was forced, a line each.
@@ -49,13 +49,13 @@ def with_other_rules(
         RequestError: they would have stopped the run before this position; the model that restore_best asks for was
             not kept; or its metrics.csv is missing, damaged, or shorter than it was when the position was saved.
     """
-    plan = _plan(point, config)
-    judge, best = RuleRunner(plan.rule), BestState()
+    plan = stop_plan(config, config, config.metrics, lambda rule: config.asked(rule, point.steps_per_epoch))
+    rule_runner, best = RuleRunner(plan.rule), BestState()
     stopped: Verdict | None = None
     before: Verdict | None = None
     try:
         for epoch, metrics in _recorded(run / "metrics.csv", point.epoch, plan.monitors):
-            stopped = judge.update(epoch, metrics)
+            stopped = rule_runner.update(epoch, metrics)
             best = plan.watch.update(best, epoch, metrics)
             if stopped is not None and (epoch < point.epoch or point.partial_sums):
                 before = before or stopped
@@ -65,12 +65,12 @@ def with_other_rules(
         raise RequestError(
             f"{run}: {_stopped_before(before, point)}",
             hint=f"stopcli replay {run} shows where rules would have stopped it. "
-            "--force goes on all the same, and records it.",
+            "--force resumes it anyway, and records that.",
         )
     over = point.stopped if point.stopped is not None and point.stopped["reason"] == "completed" else None
     changed = replace(
         point,
-        rule_state=plan.rule.state_to_dict(judge.state),
+        rule_state=plan.rule.state_to_dict(rule_runner.state),
         best={**point.best, "watch": (best.epoch, best.value)},
         best_states=_best_states(run, point, config, best),
         stopped=asdict(stopped) if stopped is not None and before is None else over,
@@ -78,18 +78,12 @@ def with_other_rules(
     return changed, [_stopped_before(before, point)] if before is not None else []
 
 
-def _plan(point: ResumePoint, config: TrainedConfig) -> StopPlan:
-    # States of earlier versions do not name the steps of an epoch, and lie between two epochs.
-    steps = point.steps_per_epoch or point.step // max(point.epoch, 1)
-    return stop_plan(config, config, config.metrics, lambda rule: config.asked(rule, steps))
-
-
 def _recorded(path: Path, epochs: int, names: Iterable[str]) -> Iterator[tuple[int, dict[str, float]]]:
     """The first epochs of a metrics.csv, each with its values of some metrics."""
     columns = read_metrics(path)
     if len(columns["epoch"]) < epochs:
-        there = counted(len(columns["epoch"]), "epoch")
-        raise RunFolderError(f"{path}: has {there}, and {epochs} when the run was saved")
+        recorded = counted(len(columns["epoch"]), "epoch")
+        raise RunFolderError(f"{path}: has {recorded}, and had {epochs} when the run was saved")
     values = {name: columns[name][:epochs].tolist() for name in names}
     for i in range(epochs):
         yield i + 1, {name: column[i] for name, column in values.items()}
@@ -97,7 +91,7 @@ def _recorded(path: Path, epochs: int, names: Iterable[str]) -> Iterator[tuple[i
 
 def _stopped_before(verdict: Verdict, point: ResumePoint) -> str:
     reached = (
-        f"has begun epoch {point.epoch + 1}" if point.partial_sums else f"has trained {counted(point.epoch, 'epoch')}"
+        f"has started epoch {point.epoch + 1}" if point.partial_sums else f"has trained {counted(point.epoch, 'epoch')}"
     )
     best = f"{verdict.best_value:.4g} at epoch {verdict.best_epoch}"
     why = f"{counted(verdict.wait, 'epoch')} after the best, {best}" if verdict.wait else best
@@ -105,10 +99,10 @@ def _stopped_before(verdict: Verdict, point: ResumePoint) -> str:
 
 
 def _best_states(run: Path, point: ResumePoint, config: TrainedConfig, best: BestState) -> dict[str, Arrays]:
-    """The states after the best epochs that are needed to go on, but for those that are had by training again.
+    """The states after the best epochs that a resumed run needs, without those that it gets by training again.
 
     Raises:
-        RequestError: that of the best epoch by the new rules was not kept, and cannot be had.
+        RequestError: that of the best epoch by the new rules was not kept.
     """
     states = {name: state for name, state in point.best_states.items() if name != "watch"}
     if not config.restore_best or best.epoch == 0:
@@ -125,6 +119,6 @@ def _best_states(run: Path, point: ResumePoint, config: TrainedConfig, best: Bes
     raise RequestError(
         f"{run}: restore_best needs the model of epoch {best.epoch}, the best by {config.monitor}, "
         "whose state was not kept",
-        hint="Without it the run goes on: --no-restore-best. "
+        hint="--no-restore-best resumes the run without it. "
         f"checkpoints/best.keras is the best by {config.checkpoint_monitor} in any case.",
     )

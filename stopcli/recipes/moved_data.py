@@ -1,7 +1,7 @@
-"""The data of a run that is gone on with: where they lie now, and whether they are the same.
+"""The data of a run that is resumed: where they are now, and whether they are the same.
 
-A path is a matter of the machine; the rows are what a run depends on. So the place may change, and the hash of all rows
-that a saved state holds may not.
+A path belongs to the machine; a run depends on the rows. So the place may change, and the hash of all rows in a saved
+state may not.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NOT_IN_FILES = {
 
 
 def dataset_of(config: Any) -> str:
-    """The data set of a command, also where it can have no other."""
+    """The data set of a command, also where it has no setting for it."""
     return str(getattr(config, "dataset", config.command))
 
 
@@ -39,18 +39,18 @@ def check_can_move(config: Any, dataset: str) -> None:
 
 
 def in_files(config: Any) -> bool:
-    """Whether the data of a run lie somewhere, from where they can move."""
+    """Whether the data of a run lie in files, which can move."""
     return dataset_of(config) not in NOT_IN_FILES
 
 
 def where_else(config: Any, run: Path) -> str:
-    """What to do where the data of a run are not at their place any more; empty where they lie in no files."""
-    return f"If the data lie elsewhere now: stopcli resume {run} --dataset PATH" if in_files(config) else ""
+    """A hint for data that are not in their place any more; empty where they lie in no files."""
+    return f"If the data are elsewhere now: stopcli resume {run} --dataset PATH" if in_files(config) else ""
 
 
 def other_data(config: Any) -> str:
-    """What to do where other data are at their place; empty where they lie in no files."""
-    return f"These are those of {config.dataset}; --dataset PATH names another place." if in_files(config) else ""
+    """A hint for other data in the place of the run's own; empty where they lie in no files."""
+    return f"The data were read from {config.dataset}; --dataset PATH names another place." if in_files(config) else ""
 
 
 def changed_data(config: Any, saved: Iterable[str], now: str, *, force: bool) -> list[str]:
@@ -74,7 +74,7 @@ def changed_data(config: Any, saved: Iterable[str], now: str, *, force: bool) ->
 
 
 def move_jobs(jobs: Sequence[Job[Any]], folder: RunFolder, dataset: str) -> None:
-    """Write into the config of every run of a sweep that was begun where its data lie now, those that are done too."""
+    """Write the place of the data into the config of every run of a sweep that has a folder, finished ones too."""
     for job in jobs:
         path = folder.jobs / job.name
         if (path / "config.toml").is_file() and read_toml(path / "config.toml").get("dataset", dataset) != dataset:

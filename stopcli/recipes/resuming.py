@@ -1,8 +1,8 @@
-"""What `stopcli resume` goes on from: read and checked before TensorFlow is imported."""
+"""What `stopcli resume` starts from: read and checked before TensorFlow is imported."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from stopcli.config import RunConfig, StoppingSettings, parse, read_toml, settings_of
 from stopcli.counts import agreeing, counted
 from stopcli.errors import ConfigError, RequestError, RunFolderError
-from stopcli.recipes.changed_rules import further, with_other_rules
+from stopcli.recipes.changed_rules import how_to_continue, with_other_rules
 from stopcli.recipes.moved_data import check_can_move
 from stopcli.recipes.recipe import config_class
 from stopcli.recipes.saved_position import find_position
@@ -18,7 +18,7 @@ from stopcli.recipes.trained import TrainedConfig
 from stopcli.runs.files import read_checked, read_json
 from stopcli.runs.folder import check_is_run
 from stopcli.sweeps.collect import is_summed_up, pending_jobs
-from stopcli.sweeps.plan import Job, plan_jobs
+from stopcli.sweeps.plan import plan_jobs
 from stopcli.training.fingerprint import (
     PLACE_SETTINGS,
     changed_error,
@@ -32,13 +32,13 @@ from stopcli.training.session import Start
 
 @dataclass(frozen=True)
 class Resumption:
-    """A run to go on with.
+    """A run that can be resumed.
 
     Attributes:
         config: its settings, perhaps with more epochs, other rules, or another place of its data.
-        start: its position.
-        warnings: damaged files, states that were passed over, event files that are written again, and settings without
-            effect.
+        start: the position to start from.
+        warnings: damaged files, saved states that cannot be used, event files that are written again, and settings
+            without effect.
     """
 
     config: Any
@@ -68,221 +68,195 @@ def prepare(
     retry_failed: bool = False,
     how: Mapping[str, Any] | None = None,
 ) -> Resumption:
-    """Find out how a run goes on.
+    """Find the position that a run is resumed from, and check that it would be the same run.
 
     Args:
-        changes: settings that are others from now on: `epochs`, where the data lie (`dataset`), rules.
-        force: go on although settings or versions have changed.
-        retry_failed: of a sweep, go on with runs that failed by an error of their own too.
-        how: of a sweep, other settings of how its runs are executed.
+        changes: settings with new values: `epochs`, the place of the data (`dataset`), rules.
+        force: resume although settings or versions have changed.
+        retry_failed: of a sweep, also resume runs that failed by an error of their own.
+        how: of a sweep, new settings of how its runs are executed.
 
     Raises:
         RequestError: it is no run, has nothing left to do, diverged, or would not be the same run any more.
-        RecordError: what it has recorded was changed since it was saved.
+        RecordError: its recorded metrics were changed since they were saved.
         CheckpointError: it has saved states and none of them can be read.
     """
-    begun: Any = read_config(run)
-    _check_is_made_of(run, begun)
+    original: Any = read_config(run)
+    _check_folder_matches(run, original)
     changes, how = changes or {}, how or {}
-    _check_changes(run, begun, changes)
-    if begun.is_sweep:
-        return _prepare_sweep(run, begun, changes, how, force=force, retry_failed=retry_failed)
+    _check_changes(run, original, changes)
+    if original.is_sweep:
+        return _prepare_sweep(run, original, changes, how, force=force, retry_failed=retry_failed)
     if retry_failed or how:
         name = next(iter(how), "retry_failed")
         raise ConfigError(name, how.get(name, True), "a sweep; this is a single run")
-    config = parse(type(begun), {**settings_of(begun), **changes})
-    changed = _changed_settings(begun, config)
+    config = parse(type(original), {**settings_of(original), **changes})
+    start = Start(again=True, force=force, changed=_changed_settings(original, config))
+    warnings = _damaged_files(run)
     if not isinstance(config, TrainedConfig):
         if _state_of(run) == "finished":
             raise RunFolderError(f"{run}: finished, nothing is left to do")
-        return Resumption(config, Start(again=True, force=force, changed=changed), _damaged(run))
-    _check_state(run, begun, config, changes, changed)
-    if "epochs" in changed:
-        _check_schedule(begun, config.epochs, force)
-    point, warnings = find_position(run, tensorboard=config.tensorboard)
-    warnings = (*_damaged(run), *warnings)
+        return Resumption(config, start, warnings)
+    _check_not_over(run, original, config, start.changed, more_epochs="epochs" in changes)
+    if "epochs" in start.changed and config.moves_with_epochs and not force:
+        raise ConfigError(
+            "epochs",
+            config.epochs,
+            f"the same number of epochs, because with {config.moves_with_epochs} the learning rate depends on it",
+            hint="--init-from starts a new run with this one's weights; --force resumes under the new schedule.",
+        )
+    point, state_warnings = find_position(run, tensorboard=config.tensorboard)
+    warnings += state_warnings
     if point is None:
-        return Resumption(config, Start(again=True, force=force, changed=changed), warnings)
-    point, notes = _placed(run, point, config, force)
-    start = Start(point, again=True, force=force, notes=notes, changed=changed)
-    return Resumption(config, start, (*warnings, *_new_warnings(begun, config)))
+        return Resumption(config, start, warnings)
+    point, forced = _position_under(run, point, config, force)
+    # Warnings that the run has had from its start are in its report.
+    warnings += tuple(warning for warning in config.warnings() if warning not in original.warnings())
+    return Resumption(config, replace(start, point=point, notes=forced), warnings)
 
 
-def _check_is_made_of(run: Path, config: RunConfig) -> None:
-    """Raise where a folder holds something else than its config.toml describes: somebody has changed that."""
-    again = f"stopcli run {run / 'config.toml'} runs it, in a new folder."
+def _check_folder_matches(run: Path, config: RunConfig) -> None:
+    """Raise where a folder holds something else than its config.toml describes: somebody has changed the file."""
+    file = run / "config.toml"
+    hint = f"stopcli run {file} runs it, in a new folder."
     command = read_json(run / "summary.json").get("command", config.command)
     if command != config.command:
         raise RunFolderError(
-            f"{run / 'config.toml'}: describes a run of {config.command}, in the folder of a run of {command}",
-            hint=again,
+            f"{file}: describes a run of {config.command}, in the folder of a run of {command}", hint=hint
         )
     environment = read_json(run / "environment.json")
     is_sweep = (run / "jobs").is_dir() or "executor" in environment
     is_run = (run / "metrics.csv").exists() or "gpus" in environment
     if config.is_sweep and is_run and not is_sweep:
-        raise RunFolderError(f"{run / 'config.toml'}: describes a sweep, in the folder of a single run", hint=again)
+        raise RunFolderError(f"{file}: describes a sweep, in the folder of a single run", hint=hint)
     if is_sweep and not config.is_sweep:
-        raise RunFolderError(f"{run / 'config.toml'}: describes a single run, in the folder of a sweep", hint=again)
-
-
-def _prepare_sweep(
-    run: Path, begun: Any, changes: Mapping[str, Any], how: Mapping[str, Any], *, force: bool, retry_failed: bool
-) -> Resumption:
-    _check_left(run, begun, retry_failed)
-    settings = {**settings_of(begun), **changes, **how}
-    if "executor" in how and "jobs" not in how:
-        # Chosen for another executor.
-        settings.pop("jobs", None)
-    config: Any = parse(type(begun), settings)
-    refused = [words for job in plan_jobs(config) for words in _changed_job(run, job)]
-    if refused and not force:
-        raise changed_error(refused)
-    changed = tuple(name for name in _changed_settings(begun, config) if name in changes)
-    start = Start(again=True, force=force, retry_failed=retry_failed, notes=tuple(refused), changed=changed)
-    return Resumption(config, start, _damaged(run))
-
-
-def _placed(run: Path, point: ResumePoint, config: TrainedConfig, force: bool) -> tuple[ResumePoint, tuple[str, ...]]:
-    """The position from which a run goes on under a config, and what was forced, a line each.
-
-    Raises:
-        RequestError: it would not be the same run any more.
-    """
-    now = settings_fingerprint(config)
-    may_change = {*config.stopping_names, *PLACE_SETTINGS}
-    refused = differences(point.fingerprint, now, without=may_change)
-    if refused and not force:
-        raise changed_error(refused)
-    rules = settings_differences(point.fingerprint, now, config.stopping_names)
-    if rules:
-        point, forced = with_other_rules(run, point, config, force=force)
-        refused += forced
-    if rules and _state_of(run) == "finished" and _is_over(point, config):
-        ran = agreeing(config.epochs, "its only epoch", f"all its {config.epochs} epochs")
-        raise RunFolderError(
-            f"{run}: ran {ran}, and these rules would not have stopped it before",
-            hint="--epochs N trains it further, to epoch N.",
-        )
-    return _reopened(run, point, config.epochs), tuple(refused)
-
-
-def _is_over(point: ResumePoint, config: TrainedConfig) -> bool:
-    """Whether a position is the end of all epochs, with nothing left to do there."""
-    over = point.stopped is not None and point.stopped["reason"] == "completed" and point.epoch >= config.epochs
-    return over and not (config.restore_best or point.fingerprint.get("setting restore_best"))
-
-
-def _changed_settings(begun: RunConfig, config: RunConfig) -> tuple[str, ...]:
-    before, now = settings_of(begun), settings_of(config)
-    return tuple(name for name in sorted({*before, *now}) if before.get(name) != now.get(name))
-
-
-def _new_warnings(begun: RunConfig, config: RunConfig) -> list[str]:
-    """What the user should know of settings that have changed."""
-    before = begun.warnings()
-    return [warning for warning in config.warnings() if warning not in before]
-
-
-def _state_of(run: Path) -> object:
-    """Its state. What has lost its summary has not finished: it goes on from its last state, and is summed up again."""
-    state = read_json(run / "status.json").get("state")
-    return None if read_checked(run / "summary.json")[1] else state
-
-
-def _damaged(run: Path) -> tuple[str, ...]:
-    """What is said of files that are damaged and that a run writes again when it goes on."""
-    found = (read_checked(run / name)[1] for name in ("status.json", "summary.json"))
-    return tuple(f"{run}/{damage}; it is written again" for damage in found if damage)
-
-
-def _changed_job(run: Path, job: Job[Any]) -> list[str]:
-    """How a job that was begun differs from what the sweep's settings would make of it now, a line each."""
-    folder = run / "jobs" / job.name
-    if not (folder / "config.toml").is_file():
-        return []
-    begun, planned = (settings_fingerprint(config) for config in (read_config(folder), job.config))
-    return [f"{job.name}: {words}" for words in differences(begun, planned, without=PLACE_SETTINGS)]
+        raise RunFolderError(f"{file}: describes a single run, in the folder of a sweep", hint=hint)
 
 
 def _check_changes(run: Path, config: RunConfig, changes: Mapping[str, Any]) -> None:
     """Raise where a run of this command cannot have these settings changed."""
     if "dataset" in changes:
         check_can_move(config, changes["dataset"])
-    # Those that say how far the training goes.
-    name = next((name for name in changes if name != "dataset"), None)
-    if name is None:
+    # The others say how far the training goes.
+    names = [name for name in changes if name != "dataset"]
+    if not names:
         return
-    what = "other number of epochs" if name == "epochs" else "other rules"
+    name = names[0]
+    what = "number of epochs" if name == "epochs" else "rules"
     if config.is_sweep:
-        hint = f"stopcli resume {run / 'jobs'}/RUN takes it for one of them."
-        raise ConfigError(name, changes[name], f"no {what} for a sweep; its runs can have them one by one", hint=hint)
+        hint = f"stopcli resume {run / 'jobs'}/RUN changes them for one run."
+        raise ConfigError(name, changes[name], f"no new {what} for a whole sweep", hint=hint)
     if not isinstance(config, TrainedConfig):
-        raise ConfigError(name, changes[name], f"no {what} for a run of {config.command}")
-    trained_by = {field.name for field in fields(StoppingSettings)} - config.stopping_names
-    for name in changes:
-        if name in trained_by:
-            expected = f"no other one for this run, whose learning rate follows its {name}"
-            raise ConfigError(name, changes[name], expected)
+        raise ConfigError(name, changes[name], f"no new {what} for a run of {config.command}")
+    rate_settings = {field.name for field in fields(StoppingSettings)} - config.stopping_names
+    for name in filter(rate_settings.__contains__, names):
+        raise ConfigError(name, changes[name], f"no change: this run's learning rate depends on its {name}")
 
 
-def _check_left(run: Path, config: Any, retry_failed: bool) -> None:
-    """Raise where a sweep has no run to go on with."""
+def _prepare_sweep(
+    run: Path, original: Any, changes: Mapping[str, Any], how: Mapping[str, Any], *, force: bool, retry_failed: bool
+) -> Resumption:
+    _check_has_pending_jobs(run, original, retry_failed)
+    settings = {**settings_of(original), **changes, **how}
+    if "executor" in how and "jobs" not in how:
+        # Chosen for another executor.
+        settings.pop("jobs", None)
+    config: Any = parse(type(original), settings)
+    differing: list[str] = []
+    for job in plan_jobs(config):
+        folder = run / "jobs" / job.name
+        if (folder / "config.toml").is_file():
+            saved, planned = settings_fingerprint(read_config(folder)), settings_fingerprint(job.config)
+            differing += (f"{job.name}: {line}" for line in differences(saved, planned, without=PLACE_SETTINGS))
+    if differing and not force:
+        raise changed_error(differing)
+    changed = tuple(name for name in _changed_settings(original, config) if name in changes)
+    start = Start(again=True, force=force, retry_failed=retry_failed, notes=tuple(differing), changed=changed)
+    return Resumption(config, start, _damaged_files(run))
+
+
+def _check_has_pending_jobs(run: Path, config: Any, retry_failed: bool) -> None:
+    """Raise where a sweep has no run that could be resumed."""
     jobs = plan_jobs(config)
-    if pending_jobs(jobs, run / "jobs", retry_failed=retry_failed):
-        return
-    if not is_summed_up(run, jobs):
+    if pending_jobs(jobs, run / "jobs", retry_failed=retry_failed) or not is_summed_up(run, jobs):
         return
     failed = sum(read_json(run / "jobs" / job.name / "status.json").get("state") == "failed" for job in jobs)
     if failed and not retry_failed:
         raise RunFolderError(
             f"{run}: nothing is left to do; {failed} of {counted(len(jobs), 'run')} failed",
-            hint="--retry-failed goes on with those that did not diverge.",
+            hint="--retry-failed resumes those that did not diverge.",
         )
-    words = (
-        f"every other run of the sweep is finished, {failed} diverged"
-        if failed
-        else "every run of the sweep is finished"
-    )
-    raise RunFolderError(f"{run}: {words}")
+    others = f"every other run of the sweep is finished, {failed} diverged"
+    raise RunFolderError(f"{run}: {others if failed else 'every run of the sweep is finished'}")
 
 
-def _check_state(
-    run: Path, begun: TrainedConfig, config: TrainedConfig, changes: Mapping[str, Any], changed: Sequence[str]
+def _check_not_over(
+    run: Path, original: TrainedConfig, config: TrainedConfig, changed: tuple[str, ...], *, more_epochs: bool
 ) -> None:
-    """Raise where a run has come to an end, and no change of its settings can let it go on."""
+    """Raise where a run has ended, and these changes of its settings do not let it train further."""
     stop, state = read_json(run / "summary.json").get("stop") or {}, _state_of(run)
-    if state == "failed" and stop.get("reason") == "non_finite":
-        raise RunFolderError(f"{run}: diverged ({stop['rule']}); going on from there would train nothing")
+    reason, rule = stop.get("reason"), stop.get("rule")
+    if state == "failed" and reason == "non_finite":
+        raise RunFolderError(f"{run}: diverged ({rule}); resuming from there would train nothing")
     if state != "finished":
         return
-    rules = config.stopping_names & {*changed}
-    if not rules and "epochs" not in changes:
-        raise RunFolderError(f"{run}: finished ({stop.get('rule')}), nothing is left to do", hint=further(stop))
-    if stop.get("reason") != "completed" and not rules:
+    other_rules = bool(config.stopping_names & {*changed})
+    if not other_rules and not more_epochs:
+        raise RunFolderError(f"{run}: finished ({rule}), nothing is left to do", hint=how_to_continue(stop))
+    if not other_rules and reason != "completed":
         raise RunFolderError(
-            f"{run}: stopped by {stop.get('rule')}, not by its epochs; more of them alone would not help",
-            hint=further(stop),
+            f"{run}: stopped by {rule}, not by its number of epochs; more of them would not help",
+            hint=how_to_continue(stop),
         )
-    if stop.get("reason") == "completed" and "epochs" in changes and config.epochs <= begun.epochs:
-        raise ConfigError("epochs", config.epochs, f"more than the {begun.epochs} that the run has trained")
+    if more_epochs and reason == "completed" and config.epochs <= original.epochs:
+        raise ConfigError("epochs", config.epochs, f"more than the {original.epochs} that the run has trained")
 
 
-def _check_schedule(config: RunConfig, epochs: int, force: bool) -> None:
-    """Raise where more epochs would have trained the run's first ones otherwise."""
-    if config.moves_with_epochs and not force:
-        raise ConfigError(
-            "epochs",
-            epochs,
-            f"no other number of epochs, because with {config.moves_with_epochs} the learning rate depends on it",
-            hint="--init-from begins a new run with this one's weights; --force goes on, by the new schedule.",
+def _position_under(
+    run: Path, point: ResumePoint, config: TrainedConfig, force: bool
+) -> tuple[ResumePoint, tuple[str, ...]]:
+    """The position that a run resumes from under a config, and what was forced, a line each.
+
+    Raises:
+        RequestError: it would not be the same run any more.
+    """
+    now = settings_fingerprint(config)
+    forced = differences(point.fingerprint, now, without={*config.stopping_names, *PLACE_SETTINGS})
+    if forced and not force:
+        raise changed_error(forced)
+    rules = settings_differences(point.fingerprint, now, config.stopping_names)
+    if rules:
+        point, stopped_earlier = with_other_rules(run, point, config, force=force)
+        forced += stopped_earlier
+    completed = point.stopped is not None and point.stopped["reason"] == "completed"
+    restores = config.restore_best or point.fingerprint.get("setting restore_best")
+    if rules and _state_of(run) == "finished" and completed and point.epoch >= config.epochs and not restores:
+        trained = agreeing(config.epochs, "its only epoch", f"all its {config.epochs} epochs")
+        raise RunFolderError(
+            f"{run}: trained {trained}, and these rules would not have stopped it earlier",
+            hint=how_to_continue({"reason": "completed"}),
         )
+    started = point.epoch + (1 if point.partial_sums else 0)
+    if config.epochs < started:
+        raise ConfigError("epochs", config.epochs, f"at least the {started} that the run has started")
+    # With more epochs than it had, the run is not completed any more.
+    if completed and config.epochs > point.epoch:
+        point = replace(point, stopped=None)
+    return point, tuple(forced)
 
 
-def _reopened(run: Path, point: ResumePoint, epochs: int) -> ResumePoint:
-    """The point without the verdict that its epochs were over, where there are more of them now."""
-    begun = point.epoch + (1 if point.partial_sums else 0)
-    if epochs < begun:
-        raise ConfigError("epochs", epochs, f"at least the {begun} that the run has begun")
-    over = point.stopped is not None and point.stopped["reason"] == "completed" and epochs > point.epoch
-    return replace(point, stopped=None) if over else point
+def _changed_settings(original: RunConfig, config: RunConfig) -> tuple[str, ...]:
+    before, now = settings_of(original), settings_of(config)
+    return tuple(name for name in sorted({*before, *now}) if before.get(name) != now.get(name))
+
+
+def _state_of(run: Path) -> object:
+    """Its state. A run without a readable summary has not finished: it resumes from its last state and writes one."""
+    state = read_json(run / "status.json").get("state")
+    return None if read_checked(run / "summary.json")[1] else state
+
+
+def _damaged_files(run: Path) -> tuple[str, ...]:
+    """A warning for each damaged file that a resumed run writes again."""
+    damages = (read_checked(run / name)[1] for name in ("status.json", "summary.json"))
+    return tuple(f"{run}/{damage}; it is written again" for damage in damages if damage)

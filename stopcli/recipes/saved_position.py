@@ -1,4 +1,4 @@
-"""The saved state that a run goes on from: the newest that can be read and that goes with what the run has recorded."""
+"""The saved state that a run is resumed from: the newest that can be read and that matches the recorded metrics."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ _DERIVED = "tensorboard/"
 
 
 def find_position(run: Path, *, tensorboard: bool) -> tuple[ResumePoint | None, tuple[str, ...]]:
-    """Where a run goes on from, and what was passed over on the way there; None where no state was saved.
+    """The position to resume from, and warnings about states that cannot be used; None where no state was saved.
 
-    A state is taken only where the files that the run appends to begin as they did when it was saved. So neither a
-    state of another run is gone on from, nor are epochs appended to a record that somebody has changed.
+    A state is used only where the files that the run appends to begin as they did when it was saved. So neither is the
+    state of another run resumed, nor are epochs appended to a record that somebody has changed.
 
     Args:
         tensorboard: whether event files are written.
 
     Raises:
-        RecordError: states can be read, and the run's record is not as it was at any of them.
+        RecordError: states can be read, and the run's record does not match any of them.
         CheckpointError: there are states, and none of them can be read.
     """
-    found = ResumeStore(run / "checkpoints" / "resume").load(lambda point: _check_record(run, point))
-    if found.point is not None:
-        warnings = [f"{_words(each)}; the state before it is used" for each in found.passed_over]
-        return found.point, (*warnings, *(_changed_events(run, found.point) if tensorboard else ()))
-    again = f"stopcli run {run / 'config.toml'} begins again, in a new folder."
+    loaded = ResumeStore(run / "checkpoints" / "resume").load(lambda point: _check_record(run, point))
+    problems = [_problem(passed_over) for passed_over in loaded.passed_over]
+    if loaded.point is not None:
+        warnings = [f"{problem}; the state before it is used" for problem in problems]
+        return loaded.point, (*warnings, *(_changed_events(run, loaded.point) if tensorboard else ()))
+    if not problems:
+        return None, ()
+    new_run = f"stopcli run {run / 'config.toml'} starts over, in a new folder."
     # The oldest is the surest to be the run's own.
-    for each in reversed(found.passed_over):
-        if isinstance(each.error, RecordError):
-            raise RecordError(each.error.message, hint=f"Put the file back as it was and resume; or {again}")
-    if found.passed_over:
-        told = "; ".join(_words(each) for each in found.passed_over)
-        raise CheckpointError(f"{run}: no saved state can be read: {told}", hint=again)
-    return None, ()
+    for _, error in reversed(loaded.passed_over):
+        if isinstance(error, RecordError):
+            raise RecordError(error.message, hint=f"Restore the file as it was and resume; or {new_run}")
+    raise CheckpointError(f"{run}: no saved state can be read: {'; '.join(problems)}", hint=new_run)
 
 
-def _words(passed_over: PassedOver) -> str:
+def _problem(passed_over: PassedOver) -> str:
     path, error = passed_over
-    return f"{path}: does not go with {error.message}" if isinstance(error, RecordError) else error.message
+    return f"{path}: does not match {error.message}" if isinstance(error, RecordError) else error.message
 
 
 def _check_record(run: Path, point: ResumePoint) -> None:
@@ -52,6 +52,7 @@ def _check_record(run: Path, point: ResumePoint) -> None:
 
 
 def _changed_events(run: Path, point: ResumePoint) -> list[str]:
+    """A warning for each event file that somebody has changed."""
     warnings = []
     for name, prefix in point.files.items():
         if name.startswith(_DERIVED):

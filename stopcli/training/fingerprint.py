@@ -73,13 +73,14 @@ def _was_is(label: str, key: str, saved: Mapping[str, Any], now: Mapping[str, An
 
 
 def changed_error(changed: Sequence[str], *, hint: str = "") -> RequestError:
-    """The error that shows what has changed since a run was begun.
+    """The error that shows what has changed since a run was started.
 
     Args:
-        hint: what else to do than to force it.
+        hint: what to do instead of forcing it.
     """
     lines = "\n  ".join(changed)
-    forced = "--force goes on all the same, and records it."
+    forced = "--force resumes it anyway, and records the change."
     return RequestError(
-        f"the run would not be the one that was begun:\n  {lines}", hint=f"{hint} {forced}" if hint else forced
+        f"the resumed run would differ from the one that was started:\n  {lines}",
+        hint=f"{hint} {forced}" if hint else forced,
     )

@@ -65,7 +65,7 @@ def test_a_changed_record_is_refused_before_anything_is_trained_or_written(
     said = capsys.readouterr().err
     assert f"Error: {path}: " in said
     assert answer in said
-    assert "Put the file back as it was" in said
+    assert "Restore the file as it was" in said
     assert "stopcli run died/config.toml begins again" in said
     assert content_of(Path("died")) == before
 
@@ -80,7 +80,7 @@ def test_a_record_changed_since_the_state_before_is_trained_again_from_there(
     metrics.write_bytes(another_digit(epoch + 2, 2)(metrics.read_bytes()))
     assert run("resume", "died") == 0
     said = capsys.readouterr().err
-    assert f"{newest}: does not go with {metrics}: changed within its first" in said
+    assert f"{newest}: does not match {metrics}: changed within its first" in said
     assert f"resuming after epoch {epoch}" in said
     assert "the state before it is used" in Path("died/log.txt").read_text()
     assert compare(fingerprint_of(finished_moons), fingerprint_of(Path("died"))) == []
@@ -97,7 +97,7 @@ def test_the_state_of_another_run_is_passed_over(finished_moons: Path, capsys: p
     shutil.copy(foreign, newest)
     assert run("resume", "died") == 0
     said = capsys.readouterr().err
-    assert f"{newest}: does not go with died/metrics.csv: " in said
+    assert f"{newest}: does not match died/metrics.csv: " in said
     assert f"resuming after epoch {epoch}" in said
     assert compare(fingerprint_of(finished_moons), fingerprint_of(Path("died"))) == []
 
@@ -139,7 +139,7 @@ def test_states_of_an_earlier_version_are_gone_on_from_as_far_as_the_record_can_
     assert run("resume", "changed") == 2
     said = capsys.readouterr().err
     assert "expected it to begin with epoch,step,loss,accuracy,val_loss,val_accuracy" in said
-    assert "Put the file back as it was" in said
+    assert "Restore the file as it was" in said
     assert metrics.read_bytes() == changed
     assert (status_of("changed")["state"], status_of("changed")["outside"]) == ("failed", True)
 

@@ -67,7 +67,7 @@ def test_a_run_leaves_what_a_user_wants_to_see(capsys: pytest.CaptureFixture[str
     # More epochs would have been trained by another cosine from the first on.
     assert run("resume", "a", "--epochs", "4") == 2
     said = capsys.readouterr().err
-    assert "--epochs: received 4, expected no other number of epochs, because with lr_policy cosine" in said
+    assert "--epochs: received 4, expected the same number of epochs, because with lr_policy cosine" in said
 
     # The same again from its config, to the byte; and the model in a Python that has Keras and no stopcli.
     with quick_runs():

@@ -110,7 +110,7 @@ def test_a_test_that_would_be_another_one_is_not_gone_on_with(tested: Path, caps
     assert run("resume", "changed") == 2
     assert "setting hidden: was 50, is 3" in capsys.readouterr().err
     assert run("resume", "changed", "--epochs", "5") == 2
-    assert "--epochs: received 5, expected no other number of epochs" in capsys.readouterr().err
+    assert "--epochs: received 5, expected no new number of epochs" in capsys.readouterr().err
     assert run("resume", "changed", "--force", "--quiet") == 0
     assert "all seeds are tested again, because of: setting hidden" in Path("changed/log.txt").read_text()
     assert summary_of("changed")["bounds"] != summary_of(tested)["bounds"]

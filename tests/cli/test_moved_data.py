@@ -59,7 +59,7 @@ def test_a_run_goes_on_with_the_same_images_in_another_place(
     capsys.readouterr()
     Path("here").rename("there")
     check_refused(
-        ["resume", "a"], "If the data lie elsewhere now: stopcli resume a --dataset PATH", capsys, monkeypatch
+        ["resume", "a"], "If the data are elsewhere now: stopcli resume a --dataset PATH", capsys, monkeypatch
     )
     check_refused(["resume", "a", "--dataset", "nowhere"], "nowhere: no such folder", capsys, monkeypatch)
     # Others, in another place and in the old one.
@@ -70,7 +70,7 @@ def test_a_run_goes_on_with_the_same_images_in_another_place(
     said = capsys.readouterr().err
     assert "data: was" in said
     place = Path("here").resolve()
-    assert f"These are those of {place}; --dataset PATH names another place. --force goes on all the same" in said
+    assert f"The data were read from {place}; --dataset PATH names another place. --force resumes it anyway" in said
     assert content("a") == before
 
     assert run("resume", "a", "--dataset", "there", "--time-budget", "0.001s", "--quiet") == 0
@@ -148,7 +148,7 @@ def test_a_data_set_that_cannot_be_had_any_more_can_be_named_too(
     monkeypatch.setenv("COLUMNS", "300")
     assert run("resume", "run") == 1
     said = capsys.readouterr().err
-    assert "Try again later. If the data lie elsewhere now: stopcli resume run --dataset PATH" in said
+    assert "Try again later. If the data are elsewhere now: stopcli resume run --dataset PATH" in said
 
 
 @pytest.mark.parametrize(

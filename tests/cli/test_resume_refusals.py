@@ -118,7 +118,7 @@ def test_another_version_and_other_data_are_refused(
         (["moons", "--init-from", "done", "--hidden", "30"], "its weights have shape 2×50 where this run's have 2×30"),
         (["moons", "--init-from", "junk.keras"], "junk.keras: not a .keras file (File is not a zip file)"),
         (["verify-resume", "--kills", "0"], "--kills: received 0, expected 1 or more"),
-        (["verify-resume", "moons", "--seeds", "3"], "--seeds cannot be used here"),
+        (["verify-resume", "moons", "--seeds", "3"], "--seeds: not allowed here; verify-resume trains"),
     ],
 )
 def test_wrong_requests_are_told_and_leave_nothing(

@@ -114,7 +114,7 @@ def test_rules_that_would_have_stopped_at_this_epoch_end_the_run_there(again: Pa
         (["--stop", "gl:1"], "val_loss GL>1 would have stopped it after epoch"),
         (["--patience", "20"], "finished (val_loss patience=20), nothing is left to do"),
         ([], "--patience N trains it further, with more patience; so do other rules."),
-        (["--epochs", "300"], "stopped by val_loss patience=20, not by its epochs; more of them alone would not help"),
+        (["--epochs", "300"], "stopped by val_loss patience=20, not by its number of epochs; more of them"),
         (["--patience", "50", "--epochs", "30"], "--epochs: received 30, expected at least the 40 that the run has"),
         (["--patience", "many"], "--patience: received 'many', expected a whole number, or none"),
         (["--patience", "-1"], "--patience: received -1, expected greater than or equal to 0"),
@@ -167,7 +167,7 @@ def test_a_run_that_ran_all_its_epochs_has_nothing_to_gain_from_other_rules(
     assert run(*MOONS, "--epochs", "60", "--run-dir", "a") == 0
     assert run("resume", "a", "--patience", "50", "--quiet") == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "a: ran all its 60 epochs, and these rules would not have stopped it before" in said
+    assert "a: trained all its 60 epochs, and these rules would not have stopped it earlier" in said
     assert "--epochs N trains it further" in said
     assert run("resume", "a", "--patience", "50", "--epochs", "100", "--quiet") == 0
     check_same(Path("a"), *MOONS, "--epochs", "100", "--patience", "50")
@@ -205,7 +205,7 @@ def test_long_epochs_and_their_learning_rate_go_on_under_other_rules(
     assert run(*IMAGES, "--patience", "1", "--run-dir", "a") == 0
     assert summary_of("a")["epochs"] == 2
     capsys.readouterr()
-    answer = "--monitor: received 'loss', expected no other one for this run, whose learning rate follows its monitor"
+    answer = "--monitor: received 'loss', expected no change: this run's learning rate depends on its monitor"
     check_refused(["resume", "a", "--monitor", "loss"], answer, capsys, monkeypatch)
     answer = "restore_best needs the model of epoch 1, the best by accuracy, whose state was not kept"
     check_refused(["resume", "a", "--patience", "3", "--restore-best"], answer, capsys, monkeypatch)
