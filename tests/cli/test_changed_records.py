@@ -66,7 +66,7 @@ def test_a_changed_record_is_refused_before_anything_is_trained_or_written(
     assert f"Error: {path}: " in said
     assert answer in said
     assert "Restore the file as it was" in said
-    assert "stopcli run died/config.toml begins again" in said
+    assert "stopcli run died/config.toml starts over" in said
     assert content_of(Path("died")) == before
 
 
@@ -139,7 +139,7 @@ def test_states_of_an_earlier_version_are_gone_on_from_as_far_as_the_record_can_
     assert run("resume", "changed") == 2
     said = capsys.readouterr().err
     assert "expected it to begin with epoch,step,loss,accuracy,val_loss,val_accuracy" in said
-    assert "Restore the file as it was" in said
+    assert "Put the file back as it was" in said
     assert metrics.read_bytes() == changed
     assert (status_of("changed")["state"], status_of("changed")["outside"]) == ("failed", True)
 
