@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from eraser import generator
 
-from stopcli.training.tensorflow_setup import start_tensorflow
+from stopcli.training.tf_setup import start_tensorflow
 
 BATCH, IMAGES, ROUNDS = 64, 50_000, 5
 GENERATOR_BATCHES, LOOP_BATCHES = 30, 1500
@@ -26,9 +26,9 @@ def main() -> None:
     start_tensorflow()
     import tensorflow as tf
 
+    from stopcli.augment.base import Augmentation
     from stopcli.augment.cutout import CutoutOp
     from stopcli.augment.erasing import ErasingOp
-    from stopcli.augment.pipeline import Augmentation
     from stopcli.augment.shift import ShiftAndFlip
 
     x = np.random.default_rng(0).random((IMAGES, 32, 32, 3), np.float32)

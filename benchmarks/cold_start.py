@@ -25,7 +25,7 @@ from stopcli.config import resolve
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.build import build
 from stopcli.recipes.moons.load import load
-from stopcli.training.observer import Silent
+from stopcli.training.session import Silent
 build(load(resolve(MoonsConfig, {}), Silent())).make_loop().compile()
 """
 

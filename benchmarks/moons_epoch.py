@@ -17,8 +17,8 @@ from pathlib import Path
 from stopcli.config import parse, resolve
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.load import load
-from stopcli.training.observer import Silent
-from stopcli.training.tensorflow_setup import start_tensorflow
+from stopcli.training.session import Silent
+from stopcli.training.tf_setup import start_tensorflow
 
 KERAS_EPOCHS, LOOP_EPOCHS, ROUNDS = 20, 4000, 5
 SEEDS = 30
@@ -27,7 +27,7 @@ SEEDS = 30
 def main() -> None:
     start_tensorflow()
     from stopcli.recipes.moons.build import build
-    from stopcli.training.checkpoint import save_model
+    from stopcli.training.model_files import save_model
 
     config = resolve(MoonsConfig, {})
     experiment, reference = build(load(config, Silent())), build(load(config, Silent()))

@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from stopcli.training.tensorflow_setup import start_tensorflow
+from stopcli.training.tf_setup import start_tensorflow
 
 GRID = (1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
 # Of the updates: what the losses at the beginning and at the end are means over.
@@ -24,13 +24,13 @@ def falls(run: Path, rates: tuple[float, ...], updates: int) -> list[list[float]
     """How far the training loss falls, by rate and seed; below 0 where it rises or is no number."""
     import numpy as np
 
-    from stopcli.models.optimizers import make_optimizer
+    from stopcli.models.layers import make_optimizer
     from stopcli.recipes.images.experiment import inputs_of, loss_of, xla_pays
     from stopcli.recipes.lr_range.load import load
-    from stopcli.recipes.resuming import read_config
     from stopcli.recipes.train.network import make_network
+    from stopcli.runner.resume import read_config
     from stopcli.training.loop import initial_state
-    from stopcli.training.observer import Silent
+    from stopcli.training.session import Silent
     from stopcli.training.steps_loop import StepsLoop
 
     loaded = load(read_config(run), Silent())

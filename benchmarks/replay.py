@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.evidence.interval import mean_interval
 from stopcli.runs.metrics import Columns, MetricsFile, read_metrics
+from stopcli.stats.intervals import mean_interval
 from stopcli.stopping import GeneralizationLoss, Patience, ProgressQuotient, Rule, SuccessiveIncreases
 
 RUNS, EPOCHS, ROUNDS = 100, 4000, 5

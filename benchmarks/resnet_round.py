@@ -21,15 +21,15 @@ def stopcli_round(settings: dict[str, Any], images: int, threads: int | None = N
         settings: of `stopcli cifar-resnet`, with its batch_size.
         threads: of TensorFlow, which it starts; None for its own choice.
     """
-    from stopcli.training.tensorflow_setup import start_tensorflow
+    from stopcli.training.tf_setup import start_tensorflow
 
     start_tensorflow(threads)
     from stopcli.config import parse
-    from stopcli.data.rows import Examples, Splits
+    from stopcli.data.dataset import Examples, Splits
+    from stopcli.recipes.base import Loaded
     from stopcli.recipes.cifar_resnet.build import build
     from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
     from stopcli.recipes.images.load import ImageParts
-    from stopcli.recipes.recipe import Loaded
 
     config = parse(CifarResnetConfig, settings)
     train = Examples(*noise(images))

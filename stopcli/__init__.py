@@ -18,15 +18,11 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from typing import Any
 
-    from stopcli.augment.copies import CutoutCopies
-    from stopcli.augment.cutout import Cutout
+    from stopcli.augment.cutout import Cutout, CutoutCopies
     from stopcli.augment.erasing import RandomErasing
     from stopcli.augment.shift import RandomShift
-    from stopcli.schedules.cyclic import CyclicLR
+    from stopcli.schedules.cyclic import CyclicLR, CyclicMomentum, OneCycleLR, RampLR
     from stopcli.schedules.keras_callback import ScheduleLearningRate
-    from stopcli.schedules.momentum import CyclicMomentum
-    from stopcli.schedules.one_cycle import OneCycleLR
-    from stopcli.schedules.ramp import RampLR
     from stopcli.stopping import (
         AnyOf,
         AtCycleEnds,
@@ -42,11 +38,11 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "Cutout": "stopcli.augment.cutout",
-    "CutoutCopies": "stopcli.augment.copies",
+    "CutoutCopies": "stopcli.augment.cutout",
     "CyclicLR": "stopcli.schedules.cyclic",
-    "CyclicMomentum": "stopcli.schedules.momentum",
-    "OneCycleLR": "stopcli.schedules.one_cycle",
-    "RampLR": "stopcli.schedules.ramp",
+    "CyclicMomentum": "stopcli.schedules.cyclic",
+    "OneCycleLR": "stopcli.schedules.cyclic",
+    "RampLR": "stopcli.schedules.cyclic",
     "ScheduleLearningRate": "stopcli.schedules.keras_callback",
     "RandomErasing": "stopcli.augment.erasing",
     "RandomShift": "stopcli.augment.shift",

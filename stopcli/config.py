@@ -12,13 +12,11 @@ import dataclasses
 import difflib
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from stopcli.errors import ConfigError, RequestError
-from stopcli.text_files import UnusableFileError, read_toml_file
+from stopcli.errors import ConfigError
 
 # Epochs and steps are int32 inside the compiled loop.
 Count = Annotated[int, Ge(1), Lt(2**31)]
@@ -224,15 +222,3 @@ def to_toml(config: RunConfig) -> str:
     import tomli_w
 
     return tomli_w.dumps({"command": config.command, **settings_of(config)})
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The settings in a TOML file, unchecked.
-
-    Raises:
-        RequestError: the file is missing, unreadable, or not TOML.
-    """
-    try:
-        return read_toml_file(path)
-    except UnusableFileError as error:
-        raise RequestError(f"{path}: {error}") from None

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from stopcli.training.tensorflow_setup import start_tensorflow
+from stopcli.training.tf_setup import start_tensorflow
 
 # A deadline for one example says how busy the machine is, and nothing of the code.
 settings.register_profile("without-deadline", deadline=None)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import doctest
 
-from stopcli import counts
-from stopcli.counts import in_words
+from stopcli import quantities
+from stopcli.quantities import in_words
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:
-    assert doctest.testmod(counts).failed == 0
+    assert doctest.testmod(quantities).failed == 0
 
 
 def test_many_numbers_are_summed_up() -> None:

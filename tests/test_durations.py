@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stopcli.durations import format_duration, parse_duration, parse_save_every
 from stopcli.errors import ConfigError
+from stopcli.quantities import format_duration, parse_duration, parse_save_every
 
 
 @pytest.mark.parametrize(

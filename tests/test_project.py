@@ -13,9 +13,8 @@ from forked import finished
 
 import stopcli
 from stopcli.cli.app import app
-from stopcli.studies.reproducing.images import Images
-from stopcli.studies.reproducing.planning import read_all
-from stopcli.studies.reproducing.settings import configs_of, needs_images
+from stopcli.reproduce.plan import read_all
+from stopcli.reproduce.spec import Images, configs_of, needs_images
 
 PROJECT = Path(__file__).parent.parent
 

@@ -1,19 +1,30 @@
-"""What the runs of an arm came to over their seeds, and how two arms differ: of a sweep, a comparison, a replay."""
+"""What the runs of an arm came to over their seeds, and how two arms differ: of a sweep, a comparison, a replay.
+
+The arms that are compared, read from folders: runs that differ by their seed only are one arm, one run a seed.
+
+What arms are called: as briefly as tells them apart.
+
+By what arms are compared: a value of each run's final model, and of its best one.
+"""
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from stopcli.analysis.results import RunResult, measured_result
-from stopcli.counts import counted, numbered
-from stopcli.evidence.differences import Difference, Ratio, difference_by_seed, ratio_of
-from stopcli.evidence.interval import FEWEST, MeanInterval, mean_interval
-from stopcli.runs.recorded import RecordedRun
-from stopcli.stopping.direction import Direction
-from stopcli.sweeps.collect import JobResult
+from stopcli.analysis.results import RunResult, measured_result, result_of
+from stopcli.errors import ConfigError, RequestError
+from stopcli.quantities import agreeing, counted, numbered
+from stopcli.runs.metrics import Columns
+from stopcli.runs.run import Experiment, RecordedRun, experiments_of, read_recorded, without_studies
+from stopcli.stats.differences import Difference, Ratio, difference_by_seed, ratio_of
+from stopcli.stats.intervals import FEWEST, MeanInterval, mean_interval
+from stopcli.stopping.rule import Direction, natural_direction
+from stopcli.sweeps.plan import JobResult
 
 
 class HasValues(Protocol):
@@ -164,3 +175,259 @@ def sentences_against(
         else difference.sentence(arm.label, reference.label, what, better)
         for arm, difference in differences
     ]
+
+
+# A run that nobody gave a name or a folder.
+_BY_TIME = re.compile(r"\d{8}T\d{6}Z-")
+# More settings in a label are no label.
+_MOST_SETTINGS = 2
+
+
+def short_labels(arms: Sequence[tuple[str, RecordedRun]]) -> list[str]:
+    """Labels without the command where it is the same for all, and in the place of folders' times, as far as that tells
+    them apart, the settings by which they differ.
+
+    Args:
+        arms: each with the label that it has, and a run of it.
+    """
+    commands = {run.command for _, run in arms}
+    labels = []
+    for label, run in arms:
+        short = label.removeprefix(f"{run.command} ") if len(commands) == 1 else label
+        # An arm's name is a folder's, of words between hyphens.
+        labels.append(short.replace(run.arm, run.arm.replace("-", " "), 1) if run.sweep is not None else short)
+    told = _by_settings([run for _, run in arms])
+    for i, (_, run) in enumerate(arms):
+        nameless = run.sweep is None and not run.settings.get("name") and _BY_TIME.match(run.path.name)
+        if nameless and told[i] and told.count(told[i]) == 1 and told[i] not in labels:
+            labels[i] = told[i]
+    # Short is no use where it is the same.
+    return labels if len(set(labels)) == len(labels) else [label for label, _ in arms]
+
+
+def _by_settings(runs: Sequence[RecordedRun]) -> list[str]:
+    """The settings by which runs differ, as words; empty where they are too many."""
+    experiments = [run.experiment for run in runs]
+    names = dict.fromkeys(name for experiment in experiments for name in experiment)
+    differ = [name for name in names if any(each.get(name) != experiments[0].get(name) for each in experiments)]
+    if len(differ) > _MOST_SETTINGS:
+        return [""] * len(runs)
+    return [", ".join(_words(name, experiment.get(name)) for name in differ) for experiment in experiments]
+
+
+def _words(name: str, value: object) -> str:
+    words = name.replace("_", " ")
+    if value is None or value is False:
+        return f"no {words}"
+    if value is True:
+        return words
+    return f"{words} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+
+
+# Commands whose runs have no epochs.
+_WITHOUT_EPOCHS = ("lr-range",)
+
+
+def first_run(arm: RunArm) -> RecordedRun:
+    """Its settings are those of all runs of the arm, but for the seed."""
+    return arm.runs[0].run
+
+
+def is_finished(arm: RunArm) -> bool:
+    return all(result.run.finished for result in arm.runs)
+
+
+def read_arms(paths: Sequence[Path]) -> tuple[list[RunArm], list[str]]:
+    """The arms in some folders of runs and sweeps, and warnings, a sentence without a full stop each. The runs that
+    count are those that finished, or where none did, what there is.
+
+    Raises:
+        RunFolderError: a folder is no run's, or a run is damaged.
+        RequestError: there are fewer than two arms.
+    """
+    folders, warnings = without_studies(paths)
+    warnings += [f"{path} is named more than once, and counts once" for path in _repeated(folders)]
+    results: dict[Path, RunResult] = {}
+    runs = read_recorded(folders)
+    for run in runs:
+        result = _result(run, warnings)
+        if result is not None:
+            results[run.path] = result
+    arms = []
+    for experiment in experiments_of([run for run in runs if run.path in results]):
+        arms.append(_arm(experiment, [results[run.path] for run in experiment.runs], warnings))
+    _check(arms, warnings)
+    return _with_short_labels(arms), warnings
+
+
+def baseline_of(arms: Sequence[RunArm], name: str) -> RunArm:
+    """The arm that others are compared with: the first, or the one that is named by its label or its folder.
+
+    Raises:
+        ConfigError: none is, or several are.
+    """
+    if not name:
+        return arms[0]
+    named = [arm for arm in arms if name.casefold() == arm.label.casefold()]
+    named = named or [arm for arm in arms if _lies_in(arm, Path(name))]
+    if len(named) != 1:
+        several = "a name that only one of them has: " if named else ""
+        raise ConfigError("baseline", name, several + ", ".join(repr(arm.label) for arm in arms))
+    return named[0]
+
+
+def _lies_in(arm: RunArm, folder: Path) -> bool:
+    run = first_run(arm)
+    return folder.resolve() in (run.path.resolve(), (run.sweep or run.path).resolve())
+
+
+def _repeated(paths: Sequence[Path]) -> list[Path]:
+    resolved = [path.resolve() for path in paths]
+    return [path for i, path in enumerate(paths) if path.resolve() in resolved[:i]]
+
+
+def _result(run: RecordedRun, warnings: list[str]) -> RunResult | None:
+    if run.command in _WITHOUT_EPOCHS:
+        warnings.append(f"{run.path} is a range test, which has no epochs to compare; it is left out")
+        return None
+    columns: Columns = {}
+    reason = "it has no complete epoch"
+    try:
+        if len(run.metrics["epoch"]):
+            columns = run.metrics
+    except RequestError as error:
+        reason = error.message
+    result = result_of(run, columns)
+    if result is None:
+        warnings.append(f"{run.path} ({run.state}) is left out: {reason}")
+    elif not columns:
+        warnings.append(f"{run.path} has no curves: {reason}")
+    return result
+
+
+def _arm(experiment: Experiment, results: Sequence[RunResult], warnings: list[str]) -> RunArm:
+    by_seed: dict[int, RunResult] = {}
+    repeated: list[tuple[RunResult, RunResult]] = []
+    # Of a seed's runs a finished one, and of several the first.
+    for result in sorted(results, key=lambda result: not result.run.finished):
+        first = by_seed.setdefault(result.seed, result)
+        if first is not result:
+            repeated.append((first, result))
+    if repeated:
+        warnings.append(f"{experiment.label}: {_on_repeated_seeds(repeated)}")
+    ordered = [by_seed[seed] for seed in sorted(by_seed)]
+    finished = tuple(result for result in ordered if result.run.finished)
+    left_out = tuple(result for result in ordered if not result.run.finished) if finished else ()
+    if left_out:
+        warnings.append(f"{experiment.label}: {_on_left_out(left_out, len(ordered))}")
+    if not finished:
+        states = ", ".join(dict.fromkeys(result.run.state for result in ordered))
+        epochs = max(result.cost.get("epochs", 0) for result in ordered)
+        last = "" if all(result.measured for result in ordered) else ", the values of its last epoch on record"
+        position = f"{states} at epoch {epochs:g}"
+        warnings.append(f"{experiment.label} has not finished ({position}): shown is what there is{last}")
+    return Arm(experiment.label, finished or tuple(ordered), left_out)
+
+
+def _on_repeated_seeds(repeated: Sequence[tuple[RunResult, RunResult]]) -> str:
+    contrary = [pair for pair in repeated if not _agree(*pair)]
+    first, other = (contrary or repeated)[0]
+    several = len(repeated) > 1
+    seeds = counted(len(repeated), "seed") if several else f"seed {first.seed}"
+    paths = f"such as {first.run.path} and {other.run.path}" if several else f"{first.run.path}, {other.run.path}"
+    ending = "identical by design, and counted once"
+    if contrary:
+        ending = "and these do not agree although their settings do (another machine or version?); the first counts"
+    return f"{seeds} {agreeing(len(repeated), 'is', 'are')} there more than once ({paths}), {ending}"
+
+
+def _agree(first: RunResult, other: RunResult) -> bool:
+    # One that did not finish is the beginning of the other.
+    return not other.run.finished or (first.final, first.saved) == (other.final, other.saved)
+
+
+def _on_left_out(left_out: Sequence[RunResult], of: int) -> str:
+    runs = ", ".join(f"seed {result.seed} {result.run.state}" for result in left_out[:5])
+    more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
+    counts = agreeing(len(left_out), "does", "do")
+    return f"{len(left_out)} of {counted(of, 'run')} did not finish and {counts} not count ({runs}{more})"
+
+
+def _check(arms: Sequence[RunArm], warnings: Sequence[str]) -> None:
+    if len(arms) > 1:
+        return
+    hint = "Name another run or sweep beside it; runs that differ by their seed only are compared as one."
+    reasons = "".join(f" {warning}." for warning in warnings)
+    if not arms:
+        raise RequestError(f"there is nothing to compare.{reasons}", hint=hint)
+    (only,) = arms
+    runs = counted(len(only.runs), "run")
+    raise RequestError(f"there is nothing to compare {only.label} ({runs}) with.{reasons}", hint=hint)
+
+
+def _with_short_labels(arms: Sequence[RunArm]) -> list[RunArm]:
+    """Without what is the same for all, and with the state of what did not finish; numbered."""
+    labels = short_labels([(arm.label, first_run(arm)) for arm in arms])
+    states = ["" if is_finished(arm) else f" ({first_run(arm).state})" for arm in arms]
+    return [replace(arm, label=labels[i] + states[i], index=i) for i, arm in enumerate(arms)]
+
+
+DEFAULT = "test_accuracy"
+# Measured on the finished model and on the saved one.
+_OF_MODELS = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")
+_OF_COST = ("epochs", "updates", "rows", "train_seconds")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A value of runs.
+
+    Attributes:
+        name: as asked for.
+        views: which of a run's values, `final`, `saved` or `best`, and in words.
+        better: whether less or more is better; None where neither is, or the name does not tell.
+    """
+
+    name: str
+    views: dict[str, str]
+    better: Direction | None
+
+    @property
+    def is_cost(self) -> bool:
+        """Whether it says what training took, and not how well it went."""
+        return self.name in _OF_COST
+
+    def value_name(self, view: str) -> str:
+        """What a run calls the value (`RunResult.value`)."""
+        if self.is_cost:
+            return self.name
+        return f"{view}_{self.name}" if self.name in _OF_MODELS or view != "final" else f"last_{self.name}"
+
+
+def measure_of(name: str, runs: Sequence[RunResult]) -> Measure:
+    """The measure of a name.
+
+    Raises:
+        ConfigError: no run has it.
+    """
+    columns = dict.fromkeys(column for run in runs for column in run.columns)
+    known = [*_OF_MODELS, *_OF_COST, *(column for column in columns if column not in ("epoch", "step"))]
+    if name in known and _is_recorded(_named(name), runs):
+        return _named(name)
+    recorded = ", ".join(other for other in known if _is_recorded(_named(other), runs))
+    raise ConfigError("metric", name, f"a value that the runs have, of {recorded}")
+
+
+def _is_recorded(measure: Measure, runs: Sequence[RunResult]) -> bool:
+    return any(run.value(measure.value_name(view)) is not None for run in runs for view in measure.views)
+
+
+def _named(name: str) -> Measure:
+    words, better = name.replace("_", " "), natural_direction(name)
+    if name in _OF_COST:
+        return Measure(name, {"final": words}, None)
+    if name in _OF_MODELS:
+        views = {"final": f"{words} of the final model", "saved": f"{words} of the saved model"}
+        return Measure(name, views, better)
+    views = {"final": f"{name} of the last epoch"}
+    return Measure(name, views if better is None else {**views, "best": f"{name} of its best epoch"}, better)

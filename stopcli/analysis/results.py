@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from stopcli.runs.metrics import Columns
-from stopcli.runs.recorded import RecordedRun, training_seconds
-from stopcli.stopping.direction import natural_direction, resolve_direction
+from stopcli.runs.run import RecordedRun, training_seconds
+from stopcli.stopping.rule import natural_direction, resolve_direction
 
 Values = Mapping[str, float]
 

@@ -8,10 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from stopcli.augment.base import ImageLayer, fold_in, random_integers, uniform
 from stopcli.augment.boxes import Boxes, fill_boxes
-from stopcli.augment.image_layer import ImageLayer
 from stopcli.augment.ranges import Range, check_boxes_fit, check_pair, check_probability
-from stopcli.augment.streams import fold_in, random_integers, uniform
 
 Tensor = Any
 

@@ -8,9 +8,8 @@ from typing import Any, Literal, get_args
 import keras
 import tensorflow as tf
 
-from stopcli.augment.image_layer import ImageLayer
+from stopcli.augment.base import ImageLayer, fold_in, random_integers, uniform
 from stopcli.augment.ranges import check_whole
-from stopcli.augment.streams import fold_in, random_integers, uniform
 
 Tensor = Any
 

@@ -8,20 +8,18 @@ from typing import Annotated
 import typer
 
 from stopcli import __version__
+from stopcli.cli.analyse import compare, replay, report
 from stopcli.cli.cifar_resnet import cifar_resnet
 from stopcli.cli.clr import clr
-from stopcli.cli.compare import compare
 from stopcli.cli.console import print_error, print_traceback
 from stopcli.cli.cutout_sweep import cutout_sweep
 from stopcli.cli.list_options import listing
 from stopcli.cli.lr_range import lr_range
 from stopcli.cli.moons import moons
-from stopcli.cli.replay import replay
-from stopcli.cli.report import report
 from stopcli.cli.reproduce import reproduce
 from stopcli.cli.resume import list_runs, resume, show
 from stopcli.cli.run import run
-from stopcli.cli.verify_resume import verify_resume
+from stopcli.cli.verify import verify_resume
 from stopcli.errors import ConfigError, StopcliError
 
 app = typer.Typer(

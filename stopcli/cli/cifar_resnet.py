@@ -13,7 +13,7 @@ from stopcli.cli.options.rate import RATE
 from stopcli.cli.options.stopping import CYCLE_STOPPING
 from stopcli.cli.options.sweep import SWEEP
 from stopcli.cli.options.training import RESNET_TRAINING
-from stopcli.cli.running import run_from_options
+from stopcli.cli.train import run_from_options
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 
 

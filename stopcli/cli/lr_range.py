@@ -11,7 +11,7 @@ from stopcli.cli.options.output import OUTPUT
 from stopcli.cli.options.ramp import RAMP
 from stopcli.cli.options.sweep import Threads
 from stopcli.cli.options.training import NETWORKS, RANGE_TRAINING
-from stopcli.cli.running import run_from_options
+from stopcli.cli.train import run_from_options
 from stopcli.recipes.lr_range.config import LrRangeConfig
 
 

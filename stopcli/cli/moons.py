@@ -11,7 +11,7 @@ from stopcli.cli.options.data import MOONS_DATA
 from stopcli.cli.options.output import OUTPUT
 from stopcli.cli.options.stopping import STOPPING
 from stopcli.cli.options.training import MLP_TRAINING
-from stopcli.cli.running import run_from_options
+from stopcli.cli.train import run_from_options
 from stopcli.recipes.moons.config import MoonsConfig
 
 

@@ -12,15 +12,14 @@ from stopcli.cli.console import Output, RunView
 from stopcli.cli.option_groups import in_panel
 from stopcli.cli.options.data import Dataset
 from stopcli.cli.options.output import Json, Quiet, RunsDir, TimeBudget, Verbose
-from stopcli.durations import parse_duration
 from stopcli.paths import parse_path
-from stopcli.runs.files import dump_json
+from stopcli.quantities import parse_duration
+from stopcli.runs.files import dump_json, temporary_files
 from stopcli.runs.folder import runs_root
-from stopcli.runs.scratch import temporary_files
-from stopcli.training.interruption import stop_on_signals
+from stopcli.training.session import stop_on_signals
 
 if TYPE_CHECKING:
-    from stopcli.studies.reproducing.reproduction import Outcome, Plan
+    from stopcli.reproduce.run import Outcome, Plan
 
 option = in_panel("Reproduction")
 
@@ -76,7 +75,7 @@ def reproduce(
         print(dump_json({"command": "reproduce", "plan": lines}) if json else "\n".join(lines))
         return
     output_options = [option for option, is_set in (("--quiet", quiet), ("--verbose", verbose)) if is_set]
-    from stopcli.studies.reproducing.reproduction import reproduce as run_all
+    from stopcli.reproduce.run import reproduce as run_all
 
     with stop_on_signals(budget) as request:
         outcome = run_all(plan, to, request, lambda line: output.say(line, style="bold"), output_options)
@@ -90,9 +89,9 @@ def _plan(
     experiments: Sequence[Path], scale: Scale, seeds: int | None, dataset: str, to: Path, root: Path, output: Output
 ) -> Plan:
     """What is to be run, after warning of images that are not the published ones."""
-    from stopcli.data.datasets import load_images
-    from stopcli.studies.reproducing.images import Images
-    from stopcli.studies.reproducing.reproduction import make_plan
+    from stopcli.data.load import load_images
+    from stopcli.reproduce.run import make_plan
+    from stopcli.reproduce.spec import Images
 
     values = {
         "--scale": None if scale == "quick" else scale,
@@ -115,7 +114,7 @@ def _plan(
 
 
 def _show(outcome: Outcome, to: Path, output: Output) -> None:
-    from stopcli.studies.reproducing.report import terminal_table
+    from stopcli.reproduce.report import terminal_table
 
     output.result(terminal_table(outcome.results), outcome.summary)
     for line in outcome.summary["conclusions"]:

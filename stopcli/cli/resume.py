@@ -17,26 +17,21 @@ from stopcli.cli.option_groups import with_changes
 from stopcli.cli.options.output import Json, Quiet, RunsDir, TimeBudget, Verbose
 from stopcli.cli.options.stopping import NEW_STOPPING
 from stopcli.cli.options.sweep import HOW
-from stopcli.cli.running import execute, load
-from stopcli.cli.sweep_running import settle_layout
-from stopcli.counts import agreeing
-from stopcli.durations import format_duration, parse_duration
+from stopcli.cli.train import execute, load, settle_layout
 from stopcli.errors import ConfigError, StopcliError
 from stopcli.paths import parse_path
-from stopcli.recipes.changed_rules import how_to_continue
-from stopcli.recipes.moved_data import where_else
-from stopcli.recipes.recipe import ModuleRecipe
-from stopcli.recipes.resuming import prepare
+from stopcli.quantities import agreeing, format_duration, parse_duration
+from stopcli.recipes.base import ModuleRecipe
 from stopcli.recipes.trained import TrainedConfig
-from stopcli.report.tables import results_table
-from stopcli.report.words import words_of
-from stopcli.runs.files import dump_json, read_json
+from stopcli.report.document import results_table
+from stopcli.report.run_report import words_of
+from stopcli.runner.resume import prepare
+from stopcli.runner.resume_changes import how_to_continue, where_else
+from stopcli.runs.files import dump_json, read_json, temporary_files
 from stopcli.runs.folder import RunFolder, check_is_made_here, runs_root
-from stopcli.runs.listing import RunLine, read_runs
-from stopcli.runs.scratch import temporary_files
+from stopcli.runs.run import RunLine, read_runs
 from stopcli.runs.shapes import missing_in_summary
-from stopcli.sweeps.collect import pending_jobs
-from stopcli.sweeps.plan import plan_jobs
+from stopcli.sweeps.plan import pending_jobs, plan_jobs
 
 Run = Annotated[Path, typer.Argument(help="A run's or a sweep's folder.", metavar="RUN", parser=parse_path)]
 MoreEpochs = Annotated[

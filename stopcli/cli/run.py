@@ -9,12 +9,12 @@ import typer
 
 from stopcli.cli.console import Output
 from stopcli.cli.options.output import Json, Quiet, RunDir, RunsDir, TimeBudget, Verbose
-from stopcli.cli.running import RunLocation, run_config
-from stopcli.cli.starting import has_gpu
-from stopcli.config import read_toml, resolve
+from stopcli.cli.train import RunLocation, has_gpu, run_config
+from stopcli.config import resolve
 from stopcli.errors import ConfigError, RequestError
 from stopcli.paths import parse_path
-from stopcli.recipes.recipe import config_class
+from stopcli.recipes.base import config_class
+from stopcli.runs.files import read_toml
 
 ConfigFile = Annotated[
     Path,

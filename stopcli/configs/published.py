@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stopcli.text_files import read_toml_file
+from stopcli.runs.files import read_toml_file
 
 _PACKAGE = Path(__file__).parents[1]
 

@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from stopcli.models.named_layers import NamedLayers, Padding, subtract
+from stopcli.models.layers import NamedLayers, Padding, subtract
 from stopcli.seeding import derive_seed
 
 Tensor = Any

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.models.named_layers import NamedLayers, subtract
+from stopcli.models.layers import NamedLayers, subtract
 from stopcli.seeding import derive_seed
 
 

@@ -1,15 +1,35 @@
-"""How far a sweep's runs are, and its rows of jobs.csv, whatever it compares."""
+"""How far a sweep's runs are, and its rows of jobs.csv, whatever it compares.
+
+What runs that differ by their seed alone say together: a table, and the spread of every value.
+
+What choosing epochs on the test rows would have claimed, over the runs of a sweep, whatever it compares.
+
+What is marked on a run's curves, from its summary.
+
+The figures over runs that differ by their seed alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from stopcli.analysis.arms import RunArm
-from stopcli.counts import numbered
-from stopcli.report.tables import Table
-from stopcli.runs.recorded import training_seconds
-from stopcli.sweeps.collect import JobResult, read_progress
+from stopcli.quantities import counted, numbered
+from stopcli.recipes.base import SweepResults
+from stopcli.recipes.trained import TrainedConfig
+from stopcli.report.document import Table, csv_of, seed_csv, seed_table, seed_values
+from stopcli.report.drawing import Figures
+from stopcli.report.run_report import arms_summary, arms_table, arms_words, selection_of
+from stopcli.runs.metrics import Columns
+from stopcli.runs.run import training_seconds
+from stopcli.stats.intervals import mean_interval
+from stopcli.stats.selection import Selection
+from stopcli.sweeps.plan import JobResult, read_progress
+
+if TYPE_CHECKING:
+    from stopcli.report.curves import Marks
 
 
 def not_finished(config: Any, results: Sequence[JobResult]) -> str:
@@ -66,4 +86,142 @@ def job_row(result: JobResult) -> dict[str, object]:
         "train_seconds": training_seconds(summary),
         "validation_seconds": summary.get("validation_seconds"),
         "samples_per_second": summary.get("samples_per_second"),
+    }
+
+
+def sweep_results(config: Any, results: Sequence[JobResult]) -> SweepResults:
+    """A row for each seed, and mean and spread over those that finished."""
+    # What an earlier session of a run summed up may be older than how it ended.
+    begun = [{**result.summary, "state": result.state} for result in results if result.summary]
+    finished = [summary for summary in begun if summary["state"] == "finished"]
+    arm = config.arm.replace("-", " ")
+    return SweepResults(
+        f"{config.command}: {arm}, {counted(config.seeds, 'seed')}",
+        (seed_table(begun, arm),),
+        {"table.csv": seed_csv(begun)},
+        summary={"over_seeds": {name: spread(values) for name, values in seed_values(finished).items()}},
+    )
+
+
+def finished_runs(results: Sequence[JobResult]) -> tuple[list[dict[str, Any]], list[Columns]]:
+    """Summaries and metrics of the runs that finished: those that were stopped early would be drawn and averaged as if
+    they had ended there."""
+    finished = [result for result in results if result.state == "finished" and result.summary is not None]
+    return [result.summary or {} for result in finished], [result.metrics() for result in finished]
+
+
+def spread(values: Sequence[float]) -> dict[str, float | int | None]:
+    """Number, mean, standard deviation, the mean's bootstrap 95 % interval (from three values on), and range."""
+    found = mean_interval(values) if values else None
+    return {
+        "n": len(values),
+        "mean": found.mean if found else None,
+        "sd": found.sd if found else None,
+        "low": found.low if found else None,
+        "high": found.high if found else None,
+        "min": min(values, default=None),
+        "max": max(values, default=None),
+    }
+
+
+def with_selection(config: Any, found: SweepResults, results: Sequence[JobResult]) -> SweepResults:
+    """A sweep's results with those of honest selection, where its finished runs set test rows apart.
+
+    Args:
+        config: the sweep's.
+    """
+    runs = [(result, selection) for result in results if (selection := _selection(result))]
+    if not runs:
+        return found
+    arms: dict[str, list[Selection]] = {}
+    for result, selection in runs:
+        arms.setdefault(config.arm_label(result.job.arm), []).append(selection)
+    return replace(
+        found,
+        tables=(*found.tables, arms_table(arms)),
+        files={**found.files, "selection.csv": csv_of([_row(*run) for run in runs])},
+        words=(*found.words, arms_words(arms)),
+        summary={**found.summary, "selection": arms_summary(arms)},
+    )
+
+
+def _selection(result: JobResult) -> Selection | None:
+    return selection_of(result.summary) if result.state == "finished" and result.summary else None
+
+
+def _row(result: JobResult, selection: Selection) -> dict[str, object]:
+    """A run in selection.csv, in full precision."""
+    return {
+        "arm": result.job.arm,
+        "seed": result.job.config.seed,
+        "honest_monitor": selection.honest.monitor,
+        "honest_epoch": selection.honest.epoch,
+        "honest_test_accuracy": selection.honest.test_accuracy,
+        "claimed_monitor": selection.claimed.monitor,
+        "claimed_epoch": selection.claimed.epoch,
+        "claimed_test_accuracy": selection.claimed.test_accuracy,
+        "optimism": selection.optimism,
+    }
+
+
+def run_marks(config: TrainedConfig, summary: Mapping[str, Any]) -> Marks:
+    """The stop, the best epoch, the saved one, and the value that a rule compares with."""
+    # Where tables alone are made, matplotlib need not be there.
+    from stopcli.report.curves import Marks
+
+    stop, best = summary["stop"], summary["best"]
+    words = {
+        "completed": "end of training",
+        "non_finite": "a metric is no number",
+        "interrupted": "interrupted",
+        "time_budget": "paused",
+    }
+    return Marks(
+        stop["epoch"],
+        f"epoch {stop['epoch']}: {words.get(stop['reason'], 'stopped by ' + stop['reason'])}",
+        stop["best_epoch"],
+        f"epoch {stop['best_epoch']}: best {config.monitor}",
+        best["epoch"] if best else 0,
+        f"epoch {best['epoch']}: saved, best {config.checkpoint_monitor}" if best else "",
+        wait=stop["wait"] if stop["reason"] in ("patience", "baseline") else 0,
+        level=_level(config),
+    )
+
+
+def _level(config: TrainedConfig) -> tuple[str, float, str] | None:
+    for name in ("threshold", "baseline"):
+        value = getattr(config, name)
+        if value is not None:
+            return config.monitor, value, f"{name} {value:g} on {config.monitor}"
+    return None
+
+
+def watched_name(config: TrainedConfig) -> str:
+    """What the `val_` metrics were measured on."""
+    return "test" if config.validation == "test" else "validation"
+
+
+def seed_figures(config: TrainedConfig, results: Sequence[JobResult], title: str, *, best_epochs: bool) -> Figures:
+    """The curves of all seeds with their spread, where they stopped, and their accuracies.
+
+    Args:
+        title: of every figure, to which the number of finished runs is added.
+        best_epochs: whether it is shown too where the monitored value was best.
+    """
+    from stopcli.report.curves import seed_curves, seed_points
+
+    summaries, metrics = finished_runs(results)
+    values = seed_values(summaries)
+    title = f"{title}: {counted(len(summaries), 'seed')}"
+    epochs = {"stopped at": values["stopped at"]}
+    if best_epochs:
+        epochs[f"best {config.monitor}"] = [s["stop"]["best_epoch"] for s in summaries]
+    accuracies = {"train, final model": values["train accuracy"], "test, final model": values["test accuracy"]}
+    if values["saved epoch"]:
+        epochs[f"saved (best {config.checkpoint_monitor})"] = values["saved epoch"]
+        accuracies["test, saved model"] = values["its test acc."]
+    return {
+        "curves": lambda: seed_curves(metrics, watched_name(config), [s["epochs"] for s in summaries], title),
+        "stop_epochs": lambda: seed_points(epochs, "epoch", "{:.0f}", title),
+        "accuracies": lambda: seed_points(accuracies, "accuracy", "{:.3f}", title),
     }

@@ -17,13 +17,11 @@ from stopcli.config import (
     ValidationRows,
     check_validation_share,
 )
-from stopcli.counts import agreeing, counted
-from stopcli.data.rows import Splits
-from stopcli.durations import parse_save_every
+from stopcli.data.dataset import Splits
 from stopcli.errors import ConfigError
-from stopcli.stopping.direction import mode_warning, resolve_direction
-from stopcli.stopping.parse import parse_rule
-from stopcli.stopping.rule import Rule
+from stopcli.quantities import agreeing, counted, parse_save_every
+from stopcli.stopping.combine import parse_rule
+from stopcli.stopping.rule import Rule, mode_warning, resolve_direction
 from stopcli.training.stop_plan import asked_rules
 
 # Fewer rows than this are warned about: one of them is more than 5 % of the accuracy.

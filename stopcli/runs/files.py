@@ -1,17 +1,171 @@
-"""Writing files so that a reader, or a crash, never meets half of one; reading them whoever has changed them since."""
+"""Writing files so that a reader, or a crash, never meets half of one; reading them whoever has changed them since.
+
+Text files that anybody may have written: read and parsed as JSON or TOML, or refused with what they are not.
+
+Whatever a parser fails on (nesting, digits, bytes) is one kind of error here, so that nobody who reads a file needs to
+know what parsers raise.
+
+A file that grows as a run goes on, and is cut back to what was committed when the run is gone on with.
+
+What was committed is known by its length and its hash, which is taken as the file grows. So a file that somebody has
+changed since, if only by a digit, is found out before anything is trained on top of it.
+
+A place for temporary files where the system has none, as in a container whose only writable place is a volume.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
+import math
 import os
-from collections.abc import Iterator
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import IO, Any, NamedTuple, TypeGuard
 
+from stopcli.errors import RecordError, RequestError, shortened, system_words
+from stopcli.runs.environment import variables_set
 from stopcli.runs.shapes import misfit
-from stopcli.text_files import UnusableFileError, read_json_file
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+# Nothing that stopcli writes nests more than a few levels; what does ends whoever reads it in a RecursionError.
+LEVELS = 40
+# TOML's integers, and all that stopcli writes, have 64 bits.
+_LARGEST = 2**63
+
+
+class UnusableFileError(Exception):
+    """A file cannot be used. The text says what is wrong with it, and is to stand behind its name."""
+
+
+def read_json_file(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UnusableFileError: it cannot be read, or is no JSON whose numbers and nesting somebody can have meant.
+    """
+    return _parsed(_content(path, pipe_ok=False), "not JSON", json.loads, finite=True)
+
+
+def read_toml_file(path: Path) -> dict[str, Any]:
+    """The table in a TOML file; a pipe will do too (`stopcli run <(…)`).
+
+    Raises:
+        UnusableFileError: it cannot be read (a missing file too), or is no TOML whose numbers and nesting somebody can
+            have meant.
+    """
+    try:
+        content = _content(path, pipe_ok=True)
+    except FileNotFoundError as error:
+        raise UnusableFileError(f"cannot be read ({system_words(error)})") from None
+    table: dict[str, Any] = _parsed(content, "not a TOML file", tomllib.loads, finite=False)
+    return table
+
+
+def check_json(content: bytes) -> None:
+    """Find out whether bytes are JSON, as for `read_json_file`.
+
+    Raises:
+        UnusableFileError: they are not.
+    """
+    _parsed(content, "not JSON", json.loads, finite=False)
+
+
+def _parsed(content: bytes, what: str, parse: Callable[[str], Any], *, finite: bool) -> Any:
+    """Content as a parser has it.
+
+    Args:
+        what: it is not, where it cannot be parsed.
+        finite: as for `_plain`.
+    """
+    try:
+        # Editors of Windows begin a file with a byte order mark.
+        return _plain(parse(content.decode("utf-8-sig")), 0, finite=finite)
+    except UnicodeDecodeError as error:
+        raise UnusableFileError(f"{what}: {error.reason} at byte {error.start + 1}, expected UTF-8") from None
+    except RecursionError:
+        raise UnusableFileError(f"{what}: nested more than {LEVELS} levels deep") from None
+    except OverflowError:
+        raise UnusableFileError(f"{what}: a whole number of more than 64 bits") from None
+    except ValueError as error:
+        # Of more digits than Python converts, it tells how to convert them all the same.
+        digits = "a whole number of more than 64 bits" if "set_int_max_str_digits" in str(error) else str(error)
+        raise UnusableFileError(f"{what}: {shortened(digits)}") from None
+
+
+def _content(path: Path, *, pipe_ok: bool) -> bytes:
+    """All of a regular file. Opened without waiting: a FIFO that nobody writes to would never open."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        try:
+            kind = os.fstat(descriptor).st_mode
+            if stat.S_ISFIFO(kind) and pipe_ok:
+                os.set_blocking(descriptor, True)
+            elif not stat.S_ISREG(kind):
+                raise UnusableFileError("is a folder, not a file" if stat.S_ISDIR(kind) else "is no regular file")
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise UnusableFileError(f"cannot be read ({system_words(error)})") from None
+
+
+def _plain(value: Any, level: int, *, finite: bool) -> Any:
+    """A parsed value that can be walked through, compared, shown and written again without surprises.
+
+    Args:
+        finite: whether NaN and infinities are refused: JSON has no word for them, and Python takes them all the same.
+
+    Raises:
+        RecursionError: it nests too deep.
+        OverflowError: an integer is out of range.
+        ValueError: a number is not finite.
+    """
+    if level > LEVELS:
+        raise RecursionError
+    if isinstance(value, dict):
+        return {_text(key): _plain(item, level + 1, finite=finite) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, level + 1, finite=finite) for item in value]
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
+        raise OverflowError
+    if finite and isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"received {value}, expected a finite number")
+    return value
+
+
+def _text(text: str) -> str:
+    """Text that can be written anywhere: half a surrogate pair, which JSON can name, stands there as its escape."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file, unchecked.
+
+    Raises:
+        RequestError: the file is missing, unreadable, or not TOML.
+    """
+    try:
+        return read_toml_file(path)
+    except UnusableFileError as error:
+        raise RequestError(f"{path}: {error}") from None
+
 
 # How the name of a file begins that is not whole yet.
 _NEW = ".new-"
@@ -143,3 +297,163 @@ def _without_non_finite(value: Any) -> Any:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
     return value
+
+
+_CHUNK = 1 << 20
+
+
+class Prefix(NamedTuple):
+    """How a file begins, as far as it was committed.
+
+    Attributes:
+        length: in bytes; 0 for nothing, so that the file is begun anew.
+        sha256: of these bytes; empty where it is not known, as in states of earlier versions.
+    """
+
+    length: int = 0
+    sha256: str = ""
+
+
+class AppendedFile:
+    """A file that grows by whole records, and can be cut back to a length that was committed.
+
+    Args:
+        path: the file.
+        header: what it begins with.
+        keep: None for a file that does not exist yet; else what of an existing file to go on from.
+
+    Raises:
+        FileExistsError: `keep` is None and the file exists.
+        RecordError: the file does not begin as it was committed, or is no regular file.
+    """
+
+    def __init__(self, path: Path, header: bytes, keep: Prefix | None = None) -> None:
+        self.path = path
+        if keep is not None and keep.length:
+            self._digest = check_prefix(path, keep, header)
+            self._file: IO[bytes] = path.open("r+b")
+            self._file.seek(keep.length)
+            self._file.truncate()
+            return
+        if keep is not None and path.exists():
+            _check_regular(path)
+        self._digest = hashlib.sha256()
+        self._file = path.open("xb" if keep is None else "wb")
+        try:
+            self.write(header)
+        except OSError:
+            # What has no room has none when it is closed either; that is told by the error on its way.
+            with contextlib.suppress(OSError):
+                self.close()
+            raise
+
+    def write(self, records: bytes) -> None:
+        self._file.write(records)
+        self._file.flush()
+        self._digest.update(records)
+
+    def commit(self) -> Prefix:
+        """Have everything on the disk; returns what that is."""
+        os.fsync(self._file.fileno())
+        return Prefix(self._file.tell(), self._digest.hexdigest())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def close_all(files: Iterable[AppendedFile]) -> None:
+    """Close files: all of them, even where one has something left to write and the disk is full."""
+    with contextlib.ExitStack() as stack:
+        for file in files:
+            stack.callback(file.close)
+
+
+def check_prefix(path: Path, prefix: Prefix, header: bytes = b"") -> hashlib._Hash:
+    """Find out whether a file still begins as it was committed. Nothing is written.
+
+    Where no hash is known, it is asked whether the file is long enough, begins with its header, and whether the prefix
+    of a CSV file ends where a row does.
+
+    Args:
+        header: what the file has to begin with; empty where that is not known.
+
+    Returns:
+        The hash of the prefix, to go on with.
+
+    Raises:
+        RecordError: it does not, is missing, or is no regular file. The message says so of the file alone.
+    """
+    if not path.exists():
+        raise RecordError(f"{path}: missing; it had {prefix.length:,} bytes when the run was saved")
+    _check_regular(path)
+    digest, left, last, returns = hashlib.sha256(), prefix.length, b"", 0
+    with path.open("rb") as file:
+        begins_so = file.read(len(header)) == header
+        file.seek(0)
+        while left and (chunk := file.read(min(left, _CHUNK))):
+            digest.update(chunk)
+            left, last, returns = left - len(chunk), chunk[-1:], returns + chunk.count(b"\r")
+    if left:
+        raise RecordError(
+            f"{path}: shorter than when the run was saved (received {prefix.length - left:,} bytes, expected"
+            f" {prefix.length:,} or more)"
+        )
+    changed = f"{path}: changed within its first {prefix.length:,} bytes since the run was saved"
+    if not begins_so:
+        raise RecordError(f"{changed} (expected it to begin with {header.decode().strip()})")
+    if prefix.sha256 and digest.hexdigest() != prefix.sha256:
+        raise RecordError(changed + (" (its lines end otherwise: an editor has saved it)" if returns else ""))
+    if not prefix.sha256 and path.suffix == ".csv" and last != b"\n":
+        raise RecordError(f"{changed} (they end within a row)")
+    return digest
+
+
+def _check_regular(path: Path) -> None:
+    """Raise where a path is no file that can be read to its end: a pipe would be waited for without end."""
+    if not path.is_file():
+        raise RecordError(f"{path}: not a regular file")
+
+
+_PREFIX = ".temporary-"
+
+
+@contextlib.contextmanager
+def temporary_files(near: Path) -> Iterator[None]:
+    """Within the block, this process and those that it starts have a folder for temporary files: the system's, else one
+    that is made for them and removed at the end.
+
+    TensorFlow is not imported without, although it only asks for the name.
+
+    Args:
+        near: where it is made; a folder that is still to be made stands for the one above it.
+    """
+    if _there_is_one():
+        yield
+        return
+    above = next((path for path in (near.absolute(), *near.absolute().parents) if path.is_dir()), near)
+    try:
+        folder = tempfile.mkdtemp(prefix=_PREFIX, dir=above)
+    except OSError:
+        # The name of a folder that is not there: whoever only asks for it is served.
+        folder = os.path.join(os.devnull, "temporary")  # noqa: PTH118
+    before, tempfile.tempdir = tempfile.tempdir, folder
+    try:
+        with variables_set(TMPDIR=folder):
+            yield
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Remove what a process that was killed has left. Only for a folder that nobody else is writing."""
+    for path in folder.glob(f"{_PREFIX}*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _there_is_one() -> bool:
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        return False
+    return True

@@ -1,20 +1,160 @@
-"""The run folder: made once, atomically, by one process; the names of everything in it."""
+"""The run folder: made once, atomically, by one process; the names of everything in it.
+
+status.json: what became of a run, or what it is doing now.
+
+One process at a time writes a run folder.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
 
 from stopcli.errors import RecordError, ResourceError, RunFolderError, system_words
 from stopcli.paths import check_is_text, check_path
-from stopcli.runs.files import is_disk_fault, read_json, write_text
-from stopcli.runs.lock import LOCK_NAME, RunLock
-from stopcli.runs.scratch import remove_temporary_files, temporary_files
-from stopcli.runs.status import StatusFile
+from stopcli.runs.files import (
+    is_disk_fault,
+    read_json,
+    remove_temporary_files,
+    temporary_files,
+    write_json_anyhow,
+    write_text,
+)
+
+RunState = Literal["running", "finished", "paused", "interrupted", "failed"]
+
+# Shorter would write more than it tells; a sweep's table follows its runs by these.
+HEARTBEAT_SECONDS = 2.0
+
+
+def utc_now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class Process:
+    """Who is running a run."""
+
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+
+
+class StatusFile:
+    """Writes a run's status.json: at once when the state changes, and every few seconds as a heartbeat."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._started = utc_now()
+        self._process = Process()
+        self._written = 0.0
+        # None until this process has written one: what another has left there stays.
+        self.state: RunState | None = None
+        self.epoch = 0
+
+    def write(
+        self,
+        state: RunState,
+        reason: str = "",
+        *,
+        epoch: int = 0,
+        progress: Mapping[str, Any] | None = None,
+        outside: bool = False,
+    ) -> None:
+        """Set the state.
+
+        Args:
+            reason: why, in words; empty while running.
+            epoch: epochs that are recorded so far.
+            progress: how far it is, for those who watch it run.
+            outside: whether what made it fail lies outside of it (a full disk), so that going on may succeed.
+        """
+        self._written = time.monotonic()
+        values = {
+            "state": state,
+            "reason": reason,
+            "epoch": epoch,
+            **({"progress": dict(progress)} if progress else {}),
+            **({"outside": outside} if state == "failed" else {}),
+            "process": asdict(self._process),
+            "started": self._started,
+            "heartbeat": utc_now(),
+        }
+        # `running` would be untrue of a run that a full disk has ended.
+        write_json_anyhow(self._path, values)
+        self.state, self.epoch = state, epoch
+
+    def beat(self, epoch: int, progress: Mapping[str, Any] | None = None) -> None:
+        """Write the heartbeat where the last one is old enough."""
+        if time.monotonic() - self._written >= HEARTBEAT_SECONDS:
+            self.write("running", epoch=epoch, progress=progress)
+
+
+LOCK_NAME = ".lock"
+
+
+class RunLock:
+    """The right to write a run folder.
+
+    The lock is the operating system's: that of a process that died is free at once, so nothing stale is left behind.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        # Not a singleton: two holders in one process exclude each other too. Not local to a thread: a sweep's folders
+        # are made in one thread and may be left in another.
+        self._lock = FileLock(run / LOCK_NAME, timeout=0, is_singleton=False, thread_local=False)
+
+    def acquire(self) -> None:
+        """Take it.
+
+        Raises:
+            RunFolderError: another process holds it, and the error says which; or the folder cannot be written.
+        """
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise RunFolderError(
+                f"{self._run} is being written by {holder(self._run)}",
+                hint="Wait until it has ended, or stop it first.",
+            ) from None
+        except OSError as error:
+            raise RunFolderError(f"{self._run}: cannot be written ({system_words(error)})") from None
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def is_held(run: Path) -> bool:
+    """Whether a process is writing a run folder now. False where that cannot be asked (a folder of another user)."""
+    # Not Path.exists, which raises where a folder may not be entered.
+    if not os.path.exists(run / LOCK_NAME):  # noqa: PTH110
+        return False
+    lock = RunLock(run)
+    try:
+        lock.acquire()
+    except RunFolderError as error:
+        return "is being written" in error.message
+    lock.release()
+    return False
+
+
+def holder(run: Path) -> str:
+    """Who holds a folder, in words, by its status.json."""
+    process = read_json(run / "status.json").get("process") or {}
+    if not {"pid", "host"} <= process.keys():
+        return "another process"
+    return f"process {process['pid']} on {process['host']}"
+
 
 RUNS_DIR_VARIABLE = "STOPCLI_RUNS_DIR"
 DEFAULT_RUNS_DIR = Path("runs")

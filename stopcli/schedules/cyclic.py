@@ -1,4 +1,13 @@
-"""Cyclical learning rates (L. Smith, arXiv 1506.01186) as a Keras schedule."""
+"""Cyclical learning rates (L. Smith, arXiv 1506.01186) as a Keras schedule.
+
+Functions that are saved by their name.
+
+Momentum that falls where a cyclical learning rate rises (L. Smith, arXiv 1803.09820, section 4.3).
+
+One cycle (Smith and Topin 2017, arXiv 1708.07120): a rise to a high learning rate, a long fall to almost none.
+
+A learning rate that rises from a small value to a large one: the range test of L. Smith (arXiv 1506.01186, 3.3).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +18,36 @@ from typing import Any, Literal, get_args
 import keras
 from keras import ops
 
-from stopcli.schedules.named import check_named, from_saved, to_saved
+
+def check_named(argument: str, function: Callable[[Any], Any]) -> None:
+    """Raise ValueError where a function could not be found again by its name.
+
+    Args:
+        argument: what it was given as, for the error.
+    """
+    name = getattr(function, "__qualname__", "")
+    if keras.saving.get_registered_name(function) != getattr(function, "__name__", None):
+        return
+    if not name or "<" in name:
+        what = "a lambda" if "<lambda>" in name else f"{name or type(function).__name__!r}"
+        raise ValueError(
+            f"{argument}: received {what}, expected a function of a module, or one that is registered with "
+            "keras.saving.register_keras_serializable: it is saved by its name"
+        )
+
+
+def to_saved(function: Callable[[Any], Any] | None) -> Any:
+    """What a config holds of it."""
+    return None if function is None else keras.saving.serialize_keras_object(function)
+
+
+def from_saved(saved: Any) -> Callable[[Any], Any] | None:
+    """The function of a config."""
+    if saved is None:
+        return None
+    function: Callable[[Any], Any] = keras.saving.deserialize_keras_object(saved)
+    return function
+
 
 CyclicMode = Literal["triangular", "triangular2", "exp_range"]
 ScaleBy = Literal["cycle", "iteration"]
@@ -117,3 +155,145 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
 def _double(value: float) -> Any:
     # `ops.cast` would take the number through float32.
     return ops.convert_to_tensor(value, dtype="float64")
+
+
+@keras.saving.register_keras_serializable(package="stopcli")
+class CyclicMomentum:
+    """``high − (high − low) · height``, with the height of a cyclical learning rate, as in PyTorch's `CyclicLR`.
+
+    Args:
+        schedule: a `CyclicLR` or a `OneCycleLR`, which the momentum mirrors.
+        low, high: 0 ≤ low < high < 1.
+
+    Raises:
+        ValueError: the bounds are out of order, or the schedule has no cycles.
+    """
+
+    def __init__(self, schedule: Any, low: float = 0.8, high: float = 0.9) -> None:
+        if not 0 <= low < high < 1:
+            raise ValueError(f"low, high: received {low!r}, {high!r}, expected 0 ≤ low < high < 1")
+        if not hasattr(schedule, "height"):
+            raise ValueError(f"schedule: received {type(schedule).__name__}, expected CyclicLR or OneCycleLR")
+        self.schedule, self.low, self.high = schedule, low, high
+
+    def __call__(self, step: Any) -> Any:
+        """The momentum of the update after `step` others, float32."""
+        return ops.cast(self.high - (self.high - self.low) * self.schedule.height(step), "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "schedule": keras.saving.serialize_keras_object(self.schedule),
+            "low": self.low,
+            "high": self.high,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> CyclicMomentum:
+        return cls(**{**config, "schedule": keras.saving.deserialize_keras_object(config["schedule"])})
+
+
+@keras.saving.register_keras_serializable(package="stopcli")
+class OneCycleLR(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """A learning rate that rises from maximum / 25 to its maximum and falls to almost nothing, both along a cosine.
+
+    As PyTorch's `OneCycleLR` with `anneal_strategy="cos"`: the rise ends at update ``rise · steps − 1`` and the fall at
+    ``steps − 1``, counted from 0; from `a` to `b`, at share p of the way, the rate is ``b + (a − b)/2 · (1 + cos πp)``.
+    Updates beyond the last stay at its rate.
+
+    Args:
+        maximum: the highest rate, > 0.
+        steps: updates in all, ≥ 2.
+        rise: the share of them on the way up, in (0, 1).
+        start_divisor: the first rate is the maximum divided by this, > 1.
+        end_divisor: the last rate is the first one divided by this, ≥ 1.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(
+        self, maximum: float, steps: int, rise: float = 0.3, start_divisor: float = 25.0, end_divisor: float = 1e4
+    ) -> None:
+        super().__init__()
+        if not 0 < maximum < math.inf:
+            raise ValueError(f"maximum: received {maximum!r}, expected a number > 0")
+        if steps < 2:
+            raise ValueError(f"steps: received {steps!r}, expected ≥ 2")
+        if not 0 < rise < 1:
+            raise ValueError(f"rise: received {rise!r}, expected a number in (0, 1)")
+        if not (1 < start_divisor < math.inf and 1 <= end_divisor < math.inf):
+            raise ValueError(
+                f"start_divisor, end_divisor: received {start_divisor!r}, {end_divisor!r}, expected > 1 and ≥ 1"
+            )
+        if rise * steps <= 1:
+            raise ValueError(f"rise: received {rise!r} of {steps} updates, expected more than one of them")
+        self.maximum, self.steps, self.rise = maximum, steps, rise
+        self.start_divisor, self.end_divisor = start_divisor, end_divisor
+
+    def __call__(self, step: Any) -> Any:
+        """The learning rate of the update after `step` others, float32."""
+        first = self.maximum / self.start_divisor
+        last = first / self.end_divisor
+        rising, height = self._height(step)
+        low = ops.where(rising, ops.full_like(height, first), ops.full_like(height, last))
+        return ops.cast(low + (self.maximum - low) * height, "float32")
+
+    def height(self, step: Any) -> Any:
+        """How far the rate is from its lowest to its maximum, at the update after `step` others; float64, 0 to 1."""
+        return self._height(step)[1]
+
+    def _height(self, step: Any) -> tuple[Any, Any]:
+        it = ops.minimum(ops.cast(step, "float64"), float(self.steps - 1))
+        top, end = self.rise * self.steps - 1, float(self.steps - 1)
+        rising = it <= top
+        share = ops.where(rising, it / top, (end - it) / (end - top))
+        return rising, (1 - ops.cos(math.pi * share)) / 2
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "maximum": self.maximum,
+            "steps": self.steps,
+            "rise": self.rise,
+            "start_divisor": self.start_divisor,
+            "end_divisor": self.end_divisor,
+        }
+
+
+RampMode = Literal["exponential", "linear"]
+
+
+@keras.saving.register_keras_serializable(package="stopcli")
+class RampLR(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """A learning rate that goes from one value to another and stays there.
+
+    At update it of n (from 0): ``first · (last/first)^(it/(n − 1))`` (`exponential`) or ``first + (last − first) ·
+    it/(n − 1)`` (`linear`).
+
+    Args:
+        first, last: the rates of the first and the last update, > 0.
+        steps: updates, ≥ 2.
+        mode: `exponential` or `linear`.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(self, first: float, last: float, steps: int, mode: RampMode = "exponential") -> None:
+        super().__init__()
+        if not (0 < first < math.inf and 0 < last < math.inf):
+            raise ValueError(f"first, last: received {first!r}, {last!r}, expected numbers > 0")
+        if steps < 2:
+            raise ValueError(f"steps: received {steps!r}, expected ≥ 2")
+        if mode not in get_args(RampMode):
+            raise ValueError(f"mode: received {mode!r}, expected one of {', '.join(get_args(RampMode))}")
+        self.first, self.last, self.steps, self.mode = first, last, steps, mode
+
+    def __call__(self, step: Any) -> Any:
+        """The learning rate of the update after `step` others, float32."""
+        share = ops.minimum(ops.cast(step, "float64") / float(self.steps - 1), 1.0)
+        if self.mode == "linear":
+            return ops.cast(self.first + (self.last - self.first) * share, "float32")
+        return ops.cast(self.first * ops.exp(math.log(self.last / self.first) * share), "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        return {"first": self.first, "last": self.last, "steps": self.steps, "mode": self.mode}

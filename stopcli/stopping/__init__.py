@@ -1,13 +1,11 @@
 """Stopping rules and the best epoch: pure, serialisable, without TensorFlow (but for the Keras callback)."""
 
-from stopcli.stopping.best import BestEpoch, BestState
-from stopcli.stopping.compose import AnyOf, rule_from_dict
-from stopcli.stopping.cycle_ends import AtCycleEnds
-from stopcli.stopping.limits import NonFinite, Threshold
+from stopcli.stopping.best_epoch import BestEpoch, BestState
+from stopcli.stopping.combine import AnyOf, AtCycleEnds, rule_from_dict
 from stopcli.stopping.patience import Patience
-from stopcli.stopping.prechelt import GeneralizationLoss
+from stopcli.stopping.prechelt import GeneralizationLoss, ProgressQuotient, SuccessiveIncreases
 from stopcli.stopping.rule import Rule, RuleRunner, Verdict
-from stopcli.stopping.strips import ProgressQuotient, SuccessiveIncreases
+from stopcli.stopping.threshold import NonFinite, Threshold
 
 __all__ = [
     "AnyOf",

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from stopcli.errors import MetricError
-from stopcli.stopping.best import BestEpoch, BestState
-from stopcli.stopping.compose import AnyOf
+from stopcli.stopping.best_epoch import BestEpoch, BestState
+from stopcli.stopping.combine import AnyOf
 from stopcli.stopping.rule import Rule, RuleRunner, Verdict, monitored
 
 

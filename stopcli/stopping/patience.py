@@ -10,9 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.errors import ConfigError
-from stopcli.stopping.direction import is_below, resolve_direction
-from stopcli.stopping.rule import Columns, Metrics, Rule, Verdict, monitored, non_finite
-from stopcli.stopping.scanning import finite_part, first_true
+from stopcli.stopping.rule import (
+    Columns,
+    Metrics,
+    Rule,
+    Verdict,
+    finite_part,
+    first_true,
+    is_below,
+    monitored,
+    non_finite,
+    resolve_direction,
+)
 
 
 class PatienceState(NamedTuple):

@@ -8,11 +8,11 @@ from typing import Any
 
 from stopcli.config import SweepSettings
 from stopcli.control_groups import usable_cores
-from stopcli.counts import counted
 from stopcli.errors import ConfigError
-from stopcli.sweeps.executor import Executor
-from stopcli.sweeps.in_process import InProcess
+from stopcli.quantities import counted
+from stopcli.sweeps.plan import Executor
 from stopcli.sweeps.processes import Processes
+from stopcli.sweeps.threads import InProcess
 
 # More workers than this would each compile for longer than they train.
 MOST_WORKERS = 8
@@ -41,7 +41,7 @@ class Layout:
         if self.executor == "in-process":
             return InProcess(self.workers)
         if self.executor == "ray":
-            from stopcli.sweeps.ray_cluster import RayCluster
+            from stopcli.sweeps.ray import RayCluster
 
             return RayCluster(self.ray_address, self.workers, self.threads or 1, self.gpu)
         return Processes(self.workers, core_shares(self.workers, self.threads or 1))
@@ -53,7 +53,7 @@ class Layout:
             RequestError: Ray is not installed, or no cluster answers.
         """
         if self.executor == "ray":
-            from stopcli.sweeps.ray_cluster import check_ray
+            from stopcli.sweeps.ray import check_ray
 
             check_ray(self.ray_address)
 

@@ -21,9 +21,8 @@ from typing import Any
 
 from stopcli.errors import in_a_line, system_words
 from stopcli.signals import StopNow, release_signals, stop_signals_held
-from stopcli.sweeps.executor import JobContext, Mode, Supervisor, Work, in_rounds
-from stopcli.sweeps.plan import Job
-from stopcli.training.interruption import StopRequest, stop_on_signals
+from stopcli.sweeps.plan import Job, JobContext, Mode, Supervisor, Work, in_rounds
+from stopcli.training.session import StopRequest, stop_on_signals
 
 _TICK_SECONDS = 0.2
 # What a process that was asked to save and leave may take for it before it is left to itself.

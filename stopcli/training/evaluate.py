@@ -1,8 +1,12 @@
-"""Loss and measures of a model on rows, outside the compiled loop: what is reported of a model that was saved."""
+"""Loss and measures of a model on rows, outside the compiled loop: what is reported of a model that was saved.
+
+After training: the saved model is loaded from its file and measured, and the run is summed up.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
@@ -10,11 +14,18 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from stopcli.data.rows import Examples
-from stopcli.training.inputs import Inputs
-from stopcli.training.measures import Measure
-from stopcli.training.order import even_batch
-from stopcli.training.traced_step import run_traced
+from stopcli.config import RunConfig
+from stopcli.data.dataset import Examples
+from stopcli.models.fused_batch_norm import with_fused_batch_norm
+from stopcli.runs.folder import RunFolder
+from stopcli.runs.metrics import read_metrics
+from stopcli.stats.intervals import proportion_of
+from stopcli.stats.selection import compare_selection
+from stopcli.training.experiment import Experiment, readable
+from stopcli.training.model_files import load_model
+from stopcli.training.session import Stopwatch
+from stopcli.training.step import Inputs, Measure, even_batch, run_traced
+from stopcli.training.trainer import Outcome
 
 Tensor = Any
 Predict = Callable[[NDArray[Any]], NDArray[Any]]
@@ -54,3 +65,166 @@ def evaluate(
     for measure in measures:
         values[measure.name] = float(measure.finish(tf.reduce_mean(measure.per_row(targets, predictions))))
     return values
+
+
+_STATES = {"interrupted": "interrupted", "time_budget": "paused", "non_finite": "failed"}
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """The model that a run leaves, and what it came to.
+
+    Attributes:
+        predict: from rows as they lie in memory to predictions of the best model as loaded from its file; of the final
+            one where no checkpoint was kept.
+        test_predictions: what it gives for the test rows; None where the run was left before its end and its epochs are
+            long, so that measuring the model would keep whoever stopped it waiting.
+        summary: the content of summary.json.
+    """
+
+    predict: Predict
+    test_predictions: NDArray[Any] | None
+    summary: dict[str, Any]
+
+
+def conclude(
+    config: RunConfig,
+    experiment: Experiment,
+    trained: keras.Model,
+    outcome: Outcome,
+    folder: RunFolder,
+    stopwatch: Stopwatch,
+) -> Conclusion:
+    """Measure the final and the best model and sum the run up.
+
+    Args:
+        trained: the model in the outcome's final state.
+    """
+    predict, predictions = predictor_of(experiment, trained), None
+    left = outcome.verdict.reason in ("interrupted", "time_budget")
+    with stopwatch.part("evaluate"):
+        best: dict[str, Any] | None = None
+        if outcome.best_state is not None and experiment.plan.keep is not None:
+            best = {
+                "monitor": experiment.plan.keep.monitor,
+                "epoch": outcome.best.epoch,
+                "value": outcome.best.value,
+            }
+        if left and experiment.long_epochs:
+            final = _recorded(folder, experiment, outcome.final_epoch)
+        else:
+            final, predictions = measure(experiment, trained, predict)
+            if best is not None:
+                saved = load_model(folder.best_model)
+                predict = predictor_of(experiment, saved)
+                values, predictions = measure(experiment, saved, predict)
+                best |= values
+    return Conclusion(predict, predictions, _summary(config, experiment, outcome, final, best, folder))
+
+
+def predictor_of(experiment: Experiment, model: keras.Model) -> Predict:
+    """What predicts by a model, for rows as they lie in memory."""
+    # The twin makes a model that was loaded as fast as the one that was trained.
+    twin = with_fused_batch_norm(model) if experiment.long_epochs else model
+    return predictor(twin, experiment.inputs, experiment.evaluation_batch)
+
+
+def measure(
+    experiment: Experiment, model: keras.Model, predict: Predict
+) -> tuple[dict[str, dict[str, float]], NDArray[Any]]:
+    """Loss and measures of a model on the training, the test and, where they are others, the validation rows.
+
+    Returns:
+        The values by part, and the predictions for the test rows.
+    """
+    parts = {"train": experiment.parts.train, "test": experiment.parts.test}
+    if experiment.parts.test_is_held_out:
+        parts["val"] = experiment.parts.validation
+    predictions = {name: predict(rows.x) for name, rows in parts.items()}
+    values = {
+        name: evaluate(model, experiment.loss, experiment.measures, rows, predictions[name])
+        for name, rows in parts.items()
+    }
+    return values, predictions["test"]
+
+
+def _recorded(folder: RunFolder, experiment: Experiment, epoch: int) -> dict[str, dict[str, float]]:
+    """A complete epoch's metrics by part, as they were recorded in training; none where there is no such epoch."""
+    columns = read_metrics(folder.metrics)
+    names = ["loss", *(measure.name for measure in experiment.measures)]
+    tested = "test" if experiment.parts.test_is_held_out else "val"
+    prefixes = {"train": "", "test": f"{tested}_", **({"val": "val_"} if tested == "test" else {})}
+    rows = [i for i, number in enumerate(columns["epoch"].tolist()) if number == epoch]
+    if not rows:
+        return {part: {} for part in prefixes}
+    return {part: {name: float(columns[prefix + name][rows[0]]) for name in names} for part, prefix in prefixes.items()}
+
+
+def _summary(
+    config: RunConfig,
+    experiment: Experiment,
+    outcome: Outcome,
+    final: dict[str, dict[str, float]],
+    best: dict[str, Any] | None,
+    folder: RunFolder,
+) -> dict[str, Any]:
+    verdict, parts = outcome.verdict, experiment.parts
+    rows = parts.train.count * experiment.inputs.copies * outcome.steps / experiment.steps_per_epoch
+    projected = outcome.projected_seconds
+    return {
+        "command": config.command,
+        "name": config.name,
+        "state": _STATES.get(verdict.reason, "finished"),
+        "scale": config.scale,
+        "dataset": experiment.dataset,
+        "seed": config.seed,
+        "epochs": verdict.epoch,
+        "max_epochs": experiment.epochs,
+        "steps": outcome.steps,
+        "steps_per_epoch": experiment.steps_per_epoch,
+        "parameters": experiment.model.count_params(),
+        "copies": experiment.inputs.copies,
+        "rows": {"train": parts.train.count, "validation": parts.validation.count, "test": parts.test.count},
+        "monitor": experiment.plan.watch.monitor,
+        "stop": asdict(verdict),
+        "final": {"epoch": outcome.final_epoch, **final},
+        "best": best,
+        "test_interval": {which: _interval(of, parts.test.count) for which, of in (("final", final), ("best", best))},
+        "selection": _selection(experiment, folder),
+        "run_dir": str(folder.path),
+        "warnings": [*config.warnings(), *outcome.warnings],
+        "samples_per_second": round(rows / outcome.train_seconds, 1) if outcome.train_seconds else None,
+        "train_seconds": round(outcome.train_seconds - outcome.validation_seconds, 3),
+        "validation_seconds": round(outcome.validation_seconds, 3),
+        "train_and_validation_seconds": round(outcome.train_seconds, 3),
+        "projected_train_seconds": None if projected is None else round(projected, 3),
+    }
+
+
+def _interval(measured: Mapping[str, Any] | None, rows: int) -> dict[str, Any] | None:
+    """How sure a model's test accuracy is; None where it was not measured."""
+    accuracy = (measured or {}).get("test", {}).get("accuracy")
+    found = None if accuracy is None else proportion_of(accuracy, rows)
+    return asdict(found) if found else None
+
+
+def _selection(experiment: Experiment, folder: RunFolder) -> dict[str, Any] | None:
+    """What choosing the epoch on the test rows would have claimed; None where they do choose it."""
+    if not experiment.parts.test_is_held_out:
+        return None
+    metrics = read_metrics(folder.metrics)
+    columns = tuple(name for name in metrics if name not in ("epoch", "step"))
+    found = compare_selection(metrics, experiment.plan.keep or experiment.plan.watch, readable(columns))
+    return found.to_dict() if found else None
+
+
+def devices(precision: str) -> dict[str, Any]:
+    """What TensorFlow computes on, for environment.json. A thread count of 0 means: as many as there are cores."""
+    return {
+        "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
+        "threads": {
+            "intra_op": tf.config.threading.get_intra_op_parallelism_threads(),
+            "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
+        },
+        "precision": precision,
+    }

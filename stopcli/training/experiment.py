@@ -8,19 +8,17 @@ from typing import Any
 
 import keras
 
-from stopcli.data.rows import Splits
+from stopcli.data.dataset import Splits
 from stopcli.errors import MetricError
 from stopcli.runs.folder import RunFolder
 from stopcli.schedules.plateau import Plateau
+from stopcli.training.epochs_loop import EVALUATION_BATCH as SHORT_EVALUATION_BATCH
 from stopcli.training.epochs_loop import EpochsLoop
-from stopcli.training.inputs import Inputs
 from stopcli.training.loop import Loop, State, initial_state
-from stopcli.training.measures import Measure
+from stopcli.training.step import Inputs, Measure, Schedule
 from stopcli.training.steps_loop import EVALUATION_BATCH as LONG_EVALUATION_BATCH
 from stopcli.training.steps_loop import StepsLoop
 from stopcli.training.stop_plan import StopPlan
-from stopcli.training.traced_epochs import EVALUATION_BATCH as SHORT_EVALUATION_BATCH
-from stopcli.training.traced_step import Schedule
 
 
 @dataclass(frozen=True)

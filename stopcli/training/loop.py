@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.training.measures import Measure
+from stopcli.training.step import Measure
 
 Tensor = Any
 State = tuple[NDArray[Any], ...]

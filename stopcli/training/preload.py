@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from stopcli.training.tensorflow_setup import import_tensorflow, stderr_to
+from stopcli.training.tf_setup import import_tensorflow, stderr_to
 
 with open(os.devnull, "w") as nowhere, stderr_to(nowhere.fileno()):  # noqa: PTH123, it is no path
     import_tensorflow()

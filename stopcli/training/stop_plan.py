@@ -8,7 +8,7 @@ from typing import Any
 
 from stopcli.config import CheckpointSettings, StoppingSettings
 from stopcli.stopping import AnyOf, BestEpoch, NonFinite, Patience, Rule, Threshold
-from stopcli.stopping.parse import parse_rule
+from stopcli.stopping.combine import parse_rule
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,72 @@
-"""The one path of a run: calls of the compiled loop, rules after each, the states that are to be kept."""
+"""The one path of a run: calls of the compiled loop, rules after each, the states that are to be kept.
+
+The best epoch of a run together with the state after it, which is had only when it is needed.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from stopcli.counts import agreeing
+from stopcli.quantities import agreeing
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
 from stopcli.schedules.plateau import PlateauState
-from stopcli.stopping import BestState, RuleRunner, Verdict
-from stopcli.training.checkpoint import save_model
+from stopcli.stopping import BestEpoch, BestState, RuleRunner, Verdict
 from stopcli.training.experiment import Experiment, readable
 from stopcli.training.loop import Call, Loop, Partial, State
-from stopcli.training.observer import Progress
-from stopcli.training.record import Record
-from stopcli.training.resume_state import ResumePoint
-from stopcli.training.session import Session
-from stopcli.training.tracked import TrackedBest
+from stopcli.training.model_files import save_model
+from stopcli.training.run_log import Record
+from stopcli.training.session import Progress, Session
+from stopcli.training.state_file import ResumePoint
+
+
+class TrackedBest:
+    """Follows the best epoch by a metric.
+
+    It remembers the call in which the epoch lies; the state is had by training up to the epoch again, once.
+
+    Args:
+        rule: what is the best; None to follow nothing.
+    """
+
+    def __init__(self, rule: BestEpoch | None) -> None:
+        self.rule = rule
+        self.best = BestState()
+        self._call: Call | None = None
+        self._state: State | None = None
+
+    def update(self, epoch: int, metrics: Mapping[str, float], call: Call) -> None:
+        """Look at an epoch of a call."""
+        if self.rule is None:
+            return
+        best = self.rule.update(self.best, epoch, metrics)
+        if best.epoch != self.best.epoch:
+            self.best, self._call, self._state = best, call, None
+
+    def resume(self, best: tuple[int, float | None], state: State | None, call: Call | None = None) -> None:
+        """Go on from a saved best epoch.
+
+        Args:
+            state: after that epoch; None where it was not kept.
+            call: one that the epoch lies in, from which the state can then be had; None where it is not needed.
+        """
+        self.best, self._call, self._state = BestState(*best), call, state
+
+    def state(self, loop: Loop) -> State | None:
+        """The state after the best epoch, None where there is none. The loop's own state stays as it is."""
+        if self._state is None and self._call is not None:
+            live = loop.state()
+            self._state = next(state for _, state in loop.states_at(self._call, [self.best.epoch]))
+            loop.restore(live)
+            # The call holds a state of its own, which is not needed any more.
+            self._call = None
+        return self._state
+
 
 # While a run improves for hours, its best model is written this often, so that a crash costs little.
 SAVE_BEST_SECONDS = 60.0

@@ -15,8 +15,8 @@ pytestmark = pytest.mark.usefixtures("tensorflow")
 def test_two_steps_of_a_kind_draw_different_boxes_and_the_first_draws_as_if_alone() -> None:
     import tensorflow as tf
 
+    from stopcli.augment.base import Augmentation
     from stopcli.augment.erasing import ErasingOp
-    from stopcli.augment.pipeline import Augmentation
 
     images, seed = tf.fill([500, 32, 32, 1], -1.0), tf.constant([3, 4])
     low, high = ErasingOp(p=1.0, value=(0.0, 1.0)), ErasingOp(p=1.0, value=(2.0, 3.0))
@@ -34,9 +34,9 @@ def test_two_steps_of_a_kind_draw_different_boxes_and_the_first_draws_as_if_alon
 def test_a_pipeline_inside_a_loop_gives_the_bits_of_its_call() -> None:
     import tensorflow as tf
 
+    from stopcli.augment.base import Augmentation
     from stopcli.augment.cutout import CutoutOp
     from stopcli.augment.erasing import ErasingOp
-    from stopcli.augment.pipeline import Augmentation
     from stopcli.augment.shift import ShiftAndFlip
 
     augment = Augmentation((ErasingOp(value=(0.1, 0.83)), ShiftAndFlip(), CutoutOp(6)))

@@ -127,9 +127,9 @@ def test_cutout_is_clipped_at_the_border_and_centred_anywhere() -> None:
 def test_steps_are_the_same_eagerly_compiled_and_under_xla(name: str) -> None:
     import tensorflow as tf
 
+    from stopcli.augment.base import Augmentation
     from stopcli.augment.cutout import CutoutOp
     from stopcli.augment.erasing import ErasingOp
-    from stopcli.augment.pipeline import Augmentation
     from stopcli.augment.shift import ShiftAndFlip
 
     steps: dict[str, Any] = {

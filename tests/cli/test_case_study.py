@@ -12,8 +12,8 @@ from program import run, summary_of
 from quick_runs import quick_runs
 from small_runs import died
 
-from stopcli.evidence.interval import mean_interval
-from stopcli.recipes.verifying import model_arrays
+from stopcli.runner.verify import model_arrays
+from stopcli.stats.intervals import mean_interval
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
 CASE_MODEL = "checkpoints/patience-200-best.keras"

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from program import run
 from written_runs import write_run
 
-from stopcli.cli.report import report
+from stopcli.cli.analyse import report
 from stopcli.cli.resume import list_runs, show
-from stopcli.config import read_toml
 from stopcli.errors import RequestError, StopcliError
-from stopcli.recipes.resuming import prepare
+from stopcli.runner.resume import prepare
+from stopcli.runs.files import read_toml
 
 JSON_FILES = ("status.json", "summary.json", "environment.json")
 CHOSEN = {"monitor": "val_accuracy", "epoch": 20, "value": 0.9, "test_accuracy": 0.8}
@@ -90,11 +90,10 @@ def changed(runs: Path, name: str, content: bytes) -> Iterator[None]:
 
 def use_everything(asks: list[str]) -> None:
     """Whatever reads a run folder, without what follows (drawing, training)."""
-    from stopcli.studies.compare.comparison import compare
-    from stopcli.studies.compare.study import output_of
-    from stopcli.studies.replay.asking import ReplayOptions
-    from stopcli.studies.replay.replaying import replay
-    from stopcli.studies.replay.study import output_of as replay_study_of
+    from stopcli.analysis.compare import compare
+    from stopcli.analysis.compare_report import output_of
+    from stopcli.analysis.replay import ReplayOptions, replay
+    from stopcli.analysis.replay_report import output_of as replay_study_of
 
     # The functions behind the commands: Typer takes longer to find them than they take.
     list_runs(Path("runs"))

@@ -13,9 +13,9 @@ from earlier_states import as_format_2
 from program import run, status_of, summary_of
 from small_runs import MOONS, died
 
-from stopcli.recipes.verifying import compare, fingerprint_of
+from stopcli.runner.verify import compare, fingerprint_of
 from stopcli.runs.tensorboard import EPOCHS_NAME
-from stopcli.training.resume_state import ResumeStore, read_state
+from stopcli.training.state_file import ResumeStore, read_state
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
 

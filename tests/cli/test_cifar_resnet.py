@@ -18,10 +18,10 @@ from refusals import check_refused
 from reports import check_same_again
 
 from stopcli.config import resolve
-from stopcli.data import keras_cache
+from stopcli.data import cifar10
 from stopcli.errors import RunError
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
-from stopcli.recipes.verifying import compare, fingerprint_of
+from stopcli.runner.verify import compare, fingerprint_of
 from stopcli.runs.metrics import read_metrics
 
 SMALL = ["cifar-resnet", "--dataset", "digits", "--limit", "320", "--epochs", "2", "--batch-size", "32"]
@@ -81,7 +81,7 @@ model = keras.saving.load_model("a/checkpoints/best.keras")
 data = np.load("images.npz")
 print(np.mean(np.argmax(model.predict(data["x"] / np.float32(255), verbose=0), axis=1) == data["y"]))
 """
-    from stopcli.data.digits import digits
+    from stopcli.data.toy import digits
 
     test = digits().test
     np.savez("images.npz", x=test.x, y=test.y)
@@ -165,7 +165,7 @@ def test_without_flags_data_or_network_it_runs_on_digits_and_says_so(
 
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.delenv("STOPCLI_DATASET", raising=False)
-    monkeypatch.setattr(keras_cache, "download", unreachable)
+    monkeypatch.setattr(cifar10, "download", unreachable)
     # Quick enough for a user, not for a test.
     monkeypatch.setitem(CifarResnetConfig.quick, "image_size", 16)
     assert run("cifar-resnet", "--run-dir", "a") == 0

@@ -14,9 +14,9 @@ import pytest
 from program import run
 from quick_runs import quick_runs
 
-from stopcli.recipes.verifying import compare, fingerprint_of
+from stopcli.runner.verify import compare, fingerprint_of
 from stopcli.runs.metrics import read_metrics
-from stopcli.training.resume_state import ResumeStore
+from stopcli.training.state_file import ResumeStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tensorflow")]
 

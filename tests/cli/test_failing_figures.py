@@ -11,7 +11,7 @@ import pytest
 from program import run, status_of, summary_of
 from quick_runs import quick_runs
 
-from stopcli.report import figures
+from stopcli.report import curves
 
 SMALL = ["moons", "--hidden", "20", "--epochs", "5"]
 
@@ -21,9 +21,9 @@ def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("latex could not be found")
 
-    monkeypatch.setattr(figures, "learning_curves", fail)
-    monkeypatch.setattr("stopcli.recipes.seed_figures.seed_curves", fail)
-    monkeypatch.setattr("stopcli.studies.compare.figures.overlaid_curves", fail)
+    monkeypatch.setattr(curves, "learning_curves", fail)
+    monkeypatch.setattr("stopcli.recipes.arms.seed_curves", fail)
+    monkeypatch.setattr("stopcli.analysis.compare_report.overlaid_curves", fail)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("no template")
 
-    monkeypatch.setattr("stopcli.report.writing.to_html", fail)
+    monkeypatch.setattr("stopcli.report.html.to_html", fail)
 
 
 @pytest.fixture(scope="module")

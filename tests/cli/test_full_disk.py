@@ -9,7 +9,7 @@ import pytest
 from program import run, status_of
 from small_disk import FILLER, enlarge, fill, small_disk
 
-from stopcli.recipes.verifying import compare, fingerprint_of
+from stopcli.runner.verify import compare, fingerprint_of
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
 

@@ -17,9 +17,9 @@ from forked import PROGRAM, Forked, program, wait_for
 from program import run, status_of, summary_of
 from small_runs import MOONS
 
-from stopcli.recipes.verifying import compare, fingerprint_of
+from stopcli.runner.verify import compare, fingerprint_of
 from stopcli.runs.metrics import read_metrics
-from stopcli.training.resume_state import ResumeStore
+from stopcli.training.state_file import ResumeStore
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
 

@@ -18,7 +18,7 @@ from unittest import mock
 from cifar_server import cifar_served
 from quick_runs import quick_runs
 from program import run
-from stopcli.recipes import projecting
+from stopcli.runner import estimate as projecting
 
 def told(loaded, seconds):
     return projecting.ArmEstimate(**dict.fromkeys(projecting.ArmEstimate.__dataclass_fields__, 1))

@@ -13,11 +13,11 @@ from PIL import Image
 from program import run, status_of, summary_of
 from refusals import check_refused
 
-from stopcli.config import read_toml
 from stopcli.control_groups import usable_cores
-from stopcli.data import keras_cache
+from stopcli.data import cifar10
 from stopcli.errors import RequestError, RunError
-from stopcli.recipes.verifying import compare, fingerprint_of
+from stopcli.runner.verify import compare, fingerprint_of
+from stopcli.runs.files import read_toml
 
 pytestmark = [pytest.mark.usefixtures("quick", "own_cache"), pytest.mark.slow]
 
@@ -114,8 +114,8 @@ def test_a_sweep_and_all_its_runs_go_on_with_the_same_images_in_another_place(
 
 
 def test_a_range_test_takes_its_seeds_over_from_another_place() -> None:
-    from stopcli.recipes.lr_range.finished import CurveStore
-    from stopcli.training.rising_rate import RangeCurve
+    from stopcli.runner.range_test import CurveStore
+    from stopcli.training.range_test import RangeCurve
 
     rates = np.geomspace(0.001, 1, 30)
     here = {"setting dataset": "/here", "setting model": "mlp", "data": "a"}
@@ -139,8 +139,8 @@ def test_a_data_set_that_cannot_be_had_any_more_can_be_named_too(
     def no_network(*_: Any) -> None:
         raise RunError("cannot be downloaded", hint="Try again later.")
 
-    monkeypatch.setattr(keras_cache, "cached", lambda: None)
-    monkeypatch.setattr(keras_cache, "downloaded", no_network)
+    monkeypatch.setattr(cifar10, "cached", lambda: None)
+    monkeypatch.setattr(cifar10, "downloaded", no_network)
     shutil.copytree(finished_moons, "run")
     shutil.rmtree("run/checkpoints")
     make_one_of_images(Path("run"), "cifar10")

@@ -16,7 +16,7 @@ from stopcli.cli.app import app
 from stopcli.cli.option_groups import Group, WithDefault, with_options, without
 from stopcli.config import RunConfig, setting_names
 from stopcli.errors import RequestError
-from stopcli.recipes.recipe import config_class
+from stopcli.recipes.base import config_class
 
 # Settings that a command has no option for, with what it has instead.
 NOT_OFFERED = {

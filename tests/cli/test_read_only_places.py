@@ -28,7 +28,7 @@ PROGRAM = """
 import os, sys, tempfile
 from stopcli.cli.main import main
 from stopcli.data import image_folder
-from stopcli.data.datasets import load_images
+from stopcli.data.load import load_images
 volume = sys.argv[1]
 # Where they could be written, the machine's own are hidden.
 tempfile._candidate_tempdir_list = lambda: [os.environ.get("TMPDIR", os.getcwd())]
@@ -80,7 +80,7 @@ def test_a_run_needs_no_more_than_its_own_folder(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_tensorflow_computes_with_no_more_threads_than_a_container_may_use_up() -> None:
     program = """
-from stopcli.training import tensorflow_setup
+from stopcli.training import tf_setup as tensorflow_setup
 tensorflow_setup.usable_cores, tensorflow_setup.reachable_cores = lambda: 3, lambda: 8
 tensorflow_setup.start_tensorflow()
 tensorflow_setup.start_tensorflow()

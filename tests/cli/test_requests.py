@@ -135,6 +135,6 @@ def test_the_program_alone_shows_its_commands(stopcli: Callable[..., subprocess.
 
 
 def test_a_bug_stays_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stopcli.cli.running.resolve", lambda *_: 1 / 0)
+    monkeypatch.setattr("stopcli.cli.train.resolve", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["moons"])

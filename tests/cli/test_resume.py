@@ -13,8 +13,8 @@ from program import run, summary_of
 from quick_runs import quick_runs
 from small_runs import MOONS, died
 
-from stopcli.recipes.verifying import compare, fingerprint_of
-from stopcli.training.resume_state import ResumeStore
+from stopcli.runner.verify import compare, fingerprint_of
+from stopcli.training.state_file import ResumeStore
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
 

@@ -13,9 +13,9 @@ from program import run, status_of, summary_of
 from refusals import check_refused
 from small_runs import died
 
-from stopcli.recipes.verifying import compare, fingerprint_of
+from stopcli.runner.verify import compare, fingerprint_of
 from stopcli.runs.folder import RunFolder
-from stopcli.training.resume_state import ResumeStore, read_state
+from stopcli.training.state_file import ResumeStore, read_state
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
 
@@ -96,7 +96,7 @@ def test_another_version_and_other_data_are_refused(
         assert run("resume", "a") == 2
         assert "version of tensorflow: was '2." in capsys.readouterr().err
     with monkeypatch.context() as patched:
-        patched.setattr("stopcli.recipes.running.data_fingerprint", lambda parts: {"data": "others"})
+        patched.setattr("stopcli.runner.run.data_fingerprint", lambda parts: {"data": "others"})
         assert run("resume", "a") == 2
         assert "data: was" in capsys.readouterr().err
     assert run("resume", "a", "--quiet") == 0

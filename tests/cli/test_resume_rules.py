@@ -12,9 +12,9 @@ from program import run, status_of, summary_of
 from quick_runs import quick_runs
 from refusals import check_refused
 
-from stopcli.config import read_toml
-from stopcli.recipes.verifying import compare, fingerprint_of
-from stopcli.training.resume_state import ResumeStore
+from stopcli.runner.verify import compare, fingerprint_of
+from stopcli.runs.files import read_toml
+from stopcli.training.state_file import ResumeStore
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
 

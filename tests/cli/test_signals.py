@@ -29,7 +29,7 @@ if moment == "end":
 PROGRAM = "from stopcli.cli.main import main\nmain()\n"
 COMPARE = ("compare", "a", "b", "--run-dir", "c")
 # While the commands are imported; in one of them; within its folder.
-MOMENTS = ["stopcli.cli.app", "typer", "rich.progress", "stopcli.studies.compare.comparison"]
+MOMENTS = ["stopcli.cli.app", "typer", "rich.progress", "stopcli.analysis.compare"]
 
 
 def started(number: int, moment: str, *words: str, ignored: bool = False) -> subprocess.CompletedProcess[str]:

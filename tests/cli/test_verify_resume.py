@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from program import run
 
-from stopcli.recipes import verifying
-from stopcli.recipes.verifying import Kill, Verification
+from stopcli.runner import verify as verifying
+from stopcli.runner.verify import Kill, Verification
 
 KILLS = [Kill(1, "training", 0, 0), Kill(1, "saving", 3, 17), Kill(2, "saving", 4, 20)]
 

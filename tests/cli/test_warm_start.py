@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from program import run
 
-from stopcli.recipes.verifying import model_arrays
+from stopcli.runner.verify import model_arrays
 
 
 @pytest.mark.slow

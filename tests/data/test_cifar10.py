@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stopcli.data import keras_cache
-from stopcli.data.datasets import load_images
-from stopcli.data.images import ImageSet
+from stopcli.data import cifar10
+from stopcli.data.dataset import ImageSet
+from stopcli.data.load import load_images
 from stopcli.errors import RequestError, RunError
 
 NAMES = ("plane", "car", "bird")
@@ -186,8 +186,8 @@ def test_the_cache_of_keras_is_read_where_it_is_whole(keras_home: Path, monkeypa
     with pytest.raises(RequestError, match="12 and 6 images, expected 50000 and 10000") as caught:
         load_images("cifar10")
     assert caught.value.hint == "Remove it, and it is downloaded again."
-    monkeypatch.setattr(keras_cache, "_TRAIN", 12)
-    monkeypatch.setattr(keras_cache, "_TEST", 6)
+    monkeypatch.setattr(cifar10, "_TRAIN", 12)
+    monkeypatch.setattr(cifar10, "_TEST", 6)
     images = load_images("auto")
     check(images)
     assert images.name == "cifar10"
@@ -198,7 +198,7 @@ def test_without_a_network_auto_takes_digits_and_says_so(keras_home: Path, monke
     def unreachable(*_: object) -> None:
         raise RunError("timed out")
 
-    monkeypatch.setattr(keras_cache, "download", unreachable)
+    monkeypatch.setattr(cifar10, "download", unreachable)
     images = load_images("auto")
     assert images.name == "digits"
     assert "CIFAR-10 cannot be downloaded" in images.notes[0]
@@ -215,7 +215,7 @@ def test_the_address_and_hash_are_those_of_keras() -> None:
     assert found is not None
     assert found.origin is not None
     source = Path(found.origin).parent.joinpath("src", "datasets", "cifar10.py").read_text(encoding="utf-8")
-    for value in (keras_cache._NAME, keras_cache._ORIGIN, keras_cache._SHA256):
+    for value in (cifar10._NAME, cifar10._ORIGIN, cifar10._SHA256):
         assert value in source
 
 

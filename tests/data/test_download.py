@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from cifar_server import TEST, TRAIN, Served, cifar_served
 
+from stopcli.data import cifar10
 from stopcli.data import download as downloading
-from stopcli.data import keras_cache
-from stopcli.data.datasets import load_images
+from stopcli.data.load import load_images
 from stopcli.errors import RunError
 
 NAME = "cifar-10-batches-py-target"
@@ -93,7 +93,7 @@ def test_all_of_it_left_by_a_process_that_was_killed_is_taken(served: Served, ca
 def test_no_network_is_said_with_what_to_do(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with cifar_served() as gone:
         url = gone.url
-    monkeypatch.setattr(keras_cache, "_ORIGIN", url)
+    monkeypatch.setattr(cifar10, "_ORIGIN", url)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with pytest.raises(RunError, match=r"cannot be downloaded from http://127.* \(Connection refused\)"):
         load_images("cifar10")
@@ -108,7 +108,7 @@ def test_a_server_that_says_nothing_is_not_waited_for(cache: Path, monkeypatch: 
     monkeypatch.setattr(downloading, "TIMEOUT_SECONDS", 0.1)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setattr(keras_cache, "_ORIGIN", f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        monkeypatch.setattr(cifar10, "_ORIGIN", f"http://127.0.0.1:{silent.getsockname()[1]}/")
         with pytest.raises(RunError, match=r"\(timed out\)"):
             load_images("cifar10")
 
@@ -145,8 +145,8 @@ def test_loading_imports_no_tensorflow(tmp_path: Path) -> None:
 import os, shutil, sys
 from cifar_server import cifar_served
 from stopcli.config import resolve
-from stopcli.recipes.recipe import ModuleRecipe, config_class
-from stopcli.training.observer import Silent
+from stopcli.recipes.base import ModuleRecipe, config_class
+from stopcli.training.session import Silent
 
 for command in ("cifar-resnet", "train", "clr", "lr-range", "cutout-sweep", "moons"):
     given = {} if command == "moons" else {"dataset": "cifar10", "limit": None, "test_limit": None, "model": "mlp"}

@@ -11,9 +11,9 @@ import pytest
 from image_folders import make_folder
 from PIL import Image
 
-from stopcli.data import datasets, image_cache
-from stopcli.data.datasets import FolderRules, load_images
-from stopcli.data.rows import Splits
+from stopcli.data import image_folder, load
+from stopcli.data.dataset import Splits
+from stopcli.data.load import FolderRules, load_images
 from stopcli.errors import RequestError
 from stopcli.training.fingerprint import data_fingerprint
 
@@ -73,15 +73,15 @@ def test_a_copy_elsewhere_is_the_same_data_and_not_decoded_again(
     root = make_folder(tmp_path / "set")
     first = fingerprint_of(root)
     shutil.copytree(root, tmp_path / "moved")
-    monkeypatch.setattr(datasets, "decode", no_decoding)
+    monkeypatch.setattr(load, "decode", no_decoding)
     assert fingerprint_of(tmp_path / "moved") == first
 
 
 def test_what_decodes_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = image_cache.cache_file("digest", None)
-    assert image_cache.cache_file("digest", 16) != usual
-    monkeypatch.setattr(image_cache.features, "version", lambda name: f"another {name}")
-    assert image_cache.cache_file("digest", None) != usual
+    usual = image_folder.cache_file("digest", None)
+    assert image_folder.cache_file("digest", 16) != usual
+    monkeypatch.setattr(image_folder.features, "version", lambda name: f"another {name}")
+    assert image_folder.cache_file("digest", None) != usual
 
 
 def test_what_is_damaged_is_cached_as_such(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,7 @@ def test_what_is_damaged_is_cached_as_such(tmp_path: Path, cache: Path, monkeypa
     assert not cache.exists(), "what is refused leaves nothing"
     skip = FolderRules(skip_unreadable=True)
     first = load_images(str(root), rules=skip)
-    monkeypatch.setattr(datasets, "decode", no_decoding)
+    monkeypatch.setattr(load, "decode", no_decoding)
     again = load_images(str(root), rules=skip)
     assert again.notes == first.notes
     assert again.train.x.tobytes() == first.train.x.tobytes()
@@ -106,14 +106,14 @@ def test_what_changes_between_hashing_and_decoding_is_cached_as_what_was_decoded
     root = make_folder(tmp_path / "set")
     file = root / "train" / "a" / "0.png"
     before = file.read_bytes()
-    decode = datasets.decode
+    decode = load.decode
 
     def replaced(*args: object) -> object:
         shutil.copy(root / "train" / "b" / "0.png", file)
         return decode(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(datasets, "decode", replaced)
+        patch.setattr(load, "decode", replaced)
         swapped = load_images(str(root))
     file.write_bytes(before)
     images = load_images(str(root))

@@ -12,8 +12,8 @@ import pytest
 from image_folders import make_folder, png, png_chunk
 from PIL import EpsImagePlugin, Image
 
-from stopcli.data.datasets import load_images
-from stopcli.data.image_file import to_rgb
+from stopcli.data.image_files import to_rgb
+from stopcli.data.load import load_images
 from stopcli.errors import RequestError
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"

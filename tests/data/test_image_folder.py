@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stopcli.data import datasets, memory
-from stopcli.data.datasets import FolderRules, load_images
+from stopcli.data import load, memory
+from stopcli.data.load import FolderRules, load_images
 from stopcli.errors import RequestError
 
 
@@ -55,7 +55,7 @@ def test_a_folder_is_decoded_once_until_it_changes(
     root = make_folder(tmp_path / "set")
     first = load_images(str(root))
     with monkeypatch.context() as patch:
-        patch.setattr(datasets, "decode", no_decoding)
+        patch.setattr(load, "decode", no_decoding)
         again = load_images(str(root))
         with pytest.raises(AssertionError, match="decoded again"):
             load_images(str(root), image_size=16)

@@ -13,7 +13,7 @@ import pytest
 from image_folders import make_folder
 from unprivileged import folder_for_all, unprivileged
 
-from stopcli.data.datasets import FolderRules, load_images
+from stopcli.data.load import FolderRules, load_images
 from stopcli.errors import RequestError
 
 SKIP = FolderRules(skip_unreadable=True)

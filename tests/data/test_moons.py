@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import make_moons
 
-from stopcli.data.moons import moons, split_moons
-from stopcli.data.shares import fraction_of
+from stopcli.data.dataset import fraction_of
+from stopcli.data.toy import moons, split_moons
 
 
 def test_the_rows_are_scikit_learn_s() -> None:

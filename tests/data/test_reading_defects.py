@@ -15,10 +15,9 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from stopcli.data import keras_cache, memory
-from stopcli.data.datasets import load_images
-from stopcli.data.image_cache import read_cached, write_cached
-from stopcli.data.image_folder import Decoded
+from stopcli.data import cifar10, memory
+from stopcli.data.image_folder import Decoded, read_cached, write_cached
+from stopcli.data.load import load_images
 from stopcli.errors import RequestError
 
 
@@ -114,8 +113,8 @@ def test_damage_in_keras_s_cache_is_told_with_what_to_do(tmp_path: Path) -> None
 
 
 def test_what_another_run_is_unpacking_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keras_cache, "_TRAIN", 12)
-    monkeypatch.setattr(keras_cache, "_TEST", 4)
+    monkeypatch.setattr(cifar10, "_TRAIN", 12)
+    monkeypatch.setattr(cifar10, "_TEST", 4)
     datasets = tmp_path / "keras" / "datasets"
     folder = make_cifar(datasets / "cifar-10-batches-py-target" / "cifar-10-batches-py")
     last = (folder / "test_batch").read_bytes()

@@ -7,10 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stopcli.data.datasets import load_images
-from stopcli.data.images import ImageSet
-from stopcli.data.rows import Examples
-from stopcli.data.subsets import split_images, subsample
+from stopcli.data.dataset import Examples, ImageSet, split_images, subsample
+from stopcli.data.load import load_images
 from stopcli.errors import ConfigError, RequestError
 
 

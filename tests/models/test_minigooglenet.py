@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stopcli.data.rows import Examples
+from stopcli.data.dataset import Examples
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -67,9 +67,8 @@ def make_loop(train: Examples) -> Any:
     import keras
 
     from stopcli.models.minigooglenet import minigooglenet
-    from stopcli.schedules.cyclic import CyclicLR
-    from stopcli.schedules.momentum import CyclicMomentum
-    from stopcli.training.inputs import Inputs, from_bytes
+    from stopcli.schedules.cyclic import CyclicLR, CyclicMomentum
+    from stopcli.training.step import Inputs, from_bytes
     from stopcli.training.steps_loop import StepsLoop
 
     schedule = CyclicLR(1e-4, 0.1, 3)

@@ -37,7 +37,7 @@ def test_weights_depend_on_the_seed_alone() -> None:
 def test_optimizers_are_keras_s_with_the_learning_rate(name: str) -> None:
     import keras
 
-    from stopcli.models.optimizers import make_optimizer
+    from stopcli.models.layers import make_optimizer
 
     made, keras_s = make_optimizer(name, 0.25), keras.optimizers.get(name)
     assert type(made) is type(keras_s)

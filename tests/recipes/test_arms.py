@@ -10,12 +10,11 @@ from job_results import cells, result, without
 
 from stopcli.config import parse, resolve
 from stopcli.recipes.arms import not_finished
+from stopcli.recipes.base import ModuleRecipe
 from stopcli.recipes.clr.config import ClrConfig
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
-from stopcli.recipes.recipe import ModuleRecipe
-from stopcli.runs.recorded import training_seconds
-from stopcli.sweeps.collect import JobResult
-from stopcli.sweeps.plan import plan_jobs
+from stopcli.runs.run import training_seconds
+from stopcli.sweeps.plan import JobResult, plan_jobs
 
 CUTOUT = parse(CutoutSweepConfig, {"dataset": "digits", "m": (2, 4), "seeds": 3})
 CLR = resolve(ClrConfig, {"dataset": "digits", "seeds": 2, "scale": "quick"})
@@ -106,7 +105,7 @@ def test_policies_without_a_finished_reference_differ_by_nothing() -> None:
 def test_an_arm_has_its_colour_in_every_figure_whatever_has_finished(
     config: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from stopcli.report.figures import arm_look
+    from stopcli.report.curves import arm_look
 
     found, first = results(config), plan_jobs(config)[0].arm
     places = {job.arm: i for i, job in enumerate(plan_jobs(config)[:: config.seeds])}

@@ -14,16 +14,15 @@ from image_folders import make_folder
 
 from stopcli.augment.ranges import cutout_fraction, useless_boxes
 from stopcli.config import resolve
-from stopcli.data import keras_cache
-from stopcli.data.rows import Examples
-from stopcli.data.subsets import images_in_both
+from stopcli.data import cifar10
+from stopcli.data.dataset import Examples, images_in_both
 from stopcli.errors import ConfigError, RequestError
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
 from stopcli.recipes.images.effects import check_effects
 from stopcli.recipes.images.load import load
 from stopcli.recipes.lr_range.config import LrRangeConfig
-from stopcli.training.observer import Silent
+from stopcli.training.session import Silent
 
 
 @pytest.fixture(autouse=True)
@@ -160,7 +159,7 @@ def test_what_has_no_folder_cannot_validate_on_one(tmp_path: Path) -> None:
         ConfigError, match=r"validation: received 'folder', expected test, split or holdout: digits is no"
     ):
         load(resolve(CifarResnetConfig, {"dataset": "digits", "validation": "folder"}), Silent())
-    with mock.patch.object(keras_cache, "downloaded") as download, pytest.raises(ConfigError, match="cifar10 is no"):
+    with mock.patch.object(cifar10, "downloaded") as download, pytest.raises(ConfigError, match="cifar10 is no"):
         load(resolve(CifarResnetConfig, {"dataset": "cifar10", "validation": "folder"}), Silent())
     download.assert_not_called()
     with pytest.raises(RequestError, match="--validation folder expects one of val/"):

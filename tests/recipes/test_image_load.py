@@ -10,7 +10,7 @@ from stopcli.config import resolve
 from stopcli.errors import ConfigError
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.recipes.images.load import load
-from stopcli.training.observer import Silent
+from stopcli.training.session import Silent
 
 
 def loaded(**settings: Any) -> Any:

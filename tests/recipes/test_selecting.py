@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
+from stopcli.recipes.arms import with_selection
+from stopcli.recipes.base import SweepResults
 from stopcli.recipes.moons.config import MoonsConfig
-from stopcli.recipes.recipe import SweepResults
-from stopcli.recipes.selecting import with_selection
-from stopcli.report.tables import Table
-from stopcli.sweeps.collect import JobResult
-from stopcli.sweeps.plan import Job
+from stopcli.report.document import Table
+from stopcli.sweeps.plan import Job, JobResult
 
 FOUND = SweepResults("a sweep", (Table("Results", ("arm",), (("a",),)),), {"table.csv": ""}, ("Told.",), {"arms": []})
 

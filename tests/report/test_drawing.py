@@ -13,7 +13,7 @@ from two_figures import drawn_elsewhere, figures, hashes
 
 from stopcli.report.document import Document
 from stopcli.report.drawing import draw
-from stopcli.report.writing import write_or_warn
+from stopcli.report.html import write_or_warn
 from stopcli.runs.folder import RunFolder
 
 LOUD = """

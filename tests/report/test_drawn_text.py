@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stopcli.report.drawing import draw
-from stopcli.report.drawn_text import drawn_name
-from stopcli.report.image_figures import Mistake, confusion, image_sheet, worst_images
+from stopcli.report.drawing import draw, drawn_name
+from stopcli.report.images import Mistake, confusion, image_sheet, worst_images
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import stopcli
-from stopcli.report.alt_texts import ALT_TEXTS, alt_text
-from stopcli.report.document import Bullets, Code, Document, Paragraph, Part, Picture, Section, Warn
-from stopcli.report.html import to_html
-from stopcli.report.inline import code, markdown_cell, pieces
-from stopcli.report.markdown import to_markdown
-from stopcli.report.picture_data import LARGEST_SVG, picture_data
-from stopcli.report.tables import Table
+from stopcli.report.document import (
+    ALT_TEXTS,
+    Bullets,
+    Code,
+    Document,
+    Paragraph,
+    Part,
+    Picture,
+    Section,
+    Table,
+    Warn,
+    alt_text,
+    code,
+    markdown_cell,
+    pieces,
+    to_markdown,
+)
+from stopcli.report.html import LARGEST_SVG, picture_data, to_html
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg"><path d="M 1.23456 2.5 \nL 0.129 3" style="fill: #ffffff"/>{}</svg>'
 

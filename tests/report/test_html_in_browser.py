@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 from browser import browser, check_report, opened
 
-from stopcli.report.document import Bullets, Code, Document, Paragraph, Picture, Section, Warn
+from stopcli.report.curves import Marks, learning_curves
+from stopcli.report.document import Bullets, Code, Document, Paragraph, Picture, Section, Table, Warn, code
 from stopcli.report.drawing import draw
-from stopcli.report.figures import Marks, learning_curves
-from stopcli.report.image_figures import Points, decision_boundary, grid_around
-from stopcli.report.inline import code
-from stopcli.report.tables import Table
-from stopcli.report.writing import write_report
+from stopcli.report.html import write_report
+from stopcli.report.images import Points, decision_boundary, grid_around
 
 pytestmark = pytest.mark.slow
 

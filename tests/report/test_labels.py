@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from stopcli.report.labels import Label, place_labels
+from stopcli.report.frontier import Label, place_labels
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -6,16 +6,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stopcli.evidence.selection import Chosen, Selection
-from stopcli.report.document import Picture
+from stopcli.report.curves import Marks, learning_curves, seed_curves, seed_points
+from stopcli.report.document import Picture, Table, run_table, seed_table, to_markdown
 from stopcli.report.drawing import draw
-from stopcli.report.figures import Marks, learning_curves, seed_curves, seed_points
-from stopcli.report.image_figures import Points, decision_boundary, grid_around, plain_scatter
-from stopcli.report.markdown import to_markdown
-from stopcli.report.results import Provenance, run_report
-from stopcli.report.selection import arms_summary, arms_table, arms_words, selection_words
-from stopcli.report.tables import Table, run_table, seed_table
-from stopcli.report.words import why_stopped
+from stopcli.report.images import Points, decision_boundary, grid_around, plain_scatter
+from stopcli.report.run_report import (
+    Provenance,
+    arms_summary,
+    arms_table,
+    arms_words,
+    run_report,
+    selection_words,
+    why_stopped,
+)
+from stopcli.stats.selection import Chosen, Selection
 
 
 def metrics(epochs: int) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from stopcli.runs.event_records import ScalarRecords, checksums, record, without_times
+from stopcli.runs.tensorboard import ScalarRecords, checksums, record, without_times
 
 
 def test_checksums_are_those_of_the_standard() -> None:

@@ -12,7 +12,7 @@ from small_disk import FILLER, enlarge, fill, small_disk
 from stopcli.errors import ResourceError, RunFolderError
 from stopcli.runs.files import replacing, write_json_anyhow
 from stopcli.runs.folder import RunFolder
-from stopcli.runs.listing import read_runs
+from stopcli.runs.run import read_runs
 
 
 def make(disk: Path) -> RunFolder:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from stopcli.runs.files import temporary_files
 from stopcli.runs.folder import RunFolder
-from stopcli.runs.scratch import temporary_files
 
 
 @pytest.fixture

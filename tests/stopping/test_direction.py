@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from stopcli.errors import ConfigError
-from stopcli.stopping.direction import mode_warning, natural_direction, resolve_direction
+from stopcli.stopping.rule import mode_warning, natural_direction, resolve_direction
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,8 @@ from stopcli.stopping import (
     SuccessiveIncreases,
     Threshold,
 )
-from stopcli.stopping.parse import parse_rule
-from stopcli.stopping.prechelt import generalization_loss
-from stopcli.stopping.strips import training_progress
+from stopcli.stopping.combine import parse_rule
+from stopcli.stopping.prechelt import generalization_loss, training_progress
 
 
 def stop_of(rule: Rule[Any], validation: list[float], training: list[float] | None = None) -> int | None:

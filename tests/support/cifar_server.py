@@ -15,7 +15,7 @@ from unittest import mock
 
 import numpy as np
 
-from stopcli.data import keras_cache
+from stopcli.data import cifar10
 
 TRAIN, TEST = 80, 40
 _CLASSES = 4
@@ -87,7 +87,7 @@ def cifar_served() -> Iterator[Served]:
     digest = hashlib.sha256(served.content).hexdigest()
     faked = {"_ORIGIN": served.url, "_SHA256": digest, "_TRAIN": TRAIN, "_TEST": TEST}
     try:
-        with mock.patch.multiple(keras_cache, **faked), mock.patch.dict("os.environ", {"no_proxy": "127.0.0.1"}):
+        with mock.patch.multiple(cifar10, **faked), mock.patch.dict("os.environ", {"no_proxy": "127.0.0.1"}):
             yield served
     finally:
         server.shutdown()

@@ -10,7 +10,7 @@ import numpy as np
 
 def accumulated(folder: Path) -> Any:
     """What TensorBoard makes of a folder, all of it rather than a sample."""
-    from stopcli.training.tensorflow_setup import start_tensorflow
+    from stopcli.training.tf_setup import start_tensorflow
 
     # TensorBoard imports TensorFlow where it is installed: tests in this process that come later want it as the program
     # starts it.

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stopcli.recipes.recipe import ModuleRecipe
-from stopcli.sweeps.collect import JobResult
-from stopcli.sweeps.plan import Job
+from stopcli.recipes.base import ModuleRecipe
+from stopcli.sweeps.plan import Job, JobResult
 
 
 def result(

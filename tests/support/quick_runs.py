@@ -13,7 +13,7 @@ from typing import Any
 from unittest import mock
 
 from stopcli.config import CheckpointSettings, StoppingSettings, settings_of
-from stopcli.recipes.recipe import Loaded
+from stopcli.recipes.base import Loaded
 
 # Settings that no compiled loop depends on: when a run stops, what is kept of it, and where its data lie, which are
 # known by their content.
@@ -42,10 +42,10 @@ def quick_runs(*, sweep_figures: bool = False) -> Iterator[None]:
     Args:
         sweep_figures: whether figures over a sweep's runs are drawn.
     """
-    from stopcli.recipes import running
-    from stopcli.recipes.recipe import ModuleRecipe
+    from stopcli.recipes.base import ModuleRecipe
+    from stopcli.runner import run
 
-    whole = running.run_one
+    whole = run.run_one
 
     def quick(
         loaded: Loaded, *others: Any, loop_cache: dict[str, Any] | None = None, plots: bool = True
@@ -59,5 +59,5 @@ def quick_runs(*, sweep_figures: bool = False) -> Iterator[None]:
             raise
 
     no_figures = mock.patch.object(ModuleRecipe, "sweep_figures", return_value={})
-    with mock.patch.object(running, "run_one", quick), contextlib.nullcontext() if sweep_figures else no_figures:
+    with mock.patch.object(run, "run_one", quick), contextlib.nullcontext() if sweep_figures else no_figures:
         yield

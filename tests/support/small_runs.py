@@ -8,7 +8,7 @@ from pathlib import Path
 
 from program import status_of
 
-from stopcli.training.resume_state import ResumeStore
+from stopcli.training.state_file import ResumeStore
 
 MOONS = [
     "moons", "--batch-size", "8", "--hidden", "50", "--epochs", "6000", "--patience", "4000", "--min-delta", "0.001",

@@ -31,8 +31,8 @@ finally:
 # The same without figures, which take as long as the training of so small a run.
 WITHOUT_FIGURES = """
 from unittest import mock
-from stopcli.recipes import sweeping
-from stopcli.recipes.recipe import ModuleRecipe
+from stopcli.runner import sweep as sweeping
+from stopcli.recipes.base import ModuleRecipe
 whole = sweeping.RunJob
 mock.patch.object(sweeping, "RunJob", lambda *args, **words: whole(*args, **{**words, "plots": False})).start()
 mock.patch.object(ModuleRecipe, "sweep_figures", return_value={}).start()

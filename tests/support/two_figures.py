@@ -18,7 +18,7 @@ from pathlib import Path
 from two_figures import figures, hashes
 from stopcli.report.drawing import draw
 if "keras" in sys.argv:
-    from stopcli.training.tensorflow_setup import import_tensorflow
+    from stopcli.training.tf_setup import import_tensorflow
     import_tensorflow()
 drawn = draw(figures, Path(sys.argv[1]))
 print(json.dumps([drawn.warnings, hashes(Path(sys.argv[1]))]))
@@ -26,8 +26,8 @@ print(json.dumps([drawn.warnings, hashes(Path(sys.argv[1]))]))
 
 
 def figures() -> dict[str, Any]:
-    from stopcli.report.figures import Marks, learning_curves
-    from stopcli.report.image_figures import confusion
+    from stopcli.report.curves import Marks, learning_curves
+    from stopcli.report.images import confusion
 
     t = np.arange(1, 31, dtype=float)
     values = {name: np.exp(-t / 9) for name in ("loss", "val_loss", "accuracy", "val_accuracy")}

@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 from sweep_jobs import DoWhatItSays, Settings, Watch, jobs
 
-from stopcli.sweeps import ray_cluster
-from stopcli.sweeps.executor import Executor, JobContext, Mode
-from stopcli.sweeps.in_process import InProcess
-from stopcli.sweeps.plan import Job
+from stopcli.sweeps import ray
+from stopcli.sweeps.plan import Executor, Job, JobContext, Mode
 from stopcli.sweeps.processes import Processes
+from stopcli.sweeps.threads import InProcess
 
 EXECUTORS: dict[str, Callable[[int], Executor]] = {"in-process": InProcess, "processes": Processes}
 
@@ -95,7 +94,7 @@ def test_what_a_terminal_sends_while_processes_start_reaches_the_sweep_alone(nam
 def _in_a_group(folder: Path) -> None:
     """A sweep in a session of its own, as a terminal's; its processes have just been begun."""
     from stopcli.runs.files import write_json, write_text
-    from stopcli.training.interruption import stop_on_signals
+    from stopcli.training.session import stop_on_signals
 
     os.setsid()
     with stop_on_signals() as request:
@@ -222,7 +221,7 @@ def test_ray_is_handed_the_jobs_in_the_same_order(tmp_path: Path, monkeypatch: p
         def get(self, reference: str) -> str:
             return ""
 
-    monkeypatch.setattr(ray_cluster, "import_ray", Cluster)
+    monkeypatch.setattr(ray, "import_ray", Cluster)
     watch = Watch(tmp_path)
-    ray_cluster.RayCluster("", workers=2, threads=1)(two_seeds_of_three_arms(), DoWhatItSays(tmp_path), watch)
+    ray.RayCluster("", workers=2, threads=1)(two_seeds_of_three_arms(), DoWhatItSays(tmp_path), watch)
     assert watch.begun == ROUNDS

@@ -11,9 +11,9 @@ from stopcli.errors import ConfigError, RequestError
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.sweeps import layout as layouts
-from stopcli.sweeps import ray_cluster
+from stopcli.sweeps import ray
 from stopcli.sweeps.layout import Layout, core_shares, plan_layout
-from stopcli.sweeps.ray_cluster import split_address
+from stopcli.sweeps.ray import split_address
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +91,7 @@ def test_a_cluster_that_does_not_answer_is_told_before_anything_is_started() -> 
 
 def test_what_answers_and_is_no_cluster_is_told_before_anything_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="Ray is not installed")
-    monkeypatch.setattr(ray_cluster, "HEALTH_SECONDS", 3.0)
+    monkeypatch.setattr(ray, "HEALTH_SECONDS", 3.0)
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stopcli.data.rows import Examples
+from stopcli.data.dataset import Examples
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -30,10 +30,9 @@ def make_model() -> Any:
 def cut_loop(train: Examples) -> Any:
     import keras
 
+    from stopcli.augment.base import Augmentation
     from stopcli.augment.cutout import CutoutOp
-    from stopcli.augment.pipeline import Augmentation
-    from stopcli.training.inputs import Inputs, from_bytes
-    from stopcli.training.measures import CLASS_ACCURACY
+    from stopcli.training.step import CLASS_ACCURACY, Inputs, from_bytes
     from stopcli.training.steps_loop import StepsLoop
 
     inputs = Inputs(from_bytes, Augmentation((CutoutOp(6),)), COPIES)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stopcli.data.moons import moons, split_moons
-from stopcli.data.rows import Examples, Splits
+from stopcli.data.dataset import Examples, Splits
+from stopcli.data.toy import moons, split_moons
 from stopcli.seeding import derive_seed
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
@@ -23,7 +23,7 @@ def batches_of(parts: Splits, batch_size: int, seed: int, epochs: int) -> Any:
     """A tf.data set with the batches of all epochs in the loop's order."""
     import tensorflow as tf
 
-    from stopcli.training.order import epoch_order
+    from stopcli.training.step import epoch_order
 
     rows = parts.train.count
     if batch_size >= rows:
@@ -46,10 +46,10 @@ def test_the_trajectory_is_that_of_fit(parts: Splits, optimizer: str, batch_size
     import keras
     import tensorflow as tf
 
+    from stopcli.models.layers import make_optimizer
     from stopcli.models.mlp import binary_mlp
-    from stopcli.models.optimizers import make_optimizer
     from stopcli.training.epochs_loop import EpochsLoop
-    from stopcli.training.measures import BINARY_ACCURACY
+    from stopcli.training.step import BINARY_ACCURACY
 
     seed, epochs = 5, 300
     loss = keras.losses.BinaryCrossentropy()
@@ -97,7 +97,7 @@ def test_batch_statistics_regularization_schedule_and_rmse_are_keras_s(parts: Sp
     import tensorflow as tf
 
     from stopcli.training.epochs_loop import EpochsLoop
-    from stopcli.training.measures import RMSE
+    from stopcli.training.step import RMSE
 
     def build() -> Any:
         init = keras.initializers.GlorotUniform(seed=1)

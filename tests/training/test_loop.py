@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stopcli.data.moons import moons, split_moons
-from stopcli.data.rows import Examples, Splits
+from stopcli.data.dataset import Examples, Splits
+from stopcli.data.toy import moons, split_moons
 from stopcli.errors import ReplayError
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
@@ -21,10 +21,10 @@ def parts() -> Splits:
 def make_loop(parts: Splits, *, seed: int = 0, batch_size: int = 8, **options: Any) -> Any:
     import keras
 
+    from stopcli.models.layers import make_optimizer
     from stopcli.models.mlp import binary_mlp
-    from stopcli.models.optimizers import make_optimizer
     from stopcli.training.epochs_loop import EpochsLoop
-    from stopcli.training.measures import BINARY_ACCURACY
+    from stopcli.training.step import BINARY_ACCURACY
 
     return EpochsLoop(
         binary_mlp(2, 20, seed), make_optimizer("adam", 0.01), keras.losses.BinaryCrossentropy(), [BINARY_ACCURACY],
@@ -110,7 +110,7 @@ def test_with_and_without_xla_the_run_is_the_same_up_to_rounding(two: tuple[Any,
 def test_order_is_a_permutation_drawn_from_seed_and_epoch_alone() -> None:
     import tensorflow as tf
 
-    from stopcli.training.order import epoch_order
+    from stopcli.training.step import epoch_order
 
     def order(seed: int, epoch: int, rows: int, run: Callable[..., Any] = epoch_order) -> Any:
         return run(tf.constant(seed), tf.constant(epoch), rows).numpy()
@@ -129,7 +129,7 @@ def test_every_row_is_as_likely_at_every_place() -> None:
     import tensorflow as tf
     from scipy.stats import chisquare
 
-    from stopcli.training.order import epoch_order
+    from stopcli.training.step import epoch_order
 
     draw = tf.function(lambda epoch: epoch_order(tf.constant(3), epoch, 10))
     orders = np.stack([draw(tf.constant(epoch)).numpy() for epoch in range(1, 3001)])
@@ -158,9 +158,8 @@ def test_every_row_is_trained_on_once_an_epoch(parts: Splits) -> None:
 def test_many_rows_are_evaluated_in_parts_and_measured_as_a_whole() -> None:
     import keras
 
-    from stopcli.training.epochs_loop import EpochsLoop
-    from stopcli.training.measures import BINARY_ACCURACY
-    from stopcli.training.traced_epochs import EVALUATION_BATCH
+    from stopcli.training.epochs_loop import EVALUATION_BATCH, EpochsLoop
+    from stopcli.training.step import BINARY_ACCURACY
 
     rows = moons(2 * EVALUATION_BATCH + 5, 0.3, 0)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, activation="sigmoid")])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stopcli.data.rows import Examples
+from stopcli.data.dataset import Examples
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -25,10 +25,9 @@ def images(rows: int, seed: int) -> Examples:
 def make_loop(train: Examples, test: Examples, *, optimizer: str = "sgd", augment: Any = None, **options: Any) -> Any:
     import keras
 
-    from stopcli.models.optimizers import make_optimizer
+    from stopcli.models.layers import make_optimizer
     from stopcli.models.resnet import resnet_v1
-    from stopcli.training.inputs import Inputs, from_bytes
-    from stopcli.training.measures import CLASS_ACCURACY
+    from stopcli.training.step import CLASS_ACCURACY, Inputs, from_bytes
     from stopcli.training.steps_loop import StepsLoop
 
     return StepsLoop(
@@ -131,10 +130,10 @@ def keras_reference(optimizer: str, rows: Examples, steps: int) -> Any:
     import keras
     import tensorflow as tf
 
-    from stopcli.models.optimizers import make_optimizer
+    from stopcli.models.layers import make_optimizer
     from stopcli.models.resnet import resnet_v1
     from stopcli.seeding import derive_seed
-    from stopcli.training.order import epoch_order
+    from stopcli.training.step import epoch_order
 
     model = resnet_v1(8, (16, 16, 3), CLASSES, 0)
     model.compile(
@@ -209,7 +208,7 @@ def test_an_epoch_tracks_fit() -> None:
     import tensorflow as tf
 
     from stopcli.seeding import derive_seed
-    from stopcli.training.order import epoch_order
+    from stopcli.training.step import epoch_order
 
     history = []
     for epoch in (1, 2, 3):
@@ -267,8 +266,8 @@ def test_what_is_saved_has_standard_layers_alone_and_the_loops_numbers(tmp_path:
 
 def test_under_xla_the_loop_trains_the_same() -> None:
     """What a GPU runs: fixed shapes and augmentation, all in compiled functions."""
+    from stopcli.augment.base import Augmentation
     from stopcli.augment.erasing import ErasingOp
-    from stopcli.augment.pipeline import Augmentation
     from stopcli.augment.shift import ShiftAndFlip
 
     train, test = images(64, 0), images(40, 1)
@@ -281,7 +280,7 @@ def test_half_precision_trains_with_scaled_losses_and_float32_statistics() -> No
     import keras
 
     from stopcli.models.resnet import resnet_v1
-    from stopcli.training.inputs import Inputs, from_bytes
+    from stopcli.training.step import Inputs, from_bytes
     from stopcli.training.steps_loop import StepsLoop
 
     train, test = images(32, 0), images(16, 1)

@@ -17,10 +17,7 @@ from stopcli.recipes.moons.load import load
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
 from stopcli.stopping import BestEpoch
-from stopcli.training.interruption import StopRequest
-from stopcli.training.observer import Progress, Silent
-from stopcli.training.pacing import SaveCadence, Stopwatch
-from stopcli.training.session import Session
+from stopcli.training.session import Progress, SaveCadence, Session, Silent, StopRequest, Stopwatch
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -65,7 +62,7 @@ class Run:
 
 def trained(experiment: Any, loop: Any, folder: RunFolder, session: Session) -> Any:
     """The outcome of a new run."""
-    from stopcli.training.record import Record
+    from stopcli.training.run_log import Record
     from stopcli.training.trainer import Trainer
 
     cadence = SaveCadence("auto")
@@ -109,7 +106,7 @@ def test_ends_exactly_at_the_epoch_that_a_rule_names_and_keeps_exactly_the_best(
 
 
 def test_the_saved_files_hold_weights_and_optimizer_of_their_epochs(tmp_path: Path) -> None:
-    from stopcli.training.checkpoint import load_model
+    from stopcli.training.model_files import load_model
 
     run = Run(tmp_path, patience=7, checkpoint_monitor="val_loss")
     for path, state, epoch in [
@@ -132,7 +129,7 @@ def test_restore_best_ends_with_the_best_monitored_epoch(tmp_path: Path) -> None
 
 
 def test_every_nth_epoch_is_kept_as_it_was(tmp_path: Path) -> None:
-    from stopcli.training.checkpoint import load_model
+    from stopcli.training.model_files import load_model
 
     _, states = whole_run()
     run = Run(tmp_path, epochs=23, checkpoint_every=5)
@@ -222,7 +219,7 @@ def test_the_observer_is_told_the_best_and_the_wait_but_nothing_of_held_out_rows
 
 def test_held_out_rows_change_nothing_that_is_chosen(tmp_path: Path) -> None:
     """With other test rows the run stops at the same epoch with the same weights."""
-    from stopcli.data.rows import Examples, Splits
+    from stopcli.data.dataset import Examples, Splits
 
     config = parse(MoonsConfig, {**SMALL, "patience": 7, "validation": "holdout"})
     outcomes = []
@@ -254,7 +251,7 @@ def test_a_metric_that_cannot_be_monitored_is_an_error_before_training(monitor: 
 @pytest.mark.parametrize(("steps_per_epoch", "kept"), [(4, True), (0, True), (5, False)])
 def test_sums_over_other_batches_are_not_gone_on_with(steps_per_epoch: int, kept: bool, tmp_path: Path) -> None:
     from stopcli.stopping import RuleRunner
-    from stopcli.training.resume_state import ResumePoint
+    from stopcli.training.state_file import ResumePoint
     from stopcli.training.trainer import Trainer
 
     experiment = build_moons(parse(MoonsConfig, SMALL))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from stopcli.models.resnet import resnet_v1
+from stopcli.recipes.base import Loaded
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.recipes.images.experiment import image_experiment
 from stopcli.recipes.images.load import ImageParts
-from stopcli.recipes.recipe import Loaded
 from stopcli.training.experiment import Experiment
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.recipes.cifar_resnet.title import resnet_title
 from stopcli.recipes.images import results
+from stopcli.report.document import Table
 from stopcli.report.drawing import Figures
-from stopcli.report.tables import Table
 from stopcli.runs.metrics import Columns
-from stopcli.training.conclusion import Conclusion
+from stopcli.training.evaluate import Conclusion
 from stopcli.training.experiment import Experiment
 
 

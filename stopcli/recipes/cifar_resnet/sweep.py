@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
+from stopcli.recipes.arms import sweep_results
 from stopcli.recipes.images.memory import check_fits
-from stopcli.recipes.seed_results import sweep_results
 
 __all__ = ["check_fits", "sweep_results"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stopcli.recipes.arms import seed_figures
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.recipes.cifar_resnet.title import resnet_title
-from stopcli.recipes.seed_figures import seed_figures
 from stopcli.report.drawing import Figures
-from stopcli.sweeps.collect import JobResult
+from stopcli.sweeps.plan import JobResult
 
 
 def sweep_figures(config: CifarResnetConfig, results: Sequence[JobResult]) -> Figures:

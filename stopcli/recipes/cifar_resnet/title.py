@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
-from stopcli.report.drawn_text import drawn_name
+from stopcli.report.drawing import drawn_name
 
 
 def resnet_title(config: CifarResnetConfig, dataset: str) -> str:

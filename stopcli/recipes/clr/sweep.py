@@ -15,16 +15,15 @@ from stopcli.analysis.arms import (
     shared_seeds,
     sweep_arms,
 )
-from stopcli.counts import counted, numbered
-from stopcli.durations import format_duration
-from stopcli.evidence.differences import NONE, Difference, difference_cell, too_few
-from stopcli.evidence.interval import FEWEST, mean_interval
+from stopcli.quantities import counted, format_duration, numbered
 from stopcli.recipes.arms import job_row, moments
+from stopcli.recipes.base import SweepResults
 from stopcli.recipes.clr.config import ClrConfig
 from stopcli.recipes.images.memory import check_fits
-from stopcli.recipes.recipe import SweepResults
-from stopcli.report.tables import Table, csv_of
-from stopcli.sweeps.collect import JobResult
+from stopcli.report.document import Table, csv_of
+from stopcli.stats.differences import NONE, Difference, difference_cell, too_few
+from stopcli.stats.intervals import FEWEST, mean_interval
+from stopcli.sweeps.plan import JobResult
 
 __all__ = ["check_fits", "sweep_results"]
 

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stopcli.analysis.arms import RunArm, sweep_arms, with_seeds
+from stopcli.recipes.arms import finished_runs, watched_name
 from stopcli.recipes.clr.config import ClrConfig
-from stopcli.recipes.run_marks import watched_name
-from stopcli.recipes.seed_results import finished_runs
-from stopcli.report.drawing import Figures
-from stopcli.report.drawn_text import drawn_name
-from stopcli.report.figures import RunGroup
-from stopcli.report.rate_figures import policy_curves, policy_rates
+from stopcli.report.curves import RunGroup
+from stopcli.report.drawing import Figures, drawn_name
+from stopcli.report.rates import policy_curves, policy_rates
 from stopcli.runs.metrics import read_metrics
-from stopcli.sweeps.collect import JobResult
+from stopcli.sweeps.plan import JobResult
 
 
 def sweep_figures(config: ClrConfig, results: Sequence[JobResult]) -> Figures:

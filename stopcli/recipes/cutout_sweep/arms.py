@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from stopcli.analysis.arms import RunArm, shared_seeds
 from stopcli.configs.published import published_arms
-from stopcli.counts import numbered
-from stopcli.evidence import pareto
+from stopcli.quantities import numbered
 from stopcli.recipes.cutout_sweep.config import copies_of
+from stopcli.stats import pareto
 
 # A run's error at the end, on the rows that validate.
 ERROR = "final_val_error"

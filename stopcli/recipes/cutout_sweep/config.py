@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
 from stopcli.config import Count
-from stopcli.counts import counted
 from stopcli.errors import ConfigError
+from stopcli.quantities import counted
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.recipes.trained import TrainedConfig
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stopcli.analysis.arms import RunArm, difference, incomparable, sentences_against, time_ratio
-from stopcli.counts import numbered
-from stopcli.evidence.differences import too_few
-from stopcli.evidence.interval import FEWEST
+from stopcli.quantities import numbered
 from stopcli.recipes.cutout_sweep.arms import ERROR, Front, front_of
 from stopcli.recipes.cutout_sweep.config import copies_of
+from stopcli.stats.differences import too_few
+from stopcli.stats.intervals import FEWEST
 
 
 def recommend(arms: Sequence[RunArm], reference: RunArm) -> tuple[str, ...]:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stopcli.analysis.arms import RunArm, reference_of, sweep_arms, time_ratio
-from stopcli.counts import counted
-from stopcli.durations import format_duration
-from stopcli.evidence.differences import NONE
+from stopcli.quantities import counted, format_duration
 from stopcli.recipes.arms import job_row, moments
+from stopcli.recipes.base import SweepResults
 from stopcli.recipes.cutout_sweep.arms import ERROR, Front, front_of, published_hours
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig, copies_of
 from stopcli.recipes.cutout_sweep.recommendation import recommend
 from stopcli.recipes.images.memory import check_fits
-from stopcli.recipes.recipe import SweepResults
-from stopcli.report.tables import Table, csv_of
-from stopcli.sweeps.collect import JobResult
+from stopcli.report.document import Table, csv_of
+from stopcli.stats.differences import NONE
+from stopcli.sweeps.plan import JobResult
 
 __all__ = ["check_fits", "sweep_results"]
 

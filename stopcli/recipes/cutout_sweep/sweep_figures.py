@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stopcli.analysis.arms import RunArm, reference_of, sweep_arms, with_seeds
-from stopcli.counts import numbered
+from stopcli.quantities import numbered
+from stopcli.recipes.arms import finished_runs, watched_name
 from stopcli.recipes.cutout_sweep.arms import ERROR, Front, costs_of, front_of
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig, copies_of
-from stopcli.recipes.run_marks import watched_name
-from stopcli.recipes.seed_results import finished_runs
-from stopcli.report.arm_figures import CostPoint, arm_curves, error_against_cost
-from stopcli.report.drawing import Figures
-from stopcli.report.drawn_text import drawn_name
-from stopcli.report.figures import RunGroup
-from stopcli.sweeps.collect import JobResult
+from stopcli.report.arm_curves import CostPoint, arm_curves, error_against_cost
+from stopcli.report.curves import RunGroup
+from stopcli.report.drawing import Figures, drawn_name
+from stopcli.sweeps.plan import JobResult
 
 # Where the published figure has its horizontal line.
 PUBLISHED_LEVEL = 0.06

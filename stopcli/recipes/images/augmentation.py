@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from stopcli.augment.base import Augmentation, Step
 from stopcli.augment.cutout import CutoutOp
 from stopcli.augment.erasing import ErasingOp
-from stopcli.augment.pipeline import Augmentation, Step
 from stopcli.augment.shift import ShiftAndFlip
 from stopcli.recipes.images.settings import NEAREST_SHARE, SIMPLE_PIXELS, AugmentSettings
 

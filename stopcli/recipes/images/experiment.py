@@ -7,14 +7,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from stopcli.models.optimizers import make_optimizer
+from stopcli.models.layers import make_optimizer
 from stopcli.recipes.images.augmentation import make_augmentation
 from stopcli.recipes.images.learning_rate import make_momentum, make_plateau, make_schedule
 from stopcli.recipes.images.load import ImageParts
 from stopcli.recipes.images.settings import AugmentSettings, ImageConfig
 from stopcli.training.experiment import Experiment
-from stopcli.training.inputs import Inputs, from_bytes
-from stopcli.training.measures import BINARY_ACCURACY, CLASS_ACCURACY
+from stopcli.training.step import BINARY_ACCURACY, CLASS_ACCURACY, Inputs, from_bytes
 from stopcli.training.stop_plan import stop_plan
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import keras
 
 from stopcli.recipes.images.settings import ImageConfig
-from stopcli.schedules.cyclic import CyclicLR
-from stopcli.schedules.drops import parse_drops
-from stopcli.schedules.momentum import CyclicMomentum
-from stopcli.schedules.one_cycle import OneCycleLR
+from stopcli.schedules.cyclic import CyclicLR, CyclicMomentum, OneCycleLR
 from stopcli.schedules.plateau import Plateau
-from stopcli.stopping.direction import resolve_direction
-from stopcli.training.traced_step import Schedule
+from stopcli.schedules.step_decay import parse_drops
+from stopcli.stopping.rule import resolve_direction
+from stopcli.training.step import Schedule
 
 schedules = keras.optimizers.schedules
 

@@ -6,15 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from stopcli.counts import agreeing, counted
-from stopcli.data.datasets import FolderRules, load_images
-from stopcli.data.images import ImageSet
-from stopcli.data.rows import Splits
-from stopcli.data.subsets import images_in_both, split_images, subsample
+from stopcli.data.dataset import ImageSet, Splits, images_in_both, split_images, subsample
+from stopcli.data.load import FolderRules, load_images
+from stopcli.quantities import agreeing, counted
+from stopcli.recipes.base import Loaded
 from stopcli.recipes.images.effects import check_effects
 from stopcli.recipes.images.settings import DataSettings, ImageConfig
-from stopcli.recipes.recipe import Loaded
-from stopcli.training.observer import Observer
+from stopcli.training.session import Observer
 
 AnyImages = TypeVar("AnyImages", bound=Any)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from stopcli.data.memory import available_bytes
 from stopcli.errors import RequestError
-from stopcli.recipes.recipe import Loaded
+from stopcli.recipes.base import Loaded
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from stopcli.config import Count, Natural, NonNegative
-from stopcli.counts import agreeing, counted, numbered
 from stopcli.errors import ConfigError
+from stopcli.quantities import agreeing, counted, numbered
 from stopcli.recipes.trained import TrainedConfig
-from stopcli.schedules.drops import describe_drops, parse_drops, published_drops
-from stopcli.stopping.cycle_ends import AtCycleEnds
+from stopcli.schedules.step_decay import describe_drops, parse_drops, published_drops
+from stopcli.stopping.combine import AtCycleEnds
 from stopcli.stopping.rule import Rule
 from stopcli.training.stop_plan import asked_rules
 

@@ -10,19 +10,19 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from stopcli.recipes.arms import run_marks, watched_name
 from stopcli.recipes.images.settings import ImageConfig
-from stopcli.recipes.run_marks import run_marks, watched_name
+from stopcli.report.document import Table
 from stopcli.report.drawing import Draw, Figures
-from stopcli.report.tables import Table
 from stopcli.runs.metrics import Columns
 from stopcli.seeding import derive_seed
-from stopcli.training.conclusion import Conclusion
+from stopcli.training.evaluate import Conclusion
 from stopcli.training.experiment import Experiment
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from stopcli.report.image_figures import Mistake
+    from stopcli.report.images import Mistake
 
 # Images on the sheet, and how often each of them is augmented.
 SHEET_IMAGES, SHEET_ROWS = 10, 5
@@ -39,8 +39,8 @@ def run_figures(
 ) -> Figures:
     """Curves, a sheet of augmented images, and, where the model was measured, its confusions and worst mistakes."""
     # Here and below, because tables are made without matplotlib.
-    from stopcli.report.image_figures import worst_images
-    from stopcli.report.rate_figures import learning_rate_by_step
+    from stopcli.report.images import worst_images
+    from stopcli.report.rates import learning_rate_by_step
 
     figures: dict[str, Draw] = {}
     if len(metrics["epoch"]):
@@ -79,7 +79,7 @@ def run_tables(experiment: Experiment, conclusion: Conclusion) -> dict[str, Tabl
 def _curves(
     config: ImageConfig, experiment: Experiment, conclusion: Conclusion, metrics: Columns, title: str
 ) -> Figure:
-    from stopcli.report.figures import error_curves
+    from stopcli.report.curves import error_curves
 
     marks = run_marks(config, conclusion.summary)
     of_loss = "cross-entropy + L2" if experiment.model.losses else "cross-entropy"
@@ -88,7 +88,7 @@ def _curves(
 
 
 def _confusion(experiment: Experiment, predictions: NDArray[Any], of: str) -> Figure:
-    from stopcli.report.image_figures import confusion
+    from stopcli.report.images import confusion
 
     matrix = confusion_matrix(experiment.parts.test.y, np.argmax(predictions, axis=1), labels=_labels(experiment))
     accuracy = np.trace(matrix) / matrix.sum()
@@ -97,7 +97,7 @@ def _confusion(experiment: Experiment, predictions: NDArray[Any], of: str) -> Fi
 
 def _sheet(config: ImageConfig, experiment: Experiment) -> Figure:
     """Training images as they are, and as the first updates would see them."""
-    from stopcli.report.image_figures import image_sheet
+    from stopcli.report.images import image_sheet
 
     train, inputs = experiment.parts.train, experiment.inputs
     # One of each class, as far as there are so many.
@@ -114,7 +114,7 @@ def _sheet(config: ImageConfig, experiment: Experiment) -> Figure:
 
 def _mistakes(experiment: Experiment, predictions: NDArray[Any]) -> list[Mistake]:
     """The misclassified test images, the one with the most confident wrong class first."""
-    from stopcli.report.image_figures import Mistake
+    from stopcli.report.images import Mistake
 
     test, classes = experiment.parts.test, experiment.classes
     found, confidence = np.argmax(predictions, axis=1), np.max(predictions, axis=1)

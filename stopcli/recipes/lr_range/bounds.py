@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stopcli.config import read_toml
 from stopcli.errors import RequestError
-from stopcli.runs.files import read_json
+from stopcli.runs.files import read_json, read_toml
 from stopcli.runs.folder import check_is_run
 
 

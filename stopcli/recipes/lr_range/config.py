@@ -10,7 +10,6 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from stopcli.config import Count, OptimizerName, RunConfig, Share, check_validation_share
 from stopcli.errors import ConfigError
-from stopcli.evidence.rate_range import FEWEST_UPDATES
 from stopcli.recipes.images.rate_settings import Momentum, Rate
 from stopcli.recipes.images.settings import (
     DEFAULT_SHARE,
@@ -22,6 +21,7 @@ from stopcli.recipes.images.settings import (
 )
 from stopcli.recipes.train.config import QUICK
 from stopcli.recipes.train.network_settings import NetworkSettings, network_warnings
+from stopcli.stats.lr_finder import FEWEST_UPDATES
 
 Ramp = Literal["exponential", "linear"]
 # Where neither iterations nor epochs are given.

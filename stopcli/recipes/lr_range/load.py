@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from stopcli.recipes.base import Loaded
 from stopcli.recipes.images.load import ImageParts, data_words, read_parts
 from stopcli.recipes.lr_range.config import LrRangeConfig
-from stopcli.recipes.recipe import Loaded
 from stopcli.recipes.train.load import moons_parts, moons_words, points
 from stopcli.recipes.train.network_settings import MOONS
 from stopcli.recipes.trained import POINT, large_batch
-from stopcli.training.observer import Observer
+from stopcli.training.session import Observer
 
 
 def load(config: LrRangeConfig, observer: Observer) -> Loaded:

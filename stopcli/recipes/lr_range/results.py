@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from statistics import geometric_mean
 from typing import Any
 
-from stopcli.counts import agreeing, counted
-from stopcli.evidence.interval import FEWEST, mean_interval
-from stopcli.evidence.rate_range import Suggestions, suggest
+from stopcli.quantities import agreeing, counted
 from stopcli.recipes.lr_range.config import LrRangeConfig
-from stopcli.report.tables import Table
-from stopcli.training.rising_rate import RangeCurve
+from stopcli.report.document import Table
+from stopcli.stats.intervals import FEWEST, mean_interval
+from stopcli.stats.lr_finder import Suggestions, suggest
+from stopcli.training.range_test import RangeCurve
 
 # In the order of the columns, with what they are called.
 KINDS = {"steepest": "steepest fall", "valley": "valley", "minimum_tenth": "minimum / 10"}

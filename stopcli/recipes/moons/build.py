@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import keras
 
+from stopcli.models.layers import make_optimizer
 from stopcli.models.mlp import binary_mlp
-from stopcli.models.optimizers import make_optimizer
+from stopcli.recipes.base import Loaded
 from stopcli.recipes.moons.case_study import CaseStudy
 from stopcli.recipes.moons.config import MoonsConfig
-from stopcli.recipes.recipe import Loaded
 from stopcli.training.experiment import Experiment
-from stopcli.training.measures import BINARY_ACCURACY
+from stopcli.training.step import BINARY_ACCURACY
 from stopcli.training.stop_plan import stop_plan
 
 

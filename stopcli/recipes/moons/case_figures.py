@@ -8,16 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from stopcli.counts import counted
+from stopcli.quantities import counted
+from stopcli.recipes.arms import finished_runs, watched_name
 from stopcli.recipes.moons.case_tables import ArmResult, arms_of_run
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.title import moons_title
-from stopcli.recipes.run_marks import watched_name
-from stopcli.recipes.seed_results import finished_runs
+from stopcli.report.curves import BLUE, ORANGE, PURPLE, legend_below, new_figure, seed_curves, seed_points, thinned
 from stopcli.report.drawing import Figures
-from stopcli.report.figures import BLUE, ORANGE, PURPLE, legend_below, new_figure, seed_curves, seed_points, thinned
 from stopcli.runs.metrics import Columns
-from stopcli.sweeps.collect import JobResult
+from stopcli.sweeps.plan import JobResult
 
 
 def case_curves(metrics: Columns, arms: Sequence[ArmResult], watched: str, title: str) -> Figure:

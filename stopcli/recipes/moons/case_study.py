@@ -15,15 +15,15 @@ import numpy as np
 
 from stopcli.recipes.moons.case_tables import ArmResult, run_case_table, run_case_words
 from stopcli.recipes.moons.config import MoonsConfig
-from stopcli.recipes.moons.published import CaseArm, Figures, case_arms
+from stopcli.recipes.moons.published import ArmValues, CaseArm, case_arms
 from stopcli.runs.files import write_text
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import Columns, read_metrics
 from stopcli.stopping import BestState, RuleRunner
-from stopcli.training.checkpoint import load_model, save_model
-from stopcli.training.conclusion import measure, predictor_of
+from stopcli.training.evaluate import measure, predictor_of
 from stopcli.training.experiment import Experiment, readable
 from stopcli.training.loop import Call, Loop, State
+from stopcli.training.model_files import load_model, save_model
 from stopcli.training.stop_plan import stop_plan
 
 
@@ -109,7 +109,7 @@ class CaseStudy:
         comparable = not self.config.unpublished and (place.fired or self.config.epochs == MoonsConfig.epochs)
         return ArmResult(
             place.arm.name,
-            Figures(place.epoch, saved, train, test),
+            ArmValues(place.epoch, saved, train, test),
             place.arm.published if comparable else None,
             ran_out=bool(place.arm.settings) and not place.fired,
         )

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stopcli.counts import counted
-from stopcli.evidence.differences import paired_difference
-from stopcli.evidence.interval import MeanInterval, mean_interval
-from stopcli.evidence.proportion import proportion_of
+from stopcli.quantities import counted
 from stopcli.recipes.moons.config import MoonsConfig
-from stopcli.recipes.moons.published import Figures
-from stopcli.report.tables import Table
+from stopcli.recipes.moons.published import ArmValues
+from stopcli.report.document import Table
+from stopcli.stats.differences import paired_difference
+from stopcli.stats.intervals import MeanInterval, mean_interval, proportion_of
 
 COLUMNS = ("arm", "source", "stopped at", "saved epoch", "train accuracy", "test accuracy")
 _VALUES = ("stopped_at", "saved_epoch", "train_accuracy", "test_accuracy")
@@ -30,8 +29,8 @@ class ArmResult:
     """
 
     name: str
-    measured: Figures
-    published: Figures | None
+    measured: ArmValues
+    published: ArmValues | None
     ran_out: bool = False
 
     @classmethod
@@ -40,8 +39,8 @@ class ArmResult:
         published = values["published"]
         return cls(
             values["name"],
-            Figures(**values["measured"]),
-            Figures(**published) if published else None,
+            ArmValues(**values["measured"]),
+            ArmValues(**published) if published else None,
             values["ran_out"],
         )
 
@@ -89,7 +88,7 @@ def _table(measured: Sequence[tuple[ArmResult, str, Mapping[str, str]]]) -> Tabl
     return Table("Results", COLUMNS, tuple(rows))
 
 
-def _values(figures: Figures) -> dict[str, float]:
+def _values(figures: ArmValues) -> dict[str, float]:
     found = {name: getattr(figures, name) for name in _VALUES}
     return {name: value for name, value in found.items() if value is not None}
 

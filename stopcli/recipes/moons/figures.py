@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stopcli.data.rows import Splits
+from stopcli.data.dataset import Splits
+from stopcli.recipes.arms import run_marks, watched_name
 from stopcli.recipes.moons.case_tables import arms_of_run
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.title import moons_title
-from stopcli.recipes.run_marks import run_marks, watched_name
+from stopcli.report.document import Table
 from stopcli.report.drawing import Draw, Figures
-from stopcli.report.tables import Table
 from stopcli.runs.metrics import Columns
-from stopcli.training.conclusion import Conclusion
-from stopcli.training.evaluate import Predict
+from stopcli.training.evaluate import Conclusion, Predict
 from stopcli.training.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def run_figures(
 ) -> Figures:
     """The learning curves, and the moons with the boundary of the model that the run leaves."""
     from stopcli.recipes.moons.case_figures import case_curves
-    from stopcli.report.figures import learning_curves
+    from stopcli.report.curves import learning_curves
 
     summary = conclusion.summary
     figures: dict[str, Draw] = {}
@@ -47,7 +46,7 @@ def run_tables(config: MoonsConfig, experiment: Experiment, conclusion: Conclusi
 
 
 def _moons(config: MoonsConfig, parts: Splits, predict: Predict, summary: Mapping[str, Any]) -> Figure:
-    from stopcli.report.image_figures import Points, decision_boundary, grid_around, plain_scatter
+    from stopcli.report.images import Points, decision_boundary, grid_around, plain_scatter
 
     groups = [
         Points("train", parts.train.x, parts.train.y[:, 0], "o"),

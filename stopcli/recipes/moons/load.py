@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from stopcli.data.moons import moons, split_moons
+from stopcli.data.toy import moons, split_moons
+from stopcli.recipes.base import Loaded
 from stopcli.recipes.moons.config import MoonsConfig
-from stopcli.recipes.recipe import Loaded
 from stopcli.recipes.trained import POINT
-from stopcli.training.observer import Observer
+from stopcli.training.session import Observer
 
 
 def load(config: MoonsConfig, observer: Observer) -> Loaded:

@@ -11,7 +11,7 @@ from stopcli.configs.published import PublishedArm, published_arms
 
 
 @dataclass(frozen=True)
-class Figures:
+class ArmValues:
     """The values of an arm, published or measured.
 
     Attributes:
@@ -37,7 +37,7 @@ class CaseArm:
     """
 
     name: str
-    published: Figures
+    published: ArmValues
     settings: Mapping[str, Any]
     loads_saved: bool
 
@@ -51,7 +51,7 @@ def case_arms() -> tuple[CaseArm, ...]:
 def _case_arm(arm: PublishedArm) -> CaseArm:
     saves = bool(arm.settings.get("checkpoint"))
     prefix = "saved_" if saves else ""
-    published = Figures(
+    published = ArmValues(
         int(arm.values["stop_epoch"]),
         int(arm.values["saved_epoch"]) if saves else None,
         arm.values[f"{prefix}train_accuracy"],

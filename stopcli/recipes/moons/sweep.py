@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from stopcli.counts import counted
-from stopcli.recipes import seed_results
+from stopcli.quantities import counted
+from stopcli.recipes import arms as seed_results
+from stopcli.recipes.base import Loaded, SweepResults
 from stopcli.recipes.moons.case_tables import (
     arms_of_run,
     case_rows,
@@ -15,11 +16,9 @@ from stopcli.recipes.moons.case_tables import (
     seeds_case_words,
 )
 from stopcli.recipes.moons.config import MoonsConfig
-from stopcli.recipes.recipe import Loaded, SweepResults
-from stopcli.report.tables import csv_of
-from stopcli.sweeps.collect import JobResult
+from stopcli.report.document import csv_of
 from stopcli.sweeps.layout import Layout
-from stopcli.sweeps.plan import Job
+from stopcli.sweeps.plan import Job, JobResult
 
 
 def check_fits(loaded: Loaded, jobs: Sequence[Job[Any]], layout: Layout) -> None:

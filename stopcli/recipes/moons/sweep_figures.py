@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stopcli.recipes.arms import seed_figures
 from stopcli.recipes.moons.case_figures import seeds_case_figures
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.title import moons_title
-from stopcli.recipes.seed_figures import seed_figures
 from stopcli.report.drawing import Figures
-from stopcli.sweeps.collect import JobResult
+from stopcli.sweeps.plan import JobResult
 
 
 def sweep_figures(config: MoonsConfig, results: Sequence[JobResult]) -> Figures:

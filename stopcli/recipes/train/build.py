@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from stopcli.recipes.base import Loaded
 from stopcli.recipes.images.experiment import image_experiment
 from stopcli.recipes.images.load import ImageParts
-from stopcli.recipes.recipe import Loaded
 from stopcli.recipes.train.config import TrainConfig
 from stopcli.recipes.train.network import make_network
 from stopcli.training.experiment import Experiment

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from stopcli.data.moons import moons, split_moons
-from stopcli.data.rows import Splits
+from stopcli.data.dataset import Splits
+from stopcli.data.toy import moons, split_moons
+from stopcli.recipes.base import Loaded
 from stopcli.recipes.images import load as images
 from stopcli.recipes.images.load import ImageParts, training_words
 from stopcli.recipes.moons.config import DEFAULT_SHARES, MoonsConfig
-from stopcli.recipes.recipe import Loaded
 from stopcli.recipes.train.config import TrainConfig
 from stopcli.recipes.train.network_settings import MOONS
 from stopcli.recipes.trained import POINT
-from stopcli.training.observer import Observer
+from stopcli.training.session import Observer
 
 
 def load(config: TrainConfig, observer: Observer) -> Loaded:

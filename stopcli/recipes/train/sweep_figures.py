@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stopcli.recipes.seed_figures import seed_figures
+from stopcli.recipes.arms import seed_figures
 from stopcli.recipes.train.config import TrainConfig
 from stopcli.recipes.train.title import train_title
 from stopcli.report.drawing import Figures
-from stopcli.sweeps.collect import JobResult
+from stopcli.sweeps.plan import JobResult
 
 
 def sweep_figures(config: TrainConfig, results: Sequence[JobResult]) -> Figures:

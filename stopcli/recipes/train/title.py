@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stopcli.recipes.train.config import TrainConfig
-from stopcli.report.drawn_text import drawn_name
+from stopcli.report.drawing import drawn_name
 
 
 def train_title(config: TrainConfig, dataset: str) -> str:

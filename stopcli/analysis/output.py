@@ -1,0 +1,86 @@
+"""The folder that a study of finished runs leaves: tables, figures, a report; made whole or said not to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stopcli.report.document import Document, Picture, Section, Table, Warn
+from stopcli.report.drawing import Figures, draw
+from stopcli.report.html import write_or_warn
+from stopcli.report.run_report import how_it_was_made
+from stopcli.runs.environment import describe_environment
+from stopcli.runs.files import write_json, write_text
+from stopcli.runs.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class AnalysisOutput:
+    """What a study of finished runs came to.
+
+    Attributes:
+        command: that made it.
+        table: the results; in the folder as table.md.
+        tables: what a terminal shows.
+        warnings: what the user should know, a sentence without a full stop each.
+        files: text files of the folder by name, such as table.csv.
+        conclusions: what follows, a sentence or two each.
+        summary: what summary.json holds beside the command, the table, the conclusions and the warnings.
+        figures: how the figures are drawn, by name. Called once; imports matplotlib.
+        document: the report with the figures that were drawn, without how it was made.
+    """
+
+    command: str
+    table: Table
+    tables: Sequence[Table]
+    warnings: Sequence[str]
+    files: Mapping[str, str]
+    conclusions: tuple[str, ...]
+    summary: Mapping[str, Any]
+    figures: Callable[[], Figures]
+    document: Callable[[Sequence[Picture]], Document]
+
+
+def write_output(
+    output: AnalysisOutput, *, root: Path, name: str = "", run_dir: Path | None = None
+) -> tuple[Path, dict[str, Any]]:
+    """Write a study's folder.
+
+    Args:
+        root, name, run_dir: as for `RunFolder.create`.
+
+    Returns:
+        The folder, and the content of its summary.json.
+
+    Raises:
+        RunFolderError: the folder exists or cannot be made.
+    """
+    with RunFolder.create(root=root, command=output.command, name=name, run_dir=run_dir) as folder:
+        environment = describe_environment({})
+        write_json(folder.environment, environment)
+        for file, text in {**output.files, "table.md": output.table.markdown()}.items():
+            write_text(folder.path / file, text)
+        drawn = draw(output.figures, folder.path)
+        folder.note(drawn.tracebacks)
+        summary: dict[str, Any] = {
+            "command": output.command,
+            "name": name,
+            "state": "finished",
+            **output.summary,
+            "warnings": [*output.warnings, *drawn.warnings],
+            "table": output.table.for_summary(),
+            "conclusions": list(output.conclusions),
+            "run_dir": str(folder.path),
+        }
+
+        def document() -> Document:
+            found, told = output.document(drawn.pictures), (Warn(f"{warning}.") for warning in drawn.warnings)
+            made = Section("How it was made", how_it_was_made(environment))
+            return Document(found.title, (*found.lead, *told), (*found.sections, made))
+
+        summary["warnings"] += write_or_warn(folder, document)
+        write_json(folder.summary, summary)
+        folder.status.write("finished")
+    return folder.path, summary

@@ -1,0 +1,227 @@
+"""`stopcli compare`: runs and sweeps side by side.
+
+`stopcli replay`: what other stopping rules would have done on runs that are finished.
+
+`stopcli report`.
+
+From a analysis of finished runs to its folder, and to what is told of it.
+"""
+
+from __future__ import annotations
+
+import os
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stopcli.cli.console import Output
+from stopcli.cli.list_options import parse_counts, parse_numbers, parse_words
+from stopcli.cli.option_groups import in_panel
+from stopcli.cli.options.output import Json, Name, Quiet, RunDir, RunsDir, Verbose
+from stopcli.cli.options.stopping import Baseline, Monitor, MonitorMode, StartFromEpoch
+from stopcli.errors import ConfigError, RequestError, ResourceError, system_words
+from stopcli.paths import parse_path
+from stopcli.runner.report import report_again
+from stopcli.runs.files import dump_json
+from stopcli.runs.folder import check_can_be_made, check_is_run, runs_root
+
+if TYPE_CHECKING:
+    from stopcli.analysis.output import AnalysisOutput
+
+
+RunsToReport = Annotated[
+    list[Path], typer.Argument(help="Folders of runs or sweeps.", metavar="RUN", parser=parse_path)
+]
+To = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", parser=parse_path, help="Write the HTML to a new file, and leave the run's folder as it is."
+    ),
+]
+Open = Annotated[bool, typer.Option("--open", help="Show it in the browser.")]
+ReportJson = Annotated[bool, typer.Option("--json", help="Print the files that were written as JSON on stdout.")]
+
+
+def report(
+    runs: RunsToReport,
+    to: To = None,
+    open_it: Open = False,
+    json: ReportJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write report.html and report.md of a run or a sweep again, from its folder alone, as it stands now.
+
+    The HTML is one file with everything in it; it opens without network, in light and dark, on a phone too.
+    """
+    if to is not None and len(runs) > 1:
+        raise RequestError(f"--to: one file for {len(runs)} runs", hint="Give one run, or leave --to out.")
+    for run in runs:
+        check_is_run(run)
+    output = Output(json, quiet, verbose)
+    written = []
+    for run in runs:
+        try:
+            files, warnings = report_again(run, to)
+        except OSError as error:
+            raise ResourceError(f"{to or run}: cannot be written: {system_words(error)}") from error
+        for warning in warnings:
+            output.warn(warning)
+        written.append({"run": str(run), "files": [str(file) for file in files]})
+        page = next(file for file in files if file.suffix != ".md")
+        output.say(f"{run} → {page}")
+        if open_it:
+            webbrowser.open(page.resolve().as_uri())
+    if json:
+        print(dump_json(written))
+
+
+def write_and_print(analysis: AnalysisOutput, output: Output, *, root: Path, name: str, run_dir: Path | None) -> Path:
+    """Warn, write the analysis's folder, print its results and what follows from them. Returns the folder."""
+    from stopcli.analysis.output import write_output
+
+    for warning in analysis.warnings:
+        output.warn(warning)
+    folder, summary = write_output(analysis, root=root, name=name, run_dir=run_dir)
+    for warning in summary["warnings"][len(analysis.warnings) :]:
+        output.warn(warning)
+    output.results(analysis.tables, summary)
+    for words in analysis.conclusions:
+        output.say(words)
+    return folder
+
+
+Runs = Annotated[
+    list[Path], typer.Argument(help="Folders of runs and sweeps.", metavar="RUN", parser=parse_path, show_default=False)
+]
+BaselineRun = Annotated[
+    str,
+    typer.Option(help="What the others are compared with: its label, or its folder.", show_default="the first"),
+]
+Metric = Annotated[
+    str,
+    typer.Option(
+        help="What is compared: test_accuracy, test_loss, train_accuracy, train_loss (of the final and the saved "
+        "model), epochs, updates, rows, train_seconds, or a column of metrics.csv (of the last and its best epoch)."
+    ),
+]
+
+
+def compare(
+    runs: Runs,
+    baseline: BaselineRun = "",
+    metric: Metric = "test_accuracy",
+    name: Name = "",
+    runs_dir: RunsDir = None,
+    run_dir: RunDir = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Set runs and sweeps side by side: settings that differ, curves overlaid, paired statistics, cost.
+
+    Runs that differ by their seed alone stand together, as one thing that is compared; a sweep has as many as it has
+    arms. Nothing is trained, and nothing of the runs is changed.
+    """
+    root = runs_root(runs_dir)
+    check_can_be_made(root, run_dir)
+    # After parsing: --help need not know how figures and statistics are made.
+    from stopcli.analysis.compare import compare as compare_runs
+    from stopcli.analysis.compare_report import output_of
+
+    output = Output(json, quiet, verbose)
+    analysis = output_of(compare_runs(runs, baseline, metric))
+    folder = write_and_print(analysis, output, root=root, name=name, run_dir=run_dir)
+    output.say(f"Report, figures and tables: {folder}")
+
+
+option = in_panel("Stopping")
+
+RunsToReplay = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        help="Folders of runs and sweeps, before the options.", metavar="RUN", parser=parse_path, show_default=False
+    ),
+]
+Patiences = Annotated[
+    list[str] | None,
+    option("--patience", metavar="N …", help="Patiences, a list, each ≥ 0.", show_default="0 5 10 20 50 100 200"),
+]
+MinDeltas = Annotated[
+    list[str] | None,
+    option("--min-delta", metavar="X …", help="Every patience with each of these, a list, each ≥ 0.", show_default="0"),
+]
+Rules = Annotated[
+    list[str] | None,
+    option(
+        "--rule",
+        metavar="RULE …",
+        help="Other rules, a list: gl:2, pq:0.75, up:3, threshold:0.3, patience:200.",
+        show_default="Prechelt's: gl:1 to 5, pq:0.5 to 3, up:2 to 8",
+    ),
+]
+Select = Annotated[
+    str,
+    option(help="The metric whose best epoch is kept, such as val_accuracy.", show_default="the monitored one"),
+]
+
+_RUNS_FIRST = "Folders stand before lists of values: stopcli replay RUN … --patience 0 50 200"
+
+
+def replay(
+    runs: RunsToReplay = None,
+    patience: Patiences = None,
+    min_delta: MinDeltas = None,
+    rule: Rules = None,
+    monitor: Monitor = "val_loss",
+    mode: MonitorMode = "auto",
+    baseline: Baseline = None,
+    start_from_epoch: StartFromEpoch = 0,
+    select: Select = "",
+    name: Name = "",
+    runs_dir: RunsDir = None,
+    run_dir: RunDir = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Find out what other stopping rules would have done on finished runs, without training.
+
+    Each rule stops where it would have stopped live. What it saves in epochs and loses against the best epoch there
+    was is summed up over the runs of an experiment (its seeds), with intervals, and drawn as the frontier of cost
+    against quality. Without --patience and --rule, a grid of both is replayed.
+    """
+    if not runs:
+        raise RequestError(
+            "received no run, expected the folder of one or more",
+            hint=_RUNS_FIRST,
+        )
+    # After parsing: --help need not know how figures and statistics are made.
+    from stopcli.analysis.replay import ReplayOptions
+    from stopcli.analysis.replay import replay as replay_rules
+    from stopcli.analysis.replay_report import output_of
+
+    root = runs_root(runs_dir)
+    check_can_be_made(root, run_dir)
+    try:
+        options = ReplayOptions(
+            patience=None if patience is None else parse_counts("patience", patience),
+            min_delta=(0.0,) if min_delta is None else parse_numbers("min_delta", min_delta),
+            rules=None if rule is None else parse_words("rule", rule),
+            monitor=monitor,
+            mode=mode,
+            baseline=baseline,
+            start_from_epoch=start_from_epoch,
+            select=select,
+        )
+        results = replay_rules(runs, options)
+    except ConfigError as error:
+        # Not Path.is_dir, which raises where a word is too long for a name.
+        if os.path.isdir(str(error.received)):  # noqa: PTH112
+            raise ConfigError(error.setting, error.received, error.expected, hint=_RUNS_FIRST) from None
+        raise
+    output = Output(json, quiet, verbose)
+    folder = write_and_print(output_of(results), output, root=root, name=name, run_dir=run_dir)
+    output.say(f"Report, figure and tables: {folder}")

@@ -1,0 +1,256 @@
+"""Image sets by the names that a command line gives them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from stopcli.data import cifar10
+from stopcli.data import cifar10 as keras_cache
+from stopcli.data.dataset import Examples, ImageSet, Tell, no_validation_folder, split_images, tell_nobody
+from stopcli.data.image_files import DAMAGED, VALIDATION_FOLDERS, LeftOut, Listing, list_part, unused_beside
+from stopcli.data.image_folder import (
+    Decoded,
+    cache_file,
+    content_digest,
+    damaged_error,
+    decode,
+    read_cached,
+    write_cached,
+)
+from stopcli.data.memory import check_fits
+from stopcli.errors import RequestError, RunError, printable, system_words
+from stopcli.paths import check_is_text
+from stopcli.quantities import agreeing, counted
+
+DATASET_VARIABLE = "STOPCLI_DATASET"
+# What is set apart to test where a folder has no test images, and the seed of that.
+_TEST_SHARE, _TEST_SEED = 0.2, 0
+# Data sets that are no folder.
+_NAMED = ("auto", "cifar10", "digits")
+
+
+@dataclass(frozen=True)
+class FolderRules:
+    """How a folder of images is read.
+
+    Attributes:
+        single_ok: whether a folder without train/ and test/ will do; a fifth of its images then test.
+        validation: whether images of a folder beside train/ and test/ validate.
+        skip_unreadable: whether what cannot be read is left out and counted, instead of refused.
+    """
+
+    single_ok: bool = False
+    validation: bool = False
+    skip_unreadable: bool = False
+
+
+def load_images(
+    dataset: str,
+    *,
+    image_size: int | None = None,
+    rules: FolderRules = FolderRules(),
+    tell: Tell = tell_nobody,
+) -> ImageSet:
+    """Images in memory.
+
+    Args:
+        dataset: `auto` (what STOPCLI_DATASET names, else CIFAR-10, else digits), `cifar10` (from Keras's cache, else
+            downloaded there), `digits` (scikit-learn's), or a path: an official CIFAR-10 folder or archive, or a folder
+            of images.
+        image_size: the side that images are resized to; None to take them as they are.
+        rules: how a folder of images is read.
+
+    Raises:
+        RequestError: they are missing, damaged, or not what they should be.
+        RunError: they cannot be downloaded.
+    """
+    named = os.environ.get(DATASET_VARIABLE)
+    if dataset == "auto" and named and named != "auto":
+        try:
+            return load_images(named, image_size=image_size, rules=rules, tell=tell)
+        except RequestError as error:
+            raise RequestError(f"{DATASET_VARIABLE}: {error.message}", hint=error.hint) from None
+    if rules.validation and dataset in _NAMED:
+        # Before a download, which would be for nothing.
+        raise no_validation_folder(dataset)
+    if dataset in ("auto", "cifar10"):
+        return _resized(_cifar10_or_digits(dataset, tell), image_size)
+    if dataset == "digits":
+        from stopcli.data.toy import digits
+
+        return _resized(digits(), image_size)
+    if not dataset:
+        raise RequestError("dataset: received '', expected auto, cifar10, digits, or a path")
+    try:
+        # Absolute, so that a folder that is called `digits` is not taken for the data set of that name later.
+        path = Path(dataset).expanduser().resolve()
+        check_is_text(path)
+        return _from_path(path, image_size, rules, tell)
+    # What the system refuses (a folder without permission, a user without a home) is not damage and not a bug.
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RequestError(f"{dataset}: cannot be read ({system_words(error)})") from None
+
+
+def _from_path(path: Path, image_size: int | None, rules: FolderRules, tell: Tell) -> ImageSet:
+    if cifar10.is_archive(path):
+        return _resized(cifar10.read_archive(path), image_size)
+    if not path.is_dir():
+        what = "is neither a folder nor an archive (.tar.gz)" if path.exists() else "no such folder"
+        raise RequestError(f"{path}: {what}", hint="--dataset takes auto, cifar10, digits, or a path.")
+    official = cifar10.official_folder(path)
+    if official is not None:
+        return _resized(cifar10.read_folder(official), image_size)
+    return _folder(path, image_size, rules, tell)
+
+
+def _cifar10_or_digits(dataset: str, tell: Tell) -> ImageSet:
+    images = keras_cache.cached()
+    if images is not None:
+        return images
+    try:
+        return keras_cache.downloaded(tell)
+    except RunError as error:
+        if dataset == "cifar10":
+            raise
+        from stopcli.data.toy import digits
+
+        note = f"{error.message}; the run takes scikit-learn's small handwritten digits instead. {error.hint}"
+        return replace(digits(), notes=(note.rstrip("."),))
+
+
+def _folder(path: Path, image_size: int | None, rules: FolderRules, tell: Tell) -> ImageSet:
+    parts = _parts(path, rules)
+    left_out = LeftOut(path)
+    listings = [list_part(path / part, left_out) for part in parts or [""]]
+    if not rules.skip_unreadable:
+        left_out.check()
+    for listing in listings:
+        listing.check()
+    _check_same_classes(path, dict(zip(parts, listings, strict=False)))
+    decoded, notes = _decoded(listings, image_size, rules, left_out, tell)
+    rows = _rows(listings, decoded)
+    skipped = sum(listing.skipped for listing in listings)
+    if skipped:
+        are = agreeing(skipped, "is no JPEG or PNG and was", "are no JPEG or PNG and were")
+        notes.append(f"{counted(skipped, 'file')} in the class folders {are} passed over")
+    stray = [image for listing in listings for image in listing.stray]
+    if stray:
+        first = printable(stray[0].relative_to(path))
+        notes.append(f"images beside the class folders, of no class and not used: {len(stray):,} (the first: {first})")
+    classes = listings[0].classes
+    if parts:
+        notes += unused_beside(path, parts)
+        return ImageSet(str(path), rows[0], rows[1], classes, tuple(notes), rows[2] if rules.validation else None)
+    apart = split_images(ImageSet(str(path), rows[0], rows[0], classes), "split", _TEST_SHARE, _TEST_SEED)
+    notes.append(f"{path} has no test images, so {apart.validation.count:,} of its images were set apart to test")
+    return ImageSet(str(path), apart.train, apart.validation, classes, tuple(notes))
+
+
+def _parts(path: Path, rules: FolderRules) -> list[str]:
+    """The folders with the parts: train, test, and where it is asked for, the one that validates; none where the path
+    itself has the classes."""
+    there = [part for part in ("train", "test") if (path / part).is_dir()]
+    if there and len(there) < 2:
+        raise RequestError(f"{path}: has {there[0]}/ and no {'test' if there[0] == 'train' else 'train'}/")
+    if not there and not rules.single_ok:
+        if not any(entry.is_dir() for entry in path.iterdir()):
+            raise RequestError(f"{path}: no images; expected train/CLASS/… and test/CLASS/…, or CIFAR-10's files")
+        raise RequestError(
+            f"{path}: has no train/ and test/",
+            hint="--validation split takes a folder of classes alone, and sets a fifth of it apart to test.",
+        )
+    if not rules.validation:
+        return there
+    validating = [name for name in VALIDATION_FOLDERS if (path / name).is_dir()]
+    if len(validating) != 1:
+        has = " and ".join(f"{name}/" for name in validating) or "none"
+        expected = ", ".join(f"{name}/" for name in VALIDATION_FOLDERS)
+        raise RequestError(
+            f"{path}: --validation folder expects one of {expected} beside train/ and test/; there is {has}"
+        )
+    return [*there, *validating]
+
+
+def _check_same_classes(path: Path, listings: dict[str, Listing]) -> None:
+    """Raise RequestError where another part has not the classes of train/."""
+    for part, listing in listings.items():
+        first, other = set(listings["train"].classes), set(listing.classes)
+        if first != other:
+            only = [
+                f"{', '.join(map(printable, sorted(names)))} only in {where}/"
+                for where, names in (("train", first - other), (part, other - first))
+                if names
+            ]
+            raise RequestError(f"{path}: train/ and {part}/ have different classes: {'; '.join(only)}")
+
+
+def _decoded(
+    listings: Sequence[Listing], image_size: int | None, rules: FolderRules, left_out: LeftOut, tell: Tell
+) -> tuple[Decoded, list[str]]:
+    """The images of all parts, from the cache where they are there, and what there is to say of them.
+
+    Raises:
+        RequestError: some cannot be read, and are not to be skipped.
+    """
+    files = [file for listing in listings for file in listing.all_files]
+    notes = []
+    digest = content_digest(files)
+    found = read_cached(cache_file(digest, image_size)) if digest else None
+    if found is not None and len(found.x) + len(found.unreadable) != len(files):
+        found = None
+    decoded = decode(files, image_size, tell) if found is None else found
+    if decoded.unreadable and not rules.skip_unreadable:
+        raise damaged_error(files, decoded.unreadable)
+    if found is None and decoded.lasting:
+        cache = cache_file(decoded.digest, image_size)
+        problem = write_cached(cache, decoded)
+        if problem:
+            where = f" in {cache.parent}" if cache else ""
+            notes.append(f"decoded images cannot be kept{where} ({problem}), so they are decoded each time")
+    if decoded.converted:
+        were = agreeing(decoded.converted, "was not RGB and was", "were not RGB and were")
+        notes.append(f"{counted(decoded.converted, 'image')} {were} converted")
+    for place, reason in decoded.unreadable.items():
+        left_out.add(DAMAGED, files[place], reason)
+    return decoded, notes + left_out.notes()
+
+
+def _rows(listings: Sequence[Listing], decoded: Decoded) -> list[Examples]:
+    """The images of each part that could be read.
+
+    Raises:
+        RequestError: a class has none.
+    """
+    labels = np.concatenate([listing.labels for listing in listings])
+    part = np.repeat(np.arange(len(listings)), [len(listing.all_files) for listing in listings])
+    read = np.delete(np.arange(len(labels)), [*decoded.unreadable])
+    labels, part = labels[read], part[read]
+    for place, listing in enumerate(listings):
+        counts = np.bincount(labels[part == place], minlength=len(listing.classes)).tolist()
+        empty = [name for name, count in zip(listing.classes, counts, strict=True) if not count]
+        if empty:
+            raise RequestError(f"{printable(listing.folder / empty[0])}: no image of this class can be read")
+    ends = np.searchsorted(part, np.arange(1, len(listings)))
+    return [Examples(x, y) for x, y in zip(np.split(decoded.x, ends), np.split(labels, ends), strict=True)]
+
+
+def _resized(images: ImageSet, image_size: int | None) -> ImageSet:
+    if image_size is None or images.train.x.shape[1:3] == (image_size, image_size):
+        return images
+
+    def resize(rows: Examples) -> Examples:
+        size = (image_size, image_size)
+        x = np.empty((rows.count, image_size, image_size, 3), np.uint8)
+        for place, image in enumerate(rows.x):
+            x[place] = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+        return Examples(x, rows.y)
+
+    check_fits(images.train.count + images.test.count, image_size, image_size, images.name)
+
+    return replace(images, train=resize(images.train), test=resize(images.test))

@@ -1,0 +1,103 @@
+"""Lengths of time as people write them: 90s, 2h30m, 1d.
+
+Numbers of things in words, in the singular and in the plural: 1 seed, 3 seeds, seeds 0 to 2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from stopcli.errors import ConfigError
+
+_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([dhms])\s*")
+
+
+def parse_duration(setting: str, text: str) -> float:
+    """Seconds from text such as `90s`, `2h30m`, `1.5h`, `1d 12h`.
+
+    Args:
+        setting: the setting's name, for the error.
+
+    Raises:
+        ConfigError: the text is no length of time, or is none at all (`0s`).
+    """
+    parts = _PART.findall(text.lower())
+    units = [unit for _, unit in parts]
+    whole = _PART.sub("", text.lower()).strip() == "" and parts
+    # Each unit once and the larger first: 30m2h and 5s5s are more likely slips than wishes.
+    if not whole or units != sorted(set(units), key=list(_SECONDS).index):
+        raise ConfigError(setting, text, "a length of time such as 90s, 45m, 2h30m")
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if seconds <= 0:
+        raise ConfigError(setting, text, "more than no time at all")
+    return seconds
+
+
+def parse_save_every(text: str) -> tuple[int | None, float | None]:
+    """(epochs, None), (None, seconds), or (None, None) for `auto`.
+
+    Raises:
+        ConfigError: the text is none of these.
+    """
+    if text == "auto":
+        return None, None
+    if text.isdecimal() and int(text) > 0:
+        return int(text), None
+    try:
+        return None, parse_duration("save_every", text)
+    except ConfigError:
+        raise ConfigError("save_every", text, "'auto', a number of epochs, or a length of time such as 30s") from None
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds as `parse_duration` reads them, to the second from ten seconds on: 2h05m00s."""
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02}m{rest:02}s"
+    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+
+
+# Of more numbers that are not consecutive than this, the rest is counted.
+_MOST = 8
+
+
+def counted(number: float, thing: str, things: str = "") -> str:
+    """A number of things.
+
+    Args:
+        number: whole, or of what has parts, such as epochs.
+        thing: one of them, such as `run`.
+        things: several; the singular with an s where it is empty.
+
+    >>> counted(1, "run"), counted(0, "run"), counted(1437, "process", "processes"), counted(1.5, "epoch")
+    ('1 run', '0 runs', '1,437 processes', '1.5 epochs')
+    """
+    shown = f"{number:,}" if isinstance(number, int) else f"{number:g}"
+    return f"{shown} {agreeing(number, thing, things or f'{thing}s')}"
+
+
+def agreeing(number: float, one: str, several: str) -> str:
+    """The word that goes with a number of things: `gives` with one, `give` with several, or with none."""
+    return one if number == 1 else several
+
+
+def numbered(thing: str, numbers: Sequence[int]) -> str:
+    """Things by their numbers, ascending.
+
+    >>> numbered("seed", [3]), numbered("seed", [0, 1]), numbered("seed", [0, 1, 2]), numbered("seed", [0, 2, 3])
+    ('seed 3', 'seeds 0, 1', 'seeds 0 to 2', 'seeds 0, 2, 3')
+    """
+    return f"{agreeing(len(numbers), thing, f'{thing}s')} {in_words(numbers)}"
+
+
+def in_words(numbers: Sequence[int]) -> str:
+    """Ascending numbers in few words: `0 to 9`, `0, 3, 4`."""
+    if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"{numbers[0]} to {numbers[-1]}"
+    more = f" and {len(numbers) - _MOST} more" if len(numbers) > _MOST else ""
+    return ", ".join(map(str, numbers[:_MOST])) + more

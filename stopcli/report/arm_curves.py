@@ -1,0 +1,222 @@
+"""Figures that set arms side by side: their curves, error against cost, and a value of each run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from stopcli.report.curves import (
+    GREY,
+    MOST_POINTS,
+    RunGroup,
+    arm_look,
+    earlier_equals,
+    legend_below,
+    legend_mark,
+    mean_and_band,
+    new_figure,
+    thinned,
+    whole_numbers,
+)
+from stopcli.report.drawing import drawn_name
+from stopcli.runs.metrics import Columns
+from stopcli.stopping.rule import natural_direction
+
+# Losses that lie further apart than this are drawn by their logarithm: one that runs away would flatten the others. So
+# are epochs, where one run has so many times another's.
+_LOG_FROM = 50.0
+# Letters of a label that there is room for: a name and the folder that tells it apart.
+_LONGEST = 80
+
+
+@dataclass(frozen=True)
+class CostPoint:
+    """An arm's cost and error.
+
+    Attributes:
+        index: as for RunGroup.
+        costs, errors: of each run, in the same order.
+        mean: the means that are compared.
+        on_front: whether they lie on the Pareto front.
+    """
+
+    label: str
+    index: int
+    costs: Sequence[float]
+    errors: Sequence[float]
+    mean: tuple[float, float]
+    on_front: bool
+
+
+@dataclass(frozen=True)
+class ValueRow:
+    """A value of each of some runs, or of none, and the interval of their mean where there is one."""
+
+    label: str
+    values: Sequence[float]
+    interval: tuple[float, float] | None
+
+
+def arm_curves(
+    arms: Sequence[RunGroup], ordinate: str, abscissa: str, level: float, title: str, x: str, y: str
+) -> Figure:
+    """A line for each arm: its runs' mean as far as all of them went, and their standard deviation as a band.
+
+    Args:
+        ordinate, abscissa: what the axes are called.
+        level: where a horizontal line is drawn.
+        x, y: the columns that are drawn against each other.
+    """
+    figure, (axes,) = new_figure(8, 5.4)
+    for arm in arms:
+        mean_and_band(axes, arm, y, abscissa=x, width=1.8, alpha=0.15)
+    axes.axhline(level, color=GREY, lw=1, ls=(0, (1, 2)), label=f"{level:g}, as in the published figure")
+    whole_numbers(axes, abscissa)
+    axes.set_ylabel(ordinate)
+    axes.set_ylim(bottom=0)
+    axes.set_title(title, fontsize=11)
+    axes.legend(fontsize=9)
+    return figure
+
+
+def error_against_cost(points: Sequence[CostPoint], abscissa: str, ordinate: str, title: str, over: str = "") -> Figure:
+    """Each arm's mean cost and error, its runs as small points, and the Pareto front.
+
+    Args:
+        over: which runs the means are over, such as ` over seed 0`; empty where that goes without saying.
+    """
+    figure, (axes,) = new_figure(8, 5.4)
+    for point in points:
+        colour, _ = arm_look(point.index)
+        if len(point.costs) > 1:
+            axes.scatter(point.costs, point.errors, s=14, color=colour, alpha=0.45, lw=0)
+        axes.scatter(*point.mean, s=70, color=colour, marker="o", zorder=3)
+        axes.annotate(point.label, point.mean, xytext=(7, 7), textcoords="offset points", fontsize=9)
+    front = sorted(point.mean for point in points if point.on_front)
+    if len(front) > 1:
+        # What costs in between buys no more than the cheaper of its neighbours.
+        label = f"Pareto front{over}: nothing is cheaper and better"
+        axes.step(*zip(*front, strict=True), where="post", color=GREY, lw=1, ls="--", zorder=1, label=label)
+    axes.set_xlabel(abscissa)
+    axes.set_ylabel(ordinate)
+    axes.margins(0.12)
+    axes.set_xlim(left=0)
+    axes.set_title(title, fontsize=11)
+    if len(front) > 1:
+        axes.legend(fontsize=9)
+    return figure
+
+
+def overlaid_curves(groups: Sequence[RunGroup], names: Mapping[str, str], title: str) -> Figure:
+    """A panel for each of some columns: every run thin, the median of each group bold as far as all its runs were still
+    training, and a dot where each stopped.
+
+    Args:
+        names: of columns that all runs have, what the axes call them.
+    """
+    figure, drawn = new_figure(8.6, 0.9 + 3.2 * len(names) + 0.26 * -(-len(groups) // 2), len(names), sharex=True)
+    lengths = [len(run["epoch"]) for group in groups for run in group.runs]
+    for axes, (column, name) in zip(drawn, names.items(), strict=True):
+        # The shorter on top: of the same seed it may be the beginning of a longer one.
+        for group in sorted(groups, key=lambda group: -max(len(run["epoch"]) for run in group.runs)):
+            _overlay(axes, group, column)
+        _scale(axes, [run[column] for group in groups for run in group.runs], column)
+        axes.set_ylabel(name)
+    whole_numbers(drawn[-1], "epoch")
+    if max(lengths) / min(lengths) > _LOG_FROM:
+        # The short ones would be a dot.
+        drawn[-1].set_xscale("log")
+    figure.suptitle(title, fontsize=11)
+    stopped = legend_mark("where a run stopped", marker="o", ls="", ms=5)
+    legend_below(figure, drawn, handles=[*map(_group_mark, groups), stopped])
+    return figure
+
+
+def _overlay(axes: Axes, group: RunGroup, column: str) -> None:
+    colour, style = arm_look(group.index)
+    several = len(group.runs) > 1
+    width, alpha = (0.5, 0.35) if several else (1.7, 1.0)
+    for run in group.runs:
+        epochs, values = run["epoch"], _finite(run[column])
+        shown = thinned(len(epochs) * len(group.runs), 4 * MOST_POINTS)
+        axes.plot(epochs[shown], values[shown], color=colour, ls=style, lw=width, alpha=alpha)
+        axes.plot(epochs[-1:], values[-1:], color=colour, marker="o", ms=5, mec="white", mew=0.6, zorder=4)
+    if several:
+        epochs, median = _median(group.runs, column)
+        shown = thinned(len(epochs))
+        axes.plot(epochs[shown], median[shown], color=colour, ls=style, lw=1.9, zorder=3)
+
+
+def _median(runs: Sequence[Columns], column: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The epochs that all runs have, and the median over the runs at each."""
+    common = min(len(run["epoch"]) for run in runs)
+    # The middle one of an odd number that holds an infinite value is still a number.
+    return runs[0]["epoch"][:common], _finite(np.median([run[column][:common] for run in runs], axis=0))
+
+
+def _finite(values: NDArray[Any]) -> NDArray[Any]:
+    """Values with gaps where they are infinite."""
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _scale(axes: Axes, columns: Sequence[NDArray[Any]], name: str) -> None:
+    """A loss from 0, or by its logarithm; anything else as matplotlib sees fit."""
+    values = np.concatenate([column[np.isfinite(column)] for column in columns])
+    if natural_direction(name) != "min" or not len(values):
+        return
+    if values.min() > 0 and values.max() / values.min() > _LOG_FROM:
+        axes.set_yscale("log")
+    elif values.min() >= 0:
+        axes.set_ylim(bottom=0)
+
+
+def _group_mark(group: RunGroup) -> Line2D:
+    colour, style = arm_look(group.index)
+    runs = f" (median of {len(group.runs)} runs)" if len(group.runs) > 1 else ""
+    return legend_mark(drawn_name(group.label, _LONGEST) + runs, color=colour, ls=style, lw=1.9)
+
+
+def value_strips(views: Mapping[str, Sequence[ValueRow]], title: str) -> Figure:
+    """Values of runs as dots, a row for each group and a panel for each value; their mean, with its 95 % interval.
+
+    Args:
+        views: each with the same groups in the same order.
+    """
+    labels = [drawn_name(row.label, _LONGEST) for row in next(iter(views.values()))]
+    figure, drawn = new_figure(8.6, 1.7 + 0.55 * len(labels), 1, len(views), grid="x", sharey=True)
+    for axes, (name, rows) in zip(drawn, views.items(), strict=True):
+        for i, row in enumerate(rows):
+            if row.values:
+                _strip(axes, i, row)
+        axes.set_xlabel(name)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.margins(x=0.08)
+    drawn[0].set_yticks(range(len(labels)), labels)
+    # The first on top.
+    drawn[0].set_ylim(len(labels) - 0.45, -0.6)
+    figure.suptitle(title, fontsize=11)
+    mean = legend_mark("mean", marker="D", ls="", ms=5)
+    if any(row.interval for rows in views.values() for row in rows):
+        mean = legend_mark("mean and its 95 % interval", marker="D", lw=2.2, ms=5)
+    legend_below(figure, drawn, handles=[legend_mark("a run", marker="o", ls="", ms=4), mean])
+    return figure
+
+
+def _strip(axes: Axes, i: int, row: ValueRow) -> None:
+    colour, _ = arm_look(i)
+    values = np.asarray(row.values, float)
+    # Of equal values each further one stands a little lower, away from the mean.
+    heights = np.minimum(earlier_equals(values) * 0.05, 0.4)
+    axes.scatter(values, i + heights, s=16, color=colour, alpha=0.5, lw=0)
+    if row.interval is not None:
+        axes.plot(row.interval, [i - 0.28] * 2, color=colour, lw=2.2, solid_capstyle="butt")
+    mean = float(values.mean())
+    axes.scatter([mean], [i - 0.28], s=34, color=colour, marker="D", edgecolors="white", linewidths=0.6, zorder=3)

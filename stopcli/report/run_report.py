@@ -1,0 +1,351 @@
+"""A run's result in sentences.
+
+What the reports of runs, sweeps and range tests say: what was asked, what came of it, how to run it again.
+
+Honest selection in tables and sentences: what the chosen epoch is worth, what the test rows would have claimed.
+"""
+
+from __future__ import annotations
+
+import shlex
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stopcli.quantities import agreeing, counted, format_duration
+from stopcli.report.document import Bullets, Code, Document, Paragraph, Part, Picture, Section, Table, Warn, code
+from stopcli.stats.differences import Difference, difference_cell, paired_difference, signed
+from stopcli.stats.selection import Selection
+
+TITLE = "Honest selection"
+_WHAT_IT_IS = "(The luck of the rows that choose, and that fewer rows choose a worse epoch, together.)"
+
+
+def selection_of(summary: Mapping[str, Any]) -> Selection | None:
+    """A run's, from its summary.json; None where its test rows validate, or an older version wrote it."""
+    found = summary.get("selection")
+    return Selection.from_dict(found) if found else None
+
+
+def selection_table(found: Selection) -> Table:
+    """Of one run."""
+    rows = [
+        (f"by {each.monitor}", str(each.epoch), f"{each.test_accuracy:.3f}") for each in (found.honest, found.claimed)
+    ]
+    difference = ("the test rows would claim", "", f"{found.optimism:+.3f}")
+    return Table(TITLE, ("epoch chosen", "epoch", "accuracy on the test rows"), (*rows, difference), sums=1)
+
+
+def selection_words(found: Selection, test_rows: int) -> str:
+    """Of one run, in a sentence or two.
+
+    Args:
+        test_rows: that the accuracies were measured on.
+    """
+    honest, claimed = found.honest, found.claimed
+    more = "more" if found.optimism > 0 else "less"
+    by = "as much"
+    if found.optimism:
+        rows = f"{round(abs(found.optimism) * test_rows):,} of {counted(test_rows, 'row')}"
+        by = f"{abs(found.optimism):.3f} {more}. That is {rows}; how much of it is their luck, one run cannot tell"
+    return (
+        f"Chosen by {honest.monitor}, epoch {honest.epoch} has a test accuracy of {honest.test_accuracy:.3f}, on rows "
+        f"that chose nothing; chosen by {claimed.monitor}, epoch {claimed.epoch} would have claimed "
+        f"{claimed.test_accuracy:.3f}: {by}."
+    )
+
+
+def optimism_over(runs: Sequence[Selection]) -> Difference:
+    """What choosing on the test rows would have claimed over what is honest, seed by seed.
+
+    Args:
+        runs: one or more.
+    """
+    return paired_difference([run.claimed.test_accuracy for run in runs], [run.honest.test_accuracy for run in runs])
+
+
+def arms_table(arms: Mapping[str, Sequence[Selection]]) -> Table:
+    """Of the finished runs of each arm of a sweep; one or more each."""
+    columns = ("arm", "runs", "chosen by", "test accuracy", "chosen by test rows", "difference", "claims more", "less")
+    return Table(TITLE, columns, tuple(_row(name, runs) for name, runs in arms.items()))
+
+
+def _row(name: str, runs: Sequence[Selection]) -> tuple[str, ...]:
+    pair = optimism_over(runs)
+    honest, claimed = (_mean([getattr(run, which).test_accuracy for run in runs]) for which in ("honest", "claimed"))
+    shares = (f"{pair.share_above:.0%} of runs", f"{pair.share_below:.0%}")
+    return (name, str(pair.n), runs[0].honest.monitor, honest, claimed, difference_cell(pair), *shares)
+
+
+def _mean(values: Sequence[float]) -> str:
+    sd = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.3f}{sd}"
+
+
+def arms_words(arms: Mapping[str, Sequence[Selection]]) -> str:
+    """Of a sweep, in a sentence; all its arms have one runs or more."""
+    pairs = [optimism_over(runs) for runs in arms.values()]
+    if len(pairs) > 1:
+        low, high = (signed(pick(pair.mean for pair in pairs)) for pick in (min, max))
+        span = low if low == high else f"{low} to {high}, depending on the arm"
+        told = (
+            f"Choosing the epochs on the test rows would have moved the claimed test accuracy by {span}: see {TITLE}."
+        )
+    else:
+        chosen = ("Epochs chosen on the test rows", "epochs chosen without them")
+        told = pairs[0].sentence(*chosen, "claimed test accuracy")
+    return f"{told} {_WHAT_IT_IS}"
+
+
+def arms_summary(arms: Mapping[str, Sequence[Selection]]) -> list[dict[str, Any]]:
+    """What a sweep's summary.json holds, in full precision."""
+    told = []
+    for name, runs in arms.items():
+        pair = optimism_over(runs)
+        means = {
+            f"{which}_mean": statistics.fmean(getattr(run, which).test_accuracy for run in runs)
+            for which in ("honest", "claimed")
+        }
+        interval = {"optimism_low": pair.low, "optimism_high": pair.high, "optimism_p": pair.p}
+        shares = {"share_above": pair.share_above, "share_below": pair.share_below}
+        told.append({"arm": name, "n": pair.n, **means, "optimism_mean": pair.mean, **interval, **shares})
+    return told
+
+
+def why_stopped(summary: Mapping[str, Any]) -> str:
+    """A sentence or two: at which epoch training stopped and why, and which epoch the final model is of."""
+    stop, epochs = summary["stop"], summary["max_epochs"]
+    at = f"epoch {stop['epoch']} of {summary['max_epochs']}"
+    best = _best_so_far(stop, summary["monitor"])
+    since = stop["epoch"] - stop["wait"]
+    waited = counted(stop["wait"], "epoch")
+    sentences = {
+        "completed": f"{agreeing(epochs, 'Ran its only epoch', f'Ran all {epochs} epochs')}; no rule stopped it{best}.",
+        "patience": f"Stopped at {at}: no improvement since epoch {since} ({stop['rule']}){best}.",
+        "baseline": f"Stopped at {at}: {waited} and the baseline was never beaten ({stop['rule']}){best}.",
+        "threshold": f"Stopped at {at}: the threshold was reached ({stop['rule']}).",
+        **{
+            rule: f"Stopped at {at}: {asked} ({stop['rule']}){best}."
+            for rule, asked in {
+                "generalization_loss": "the validation loss lay too far above its lowest",
+                "progress_quotient": "the validation loss rose faster than training went on",
+                "strips_up": "the validation loss rose from strip to strip",
+            }.items()
+        },
+        "non_finite": f"Broke off at {at}: {stop['rule']}. Every epoch until then is kept.",
+        "time_budget": f"Paused after {at} ({stop['rule']}); everything is saved{best}.",
+        "interrupted": f"Interrupted after {at} by {stop['rule']}; everything until then is saved{best}.",
+    }
+    # Another version may have other rules.
+    told = sentences.get(stop["reason"], f"Stopped at {at}: {stop['rule']}{best}.")
+    if summary["final"]["epoch"] != summary["epochs"]:
+        told += f" The final model is restored: that of epoch {summary['final']['epoch']}."
+    return told
+
+
+def words_of(summary: Mapping[str, Any]) -> list[str]:
+    """What is said of a summary.json beside its table: of a run why it stopped, of any what follows, of a run what
+    choosing on the test rows would have claimed."""
+    conclusions = summary.get("conclusions", ())
+    if "stop" not in summary:
+        return list(conclusions)
+    found = selection_of(summary)
+    return [why_stopped(summary), *conclusions, *([selection_words(found, summary["rows"]["test"])] if found else [])]
+
+
+def interval_words(summary: Mapping[str, Any]) -> str:
+    """What the brackets behind a run's test accuracies are; empty where none was measured."""
+    intervals = summary.get("test_interval") or {}
+    measured = {words: intervals.get(which) for which, words in (("final", "final model"), ("best", "saved model"))}
+    counts = [f"{of['right']:,} of {of['rows']:,} ({words})" for words, of in measured.items() if of]
+    if not counts:
+        return ""
+    return (
+        f"Test rows that were right: {', '.join(counts)}. In brackets the 95 % interval (Wilson) that so many rows "
+        "leave; it speaks of other rows like these, not of other seeds."
+    )
+
+
+def _best_so_far(stop: Mapping[str, Any], monitor: str) -> str:
+    if stop["best_value"] is None:
+        return ""
+    return f"; the best {monitor}, {stop['best_value']:.4f}, was at epoch {stop['best_epoch']}"
+
+
+TEST_ROWS_CHOSE = (
+    "The test rows also chose the saved epoch, as in the published experiment, so its test accuracy is too good; "
+    "`--validation holdout` reports rows that chose nothing."
+)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a run was made.
+
+    Attributes:
+        config: the text of config.toml.
+        environment: the content of environment.json.
+        words: what was run, a line each.
+    """
+
+    config: str
+    environment: Mapping[str, Any]
+    words: Sequence[str] = ()
+
+
+def run_report(
+    title: str, summary: Mapping[str, Any], tables: Sequence[Table], provenance: Provenance, pictures: Sequence[Picture]
+) -> Document:
+    """The report of one run.
+
+    Args:
+        tables: the results, then further ones.
+    """
+    found = selection_of(summary)
+    shown = [*tables, *([selection_table(found)] if found else [])]
+    return _report(title, words_of(summary), _notes(summary), summary, shown, provenance, pictures)
+
+
+def sweep_report(
+    title: str,
+    summary: Mapping[str, Any],
+    tables: Sequence[Table],
+    provenance: Provenance,
+    pictures: Sequence[Picture],
+) -> Document:
+    """The report of a sweep; arguments as for `run_report`."""
+    why = f" ({summary['reason']})" if summary["reason"] else ""
+    told = f"{summary['finished']} of {counted(len(summary['jobs']), 'run')} finished; state: {summary['state']}{why}."
+    failed = [f"{job['name']}: {job['state']} ({job['reason']})" for job in summary["jobs"] if job["reason"]]
+    notes = [TEST_ROWS_CHOSE] if summary["test_rows_chose"] else []
+    return _report(title, [told, *summary["conclusions"]], notes, summary, tables, provenance, pictures, failed)
+
+
+def range_report(
+    title: str, summary: Mapping[str, Any], tables: Sequence[Table], provenance: Provenance, pictures: Sequence[Picture]
+) -> Document:
+    """The report of a range test; arguments as for `run_report`."""
+    why = f" ({summary['reason']})" if summary["reason"] else ""
+    told = f"{summary['finished']} of {counted(summary['seeds'], 'seed')} tested; state: {summary['state']}{why}."
+    return _report(title, [told, *summary["conclusions"]], [], summary, tables, provenance, pictures)
+
+
+def _report(
+    title: str,
+    told: Sequence[str],
+    notes: Sequence[str],
+    summary: Mapping[str, Any],
+    tables: Sequence[Table],
+    provenance: Provenance,
+    pictures: Sequence[Picture],
+    failed: Sequence[str] = (),
+) -> Document:
+    results, *others = tables
+    lead: list[Part] = [Paragraph(text) for text in told]
+    asked = [*(provenance.words or [f"Data: {summary['dataset']}."]), _scale(summary)]
+    lead += [Bullets(tuple(points)) for points in (failed, asked) if points]
+    lead += [Warn(f"{warning}.") for warning in summary["warnings"]]
+    if summary["scale"] == "quick":
+        quick = "Quick scale: a smaller version of the published setting, for a trend and not for a comparison with it."
+        lead.append(Paragraph(quick))
+    shown: list[Part] = [results, *([Bullets(tuple(notes))] if notes else [])]
+    sections = [Section("Results", tuple(shown))]
+    if pictures:
+        sections.append(Section("Figures", tuple(pictures)))
+    sections += [Section(table.title, (table,)) for table in others]
+    sections += [
+        Section("Time", _seconds(summary)),
+        Section("How it was made", how_it_was_made(provenance.environment, provenance.config, _left(summary))),
+    ]
+    return Document(title, tuple(lead), tuple(sections))
+
+
+def _scale(summary: Mapping[str, Any]) -> str:
+    first, seeds = summary["seed"], summary.get("seeds", 1)
+    of_seeds = f"seed {first}" if seeds == 1 else f"seeds {first} to {first + seeds - 1}"
+    return f"Scale: {summary['scale']}; {of_seeds}."
+
+
+def _notes(summary: Mapping[str, Any]) -> list[str]:
+    stop = summary["stop"]
+    rows = ", ".join(f"{count:,} {part}" for part, count in summary["rows"].items())
+    notes = [f"Rows: {rows}. Parameters of the model: {summary['parameters']:,}."]
+    if stop["margin"]:
+        of = "the threshold" if stop["reason"] == "threshold" else "its best"
+        notes.append(f"At the stop {summary['monitor']} lay {stop['margin']:.4g} from {of}.")
+    notes.append(
+        "The curves' training values are means over each epoch as it trains, as Keras reports them; the table's are "
+        "measured on the finished model."
+    )
+    if said := interval_words(summary):
+        notes.append(said)
+    # A run that was left before its end may have measured nothing.
+    if summary["best"] and "test" in summary["best"] and "val" not in summary["best"]:
+        notes.append(TEST_ROWS_CHOSE)
+    return notes
+
+
+def _left(summary: Mapping[str, Any]) -> str:
+    """The state of what was summed up; of what diverged, which cannot be gone on with, that it finished."""
+    diverged = (summary.get("stop") or {}).get("reason") == "non_finite"
+    return "finished" if diverged else str(summary["state"])
+
+
+def _seconds(summary: Mapping[str, Any]) -> tuple[Part, ...]:
+    spent = {part: f"{seconds:.2f}" for part, seconds in summary["seconds"].items() if seconds >= 0.005}
+    told = []
+    if summary.get("projected_train_seconds"):
+        took = summary.get("train_and_validation_seconds", summary["train_seconds"])
+        projected = summary["projected_train_seconds"]
+        told.append(
+            f"Training and validating took {format_duration(took)}; the first steps promised "
+            f"{format_duration(projected)} for {counted(summary['max_epochs'], 'epoch')}."
+        )
+    if summary.get("samples_per_second"):
+        told.append(f"{summary['samples_per_second']:,.0f} training rows a second, validation included.")
+    table = Table("Time", ("part", *spent), (("seconds", *spent.values()),))
+    return (table, *([Paragraph(" ".join(told))] if told else []))
+
+
+def how_it_was_made(environment: Mapping[str, Any], config: str = "", state: str = "finished") -> tuple[Part, ...]:
+    """Command, machine, versions, and how it is made again, or gone on with.
+
+    Args:
+        environment: the content of environment.json; empty where a run was killed before it wrote one.
+        config: the text of config.toml; empty where there is none.
+        state: of the run.
+    """
+    parts: list[Part] = []
+    if environment:
+        parts.append(Bullets(_environment(environment)))
+    if not config:
+        return tuple(parts)
+    again = "In this folder, `stopcli run config.toml` runs it again, in a new one"
+    if state == "running":
+        again = "It is being written by a process; `stopcli report .` in this folder says later how it stands"
+    elif state != "finished":
+        again += ", and `stopcli resume .` goes on with this one"
+    return (*parts, Paragraph(f"{again}. config.toml holds:"), Code(config, "toml"))
+
+
+def _environment(environment: Mapping[str, Any]) -> tuple[str, ...]:
+    # A sweep's runs say for themselves what they computed on.
+    gpus = f", {counted(len(environment['gpus']), 'GPU')}" if "gpus" in environment else ""
+    points = []
+    if "argv" in environment:
+        points.append(f"Command: {code(shlex.join(['stopcli', *environment['argv'][1:]]))}")
+    if {"platform", "cpu", "cores"} <= environment.keys():
+        cores = f"{environment['cores']} {agreeing(environment['cores'], 'core', 'cores')}"
+        points.append(f"Machine: {environment['platform']}, {environment['cpu']}, {cores}{gpus}")
+    if "executor" in environment:
+        points.append(f"Runs executed: {environment['executor']}")
+    if "versions" in environment:
+        points.append(
+            "Versions: " + ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+        )
+    resumed = environment.get("resumed") or []
+    if resumed:
+        places = ", ".join(str(session.get("from_epoch", "?")) for session in resumed)
+        points.append(f"Gone on with {counted(len(resumed), 'time')}, after epoch {places}")
+    return tuple(points)

@@ -1,0 +1,201 @@
+"""Published results repeated: what is missing is run, what is done is reused, and all of it is judged.
+
+Running sweeps as the program itself does, each in its own process: TensorFlow's state belongs to a process.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stopcli.config import to_toml
+from stopcli.errors import ResourceError, RunFolderError, system_words
+from stopcli.reproduce.plan import Experiment, Progress, ReproductionScale, Sweep, plan, progress_of, read_all
+from stopcli.reproduce.report import ReportContext, check_destination, write_reproduction
+from stopcli.reproduce.results import ExperimentResult, results_of
+from stopcli.reproduce.spec import Images, needs_images
+from stopcli.runs.environment import describe_environment
+from stopcli.runs.files import read_json, temporary_files, write_text
+from stopcli.runs.folder import check_can_be_made
+from stopcli.training.session import StopRequest
+
+_POLL_SECONDS = 0.05
+
+
+def run_sweep(sweep: Sweep, progress: Progress, request: StopRequest, output_options: Sequence[str] = ()) -> str:
+    """Start or resume a sweep, and wait until its process has ended.
+
+    A signal to this process is forwarded to it once, and it saves. What it prints goes to stderr; its results are read
+    from its folder.
+
+    Args:
+        request: what ends it from outside; its time budget is the sweep's.
+        output_options: how much it prints.
+
+    Returns:
+        Why it failed; empty where it did not.
+    """
+    with temporary_files(sweep.folder), tempfile.TemporaryDirectory(prefix="stopcli-reproduce-") as folder:
+        config = Path(folder) / f"{sweep.experiment}.toml"
+        write_text(config, to_toml(sweep.config))
+        argv = ["run", str(config), "--run-dir", str(sweep.folder)]
+        if progress == "unfinished":
+            argv = ["resume", str(sweep.folder), *(["--retry-failed"] if sweep.config.is_sweep else [])]
+        if request.seconds_left is not None:
+            # A budget of nothing is refused; a sweep that gets one ends after its first call.
+            argv += ["--time-budget", f"{max(request.seconds_left, 0.1):.1f}s"]
+        status = _wait([sys.executable, "-m", "stopcli", *argv, *output_options], request)
+    # A process that was asked to stop did not fail, whatever its status.
+    return "" if request.signalled or not status else _failure(sweep, status)
+
+
+def _wait(command: Sequence[str], request: StopRequest) -> int:
+    # A session of its own: Ctrl-C at a terminal goes to a whole group, and the second signal would not let it save.
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+    forwarded = False
+    try:
+        while process.poll() is None:
+            if request.signalled and not forwarded:
+                forwarded = True
+                # Also where this process got a SIGHUP, which no second signal would follow: see stop_on_signals.
+                process.send_signal(signal.SIGINT if request.exit_status == 128 + signal.SIGINT else signal.SIGTERM)
+            time.sleep(_POLL_SECONDS)
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    return process.returncode
+
+
+def _failure(sweep: Sweep, status: int) -> str:
+    """Why a process failed, from its exit status and its folder."""
+    reasons = [str(read_json(sweep.folder / "status.json").get("reason", ""))]
+    jobs = read_json(sweep.folder / "summary.json").get("jobs") or ()
+    reasons += [f"{job['name']}: {job['reason']}" for job in jobs if job.get("reason")]
+    ending = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+    return ": ".join(filter(None, (ending, "; ".join(filter(None, reasons)))))
+
+
+# Below a folder of runs.
+FOLDER = "reproduction"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run, and how far each sweep is.
+
+    Attributes:
+        progress: by the sweep's name.
+        options: that make the report again, without the files.
+    """
+
+    experiments: tuple[Experiment, ...]
+    progress: dict[str, Progress]
+    scale: ReproductionScale
+    images: Images | None
+    options: tuple[str, ...]
+
+    @property
+    def sweeps(self) -> list[Sweep]:
+        return [sweep for experiment in self.experiments for sweep in experiment.sweeps]
+
+    def describe(self) -> list[str]:
+        """A line for each sweep."""
+        return [sweep.describe(self.progress[sweep.name]) for sweep in self.sweeps]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a reproduction came to.
+
+    Attributes:
+        summary: the content of summary.json.
+        failed: names of sweeps that failed.
+    """
+
+    results: tuple[ExperimentResult, ...]
+    summary: dict[str, Any]
+    failed: tuple[str, ...]
+    unfinished: str
+
+
+def make_plan(
+    paths: Sequence[Path],
+    *,
+    scale: ReproductionScale,
+    load: Callable[[], Images],
+    seeds: int | None,
+    root: Path,
+    to: Path,
+    options: Sequence[str],
+) -> Plan:
+    """Check everything that can be checked before anything is run.
+
+    Args:
+        load: loads the images; called only where an experiment needs them.
+        root: holds the runs.
+        to: where the report goes.
+
+    Raises:
+        RequestError: a file, a folder or a setting is wrong.
+    """
+    files = read_all(paths)
+    check_destination(to, {published.name for published in files}, scale)
+    check_can_be_made(root, None)
+    images = load() if any(map(needs_images, files)) else None
+    experiments = tuple(plan(published, scale, images, seeds, root / FOLDER) for published in files)
+    progress = {sweep.name: progress_of(sweep) for experiment in experiments for sweep in experiment.sweeps}
+    return Plan(experiments, progress, scale, images, tuple(options))
+
+
+def reproduce(
+    plan: Plan, to: Path, request: StopRequest, say: Callable[[str], None], output_options: Sequence[str] = ()
+) -> Outcome:
+    """Run what is left, and write the report of everything that has been run.
+
+    Args:
+        request: what ends it from outside.
+        say: prints a line on each sweep.
+        output_options: as for `run_sweep`.
+
+    Raises:
+        ResourceError: the report cannot be written.
+    """
+    failures = {sweep.name: _run(sweep, request, say, output_options) for sweep in plan.sweeps}
+    failures = {name: failure for name, failure in failures.items() if failure}
+    done = all(read_json(sweep.folder / "status.json").get("state") == "finished" for sweep in plan.sweeps)
+    unfinished = ""
+    if request.asked and not done:
+        unfinished = f"Ended by {request.words} before everything was run; the same command resumes it."
+    context = ReportContext(plan.scale, plan.options, plan.images, describe_environment({}), failures, unfinished)
+    results = tuple(results_of(experiment) for experiment in plan.experiments)
+    try:
+        summary = write_reproduction(to, results, context)
+    except OSError as error:
+        raise ResourceError(
+            f"{to}: the report cannot be written ({system_words(error)})",
+            hint="The runs are kept; the same command writes the report.",
+        ) from error
+    return Outcome(results, summary, tuple(failures), unfinished)
+
+
+def _run(sweep: Sweep, request: StopRequest, say: Callable[[str], None], output_options: Sequence[str]) -> str:
+    """Run what is left of a sweep. Returns why it failed; empty where it did not."""
+    try:
+        # Again, because another call may have run it since it was planned, or may be running it now.
+        progress = progress_of(sweep)
+    except RunFolderError as error:
+        return error.message
+    say(sweep.describe(progress))
+    if progress == "diverged":
+        return "some of its runs diverged, and would again"
+    if progress == "finished" or request.asked:
+        return ""
+    return run_sweep(sweep, progress, request, output_options)

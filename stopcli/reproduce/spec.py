@@ -1,0 +1,453 @@
+"""The values in which runs are compared with what was published, and where a run's summary.json holds them.
+
+A published result as a file of `experiments/` holds it: what was reported, and the settings that repeat it.
+
+::
+
+    title = "…"                     # of its section
+    question = "…"                  # what it asks, in a sentence
+    baseline = "none"               # the arm that others are compared with
+    figures = [{plot = "curves", arm = "none", shows = "…"}]
+    notes = ["…"]                   # what a reader should know, such as what the source leaves open
+
+    [source]
+    text = "…"
+    url = "…"
+
+    [config]                        # the published setting: a command and its settings
+    [quick]                         # on top of it: a smaller version; without it, the published setting is always run
+
+    [[arms]]                        # a sweep of its own, or an arm of the command's sweep
+    name = "none"
+    title = "without erasing"
+    settings = {…}                  # on top of config (and quick)
+    [[arms.reported]]
+    measure = "test_accuracy"
+    value = 0.9077                  # left out where only a figure was published
+    band = [0.8977, 0.9177]         # measured means that count as reproduced
+    why = "…"                       # that band
+    elsewhere = "…"                 # instead of both: the other setting that it was reported for; never judged
+
+    [[claims]]                      # a published conclusion that a comparison of two arms can check
+    text = "…"
+    arm = "erasing"
+    than = "none"
+    measure = "test_accuracy"
+    expected = "higher"             # lower, not higher, not lower
+
+The images to reproduce with: loaded once, so that every experiment has the same.
+
+The settings that the file of a published result gives its runs at a scale, checked as those of any command are.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+
+from stopcli.config import RunConfig, resolve
+from stopcli.data.cifar10 import is_archive, official_folder
+from stopcli.data.dataset import ImageSet
+from stopcli.errors import ConfigError, RequestError, shortened
+from stopcli.recipes.base import config_class
+from stopcli.recipes.trained import TrainedConfig
+from stopcli.report.document import ALT_TEXTS
+from stopcli.runs.files import read_toml
+from stopcli.runs.run import training_seconds
+from stopcli.stats.verdicts import Expected
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A value of a run.
+
+    Attributes:
+        title: in tables.
+        path: of keys in a run's summary.json.
+        digits: after the point.
+        is_time: in hours, of this machine; never judged beside another machine's.
+        is_error: 1 less what the path leads to.
+    """
+
+    title: str
+    path: tuple[str, ...] = ()
+    digits: int = 3
+    is_time: bool = False
+    is_error: bool = False
+
+    def value(self, summary: Mapping[str, Any]) -> float | None:
+        """Of a finished run; None where it did not measure it."""
+        if self.is_time:
+            seconds = training_seconds(summary)
+            return None if seconds is None else seconds / 3600
+        value: Any = summary
+        for key in self.path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if not isinstance(value, (int, float)):
+            return None
+        return 1 - value if self.is_error else float(value)
+
+    def cell(self, value: float) -> str:
+        if self.is_time:
+            return f"{value:.2f} h" if value >= 1 else f"{value * 60:.2f} min"
+        return f"{value:.{self.digits}f}"
+
+
+MEASURES = {
+    "stop_epoch": Measure("stopped at epoch", ("epochs",), 0),
+    "train_accuracy": Measure("train accuracy", ("final", "train", "accuracy")),
+    "test_accuracy": Measure("test accuracy", ("final", "test", "accuracy")),
+    "test_error": Measure("test error", ("final", "test", "accuracy"), is_error=True),
+    "saved_epoch": Measure("saved epoch", ("best", "epoch"), 0),
+    "saved_train_accuracy": Measure("its train accuracy", ("best", "train", "accuracy")),
+    "saved_test_accuracy": Measure("its test accuracy", ("best", "test", "accuracy")),
+    "training_hours": Measure("training time", is_time=True),
+}
+
+
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
+
+if TYPE_CHECKING:
+    MeasureName = str
+else:
+    MeasureName = Literal[tuple(MEASURES)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Source(_Strict):
+    """Where a result was published."""
+
+    text: str = Field(min_length=1)
+    url: str = Field(min_length=1)
+
+
+class Reported(_Strict):
+    """A value that was published for an arm."""
+
+    measure: MeasureName
+    value: float | None = None
+    band: list[float] | None = Field(default=None, min_length=2, max_length=2)
+    why: str = ""
+    elsewhere: str = ""
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        return None if self.band is None else (self.band[0], self.band[1])
+
+
+class ArmSpec(_Strict):
+    """An arm of a published result."""
+
+    name: str = Field(pattern=_NAME)
+    title: str = Field(min_length=1)
+    settings: dict[str, Any] = {}
+    reported: list[Reported] = []
+
+
+class Claim(_Strict):
+    """A published conclusion that compares two arms."""
+
+    text: str = Field(min_length=1)
+    arm: str
+    than: str
+    measure: MeasureName
+    expected: Expected
+    elsewhere: str = ""
+
+
+class FigureSpec(_Strict):
+    """A figure of a run or a sweep that the report shows.
+
+    Attributes:
+        arm: whose; empty where all arms are one sweep.
+    """
+
+    plot: str = Field(pattern=_NAME)
+    arm: str = ""
+    shows: str = Field(min_length=1)
+
+
+class Published(_Strict):
+    """A published result."""
+
+    title: str = Field(min_length=1)
+    question: str = Field(min_length=1)
+    source: Source
+    config: dict[str, Any]
+    baseline: str
+    arms: list[ArmSpec] = Field(min_length=1)
+    quick: dict[str, Any] | None = None
+    claims: list[Claim] = []
+    figures: list[FigureSpec] = []
+    notes: list[str] = []
+
+    _path: Path = PrivateAttr(default=Path())
+
+    @property
+    def path(self) -> Path:
+        """Its file."""
+        return self._path
+
+    @property
+    def name(self) -> str:
+        return self._path.stem
+
+    def arm(self, name: str) -> ArmSpec:
+        return next(arm for arm in self.arms if arm.name == name)
+
+    def refusal(self, problem: str, hint: str = "") -> RequestError:
+        """The error for what its file may not say."""
+        return RequestError(f"{self._path}: {problem}", hint=hint)
+
+
+def read_published(path: Path) -> Published:
+    """A published result from its file; its settings are checked when runs are planned.
+
+    Raises:
+        RequestError: the file is missing, not TOML (with the line), or holds what it may not (with the key).
+    """
+    content = read_toml(path)
+    try:
+        published = Published.model_validate(content)
+    except ValidationError as error:
+        # A key that is misspelt is missing too: the word that stands there helps more.
+        first = min(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
+        raise _refusal(path, content, first) from None
+    published._path = path
+    _check_names(published)
+    for arm in published.arms:
+        for number, reported in enumerate(arm.reported, start=1):
+            _check_reported(published, f"arms.{arm.name}.reported.{number}", reported)
+    return published
+
+
+def _refusal(path: Path, content: Any, error: Any) -> RequestError:
+    location = list(error["loc"])
+    key = _key(content, location)
+    if error["type"] == "extra_forbidden":
+        return RequestError(f"{path}: {key}: no such key", hint=suggestion(str(location[-1]), _keys_beside(location)))
+    if error["type"] == "missing":
+        return RequestError(f"{path}: {key}: missing")
+    received = shortened(json.dumps(error["input"], default=str, ensure_ascii=False))
+    expected = str(error["msg"]).removeprefix("Input should be ")
+    return RequestError(f"{path}: {key}: received {received}, expected {expected}")
+
+
+def _key(content: Any, location: Sequence[Any]) -> str:
+    """A key of the file as its reader would look for it: `arms.patience-0.reported.1.band`, counted from 1."""
+    parts = []
+    for part in location:
+        try:
+            content = content[part]
+        except (KeyError, IndexError, TypeError):
+            content = None
+        name = content.get("name") if isinstance(content, dict) and isinstance(part, int) else None
+        parts.append(name if isinstance(name, str) else str(part + 1) if isinstance(part, int) else str(part))
+    return ".".join(parts)
+
+
+def _keys_beside(location: Sequence[Any]) -> list[str]:
+    """The keys that the table around a location can have."""
+    tables: dict[tuple[str, ...], type[BaseModel]] = {
+        (): Published,
+        ("source",): Source,
+        ("arms",): ArmSpec,
+        ("arms", "reported"): Reported,
+        ("claims",): Claim,
+        ("figures",): FigureSpec,
+    }
+    return list(tables[tuple(part for part in location[:-1] if isinstance(part, str))].model_fields)
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """A hint for a word that is not known."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}."
+
+
+def _check_names(published: Published) -> None:
+    """Raise where arms share a name, or something names an arm or a figure that does not exist."""
+    names = [arm.name for arm in published.arms]
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise published.refusal(f"arms: {repeated[0]} is given twice")
+    named = [("baseline", published.baseline)]
+    for number, claim in enumerate(published.claims, start=1):
+        named += [(f"claims.{number}.arm", claim.arm), (f"claims.{number}.than", claim.than)]
+        if claim.arm == claim.than:
+            raise published.refusal(f"claims.{number}.than: received {claim.than!r}, expected another arm")
+    figures = [(f"figures.{number}", figure) for number, figure in enumerate(published.figures, start=1)]
+    named += [(f"{key}.arm", figure.arm) for key, figure in figures if figure.arm]
+    for key, name in named:
+        if name not in names:
+            raise published.refusal(f"{key}: received {name!r}, expected the name of an arm", suggestion(name, names))
+    for key, figure in figures:
+        if figure.plot not in ALT_TEXTS:
+            problem = f"{key}.plot: received {figure.plot!r}, expected the name of a figure"
+            raise published.refusal(problem, suggestion(figure.plot, list(ALT_TEXTS)))
+
+
+def _check_reported(published: Published, key: str, reported: Reported) -> None:
+    band, is_time = reported.bounds, MEASURES[reported.measure].is_time
+    if band is not None and not (reported.why and reported.value is not None and band[0] <= band[1]):
+        raise published.refusal(f"{key}: a band needs a value, why it counts as reproduced, and LOW ≤ HIGH")
+    if is_time and band is not None:
+        raise published.refusal(f"{key}.band: times of other machines are shown and never judged")
+    is_judged = reported.value is not None and not is_time and not reported.elsewhere
+    if is_judged != (band is not None):
+        raise published.refusal(
+            f"{key}: needs either a band with why, or elsewhere (the other setting that it was reported for)"
+        )
+
+
+# A part of the official files has their form too.
+_ALL = {"limit": 50_000, "test_limit": 10_000}
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images that runs are trained on.
+
+    Attributes:
+        name: `cifar10`, `digits`, or the folder's absolute path.
+        counts: how many there are, by the setting that limits them.
+        published: whether they are all of CIFAR-10: Keras's, or the official files.
+        notes: what a reader should know of them, a sentence without a full stop each.
+    """
+
+    name: str
+    counts: Mapping[str, int]
+    published: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Its name as a part of a folder's."""
+        return Path(self.name).name or "images"
+
+    @property
+    def description(self) -> str:
+        """What they are, and how they compare with the published ones."""
+        if self.published:
+            return "CIFAR-10, the published data"
+        if self.name == "digits":
+            return "scikit-learn's handwritten digits, which are not the published data (CIFAR-10)"
+        if self.counts != _ALL:
+            train, test = self.counts["limit"], self.counts["test_limit"]
+            return f"the {train:,} and {test:,} images in {self.label}, which are not the published ones (CIFAR-10)"
+        return (
+            f"the images in {self.label}, which are not the published files: images that were saved again as JPEG "
+            "differ from them"
+        )
+
+    @classmethod
+    def of(cls, images: ImageSet) -> Images:
+        """Of images that were loaded."""
+        name = images.name if images.name in ("cifar10", "digits") else str(Path(images.name).resolve())
+        path = Path(name)
+        counts = {"limit": images.train.count, "test_limit": images.test.count}
+        official = name == "cifar10" or is_archive(path) or (path.is_dir() and official_folder(path) is not None)
+        return cls(name, counts, official and counts == _ALL, images.notes)
+
+
+# The data of a file in whose place `--dataset` may put others.
+REPLACEABLE = "cifar10"
+# Settings that only `stopcli reproduce` chooses.
+_NOT_IN_FILES = ("scale", "name")
+
+
+def needs_images(published: Published) -> bool:
+    """Whether `--dataset` chooses what it is trained on."""
+    return published.config.get("dataset") == REPLACEABLE
+
+
+def configs_of(
+    published: Published, scale: str, images: Images | None = None, seeds: int | None = None
+) -> dict[str, Any]:
+    """The config of each sweep by its arm; of the empty arm where the command makes the file's arms itself.
+
+    Args:
+        images: to train on, in the place of the published ones; limits are lowered to what there is.
+        seeds: instead of the file's.
+
+    Raises:
+        RequestError: a setting is wrong; the error names its table and key.
+    """
+    command_config = _config_class(published)
+    tables = _tables(published, scale)
+    settings = {name: value for table in tables.values() for name, value in table.items()}
+    settings["scale"] = "quick" if "quick" in tables else "full"
+    if images is not None:
+        for name, count in images.counts.items():
+            if isinstance(settings.get(name), int):
+                settings[name] = min(settings[name], count)
+        settings["dataset"] = images.name
+    if seeds is not None:
+        settings["seeds"] = seeds
+
+    def config_of(arm: str, of_arm: dict[str, Any]) -> RunConfig:
+        try:
+            return resolve(command_config, {**settings, **of_arm})
+        except ConfigError as error:
+            if error.setting == "seeds" and seeds is not None:
+                raise
+            named = {**tables, **({f"arms.{arm}.settings": of_arm} if arm else {})}
+            source = f"{settings['scale']} scale"
+            for table, values in named.items():
+                source = table if error.setting in values else source
+            raise published.refusal(f"{source}.{error.message}", error.hint) from None
+
+    shared = config_of("", {})
+    if not isinstance(shared, TrainedConfig):
+        raise published.refusal(f"config.command: {shared.command} trains no arms that could be compared")
+    # A command that compares arms by itself is a sweep even with one seed.
+    if not replace(shared, seeds=1).is_sweep:
+        return {arm.name: config_of(arm.name, arm.settings) for arm in published.arms}
+    for arm in published.arms:
+        if arm.settings:
+            raise published.refusal(f"arms.{arm.name}.settings: the arms are those that {shared.command} makes itself")
+    return {"": shared}
+
+
+def check_arms(published: Published, configs: dict[str, Any]) -> None:
+    """Raise RequestError where a command makes its arms itself, and the file names one that it does not make."""
+    shared = configs.get("")
+    if shared is None:
+        return
+    known = list(shared.arms())
+    for arm in published.arms:
+        if arm.name not in known:
+            raise published.refusal(
+                f"arms: received {arm.name!r}, which {shared.command} does not make with these settings",
+                suggestion(arm.name, known),
+            )
+
+
+def _config_class(published: Published) -> type[RunConfig]:
+    if "command" not in published.config:
+        raise published.refusal("config.command: missing")
+    try:
+        return config_class(published.config["command"])
+    except RequestError as error:
+        raise published.refusal(f"config.{error.message}") from None
+
+
+def _tables(published: Published, scale: str) -> dict[str, dict[str, Any]]:
+    """The file's tables that make the settings of all arms at a scale, the later on top of the earlier."""
+    tables = {"config": {name: value for name, value in published.config.items() if name != "command"}}
+    if scale == "quick" and published.quick is not None:
+        tables["quick"] = published.quick
+    for table, settings in {**tables, **{f"arms.{arm.name}.settings": arm.settings for arm in published.arms}}.items():
+        for name in _NOT_IN_FILES:
+            if name in settings:
+                raise published.refusal(f"{table}.{name}: chosen by `stopcli reproduce`, not by a file")
+    return tables

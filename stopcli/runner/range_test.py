@@ -1,0 +1,247 @@
+"""A range test from its settings to its finished folder.
+
+The curves of a range test in its folder: a file for each seed, and an index of the seeds that are done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stopcli.errors import RequestError
+from stopcli.recipes.base import Loaded
+from stopcli.recipes.images.experiment import inputs_of, loss_of, optimizer_of, xla_pays
+from stopcli.recipes.images.load import ImageParts
+from stopcli.recipes.lr_range.config import LrRangeConfig
+from stopcli.recipes.lr_range.results import RangeResults, results_of
+from stopcli.recipes.train.network import make_network
+from stopcli.report.document import Table
+from stopcli.report.drawing import Figures, drawn_name
+from stopcli.runner.report import write_results
+from stopcli.runner.resume_changes import other_data
+from stopcli.runner.run import start_session
+from stopcli.runs.files import read_checked, write_json, write_text
+from stopcli.runs.folder import RunFolder
+from stopcli.runs.metrics import read_metrics
+from stopcli.schedules.cyclic import RampLR
+from stopcli.stats.lr_finder import runaway, smoothed
+from stopcli.training.fingerprint import (
+    PLACE_SETTINGS,
+    changed_error,
+    data_fingerprint,
+    differences,
+    settings_fingerprint,
+)
+from stopcli.training.loop import initial_state
+from stopcli.training.range_test import RangeCurve, run_range
+from stopcli.training.session import Session, Start
+from stopcli.training.steps_loop import StepsLoop
+
+INDEX = "seeds.json"
+
+
+@dataclass
+class CurveStore:
+    """The curves of the seeds that are done, by seed.
+
+    Attributes:
+        fingerprint: what their numbers depend on.
+        notes: why seeds that an earlier session has done are tested again, a line each.
+    """
+
+    folder: Path
+    fingerprint: dict[str, Any]
+    curves: dict[int, RangeCurve] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder: Path, fingerprint: dict[str, Any], *, force: bool, data_hint: str = "") -> CurveStore:
+        """What an earlier session has done; seeds whose files are not whole are left out.
+
+        Args:
+            fingerprint: of the test as it would be continued.
+            force: where it differs, start over instead of raising.
+            data_hint: what to do where the data differ.
+
+        Raises:
+            RequestError: settings, versions or data have changed.
+        """
+        store = cls(folder, fingerprint)
+        index, damage = read_checked(folder / INDEX)
+        if damage:
+            store.notes.append(f"all seeds are tested again: {damage}")
+        before = index.get("fingerprint", {})
+        changed = differences(before, fingerprint, without=PLACE_SETTINGS) if index else []
+        if changed and not force:
+            raise changed_error(changed, hint=data_hint if fingerprint["data"] != before.get("data") else "")
+        if changed:
+            store.notes.append("all seeds are tested again, because of: " + "; ".join(changed))
+            return store
+        for seed, entry in index.get("seeds", {}).items():
+            try:
+                columns = read_metrics(_path(folder, int(seed)))
+                curve = RangeCurve(columns["learning_rate"], columns["loss"], entry["ended"])
+            except (RequestError, KeyError, ValueError) as error:
+                store.notes.append(f"seed {seed} is tested again: {error}")
+                continue
+            if len(curve.rates) == entry.get("updates"):
+                store.curves[int(seed)] = curve
+            else:
+                store.notes.append(f"seed {seed} is tested again: its file is not whole")
+        return store
+
+    def add(self, seed: int, curve: RangeCurve, smoothed: NDArray[np.float64]) -> None:
+        """Write a seed's file, then the index that names it.
+
+        Args:
+            smoothed: the smoothed losses, for those who read the file.
+        """
+        # In float32, which is what was computed.
+        columns = (column.astype(np.float32).astype(str).tolist() for column in (curve.rates, curve.losses, smoothed))
+        rows = tuple((str(i), *row) for i, row in enumerate(zip(*columns, strict=True), start=1))
+        table = Table("", ("step", "learning_rate", "loss", "smoothed_loss"), rows)
+        write_text(_path(self.folder, seed), table.csv())
+        self.curves[seed] = curve
+        seeds = {str(n): {"updates": len(c.rates), "ended": c.ended} for n, c in sorted(self.curves.items())}
+        write_json(self.folder / INDEX, {"fingerprint": self.fingerprint, "seeds": seeds})
+
+
+def _path(folder: Path, seed: int) -> Path:
+    return folder / f"steps-seed{seed}.csv"
+
+
+def run_range_test(loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> dict[str, Any]:
+    """Train each seed under a rising learning rate, and sum up what the curves suggest.
+
+    A seed that an earlier session has finished is read from its file.
+
+    Returns:
+        The content of summary.json.
+    """
+    config, stopwatch = loaded.config, session.stopwatch
+    fingerprint = {**settings_fingerprint(config), **data_fingerprint(loaded.data.parts)}
+    store = CurveStore.read(folder.path, fingerprint, force=start.force, data_hint=other_data(config))
+    notes = start_session(config, folder, start)
+    for note in store.notes:
+        folder.log(f"warning: {note}")
+    measured = _test_seeds(config, loaded.data, store, folder, session)
+    results = results_of(config, store.curves)
+    summary = _summary(loaded, folder, session, results)
+    summary["warnings"] += notes
+    if summary["state"] == "paused" and measured == 1:
+        summary["warnings"].append(session.request.spent_on_one("seed"))
+    return write_results(
+        folder,
+        summary,
+        loaded,
+        stopwatch,
+        title=f"lr-range: {config.describe_model()} on {Path(config.dataset).name}",
+        files={"table.csv": results.csv(), "table.md": results.table().markdown()},
+        figures=lambda: _figures(config, results),
+    )
+
+
+def _test_seeds(
+    config: LrRangeConfig, images: ImageParts, store: CurveStore, folder: RunFolder, session: Session
+) -> int:
+    """Test the seeds that are not in the store, until somebody wants it to stop. Returns how many were tested."""
+    request, measured = session.request, 0
+    updates = config.updates(images.parts.train.batches(config.batch_size))
+    loop: StepsLoop | None = None
+
+    def on_updates(count: int) -> None:
+        folder.status.beat(0, {"updates": count})
+        session.observer.counted("updates", count, updates)
+
+    for seed in range(config.seed, config.seed + config.seeds):
+        if seed in store.curves:
+            continue
+        # A budget lets one seed end, however short it is: else no number of sessions would get anywhere.
+        if request.interrupted or (request.over and measured):
+            break
+        session.observer.stage(f"seed {seed}")
+        with session.stopwatch.part("train"):
+            if loop is None:
+                with session.stopwatch.part("compile"):
+                    loop = _make_loop(config, images, seed, updates)
+            else:
+                loop.reset(initial_state(*_model(config, images, seed)), seed)
+            curve = run_range(
+                loop, updates, request, lambda losses: runaway(losses, config.smoothing, config.stop_factor), on_updates
+            )
+        if curve.ended == "interrupted":
+            break
+        store.add(seed, curve, smoothed(curve.losses, config.smoothing))
+        measured += 1
+    return measured
+
+
+def _model(config: LrRangeConfig, images: ImageParts, seed: int) -> tuple[Any, Any]:
+    """A seed's model and its optimizer."""
+    model = make_network(
+        config, images, seed, subtract_mean=config.subtract_mean, mixed_precision=config.mixed_precision
+    )
+    return model, optimizer_of(config, config.start_lr, images)
+
+
+def _make_loop(config: LrRangeConfig, images: ImageParts, seed: int, updates: int) -> StepsLoop:
+    """The compiled loop, which is reset for each further seed."""
+    model, optimizer = _model(config, images, seed)
+    loop = StepsLoop(
+        model,
+        optimizer,
+        loss_of(images),
+        train=images.parts.train,
+        inputs=inputs_of(config, images),
+        schedule=RampLR(config.start_lr, config.end_lr, updates, config.ramp),
+        batch_size=config.batch_size,
+        seed=seed,
+        log_steps=True,
+        jit_compile=xla_pays(),
+    )
+    loop.compile()
+    return loop
+
+
+def _summary(loaded: Loaded, folder: RunFolder, session: Session, results: RangeResults) -> dict[str, Any]:
+    config = loaded.config
+    finished = len(results.curves) == config.seeds
+    next_step = [f"To train by them: stopcli clr --from-range {folder.path}"] if results.bounds else []
+    return {
+        "command": config.command,
+        "name": config.name,
+        "state": "finished" if finished else "interrupted" if session.request.interrupted else "paused",
+        "reason": "" if finished else session.request.words,
+        "scale": config.scale,
+        "dataset": config.dataset,
+        "model": config.model,
+        "seed": config.seed,
+        "seeds": config.seeds,
+        "finished": len(results.curves),
+        **results.summary(),
+        "table": results.table().for_summary(),
+        "conclusions": [*results.conclusions(), *next_step],
+        "run_dir": str(folder.path),
+        "warnings": [*config.warnings(), *loaded.notes],
+    }
+
+
+def _figures(config: LrRangeConfig, results: RangeResults) -> Figures:
+    from stopcli.report.rates import RangeLine, range_figure
+
+    lines = [
+        RangeLine(curve.rates, curve.losses, smoothed(curve.losses, config.smoothing))
+        for curve in results.curves.values()
+        if len(curve.rates)
+    ]
+    if not lines:
+        return {}
+    scale = " (quick scale)" if config.scale == "quick" else ""
+    title = f"{config.describe_model()} on {drawn_name(Path(config.dataset).name)}, {config.optimizer}{scale}"
+    bounds = results.bounds
+    span = (bounds["base_lr"], bounds["max_lr"]) if bounds else None
+    return {"range": lambda: range_figure(lines, results.marks, span, title, linear=config.ramp == "linear")}

@@ -1,0 +1,416 @@
+"""What `stopcli resume` starts from: read and checked before TensorFlow is imported.
+
+The saved state that a run is resumed from: the newest that can be read and that matches the recorded metrics.
+
+The report of a run or a sweep that has not summed itself up: it runs, was killed, or failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from stopcli.config import RunConfig, StoppingSettings, parse, settings_of
+from stopcli.errors import CheckpointError, ConfigError, RecordError, RequestError, RunFolderError, StopcliError
+from stopcli.quantities import agreeing, counted
+from stopcli.recipes.arms import not_finished
+from stopcli.recipes.base import config_class
+from stopcli.recipes.trained import TrainedConfig
+from stopcli.report.document import Document, Paragraph, Part, Picture, Section, Table, Warn
+from stopcli.report.drawing import Figures
+from stopcli.report.run_report import Provenance, how_it_was_made
+from stopcli.runner.resume_changes import check_can_move, how_to_continue, with_other_rules
+from stopcli.runs.files import check_prefix, read_checked, read_json, read_toml
+from stopcli.runs.folder import check_is_run
+from stopcli.runs.metrics import Columns, read_metrics
+from stopcli.runs.run import RunLine, read_runs
+from stopcli.sweeps.plan import NOT_BEGUN, collect, is_summed_up, pending_jobs, plan_jobs
+from stopcli.training.fingerprint import (
+    PLACE_SETTINGS,
+    changed_error,
+    differences,
+    settings_differences,
+    settings_fingerprint,
+)
+from stopcli.training.session import Start
+from stopcli.training.state_file import PassedOver, ResumePoint, ResumeStore
+
+# Event files show what stands in metrics.csv, and are written again from there.
+_DERIVED = "tensorboard/"
+
+
+def find_position(run: Path, *, tensorboard: bool) -> tuple[ResumePoint | None, tuple[str, ...]]:
+    """The position to resume from, and warnings about states that cannot be used; None where no state was saved.
+
+    A state is used only where the files that the run appends to begin as they did when it was saved. So neither is the
+    state of another run resumed, nor are epochs appended to a record that somebody has changed.
+
+    Args:
+        tensorboard: whether event files are written.
+
+    Raises:
+        RecordError: states can be read, and the run's record does not match any of them.
+        CheckpointError: there are states, and none of them can be read.
+    """
+    loaded = ResumeStore(run / "checkpoints" / "resume").load(lambda point: _check_record(run, point))
+    problems = [_problem(passed_over) for passed_over in loaded.passed_over]
+    if loaded.point is not None:
+        warnings = [f"{problem}; the state before it is used" for problem in problems]
+        return loaded.point, (*warnings, *(_changed_events(run, loaded.point) if tensorboard else ()))
+    if not problems:
+        return None, ()
+    new_run = f"stopcli run {run / 'config.toml'} starts over, in a new folder."
+    # The oldest is the surest to be the run's own.
+    for _, error in reversed(loaded.passed_over):
+        if isinstance(error, RecordError):
+            raise RecordError(error.message, hint=f"Restore the file as it was and resume; or {new_run}")
+    raise CheckpointError(f"{run}: no saved state can be read: {'; '.join(problems)}", hint=new_run)
+
+
+def _problem(passed_over: PassedOver) -> str:
+    path, error = passed_over
+    return f"{path}: does not match {error.message}" if isinstance(error, RecordError) else error.message
+
+
+def _check_record(run: Path, point: ResumePoint) -> None:
+    for name, prefix in point.files.items():
+        if not name.startswith(_DERIVED):
+            check_prefix(run / name, prefix)
+
+
+def _changed_events(run: Path, point: ResumePoint) -> list[str]:
+    """A warning for each event file that somebody has changed."""
+    warnings = []
+    for name, prefix in point.files.items():
+        if name.startswith(_DERIVED):
+            try:
+                check_prefix(run / name, prefix)
+            except RecordError as error:
+                warnings.append(f"{error.message}; it is written again from metrics.csv")
+    return warnings
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """A run that can be resumed.
+
+    Attributes:
+        config: its settings, perhaps with more epochs, other rules, or another place of its data.
+        start: the position to start from.
+        warnings: damaged files, saved states that cannot be used, event files that are written again, and settings
+            without effect.
+    """
+
+    config: Any
+    start: Start
+    warnings: tuple[str, ...] = ()
+
+
+def read_config(run: Path) -> RunConfig:
+    """The settings in a run's config.toml.
+
+    Raises:
+        RequestError: it is no run folder, or the file holds no settings of a command.
+    """
+    check_is_run(run)
+    settings = read_toml(run / "config.toml")
+    try:
+        return parse(config_class(settings.pop("command", None)), settings)
+    except ConfigError as error:
+        raise RequestError(f"{run / 'config.toml'}: {error.message}", hint=error.hint) from None
+
+
+def prepare(
+    run: Path,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    force: bool = False,
+    retry_failed: bool = False,
+    how: Mapping[str, Any] | None = None,
+) -> Resumption:
+    """Find the position that a run is resumed from, and check that it would be the same run.
+
+    Args:
+        changes: settings with new values: `epochs`, the place of the data (`dataset`), rules.
+        force: resume although settings or versions have changed.
+        retry_failed: of a sweep, also resume runs that failed by an error of their own.
+        how: of a sweep, new settings of how its runs are executed.
+
+    Raises:
+        RequestError: it is no run, has nothing left to do, diverged, or would not be the same run any more.
+        RecordError: its recorded metrics were changed since they were saved.
+        CheckpointError: it has saved states and none of them can be read.
+    """
+    original: Any = read_config(run)
+    _check_folder_matches(run, original)
+    changes, how = changes or {}, how or {}
+    _check_changes(run, original, changes)
+    if original.is_sweep:
+        return _prepare_sweep(run, original, changes, how, force=force, retry_failed=retry_failed)
+    if retry_failed or how:
+        name = next(iter(how), "retry_failed")
+        raise ConfigError(name, how.get(name, True), "a sweep; this is a single run")
+    config = parse(type(original), {**settings_of(original), **changes})
+    start = Start(again=True, force=force, changed=_changed_settings(original, config))
+    warnings = _damaged_files(run)
+    if not isinstance(config, TrainedConfig):
+        if _state_of(run) == "finished":
+            raise RunFolderError(f"{run}: finished, nothing is left to do")
+        return Resumption(config, start, warnings)
+    _check_not_over(run, original, config, start.changed, more_epochs="epochs" in changes)
+    if "epochs" in start.changed and config.moves_with_epochs and not force:
+        raise ConfigError(
+            "epochs",
+            config.epochs,
+            f"the same number of epochs, because with {config.moves_with_epochs} the learning rate depends on it",
+            hint="--init-from starts a new run with this one's weights; --force resumes under the new schedule.",
+        )
+    point, state_warnings = find_position(run, tensorboard=config.tensorboard)
+    warnings += state_warnings
+    if point is None:
+        return Resumption(config, start, warnings)
+    point, forced = _position_under(run, point, config, force)
+    # Warnings that the run has had from its start are in its report.
+    warnings += tuple(warning for warning in config.warnings() if warning not in original.warnings())
+    return Resumption(config, replace(start, point=point, notes=forced), warnings)
+
+
+def _check_folder_matches(run: Path, config: RunConfig) -> None:
+    """Raise where a folder holds something else than its config.toml describes: somebody has changed the file."""
+    file = run / "config.toml"
+    hint = f"stopcli run {file} runs it, in a new folder."
+    command = read_json(run / "summary.json").get("command", config.command)
+    if command != config.command:
+        raise RunFolderError(
+            f"{file}: describes a run of {config.command}, in the folder of a run of {command}", hint=hint
+        )
+    environment = read_json(run / "environment.json")
+    is_sweep = (run / "jobs").is_dir() or "executor" in environment
+    is_run = (run / "metrics.csv").exists() or "gpus" in environment
+    if config.is_sweep and is_run and not is_sweep:
+        raise RunFolderError(f"{file}: describes a sweep, in the folder of a single run", hint=hint)
+    if is_sweep and not config.is_sweep:
+        raise RunFolderError(f"{file}: describes a single run, in the folder of a sweep", hint=hint)
+
+
+def _check_changes(run: Path, config: RunConfig, changes: Mapping[str, Any]) -> None:
+    """Raise where a run of this command cannot have these settings changed."""
+    if "dataset" in changes:
+        check_can_move(config, changes["dataset"])
+    # The others say how far the training goes.
+    names = [name for name in changes if name != "dataset"]
+    if not names:
+        return
+    name = names[0]
+    what = "number of epochs" if name == "epochs" else "rules"
+    if config.is_sweep:
+        hint = f"stopcli resume {run / 'jobs'}/RUN changes them for one run."
+        raise ConfigError(name, changes[name], f"no new {what} for a whole sweep", hint=hint)
+    if not isinstance(config, TrainedConfig):
+        raise ConfigError(name, changes[name], f"no new {what} for a run of {config.command}")
+    rate_settings = {field.name for field in fields(StoppingSettings)} - config.stopping_names
+    for name in filter(rate_settings.__contains__, names):
+        raise ConfigError(name, changes[name], f"no change: this run's learning rate depends on its {name}")
+
+
+def _prepare_sweep(
+    run: Path, original: Any, changes: Mapping[str, Any], how: Mapping[str, Any], *, force: bool, retry_failed: bool
+) -> Resumption:
+    _check_has_pending_jobs(run, original, retry_failed)
+    settings = {**settings_of(original), **changes, **how}
+    if "executor" in how and "jobs" not in how:
+        # Chosen for another executor.
+        settings.pop("jobs", None)
+    config: Any = parse(type(original), settings)
+    differing: list[str] = []
+    for job in plan_jobs(config):
+        folder = run / "jobs" / job.name
+        if (folder / "config.toml").is_file():
+            saved, planned = settings_fingerprint(read_config(folder)), settings_fingerprint(job.config)
+            differing += (f"{job.name}: {line}" for line in differences(saved, planned, without=PLACE_SETTINGS))
+    if differing and not force:
+        raise changed_error(differing)
+    changed = tuple(name for name in _changed_settings(original, config) if name in changes)
+    start = Start(again=True, force=force, retry_failed=retry_failed, notes=tuple(differing), changed=changed)
+    return Resumption(config, start, _damaged_files(run))
+
+
+def _check_has_pending_jobs(run: Path, config: Any, retry_failed: bool) -> None:
+    """Raise where a sweep has no run that could be resumed."""
+    jobs = plan_jobs(config)
+    if pending_jobs(jobs, run / "jobs", retry_failed=retry_failed) or not is_summed_up(run, jobs):
+        return
+    failed = sum(read_json(run / "jobs" / job.name / "status.json").get("state") == "failed" for job in jobs)
+    if failed and not retry_failed:
+        raise RunFolderError(
+            f"{run}: nothing is left to do; {failed} of {counted(len(jobs), 'run')} failed",
+            hint="--retry-failed resumes those that did not diverge.",
+        )
+    others = f"every other run of the sweep is finished, {failed} diverged"
+    raise RunFolderError(f"{run}: {others if failed else 'every run of the sweep is finished'}")
+
+
+def _check_not_over(
+    run: Path, original: TrainedConfig, config: TrainedConfig, changed: tuple[str, ...], *, more_epochs: bool
+) -> None:
+    """Raise where a run has ended, and these changes of its settings do not let it train further."""
+    stop, state = read_json(run / "summary.json").get("stop") or {}, _state_of(run)
+    reason, rule = stop.get("reason"), stop.get("rule")
+    if state == "failed" and reason == "non_finite":
+        raise RunFolderError(f"{run}: diverged ({rule}); resuming from there would train nothing")
+    if state != "finished":
+        return
+    other_rules = bool(config.stopping_names & {*changed})
+    if not other_rules and not more_epochs:
+        raise RunFolderError(f"{run}: finished ({rule}), nothing is left to do", hint=how_to_continue(stop))
+    if not other_rules and reason != "completed":
+        raise RunFolderError(
+            f"{run}: stopped by {rule}, not by its number of epochs; more of them would not help",
+            hint=how_to_continue(stop),
+        )
+    if more_epochs and reason == "completed" and config.epochs <= original.epochs:
+        raise ConfigError("epochs", config.epochs, f"more than the {original.epochs} that the run has trained")
+
+
+def _position_under(
+    run: Path, point: ResumePoint, config: TrainedConfig, force: bool
+) -> tuple[ResumePoint, tuple[str, ...]]:
+    """The position that a run resumes from under a config, and what was forced, a line each.
+
+    Raises:
+        RequestError: it would not be the same run any more.
+    """
+    now = settings_fingerprint(config)
+    forced = differences(point.fingerprint, now, without={*config.stopping_names, *PLACE_SETTINGS})
+    if forced and not force:
+        raise changed_error(forced)
+    rules = settings_differences(point.fingerprint, now, config.stopping_names)
+    if rules:
+        point, stopped_earlier = with_other_rules(run, point, config, force=force)
+        forced += stopped_earlier
+    completed = point.stopped is not None and point.stopped["reason"] == "completed"
+    restores = config.restore_best or point.fingerprint.get("setting restore_best")
+    if rules and _state_of(run) == "finished" and completed and point.epoch >= config.epochs and not restores:
+        trained = agreeing(config.epochs, "its only epoch", f"all its {config.epochs} epochs")
+        raise RunFolderError(
+            f"{run}: trained {trained}, and these rules would not have stopped it earlier",
+            hint=how_to_continue({"reason": "completed"}),
+        )
+    started = point.epoch + (1 if point.partial_sums else 0)
+    if config.epochs < started:
+        raise ConfigError("epochs", config.epochs, f"at least the {started} that the run has started")
+    # With more epochs than it had, the run is not completed any more.
+    if completed and config.epochs > point.epoch:
+        point = replace(point, stopped=None)
+    return point, tuple(forced)
+
+
+def _changed_settings(original: RunConfig, config: RunConfig) -> tuple[str, ...]:
+    before, now = settings_of(original), settings_of(config)
+    return tuple(name for name in sorted({*before, *now}) if before.get(name) != now.get(name))
+
+
+def _state_of(run: Path) -> object:
+    """Its state. A run without a readable summary has not finished: it resumes from its last state and writes one."""
+    state = read_json(run / "status.json").get("state")
+    return None if read_checked(run / "summary.json")[1] else state
+
+
+def _damaged_files(run: Path) -> tuple[str, ...]:
+    """A warning for each damaged file that a resumed run writes again."""
+    damages = (read_checked(run / name)[1] for name in ("status.json", "summary.json"))
+    return tuple(f"{run}/{damage}; it is written again" for damage in damages if damage)
+
+
+_STATES = {
+    "running": "It is running",
+    "died": "Its process is gone and could not say why (killed, or its machine went down)",
+    "failed": "It failed",
+    "paused": "It is paused",
+    "interrupted": "It was interrupted",
+    "finished": "It finished, but its summary is missing",
+    "damaged": "Its record is not whole",
+}
+_DRAWN = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+
+def unfinished_report(
+    folder: Path, line: RunLine, provenance: Provenance, pictures: Sequence[Picture], problems: Sequence[str]
+) -> Document:
+    """What there is to say.
+
+    Args:
+        line: the run's state.
+        pictures: those that were drawn.
+        problems: what cannot be read or drawn, a sentence each.
+    """
+    command = str(read_toml(folder / "config.toml").get("command", "run"))
+    state = _STATES.get(line.state, f"Its state is {line.state}")
+    reason = f": {line.reason}" if line.reason else ""
+    lead: list[Part] = [Warn(f"{state}{reason}. It has no results yet; this is what is on record.")]
+    lead += map(Warn, problems)
+    sections = [Section("So far", tuple(_so_far(folder)))]
+    if pictures:
+        sections.append(Section("Figures", tuple(pictures)))
+    sections.append(Section("How it was made", how_it_was_made(provenance.environment, provenance.config, line.state)))
+    return Document(f"{command}: {folder.resolve().name}", tuple(lead), tuple(sections))
+
+
+def curves_so_far(folder: Path, columns: Columns) -> Figures:
+    """How the learning curves of a run's recorded epochs are drawn, by name; none where they were not recorded."""
+    if not set(_DRAWN) <= columns.keys():
+        return {}
+    from stopcli.report.curves import Marks, learning_curves
+
+    watched = "test" if read_toml(folder / "config.toml").get("validation", "test") == "test" else "validation"
+    epochs = len(columns["epoch"])
+    title = f"{folder.resolve().name}: {counted(epochs, 'epoch')} so far"
+    return {"curves": lambda: learning_curves(columns, watched, Marks(0, ""), title)}
+
+
+def recorded_epochs(folder: Path) -> tuple[Columns | None, str]:
+    """A run's recorded epochs; None where there are none, with what is wrong in words."""
+    if not (folder / "metrics.csv").exists():
+        return None, ""
+    try:
+        columns = read_metrics(folder / "metrics.csv")
+    except RequestError as error:
+        return None, f"{error.message}."
+    return (columns if len(columns["epoch"]) else None), ""
+
+
+def _so_far(folder: Path) -> list[Part]:
+    if (folder / "jobs").is_dir():
+        return [*_jobs(folder / "jobs"), *_not_begun(folder)]
+    seeds = read_json(folder / "seeds.json").get("seeds") or {}
+    if seeds:
+        rows = tuple((seed, str(told.get("updates", "–")), told.get("ended", "–")) for seed, told in seeds.items())
+        return [Table("Seeds that are done", ("seed", "updates", "ended by"), rows)]
+    columns, _ = recorded_epochs(folder)
+    if columns is None:
+        return [Paragraph("No epoch is on record.")]
+    names = [name for name in columns if name not in ("epoch", "step")]
+    last = tuple(f"{columns[name][-1]:.4g}" for name in names)
+    return [Table("Last epoch on record", ("epoch", *names), ((f"{columns['epoch'][-1]:.0f}", *last),))]
+
+
+def _jobs(jobs: Path) -> list[Part]:
+    lines = sorted(read_runs(jobs), key=lambda line: line.path.name)
+    if not lines:
+        return [Paragraph("None of its runs was begun.")]
+    rows = tuple((line.path.name, line.state, line.epochs, line.reason or "–") for line in lines)
+    return [Table("Runs that were begun", ("run", "state", "epochs", "reason"), rows)]
+
+
+def _not_begun(sweep: Path) -> list[Part]:
+    """Which of a sweep's runs were not, in a sentence."""
+    try:
+        config: Any = read_config(sweep)
+    except StopcliError as error:
+        # Of another version, say: the runs that there are can be shown all the same.
+        return [Warn(f"What else was planned cannot be told: {error.message}.")]
+    planned = collect(plan_jobs(config), sweep / "jobs", {})
+    missing = not_finished(config, [result for result in planned if result.state == NOT_BEGUN])
+    return [Paragraph(missing)] if missing else []

@@ -1,0 +1,199 @@
+"""Other stopping rules for a run that has started: replayed over its recorded epochs.
+
+A rule does not change the training that it monitors; it only ends it. So a run whose rules are replaced continues as if
+it had had the new ones from its start, unless they would have ended it before the epoch that it has reached.
+
+The data of a run that is resumed: where they are now, and whether they are the same.
+
+A path belongs to the machine; a run depends on the rows. So the place may change, and the hash of all rows in a saved
+state may not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from stopcli.errors import ConfigError, MetricError, RequestError, RunFolderError
+from stopcli.quantities import counted
+from stopcli.recipes.trained import TrainedConfig
+from stopcli.runner.provenance import rewrite_config
+from stopcli.runs.files import read_toml
+from stopcli.runs.folder import RunFolder
+from stopcli.runs.metrics import read_metrics
+from stopcli.stopping import BestState, RuleRunner, Verdict
+from stopcli.sweeps.plan import Job
+from stopcli.training.fingerprint import changed_error
+from stopcli.training.state_file import Arrays, ResumePoint
+from stopcli.training.stop_plan import stop_plan
+
+
+def how_to_continue(stop: Mapping[str, Any]) -> str:
+    """How a run that has ended can be trained further.
+
+    Args:
+        stop: why it ended, as in its summary.json.
+    """
+    if stop.get("reason") == "completed":
+        return "--epochs N trains it further, to epoch N."
+    if stop.get("reason") in ("patience", "baseline"):
+        return "--patience N trains it further, with more patience; so do other rules."
+    return "Other rules train it further, such as --threshold none, --stop none, or --patience N."
+
+
+def with_other_rules(
+    run: Path, point: ResumePoint, config: TrainedConfig, *, force: bool = False
+) -> tuple[ResumePoint, list[str]]:
+    """The saved position as it would be if the run had had the rules of a config from its start.
+
+    Args:
+        config: the run's settings with the new rules.
+        force: resume although they would have stopped the run earlier.
+
+    Returns:
+        The position, and what was forced, a line each.
+
+    Raises:
+        RequestError: they would have stopped the run before this position; the model that restore_best asks for was
+            not kept; or its metrics.csv is missing, damaged, or shorter than it was when the position was saved.
+    """
+    plan = stop_plan(config, config, config.metrics, lambda rule: config.asked(rule, point.steps_per_epoch))
+    rule_runner, best = RuleRunner(plan.rule), BestState()
+    stopped: Verdict | None = None
+    before: Verdict | None = None
+    try:
+        for epoch, metrics in _recorded(run / "metrics.csv", point.epoch, plan.monitors):
+            stopped = rule_runner.update(epoch, metrics)
+            best = plan.watch.update(best, epoch, metrics)
+            if stopped is not None and (epoch < point.epoch or point.partial_sums):
+                before = before or stopped
+    except MetricError as error:
+        raise RequestError(f"{run}: {error.message}", hint=error.hint) from None
+    if before is not None and not force:
+        raise RequestError(
+            f"{run}: {_stopped_before(before, point)}",
+            hint=f"stopcli replay {run} shows where rules would have stopped it. "
+            "--force resumes it anyway, and records that.",
+        )
+    over = point.stopped if point.stopped is not None and point.stopped["reason"] == "completed" else None
+    changed = replace(
+        point,
+        rule_state=plan.rule.state_to_dict(rule_runner.state),
+        best={**point.best, "watch": (best.epoch, best.value)},
+        best_states=_best_states(run, point, config, best),
+        stopped=asdict(stopped) if stopped is not None and before is None else over,
+    )
+    return changed, [_stopped_before(before, point)] if before is not None else []
+
+
+def _recorded(path: Path, epochs: int, names: Iterable[str]) -> Iterator[tuple[int, dict[str, float]]]:
+    """The first epochs of a metrics.csv, each with its values of some metrics."""
+    columns = read_metrics(path)
+    if len(columns["epoch"]) < epochs:
+        recorded = counted(len(columns["epoch"]), "epoch")
+        raise RunFolderError(f"{path}: has {recorded}, and had {epochs} when the run was saved")
+    values = {name: columns[name][:epochs].tolist() for name in names}
+    for i in range(epochs):
+        yield i + 1, {name: column[i] for name, column in values.items()}
+
+
+def _stopped_before(verdict: Verdict, point: ResumePoint) -> str:
+    reached = (
+        f"has started epoch {point.epoch + 1}" if point.partial_sums else f"has trained {counted(point.epoch, 'epoch')}"
+    )
+    best = f"{verdict.best_value:.4g} at epoch {verdict.best_epoch}"
+    why = f"{counted(verdict.wait, 'epoch')} after the best, {best}" if verdict.wait else best
+    return f"{verdict.rule} would have stopped it after epoch {verdict.epoch} ({why}); it {reached}"
+
+
+def _best_states(run: Path, point: ResumePoint, config: TrainedConfig, best: BestState) -> dict[str, Arrays]:
+    """The states after the best epochs that a resumed run needs, without those that it gets by training again.
+
+    Raises:
+        RequestError: that of the best epoch by the new rules was not kept.
+    """
+    states = {name: state for name, state in point.best_states.items() if name != "watch"}
+    if not config.restore_best or best.epoch == 0:
+        return states
+    for name, state in point.best_states.items():
+        if point.best[name][0] == best.epoch:
+            return {**states, "watch": state}
+    # A learning rate that follows a plateau is reduced after the epoch, and its model is saved before.
+    reduced = getattr(config, "lr_policy", "") == "plateau"
+    if best.epoch == point.epoch and not point.partial_sums and not reduced:
+        return {**states, "watch": point.live}
+    if config.short_epochs and not config.init_from:
+        return states
+    raise RequestError(
+        f"{run}: restore_best needs the model of epoch {best.epoch}, the best by {config.monitor}, "
+        "whose state was not kept",
+        hint="--no-restore-best resumes the run without it. "
+        f"checkpoints/best.keras is the best by {config.checkpoint_monitor} in any case.",
+    )
+
+
+# Data sets that come with a package, by name.
+NOT_IN_FILES = {
+    "moons": "scikit-learn's two moons, which lie in no file",
+    "digits": "scikit-learn's digits, which lie in no file of yours",
+}
+
+
+def dataset_of(config: Any) -> str:
+    """The data set of a command, also where it has no setting for it."""
+    return str(getattr(config, "dataset", config.command))
+
+
+def check_can_move(config: Any, dataset: str) -> None:
+    """Raise ConfigError where the data of a run lie in no files that could have moved."""
+    if not in_files(config):
+        data = NOT_IN_FILES[dataset_of(config)]
+        raise ConfigError("dataset", dataset, f"nothing: the data of this run are {data}")
+
+
+def in_files(config: Any) -> bool:
+    """Whether the data of a run lie in files, which can move."""
+    return dataset_of(config) not in NOT_IN_FILES
+
+
+def where_else(config: Any, run: Path) -> str:
+    """A hint for data that are not in their place any more; empty where they lie in no files."""
+    return f"If the data are elsewhere now: stopcli resume {run} --dataset PATH" if in_files(config) else ""
+
+
+def other_data(config: Any) -> str:
+    """A hint for other data in the place of the run's own; empty where they lie in no files."""
+    return f"The data were read from {config.dataset}; --dataset PATH names another place." if in_files(config) else ""
+
+
+def changed_data(config: Any, saved: Iterable[str], now: str, *, force: bool) -> list[str]:
+    """How the data differ from those that a run, or the runs of a sweep, were started with, a line for each.
+
+    A sweep is checked before any of its runs is resumed: a run that has not started has nothing to compare them with.
+
+    Args:
+        saved: the hash of the data in each saved state.
+        now: that of the data as they are.
+
+    Raises:
+        RequestError: they differ, and that was not forced.
+    """
+    others = Counter(data for data in saved if data != now)
+    in_runs = {data: f" in {counted(count, 'run')}" if config.is_sweep else "" for data, count in others.items()}
+    changed = [f"data: was {data!r}{where}, is {now!r}" for data, where in in_runs.items()]
+    if changed and not force:
+        raise changed_error(changed, hint=other_data(config))
+    return changed
+
+
+def move_jobs(jobs: Sequence[Job[Any]], folder: RunFolder, dataset: str) -> None:
+    """Write the place of the data into the config of every run of a sweep that has a folder, finished ones too."""
+    for job in jobs:
+        path = folder.jobs / job.name
+        if (path / "config.toml").is_file() and read_toml(path / "config.toml").get("dataset", dataset) != dataset:
+            with RunFolder.reopen(path) as of_job:
+                for change in rewrite_config(of_job, {"dataset": dataset}):
+                    of_job.log(change)

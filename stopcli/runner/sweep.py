@@ -1,0 +1,370 @@
+"""A sweep from its settings to its finished folder: its runs, and what they come to together.
+
+One job of a sweep: begun in its folder, or gone on with where an earlier process left it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from stopcli.config import to_toml
+from stopcli.errors import RecordError, RequestError, RunFolderError, StopcliError, in_a_line
+from stopcli.quantities import agreeing, counted
+from stopcli.recipes.arms import not_finished, runs_table, with_selection
+from stopcli.recipes.base import Loaded, ModuleRecipe, Recipe, SweepResults
+from stopcli.runner.provenance import record_environment
+from stopcli.runner.report import write_results
+from stopcli.runner.resume import Resumption, prepare
+from stopcli.runner.resume_changes import changed_data, dataset_of, move_jobs
+from stopcli.runs.files import read_json
+from stopcli.runs.folder import RunFolder, StatusFile, cannot_be_written, is_held
+from stopcli.runs.run import training_seconds
+from stopcli.signals import StopNow
+from stopcli.sweeps.layout import Layout
+from stopcli.sweeps.plan import (
+    Job,
+    JobContext,
+    JobProgress,
+    JobResult,
+    Mode,
+    collect,
+    needs_run,
+    pending_jobs,
+    plan_jobs,
+    read_progress,
+)
+from stopcli.training.fingerprint import data_fingerprint
+from stopcli.training.session import Observer, Session, Silent, Start, StopRequest, Stopwatch
+from stopcli.training.state_file import ResumeStore
+from stopcli.training.tf_setup import start_tensorflow
+
+# A process whose machine or parent has just gone may still be saving what it has.
+LOCK_SECONDS = 60.0
+_POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class RunJob:
+    """Runs a job in its folder under `jobs`, which is made, or gone on with where it is there. Executors pickle it.
+
+    Attributes:
+        jobs: the folder that holds the jobs' folders; absolute, and shared by all machines.
+        force: go on with a job although settings, versions or data have changed.
+        retry_failed: also go on with one that failed by an error of its own.
+        plots: whether its figures are drawn.
+        shared: the data of all jobs, where they are the same and in this process; else each job reads its own.
+    """
+
+    jobs: Path
+    force: bool = False
+    retry_failed: bool = False
+    plots: bool = True
+    shared: Loaded | None = None
+
+    def __call__(self, job: Job[Any], context: JobContext) -> None:
+        path = self.jobs / job.name
+        _wait_for(path)
+        if path.exists() and not needs_run(path, retry_failed=self.retry_failed):
+            return
+        config, start = job.config, Start()
+        warnings: tuple[str, ...] = ()
+        is_new = not path.exists()
+        with (
+            RunFolder.create(root=self.jobs, command=config.command, run_dir=path, config=to_toml(config))
+            if is_new
+            else RunFolder.reopen(path, checked=False) as folder
+        ):
+            if not is_new and folder.config.exists():
+                resumption = self._prepare(path, folder)
+                config, start, warnings = resumption.config, resumption.start, resumption.warnings
+            elif not is_new:
+                # Killed between making the folder and its first file.
+                folder.write_config(to_toml(config))
+                start = Start(again=folder.environment.exists())
+            for warning in warnings:
+                folder.log(f"warning: {warning}")
+            self._run(config, folder, context, start)
+
+    def _prepare(self, path: Path, folder: RunFolder) -> Resumption:
+        try:
+            return prepare(path, force=self.force)
+        except RecordError as error:
+            # Once the file is put back, it goes on without being asked for.
+            folder.status.write("failed", in_a_line(error), outside=True)
+            raise
+        except RequestError:
+            # Refused, such as for other versions: the job is as it was, and goes on once it is forced.
+            raise
+        except StopcliError as error:
+            # A failure of the run's own, such as states that cannot be read.
+            folder.status.write("failed", in_a_line(error))
+            raise
+
+    def _run(self, config: Any, folder: RunFolder, context: JobContext, start: Start) -> None:
+        # Neither is needed to find out that there is nothing to do.
+        start_tensorflow(getattr(config, "threads", None))
+        from stopcli.runner.run import run_one
+
+        observer: Observer = Silent()
+        recipe, stopwatch = ModuleRecipe(config.command), Stopwatch()
+        with stopwatch.part("data"):
+            loaded = replace(self.shared, config=config) if self.shared else recipe.load(config, observer)
+        session = Session(observer, context.request, stopwatch)
+        loop_cache = context.loop_cache if self.shared else None
+        run_one(loaded, recipe, folder, session, start, loop_cache=loop_cache, plots=self.plots)
+
+
+def _wait_for(path: Path) -> None:
+    """Wait for another process that is still writing a job's folder, such as one that lost its sweep.
+
+    Raises:
+        RunFolderError: it goes on writing.
+    """
+    deadline = time.monotonic() + LOCK_SECONDS
+    while is_held(path):
+        if time.monotonic() > deadline:
+            raise RunFolderError(f"{path} is still being written by another process")
+        time.sleep(_POLL_SECONDS)
+
+
+ShowJobs = Callable[[Sequence[JobProgress]], None]
+
+
+@dataclass
+class SweepMonitor:
+    """Follows a sweep's jobs: which are running, which failed, and whether to go on. See `sweeps.executor.Supervisor`.
+
+    Args:
+        folder: the sweep's.
+        jobs: all of them.
+        pending: those that are not done yet.
+        show: receives the progress of each job, several times a second.
+        keep_going: whether the other jobs go on where one fails.
+    """
+
+    folder: RunFolder
+    jobs: Sequence[Job[Any]]
+    pending: Sequence[Job[Any]]
+    request: StopRequest
+    show: ShowJobs
+    keep_going: bool = True
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._running: dict[str, Job[Any]] = {}
+        # Jobs that an earlier session has finished are done from the start.
+        self._done = {job.name for job in self.jobs} - {job.name for job in self.pending}
+        self._failed = ""
+        self._lines: dict[str, JobProgress] = {}
+        for job in self.jobs:
+            self._read(job)
+
+    @property
+    def stop_file(self) -> Path:
+        # Absolute: jobs on other machines have other working folders.
+        return (self.folder.path / "stop").resolve()
+
+    @property
+    def why(self) -> str:
+        return self.request.words if self.request.asked else f"the failure of {self._failed}"
+
+    def mode(self) -> Mode:
+        if self.request.interrupted or (self._failed and not self.keep_going):
+            return Mode.STOP
+        # Jobs that are running have the same deadline, and pause by themselves.
+        return Mode.DRAIN if self.request.over else Mode.RUN
+
+    def on_start(self, job: Job[Any]) -> None:
+        self._running[job.name] = job
+
+    def on_end(self, job: Job[Any], error: str) -> None:
+        self._running.pop(job.name, None)
+        self._done.add(job.name)
+        if error:
+            self.errors[job.name] = error
+        line = self._read(job)
+        if error or line.state == "failed":
+            self._failed = self._failed or job.name
+
+    def tick(self) -> None:
+        # A full disk has no room for a heartbeat; that is no reason to end the jobs.
+        with contextlib.suppress(OSError):
+            self.folder.status.beat(0)
+        for job in self._running.values():
+            self._read(job)
+        self.show(list(self._lines.values()))
+
+    def _read(self, job: Job[Any]) -> JobProgress:
+        line = read_progress(job, self.folder.jobs / job.name, self.errors.get(job.name, ""))
+        self._lines[job.name] = replace(line, done=job.name in self._done)
+        return line
+
+
+def run_sweep(
+    loaded: Loaded,
+    recipe: Recipe,
+    folder: RunFolder,
+    layout: Layout,
+    show: ShowJobs,
+    request: StopRequest,
+    stopwatch: Stopwatch,
+    start: Start = Start(),  # noqa: B008, a frozen value
+) -> dict[str, Any]:
+    """Run the jobs of a sweep that are not done yet, and sum all of them up.
+
+    Args:
+        loaded: the sweep's settings, and the data.
+        layout: how its jobs are executed.
+        show: as for SweepMonitor.
+        start: of a sweep that is resumed; its finished runs are kept as they are.
+
+    Returns:
+        The content of the sweep's summary.json.
+    """
+    config = loaded.config
+    jobs = plan_jobs(config)
+    changed = _changed_data(loaded, jobs, folder, force=start.force) if start.again else []
+    folder.status.write("running")
+    notes = record_environment(config, folder, {"executor": layout.describe()}, start, changed)
+    loaded = replace(loaded, notes=(*loaded.notes, *notes))
+    folder.jobs.mkdir(exist_ok=True)
+    if start.again:
+        move_jobs(jobs, folder, dataset_of(config))
+    pending = pending_jobs(jobs, folder.jobs, retry_failed=start.retry_failed)
+    shared = layout.threads is None
+    work = RunJob(
+        folder.jobs.resolve(),
+        force=start.force,
+        retry_failed=start.retry_failed,
+        # Drawing takes longer than a short run does; and the threads of this process would wait for each other.
+        plots=not shared,
+        shared=loaded if shared else None,
+    )
+    monitor = SweepMonitor(folder, jobs, pending, request, show, getattr(config, "keep_going", True))
+    try:
+        with stopwatch.part("jobs"):
+            layout.make()(pending, work, monitor)
+        results = collect(jobs, folder.jobs, monitor.errors)
+        return _finish(loaded, recipe, folder, results, request, stopwatch)
+    except StopNow as stopped:
+        _mark_interrupted(folder, stopped)
+        raise
+    except OSError as error:
+        folder.note(traceback.format_exc())
+        raise cannot_be_written(folder.path, error) from error
+
+
+def _changed_data(loaded: Loaded, jobs: Sequence[Job[Any]], folder: RunFolder, *, force: bool) -> list[str]:
+    """As `changed_data`, for the runs of a sweep that have saved a state."""
+    now = data_fingerprint(getattr(loaded.data, "parts", loaded.data))["data"]
+    points = [ResumeStore(folder.jobs / job.name / "checkpoints" / "resume").load().point for job in jobs]
+    return changed_data(loaded.config, [point.fingerprint["data"] for point in points if point], now, force=force)
+
+
+def _mark_interrupted(folder: RunFolder, stopped: StopNow) -> None:
+    """Set the status of the jobs that are about to end with the process."""
+    for job in folder.jobs.iterdir():
+        status = read_json(job / "status.json")
+        if status.get("state") == "running":
+            StatusFile(job / "status.json").write("interrupted", str(stopped), epoch=status.get("epoch", 0))
+
+
+def _finish(
+    loaded: Loaded,
+    recipe: Recipe,
+    folder: RunFolder,
+    results: Sequence[JobResult],
+    request: StopRequest,
+    stopwatch: Stopwatch,
+) -> dict[str, Any]:
+    """Sum up what the jobs came to, and write it."""
+    config = loaded.config
+    sweep_results = with_selection(config, recipe.sweep_results(config, results), results)
+    finished = any(result.state == "finished" for result in results)
+    if not finished:
+        # Of the results there would be nothing but dashes.
+        sweep_results = replace(sweep_results, tables=(runs_table(results), *sweep_results.tables[1:]))
+    if sentence := not_finished(config, results):
+        sweep_results = replace(sweep_results, words=(sentence, *sweep_results.words))
+    first, *tables = sweep_results.tables
+    summary = _summary(config, results, sweep_results, request)
+    summary["run_dir"] = str(folder.path)
+    summary["warnings"] += loaded.notes
+    return write_results(
+        folder,
+        summary,
+        loaded,
+        stopwatch,
+        title=sweep_results.title,
+        tables=tables,
+        files={**sweep_results.files, "table.md": first.markdown()},
+        figures=(lambda: recipe.sweep_figures(config, results)) if finished else None,
+        outside=any(needs_run(result.path, retry_failed=False) for result in results),
+    )
+
+
+def _summary(
+    config: Any, results: Sequence[JobResult], sweep_results: SweepResults, request: StopRequest
+) -> dict[str, Any]:
+    state, reason = _state(results, request)
+    finished = sum(result.state == "finished" for result in results)
+    warnings = config.warnings()
+    if state == "paused" and not finished:
+        warnings.append(f"{request.words} ran out before any run had finished")
+    return {
+        "command": config.command,
+        "name": config.name,
+        "state": state,
+        "reason": reason,
+        "scale": config.scale,
+        "dataset": dataset_of(config),
+        "seed": config.seed,
+        "seeds": config.seeds,
+        "arm": config.arm,
+        "finished": finished,
+        "jobs": [_job_summary(result) for result in results],
+        **sweep_results.summary,
+        "table": sweep_results.tables[0].for_summary(),
+        "conclusions": list(sweep_results.words),
+        "test_rows_chose": config.validation == "test" and config.checkpoint,
+        "warnings": warnings,
+    }
+
+
+def _state(results: Sequence[JobResult], request: StopRequest) -> tuple[str, str]:
+    """The state that a sweep has ended in, and the reason; empty where it has finished."""
+    runs = counted(len(results), "run")
+    unfinished = sum(result.state != "finished" for result in results)
+    failed = sum(result.state in ("failed", "died") for result in results)
+    if not unfinished:
+        return "finished", ""
+    if request.signalled:
+        return "interrupted", request.words
+    if failed:
+        return "failed", f"{failed} of {runs} failed"
+    if request.over:
+        return "paused", request.words
+    # Somebody has stopped a run by itself.
+    return "failed", f"{unfinished} of {runs} {agreeing(unfinished, 'was', 'were')} stopped"
+
+
+def _job_summary(result: JobResult) -> dict[str, Any]:
+    summary: Mapping[str, Any] = result.summary or {}
+    return {
+        "name": result.job.name,
+        "arm": result.job.arm,
+        "seed": result.job.config.seed,
+        "state": result.state,
+        "reason": result.reason,
+        "epochs": summary.get("epochs", 0),
+        "stop": summary.get("stop"),
+        "final": summary.get("final"),
+        "best": summary.get("best"),
+        "train_seconds": training_seconds(summary),
+    }

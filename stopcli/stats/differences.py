@@ -1,0 +1,282 @@
+"""How two arms differ, pair by pair of the same seed or as independent samples, and how that is put into words."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stopcli.quantities import counted
+from stopcli.stats.intervals import CONFIDENCE, FEWEST, bootstrap_interval
+from stopcli.stopping.rule import Direction
+
+# Of the values that differences are made of: 33/35 − 32/35 and 31/35 − 30/35 are the same, but for float32's precision.
+_ROUNDING = 5e-7
+# A real difference of float32 values is larger than this; what rounding leaves of none is not.
+_NOTHING = 1e-9
+_TINY = 5e-5
+_SMALLEST_P = 0.001
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference between the means of two arms.
+
+    Attributes:
+        n: pairs; of independent samples, values of the first.
+        mean: of the differences, the first arm's value less the second's.
+        low, high: bounds of the 95 % interval of the mean: the bootstrap's (`bootstrap_interval`) for pairs, Welch's
+            for independent samples. None where n < 3.
+        p: of the t-test, paired or Welch's, two-sided; where nothing varies, of a sign or a permutation test. None
+            where n < 3.
+        share_below, share_equal: of the pairs, those whose difference is below 0, and those without one; None of
+            independent samples.
+        other_n: values of the second sample; None of pairs.
+    """
+
+    n: int
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    share_below: float | None = None
+    share_equal: float | None = None
+    other_n: int | None = None
+
+    @property
+    def paired(self) -> bool:
+        return self.other_n is None
+
+    @property
+    def share_above(self) -> float | None:
+        """Of the pairs, those whose difference is above 0."""
+        if self.share_below is None or self.share_equal is None:
+            return None
+        return 1 - self.share_below - self.share_equal
+
+    @property
+    def distinguishable(self) -> bool:
+        """Whether both the interval and the test tell the mean from 0.
+
+        The bootstrap alone is too sure of itself with few pairs: where there is no difference, it leaves out 0 in about
+        a quarter of all cases for three pairs, and in a twelfth for five, instead of a twentieth.
+        """
+        if self.low is None or self.high is None or self.p is None:
+            return False
+        return (self.low > 0 or self.high < 0) and self.p < 1 - CONFIDENCE
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a summary.json holds of it."""
+        pairs = {"share_below": self.share_below, "share_equal": self.share_equal}
+        values = {"paired": self.paired, "n": self.n, **(pairs if self.paired else {"other_n": self.other_n})}
+        values |= {"mean": self.mean, "low": self.low, "high": self.high, "p": self.p}
+        return {**values, "distinguishable": self.distinguishable}
+
+    def is_better(self, better: Direction) -> bool:
+        """Whether the first arm is distinguishably better than the second.
+
+        Args:
+            better: whether less or more of the value is better.
+        """
+        return self.distinguishable and (self.mean > 0) == (better == "max")
+
+    def verdict(self, better: Direction | None = None) -> str:
+        """`better`, `worse` or `not distinguishable`; `higher` or `lower` where neither is the better one."""
+        if not self.distinguishable:
+            return "not distinguishable"
+        if better is None:
+            return "higher" if self.mean > 0 else "lower"
+        return "better" if self.is_better(better) else "worse"
+
+    def sample_size(self) -> str:
+        """`5` pairs, or `5 and 4` values."""
+        return f"{self.n}" if self.other_n is None else f"{self.n} and {self.other_n}"
+
+    def agreement(self) -> str:
+        """In how many pairs the difference goes the way of the mean: `higher in 4 of 5 seeds`; empty where there are
+        no pairs."""
+        if self.share_above is None or self.share_below is None:
+            return ""
+        seeds = counted(self.n, "seed")
+        if self.share_equal == 1:
+            return f"the same in {'all ' if self.n > 1 else ''}{seeds}"
+        word, share = ("higher", self.share_above) if self.mean > 0 else ("lower", self.share_below)
+        return f"{word} in {round(share * self.n)} of {seeds}"
+
+    def sentence(self, label: str, base: str, what: str, better: Direction | None = None) -> str:
+        """How an arm differs from another, ending with whether the two can be told apart.
+
+        Args:
+            label, base: of the first arm and of the second.
+            what: was measured, such as `test accuracy`.
+
+        >>> Difference(4, -0.02, -0.03, -0.01, 0.01, 1.0, 0.0).sentence("m2", "simple", "error", "min")
+        'm2 against simple: error -0.0200 (95 % interval -0.0300 to -0.0100; p = 0.01), lower in 4 of 4 seeds: better.'
+        """
+        if self.p is None:
+            ending = f"; not distinguishable at n = {self.sample_size()}: fewer than {FEWEST} seeds give no interval"
+        elif self.distinguishable:
+            ending = f": {self.verdict(better)}"
+        else:
+            ending = f"; not distinguishable at n = {self.sample_size()}"
+        return f"{label} against {base}: {what} {self._amount()}{ending}."
+
+    def _amount(self) -> str:
+        agreement = self.agreement()
+        if self.low is None or self.high is None or self.p is None:
+            return f"{signed(self.mean)}, {agreement or 'in other seeds'}"
+        p = f"p {p_cell(self.p)}" if self.p < _SMALLEST_P else f"p = {p_cell(self.p)}"
+        interval = f"95 % interval {signed(self.low)} to {signed(self.high)}"
+        if not self.paired:
+            return f"{signed(self.mean)} (unpaired, because the seeds differ; Welch's {interval}; {p})"
+        if self.share_equal == 1:
+            return agreement
+        if self.low == self.high:
+            return f"{signed(self.mean)} in each of {self.n} seeds ({p})"
+        return f"{signed(self.mean)} ({interval}; {p}), {agreement}"
+
+
+def difference_cell(difference: Difference | None) -> str:
+    """A difference with its interval, for a table: `+0.012 [-0.003, +0.020]`; a dash for none."""
+    if difference is None:
+        return NONE
+    if difference.low is None or difference.high is None:
+        return f"{signed(difference.mean, 3)} (n = {difference.sample_size()})"
+    return f"{signed(difference.mean, 3)} [{signed(difference.low, 3)}, {signed(difference.high, 3)}]"
+
+
+def paired_difference(values: Sequence[float], others: Sequence[float]) -> Difference:
+    """values − others, pair by pair.
+
+    Args:
+        values, others: of the same seeds, in the same order; at least one pair.
+
+    Raises:
+        ValueError: they are not as many, or none.
+    """
+    if len(values) != len(others) or not values:
+        raise ValueError(f"received {len(values)} and {len(others)} values, expected pairs")
+    differences = np.asarray(values, float) - np.asarray(others, float)
+    # Of each pair its own: beside a loss that ran away, the others' differences are no rounding.
+    rounding = _ROUNDING * np.abs([values, others]).max(axis=0)
+    differences[np.abs(differences) <= rounding] = 0.0
+    n, mean = len(differences), statistics.fmean(differences.tolist())
+    shares = float(np.mean(differences < 0)), float(np.mean(differences == 0))
+    if n < FEWEST:
+        return Difference(n, mean, None, None, None, *shares)
+    if not _vary(differences, rounding):
+        # Nothing varies: the bootstrap's acceleration would be 0 / 0, and the t-test certain, although a few accuracies
+        # of few rows are easily the same. What is left to ask is how often so many would have one sign by chance.
+        return Difference(n, mean, mean, mean, 2.0 ** (1 - n) if mean else 1.0, *shares)
+    from scipy import stats
+
+    p = float(stats.ttest_1samp(differences, 0.0).pvalue)
+    return Difference(n, mean, *bootstrap_interval(differences), p, *shares)
+
+
+def difference_by_seed(values: Mapping[int, float], others: Mapping[int, float]) -> Difference | None:
+    """The paired difference values − others over the seeds that both have; None where they share none."""
+    seeds = sorted(values.keys() & others.keys())
+    return paired_difference([values[seed] for seed in seeds], [others[seed] for seed in seeds]) if seeds else None
+
+
+def _vary(differences: NDArray[np.float64], rounding: NDArray[np.float64]) -> bool:
+    """Whether differences are more than one value and what rounding makes of it."""
+    if 0 < np.count_nonzero(differences) < len(differences):
+        return True
+    return float((differences - rounding / 2).max()) > float((differences + rounding / 2).min())
+
+
+def unpaired_difference(values: Sequence[float], others: Sequence[float]) -> Difference:
+    """The mean of values less that of others, which vary independently and each in its own way (B. L. Welch, 1947).
+
+    Raises:
+        ValueError: there are none of either.
+    """
+    if not values or not others:
+        raise ValueError(f"received {len(values)} and {len(others)} values, expected one or more of each")
+    ours, theirs = np.asarray(values, float), np.asarray(others, float)
+    n, other_n, mean = len(ours), len(theirs), float(ours.mean() - theirs.mean())
+    if min(n, other_n) < FEWEST:
+        return Difference(n, mean, other_n=other_n)
+    if np.ptp(ours) == 0 and np.ptp(theirs) == 0:
+        # Nothing varies, and the t-test would be certain. What is left to ask is how often as many values would be
+        # sorted by chance into those two heaps, either of them the higher one.
+        # Not of their means, which rounding may tell apart.
+        only = float(ours[0] - theirs[0])
+        p = min(1.0, 2 / math.comb(n + other_n, n)) if only else 1.0
+        return Difference(n, only, only, only, p, other_n=other_n)
+    from scipy import stats
+
+    parts = [float(sample.var(ddof=1)) / len(sample) for sample in (ours, theirs)]
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / (n - 1) + parts[1] ** 2 / (other_n - 1))
+    error = math.sqrt(sum(parts))
+    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    p = 2 * float(stats.t.sf(abs(mean) / error, freedom))
+    return Difference(n, mean, mean - reach, mean + reach, p, other_n=other_n)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times another arm's value an arm's is, over the seeds that both have.
+
+    Attributes:
+        n: seeds.
+        mean: of the ratios of each seed.
+        sd: their standard deviation; None where n < 2.
+    """
+
+    n: int
+    mean: float
+    sd: float | None
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" + (f" ± {self.sd:.2f}" if self.sd else "")
+
+
+def ratio_of(values: Mapping[int, float], others: Mapping[int, float]) -> Ratio | None:
+    """The ratio of values to others by seed; None where no seed has both.
+
+    >>> str(ratio_of({0: 2.0, 1: 3.0, 2: 9.0}, {0: 1.0, 1: 1.0}))
+    '2.50 ± 0.71'
+    """
+    ratios = [values[seed] / others[seed] for seed in sorted(values.keys() & others.keys()) if others[seed]]
+    if not ratios:
+        return None
+    return Ratio(len(ratios), statistics.fmean(ratios), statistics.stdev(ratios) if len(ratios) > 1 else None)
+
+
+def too_few(n: int) -> str:
+    """A sentence for arms of fewer seeds than an interval needs."""
+    return f"Not distinguishable at n = {n}: fewer than {FEWEST} seeds give no interval."
+
+
+def p_cell(p: float | None) -> str:
+    """A p-value for a table; below a thousandth its digits say nothing. A dash for none.
+
+    >>> p_cell(0.0312), p_cell(3.3e-38), p_cell(None)
+    ('0.031', '< 0.001', '–')
+    """
+    if p is None:
+        return NONE
+    return "< 0.001" if p < _SMALLEST_P else f"{p:.2g}"
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """A difference as text: of shares and losses some digits, of epochs and seconds as many as tell anything.
+
+    >>> signed(-0.0123), signed(0.0123, 2), signed(4e-6), signed(-1234.5)
+    ('-0.0123', '+0.01', '+4e-06', '-1,234.5')
+    """
+    if abs(value) >= 10:
+        return f"{value:+,.1f}"
+    # A loss near 0 is not the same as another because both begin with zeros.
+    if _NOTHING < abs(value) < _TINY:
+        return f"{value:+.0e}"
+    return f"{value:+.{digits}f}"

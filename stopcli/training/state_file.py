@@ -1,0 +1,210 @@
+"""The exact state of a run on disk: written whole, verified when it is read, the last two kept.
+
+A state is one file, an uncompressed zip of NumPy arrays (never pickles) and a meta.json with everything that is no
+array and the SHA-256 of every part. It gets its name only when all of it is on the disk, so a crash leaves the states
+before it. A damaged file is found by its hashes, and the one before it is used. So is one that does not go with the
+run's metrics, steps and times, of which it holds the lengths and hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stopcli.errors import CheckpointError, RecordError
+from stopcli.runs.files import Prefix, replacing
+
+FORMAT = 3
+# Has the lengths of metrics.csv, timing.csv and steps.csv, under other names, and no hashes of them.
+_LENGTHS_FORMAT = 2
+KEPT = 2
+_SUFFIX = ".state"
+
+Arrays = tuple[np.ndarray[Any, Any], ...]
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """A position of a run and everything that training goes on from.
+
+    Attributes:
+        epoch, step: done so far; more steps than the epochs have lie in the next one.
+        live: the loop's state.
+        rule_state: the stopping rule's state, as `Rule.state_to_dict` gives it.
+        best: by `watch` (stopping) and `keep` (checkpoints): the best epoch and its value.
+        best_states: by the same names, the state after that epoch where it is needed.
+        files: what of each appended file belongs to the position, by its path in the run's folder.
+        train_seconds: spent training so far.
+        fingerprint: what the numbers depend on: config, versions, data; compared when the run is resumed.
+        stopped: the verdict where training has ended at this position, else None.
+        partial_sums: of the epoch that the position lies in, as in `Partial`; no array between two epochs.
+        steps_per_epoch: when it was saved; 0 where that is not known.
+        partial_seconds: spent in that epoch.
+        validation_seconds: of `train_seconds`, those in which rows were measured and nothing was trained.
+        plateau_state: of the reduction of the learning rate, where there is one.
+    """
+
+    epoch: int
+    step: int
+    live: Arrays
+    rule_state: dict[str, Any]
+    best: dict[str, tuple[int, float | None]]
+    best_states: dict[str, Arrays]
+    files: dict[str, Prefix]
+    train_seconds: float
+    fingerprint: dict[str, Any]
+    stopped: dict[str, Any] | None = None
+    partial_sums: Arrays = ()
+    steps_per_epoch: int = 0
+    partial_seconds: float = 0.0
+    validation_seconds: float = 0.0
+    plateau_state: dict[str, Any] = field(default_factory=dict)
+
+
+class PassedOver(NamedTuple):
+    """A state's file that is not gone on from: a CheckpointError says that it is none, a RecordError that the run has
+    another record than it was saved with."""
+
+    path: Path
+    error: CheckpointError | RecordError
+
+
+@dataclass
+class Found:
+    """The newest state that can be gone on from, and the newer ones that cannot, the newest first."""
+
+    point: ResumePoint | None
+    passed_over: list[PassedOver] = field(default_factory=list)
+
+
+class ResumeStore:
+    """The states in a run's checkpoints/resume/."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, point: ResumePoint) -> None:
+        """Write a state, and remove all but the last two.
+
+        Raises:
+            OSError: it could not be written; the states before it are untouched.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"step-{point.step:012}{_SUFFIX}"
+        if path.is_dir():
+            # It was passed over, and a file cannot take its place.
+            path.rename(path.with_name(f"{path.name}.folder"))
+        with replacing(path) as new:
+            _write(new, point)
+        # Later ones were passed over when the run was resumed: they are not of the two.
+        own = [each for each in self.files() if each.name <= path.name and each.is_file()]
+        for old in own[KEPT:]:
+            old.unlink()
+
+    def files(self) -> list[Path]:
+        """The states' files, the newest first."""
+        return sorted(self._folder.glob(f"step-*{_SUFFIX}"), reverse=True)
+
+    def load(self, check: Callable[[ResumePoint], None] | None = None) -> Found:
+        """The newest state whose every hash is right.
+
+        Args:
+            check: raises RecordError for a state that was saved with another record than the run has.
+        """
+        passed_over: list[PassedOver] = []
+        for path in self.files():
+            try:
+                point = read_state(path)
+                if check is not None:
+                    check(point)
+                return Found(point, passed_over)
+            except (CheckpointError, RecordError) as error:
+                passed_over.append(PassedOver(path, error))
+        return Found(None, passed_over)
+
+
+def _write(path: Path, point: ResumePoint) -> None:
+    groups = {"live": point.live, "partial": point.partial_sums}
+    groups |= {f"best-{name}": state for name, state in point.best_states.items()}
+    parts = {f"{name}/{i:04}.npy": _npy(array) for name, group in groups.items() for i, array in enumerate(group)}
+    plain = {key: value for key, value in _plain(point).items() if key not in ("live", "partial_sums", "best_states")}
+    hashes = {name: hashlib.sha256(part).hexdigest() for name, part in parts.items()}
+    meta = json.dumps({"format": FORMAT, "point": plain, "sha256": hashes}, allow_nan=False).encode()
+    with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as archive:
+        archive.writestr("meta.json", meta)
+        archive.writestr("meta.sha256", hashlib.sha256(meta).hexdigest())
+        for name, part in parts.items():
+            archive.writestr(name, part)
+
+
+def _plain(point: ResumePoint) -> dict[str, Any]:
+    # asdict would copy every array.
+    return {name: getattr(point, name) for name in point.__dataclass_fields__}
+
+
+def _npy(array: np.ndarray[Any, Any]) -> bytes:
+    out = io.BytesIO()
+    np.save(out, array, allow_pickle=False)
+    return out.getvalue()
+
+
+def read_state(path: Path) -> ResumePoint:
+    """The state in a file.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, of another format, or holds anything but plain arrays.
+    """
+    if path.exists() and not path.is_file():
+        # A pipe would be waited for without end.
+        raise CheckpointError(f"{path}: not a state that can be resumed (not a regular file)")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        meta_bytes = parts.pop("meta.json")
+        if hashlib.sha256(meta_bytes).hexdigest().encode() != parts.pop("meta.sha256"):
+            raise ValueError("meta.json does not have its hash")
+        meta = json.loads(meta_bytes)
+        if meta["format"] not in (FORMAT, _LENGTHS_FORMAT):
+            raise ValueError(f"format {meta['format']}, expected {FORMAT}")
+        _check_hashes(meta["sha256"], parts)
+        if meta["format"] == _LENGTHS_FORMAT:
+            lengths = meta["point"].pop("file_lengths")
+            meta["point"]["files"] = {f"{name}.csv": (length, "") for name, length in lengths.items()}
+        return _point(meta["point"], parts)
+    # zipfile raises whatever its parsing meets: zlib and struct errors, EOFError, NotImplementedError, …
+    except Exception as error:
+        raise CheckpointError(f"{path}: not a state that can be resumed ({type(error).__name__}: {error})") from error
+
+
+def _check_hashes(expected: Mapping[str, str], parts: Mapping[str, bytes]) -> None:
+    if expected.keys() != parts.keys():
+        raise ValueError("parts are missing or foreign")
+    for name, part in parts.items():
+        if hashlib.sha256(part).hexdigest() != expected[name]:
+            raise ValueError(f"{name} does not have its hash")
+
+
+def _point(plain: dict[str, Any], parts: Mapping[str, bytes]) -> ResumePoint:
+    def arrays(prefix: str) -> Arrays:
+        names = sorted(name for name in parts if name.startswith(f"{prefix}/"))
+        return tuple(np.load(io.BytesIO(parts[name]), allow_pickle=False) for name in names)
+
+    kept = {name.split("/")[0].removeprefix("best-") for name in parts if name.startswith("best-")}
+    best = {name: (int(epoch), value) for name, (epoch, value) in plain.pop("best").items()}
+    files = {name: Prefix(int(length), str(sha256)) for name, (length, sha256) in plain.pop("files").items()}
+    return ResumePoint(
+        live=arrays("live"),
+        partial_sums=arrays("partial"),
+        best=best,
+        files=files,
+        best_states={name: arrays(f"best-{name}") for name in kept},
+        **plain,
+    )

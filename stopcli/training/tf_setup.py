@@ -1,0 +1,135 @@
+"""How TensorFlow and Keras are started. Nothing else in stopcli may import them before this has run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from stopcli.control_groups import reachable_cores, usable_cores
+from stopcli.errors import RunError
+from stopcli.runs.environment import variables_set
+from stopcli.runs.files import temporary_files
+
+
+def start_tensorflow(threads: int | None = None) -> str:
+    """Set what TensorFlow and Keras read from the environment, import them, and fix Keras's global settings.
+
+    The first call of a process takes seconds, most of them in TensorFlow's import. A variable that the user has set is
+    left as it is, but for Keras's backend: stopcli's loop is TensorFlow's.
+
+    Args:
+        threads: that TensorFlow computes with; None for as many as there are cores, or less where a container may not
+            use them up. A process can choose it once.
+
+    Returns:
+        What the libraries wrote to stderr meanwhile (which kernels are on, that there is no GPU), for the run's log.
+    """
+    with _file_without_a_name() as said:
+        try:
+            with stderr_to(said.fileno()):
+                import_tensorflow()
+                import keras
+                import tensorflow as tf
+
+                if threads is not None:
+                    _set_threads(threads)
+                elif usable_cores() < reachable_cores():
+                    # It counts those that it may run on. Where it has started already, that is how it was asked for.
+                    with contextlib.suppress(RunError):
+                        _set_threads(usable_cores())
+                # Looks for a GPU now, so that what the driver has to say is caught too.
+                tf.config.list_logical_devices()
+        finally:
+            said.seek(0)
+            text = said.read()
+            if sys.exc_info()[0] is not None:
+                sys.stderr.write(text)
+
+    # ~/.keras/keras.json may say otherwise, and would change the numbers of a run without a word in its config.
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    return text
+
+
+def sees_gpu() -> bool:
+    """Whether there is a GPU. Imports TensorFlow, and leaves open on what and with how many threads it will compute."""
+    set_environment()
+    with temporary_files(Path()), _file_without_a_name() as said, stderr_to(said.fileno()):
+        import tensorflow as tf
+
+        return bool(tf.config.list_physical_devices("GPU"))
+
+
+def _set_threads(threads: int) -> None:
+    import tensorflow as tf
+
+    threading = tf.config.threading
+    if threading.get_intra_op_parallelism_threads() == threads:
+        return
+    try:
+        threading.set_intra_op_parallelism_threads(threads)
+        threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:
+        if threading.get_intra_op_parallelism_threads() == 0 and threads == reachable_cores():
+            # It has started already with as many as there are, which are these.
+            return
+        raise RunError(
+            f"TensorFlow computes with another number of threads in this process already, not {threads}"
+        ) from None
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow and Keras as they come, whatever files of the user's Keras would read on its way."""
+    set_environment()
+    # Keras imports matplotlib's pyplot where it is there, which would read the user's matplotlibrc before
+    # report/drawing.py can keep it from that; one that cannot be read would end the import.
+    blocked = "matplotlib" not in sys.modules
+    if blocked:
+        sys.modules["matplotlib"] = None  # type: ignore[assignment]
+    try:
+        # Nothing can be read or made below a file that is no folder. A keras.json that may not be opened, or holds
+        # something else than settings, would end the import; what it can say is set below.
+        with variables_set(KERAS_HOME=os.path.join(os.devnull, "keras")):  # noqa: PTH118
+            import keras  # noqa: F401
+        import tensorflow  # noqa: F401
+    finally:
+        if blocked:
+            del sys.modules["matplotlib"]
+
+
+def set_environment() -> None:
+    """Set what TensorFlow and Keras read when they are imported."""
+    if "tensorflow" not in sys.modules:
+        # Off by default on some CPU types, although it is the faster there for convolutions.
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+        # 2: errors alone.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
+def _file_without_a_name() -> IO[str]:
+    """A file for what is not kept, on Linux in memory: there may be no folder for temporary files."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("stderr"), "w+", errors="replace")
+    return tempfile.TemporaryFile("w+", errors="replace")
+
+
+@contextlib.contextmanager
+def stderr_to(descriptor: int) -> Iterator[None]:
+    """Send what the process writes to stderr, C++ libraries included, to a file."""
+    sys.stderr.flush()
+    before = os.dup(2)
+    try:
+        os.dup2(descriptor, 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(before, 2)
+        os.close(before)

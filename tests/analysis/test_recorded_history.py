@@ -1,0 +1,156 @@
+"""Rules replayed on a run's metrics, against values computed by hand and against the rules as they decide live."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stopcli.analysis.replay import LabelledRule, RecordedHistory, RuleResults, replay_all
+from stopcli.config import CheckpointSettings, StoppingSettings
+from stopcli.runs.metrics import Columns
+from stopcli.runs.run import RecordedRun
+from stopcli.stats.pareto import pareto_front
+from stopcli.stopping import AnyOf, BestEpoch, BestState, Patience, Rule, RuleRunner
+from stopcli.stopping.combine import parse_rule
+from stopcli.training.stop_plan import stop_plan
+
+LOSSES = [1.0, 0.8, 0.9, 0.7, 0.75, 0.8, 0.5, 0.6, 0.65, 0.7]
+
+
+def run_of(columns: dict[str, Any], **settings: Any) -> RecordedRun:
+    """A run that is nowhere on the disk."""
+    n = len(next(iter(columns.values())))
+    counts = {"epoch": np.arange(1.0, n + 1), "step": np.arange(1.0, n + 1)}
+    run = RecordedRun(Path("run"), None, "moons", {"epochs": n, **settings}, {}, "finished")
+    metrics: Columns = {**counts, **{name: np.array(values, float) for name, values in columns.items()}}
+    # What it would read from its metrics.csv.
+    run.__dict__["metrics"] = metrics
+    return run
+
+
+def history(select: str = "val_loss", **settings: Any) -> RecordedHistory:
+    accuracies = [0.5, 0.6, 0.6, 0.7, 0.9, 0.7, 0.8, 0.8, 0.8, 0.7]
+    columns = {"loss": LOSSES, "val_loss": LOSSES, "val_accuracy": accuracies}
+    if settings.get("validation") == "holdout":
+        columns["test_accuracy"] = [accuracy - 0.05 for accuracy in accuracies]
+    return RecordedHistory(run_of(columns, **settings), BestEpoch(select))
+
+
+def test_what_a_rule_saves_and_loses_by_hand() -> None:
+    # 0.7 at epoch 4 is not beaten at 5 and 6, so patience 2 stops there; the best of all is 0.5 at 7.
+    found = history().replay(Patience(2))
+    assert found.fired
+    assert found.values() == pytest.approx(
+        {
+            "epochs": 6, "epochs_saved": 4, "share_saved": 0.4, "stop_value": 0.8, "stop_accuracy": 0.7,
+            "kept_epoch": 4, "kept_value": 0.7, "kept_accuracy": 0.7,
+            "best_epoch": 7, "best_value": 0.5, "best_accuracy": 0.8, "regret": 0.2, "accuracy_lost": 0.1,
+        }
+    )  # fmt: skip
+
+
+def test_the_kept_epoch_is_that_of_the_selecting_metric() -> None:
+    # Selected by accuracy, epoch 4 of 1 to 6 gives way to epoch 5, which is the best of all.
+    found = history("val_accuracy").replay(Patience(2)).values()
+    assert (found["kept_epoch"], found["kept_value"], found["regret"]) == (5, 0.9, 0)
+    # Held-out test rows tell the accuracy, and are not asked which epoch to keep.
+    found = history(validation="holdout").replay(Patience(2)).values()
+    assert (found["kept_epoch"], found["kept_accuracy"]) == (4, pytest.approx(0.65))
+
+
+def test_a_stop_beyond_the_recording_is_told_from_the_end_of_a_whole_run() -> None:
+    whole, cut = history().replay(Patience(9)), history(epochs=50).replay(Patience(9))
+    assert not whole.fired
+    assert not cut.fired
+    assert (whole.history.complete, cut.history.complete) == (True, False)
+    assert cut.values()["epochs"] == 10
+    assert cut.values()["regret"] == 0
+
+
+def test_a_run_breaks_off_where_a_metric_is_no_number() -> None:
+    columns = {"loss": [1.0, 0.5, math.nan, 0.1], "val_loss": [1.0, 0.9, 0.1, 0.1]}
+    run = RecordedHistory(run_of(columns), BestEpoch("val_loss"))
+    found = run.replay(Patience(5))
+    assert (found.fired, found.last.epoch, run.epochs) == (False, 3, 3)
+    assert found.selected is not None
+    # The model of epoch 3 is broken, although its validation loss is the lowest.
+    assert found.selected.epoch == 2
+    assert run.replay(parse_rule("threshold:0.95")).last.epoch == 2
+    # Nothing is kept of a run that broke off at once.
+    first = RecordedHistory(run_of({"loss": [math.inf], "val_loss": [1.0]}), BestEpoch("val_loss")).replay(Patience(1))
+    assert first.selected is None
+    assert set(first.values()) == {"epochs", "epochs_saved", "share_saved", "stop_value"}
+
+
+def test_runs_are_summed_up_with_those_in_which_the_rule_did_not_fire() -> None:
+    rising = RecordedHistory(run_of({"val_loss": [1.0, 2.0, 3.0, 4.0]}), BestEpoch("val_loss"))
+    falling = RecordedHistory(run_of({"val_loss": [4.0, 3.0, 2.0, 1.0]}), BestEpoch("val_loss"))
+    (result,) = replay_all([rising, falling], [LabelledRule("patience:2", Patience(2))])
+    assert (result.not_fired, result.values("epochs"), result.mean("epochs")) == (1, [3, 4], 3.5)
+    interval = result.interval("epochs")
+    assert interval is not None
+    assert (interval.n, interval.low) == (2, None)
+    assert result.values("kept_accuracy") == []
+    assert result.interval("kept_accuracy") is None
+    assert RuleResults(result.rule, result.replays).pairs("kept_epoch", "best_epoch") == ([1, 4], [1, 4])
+
+
+_loss = st.one_of(st.integers(1, 9).map(lambda n: float(np.float32(n / 10))), st.floats(0, 2, width=32))
+_broken = st.one_of(*[_loss] * 20, st.sampled_from([math.nan, math.inf]))
+_series = st.lists(st.tuples(_broken, _broken, st.floats(0, 1, width=32)), min_size=1, max_size=40)
+
+
+@given(
+    _series,
+    st.builds(
+        StoppingSettings,
+        patience=st.one_of(st.none(), st.integers(0, 8)),
+        monitor=st.sampled_from(["val_loss", "val_accuracy"]),
+        min_delta=st.sampled_from([0.0, 0.1, 0.001]),
+        baseline=st.sampled_from([None, 0.5]),
+        start_from_epoch=st.integers(0, 5),
+        threshold=st.sampled_from([None, 0.2]),
+        stop=st.sampled_from([(), ("gl:5",), ("pq:0.5",), ("up:2",), ("up:1:3", "gl:50"), ("pq:1:2", "threshold:0.1")]),
+    ),
+)
+def test_a_replay_is_what_the_rules_of_a_run_decide_live(
+    series: list[tuple[float, float, float]], settings: StoppingSettings
+) -> None:
+    names = ("loss", "val_loss", "val_accuracy")
+    plan = stop_plan(settings, CheckpointSettings(), names)
+    judge, watched, verdict, epoch = RuleRunner(plan.rule), BestState(), None, 0
+    # As the trainer has it.
+    for epoch, row in enumerate(series, start=1):
+        metrics = dict(zip(names, row, strict=True))
+        verdict = judge.update(epoch, metrics)
+        if verdict is None or verdict.reason != "non_finite":
+            watched = plan.watch.update(watched, epoch, metrics)
+        if verdict is not None:
+            break
+
+    run = run_of({name: [row[i] for row in series] for i, name in enumerate(names)})
+    # The rules alone: that no metric may be NaN is a matter of the history.
+    rules: tuple[Rule[Any], ...] = plan.rule.rules[1:]  # type: ignore[attr-defined]
+    first = RecordedHistory(run, plan.watch).replay(AnyOf(rules or (Patience(1000),)))
+    assert first.last.epoch == epoch
+    assert first.verdict == verdict
+    kept = (first.selected.epoch, first.selected.value) if first.selected else (0, None)
+    assert kept == tuple(watched)
+    assert min(first.values().get("regret", 0), first.values()["epochs_saved"]) >= 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12))
+def test_the_front_is_what_nothing_else_beats(points: list[tuple[int, int]]) -> None:
+    front = pareto_front([x for x, _ in points], [y for _, y in points])
+
+    def beaten(point: tuple[int, int]) -> bool:
+        return any(x <= point[0] and y <= point[1] and (x, y) != point for x, y in points)
+
+    assert {points[i] for i in front} == {point for point in points if not beaten(point)}
+    assert [points[i] for i in front] == sorted({points[i] for i in front})

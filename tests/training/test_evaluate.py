@@ -1,0 +1,42 @@
+"""What is told of a run that was left before its end: the metrics of the very epoch that the final model is of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+HEADER = "epoch,step,loss,accuracy,val_loss,val_accuracy,test_loss,test_accuracy,learning_rate"
+# Fractions of two: exact as float32 too.
+ROWS = [
+    "1,9,0.875,0.125,0.75,0.25,0.625,0.375,0.001",
+    "2,18,0.5,0.25,0.625,0.5,0.375,0.75,0.001",
+    "3,27,0.25,0.75,1.5,0.125,0.5,0.0625,0.001",
+]
+
+
+def recorded(epoch: int, *, held_out: bool) -> Any:
+    from stopcli.training.evaluate import _recorded
+
+    Path("metrics.csv").write_text("\n".join([HEADER, *ROWS]) + "\n")
+    parts = SimpleNamespace(test_is_held_out=held_out)
+    experiment = SimpleNamespace(parts=parts, measures=[SimpleNamespace(name="accuracy")])
+    return _recorded(SimpleNamespace(metrics=Path("metrics.csv")), experiment, epoch)  # type: ignore[arg-type]
+
+
+def test_a_restored_model_is_told_with_its_own_epochs_metrics() -> None:
+    # The best epoch, which --restore-best went back to, and not the last.
+    assert recorded(2, held_out=True) == {
+        "train": {"loss": 0.5, "accuracy": 0.25},
+        "test": {"loss": 0.375, "accuracy": 0.75},
+        "val": {"loss": 0.625, "accuracy": 0.5},
+    }
+    assert recorded(3, held_out=False)["test"] == {"loss": 1.5, "accuracy": 0.125}
+
+
+def test_before_the_first_epoch_is_complete_nothing_is_told() -> None:
+    assert recorded(0, held_out=True) == {"train": {}, "test": {}, "val": {}}
