@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stopcli.analysis.replay import LabelledRule, RecordedHistory, RuleResults, replay_all
+from stopcli.analysis.replay import LabelledRule, RecordedHistory, replay_experiment
 from stopcli.config import CheckpointSettings, StoppingSettings
 from stopcli.runs.metrics import Columns
-from stopcli.runs.run import RecordedRun
+from stopcli.runs.run import Experiment, RecordedRun
 from stopcli.stats.pareto import pareto_front
 from stopcli.stopping import AnyOf, BestEpoch, BestState, Patience, Rule, RuleRunner
 from stopcli.stopping.combine import parse_rule
@@ -46,7 +46,7 @@ def test_what_a_rule_saves_and_loses_by_hand() -> None:
     # 0.7 at epoch 4 is not beaten at 5 and 6, so patience 2 stops there; the best of all is 0.5 at 7.
     found = history().replay(Patience(2))
     assert found.fired
-    assert found.values() == pytest.approx(
+    assert found.values == pytest.approx(
         {
             "epochs": 6, "epochs_saved": 4, "share_saved": 0.4, "stop_value": 0.8, "stop_accuracy": 0.7,
             "kept_epoch": 4, "kept_value": 0.7, "kept_accuracy": 0.7,
@@ -57,10 +57,10 @@ def test_what_a_rule_saves_and_loses_by_hand() -> None:
 
 def test_the_kept_epoch_is_that_of_the_selecting_metric() -> None:
     # Selected by accuracy, epoch 4 of 1 to 6 gives way to epoch 5, which is the best of all.
-    found = history("val_accuracy").replay(Patience(2)).values()
+    found = history("val_accuracy").replay(Patience(2)).values
     assert (found["kept_epoch"], found["kept_value"], found["regret"]) == (5, 0.9, 0)
     # Held-out test rows tell the accuracy, and are not asked which epoch to keep.
-    found = history(validation="holdout").replay(Patience(2)).values()
+    found = history(validation="holdout").replay(Patience(2)).values
     assert (found["kept_epoch"], found["kept_accuracy"]) == (4, pytest.approx(0.65))
 
 
@@ -69,8 +69,8 @@ def test_a_stop_beyond_the_recording_is_told_from_the_end_of_a_whole_run() -> No
     assert not whole.fired
     assert not cut.fired
     assert (whole.history.complete, cut.history.complete) == (True, False)
-    assert cut.values()["epochs"] == 10
-    assert cut.values()["regret"] == 0
+    assert cut.values["epochs"] == 10
+    assert cut.values["regret"] == 0
 
 
 def test_a_run_breaks_off_where_a_metric_is_no_number() -> None:
@@ -85,20 +85,20 @@ def test_a_run_breaks_off_where_a_metric_is_no_number() -> None:
     # Nothing is kept of a run that broke off at once.
     first = RecordedHistory(run_of({"loss": [math.inf], "val_loss": [1.0]}), BestEpoch("val_loss")).replay(Patience(1))
     assert first.selected is None
-    assert set(first.values()) == {"epochs", "epochs_saved", "share_saved", "stop_value"}
+    assert set(first.values) == {"epochs", "epochs_saved", "share_saved", "stop_value"}
 
 
 def test_runs_are_summed_up_with_those_in_which_the_rule_did_not_fire() -> None:
-    rising = RecordedHistory(run_of({"val_loss": [1.0, 2.0, 3.0, 4.0]}), BestEpoch("val_loss"))
-    falling = RecordedHistory(run_of({"val_loss": [4.0, 3.0, 2.0, 1.0]}), BestEpoch("val_loss"))
-    (result,) = replay_all([rising, falling], [LabelledRule("patience:2", Patience(2))])
+    rising, falling = run_of({"val_loss": [1.0, 2.0, 3.0, 4.0]}), run_of({"val_loss": [4.0, 3.0, 2.0, 1.0]}, seed=1)
+    experiment = Experiment("moons", (rising, falling))
+    (result,) = replay_experiment(experiment, [LabelledRule("patience:2", Patience(2))], BestEpoch("val_loss")).rules
     assert (result.not_fired, result.values("epochs"), result.mean("epochs")) == (1, [3, 4], 3.5)
     interval = result.interval("epochs")
     assert interval is not None
     assert (interval.n, interval.low) == (2, None)
     assert result.values("kept_accuracy") == []
     assert result.interval("kept_accuracy") is None
-    assert RuleResults(result.rule, result.replays).pairs("kept_epoch", "best_epoch") == ([1, 4], [1, 4])
+    assert result.by_seed("kept_epoch") == result.by_seed("best_epoch") == {0: 1, 1: 4}
 
 
 _loss = st.one_of(st.integers(1, 9).map(lambda n: float(np.float32(n / 10))), st.floats(0, 2, width=32))
@@ -142,7 +142,7 @@ def test_a_replay_is_what_the_rules_of_a_run_decide_live(
     assert first.verdict == verdict
     kept = (first.selected.epoch, first.selected.value) if first.selected else (0, None)
     assert kept == tuple(watched)
-    assert min(first.values().get("regret", 0), first.values()["epochs_saved"]) >= 0
+    assert min(first.values.get("regret", 0), first.values["epochs_saved"]) >= 0
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12))

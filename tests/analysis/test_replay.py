@@ -76,9 +76,9 @@ def test_seeds_are_summed_up_and_left_in_full_precision() -> None:
 def test_without_flags_prechelt_s_grid_and_patiences_are_replayed() -> None:
     write("run")
     (experiment,) = replayed("run", options=ReplayOptions()).experiments
-    labels = [result.rule.label for result in experiment.rules]
+    labels = [rule.label for rule in experiment.rules]
     assert labels == [*(f"patience:{p}" for p in DEFAULT_PATIENCE), *DEFAULT_RULES]
-    families = {result.rule.family for result in experiment.rules}
+    families = {rule.rule.family for rule in experiment.rules}
     assert families == {"patience", "gl", "pq", "up"}
 
 
@@ -86,7 +86,7 @@ def test_each_rule_is_replayed_once_and_every_patience_with_every_min_delta() ->
     write("run")
     options = ReplayOptions(patience=(3, 3, 5), min_delta=(0.0, 0.0025), rules=("patience:5", "threshold:0.2055"))
     (experiment,) = replayed("run", options=options).experiments
-    stops = {result.rule.label: result.replays[0].last.epoch for result in experiment.rules}
+    stops = {rule.label: rule.runs[0].last.epoch for rule in experiment.rules}
     # Every third epoch is an improvement by more than 0.0025: the last of them is 19.
     assert stops == {
         "patience:3": 23, "patience:5": 25, "patience:3 δ=0.0025": 22, "patience:5 δ=0.0025": 24,
@@ -128,32 +128,32 @@ def test_what_is_wrong_with_runs_is_told_and_the_others_are_replayed() -> None:
         "left out: range: a range test",
         "left out: twin: the same settings and seed as another",
         "not finished (interrupted, failed), and replayed as far as recorded: died, broken",
-        "broke off on a metric that is no number, as it would have under any rule: broken",
+        "stopped on a metric that is not finite, as under any rule: broken",
         "may not be on record: cut",
     ):
         assert words in told
-    study = output_of(found)
-    assert "died,1,interrupted,12,beyond_recording" in study.files["replay.csv"]
-    assert "broken,0,failed,15,non_finite" in study.files["replay.csv"]
-    (cut,) = [row for row in study.table.rows if "cut" in row[0] and row[1] == "patience:30"]
+    output = output_of(found)
+    assert "died,1,interrupted,12,beyond_recording" in output.files["replay.csv"]
+    assert "broken,0,failed,15,non_finite" in output.files["replay.csv"]
+    (cut,) = [row for row in output.table.rows if "cut" in row[0] and row[1] == "patience:30"]
     assert "beyond 25" in cut
-    assert any("the stop lies beyond what is on record" in words for words in study.conclusions)
+    assert any("the stop lies beyond what is on record" in words for words in output.conclusions)
 
 
-def test_nothing_is_concluded_from_rules_after_which_no_epoch_is_kept() -> None:
+def test_nothing_is_concluded_from_rules_after_which_no_epoch_is_selected() -> None:
     for seed in range(3):
         write(f"run-{seed}", 10 + seed, seed=seed)
     found = replayed("run-0", "run-1", "run-2", options=ReplayOptions(rules=("gl:1", "gl:500"), start_from_epoch=50))
     assert found.warnings == (
-        "in some runs no epoch is kept, which the means of best epoch and regret leave out: gl:1",
+        "in some runs no epoch is selected, which the means of best epoch and regret leave out: gl:1",
     )
-    study = output_of(replayed("run-0", "run-1", "run-2", options=ReplayOptions(rules=("gl:1",), start_from_epoch=50)))
-    assert study.conclusions == ("No rule that stops has seen the best val_loss of any run.",)
+    output = output_of(replayed("run-0", "run-1", "run-2", options=ReplayOptions(rules=("gl:1",), start_from_epoch=50)))
+    assert output.conclusions == ("No rule that stops has seen the best val_loss of any run.",)
 
 
 def test_what_is_asked_in_vain_is_told() -> None:
     write("run", stop_at="cycle-end")
-    cycles = "replayed rules are asked at every epoch, those of these runs were asked at the ends of cycles alone"
+    cycles = "replayed rules may stop at every epoch; in these runs they could stop only at the end of a cycle"
     (told,) = replayed("run").warnings
     assert told == f"{cycles} (stop_at): run"
     in_vain = ReplayOptions(rules=("gl:2",), min_delta=(0.0, 0.1), baseline=0.5, mode="max")
@@ -183,10 +183,10 @@ def test_a_stop_beyond_the_recording_is_told_of_the_runs_that_it_is_true_of() ->
     [
         (
             ReplayOptions(monitor="val_los"),
-            "run: --monitor needs val_los, and on record are loss, accuracy, val_loss",
+            "run: --monitor needs val_los; recorded are loss, accuracy, val_loss",
         ),
-        (ReplayOptions(select="f1"), "run: --select needs f1, and on record are"),
-        (ReplayOptions(select="test_accuracy"), "run: --select needs test_accuracy, and on record are loss"),
+        (ReplayOptions(select="f1"), "run: --select needs f1; recorded are"),
+        (ReplayOptions(select="test_accuracy"), "run: --select needs test_accuracy; recorded are loss"),
         (ReplayOptions(patience=(-1,)), "patience: received -1, expected whole numbers ≥ 0"),
         (ReplayOptions(min_delta=(-0.1,)), "min_delta: received -0.1, expected finite numbers ≥ 0"),
         (ReplayOptions(rules=("hunch:2",)), "rule: received 'hunch:2', expected KIND:VALUE"),
@@ -219,7 +219,7 @@ def test_what_holds_no_run_is_passed_over_and_told() -> None:
 def test_runs_without_what_is_needed_are_refused() -> None:
     trained = {name: values for name, values in valley(20).items() if not name.startswith("val_")}
     write_run("run", columns=trained, epochs=EPOCHS)
-    with pytest.raises(RequestError, match="needs val_loss, and on record are loss, accuracy") as caught:
+    with pytest.raises(RequestError, match="needs val_loss; recorded are loss, accuracy") as caught:
         replayed("run")
     assert "was not validated" in caught.value.hint
     # Its training loss can be asked.
