@@ -26,6 +26,7 @@ from stopcli.runs.metrics import Columns
 from stopcli.runs.run import training_seconds
 from stopcli.stats.intervals import mean_interval
 from stopcli.stats.selection import Selection
+from stopcli.stopping.combine import rule_of_reason
 from stopcli.sweeps.plan import JobResult, read_progress
 
 if TYPE_CHECKING:
@@ -170,9 +171,10 @@ def run_marks(config: TrainedConfig, summary: Mapping[str, Any]) -> Marks:
     from stopcli.report.curves import Marks
 
     stop, best = summary["stop"], summary["best"]
+    rule = rule_of_reason(stop["reason"])
     words = {
         "completed": "end of training",
-        "non_finite": "a metric is no number",
+        "non_finite": "a metric is not finite",
         "interrupted": "interrupted",
         "time_budget": "paused",
     }
@@ -183,7 +185,7 @@ def run_marks(config: TrainedConfig, summary: Mapping[str, Any]) -> Marks:
         f"epoch {stop['best_epoch']}: best {config.monitor}",
         best["epoch"] if best else 0,
         f"epoch {best['epoch']}: saved, best {config.checkpoint_monitor}" if best else "",
-        wait=stop["wait"] if stop["reason"] in ("patience", "baseline") else 0,
+        wait=stop["wait"] if rule is not None and rule.waits else 0,
         level=_level(config),
     )
 

@@ -22,9 +22,22 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 from stopcli.quantities import counted
-from stopcli.report.curves import BLUE, GREEN, GREY, ORANGE, PURPLE, YELLOW, legend_below, legend_mark, new_figure
+from stopcli.report.curves import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    YELLOW,
+    legend_below,
+    legend_mark,
+    new_figure,
+)
 from stopcli.stats.intervals import MeanInterval
 from stopcli.stats.pareto import pareto_front
+from stopcli.stopping.combine import rules_by_keyword
 
 Point = tuple[float, float]
 Line = tuple[Point, Point]
@@ -146,21 +159,8 @@ def _between(axes: Axes, start: Point, end: Point, margin: float) -> Bbox:
     return Bbox.from_extents(min(x0, x1) - margin, min(y0, y1) - margin, max(x0, x1) + margin, max(y0, y1) + margin)
 
 
-# The markers tell the families apart without their colours.
-_LOOKS = {
-    "patience": (BLUE, "o"),
-    "gl": (ORANGE, "s"),
-    "pq": (GREEN, "^"),
-    "up": (PURPLE, "D"),
-    "threshold": (YELLOW, "v"),
-}
-_WORDS = {
-    "patience": "patience",
-    "gl": "generalization loss (gl)",
-    "pq": "progress quotient (pq)",
-    "up": "rising strips (up)",
-    "threshold": "threshold",
-}
+# In the order of the registry of rules; the markers tell them apart without their colours.
+_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY, BLACK)
 # Intervals of more rules than this would hide each other: then only those of the front are drawn.
 _MOST_INTERVALS = 30
 # More names than this would overlap; the table has them all.
@@ -174,7 +174,7 @@ class FrontierPoint:
     """A rule.
 
     Attributes:
-        family: its kind.
+        family: its keyword.
         cost: epochs.
         losses: in each panel, lower is better; None where it has none.
         stopped_all: whether it stopped every run.
@@ -251,7 +251,7 @@ def _draw(
     front = pareto_front([x for x, _ in means], [y for _, y in means])
     lines: list[Line] = []
     for i, (point, loss) in enumerate(known):
-        colour, marker = _LOOKS[point.family]
+        colour, marker = _look(point.family)
         on_front = means[i] in [means[j] for j in front]
         if len(known) <= _MOST_INTERVALS or on_front:
             lines += _intervals(axes, point.cost, loss, colour, 0.55 if on_front else 0.25)
@@ -308,11 +308,17 @@ def _intervals(axes: Axes, cost: MeanInterval, loss: MeanInterval, colour: str, 
     return lines
 
 
+def _look(family: str) -> tuple[str, str]:
+    """The colour and the marker of a kind of rule."""
+    rules = rules_by_keyword()
+    return _COLOURS[[*rules].index(family) % len(_COLOURS)], rules[family].marker
+
+
 def _legend(points: Sequence[FrontierPoint]) -> list[Line2D]:
     handles = []
     for family in dict.fromkeys(point.family for point in points):
-        colour, marker = _LOOKS[family]
-        handles.append(legend_mark(_WORDS[family], ls="", marker=marker, color=colour))
+        colour, marker = _look(family)
+        handles.append(legend_mark(rules_by_keyword()[family].label, ls="", marker=marker, color=colour))
     if not all(point.stopped_all for point in points):
         handles.append(legend_mark("did not stop every run", ls="", marker="o", markerfacecolor="white"))
     handles.append(legend_mark("front: nothing is cheaper and better", ls="--"))

@@ -17,6 +17,8 @@ from stopcli.quantities import agreeing, counted, format_duration
 from stopcli.report.document import Bullets, Code, Document, Paragraph, Part, Picture, Section, Table, Warn, code
 from stopcli.stats.differences import Difference, difference_cell, paired_difference, signed
 from stopcli.stats.selection import Selection
+from stopcli.stopping.combine import rule_of_reason
+from stopcli.stopping.rule import Rule
 
 TITLE = "Honest selection"
 _WHAT_IT_IS = "(The luck of the rows that choose, and that fewer rows choose a worse epoch, together.)"
@@ -118,30 +120,16 @@ def why_stopped(summary: Mapping[str, Any]) -> str:
     stop, epochs = summary["stop"], summary["max_epochs"]
     at = f"epoch {stop['epoch']} of {summary['max_epochs']}"
     best = _best_so_far(stop, summary["monitor"])
-    since = stop["epoch"] - stop["wait"]
-    waited = counted(stop["wait"], "epoch")
     sentences = {
         "completed": f"{agreeing(epochs, 'Ran its only epoch', f'Ran all {epochs} epochs')}; no rule stopped it{best}.",
-        "patience": f"Stopped at {at}: no improvement since epoch {since} ({stop['rule']}){best}.",
-        "baseline": f"Stopped at {at}: {waited} and the baseline was never beaten ({stop['rule']}){best}.",
-        "threshold": f"Stopped at {at}: the threshold was reached ({stop['rule']}).",
-        **{
-            rule: f"Stopped at {at}: {asked} ({stop['rule']}){best}."
-            for rule, asked in {
-                "generalization_loss": "the validation loss lay too far above its lowest",
-                "progress_quotient": "the validation loss rose faster than training went on",
-                "strips_up": "the validation loss rose from strip to strip",
-            }.items()
-        },
         "non_finite": f"Broke off at {at}: {stop['rule']}. Every epoch until then is kept.",
         "time_budget": f"Paused after {at} ({stop['rule']}); everything is saved{best}.",
         "interrupted": f"Interrupted after {at} by {stop['rule']}; everything until then is saved{best}.",
     }
-    # Another version may have other rules.
-    told = sentences.get(stop["reason"], f"Stopped at {at}: {stop['rule']}{best}.")
+    text = sentences.get(stop["reason"]) or f"Stopped at {at}: {_rule_words(stop)}{best}."
     if summary["final"]["epoch"] != summary["epochs"]:
-        told += f" The final model is restored: that of epoch {summary['final']['epoch']}."
-    return told
+        text += f" The final model is restored: that of epoch {summary['final']['epoch']}."
+    return text
 
 
 def words_of(summary: Mapping[str, Any]) -> list[str]:
@@ -167,8 +155,19 @@ def interval_words(summary: Mapping[str, Any]) -> str:
     )
 
 
+def _rule_words(stop: Mapping[str, Any]) -> str:
+    rule = rule_of_reason(stop["reason"])
+    if rule is None:
+        # Another version may have other rules.
+        return str(stop["rule"])
+    text = dict(rule.sentences)[stop["reason"]]
+    wait, since = counted(stop["wait"], "epoch"), stop["epoch"] - stop["wait"]
+    return f"{text.format(wait=wait, since=since)} ({stop['rule']})"
+
+
 def _best_so_far(stop: Mapping[str, Any], monitor: str) -> str:
-    if stop["best_value"] is None:
+    # A threshold is reached at its best.
+    if stop["best_value"] is None or (rule_of_reason(stop["reason"]) and stop["best_epoch"] == stop["epoch"]):
         return ""
     return f"; the best {monitor}, {stop['best_value']:.4f}, was at epoch {stop['best_epoch']}"
 
@@ -272,7 +271,7 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
     rows = ", ".join(f"{count:,} {part}" for part, count in summary["rows"].items())
     notes = [f"Rows: {rows}. Parameters of the model: {summary['parameters']:,}."]
     if stop["margin"]:
-        of = "the threshold" if stop["reason"] == "threshold" else "its best"
+        of = (rule_of_reason(stop["reason"]) or Rule).margin_from
         notes.append(f"At the stop {summary['monitor']} lay {stop['margin']:.4g} from {of}.")
     notes.append(
         "The curves' training values are means over each epoch as it trains, as Keras reports them; the table's are "

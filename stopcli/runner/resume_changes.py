@@ -24,7 +24,8 @@ from stopcli.runner.provenance import rewrite_config
 from stopcli.runs.files import read_toml
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
-from stopcli.stopping import BestState, RuleRunner, Verdict
+from stopcli.stopping import BestState, Rule, RuleRunner, Verdict
+from stopcli.stopping.combine import rule_of_reason
 from stopcli.sweeps.plan import Job
 from stopcli.training.fingerprint import changed_error
 from stopcli.training.state_file import Arrays, ResumePoint
@@ -39,9 +40,7 @@ def how_to_continue(stop: Mapping[str, Any]) -> str:
     """
     if stop.get("reason") == "completed":
         return "--epochs N trains it further, to epoch N."
-    if stop.get("reason") in ("patience", "baseline"):
-        return "--patience N trains it further, with more patience; so do other rules."
-    return "Other rules train it further, such as --threshold none, --stop none, or --patience N."
+    return (rule_of_reason(str(stop.get("reason"))) or Rule).resume_hint
 
 
 def with_other_rules(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopcli.stopping.rule import Columns, Metrics, is_below, monitored, resolve_direction
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class BestState(NamedTuple):
@@ -48,12 +48,14 @@ class BestEpoch:
             return BestState(epoch, value)
         return state
 
-    def epochs(self, columns: Columns) -> NDArray[np.intp]:
+    def epochs(self, columns: Columns) -> NDArray[Any]:
         """The best epoch so far after each epoch of a run, as `update` has it; 0 before there is one.
 
         Raises:
             MetricError: the metric is missing.
         """
+        import numpy as np
+
         values = monitored(columns, self.monitor, 1)
         counts = np.arange(1, len(values) + 1)
         counted = np.isfinite(values) & (counts > self.start_from_epoch)
@@ -64,7 +66,8 @@ class BestEpoch:
         best_before = np.concatenate(([np.inf], np.minimum.accumulate(keys)[:-1]))[: len(keys)]
         # There is nothing yet that the first would have to be better than.
         better = (keys < best_before) | (counted & (np.cumsum(counted) == 1))
-        return np.maximum.accumulate(np.where(better, counts, 0))
+        so_far: NDArray[Any] = np.maximum.accumulate(np.where(better, counts, 0))
+        return so_far
 
     def to_dict(self) -> dict[str, Any]:
         """The options as plain values: `BestEpoch(**values)`, and `BestState(**state._asdict())` for a state."""

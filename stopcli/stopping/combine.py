@@ -1,32 +1,156 @@
-"""Rules joined into one, and rules made again from what was saved of them.
+"""The registry of rules, rules joined into one, and rules made again from what was saved of them.
 
-Asking a rule at the ends of a learning rate's cycles alone.
+A rule that may stop only where a learning rate's cycle ends.
 
 Rules as a user writes them: `gl:2`, `pq:0.75`, `up:3`, `threshold:0.3`, `patience:200`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from stopcli.errors import ConfigError, MetricError
-from stopcli.stopping.patience import Patience
-from stopcli.stopping.prechelt import STRIP, GeneralizationLoss, ProgressQuotient, SuccessiveIncreases
 from stopcli.stopping.rule import Columns, Metrics, Rule, Verdict
-from stopcli.stopping.threshold import NonFinite, Threshold
+
+# Every rule by its kind. Those with a keyword are listed in this order in help and in figures' legends.
+_RULES = {
+    "patience": "stopcli.stopping.patience:Patience",
+    "generalization_loss": "stopcli.stopping.prechelt:GeneralizationLoss",
+    "progress_quotient": "stopcli.stopping.prechelt:ProgressQuotient",
+    "strips_up": "stopcli.stopping.prechelt:SuccessiveIncreases",
+    "threshold": "stopcli.stopping.threshold:Threshold",
+    "non_finite": "stopcli.stopping.threshold:NonFinite",
+    "any_of": "stopcli.stopping.combine:AnyOf",
+    "at_cycle_ends": "stopcli.stopping.combine:AtCycleEnds",
+}
+
+
+@functools.cache
+def rules_by_kind() -> dict[str, type[Rule[Any]]]:
+    """Every rule's class."""
+    return {kind: pkgutil.resolve_name(name) for kind, name in _RULES.items()}
+
+
+def rules_by_keyword() -> dict[str, type[Rule[Any]]]:
+    """The classes of the rules that have a text, such as `gl:2`."""
+    return {rule.keyword: rule for rule in rules_by_kind().values() if rule.keyword}
+
+
+def rule_of_reason(reason: str) -> type[Rule[Any]] | None:
+    """The class of the rule whose verdicts have a reason; None for what is not a rule's, such as `completed`."""
+    return next((rule for rule in rules_by_kind().values() if reason in dict(rule.sentences)), None)
+
+
+class AnyOfState(NamedTuple):
+    """The states of the joined rules, in their order."""
+
+    states: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class AnyOf(Rule[AnyOfState]):
+    """Stop when the first of several rules stops; where several do at the same epoch, the first in order is named.
+
+    Args:
+        rules: one rule or more.
+    """
+
+    kind = "any_of"
+
+    rules: tuple[Rule[Any], ...]
+
+    def __post_init__(self) -> None:
+        if not self.rules:
+            raise ConfigError("rules", self.rules, "one rule or more")
+        object.__setattr__(self, "rules", tuple(self.rules))
+
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for rule in self.rules for name in rule.monitors))
+
+    @property
+    def parts(self) -> tuple[Rule[Any], ...]:
+        return tuple(part for rule in self.rules for part in rule.parts)
+
+    @property
+    def earliest_stop(self) -> int:
+        return min(rule.earliest_stop for rule in self.rules)
+
+    def init(self) -> AnyOfState:
+        return AnyOfState(tuple(rule.init() for rule in self.rules))
+
+    def update(self, state: AnyOfState, epoch: int, metrics: Metrics) -> tuple[AnyOfState, Verdict | None]:
+        # Every rule sees every epoch, also after another one fired: its state stays the one that it would have without
+        # the others, so a run that is extended goes on rightly.
+        updates = [rule.update(s, epoch, metrics) for rule, s in zip(self.rules, state.states, strict=True)]
+        first = next((verdict for _, verdict in updates if verdict is not None), None)
+        return AnyOfState(tuple(rule_state for rule_state, _ in updates)), first
+
+    def first_stop(self, columns: Columns) -> Verdict | None:
+        try:
+            verdicts = [verdict for rule in self.rules if (verdict := rule.first_stop(columns))]
+        except MetricError:
+            # Another rule may have stopped the run before the values that this one refuses.
+            return super().first_stop(columns)
+        return min(verdicts, key=lambda verdict: verdict.epoch, default=None)
+
+    def describe(self) -> str:
+        return " or ".join(rule.describe() for rule in self.rules)
+
+    def progress(self, state: AnyOfState) -> str:
+        texts = (rule.progress(rule_state) for rule, rule_state in zip(self.rules, state.states, strict=True))
+        return " ".join(filter(None, texts))
+
+    def state_to_dict(self, state: AnyOfState) -> dict[str, Any]:
+        return {"states": [rule.state_to_dict(s) for rule, s in zip(self.rules, state.states, strict=True)]}
+
+    def state_from_dict(self, values: Mapping[str, Any]) -> AnyOfState:
+        pairs = zip(self.rules, values["states"], strict=True)
+        return AnyOfState(tuple(rule.state_from_dict(saved) for rule, saved in pairs))
+
+
+def rule_from_dict(values: Mapping[str, Any]) -> Rule[Any]:
+    """The rule whose `to_dict` wrote these values.
+
+    Raises:
+        ConfigError: the kind or an option is unknown, or an option is out of its range.
+    """
+    options = {name: _revived(value) for name, value in values.items()}
+    kind = options.pop("kind", None)
+    classes = rules_by_kind()
+    if kind not in classes:
+        raise ConfigError("kind", kind, "one of " + ", ".join(classes))
+    rule_class: Any = classes[kind]
+    unknown = sorted(options.keys() - {field.name for field in fields(rule_class)})
+    if unknown:
+        raise ConfigError(unknown[0], options[unknown[0]], f"no such option of {kind}")
+    try:
+        rule: Rule[Any] = rule_class(**options)
+    except TypeError as error:
+        raise ConfigError("kind", kind, f"all of its options ({error})") from None
+    return rule
+
+
+def _revived(value: Any) -> Any:
+    """An option as it was before it was saved: a rule within a rule, or several."""
+    if isinstance(value, list):
+        return tuple(map(_revived, value))
+    return rule_from_dict(value) if isinstance(value, Mapping) else value
 
 
 @dataclass(frozen=True)
 class AtCycleEnds(Rule[Any]):
-    """A rule that sees every epoch, and is asked whether to stop only at those in which a cycle ends.
+    """A rule that sees every epoch, and may stop only in those in which a cycle ends.
 
     A cyclical learning rate makes a model worse on its way up and better on its way down (L. Smith, arXiv 1506.01186,
     section 4.1), so a rule that stops wherever it likes would often stop at the worst moment of a cycle.
 
     Args:
-        rule: what is asked.
+        rule: the rule.
         cycle: updates of a cycle, ≥ 1.
         steps_per_epoch: updates of an epoch, ≥ 1.
 
@@ -34,7 +158,7 @@ class AtCycleEnds(Rule[Any]):
         ConfigError: an option is out of its range.
     """
 
-    kind: ClassVar[str] = "at_cycle_ends"
+    kind = "at_cycle_ends"
 
     rule: Rule[Any]
     cycle: int
@@ -75,14 +199,6 @@ class AtCycleEnds(Rule[Any]):
     def progress(self, state: Any) -> str:
         return self.rule.progress(state)
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "rule": self.rule.to_dict(),
-            "cycle": self.cycle,
-            "steps_per_epoch": self.steps_per_epoch,
-        }
-
     def state_to_dict(self, state: Any) -> dict[str, Any]:
         return self.rule.state_to_dict(state)
 
@@ -90,147 +206,24 @@ class AtCycleEnds(Rule[Any]):
         return self.rule.state_from_dict(values)
 
 
-class AnyOfState(NamedTuple):
-    """The states of the joined rules, in their order."""
-
-    states: tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class AnyOf(Rule[AnyOfState]):
-    """Stop when the first of several rules stops; where several do at the same epoch, the first in order is named.
-
-    Args:
-        rules: one rule or more.
-    """
-
-    kind: ClassVar[str] = "any_of"
-
-    rules: tuple[Rule[Any], ...]
-
-    def __post_init__(self) -> None:
-        if not self.rules:
-            raise ConfigError("rules", self.rules, "one rule or more")
-        object.__setattr__(self, "rules", tuple(self.rules))
-
-    @property
-    def monitors(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for rule in self.rules for name in rule.monitors))
-
-    @property
-    def earliest_stop(self) -> int:
-        return min(rule.earliest_stop for rule in self.rules)
-
-    def init(self) -> AnyOfState:
-        return AnyOfState(tuple(rule.init() for rule in self.rules))
-
-    def update(self, state: AnyOfState, epoch: int, metrics: Metrics) -> tuple[AnyOfState, Verdict | None]:
-        first = None
-        states = []
-        # Every rule sees every epoch, also after another one fired: the state stays the one that the rule would have
-        # alone, so a run that is extended goes on rightly.
-        for rule, rule_state in zip(self.rules, state.states, strict=True):
-            rule_state, verdict = rule.update(rule_state, epoch, metrics)
-            states.append(rule_state)
-            first = first or verdict
-        return AnyOfState(tuple(states)), first
-
-    def first_stop(self, columns: Columns) -> Verdict | None:
-        try:
-            verdicts = [verdict for rule in self.rules if (verdict := rule.first_stop(columns))]
-        except MetricError:
-            # Another rule may have stopped the run before there was anything to complain of.
-            return super().first_stop(columns)
-        return min(verdicts, key=lambda verdict: verdict.epoch, default=None)
-
-    def describe(self) -> str:
-        return " or ".join(rule.describe() for rule in self.rules)
-
-    def progress(self, state: AnyOfState) -> str:
-        texts = (rule.progress(rule_state) for rule, rule_state in zip(self.rules, state.states, strict=True))
-        return " ".join(filter(None, texts))
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"kind": self.kind, "rules": [rule.to_dict() for rule in self.rules]}
-
-    def state_to_dict(self, state: AnyOfState) -> dict[str, Any]:
-        return {"states": [rule.state_to_dict(s) for rule, s in zip(self.rules, state.states, strict=True)]}
-
-    def state_from_dict(self, values: Mapping[str, Any]) -> AnyOfState:
-        pairs = zip(self.rules, values["states"], strict=True)
-        return AnyOfState(tuple(rule.state_from_dict(saved) for rule, saved in pairs))
-
-
-_KINDS: dict[str, type[Rule[Any]]] = {
-    rule.kind: rule
-    for rule in (
-        Patience,
-        Threshold,
-        NonFinite,
-        AnyOf,
-        AtCycleEnds,
-        GeneralizationLoss,
-        ProgressQuotient,
-        SuccessiveIncreases,
-    )
-}
-
-
-def rule_from_dict(values: Mapping[str, Any]) -> Rule[Any]:
-    """The rule whose `to_dict` wrote these values.
-
-    Raises:
-        ConfigError: the kind or an option is unknown, or an option is out of its range.
-    """
-    options = dict(values)
-    kind = options.pop("kind", None)
-    if kind not in _KINDS:
-        raise ConfigError("kind", kind, "one of " + ", ".join(_KINDS))
-    if kind == AnyOf.kind:
-        return AnyOf(tuple(rule_from_dict(rule) for rule in options.get("rules", ())))
-    rule_class: Any = _KINDS[kind]
-    if kind == AtCycleEnds.kind and isinstance(options.get("rule"), Mapping):
-        options["rule"] = rule_from_dict(options["rule"])
-    unknown = options.keys() - {field.name for field in fields(rule_class)}
-    if unknown:
-        raise ConfigError(sorted(unknown)[0], options[sorted(unknown)[0]], f"no such option of {kind}")
-    try:
-        rule: Rule[Any] = rule_class(**options)
-    except TypeError as error:
-        raise ConfigError("kind", kind, f"all of its options ({error})") from None
-    return rule
-
-
-EXPECTED = (
-    "KIND:VALUE, such as gl:2 (generalization loss, %), pq:0.75 (progress quotient), up:3 (strips that rise), "
-    "threshold:0.3, patience:200; pq and up take the epochs of a strip too, as in up:3:10"
-)
-
-
 def parse_rule(text: str, monitor: str = "val_loss", mode: str = "auto", *, setting: str = "stop") -> Rule[Any]:
     """The rule that a text names.
 
     Args:
-        monitor, mode: of `threshold` and `patience`; Prechelt's rules compare val_loss and loss.
+        monitor, mode: of rules that can watch any metric; Prechelt's compare val_loss and loss.
         setting: what the text was given as, for the error.
 
     Raises:
         ConfigError: there is no such rule, or its value is out of its range.
     """
-    kind, _, rest = text.partition(":")
-    values = rest.split(":") if rest else []
-    makers: dict[str, tuple[int, Callable[..., Rule[Any]]]] = {
-        "gl": (1, lambda alpha: GeneralizationLoss(float(alpha))),
-        "pq": (2, lambda alpha, k=STRIP: ProgressQuotient(float(alpha), int(k))),
-        "up": (2, lambda s, k=STRIP: SuccessiveIncreases(int(s), int(k))),
-        "threshold": (1, lambda value: Threshold(float(value), monitor, mode)),
-        "patience": (1, lambda epochs: Patience(int(epochs), monitor, mode)),
-    }
-    if kind not in makers or not 1 <= len(values) <= makers[kind][0]:
-        raise ConfigError(setting, text, EXPECTED)
+    keyword, _, rest = text.partition(":")
+    rules = rules_by_keyword()
+    expected = "KIND:VALUE, such as " + ", ".join(rule.example for rule in rules.values())
+    if keyword not in rules:
+        raise ConfigError(setting, text, expected)
     try:
-        return makers[kind][1](*values)
-    except ValueError:
-        raise ConfigError(setting, text, EXPECTED) from None
+        return rules[keyword].from_text(rest.split(":") if rest else [], monitor, mode)
     except ConfigError as error:
         raise ConfigError(setting, text, f"{error.setting}: {error.expected}") from None
+    except ValueError:
+        raise ConfigError(setting, text, expected) from None

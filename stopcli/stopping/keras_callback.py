@@ -11,7 +11,6 @@ import numpy as np
 
 from stopcli.errors import MetricError
 from stopcli.stopping.best_epoch import BestEpoch, BestState
-from stopcli.stopping.combine import AnyOf
 from stopcli.stopping.rule import Rule, RuleRunner, Verdict, monitored
 
 
@@ -53,7 +52,7 @@ class StopOnRule(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.verdict = None
-        self._runners = [RuleRunner(rule) for rule in _joined_rules(self.rule)]
+        self._runners = [RuleRunner(rule) for rule in self.rule.parts]
         self._best = BestState()
         self._best_variables: list[np.ndarray[Any, Any]] | None = None
         best = [] if self.restore_best is None else [self.restore_best.monitor]
@@ -122,11 +121,6 @@ class StopOnRule(keras.callbacks.Callback):
         # Metric variables are left out: they belong to the epoch that is running, not to the model.
         model = self.model
         return [*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables]
-
-
-def _joined_rules(rule: Rule[Any]) -> list[Rule[Any]]:
-    """The rules that an AnyOf joins, or the rule itself: an epoch may have the metrics of only some of them."""
-    return [part for inner in rule.rules for part in _joined_rules(inner)] if isinstance(rule, AnyOf) else [rule]
 
 
 def _number(value: Any, name: str, epoch: int) -> float:

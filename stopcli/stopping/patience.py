@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopcli.errors import ConfigError
-from stopcli.stopping.rule import (
-    Columns,
-    Metrics,
-    Rule,
-    Verdict,
-    finite_part,
-    first_true,
-    is_below,
-    monitored,
-    non_finite,
-    resolve_direction,
-)
+from stopcli.stopping.rule import MetricRule, Verdict, first_true, is_below, resolve_direction
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class PatienceState(NamedTuple):
@@ -40,7 +30,7 @@ class PatienceState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Patience(Rule[PatienceState]):
+class Patience(MetricRule[PatienceState]):
     """Stop when `monitor` has not improved for `patience` epochs.
 
     Stops at the same epoch as `keras.callbacks.EarlyStopping` with the same options, but for two things: the wait is
@@ -51,17 +41,27 @@ class Patience(Rule[PatienceState]):
         patience: epochs without improvement after which to stop, ≥ 0. 0 and 1 stop at the same epoch.
         monitor: the metric's name.
         mode: `min`, `max`, or `auto` by the metric's name.
-        min_delta: an improvement is a change of more than this, ≥ 0. It moves the wait alone: the best epoch is the
-            one with the raw best value.
+        min_delta: an improvement is a change of more than this, ≥ 0. Only the wait depends on it: the best epoch is
+            the one with the raw best value.
         baseline: only improvements beyond it (by `min_delta`) reset the wait. Where it was never beaten, the reason of
             the stop is `baseline`.
-        start_from_epoch: so many epochs at the beginning are not watched, ≥ 0.
+        start_from_epoch: so many epochs at the beginning do not count, ≥ 0.
 
     Raises:
         ConfigError: an option is out of its range.
     """
 
-    kind: ClassVar[str] = "patience"
+    kind = "patience"
+    state_class = PatienceState
+    keyword = "patience"
+    example = "patience:200"
+    label = "patience"
+    sentences = (
+        ("patience", "no improvement since epoch {since}"),
+        ("baseline", "{wait} and the baseline was never beaten"),
+    )
+    waits = True
+    resume_hint = "--patience N trains it further, with more patience; so do other rules."
 
     patience: int
     monitor: str = "val_loss"
@@ -86,22 +86,13 @@ class Patience(Rule[PatienceState]):
         object.__setattr__(self, "_sign", sign)
 
     @property
-    def monitors(self) -> tuple[str, ...]:
-        return (self.monitor,)
-
-    @property
     def earliest_stop(self) -> int:
-        # The first epoch that is watched begins the wait anew, unless it has a baseline to beat.
+        # The first epoch that counts starts the wait again, unless it has a baseline to beat.
         first = self.start_from_epoch + (1 if self.baseline is None else 0)
         return max(first + max(self.patience, 1), 2)
 
-    def init(self) -> PatienceState:
-        return PatienceState()
-
-    def update(self, state: PatienceState, epoch: int, metrics: Metrics) -> tuple[PatienceState, Verdict | None]:
-        value = monitored(metrics, self.monitor, epoch)
-        if not math.isfinite(value):
-            return state, non_finite(epoch, self.monitor, value)
+    def decide(self, state: PatienceState, epoch: int, values: Sequence[float]) -> tuple[PatienceState, Verdict | None]:
+        (value,) = values
         if epoch <= self.start_from_epoch:
             return state, None
         sign: float = self._sign  # type: ignore[attr-defined]
@@ -124,10 +115,11 @@ class Patience(Rule[PatienceState]):
         reason, margin = "patience" if state.met_baseline else "baseline", abs(value - state.best_value)
         return Verdict(reason, self.describe(), epoch, state.wait, state.best_epoch, state.best_value, margin)
 
-    def first_stop(self, columns: Columns) -> Verdict | None:
-        epochs, broken = finite_part(columns, self.monitors)
+    def scan(self, columns: Sequence[NDArray[Any]]) -> Verdict | None:
+        import numpy as np
+
         start = self.start_from_epoch
-        values = columns[self.monitor][start:epochs]
+        values = columns[0][start:]
         # From here on epochs are counted from `start`: the wait begins at 0 and after each reset, and is over where the
         # next one comes too late.
         begins = np.concatenate(([0], self._resets(values) + 1))
@@ -137,7 +129,7 @@ class Patience(Rule[PatienceState]):
             stops[0] = max(stops[0], 2)
         turn = first_true(stops < ends)
         if turn is None:
-            return broken
+            return None
         stop, value = int(stops[turn]), float(values[stops[turn] - 1])
         # Beyond float32 is infinity, as in `is_below`.
         with np.errstate(over="ignore"):
@@ -145,8 +137,10 @@ class Patience(Rule[PatienceState]):
         state = PatienceState(stop - int(begins[turn]), None, start + best + 1, float(values[best]), turn > 0)
         return self._verdict(state, start + stop, value)
 
-    def _resets(self, values: NDArray[np.float64]) -> NDArray[np.intp]:
-        """The indices of watched values at which the wait begins anew."""
+    def _resets(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The indices of values at which the wait starts again."""
+        import numpy as np
+
         signed = self._sign * values  # type: ignore[attr-defined]
         # Beyond float32 is infinity, as in `is_below`.
         with np.errstate(over="ignore"):

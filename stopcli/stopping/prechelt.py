@@ -16,15 +16,15 @@ Prechelt's criteria that look at the ends of strips of k epochs: progress quotie
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopcli.errors import ConfigError, MetricError
-from stopcli.stopping.rule import Columns, Metrics, Rule, Verdict, finite_part, first_true, monitored, non_finite
+from stopcli.stopping.rule import MetricRule, Rule, Verdict, first_true
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class BestSoFar(NamedTuple):
@@ -41,8 +41,10 @@ def generalization_loss(value: float, lowest: float) -> float:
     return 100 * (value / lowest - 1)
 
 
-def generalization_losses(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def generalization_losses(values: NDArray[Any]) -> NDArray[Any]:
     """`generalization_loss` of every value above the lowest up to it; NaN where both are 0."""
+    import numpy as np
+
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         # A lowest of -0.0 would make it infinite the wrong way.
         return 100 * (values / (np.minimum.accumulate(values) + 0.0) - 1)
@@ -61,9 +63,9 @@ def update_best(best: BestSoFar, epoch: int, name: str, value: float) -> BestSoF
     return best
 
 
-def best_until(values: NDArray[np.float64], index: int) -> BestSoFar:
+def best_until(values: NDArray[Any], index: int) -> BestSoFar:
     """The lowest of the values up to an index, that included."""
-    lowest = int(np.argmin(values[: index + 1]))
+    lowest = int(values[: index + 1].argmin())
     return BestSoFar(lowest + 1, float(values[lowest]))
 
 
@@ -84,7 +86,7 @@ def check_count(name: str, value: object) -> None:
 
 
 @dataclass(frozen=True)
-class GeneralizationLoss(Rule[BestSoFar]):
+class GeneralizationLoss(MetricRule[BestSoFar]):
     """GL: stop after the first epoch whose generalization loss is above `alpha` percent.
 
     Args:
@@ -95,7 +97,13 @@ class GeneralizationLoss(Rule[BestSoFar]):
         ConfigError: `alpha` is out of its range.
     """
 
-    kind: ClassVar[str] = "generalization_loss"
+    kind = "generalization_loss"
+    state_class = BestSoFar
+    keyword = "gl"
+    example = "gl:2 (generalization loss, %)"
+    label = "generalization loss (gl)"
+    marker = "s"
+    sentences = (("generalization_loss", "the validation loss lay too far above its lowest"),)
 
     alpha: float
     monitor: str = "val_loss"
@@ -104,35 +112,24 @@ class GeneralizationLoss(Rule[BestSoFar]):
         check_alpha("alpha", self.alpha)
 
     @property
-    def monitors(self) -> tuple[str, ...]:
-        return (self.monitor,)
-
-    @property
     def earliest_stop(self) -> int:
         # The first loss is the lowest so far.
         return 2
 
-    def init(self) -> BestSoFar:
-        return BestSoFar()
-
-    def update(self, state: BestSoFar, epoch: int, metrics: Metrics) -> tuple[BestSoFar, Verdict | None]:
-        value = monitored(metrics, self.monitor, epoch)
-        broken = non_finite(epoch, self.monitor, value)
-        if broken is not None:
-            return state, broken
+    def decide(self, state: BestSoFar, epoch: int, values: Sequence[float]) -> tuple[BestSoFar, Verdict | None]:
+        (value,) = values
         state = update_best(state, epoch, self.monitor, value)
         if generalization_loss(value, state.best_value or 0.0) <= self.alpha:
             return state, None
         return state, stop_verdict(self, epoch, state, value)
 
-    def first_stop(self, columns: Columns) -> Verdict | None:
-        epochs, broken = finite_part(columns, self.monitors)
-        values = columns[self.monitor][:epochs]
+    def scan(self, columns: Sequence[NDArray[Any]]) -> Verdict | None:
+        (values,) = columns
         if (values < 0).any():
-            return super().first_stop(columns)
+            return super().scan(columns)
         index = first_true(generalization_losses(values) > self.alpha)
         if index is None:
-            return broken
+            return None
         return stop_verdict(self, index + 1, best_until(values, index), float(values[index]))
 
     def describe(self) -> str:
@@ -177,7 +174,7 @@ def progress_quotient(loss: float, strip: tuple[float, ...]) -> float:
 
 
 @dataclass(frozen=True)
-class ProgressQuotient(Rule[QuotientState]):
+class ProgressQuotient(MetricRule[QuotientState]):
     """PQ: stop at the end of the first strip after which generalization loss / training progress is above `alpha`.
 
     Where training made no progress in the strip, the quotient is infinite as soon as there is any generalization loss.
@@ -192,7 +189,13 @@ class ProgressQuotient(Rule[QuotientState]):
         ConfigError: an option is out of its range.
     """
 
-    kind: ClassVar[str] = "progress_quotient"
+    kind = "progress_quotient"
+    state_class = QuotientState
+    keyword = "pq"
+    example = "pq:0.75 (progress quotient)"
+    label = "progress quotient (pq)"
+    marker = "^"
+    sentences = (("progress_quotient", "the validation loss rose faster than training went on"),)
 
     alpha: float
     k: int = STRIP
@@ -212,18 +215,12 @@ class ProgressQuotient(Rule[QuotientState]):
         # The first loss is the lowest so far.
         return max(self.k, 2)
 
-    def init(self) -> QuotientState:
-        return QuotientState()
-
-    def update(self, state: QuotientState, epoch: int, metrics: Metrics) -> tuple[QuotientState, Verdict | None]:
-        value, trained = monitored(metrics, self.monitor, epoch), monitored(metrics, self.training, epoch)
-        broken = non_finite(epoch, self.monitor, value) or non_finite(epoch, self.training, trained)
-        if broken is not None:
-            return state, broken
+    def decide(self, state: QuotientState, epoch: int, values: Sequence[float]) -> tuple[QuotientState, Verdict | None]:
+        value, trained = values
         if trained < 0:
             update_best(BestSoFar(), epoch, self.training, trained)
         best = update_best(BestSoFar(state.best_epoch, state.best_value), epoch, self.monitor, value)
-        # Counted, not told from the epoch's number: Keras may leave epochs without validation.
+        # Counted, not taken from the epoch's number: Keras may leave epochs without validation.
         strip = (*state.strip, trained)
         if len(strip) < self.k:
             return QuotientState(*best, strip), None
@@ -232,11 +229,12 @@ class ProgressQuotient(Rule[QuotientState]):
             return state, None
         return state, stop_verdict(self, epoch, best, value)
 
-    def first_stop(self, columns: Columns) -> Verdict | None:
-        epochs, broken = finite_part(columns, self.monitors)
-        values, trained = (columns[name][:epochs] for name in self.monitors)
+    def scan(self, columns: Sequence[NDArray[Any]]) -> Verdict | None:
+        import numpy as np
+
+        values, trained = columns
         if (values < 0).any() or (trained < 0).any():
-            return super().first_stop(columns)
+            return super().scan(columns)
         losses = generalization_losses(values)[self.k - 1 :: self.k]
         strips = trained[: len(losses) * self.k].reshape(-1, self.k)
         for i in np.flatnonzero(self._may_be_above(losses, strips)).tolist():
@@ -245,27 +243,26 @@ class ProgressQuotient(Rule[QuotientState]):
             loss = generalization_loss(value, best.best_value or 0.0)
             if progress_quotient(loss, tuple(strips[i].tolist())) > self.alpha:
                 return stop_verdict(self, index + 1, best, value)
-        return broken
+        return None
 
-    def _may_be_above(self, losses: NDArray[np.float64], strips: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def _may_be_above(self, losses: NDArray[Any], strips: NDArray[Any]) -> NDArray[Any]:
         """Strips whose quotient may be above alpha, as far as sums that are rounded on the way can tell."""
+        import numpy as np
+
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratio = strips.mean(axis=1) / strips.min(axis=1)
             least = 1000 * (ratio - 1) - 1000 * ratio * (self.k + 8) * np.finfo(float).eps
             surely_below = losses < self.alpha * least * (1 - 1e-12)
-        maybe: NDArray[np.bool_] = np.logical_not(surely_below | (losses == 0))
+        maybe: NDArray[Any] = np.logical_not(surely_below | (losses == 0))
         return maybe
 
     def describe(self) -> str:
         strips = "" if self.k == STRIP else f" k={self.k}"
         return f"{self.monitor} PQ>{self.alpha:g}{strips}"
 
-    def state_from_dict(self, values: Mapping[str, Any]) -> QuotientState:
-        return QuotientState(**{**values, "strip": tuple(values["strip"])})
-
 
 @dataclass(frozen=True)
-class SuccessiveIncreases(Rule[StripsState]):
+class SuccessiveIncreases(MetricRule[StripsState]):
     """UP: stop at the end of a strip when the validation loss has risen from strip end to strip end `s` times running.
 
     Args:
@@ -277,7 +274,13 @@ class SuccessiveIncreases(Rule[StripsState]):
         ConfigError: an option is out of its range.
     """
 
-    kind: ClassVar[str] = "strips_up"
+    kind = "strips_up"
+    state_class = StripsState
+    keyword = "up"
+    example = "up:3 (strips of 5 epochs that rise; up:3:10 and pq:0.75:10 for strips of 10)"
+    label = "rising strips (up)"
+    marker = "D"
+    sentences = (("strips_up", "the validation loss rose from strip to strip"),)
 
     s: int
     k: int = STRIP
@@ -288,21 +291,11 @@ class SuccessiveIncreases(Rule[StripsState]):
         check_count("k", self.k)
 
     @property
-    def monitors(self) -> tuple[str, ...]:
-        return (self.monitor,)
-
-    @property
     def earliest_stop(self) -> int:
         return (self.s + 1) * self.k
 
-    def init(self) -> StripsState:
-        return StripsState()
-
-    def update(self, state: StripsState, epoch: int, metrics: Metrics) -> tuple[StripsState, Verdict | None]:
-        value = monitored(metrics, self.monitor, epoch)
-        broken = non_finite(epoch, self.monitor, value)
-        if broken is not None:
-            return state, broken
+    def decide(self, state: StripsState, epoch: int, values: Sequence[float]) -> tuple[StripsState, Verdict | None]:
+        (value,) = values
         best = BestSoFar(state.best_epoch, state.best_value)
         if best.best_value is None or value < best.best_value:
             best = BestSoFar(epoch, value)
@@ -314,15 +307,16 @@ class SuccessiveIncreases(Rule[StripsState]):
             return state, None
         return state, stop_verdict(self, epoch, best, value)
 
-    def first_stop(self, columns: Columns) -> Verdict | None:
-        epochs, broken = finite_part(columns, self.monitors)
-        values = columns[self.monitor][:epochs]
+    def scan(self, columns: Sequence[NDArray[Any]]) -> Verdict | None:
+        import numpy as np
+
+        (values,) = columns
         ends = values[self.k - 1 :: self.k]
         indices = np.arange(len(ends))
         not_risen = np.concatenate(([True], ends[1:] <= ends[:-1]))[: len(ends)]
         turn = first_true(indices - np.maximum.accumulate(np.where(not_risen, indices, 0)) >= self.s)
         if turn is None:
-            return broken
+            return None
         index = (turn + 1) * self.k - 1
         return stop_verdict(self, index + 1, best_until(values, index), float(values[index]))
 

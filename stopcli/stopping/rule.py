@@ -14,21 +14,28 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ctypes import c_float
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import MISSING, dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from stopcli.errors import ConfigError, MetricError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def first_true(mask: NDArray[Any]) -> int | None:
+    """The index of the first True, None where there is none."""
+    index = int(mask.argmax()) if len(mask) else 0
+    return index if len(mask) and mask[index] else None
+
 
 Metrics = Mapping[str, float]
 """An epoch's values by name."""
 
-Columns = Mapping[str, NDArray[np.float64]]
-"""A run's values by name, each of shape [epochs]."""
+Columns = Mapping[str, "NDArray[Any]"]
+"""A run's values by name, each float64 of shape [epochs]."""
 
 
 @dataclass(frozen=True)
@@ -59,24 +66,58 @@ State = TypeVar("State", bound=NamedTuple)
 Value = TypeVar("Value")
 
 
+class NoState(NamedTuple):
+    """The state of a rule that remembers nothing."""
+
+
 class Rule(abc.ABC, Generic[State]):
-    """A stopping rule. Subclasses are frozen dataclasses of options; their states are NamedTuples of plain values."""
+    """A stopping rule. Subclasses are frozen dataclasses of options; their states are NamedTuples of plain values.
+
+    Attributes:
+        kind: the rule's name in files.
+        state_class: of its states; without arguments it gives the one before the first epoch.
+        keyword: what it is called on the command line (`gl` of `gl:2`); empty for a rule that has no text. The numbers
+            behind it are the rule's options up to `monitor`, in their order.
+        example: such a text with its meaning, for help and errors.
+        label: what a figure's legend calls rules of this kind.
+        marker: Matplotlib's marker of them.
+        sentences: for each reason of its verdicts, why the run stopped, in its report's words. `{wait}` stands for the
+            epochs that the verdict waited, `{since}` for the epoch at which the wait began.
+        margin_from: what a verdict's margin is measured from.
+        waits: whether a verdict ends a wait, which figures then show.
+        resume_hint: how a run that it stopped can be trained further.
+    """
 
     kind: ClassVar[str]
+    state_class: ClassVar[type[Any]] = NoState
+    keyword: ClassVar[str] = ""
+    example: ClassVar[str] = ""
+    label: ClassVar[str] = ""
+    marker: ClassVar[str] = "o"
+    sentences: ClassVar[tuple[tuple[str, str], ...]] = ()
+    margin_from: ClassVar[str] = "its best"
+    waits: ClassVar[bool] = False
+    resume_hint: ClassVar[str] = "Other rules train it further, such as --threshold none, --stop none, or --patience N."
 
     @property
-    @abc.abstractmethod
     def monitors(self) -> tuple[str, ...]:
         """The metrics that the rule reads."""
+        return (self.monitor,)  # type: ignore[attr-defined]  # an option of nearly every rule
+
+    @property
+    def parts(self) -> tuple[Rule[Any], ...]:
+        """The rules that this one joins, each of which can decide without the others; the rule itself for none."""
+        return (self,)
 
     @property
     def earliest_stop(self) -> int:
         """The epoch before which it stops no run whose metrics stay finite, whatever they are."""
         return 1
 
-    @abc.abstractmethod
     def init(self) -> State:
         """The state before the first epoch."""
+        state: State = self.state_class()
+        return state
 
     @abc.abstractmethod
     def update(self, state: State, epoch: int, metrics: Metrics) -> tuple[State, Verdict | None]:
@@ -117,9 +158,32 @@ class Rule(abc.ABC, Generic[State]):
         """How near the rule is to stopping, for a progress bar, such as `wait 37/200`; empty for none."""
         return ""
 
+    @classmethod
+    def from_text(cls, numbers: Sequence[str], monitor: str, mode: str) -> Rule[Any]:
+        """The rule whose text has these numbers behind its keyword.
+
+        Args:
+            monitor, mode: of a rule that can watch any metric; others keep their own.
+
+        Raises:
+            ValueError: there are too few or too many, or one is not a number of its option's type.
+            ConfigError: one is out of its range.
+        """
+        options = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]  # subclasses are dataclasses
+        numeric = [*options.values()][: [*options].index("monitor")]
+        required = sum(field.default is MISSING for field in numeric)
+        if not required <= len(numbers) <= len(numeric):
+            raise ValueError(f"received {len(numbers)} numbers, expected {required} to {len(numeric)}")
+        values = [
+            int(number) if field.type in (int, "int") else float(number)
+            for field, number in zip(numeric, numbers, strict=False)
+        ]
+        watched = {"monitor": monitor, "mode": mode} if "mode" in options else {}
+        return cls(*values, **watched)
+
     def to_dict(self) -> dict[str, Any]:
         """The options as plain values; `rule_from_dict` makes the rule again."""
-        return {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]
+        return {"kind": self.kind, **{field.name: _plain(getattr(self, field.name)) for field in fields(self)}}  # type: ignore[arg-type]
 
     def state_to_dict(self, state: State) -> dict[str, Any]:
         """A state as plain values that JSON can hold."""
@@ -127,9 +191,39 @@ class Rule(abc.ABC, Generic[State]):
 
     def state_from_dict(self, values: Mapping[str, Any]) -> State:
         """The state that `state_to_dict` wrote."""
-        state_class: Any = type(self.init())
-        state: State = state_class(**values)
+        tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        state: State = self.state_class(**tuples)
         return state
+
+
+class MetricRule(Rule[State]):
+    """A rule on the values of its metrics, of which one that is NaN or infinite ends the run in any case.
+
+    Subclasses say what an epoch's values come to (`decide`), and may say at once what a run's come to (`scan`).
+    """
+
+    @abc.abstractmethod
+    def decide(self, state: State, epoch: int, values: Sequence[float]) -> tuple[State, Verdict | None]:
+        """As `update`, from the finite values of the rule's metrics, in the order of `monitors`."""
+
+    def update(self, state: State, epoch: int, metrics: Metrics) -> tuple[State, Verdict | None]:
+        values = [monitored(metrics, name, epoch) for name in self.monitors]
+        if not all(map(math.isfinite, values)):
+            return state, _non_finite(epoch, self.monitors, values)
+        return self.decide(state, epoch, values)
+
+    def scan(self, columns: Sequence[NDArray[Any]]) -> Verdict | None:
+        """As `first_stop`, from finite values, each float64 of shape [epochs]."""
+        state = self.init()
+        for epoch, values in enumerate(zip(*(column.tolist() for column in columns), strict=True), start=1):
+            state, verdict = self.decide(state, epoch, values)
+            if verdict is not None:
+                return verdict
+        return None
+
+    def first_stop(self, columns: Columns) -> Verdict | None:
+        epochs, broken = finite_part(columns, self.monitors)
+        return self.scan([columns[name][:epochs] for name in self.monitors]) or broken
 
 
 class RuleRunner:
@@ -156,31 +250,31 @@ def monitored(metrics: Mapping[str, Value], name: str, epoch: int) -> Value:
         raise MetricError(f"epoch {epoch} has no metric {name!r}; recorded metrics: {recorded}") from None
 
 
-def non_finite(epoch: int, name: str, value: float) -> Verdict | None:
-    """The verdict that ends a run whose metric is NaN or infinite, None where it is finite."""
-    if math.isfinite(value):
-        return None
-    return Verdict("non_finite", f"{name} is {value}", epoch)
-
-
-def first_true(mask: NDArray[Any]) -> int | None:
-    """The index of the first True, None where there is none."""
-    index = int(mask.argmax()) if len(mask) else 0
-    return index if len(mask) and mask[index] else None
-
-
-def finite_part(columns: Columns, names: tuple[str, ...]) -> tuple[int, Verdict | None]:
+def finite_part(columns: Columns, names: Sequence[str]) -> tuple[int, Verdict | None]:
     """How many epochs pass until one of some metrics is NaN or infinite, and the verdict that ends the run there.
 
     Raises:
         MetricError: a metric is missing.
     """
+    import numpy as np
+
     values = [monitored(columns, name, 1) for name in names]
     broken = first_true(np.any(~np.isfinite(np.stack(values)), axis=0))
     if broken is None:
         return len(values[0]), None
-    verdicts = (non_finite(broken + 1, name, float(column[broken])) for name, column in zip(names, values, strict=True))
-    return broken, next(verdict for verdict in verdicts if verdict)
+    return broken, _non_finite(broken + 1, names, [float(column[broken]) for column in values])
+
+
+def _non_finite(epoch: int, names: Sequence[str], values: Sequence[float]) -> Verdict:
+    """The verdict that ends a run one of whose metrics is NaN or infinite."""
+    name, value = next(pair for pair in zip(names, values, strict=True) if not math.isfinite(pair[1]))
+    return Verdict("non_finite", f"{name} is {value}", epoch)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.to_dict() if isinstance(value, Rule) else value
 
 
 Direction = Literal["min", "max"]

@@ -1,31 +1,21 @@
-"""Rules that look at one epoch alone: a value that was reached, a value that is no number."""
+"""Rules that look at one epoch at a time: a value that is reached, a value that is not finite."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from stopcli.errors import ConfigError
-from stopcli.stopping.rule import (
-    Columns,
-    Metrics,
-    Rule,
-    Verdict,
-    finite_part,
-    first_true,
-    monitored,
-    non_finite,
-    resolve_direction,
-)
+from stopcli.stopping.rule import MetricRule, NoState, Verdict, first_true, resolve_direction
 
-
-class NoState(NamedTuple):
-    """The state of a rule that remembers nothing."""
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Threshold(Rule[NoState]):
+class Threshold(MetricRule[NoState]):
     """Stop at the first epoch whose metric reaches a value: ≤ it where lower is better, ≥ it where higher is.
 
     Args:
@@ -34,7 +24,13 @@ class Threshold(Rule[NoState]):
         mode: `min`, `max`, or `auto` by the metric's name.
     """
 
-    kind: ClassVar[str] = "threshold"
+    kind = "threshold"
+    keyword = "threshold"
+    example = "threshold:0.3"
+    label = "threshold"
+    marker = "v"
+    sentences = (("threshold", "the threshold was reached"),)
+    margin_from = "the threshold"
 
     value: float
     monitor: str = "val_loss"
@@ -45,27 +41,15 @@ class Threshold(Rule[NoState]):
         if not (isinstance(self.value, (int, float)) and math.isfinite(self.value)):
             raise ConfigError("threshold", self.value, "a finite number")
 
-    @property
-    def monitors(self) -> tuple[str, ...]:
-        return (self.monitor,)
+    def decide(self, state: NoState, epoch: int, values: Sequence[float]) -> tuple[NoState, Verdict | None]:
+        return state, self._verdict(epoch, values[0]) if self._reached(values[0]) else None
 
-    def init(self) -> NoState:
-        return NoState()
+    def scan(self, columns: Sequence[NDArray[Any]]) -> Verdict | None:
+        index = first_true(self._reached(columns[0]))
+        return None if index is None else self._verdict(index + 1, float(columns[0][index]))
 
-    def update(self, state: NoState, epoch: int, metrics: Metrics) -> tuple[NoState, Verdict | None]:
-        value = monitored(metrics, self.monitor, epoch)
-        broken = non_finite(epoch, self.monitor, value)
-        if broken is not None:
-            return state, broken
-        reached = value <= self.value if self._lower else value >= self.value  # type: ignore[attr-defined]
-        return state, self._verdict(epoch, value) if reached else None
-
-    def first_stop(self, columns: Columns) -> Verdict | None:
-        epochs, broken = finite_part(columns, self.monitors)
-        values = columns[self.monitor][:epochs]
-        reached = values <= self.value if self._lower else values >= self.value  # type: ignore[attr-defined]
-        index = first_true(reached)
-        return broken if index is None else self._verdict(index + 1, float(values[index]))
+    def _reached(self, value: Any) -> Any:
+        return value <= self.value if self._lower else value >= self.value  # type: ignore[attr-defined]
 
     def _verdict(self, epoch: int, value: float) -> Verdict:
         return Verdict(self.kind, self.describe(), epoch, 0, epoch, value, margin=abs(value - self.value))
@@ -75,14 +59,14 @@ class Threshold(Rule[NoState]):
 
 
 @dataclass(frozen=True)
-class NonFinite(Rule[NoState]):
+class NonFinite(MetricRule[NoState]):
     """End a run as soon as one of its metrics is NaN or infinite.
 
     Args:
-        metrics: the names of the metrics to watch, at least one.
+        metrics: the names of the metrics to check, at least one.
     """
 
-    kind: ClassVar[str] = "non_finite"
+    kind = "non_finite"
 
     metrics: tuple[str, ...] = ("loss",)
 
@@ -95,18 +79,11 @@ class NonFinite(Rule[NoState]):
     def monitors(self) -> tuple[str, ...]:
         return self.metrics
 
-    def init(self) -> NoState:
-        return NoState()
-
-    def update(self, state: NoState, epoch: int, metrics: Metrics) -> tuple[NoState, Verdict | None]:
-        for name in self.metrics:
-            verdict = non_finite(epoch, name, monitored(metrics, name, epoch))
-            if verdict is not None:
-                return state, verdict
+    def decide(self, state: NoState, epoch: int, values: Sequence[float]) -> tuple[NoState, Verdict | None]:
         return state, None
 
-    def first_stop(self, columns: Columns) -> Verdict | None:
-        return finite_part(columns, self.metrics)[1]
+    def scan(self, columns: Sequence[NDArray[Any]]) -> Verdict | None:
+        return None
 
     def describe(self) -> str:
         return "every metric finite"
