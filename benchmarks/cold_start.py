@@ -1,7 +1,7 @@
-"""The whole command, cold, beside what it cannot do without: importing TensorFlow and compiling the loop.
+"""A cold start of the whole command beside its least: importing TensorFlow and compiling the loop.
 
-The two run in turn, each in a process of its own: `stopcli moons --patience 200`, and a script that imports TensorFlow
-and compiles the same loop and does nothing else. The command's own summary says where its seconds went.
+The two take turns, each in its own process: `stopcli moons --patience 200`, and a script that only imports TensorFlow
+and compiles the same loop. The command's summary says where its seconds went.
 
     python benchmarks/cold_start.py
 """
@@ -13,8 +13,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from timing import in_turn, ratio, seconds
 
 ROUNDS = 5
 FLOOR = """
@@ -30,31 +31,29 @@ build(load(resolve(MoonsConfig, {}), Silent())).make_loop().compile()
 """
 
 
-def seconds(*args: str) -> float:
-    start = time.perf_counter()
-    subprocess.run([sys.executable, *args], check=True, capture_output=True)
-    return time.perf_counter() - start
+def python(*argv: str) -> float:
+    return seconds(lambda: subprocess.run([sys.executable, *argv], check=True, capture_output=True))
 
 
 def main() -> None:
-    floors, commands, parts = [], [], []
+    parts: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
-        for i in range(ROUNDS + 1):
-            run = Path(folder) / str(i)
-            floor = seconds("-c", FLOOR)
-            command = seconds("-m", "stopcli", "moons", "--patience", "200", "--run-dir", str(run))
-            # The first round reads TensorFlow's files from the disk; the others have them in memory.
-            if i:
-                floors.append(floor)
-                commands.append(command)
-                parts.append(json.loads((run / "summary.json").read_text())["seconds"])
-    ratios = [command / floor for command, floor in zip(commands, floors, strict=True)]
+
+        def command() -> float:
+            run = Path(folder) / str(len(parts))
+            spent = python("-m", "stopcli", "moons", "--patience", "200", "--run-dir", str(run))
+            parts.append(json.loads((run / "summary.json").read_text())["seconds"])
+            return spent
+
+        floors, commands = in_turn(ROUNDS + 1, lambda: python("-c", FLOOR), command)
+    # The first round reads TensorFlow's files from the disk; the others have them in memory.
+    del floors[0], commands[0], parts[0]
     print(f"import and compile:             {statistics.median(floors):.2f} s")
     print(f"stopcli moons --patience 200:   {statistics.median(commands):.2f} s")
-    print(f"ratio:                          {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    print(f"ratio:                          {ratio(commands, floors)}")
     print("where the command's seconds go (medians):")
     for part in parts[0]:
-        print(f"  {part:10} {statistics.median(p[part] for p in parts):.2f}")
+        print(f"  {part:10} {statistics.median(run[part] for run in parts):.2f}")
 
 
 if __name__ == "__main__":

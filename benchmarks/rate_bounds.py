@@ -1,8 +1,8 @@
 """Whether the bounds of a range test lie where fixed learning rates train.
 
-Takes a finished run of `stopcli lr-range`, trains its model on its data with its seeds at each rate of a grid, held
-fixed, and shows how far the training loss has fallen by the end. A rate trains where the loss of every seed has fallen
-at least `--share` as far as at the best rate. Exits with 1 where a bound lies outside the rates that train.
+Takes a finished run of `stopcli lr-range`, trains its model on its data with its seeds at each fixed rate of a grid,
+and shows how far the training loss has fallen by the end. A rate trains where the loss of every seed has fallen at
+least `--share` as far as at the best rate. Exits with 1 where a bound lies outside the rates that train.
 
     stopcli lr-range --dataset PATH --seeds 3 --run-dir RUN && python benchmarks/rate_bounds.py RUN
 """
@@ -16,12 +16,12 @@ from pathlib import Path
 from stopcli.training.tf_setup import start_tensorflow
 
 GRID = (1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
-# Of the updates: what the losses at the beginning and at the end are means over.
+# The share of the updates over which the loss at the end is a mean.
 ENDS = 0.1
 
 
 def falls(run: Path, rates: tuple[float, ...], updates: int) -> list[list[float]]:
-    """How far the training loss falls, by rate and seed; below 0 where it rises or is no number."""
+    """How far the training loss falls, by rate and seed; below 0 where it rises or is not finite."""
     import numpy as np
 
     from stopcli.models.layers import make_optimizer
@@ -63,15 +63,15 @@ def falls(run: Path, rates: tuple[float, ...], updates: int) -> list[list[float]
             if not np.isfinite(losses).all():
                 return -np.inf
         few = max(1, round(updates * ENDS))
-        # All rates of a seed begin with the same loss: that of the first batch, before any update.
+        # All rates of a seed start with the same loss: that of the first batch, before any update.
         return float(losses[0] - np.mean(losses[updates - few : updates]))
 
     seeds = range(config.seed, config.seed + config.seeds)
-    found = []
+    by_rate = []
     for rate in rates:
-        found.append([fall(rate, seed) for seed in seeds])
-        print(f"{rate:9.1e}  loss falls by " + "  ".join(f"{each:+.3f}" for each in found[-1]), flush=True)
-    return found
+        by_rate.append([fall(rate, seed) for seed in seeds])
+        print(f"{rate:9.1e}  loss falls by " + "  ".join(f"{value:+.3f}" for value in by_rate[-1]), flush=True)
+    return by_rate
 
 
 def main() -> None:
@@ -86,12 +86,13 @@ def main() -> None:
 
     bounds = read_bounds(options.run)
     rates = tuple(sorted({*GRID, *bounds.values()}))
-    found = falls(options.run, rates, options.updates)
-    best = max(min(each) for each in found)
+    # Of each rate, its worst seed.
+    worst = [min(values) for values in falls(options.run, rates, options.updates)]
+    best = max(worst)
     print(f"\nafter {options.updates} updates, of the best rate's fall ({best:.3f} in its worst seed):")
     trains = {}
-    for rate, each in zip(rates, found, strict=True):
-        share = min(each) / best
+    for rate, fall in zip(rates, worst, strict=True):
+        share = fall / best
         trains[rate] = share >= options.share
         name = next((f"  <- {name}" for name, bound in bounds.items() if bound == rate), "")
         print(f"{rate:9.1e}  {max(share, -1):6.0%}  {'trains' if trains[rate] else ''}{name}")

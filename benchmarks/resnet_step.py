@@ -1,8 +1,8 @@
 """A training step of ResNet-44 with augmentation: stopcli's loop beside Keras's `fit` and PyTorch, in the same minutes.
 
-Every contestant has a process of its own, because TensorFlow and PyTorch each bring their threads, and trains the same
-network (ResNet v1, L2, RMSprop, batch 64) on the same number of images; the processes take turns. Times are of steps
-alone, after compilation and a first round.
+Every contestant has its own process, because TensorFlow and PyTorch each start their threads, and trains the same
+network (ResNet v1, L2, RMSprop, batch 64) on the same number of images; the processes take turns. Only steps are timed,
+after compilation and a first round.
 
 - `stopcli`: the compiled loop, images augmented in it (erasing, shift, flip).
 - `keras fit`: Keras 3 with its defaults, fed by the legacy `ImageDataGenerator` with an eraser for each image.
@@ -18,10 +18,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import os
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,9 +25,9 @@ from pathlib import Path
 
 import numpy as np
 from resnet_round import noise, stopcli_round
+from timing import Contestant, ratio, take_turns, with_range
 
 BATCH, STEPS = 64, 8
-CONTESTANTS = ("stopcli", "keras fit", "keras fit, oneDNN", "pytorch")
 
 
 def keras_round(depth: int) -> Callable[[], None]:
@@ -95,34 +91,17 @@ def our_round(depth: int) -> Callable[[], None]:
     return stopcli_round({"depth": depth, "erasing": True, "batch_size": BATCH}, BATCH * STEPS)
 
 
-def contestant(name: str, depth: int) -> None:
-    """Time a round for each line that comes in, and print its images a second."""
-    make = {"stopcli": our_round, "pytorch": pytorch_round}.get(name, keras_round)
-    run = make(depth)
-    run()
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        run()
-        print(BATCH * STEPS / (time.perf_counter() - start), flush=True)
+ROUNDS = {"stopcli": our_round, "pytorch": pytorch_round, "keras fit": keras_round, "keras fit, oneDNN": keras_round}
 
 
-def begin(name: str, depth: int) -> subprocess.Popen[str]:
-    words = [sys.executable, __file__, "--contestant", name, "--depth", str(depth)]
+def start(name: str, depth: int) -> Contestant:
     one_dnn = "1" if "oneDNN" in name or name == "stopcli" else "0"
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
-    environment["TF_ENABLE_ONEDNN_OPTS"] = one_dnn
-    process = subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-    )
-    assert process.stdout is not None
-    if process.stdout.readline() != "ready\n":
-        raise SystemExit(f"{name} cannot be run here; for pytorch: pip install torch==2.13.0")
-    return process
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow", "TF_ENABLE_ONEDNN_OPTS": one_dnn}
+    return Contestant(__file__, "--contestant", name, "--depth", str(depth), **environment)
 
 
 def profile(depth: int) -> None:
-    """Where the time of a round goes, by operation: the sum over threads, so parallel work counts twice."""
+    """Where the time of a round goes, by operation: summed over threads, so parallel work counts twice."""
     run = our_round(depth)
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
@@ -139,7 +118,7 @@ def profile(depth: int) -> None:
         for line in plane.lines if "CPU" in plane.name else ():
             for event in line.events:
                 name = plane.event_metadata[event.metadata_id].name
-                # Operations are named `node:Type`; what calls them is not one.
+                # Operations are named `node:Type`; their callers are not.
                 if ":" in name and "::" not in name and "inference" not in name:
                     spent[name.rsplit(":", 1)[-1]] += event.duration_ps
     total = sum(spent.values())
@@ -152,31 +131,26 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--depth", type=int, default=44)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", choices=CONTESTANTS, nargs="+", default=CONTESTANTS)
-    parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=ROUNDS, nargs="+", default=ROUNDS)
+    parser.add_argument("--contestant", choices=ROUNDS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contestant:
-        contestant(options.contestant, options.depth)
+        take_turns(ROUNDS[options.contestant](options.depth))
         return
-    processes = {name: begin(name, options.depth) for name in options.only}
-    rates: dict[str, list[float]] = {name: [] for name in processes}
+    contestants = {name: start(name, options.depth) for name in options.only}
+    rates: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(options.rounds):
-        for name, process in processes.items():
-            assert process.stdin is not None
-            assert process.stdout is not None
+        for name, contestant in contestants.items():
             # Threads of the one before spin for a while before they sleep.
             time.sleep(1)
-            process.stdin.write("\n")
-            process.stdin.flush()
-            rates[name].append(float(process.stdout.readline()))
-    for process in processes.values():
-        process.communicate("")
+            rates[name].append(BATCH * STEPS / contestant.round())
+    for contestant in contestants.values():
+        contestant.close()
     print(f"ResNet-{options.depth}, batch {BATCH}, images/s:")
-    for name, found in rates.items():
-        print(f"  {name:20s} {statistics.median(found):7.1f}  ({min(found):.1f} to {max(found):.1f})")
+    for name, values in rates.items():
+        print(f"  {name:20s} {with_range(values, '{:.1f}')}")
     for name in rates.keys() - {"stopcli"} if "stopcli" in rates else ():
-        ratios = [ours / theirs for ours, theirs in zip(rates["stopcli"], rates[name], strict=True)]
-        print(f"  stopcli / {name}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+        print(f"  stopcli / {name}: {ratio(rates['stopcli'], rates[name])}")
     profile(options.depth)
 
 

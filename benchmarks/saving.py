@@ -18,11 +18,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for every in ("auto", "10000", "1000", "0.1s"):
             run = Path(folder) / every
-            words = ["moons", "--epochs", str(EPOCHS), "--save-every", every, "--quiet", "--run-dir", str(run)]
-            subprocess.run([sys.executable, "-m", "stopcli", *words], check=True, capture_output=True)
+            argv = ["moons", "--epochs", str(EPOCHS), "--save-every", every, "--quiet", "--run-dir", str(run)]
+            subprocess.run([sys.executable, "-m", "stopcli", *argv], check=True, capture_output=True)
             seconds = json.loads((run / "summary.json").read_text())["seconds"]
-            both = seconds["save"] + seconds["train"]
-            print(f"--save-every {every:6} {EPOCHS:,} epochs: {seconds['save'] / both:.1%} of {both:.1f} s saving")
+            total = seconds["save"] + seconds["train"]
+            print(f"--save-every {every:6} {EPOCHS:,} epochs: {seconds['save'] / total:.1%} of {total:.1f} s")
 
 
 if __name__ == "__main__":

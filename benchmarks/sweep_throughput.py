@@ -1,8 +1,8 @@
 """Two runs on two cores: side by side with one thread each, or one after the other with two threads each.
 
-Which is faster decides how `stopcli` lays a sweep out over a machine where nobody says otherwise. Every contestant is a
-process that has compiled and trained a first round before it is timed; only training is timed. The two layouts take
-turns, `--rounds` times.
+Which is faster decides how `stopcli` distributes a sweep over a machine by default. Every contestant is a process that
+has compiled and trained a first round before it is timed; only training is timed. The two layouts take turns,
+`--rounds` times.
 
     python benchmarks/sweep_throughput.py [--depths 8 44] [--copies 1 4] [--rounds 5]
 """
@@ -12,79 +12,47 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 
 from resnet_round import stopcli_round
+from timing import Contestant, in_turn, ratio, seconds, take_turns
 
 BATCH = 64
-# Images that a timed part trains on, by depth: some seconds.
+# Images of a timed round, by depth: some seconds.
 IMAGES = {8: 4096, 20: 1536, 44: 768}
 
 
-def round_of(depth: int, copies: int, threads: int) -> Callable[[], None]:
-    """Trains on IMAGES[depth] images, copies counted."""
-    settings = {"depth": depth, "copies": copies, "cutout": 16 if copies > 1 else None, "batch_size": BATCH}
-    return stopcli_round(settings, IMAGES[depth] // copies, threads)
-
-
-def contestant(depth: int, copies: int, threads: int, core: int | None) -> None:
-    """Trains a round for every line on stdin, and says when it has."""
-    if core is not None and hasattr(os, "sched_setaffinity"):
+def contestant(depth: int, copies: int, threads: int, core: int) -> None:
+    """Train rounds of IMAGES[depth] images, copies counted, on a core; on all of them where it is -1."""
+    if core >= 0 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
-    run = round_of(depth, copies, threads)
-    run()
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        run()
-        print("done", flush=True)
+    settings = {"depth": depth, "copies": copies, "cutout": 16 if copies > 1 else None, "batch_size": BATCH}
+    take_turns(stopcli_round(settings, IMAGES[depth] // copies, threads))
 
 
-def start(depth: int, copies: int, threads: int, core: int | None) -> subprocess.Popen[str]:
-    words = [
-        sys.executable,
-        __file__,
-        "--contestant",
-        *map(str, (depth, copies, threads, -1 if core is None else core)),
-    ]
-    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n", "a contestant failed"
-    return process
-
-
-def trained(*together: subprocess.Popen[str]) -> float:
-    """Seconds until all of them have trained a round, begun at once."""
-    begun = time.perf_counter()
-    for process in together:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in together:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "done\n", "a contestant failed"
-    return time.perf_counter() - begun
+def start(*numbers: int) -> Contestant:
+    return Contestant(__file__, "--contestant", *map(str, numbers))
 
 
 def compare(depth: int, copies: int, rounds: int) -> None:
     narrow = [start(depth, copies, 1, core) for core in (0, 1)]
-    wide = start(depth, copies, 2, None)
+    wide = start(depth, copies, 2, -1)
+
+    def both() -> None:
+        for process in narrow:
+            process.start_round()
+        for process in narrow:
+            process.finish_round()
+
     images = 2 * IMAGES[depth]
-    pairs = []
-    for _ in range(rounds):
-        beside = trained(*narrow)
-        after = trained(wide) + trained(wide)
-        pairs.append((images / beside, images / after))
+    side_by_side, in_sequence = in_turn(
+        rounds, lambda: images / seconds(both), lambda: images / (wide.round() + wide.round())
+    )
     for process in (*narrow, wide):
-        process.communicate()
-    ratios = sorted(beside / after for beside, after in pairs)
-    medians = [statistics.median(values) for values in zip(*pairs, strict=True)]
+        process.close()
+    narrow_rate, wide_rate = statistics.median(side_by_side), statistics.median(in_sequence)
     print(
-        f"ResNet-{depth}, {copies} copies: side by side, one thread each {medians[0]:.0f} images/s; "
-        f"one after the other, two threads each {medians[1]:.0f}: "
-        f"{statistics.median(ratios):.2f} times ({ratios[0]:.2f} to {ratios[-1]:.2f})",
+        f"ResNet-{depth}, {copies} copies: side by side, one thread each {narrow_rate:.0f} images/s; one after the "
+        f"other, two threads each {wide_rate:.0f}: {ratio(side_by_side, in_sequence)} times",
         flush=True,
     )
 
@@ -95,14 +63,13 @@ def main() -> None:
     parser.add_argument("--copies", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--contestant", type=int, nargs=4, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.contestant:
-        depth, copies, threads, core = asked.contestant
-        contestant(depth, copies, threads, None if core < 0 else core)
+    options = parser.parse_args()
+    if options.contestant:
+        contestant(*options.contestant)
         return
-    for depth in asked.depths:
-        for copies in asked.copies:
-            compare(depth, copies, asked.rounds)
+    for depth in options.depths:
+        for copies in options.copies:
+            compare(depth, copies, options.rounds)
 
 
 if __name__ == "__main__":
