@@ -1,6 +1,6 @@
-"""What the command line says: results on stdout, talk and errors on stderr, a live bar where there is a terminal.
+"""What the command line prints: results on stdout, messages and errors on stderr, a live bar on a terminal.
 
-A sweep's jobs as they go: a live table on a terminal, else a line when one ends and one every few seconds.
+The progress of a sweep's jobs: a live table on a terminal, else a line when one ends and one every few seconds.
 """
 
 from __future__ import annotations
@@ -8,22 +8,13 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -34,58 +25,56 @@ from stopcli.runs.files import dump_json
 from stopcli.sweeps.plan import NOT_BEGUN, JobProgress
 from stopcli.training.session import Progress as RunProgress
 
-# Where there is no terminal, a line this often tells that the run goes on.
+# Without a terminal, a line of progress is printed this often.
 PLAIN_LINE_SECONDS = 5.0
 # The first moments of training are dominated by warming up, and would promise hours.
 SETTLED_SECONDS = 0.5
-# A run that will take longer is told of it.
+# Of a run that will take longer, the time is announced.
 LONG_SECONDS = 60.0
-# rich assumes 80 columns where it cannot ask; a table for a file or a pipe need not be cut to that.
+# rich assumes 80 columns where it cannot find out; a table for a file or a pipe need not be cut to that.
 _PIPE_WIDTH = 140
 
 
 @dataclass(frozen=True)
 class Output:
-    """How much to say, and in what form."""
+    """How much is printed, and in what form."""
 
     json: bool = False
     quiet: bool = False
     verbose: bool = False
 
     @property
-    def talk(self) -> Console:
-        return _console(stderr=True)
+    def stderr(self) -> Console:
+        return console(stderr=True)
 
     def say(self, text: str, style: str | None = None) -> None:
-        """Talk, which --quiet leaves out."""
+        """A message, which --quiet leaves out."""
         if not self.quiet:
-            self.talk.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+            _print_message(text, style)
 
     def detail(self, text: str) -> None:
-        """More talk, which --verbose asks for."""
-        if self.verbose and not self.quiet:
-            self.talk.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
+        """A message that --verbose adds."""
+        if self.verbose:
+            self.say(text, "dim")
 
     def warn(self, text: str) -> None:
-        """What the user should know; with --quiet it stands in the report alone."""
-        if self.quiet:
-            return
-        self.talk.print(f"Warning: {text}.", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        """A warning, a sentence without a full stop; with --quiet, it is only in the report."""
+        self.say(f"Warning: {text}.", "yellow")
 
     def result(self, table: Table, summary: Mapping[str, Any]) -> None:
-        """The results: a table, or summary.json alone."""
+        """The results: a table, or only summary.json."""
         if self.json:
             print(dump_json(summary))
             return
-        shown = RichTable(title=None, header_style="bold", title_justify="left")
+        rows = RichTable(title=None, header_style="bold", title_justify="left")
         for i, column in enumerate(table.columns):
-            shown.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
+            rows.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
         for row in table.rows:
-            shown.add_row(*row)
-        _console(stderr=False).print(shown, markup=False)
+            rows.add_row(*row)
+        console(stderr=False).print(rows, markup=False)
 
     def results(self, tables: Sequence[Table], summary: Mapping[str, Any]) -> None:
-        """Several tables below their titles, or summary.json alone."""
+        """Several tables below their titles, or only summary.json."""
         if self.json:
             print(dump_json(summary))
             return
@@ -94,38 +83,42 @@ class Output:
             self.result(table, summary)
 
 
-def stdout_console() -> Console:
-    """Where results go."""
-    return _console(stderr=False)
+def console(*, stderr: bool) -> Console:
+    """A console on stderr or stdout, wide where that is no terminal."""
+    plain = Console(stderr=stderr)
+    return plain if plain.is_terminal else Console(stderr=stderr, width=_PIPE_WIDTH)
 
 
-def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr)
-    return console if console.is_terminal else Console(stderr=stderr, width=_PIPE_WIDTH)
+def _print_message(text: str, style: str | None = None) -> None:
+    console(stderr=True).print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 _tracebacks = False
 
 
-def show_tracebacks(asked: bool) -> bool:
+def show_tracebacks(verbose: bool) -> bool:
     """The callback of --verbose: from now on, errors are shown with their traceback."""
     global _tracebacks
-    _tracebacks = asked
-    return asked
+    _tracebacks = verbose
+    return verbose
 
 
 def print_traceback() -> None:
-    """The traceback of the error being handled, where --verbose was given."""
+    """Print the traceback of the error that is being handled, where --verbose was given."""
     if _tracebacks:
         traceback.print_exc()
 
 
 def print_error(message: str, hint: str = "") -> None:
-    """An error in a line or two on stderr."""
-    console = _console(stderr=True)
-    console.print(f"Error: {message}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+    """Print an error in a line or two on stderr."""
+    _print_message(f"Error: {message}", "bold red")
     if hint:
-        console.print(hint, markup=False, highlight=False, soft_wrap=True)
+        _print_message(hint)
+
+
+def print_line(text: str) -> None:
+    """Print a line of progress where there is no terminal."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def _numbers(progress: RunProgress) -> str:
@@ -134,12 +127,9 @@ def _numbers(progress: RunProgress) -> str:
         parts.append(f"best {progress.monitor} {progress.best_value:.4f} at {progress.best_epoch}")
     parts += [progress.waiting] if progress.waiting else []
     if progress.seconds >= SETTLED_SECONDS:
-        parts += [f"{progress.samples_per_second:,.0f} rows/s", _left(progress)]
+        parts.append(f"{progress.samples_per_second:,.0f} rows/s")
+        parts.append(f"at most {format_duration(progress.seconds_left)} left")
     return " · ".join(parts)
-
-
-def _left(progress: RunProgress) -> str:
-    return f"{format_duration(progress.seconds_left)} left at most"
 
 
 class _Bars(Progress):
@@ -161,17 +151,22 @@ class _Count(ProgressColumn):
 
 
 class RunView:
-    """Shows a run as it goes: a bar on a terminal, else a plain line every few seconds.
+    """Shows a run while it goes on: a bar on a terminal, else a plain line every few seconds.
 
-    As a context manager it draws while the block runs.
+    An observer of the run. As a context manager it draws while the block runs.
+
+    Args:
+        name: of the run, such as its command.
     """
 
-    def __init__(self, output: Output) -> None:
-        self._silent = output.quiet
-        # A descriptor of its own, because stderr's is turned away while TensorFlow starts, and the bar goes on.
-        console = Console(file=copy_of_stderr()) if sys.stderr.isatty() else output.talk
+    def __init__(self, output: Output, name: str) -> None:
+        self._name, self._quiet = name, output.quiet
+        self._last_line = time.monotonic()
+        self._announced = False
+        # A descriptor of its own, because stderr's is redirected while TensorFlow starts, and the bar goes on.
+        console = Console(file=copy_of_stderr()) if sys.stderr.isatty() else output.stderr
         self._bars: Progress | None = None
-        if console.is_terminal and not self._silent:
+        if console.is_terminal and not self._quiet:
             self._bars = _Bars(
                 SpinnerColumn(),
                 TextColumn("{task.description}"),
@@ -181,6 +176,7 @@ class RunView:
                 console=console,
                 transient=True,
             )
+            self._task = self._bars.add_task(name, total=None, unit="epochs", numbers="")
 
     def __enter__(self) -> RunView:
         if self._bars:
@@ -191,94 +187,68 @@ class RunView:
         if self._bars:
             self._bars.stop()
 
-    def run(self, name: str) -> JobView:
-        """An observer for the one run there is, which tells of each of its stages."""
-        if self._bars:
-            return JobView(name, self._bars, self._bars.add_task(name, total=None, unit="epochs", numbers=""), None)
-        return JobView(name, None, None, None if self._silent else print_line)
-
-
-def print_line(text: str) -> None:
-    """A line of talk where there is no terminal."""
-    print(text, file=sys.stderr, flush=True)
-
-
-class JobView:
-    """The observer of one run.
-
-    Args:
-        bars, task: its bar, where there is a terminal.
-        line: prints a line of talk, where there is none.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        bars: Progress | None,
-        task: TaskID | None,
-        line: Callable[[str], None] | None,
-    ) -> None:
-        self._name, self._bars, self._task, self._line = name, bars, task, line
-        self._last_line = time.monotonic()
-        self._projected = False
-
     def stage(self, text: str) -> None:
         self._last_line = time.monotonic()
-        if self._bars and self._task is not None:
+        if self._bars:
             self._bars.update(self._task, description=f"{self._name}: {text}")
-        elif self._line:
-            self._line(f"{self._name}: {text}")
+        elif not self._quiet:
+            print_line(f"{self._name}: {text}")
 
     def counted(self, what: str, done: int, total: int) -> None:
-        if self._bars and self._task is not None:
-            words = f"{self._name}: {what}"
-            self._bars.update(self._task, description=words, completed=done, total=total, unit="", numbers="")
-        elif self._line and time.monotonic() - self._last_line >= PLAIN_LINE_SECONDS:
-            self._last_line = time.monotonic()
-            self._line(f"{self._name}: {what}: {done} of {total}")
+        if self._bars:
+            description = f"{self._name}: {what}"
+            self._bars.update(self._task, description=description, completed=done, total=total, unit="", numbers="")
+        else:
+            self._line_at_times(f"{what}: {done} of {total}")
 
     def progress(self, progress: RunProgress) -> None:
-        if not self._projected and progress.projected_seconds is not None:
-            self._projected = True
-            self._project(progress)
-        if self._bars and self._task is not None:
+        if not self._announced and progress.projected_seconds is not None:
+            self._announced = True
+            self._announce(progress)
+        numbers = _numbers(progress)
+        if self._bars:
             done = progress.epoch + progress.fraction
-            numbers = _numbers(progress)
             self._bars.update(self._task, completed=done, total=progress.epochs, unit="epochs", numbers=numbers)
-        elif self._line and time.monotonic() - self._last_line >= PLAIN_LINE_SECONDS:
-            self._last_line = time.monotonic()
-            self._line(f"{self._name}: epoch {progress.epoch}/{progress.epochs}  {_numbers(progress)}")
+        else:
+            self._line_at_times(f"epoch {progress.epoch}/{progress.epochs}  {numbers}")
 
-    def _project(self, progress: RunProgress) -> None:
-        """Before a long run, tell how long it will be, measured on its first steps."""
-        left = progress.seconds_left
-        if left < LONG_SECONDS:
+    def _line_at_times(self, text: str) -> None:
+        if not self._quiet and time.monotonic() - self._last_line >= PLAIN_LINE_SECONDS:
+            self._last_line = time.monotonic()
+            print_line(f"{self._name}: {text}")
+
+    def _announce(self, progress: RunProgress) -> None:
+        """Before a long run, print how long it will take, as measured on its first steps."""
+        if progress.seconds_left < LONG_SECONDS or self._quiet:
             return
-        text = f"{self._name}: {counted(progress.epochs, 'epoch')} will take about {format_duration(left)}; "
-        text += "fewer --epochs shorten it."
+        duration = format_duration(progress.seconds_left)
+        text = (
+            f"{self._name}: {counted(progress.epochs, 'epoch')} will take about {duration}; fewer --epochs take less."
+        )
         if self._bars:
             self._bars.console.print(text, markup=False, highlight=False)
-        elif self._line:
-            self._line(text)
+        else:
+            print_line(text)
 
 
-# Drawn this often at the most; the jobs themselves tell of their progress less often.
+# Drawn this often at most; the jobs themselves report their progress less often.
 DRAW_SECONDS = 0.5
 SWEEP_LINE_SECONDS = 15.0
-# Lines of the terminal that are left for what stands around the table.
+# Lines of the terminal for what is printed around the table.
 _MARGIN = 8
 
 
 class SweepView:
-    """Shows how far a sweep's jobs are. As a context manager it draws while the block runs."""
+    """Shows the progress of a sweep's jobs. As a context manager it draws while the block runs."""
 
     def __init__(self, output: Output, name: str) -> None:
-        self._name, self._silent = name, output.quiet
+        self._name, self._quiet = name, output.quiet
         self._live: Live | None = None
-        if output.talk.is_terminal and not self._silent:
-            self._live = Live(console=output.talk, transient=True, auto_refresh=False)
-        self._told: set[str] | None = None
-        self._drawn, self._line_told = 0.0, time.monotonic()
+        if output.stderr.is_terminal and not self._quiet:
+            self._live = Live(console=output.stderr, transient=True, auto_refresh=False)
+        # The jobs whose end has been printed; None before the first call.
+        self._printed: set[str] | None = None
+        self._last_drawn, self._last_line = 0.0, time.monotonic()
 
     def __enter__(self) -> SweepView:
         if self._live:
@@ -289,67 +259,65 @@ class SweepView:
         if self._live:
             self._live.stop()
 
-    def show(self, lines: Sequence[JobProgress]) -> None:
-        """Show how far the jobs are; called as often as one likes."""
+    def show(self, jobs: Sequence[JobProgress]) -> None:
+        """Show the progress of the jobs; may be called as often as one likes."""
         now = time.monotonic()
         if self._live:
-            if now - self._drawn >= DRAW_SECONDS:
-                self._drawn = now
-                self._live.update(self._table(lines, self._live.console.height - _MARGIN), refresh=True)
-            return
-        if self._silent:
-            return
-        ended = [line for line in lines if line.done]
-        if self._told is None:
-            # What an earlier session has done is no news.
-            self._told = {line.name for line in ended}
-        for line in ended:
-            if line.name not in self._told:
-                self._told.add(line.name)
-                print_line(f"{_sentence(line)} ({len(self._told)} of {len(lines)})")
-        if now - self._line_told >= SWEEP_LINE_SECONDS:
-            self._line_told = now
-            running = [_sentence(line) for line in lines if line.state == "running"]
-            print_line("; ".join([f"{self._name}: {len(self._told)} of {len(lines)} done", *running]))
+            if now - self._last_drawn >= DRAW_SECONDS:
+                self._last_drawn = now
+                self._live.update(self._table(jobs, self._live.console.height - _MARGIN), refresh=True)
+        elif not self._quiet:
+            self._print_lines(jobs, now)
 
-    def _table(self, lines: Sequence[JobProgress], most: int) -> RichTable:
-        """What runs, then what has ended badly, then the rest, as far as the terminal has room."""
-        done = sum(line.done for line in lines)
-        title = f"{self._name}: {done} of {counted(len(lines), 'run')} done"
+    def _print_lines(self, jobs: Sequence[JobProgress], now: float) -> None:
+        done = [job for job in jobs if job.done]
+        if self._printed is None:
+            # What an earlier session has done is no news.
+            self._printed = {job.name for job in done}
+        for job in done:
+            if job.name not in self._printed:
+                self._printed.add(job.name)
+                print_line(f"{_sentence(job)} ({len(self._printed)} of {len(jobs)})")
+        if now - self._last_line >= SWEEP_LINE_SECONDS:
+            self._last_line = now
+            running = [_sentence(job) for job in jobs if job.state == "running"]
+            print_line("; ".join([f"{self._name}: {len(self._printed)} of {len(jobs)} done", *running]))
+
+    def _table(self, jobs: Sequence[JobProgress], room: int) -> RichTable:
+        """Jobs that are running, then those that have ended badly, then the rest, as far as the terminal has room."""
+        done = sum(job.done for job in jobs)
+        title = f"{self._name}: {done} of {counted(len(jobs), 'run')} done"
         table = RichTable(title=title, title_justify="left", header_style="bold")
         for column in ("run", "state", "epoch", "error", "images/s", "left"):
             table.add_column(column, justify="left" if column in ("run", "state") else "right", overflow="fold")
-        shown = lines if len(lines) <= most else sorted(lines, key=_urgency)[: max(most, 1)]
-        for line in shown:
-            table.add_row(*_cells(line), style={"failed": "red", "died": "red", "running": "bold"}.get(line.state, ""))
-        if len(shown) < len(lines):
-            table.add_row(f"… {len(lines) - len(shown)} more", *[""] * 5)
+        first = jobs if len(jobs) <= room else sorted(jobs, key=_urgency)[: max(room, 1)]
+        for job in first:
+            running = job.state == "running"
+            table.add_row(
+                job.name,
+                job.state,
+                f"{job.epoch}/{job.epochs}" if job.epoch or running else "",
+                "" if job.error is None else f"{job.error:.3f}",
+                f"{job.samples_per_second:,.0f}" if running and job.samples_per_second else "",
+                format_duration(job.seconds_left) if running and job.seconds_left is not None else "",
+                style={"failed": "red", "died": "red", "running": "bold"}.get(job.state, ""),
+            )
+        if len(first) < len(jobs):
+            table.add_row(f"… {len(jobs) - len(first)} more", *[""] * 5)
         return table
 
 
-def _urgency(line: JobProgress) -> int:
+def _urgency(job: JobProgress) -> int:
     order = ("running", "failed", "died", "interrupted", "paused", "finished", NOT_BEGUN)
-    return order.index(line.state) if line.state in order else len(order)
+    return order.index(job.state) if job.state in order else len(order)
 
 
-def _cells(line: JobProgress) -> tuple[str, ...]:
-    running = line.state == "running"
-    return (
-        line.name,
-        line.state,
-        f"{line.epoch}/{line.epochs}" if line.epoch or running else "",
-        "" if line.error is None else f"{line.error:.3f}",
-        f"{line.samples_per_second:,.0f}" if running and line.samples_per_second else "",
-        format_duration(line.seconds_left) if running and line.seconds_left is not None else "",
-    )
-
-
-def _sentence(line: JobProgress) -> str:
-    if line.state != "running":
-        why = f": {line.reason}" if line.reason else ""
-        return f"{line.name}: {line.state} at epoch {line.epoch}{why}"
-    parts = [f"epoch {line.epoch}/{line.epochs}"]
-    parts += [f"error {line.error:.3f}"] if line.error is not None else []
-    parts += [f"{line.samples_per_second:,.0f} images/s"] if line.samples_per_second else []
-    parts += [f"{format_duration(line.seconds_left)} left"] if line.seconds_left is not None else []
-    return f"{line.name} {', '.join(parts)}"
+def _sentence(job: JobProgress) -> str:
+    if job.state != "running":
+        reason = f": {job.reason}" if job.reason else ""
+        return f"{job.name}: {job.state} at epoch {job.epoch}{reason}"
+    parts = [f"epoch {job.epoch}/{job.epochs}"]
+    parts += [f"error {job.error:.3f}"] if job.error is not None else []
+    parts += [f"{job.samples_per_second:,.0f} images/s"] if job.samples_per_second else []
+    parts += [f"{format_duration(job.seconds_left)} left"] if job.seconds_left is not None else []
+    return f"{job.name} {', '.join(parts)}"

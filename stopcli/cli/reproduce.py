@@ -99,8 +99,7 @@ def _plan(
         "--dataset": None if dataset == "auto" else dataset,
     }
     options = [word for name, value in values.items() if value is not None for word in (name, value)]
-    with RunView(output) as view, temporary_files(root):
-        observer = view.run("reproduce")
+    with RunView(output, "reproduce") as observer, temporary_files(root):
 
         def load() -> Images:
             return Images.of(load_images(dataset, tell=observer.counted))

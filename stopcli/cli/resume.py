@@ -1,4 +1,4 @@
-"""`stopcli resume`, `stopcli list`, `stopcli show`: runs that exist already."""
+"""`stopcli resume`, `stopcli list`, `stopcli show`: runs that already exist."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table as RichTable
 
-from stopcli.cli.console import Output, stdout_console
+from stopcli.cli.console import Output, console
 from stopcli.cli.list_options import parse_number_or_none, parse_words
 from stopcli.cli.option_groups import with_changes
 from stopcli.cli.options.output import Json, Quiet, RunsDir, TimeBudget, Verbose
 from stopcli.cli.options.stopping import NEW_STOPPING
 from stopcli.cli.options.sweep import HOW
-from stopcli.cli.train import execute, load, settle_layout
+from stopcli.cli.train import execute, load, parse_time_budget, settle_layout
 from stopcli.errors import ConfigError, StopcliError
 from stopcli.paths import parse_path
-from stopcli.quantities import agreeing, format_duration, parse_duration
+from stopcli.quantities import agreeing, format_duration
 from stopcli.recipes.base import ModuleRecipe
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.report.document import results_table
 from stopcli.report.run_report import words_of
 from stopcli.runner.resume import prepare
-from stopcli.runner.resume_changes import how_to_continue, where_else
+from stopcli.runner.resume_changes import next_step, where_else
 from stopcli.runs.files import dump_json, read_json, temporary_files
 from stopcli.runs.folder import RunFolder, check_is_made_here, runs_root
 from stopcli.runs.run import RunLine, read_runs
@@ -35,22 +35,22 @@ from stopcli.sweeps.plan import pending_jobs, plan_jobs
 
 Run = Annotated[Path, typer.Argument(help="A run's or a sweep's folder.", metavar="RUN", parser=parse_path)]
 MoreEpochs = Annotated[
-    int | None, typer.Option("--epochs", help="Train a run that ran all its epochs further, to this epoch.")
+    int | None, typer.Option("--epochs", help="Train a run that trained all its epochs further, to this epoch.")
 ]
 MovedDataset = Annotated[
     str | None,
     typer.Option(
         "--dataset",
         metavar="PATH|cifar10|auto",
-        help="Where the data of the run, or of all runs of a sweep, lie now. The same images are the same data.",
+        help="Where the data of the run, or of all runs of a sweep, are now. The same images are the same data.",
     ),
 ]
 Force = Annotated[
-    bool, typer.Option("--force", help="Go on although settings, versions or data have changed, and record it.")
+    bool,
+    typer.Option("--force", help="Resume although settings, versions or data have changed, and record the change."),
 ]
-
 RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", help="Of a sweep, also go on with runs that failed by an error of their own.")
+    bool, typer.Option("--retry-failed", help="Of a sweep, also resume runs that failed by an error of their own.")
 ]
 
 
@@ -65,40 +65,40 @@ def resume(
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
-    **given: Any,
+    **options: Any,
 ) -> None:
-    """Go on with a run that was interrupted, killed, paused, or failed on a fault outside it, exactly where it was.
+    """Resume a run that was interrupted, killed, paused, or failed for a reason outside it, exactly where it was.
 
-    A run that a rule has stopped goes on with more patience, or with other rules; `none` takes one away. They are
-    replayed over the epochs on record, and the run comes out as if it had had them from its beginning; where they would
-    have stopped it earlier, they are refused.
+    A run that a rule has stopped continues with more patience, or with other rules; `none` takes one away. They are
+    replayed over its recorded epochs, and the run comes out as if it had had them from its start; rules that would have
+    stopped it earlier are refused.
     """
-    budget = None if time_budget is None else parse_duration("time_budget", time_budget)
-    how = {name: value for name in HOW if (value := given.pop(name)) is not None}
-    changes = _changes({"epochs": epochs, "dataset": dataset, **given})
+    budget_seconds = parse_time_budget(time_budget)
+    how = {name: value for name in HOW if (value := options.pop(name)) is not None}
+    changes = _changes({"epochs": epochs, "dataset": dataset, **options})
     resumption = prepare(run, changes=changes, force=force, retry_failed=retry_failed, how=how)
-    layout = settle_layout(resumption.config)[1]
+    config, point = resumption.config, resumption.start.point
+    layout = settle_layout(config)[1]
     output = Output(json, quiet, verbose)
     for warning in resumption.warnings:
         output.warn(warning)
-    recipe = ModuleRecipe(resumption.config.command)
-    with temporary_files(run), _elsewhere(resumption.config, run, asked=dataset is not None):
-        loaded = load(resumption.config, recipe, output)
+    recipe = ModuleRecipe(config.command)
+    with temporary_files(run), _hint_at_moved_data(config, run, named=dataset is not None):
+        loaded = load(config, recipe, output)
     if layout is not None:
-        left = pending_jobs(plan_jobs(loaded.config), run / "jobs", retry_failed=retry_failed)
-        recipe.check_fits(loaded, left, layout)
+        jobs = pending_jobs(plan_jobs(loaded.config), run / "jobs", retry_failed=retry_failed)
+        recipe.check_fits(loaded, jobs, layout)
     with RunFolder.reopen(run) as folder:
-        point = resumption.start.point
         for warning in resumption.warnings:
             folder.log(f"warning: {warning}")
-        if resumption.config.is_sweep:
+        if config.is_sweep:
             where = "with the runs that have not finished"
-        elif not isinstance(resumption.config, TrainedConfig):
+        elif not isinstance(config, TrainedConfig):
             where = "with the seeds that are not done"
         else:
-            where = "from its beginning" if point is None else f"after epoch {point.epoch} (step {point.step})"
-        output.say(f"stopcli {resumption.config.command} → {run}, resuming {where}", style="bold")
-        execute(loaded, recipe, folder, resumption.start, output, budget, layout)
+            where = "from its start" if point is None else f"after epoch {point.epoch} (step {point.step})"
+        output.say(f"stopcli {config.command} → {run}, resuming {where}", style="bold")
+        execute(loaded, recipe, folder, resumption.start, output, budget_seconds, layout)
 
 
 def _changes(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,16 +113,20 @@ def _changes(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _elsewhere(config: Any, run: Path, *, asked: bool) -> Iterator[None]:
-    """Say of data that cannot be read any more that their new place can be named."""
+def _hint_at_moved_data(config: Any, run: Path, *, named: bool) -> Iterator[None]:
+    """Add to errors of reading the data how their new place can be named.
+
+    Args:
+        named: whether it was named already.
+    """
     try:
         yield
     except StopcliError as error:
-        elsewhere = "" if asked or isinstance(error, ConfigError) else where_else(config, run)
+        hint = "" if named or isinstance(error, ConfigError) else where_else(config, run)
         # What lies at a path may be an empty folder, where a disk is not mounted, or too large for the memory.
-        if elsewhere:
+        if hint:
             gone = Path(config.dataset).is_absolute() and not os.path.exists(config.dataset)  # noqa: PTH110
-            error.hint = elsewhere if gone else f"{error.hint} {elsewhere}".lstrip()
+            error.hint = hint if gone else f"{error.hint} {hint}".lstrip()
         raise
 
 
@@ -132,19 +136,15 @@ def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
     if json:
         print(dump_json([line.to_dict() for line in lines]))
         return
-    for line in lines:
-        if line.state == "damaged":
-            Output().warn(f"{line.path}/{line.reason}")
     table = RichTable(header_style="bold")
     for column in ("run", "state", "epochs", "best", "age"):
         table.add_column(column, overflow="fold", justify="right" if column in ("epochs", "age") else "left")
     for line in lines:
-        table.add_row(line.path.name, line.state, line.epochs, _best(line), _age(line))
-    stdout_console().print(table, markup=False)
-
-
-def _best(line: RunLine) -> str:
-    return "–" if line.best_value is None else f"{line.monitor} {line.best_value:.4f} at {line.best_epoch}"
+        if line.state == "damaged":
+            Output().warn(f"{line.path}/{line.reason}")
+        best = "–" if line.best_value is None else f"{line.monitor} {line.best_value:.4f} at {line.best_epoch}"
+        table.add_row(line.path.name, line.state, line.epochs, best, _age(line))
+    console(stderr=False).print(table, markup=False)
 
 
 def show(run: Run, json: Json = False) -> None:
@@ -155,34 +155,24 @@ def show(run: Run, json: Json = False) -> None:
     if json:
         print(dump_json({**line.to_dict(), "summary": summary or None}))
         return
-    unit = "" if "table" in summary and "stop" not in summary else _epochs(line)
-    done = f", {line.epochs}{unit}" if line.epochs != "–" else ""
-    begun = f", begun {_age(line)} ago" if line.age_seconds is not None else ""
-    print(f"{run}: {line.state}{done}{begun}")
+    epochs = f", {line.epochs}" if line.epochs != "–" else ""
+    if epochs and not ("table" in summary and "stop" not in summary):
+        epochs += f" {agreeing(int(line.epochs.rpartition('/')[2]), 'epoch', 'epochs')}"
+    started = f", started {_age(line)} ago" if line.age_seconds is not None else ""
+    print(f"{run}: {line.state}{epochs}{started}")
     if line.reason:
         print(f"Reason: {line.reason}")
-    lacking = missing_in_summary(summary) if summary else ""
-    if lacking:
-        print(f"Its results cannot be shown: summary.json: {lacking}")
+    problem = missing_in_summary(summary) if summary else ""
+    if problem:
+        print(f"Its results cannot be shown: summary.json: {problem}")
     elif summary:
-        _show_summary(summary)
+        Output().result(results_table(summary), summary)
+        for sentence in words_of(summary):
+            print(sentence)
     # A comparison or a replay that was ended is simply made again.
-    if line.state in ("died", "paused", "interrupted", "damaged") and (run / "config.toml").is_file():
-        print(f"Go on with: stopcli resume {run}")
-    if line.state == "finished" and (stop := summary.get("stop")):
-        print(f"stopcli resume {run} {how_to_continue(stop)}")
+    if (run / "config.toml").is_file() and (step := next_step(run, {**summary, "state": line.state})):
+        print(step)
 
 
 def _age(line: RunLine) -> str:
     return "–" if line.age_seconds is None else format_duration(line.age_seconds)
-
-
-def _epochs(line: RunLine) -> str:
-    return f" {agreeing(int(line.epochs.rpartition('/')[2]), 'epoch', 'epochs')}" if line.epochs != "–" else ""
-
-
-def _show_summary(summary: dict[str, Any]) -> None:
-    output = Output()
-    output.result(results_table(summary), summary)
-    for words in words_of(summary):
-        print(words)

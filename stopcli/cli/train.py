@@ -1,6 +1,6 @@
 """From a command's options to a run: one config, one folder, one call, one result.
 
-What precedes training: whether there is a GPU, TensorFlow's start, and the time that has passed by then.
+What comes before training: whether there is a GPU, TensorFlow's start, and the time that has passed by then.
 
 A sweep from its settings to its summary, or to its plan alone.
 """
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +25,12 @@ from stopcli.recipes.base import Loaded, ModuleRecipe, Recipe, config_class
 from stopcli.recipes.lr_range.bounds import mismatch, read_bounds
 from stopcli.report.document import results_table
 from stopcli.report.run_report import words_of
+from stopcli.runner.resume_changes import next_step
 from stopcli.runs.files import temporary_files
 from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
 from stopcli.signals import StopNow, write_in_handler
 from stopcli.sweeps.layout import Layout, plan_layout
-from stopcli.sweeps.plan import plan_jobs
+from stopcli.sweeps.plan import Job, plan_jobs
 from stopcli.training.model_files import check_model_file, model_file
 from stopcli.training.session import Observer, Session, Start, StopRequest, Stopwatch, stop_on_signals
 
@@ -40,7 +40,7 @@ GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
 def has_gpu() -> bool:
-    """Whether TensorFlow sees a GPU. Where the system has no driver for one, TensorFlow is not asked."""
+    """Whether TensorFlow sees a GPU. Where the system has no driver for one, TensorFlow is not imported."""
     if not any(Path(device).exists() for device in GPU_DEVICES):
         return False
     from stopcli.training.tf_setup import sees_gpu
@@ -51,31 +51,31 @@ def has_gpu() -> bool:
 def start_and_log(
     config: RunConfig, folder: RunFolder, observer: Observer, output: Output, request: StopRequest
 ) -> None:
-    """Start TensorFlow, which takes seconds, and keep what it says in the run's log."""
+    """Start TensorFlow, which takes seconds, and write its messages to the run's log."""
     observer.stage("starting TensorFlow")
     from stopcli.training.tf_setup import start_tensorflow
 
-    said = start_tensorflow(getattr(config, "threads", None))
-    if said:
-        folder.log("TensorFlow says while it starts:\n" + said)
-        output.detail(said.rstrip())
+    messages = start_tensorflow(getattr(config, "threads", None))
+    if messages:
+        folder.log("TensorFlow's messages while it starts:\n" + messages)
+        output.detail(messages.rstrip())
     if request.interrupted:
         # Nothing is trained yet, so there is nothing to save.
         raise request.stop_now
 
 
 def stopwatch_of(loaded: Loaded) -> Stopwatch:
-    """A stopwatch that has run since the process began."""
+    """A stopwatch that has run since the process started."""
     stopwatch = Stopwatch(elapsed=process_age())
     stopwatch.move("startup", "data", loaded.seconds)
     return stopwatch
 
 
 def process_age() -> float:
-    """Seconds since the process began; where the system does not tell, since this module was imported."""
+    """Seconds since the process started; where the system does not tell, since this module was imported."""
     try:
-        begun = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
-        return float(Path("/proc/uptime").read_text().split()[0]) - begun
+        started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+        return float(Path("/proc/uptime").read_text().split()[0]) - started
     except (OSError, ValueError, IndexError):
         return time.perf_counter() - _IMPORTED
 
@@ -106,35 +106,35 @@ def execute_sweep(
     output: Output,
     request: StopRequest,
 ) -> dict[str, Any]:
-    """Run the jobs of a sweep that are left, with a live table. Returns the content of its summary.json."""
+    """Run the pending jobs of a sweep with a live table. Returns the content of its summary.json."""
     from stopcli.runner.sweep import run_sweep
 
+    output.say(f"Runs: {len(plan_jobs(loaded.config))}, {layout.describe()}.")
     if layout.executor == "in-process":
-        with RunView(output) as view:
-            start_and_log(loaded.config, folder, view.run(loaded.config.command), output, request)
-    with SweepView(output, loaded.config.command) as table:
-        return run_sweep(loaded, recipe, folder, layout, table.show, request, stopwatch_of(loaded), start)
+        with RunView(output, loaded.config.command) as observer:
+            start_and_log(loaded.config, folder, observer, output, request)
+    with SweepView(output, loaded.config.command) as view:
+        return run_sweep(loaded, recipe, folder, layout, view.show, request, stopwatch_of(loaded), start)
 
 
 def show_plan(loaded: Loaded, layout: Layout, output: Output) -> None:
     """Measure a few steps of each arm of a sweep, and print its plan."""
-    for words in loaded.words:
-        output.say(words)
+    for line in loaded.words:
+        output.say(line)
     jobs = plan_jobs(loaded.config)
-    with RunView(output) as view:
-        observer = view.run(loaded.config.command)
+    with RunView(output, loaded.config.command) as observer:
         observer.stage("starting TensorFlow")
         from stopcli.training.tf_setup import start_tensorflow
 
         start_tensorflow(layout.threads)
         # After TensorFlow, which it imports.
-        from stopcli.runner.estimate import estimate, plan_summary, plan_table, total_seconds
+        from stopcli.runner.estimate import estimate
 
-        arms = estimate(loaded, jobs, process_age(), observer)
-    output.result(plan_table(jobs, arms), plan_summary(jobs, arms, layout))
-    seconds = format_duration(total_seconds(jobs, arms, layout))
-    whole = "in all" if layout.workers else "one after the other; how many at a time is the cluster's to say"
-    output.say(f"{counted(len(jobs), 'run')}, {layout.describe()}: about {seconds} {whole}. Nothing was trained.")
+        plan = estimate(loaded, jobs, layout, process_age(), observer)
+    output.result(plan.table(), plan.summary())
+    how = "in all" if layout.workers else "one after the other; the cluster decides how many run at a time"
+    duration = format_duration(plan.seconds)
+    output.say(f"{counted(len(jobs), 'run')}, {layout.describe()}: about {duration} {how}. Nothing was trained.")
 
 
 @dataclass(frozen=True)
@@ -145,36 +145,34 @@ class RunLocation:
     run_dir: Path | None = None
 
 
-def given_settings(ctx: typer.Context, command: str) -> dict[str, Any]:
+def settings_from_options(ctx: typer.Context, command: str) -> dict[str, Any]:
     """The settings that stand on the command line, by name: those that win over the scale."""
-    names = setting_names(config_class(command))
-    sources = {name: ctx.get_parameter_source(name) for name in names}
-    given = {
-        name: ctx.params[name]
-        for name, source in sources.items()
-        if source is not None and source.name == "COMMANDLINE"
-    }
-    if str(given.get("checkpoint_every", "")).lstrip("-").isdigit():
-        given["checkpoint_every"] = int(given["checkpoint_every"])
-    if "m" in given:
-        given["m"] = parse_counts("m", given["m"])
-    for name in {"policy", "vs", "stop"} & given.keys():
-        given[name] = parse_words(name, given[name])
+    settings = {}
+    for name in setting_names(config_class(command)):
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            settings[name] = ctx.params[name]
+    if str(settings.get("checkpoint_every", "")).lstrip("-").isdigit():
+        settings["checkpoint_every"] = int(settings["checkpoint_every"])
+    if "m" in settings:
+        settings["m"] = parse_counts("m", settings["m"])
+    for name in {"policy", "vs", "stop"} & settings.keys():
+        settings[name] = parse_words(name, settings[name])
     if ctx.params.get("from_range") is not None:
-        # Flags that are given win over the run.
-        given = {**read_bounds(ctx.params["from_range"]), **given}
-    if "init_from" in given:
-        given["init_from"] = str(given["init_from"])
-    return given
+        # Flags win over the bounds of the range test.
+        settings = {**read_bounds(ctx.params["from_range"]), **settings}
+    if "init_from" in settings:
+        settings["init_from"] = str(settings["init_from"])
+    return settings
 
 
 def run_from_options(ctx: typer.Context, command: str) -> None:
     """Run a command with the options of its context, print the result, and exit as the run ended."""
     params = ctx.params
-    config = resolve(config_class(command), given_settings(ctx, command), has_gpu)
+    config = resolve(config_class(command), settings_from_options(ctx, command), has_gpu)
     output = Output(params["json"], params["quiet"], params["verbose"])
-    if params.get("from_range") is not None and (told := mismatch(params["from_range"], config)):
-        output.warn(told)
+    if params.get("from_range") is not None and (warning := mismatch(params["from_range"], config)):
+        output.warn(warning)
     location = RunLocation(params["runs_dir"], params["run_dir"])
     run_config(config, location, output, params["time_budget"], dry_run=params.get("dry_run", False))
 
@@ -185,12 +183,12 @@ def run_config(
     """Run a checked config in a new folder. Raises typer.Exit with the exit status where it is not 0.
 
     Args:
-        dry_run: only say what a sweep would run and how long it would take.
+        dry_run: only print what a sweep would run and how long it would take.
     """
     if location.runs_dir is not None and location.run_dir is not None:
-        raise RequestError("--runs-dir and --run-dir both say where the run goes; give one of them")
-    budget = _budget(time_budget)
-    check_can_be_made(runs_root(location.runs_dir), location.run_dir)
+        raise RequestError("--runs-dir and --run-dir both name the run's folder; give one of them")
+    budget_seconds, root = parse_time_budget(time_budget), runs_root(location.runs_dir)
+    check_can_be_made(root, location.run_dir)
     if config.init_from:
         check_model_file(model_file(Path(config.init_from)))
     config, layout = settle_layout(config)
@@ -198,36 +196,37 @@ def run_config(
     for warning in config.warnings():
         output.warn(warning)
     # Until there is a run's folder, which has a place for them.
-    with temporary_files(location.run_dir or runs_root(location.runs_dir)):
+    with temporary_files(location.run_dir or root):
         loaded = load(config, recipe, output)
         config = loaded.config
         if layout is not None:
             recipe.check_fits(loaded, plan_jobs(config), layout)
-        if dry_run and layout is not None:
-            show_plan(loaded, layout, output)
-            return
+            if dry_run:
+                show_plan(loaded, layout, output)
+                return
         if config.init_from:
             _check_warm_start(loaded)
     folder = RunFolder.create(
-        root=runs_root(location.runs_dir),
-        command=config.command,
-        name=config.name,
-        run_dir=location.run_dir,
-        config=to_toml(config),
+        root=root, command=config.command, name=config.name, run_dir=location.run_dir, config=to_toml(config)
     )
     with folder:
         output.say(f"stopcli {config.command} → {folder.path}", style="bold")
         if config.scale == "quick":
             output.say("Quick scale: a smaller version of the published setting. --scale full runs the published one.")
         output.detail(to_toml(config).rstrip())
-        execute(loaded, recipe, folder, Start(), output, budget, layout)
+        execute(loaded, recipe, folder, Start(), output, budget_seconds, layout)
+
+
+def parse_time_budget(text: str | None) -> float | None:
+    """The seconds of --time-budget; None where it is not given."""
+    return None if text is None else parse_duration("time_budget", text)
 
 
 def load(config: RunConfig, recipe: Recipe, output: Output) -> Loaded:
-    """Read a config's data, and tell what there is to know of them."""
+    """Read a config's data, and print the warnings about them."""
     start = time.perf_counter()
-    with RunView(output) as view:
-        loaded = recipe.load(config, view.run(config.command))
+    with RunView(output, config.command) as observer:
+        loaded = recipe.load(config, observer)
     loaded = replace(loaded, seconds=time.perf_counter() - start)
     for note in loaded.notes:
         output.warn(note)
@@ -240,69 +239,55 @@ def execute(
     folder: RunFolder,
     start: Start,
     output: Output,
-    budget: float | None,
+    budget_seconds: float | None,
     layout: Layout | None,
 ) -> None:
-    """Run a config in a folder that is held, print the result, and exit as the run ended.
+    """Run a config in a folder that is held, new or resumed, print the result, and exit as the run ended.
 
     Args:
         layout: of a sweep, how its runs are executed.
     """
-    for words in loaded.words:
-        output.say(words)
+    for line in loaded.words:
+        output.say(line)
     if getattr(loaded.config, "tensorboard", False):
-        output.say(f"To watch it: tensorboard --logdir {folder.tensorboard if layout is None else folder.jobs}")
-    with stop_on_signals(budget, on_first=lambda: _acknowledge(output)) as request, _told(folder, output):
-        if layout is None:
-            summary = _train(loaded, recipe, folder, start, output, request)
-        else:
-            output.say(f"Runs: {len(plan_jobs(loaded.config))}, {layout.describe()}.")
-            summary = execute_sweep(loaded, recipe, folder, layout, start, output, request)
-    _tell(loaded, folder, output, summary)
-    status = {"finished": 0, "paused": 0, "failed": 1, "interrupted": request.exit_status}[summary["state"]]
-    if status:
-        raise typer.Exit(status)
+        output.say(f"To follow it: tensorboard --logdir {folder.tensorboard if layout is None else folder.jobs}")
 
+    def on_first_signal() -> None:
+        if not output.quiet:
+            write_in_handler("\nSaving. Press Ctrl-C again to quit without saving.\n")
 
-def _budget(text: str | None) -> float | None:
-    return None if text is None else parse_duration("time_budget", text)
-
-
-def _acknowledge(output: Output) -> None:
-    if not output.quiet:
-        write_in_handler("\nSaving and leaving; once more leaves at once, without saving.\n")
-
-
-@contextmanager
-def _told(folder: RunFolder, output: Output) -> Iterator[None]:
-    """Tell of a run that is left at once, what it leaves."""
-    try:
-        yield
-    except StopNow as stopped:
-        stopped.reported = True
-        output.say(
-            f"Left at once. What was saved is in {folder.path}; stopcli resume {folder.path} goes on from there."
-        )
-        raise
+    with stop_on_signals(budget_seconds, on_first_signal) as request:
+        try:
+            if layout is None:
+                summary = _execute_run(loaded, recipe, folder, start, output, request)
+            else:
+                summary = execute_sweep(loaded, recipe, folder, layout, start, output, request)
+        except StopNow as stopped:
+            stopped.reported = True
+            output.say(f"Quit without saving. To resume from the last saved state: stopcli resume {folder.path}")
+            raise
+    _print_result(loaded, folder, output, summary)
+    exit_status = {"finished": 0, "paused": 0, "failed": 1, "interrupted": request.exit_status}[summary["state"]]
+    if exit_status:
+        raise typer.Exit(exit_status)
 
 
 def _check_warm_start(loaded: Loaded) -> None:
-    """Find out whether the named model fits, in every arm, before anything is made."""
+    """Check that the named model fits, in every arm, before anything is written."""
     from stopcli.training.tf_setup import start_tensorflow
 
     start_tensorflow(getattr(loaded.config, "threads", None))
     from stopcli.runner.run import warm_start
 
-    jobs = plan_jobs(loaded.config) if loaded.config.is_sweep else ()
+    jobs: Sequence[Job[Any]] = plan_jobs(loaded.config) if loaded.config.is_sweep else ()
     for config in list({job.arm: job.config for job in jobs}.values()) or [loaded.config]:
         warm_start(config, ModuleRecipe(config.command).build(replace(loaded, config=config)))
 
 
-def _train(
+def _execute_run(
     loaded: Loaded, recipe: Recipe, folder: RunFolder, start: Start, output: Output, request: StopRequest
 ) -> dict[str, Any]:
-    with RunView(output) as view:
-        observer = view.run(loaded.config.command)
+    with RunView(output, loaded.config.command) as observer:
         start_and_log(loaded.config, folder, observer, output, request)
         # After TensorFlow, which it imports.
         from stopcli.runner.run import run_one
@@ -310,21 +295,21 @@ def _train(
         return run_one(loaded, recipe, folder, Session(observer, request, stopwatch_of(loaded)), start)
 
 
-def _tell(loaded: Loaded, folder: RunFolder, output: Output, summary: dict[str, Any]) -> None:
+def _print_result(loaded: Loaded, folder: RunFolder, output: Output, summary: dict[str, Any]) -> None:
     output.result(results_table(summary), summary)
-    for words in words_of(summary):
-        output.say(words)
-    told_before = {*loaded.config.warnings(), *loaded.notes}
+    for sentence in words_of(summary):
+        output.say(sentence)
+    printed = {*loaded.config.warnings(), *loaded.notes}
     for warning in summary["warnings"]:
-        if warning not in told_before:
+        if warning not in printed:
             output.warn(warning)
-    for job in summary.get("jobs", ()):
-        if job["reason"]:
-            output.say(f"{job['name']} {job['state']}: {job['reason']}")
     if "jobs" in summary:
+        for job in summary["jobs"]:
+            if job["reason"]:
+                output.say(f"{job['name']} {job['state']}: {job['reason']}")
         output.say(f"{summary['finished']} of {counted(len(summary['jobs']), 'run')} finished.")
-    seconds = "  ".join(f"{part} {spent:.1f}" for part, spent in summary["seconds"].items() if spent >= 0.05)
-    output.detail(f"Seconds: {seconds}")
+    times = "  ".join(f"{part} {seconds:.1f}" for part, seconds in summary["seconds"].items() if seconds >= 0.05)
+    output.detail(f"Seconds: {times}")
     output.say(f"Report, plots and models: {folder.path}")
-    if summary["state"] in ("paused", "interrupted"):
-        output.say(f"Go on with: stopcli resume {folder.path}")
+    if summary["state"] != "finished" and (step := next_step(folder.path, summary)):
+        output.say(step)

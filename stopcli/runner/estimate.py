@@ -1,9 +1,9 @@
-"""How long a sweep will take, measured on a few steps of each of its arms before anything is begun."""
+"""How long a sweep will take, measured on a few steps of each of its arms before anything is trained."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,10 +25,10 @@ class ArmEstimate:
     """What runs of an arm will take.
 
     Attributes:
-        images: a batch holds, copies counted.
+        images: in a batch, copies counted.
         updates: of a run.
-        start_seconds: from a run's begin to its first step.
-        train_seconds, validation_seconds: of training, and of validating meanwhile.
+        start_seconds: from a run's start to its first step.
+        train_seconds, validation_seconds: of training, and of validating during training.
     """
 
     epochs: int
@@ -43,46 +43,92 @@ class ArmEstimate:
         return self.start_seconds + self.train_seconds + self.validation_seconds
 
 
+@dataclass(frozen=True)
+class SweepEstimate:
+    """The jobs of a sweep, and what each of its arms will take."""
+
+    jobs: Sequence[Job[Any]]
+    arms: Mapping[str, ArmEstimate]
+    layout: Layout
+
+    @property
+    def seconds(self) -> float:
+        """Until the last job has ended, each worker taking the next one when it is free."""
+        busy_until = [0.0] * max(1, self.layout.workers)
+        for job in in_rounds(self.jobs):
+            busy_until[busy_until.index(min(busy_until))] += self.arms[job.arm].seconds
+        return max(busy_until)
+
+    def table(self) -> Table:
+        """A row for each job."""
+        rows = []
+        for job in self.jobs:
+            arm = self.arms[job.arm]
+            counts = (f"{arm.updates:,}", f"{arm.images:,}", f"{arm.updates * arm.images:,}")
+            times = (format_duration(arm.train_seconds), format_duration(arm.validation_seconds))
+            rows.append((job.name, str(arm.epochs), *counts, *times))
+        columns = ("run", "epochs", "updates", "images a batch", "images in all", "training", "validation")
+        return Table("Plan", columns, tuple(rows))
+
+    def summary(self) -> dict[str, Any]:
+        """The same for JSON."""
+        jobs = []
+        for job in self.jobs:
+            arm = self.arms[job.arm]
+            jobs.append(
+                {
+                    "name": job.name,
+                    "arm": job.arm,
+                    "seed": job.config.seed,
+                    "epochs": arm.epochs,
+                    "updates": arm.updates,
+                    "images_a_batch": arm.images,
+                    "train_seconds": round(arm.train_seconds, 1),
+                    "validation_seconds": round(arm.validation_seconds, 1),
+                }
+            )
+        return {"executor": self.layout.describe(), "seconds": round(self.seconds, 1), "jobs": jobs}
+
+
 def estimate(
-    loaded: Loaded, jobs: Sequence[Job[Any]], process_seconds: float, observer: Observer
-) -> dict[str, ArmEstimate]:
+    loaded: Loaded, jobs: Sequence[Job[Any]], layout: Layout, process_seconds: float, observer: Observer
+) -> SweepEstimate:
     """Measure each arm of a sweep on a few steps, in this process and with its number of threads.
 
     Args:
         loaded: the sweep's settings and images.
         process_seconds: that the start of a process takes.
     """
-    first = {job.arm: job for job in reversed(jobs)}
-    arms = list(dict.fromkeys(job.arm for job in jobs))
-    found = {}
-    for i, arm in enumerate(arms):
-        observer.counted("arms measured", i, len(arms))
-        found[arm] = _measure(replace(loaded, config=first[arm].config), process_seconds)
-    return found
+    configs = {job.arm: job.config for job in reversed(jobs)}
+    arms = {}
+    for i, arm in enumerate(dict.fromkeys(job.arm for job in jobs)):
+        observer.counted("arms measured", i, len(configs))
+        arms[arm] = _measure(replace(loaded, config=configs[arm]), process_seconds)
+    return SweepEstimate(jobs, arms, layout)
 
 
 def _measure(loaded: Loaded, process_seconds: float) -> ArmEstimate:
     config = loaded.config
-    begun = time.perf_counter()
+    started = time.perf_counter()
     experiment = ModuleRecipe(config.command).build(loaded)
     loop = experiment.make_loop()
     loop.compile()
-    start = time.perf_counter() - begun
-    a_step = _seconds_a_step(loop)
-    parts, batch = experiment.parts, config.batch_size * config.copies
-    validated = sum(rows.count for rows in parts.evaluated().values())
+    start_seconds = process_seconds + time.perf_counter() - started
+    step_seconds = _step_seconds(loop)
+    batch = config.batch_size * config.copies
+    evaluated = sum(examples.count for examples in experiment.parts.evaluated().values())
     updates = experiment.steps_per_epoch * config.epochs
-    validating = validated * a_step / batch * EVALUATION_COST * config.epochs
-    return ArmEstimate(config.epochs, batch, updates, process_seconds + start, updates * a_step, validating)
+    validation_seconds = evaluated * step_seconds / batch * EVALUATION_COST * config.epochs
+    return ArmEstimate(config.epochs, batch, updates, start_seconds, updates * step_seconds, validation_seconds)
 
 
-def _seconds_a_step(loop: Loop) -> float:
-    """Seconds of a training step, over some calls of a loop that is at its beginning."""
+def _step_seconds(loop: Loop) -> float:
+    """Seconds of a training step, over some calls of a loop that is at its start."""
     calls: list[tuple[int, float]] = []
     while len(calls) <= _CALLS:
-        before, begun = loop.partial.steps if loop.partial else 0, time.perf_counter()
+        before, started = loop.partial.steps if loop.partial else 0, time.perf_counter()
         loop.advance(1, 1)
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - started
         if loop.partial is None or loop.partial.steps == before:
             # The epoch was too short for more.
             break
@@ -90,51 +136,3 @@ def _seconds_a_step(loop: Loop) -> float:
     # The first call sets up what later ones find there; an epoch of one call has no other.
     timed = calls[1:] or calls
     return sum(seconds for _, seconds in timed) / sum(steps for steps, _ in timed)
-
-
-def total_seconds(jobs: Sequence[Job[Any]], arms: dict[str, ArmEstimate], layout: Layout) -> float:
-    """Until the last job has ended, each worker taking the next one when it is free."""
-    free = [0.0] * max(1, layout.workers)
-    for job in in_rounds(jobs):
-        free[free.index(min(free))] += arms[job.arm].seconds
-    return max(free)
-
-
-def plan_table(jobs: Sequence[Job[Any]], arms: dict[str, ArmEstimate]) -> Table:
-    """The plan, a row for each job."""
-    rows = tuple(
-        (
-            job.name,
-            str(arms[job.arm].epochs),
-            f"{arms[job.arm].updates:,}",
-            f"{arms[job.arm].images:,}",
-            f"{arms[job.arm].updates * arms[job.arm].images:,}",
-            format_duration(arms[job.arm].train_seconds),
-            format_duration(arms[job.arm].validation_seconds),
-        )
-        for job in jobs
-    )
-    return Table(
-        "Plan", ("run", "epochs", "updates", "images a batch", "images in all", "training", "validation"), rows
-    )
-
-
-def plan_summary(jobs: Sequence[Job[Any]], arms: dict[str, ArmEstimate], layout: Layout) -> dict[str, Any]:
-    """The plan for those who go on elsewhere."""
-    return {
-        "executor": layout.describe(),
-        "seconds": round(total_seconds(jobs, arms, layout), 1),
-        "jobs": [
-            {
-                "name": job.name,
-                "arm": job.arm,
-                "seed": job.config.seed,
-                "epochs": arms[job.arm].epochs,
-                "updates": arms[job.arm].updates,
-                "images_a_batch": arms[job.arm].images,
-                "train_seconds": round(arms[job.arm].train_seconds, 1),
-                "validation_seconds": round(arms[job.arm].validation_seconds, 1),
-            }
-            for job in jobs
-        ],
-    }

@@ -43,6 +43,19 @@ def how_to_continue(stop: Mapping[str, Any]) -> str:
     return (rule_of_reason(str(stop.get("reason"))) or Rule).resume_hint
 
 
+def next_step(run: Path, summary: Mapping[str, Any]) -> str:
+    """What to type next for a run or a sweep that has ended, in a sentence; empty for nothing.
+
+    Args:
+        summary: has its `state` and, of a run that has finished, its `stop`.
+    """
+    if summary["state"] in ("died", "paused", "interrupted", "damaged"):
+        return f"To resume: stopcli resume {run}"
+    if summary["state"] == "finished" and summary.get("stop"):
+        return f"stopcli resume {run} {how_to_continue(summary['stop'])}"
+    return ""
+
+
 def with_other_rules(
     run: Path, point: ResumePoint, config: TrainedConfig, *, force: bool = False
 ) -> tuple[ResumePoint, list[str]]:

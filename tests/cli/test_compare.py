@@ -38,7 +38,7 @@ def test_what_was_found_can_be_shown_again_and_is_no_run_to_go_on_with(capsys: p
     capsys.readouterr()
     assert run("show", "there") == 0
     said = capsys.readouterr().out
-    assert said.startswith("there: finished, begun ")
+    assert said.startswith("there: finished, started ")
     for word in (*found["table"]["columns"], *found["conclusions"]):
         assert word in said
     assert run("show", "there", "--json") == 0

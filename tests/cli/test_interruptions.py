@@ -59,7 +59,7 @@ def test_a_budget_pauses_and_each_resume_has_its_own(capsys: pytest.CaptureFixtu
     assert run("moons", "--epochs", "2000000", "--time-budget", "1s", "--run-dir", "a") == 0
     said = capsys.readouterr().err
     assert "Paused after epoch" in said
-    assert "Go on with: stopcli resume a" in said
+    assert "To resume: stopcli resume a" in said
     first = summary_of("a")
     assert (first["state"], status_of("a")["state"], first["stop"]["reason"]) == ("paused", "paused", "time_budget")
     # Over before it trains: it gets on all the same.
@@ -103,7 +103,7 @@ def test_a_second_signal_leaves_at_once_and_the_run_goes_on_from_its_last_save()
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert "once more leaves at once" in said
+    assert "Press Ctrl-C again to quit without saving" in said
     assert status_of("a")["state"] == "interrupted"
     assert run("resume", "a", "--time-budget", "0.2s", "--quiet") == 0
 

@@ -34,7 +34,7 @@ print([name for name in ("tensorflow", "keras", "matplotlib", "sklearn") if name
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.splitlines()[-1] == "[]"
     assert "runs/two: died, 1500 epochs" in told.stdout
-    assert "Go on with: stopcli resume runs/two" in told.stdout
+    assert "To resume: stopcli resume runs/two" in told.stdout
     assert "Stopped at epoch" in told.stdout
     listed = json.loads(subprocess.run(
         [sys.executable, "-m", "stopcli", "list", "--json"], capture_output=True, text=True, check=True
@@ -58,6 +58,6 @@ def test_one_of_anything_is_told_in_the_singular_and_show_names_the_arm_as_the_r
     table = [line for line in said.out.splitlines() if line.startswith(("│", "┃"))]
     assert [line for line in shown.out.splitlines() if line.startswith(("│", "┃"))] == table
     assert "no stopping" in table[-1]
-    assert "one: finished, 1/1 epoch, begun" in shown.out
+    assert "one: finished, 1/1 epoch, started" in shown.out
     told = said.out + said.err + shown.out + Path("one/report.md").read_text()
     assert re.findall(r"(?<![\d.,])1 [a-z]+s\b", told) == []

@@ -20,11 +20,11 @@ from quick_runs import quick_runs
 from program import run
 from stopcli.runner import estimate as projecting
 
-def told(loaded, seconds):
+def fake_estimate(loaded, seconds):
     return projecting.ArmEstimate(**dict.fromkeys(projecting.ArmEstimate.__dataclass_fields__, 1))
 
 found = []
-with quick_runs(), mock.patch.object(projecting, "_measure", told):
+with quick_runs(), mock.patch.object(projecting, "_measure", fake_estimate):
     for words in json.loads(sys.argv[1]):
         shutil.rmtree(os.environ["KERAS_HOME"], ignore_errors=True)
         with cifar_served() as served:

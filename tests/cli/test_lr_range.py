@@ -159,7 +159,7 @@ def test_it_is_listed_and_shown(tested: Path, capsys: pytest.CaptureFixture[str]
     assert "3/3 seeds" in capsys.readouterr().out
     assert run("show", str(tested)) == 0
     shown = capsys.readouterr().out
-    assert "finished, 3/3 seeds, begun" in shown
+    assert "finished, 3/3 seeds, started" in shown
     assert "Suggested: --base-lr" in shown
 
 
