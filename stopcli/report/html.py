@@ -2,10 +2,6 @@
 
 Texts are escaped by the template engine; figures are images, in which no script runs and whose ids are their own; and
 a Content-Security-Policy allows only the one style sheet and the one script that are written here.
-
-A figure as a data URI for an HTML page: its SVG, in the colours of light and dark pages, or its PNG.
-
-Writing a report into the folder that it reports on.
 """
 
 from __future__ import annotations
