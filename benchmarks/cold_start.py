@@ -24,10 +24,10 @@ os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 import tensorflow, keras
 from stopcli.config import resolve
 from stopcli.recipes.moons.config import MoonsConfig
-from stopcli.recipes.moons.build import build
-from stopcli.recipes.moons.load import load
+from stopcli.recipes.moons.recipe import Moons
 from stopcli.training.session import Silent
-build(load(resolve(MoonsConfig, {}), Silent())).make_loop().compile()
+moons = Moons()
+moons.build(moons.load(resolve(MoonsConfig, {}), Silent())).make_loop().compile()
 """
 
 

@@ -17,7 +17,7 @@ from timing import in_turn, ratio, seconds
 
 from stopcli.config import parse, resolve
 from stopcli.recipes.moons.config import MoonsConfig
-from stopcli.recipes.moons.load import load
+from stopcli.recipes.moons.recipe import Moons
 from stopcli.training.session import Silent
 from stopcli.training.tf_setup import start_tensorflow
 
@@ -27,11 +27,11 @@ SEEDS = 30
 
 def main() -> None:
     start_tensorflow()
-    from stopcli.recipes.moons.build import build
     from stopcli.training.model_files import save_model
 
+    moons = Moons()
     config = resolve(MoonsConfig, {})
-    experiment, reference = build(load(config, Silent())), build(load(config, Silent()))
+    experiment, reference = moons.build(moons.load(config, Silent())), moons.build(moons.load(config, Silent()))
     train, test = reference.parts.train, reference.parts.test
 
     settings = {"batch_size": config.batch_size, "validation_data": (test.x, test.y), "verbose": 0}
@@ -54,7 +54,7 @@ def main() -> None:
 
     def train_seeds() -> None:
         for seed in range(SEEDS):
-            fresh = build(load(parse(MoonsConfig, {"seed": seed}), Silent()))
+            fresh = moons.build(moons.load(parse(MoonsConfig, {"seed": seed}), Silent()))
             loop.reset(fresh.initial_state(), seed)
             loop.run(1, LOOP_EPOCHS)
 

@@ -26,14 +26,14 @@ def falls(run: Path, rates: tuple[float, ...], updates: int) -> list[list[float]
 
     from stopcli.models.layers import make_optimizer
     from stopcli.recipes.images.experiment import inputs_of, loss_of, xla_pays
-    from stopcli.recipes.lr_range.load import load
+    from stopcli.recipes.lr_range.recipe import LrRange
     from stopcli.recipes.train.network import make_network
     from stopcli.runner.resume import read_config
     from stopcli.training.loop import initial_state
     from stopcli.training.session import Silent
     from stopcli.training.steps_loop import StepsLoop
 
-    loaded = load(read_config(run), Silent())
+    loaded = LrRange().load(read_config(run), Silent())
     config, images = loaded.config, loaded.data
 
     def fresh(seed: int):

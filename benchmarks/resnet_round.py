@@ -27,8 +27,8 @@ def stopcli_round(settings: dict[str, Any], images: int, threads: int | None = N
     from stopcli.config import parse
     from stopcli.data.dataset import Examples, Splits
     from stopcli.recipes.base import Loaded
-    from stopcli.recipes.cifar_resnet.build import build
     from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
+    from stopcli.recipes.cifar_resnet.recipe import CifarResnet
     from stopcli.recipes.images.load import ImageParts
 
     config = parse(CifarResnetConfig, settings)
@@ -36,7 +36,7 @@ def stopcli_round(settings: dict[str, Any], images: int, threads: int | None = N
     # One batch validates.
     few = train.take(0, config.batch_size)
     parts = Splits(train, few, few)
-    loop = build(Loaded(config, ImageParts("noise", parts, tuple("0123456789")))).make_loop()
+    loop = CifarResnet().build(Loaded(config, ImageParts("noise", parts, tuple("0123456789")))).make_loop()
     loop.compile()
     # All steps of an epoch in one call, and its validation in the next.
     loop._train_pacer.size = lambda remaining: remaining  # type: ignore[method-assign, attr-defined]

@@ -21,7 +21,7 @@ from stopcli.cli.train import execute, load, parse_time_budget, settle_layout
 from stopcli.errors import ConfigError, StopcliError
 from stopcli.paths import parse_path
 from stopcli.quantities import agreeing, format_duration
-from stopcli.recipes.base import ModuleRecipe
+from stopcli.recipes.base import recipe_of
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.report.document import results_table
 from stopcli.report.run_report import words_of
@@ -82,7 +82,7 @@ def resume(
     output = Output(json, quiet, verbose)
     for warning in resumption.warnings:
         output.warn(warning)
-    recipe = ModuleRecipe(config.command)
+    recipe = recipe_of(config.command)
     with temporary_files(run), _hint_at_moved_data(config, run, named=dataset is not None):
         loaded = load(config, recipe, output)
     if layout is not None:

@@ -21,7 +21,7 @@ from stopcli.cli.list_options import parse_counts, parse_words
 from stopcli.config import AnyConfig, RunConfig, resolve, setting_names, to_toml
 from stopcli.errors import RequestError
 from stopcli.quantities import counted, format_duration, parse_duration
-from stopcli.recipes.base import Loaded, ModuleRecipe, Recipe, config_class
+from stopcli.recipes.base import Loaded, Recipe, config_class, recipe_of
 from stopcli.recipes.lr_range.bounds import mismatch, read_bounds
 from stopcli.report.document import results_table
 from stopcli.report.run_report import words_of
@@ -192,7 +192,7 @@ def run_config(
     if config.init_from:
         check_model_file(model_file(Path(config.init_from)))
     config, layout = settle_layout(config)
-    recipe = ModuleRecipe(config.command)
+    recipe = recipe_of(config.command)
     for warning in config.warnings():
         output.warn(warning)
     # Until there is a run's folder, which has a place for them.
@@ -281,7 +281,7 @@ def _check_warm_start(loaded: Loaded) -> None:
 
     jobs: Sequence[Job[Any]] = plan_jobs(loaded.config) if loaded.config.is_sweep else ()
     for config in list({job.arm: job.config for job in jobs}.values()) or [loaded.config]:
-        warm_start(config, ModuleRecipe(config.command).build(replace(loaded, config=config)))
+        warm_start(config, recipe_of(config.command).build(replace(loaded, config=config)))
 
 
 def _execute_run(

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from stopcli.analysis.arms import RunArm
 from stopcli.quantities import counted, numbered
-from stopcli.recipes.base import SweepResults
+from stopcli.recipes.base import Recipe, SweepResults
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.report.document import Table, csv_of, seed_csv, seed_table, seed_values
 from stopcli.report.drawing import Figures
@@ -88,20 +88,6 @@ def job_row(result: JobResult) -> dict[str, object]:
         "validation_seconds": summary.get("validation_seconds"),
         "samples_per_second": summary.get("samples_per_second"),
     }
-
-
-def sweep_results(config: Any, results: Sequence[JobResult]) -> SweepResults:
-    """A row for each seed, and mean and spread over those that finished."""
-    # What an earlier session of a run summed up may be older than how it ended.
-    begun = [{**result.summary, "state": result.state} for result in results if result.summary]
-    finished = [summary for summary in begun if summary["state"] == "finished"]
-    arm = config.arm.replace("-", " ")
-    return SweepResults(
-        f"{config.command}: {arm}, {counted(config.seeds, 'seed')}",
-        (seed_table(begun, arm),),
-        {"table.csv": seed_csv(begun)},
-        summary={"over_seeds": {name: spread(values) for name, values in seed_values(finished).items()}},
-    )
 
 
 def finished_runs(results: Sequence[JobResult]) -> tuple[list[dict[str, Any]], list[Columns]]:
@@ -203,27 +189,48 @@ def watched_name(config: TrainedConfig) -> str:
     return "test" if config.validation == "test" else "validation"
 
 
-def seed_figures(config: TrainedConfig, results: Sequence[JobResult], title: str, *, best_epochs: bool) -> Figures:
-    """The curves of all seeds with their spread, where they stopped, and their accuracies.
+class SeedRecipe(Recipe):
+    """A recipe whose sweep is one arm with several seeds.
 
-    Args:
-        title: of every figure, to which the number of finished runs is added.
-        best_epochs: whether it is shown too where the monitored value was best.
+    Attributes:
+        shows_best_epochs: whether the figures over seeds also show when the monitored value was best.
     """
-    from stopcli.report.curves import seed_curves, seed_points
 
-    summaries, metrics = finished_runs(results)
-    values = seed_values(summaries)
-    title = f"{title}: {counted(len(summaries), 'seed')}"
-    epochs = {"stopped at": values["stopped at"]}
-    if best_epochs:
-        epochs[f"best {config.monitor}"] = [s["stop"]["best_epoch"] for s in summaries]
-    accuracies = {"train, final model": values["train accuracy"], "test, final model": values["test accuracy"]}
-    if values["saved epoch"]:
-        epochs[f"saved (best {config.checkpoint_monitor})"] = values["saved epoch"]
-        accuracies["test, saved model"] = values["its test acc."]
-    return {
-        "curves": lambda: seed_curves(metrics, watched_name(config), [s["epochs"] for s in summaries], title),
-        "stop_epochs": lambda: seed_points(epochs, "epoch", "{:.0f}", title),
-        "accuracies": lambda: seed_points(accuracies, "accuracy", "{:.3f}", title),
-    }
+    shows_best_epochs: ClassVar[bool] = False
+
+    def title(self, config: Any, dataset: str) -> str:
+        """What the figures are of: the model, its data and its arm."""
+        raise NotImplementedError
+
+    def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
+        """A row for each seed, and mean and spread over those that finished."""
+        # What an earlier session of a run summed up may be older than how it ended.
+        begun = [{**result.summary, "state": result.state} for result in results if result.summary]
+        finished = [summary for summary in begun if summary["state"] == "finished"]
+        arm = config.arm.replace("-", " ")
+        return SweepResults(
+            f"{config.command}: {arm}, {counted(config.seeds, 'seed')}",
+            (seed_table(begun, arm),),
+            {"table.csv": seed_csv(begun)},
+            summary={"over_seeds": {name: spread(values) for name, values in seed_values(finished).items()}},
+        )
+
+    def sweep_figures(self, config: Any, results: Sequence[JobResult]) -> Figures:
+        """The curves of all seeds with their spread, where they stopped, and their accuracies."""
+        from stopcli.report.curves import seed_curves, seed_points
+
+        summaries, metrics = finished_runs(results)
+        values = seed_values(summaries)
+        title = f"{self.title(config, config.dataset)}: {counted(len(summaries), 'seed')}"
+        epochs = {"stopped at": values["stopped at"]}
+        if self.shows_best_epochs:
+            epochs[f"best {config.monitor}"] = [s["stop"]["best_epoch"] for s in summaries]
+        accuracies = {"train, final model": values["train accuracy"], "test, final model": values["test accuracy"]}
+        if values["saved epoch"]:
+            epochs[f"saved (best {config.checkpoint_monitor})"] = values["saved epoch"]
+            accuracies["test, saved model"] = values["its test acc."]
+        return {
+            "curves": lambda: seed_curves(metrics, watched_name(config), [s["epochs"] for s in summaries], title),
+            "stop_epochs": lambda: seed_points(epochs, "epoch", "{:.0f}", title),
+            "accuracies": lambda: seed_points(accuracies, "accuracy", "{:.3f}", title),
+        }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from stopcli.config import RunConfig
 from stopcli.errors import ConfigError
@@ -20,31 +20,34 @@ if TYPE_CHECKING:
     from stopcli.training.experiment import Experiment
     from stopcli.training.session import Observer
 
-# Command → the module with its config class, the class, and the package with `load`, `build` and `figures`. Names, so
-# that nothing is imported before a command is run.
-_COMMANDS = {
-    "moons": ("stopcli.recipes.moons.config", "MoonsConfig", "stopcli.recipes.moons"),
-    "cifar-resnet": ("stopcli.recipes.cifar_resnet.config", "CifarResnetConfig", "stopcli.recipes.cifar_resnet"),
-    "train": ("stopcli.recipes.train.config", "TrainConfig", "stopcli.recipes.train"),
-    "clr": ("stopcli.recipes.clr.config", "ClrConfig", "stopcli.recipes.clr"),
-    "lr-range": ("stopcli.recipes.lr_range.config", "LrRangeConfig", "stopcli.recipes.lr_range"),
-    "cutout-sweep": ("stopcli.recipes.cutout_sweep.config", "CutoutSweepConfig", "stopcli.recipes.cutout_sweep"),
+# Command → the module and name of its recipe. Text, so that nothing is imported before a command is run.
+RECIPES = {
+    "moons": "stopcli.recipes.moons.recipe:Moons",
+    "cifar-resnet": "stopcli.recipes.cifar_resnet.recipe:CifarResnet",
+    "train": "stopcli.recipes.train.recipe:Classifier",
+    "clr": "stopcli.recipes.clr.recipe:Clr",
+    "lr-range": "stopcli.recipes.lr_range.recipe:LrRange",
+    "cutout-sweep": "stopcli.recipes.cutout_sweep.recipe:CutoutSweep",
 }
 
 
-def config_class(command: object) -> type[RunConfig]:
-    """The config class of a command. Imports neither TensorFlow nor matplotlib.
+def recipe_of(command: object) -> Recipe:
+    """The recipe of a command. Imports neither TensorFlow nor matplotlib.
 
     Raises:
         ConfigError: there is no such command.
     """
     # A config.toml may have anything there, a list too.
-    if not isinstance(command, str) or command not in _COMMANDS:
-        known = ", ".join(_COMMANDS)
-        raise ConfigError("command", command, f"one of {known}")
-    module, name, _ = _COMMANDS[command]
-    found: type[RunConfig] = getattr(importlib.import_module(module), name)
-    return found
+    if not isinstance(command, str) or command not in RECIPES:
+        raise ConfigError("command", command, f"one of {', '.join(RECIPES)}")
+    module, name = RECIPES[command].split(":")
+    recipe: Recipe = getattr(importlib.import_module(module), name)()
+    return recipe
+
+
+def config_class(command: object) -> type[RunConfig]:
+    """The config class of a command, with the same errors as `recipe_of`."""
+    return recipe_of(command).config
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,14 @@ class SweepResults:
     summary: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Recipe(Protocol):
-    """The parts of a command that need its data, TensorFlow or matplotlib."""
+class Recipe:
+    """The parts of a command that need its data, TensorFlow or matplotlib; its methods import what they need.
+
+    Attributes:
+        config: the class of its settings.
+    """
+
+    config: ClassVar[type[RunConfig]]
 
     def load(self, config: Any, observer: Observer) -> Loaded:
         """Read the data, before anything is started.
@@ -94,67 +103,33 @@ class Recipe(Protocol):
         Raises:
             RequestError: the data are missing, damaged, or not as the config says.
         """
+        raise NotImplementedError
 
     def build(self, loaded: Loaded) -> Experiment:
         """Model and rules of one run."""
+        raise NotImplementedError
 
     def run_figures(
         self, config: Any, experiment: Experiment, conclusion: Conclusion, metrics: Columns, steps: Columns | None
     ) -> Figures:
         """How one run's figures are drawn, by name, from its metrics.csv and, where there is one, its steps.csv."""
+        raise NotImplementedError
 
-    def run_tables(self, config: Any, experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:
+    def run_tables(self, experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:
         """Tables of one run beside that of its results, by the name of their file."""
+        return {}
 
     def check_fits(self, loaded: Loaded, jobs: Sequence[Job[Any]], layout: Layout) -> None:
-        """Find out, before a sweep's jobs are started, whether they have room.
+        """Check, before a sweep's jobs are started, that their batches fit into memory.
 
         Raises:
-            RequestError: they have not.
+            RequestError: they do not.
         """
 
     def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
         """What a sweep's runs say together. Needs neither TensorFlow nor matplotlib."""
+        raise NotImplementedError
 
     def sweep_figures(self, config: Any, results: Sequence[JobResult]) -> Figures:
         """How the figures over a sweep's runs are drawn, by name; at least one of them has finished."""
-
-
-class ModuleRecipe:
-    """The recipe of a command, each of its modules imported when it is first needed."""
-
-    def __init__(self, command: str) -> None:
-        self._command, self._package = command, _COMMANDS[command][2]
-
-    def load(self, config: Any, observer: Observer) -> Loaded:
-        loaded: Loaded = self._module("load").load(config, observer)
-        return loaded
-
-    def build(self, loaded: Loaded) -> Experiment:
-        built: Experiment = self._module("build").build(loaded)
-        return built
-
-    def run_figures(
-        self, config: Any, experiment: Experiment, conclusion: Conclusion, metrics: Columns, steps: Columns | None
-    ) -> Figures:
-        module = self._module("figures")
-        figures: Figures = module.run_figures(config, experiment, conclusion, metrics, steps)
-        return figures
-
-    def run_tables(self, config: Any, experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:
-        tables: dict[str, Table] = self._module("figures").run_tables(config, experiment, conclusion)
-        return tables
-
-    def check_fits(self, loaded: Loaded, jobs: Sequence[Job[Any]], layout: Layout) -> None:
-        self._module("sweep").check_fits(loaded, jobs, layout)
-
-    def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
-        found: SweepResults = self._module("sweep").sweep_results(config, results)
-        return found
-
-    def sweep_figures(self, config: Any, results: Sequence[JobResult]) -> Figures:
-        figures: Figures = self._module("sweep_figures").sweep_figures(config, results)
-        return figures
-
-    def _module(self, name: str) -> Any:
-        return importlib.import_module(f"{self._package}.{name}")
+        raise NotImplementedError

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from stopcli.quantities import format_duration
-from stopcli.recipes.base import Loaded, ModuleRecipe
+from stopcli.recipes.base import Loaded, recipe_of
 from stopcli.report.document import Table
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job, in_rounds
@@ -110,7 +110,7 @@ def estimate(
 def _measure(loaded: Loaded, process_seconds: float) -> ArmEstimate:
     config = loaded.config
     started = time.perf_counter()
-    experiment = ModuleRecipe(config.command).build(loaded)
+    experiment = recipe_of(config.command).build(loaded)
     loop = experiment.make_loop()
     loop.compile()
     start_seconds = process_seconds + time.perf_counter() - started

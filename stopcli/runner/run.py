@@ -130,7 +130,7 @@ def _train(
     tables: dict[str, Table] = {}
     if plots:
         with stopwatch.part("plots"):
-            tables = recipe.run_tables(config, experiment, conclusion)
+            tables = recipe.run_tables(experiment, conclusion)
 
     def figures() -> Figures:
         steps = read_metrics(folder.steps) if experiment.log_steps else None

@@ -17,7 +17,7 @@ from stopcli.config import to_toml
 from stopcli.errors import RecordError, RequestError, RunFolderError, StopcliError, in_a_line
 from stopcli.quantities import agreeing, counted
 from stopcli.recipes.arms import not_finished, runs_table, with_selection
-from stopcli.recipes.base import Loaded, ModuleRecipe, Recipe, SweepResults
+from stopcli.recipes.base import Loaded, Recipe, SweepResults, recipe_of
 from stopcli.runner.provenance import record_environment
 from stopcli.runner.report import write_results
 from stopcli.runner.resume import Resumption, prepare
@@ -112,7 +112,7 @@ class RunJob:
         from stopcli.runner.run import run_one
 
         observer: Observer = Silent()
-        recipe, stopwatch = ModuleRecipe(config.command), Stopwatch()
+        recipe, stopwatch = recipe_of(config.command), Stopwatch()
         with stopwatch.part("data"):
             loaded = replace(self.shared, config=config) if self.shared else recipe.load(config, observer)
         session = Session(observer, context.request, stopwatch)

@@ -145,7 +145,7 @@ def test_loading_imports_no_tensorflow(tmp_path: Path) -> None:
 import os, shutil, sys
 from cifar_server import cifar_served
 from stopcli.config import resolve
-from stopcli.recipes.base import ModuleRecipe, config_class
+from stopcli.recipes.base import recipe_of, config_class
 from stopcli.training.session import Silent
 
 for command in ("cifar-resnet", "train", "clr", "lr-range", "cutout-sweep", "moons"):
@@ -154,7 +154,7 @@ for command in ("cifar-resnet", "train", "clr", "lr-range", "cutout-sweep", "moo
     config = resolve(config_class(command), {name: value for name, value in given.items() if name in fields}, bool)
     shutil.rmtree(os.environ["KERAS_HOME"], ignore_errors=True)
     with cifar_served() as served:
-        loaded = ModuleRecipe(command).load(config, Silent())
+        loaded = recipe_of(command).load(config, Silent())
     assert served.asked == ([] if command == "moons" else [""]), command
     assert not {"tensorflow", "keras"} & sys.modules.keys(), command
 

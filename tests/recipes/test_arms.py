@@ -10,7 +10,7 @@ from job_results import cells, result, without
 
 from stopcli.config import parse, resolve
 from stopcli.recipes.arms import not_finished
-from stopcli.recipes.base import ModuleRecipe
+from stopcli.recipes.base import recipe_of
 from stopcli.recipes.clr.config import ClrConfig
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
 from stopcli.runs.run import training_seconds
@@ -31,7 +31,7 @@ def results(config: Any = CUTOUT) -> list[JobResult]:
 
 
 def words(config: Any, found: Sequence[JobResult]) -> tuple[str, ...]:
-    return ModuleRecipe(config.command).sweep_results(config, found).words
+    return recipe_of(config.command).sweep_results(config, found).words
 
 
 def pareto(found: Sequence[JobResult]) -> dict[str, str]:
@@ -125,7 +125,7 @@ def colours(config: Any, found: Sequence[JobResult], monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(JobResult, "metrics", lambda self: columns)
     monkeypatch.setattr("stopcli.recipes.clr.sweep_figures.read_metrics", lambda path: columns)
     drawn: dict[str, set[str]] = {}
-    for draw in ModuleRecipe(config.command).sweep_figures(config, found).values():
+    for draw in recipe_of(config.command).sweep_figures(config, found).values():
         for axes in draw().axes:
             title = axes.get_title(loc="left")
             for line in axes.get_lines():

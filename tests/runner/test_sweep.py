@@ -11,7 +11,7 @@ import pytest
 from program import run, summary_of
 
 from stopcli.config import parse, to_toml
-from stopcli.recipes.base import Loaded, ModuleRecipe
+from stopcli.recipes.base import Loaded, recipe_of
 from stopcli.recipes.clr.config import ClrConfig
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
 from stopcli.recipes.moons.config import MoonsConfig
@@ -40,9 +40,7 @@ def test_before_a_run_has_finished_it_shows_how_far_runs_are_and_no_table_of_das
             job.write_config(to_toml(jobs[0].config))
             job.status.write("interrupted", "Ctrl-C", epoch=7)
         layout = Layout("in-process", 1, None)
-        run_sweep(
-            Loaded(config, None), ModuleRecipe(config.command), folder, layout, lambda _: None, request, Stopwatch()
-        )
+        run_sweep(Loaded(config, None), recipe_of(config.command), folder, layout, lambda _: None, request, Stopwatch())
     check_said(config, jobs)
     assert run("show", "sweep") == 0
     assert "7/12" in capsys.readouterr().out

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stopcli.recipes.base import ModuleRecipe
+from stopcli.recipes.base import recipe_of
 from stopcli.sweeps.plan import Job, JobResult
 
 
@@ -43,5 +43,5 @@ def without(found: Sequence[JobResult], *names: str) -> list[JobResult]:
 
 def cells(config: Any, found: Sequence[JobResult]) -> dict[str, dict[str, str]]:
     """The cells of a sweep's table by arm and column."""
-    table = ModuleRecipe(config.command).sweep_results(config, found).tables[0]
+    table = recipe_of(config.command).sweep_results(config, found).tables[0]
     return {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}

@@ -42,7 +42,8 @@ def quick_runs(*, sweep_figures: bool = False) -> Iterator[None]:
     Args:
         sweep_figures: whether figures over a sweep's runs are drawn.
     """
-    from stopcli.recipes.base import ModuleRecipe
+    from sweep_figures import without_sweep_figures
+
     from stopcli.runner import run
 
     whole = run.run_one
@@ -58,6 +59,8 @@ def quick_runs(*, sweep_figures: bool = False) -> Iterator[None]:
             kept.clear()
             raise
 
-    no_figures = mock.patch.object(ModuleRecipe, "sweep_figures", return_value={})
-    with mock.patch.object(run, "run_one", quick), contextlib.nullcontext() if sweep_figures else no_figures:
+    with (
+        mock.patch.object(run, "run_one", quick),
+        contextlib.nullcontext() if sweep_figures else without_sweep_figures(),
+    ):
         yield

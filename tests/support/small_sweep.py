@@ -32,10 +32,11 @@ finally:
 WITHOUT_FIGURES = """
 from unittest import mock
 from stopcli.runner import sweep as sweeping
-from stopcli.recipes.base import ModuleRecipe
+from sweep_figures import without_sweep_figures
 whole = sweeping.RunJob
 mock.patch.object(sweeping, "RunJob", lambda *args, **words: whole(*args, **{**words, "plots": False})).start()
-mock.patch.object(ModuleRecipe, "sweep_figures", return_value={}).start()
+figures = without_sweep_figures()
+figures.__enter__()
 """
 
 

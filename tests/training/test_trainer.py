@@ -13,7 +13,7 @@ import pytest
 from stopcli.config import parse
 from stopcli.errors import MetricError
 from stopcli.recipes.moons.config import MoonsConfig
-from stopcli.recipes.moons.load import load
+from stopcli.recipes.moons.recipe import Moons
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
 from stopcli.stopping import BestEpoch
@@ -29,9 +29,8 @@ LOOPS: dict[tuple[Any, ...], Any] = {}
 
 
 def build_moons(config: MoonsConfig) -> Any:
-    from stopcli.recipes.moons.build import build
 
-    return build(load(config, Silent()))
+    return Moons().build(Moons().load(config, Silent()))
 
 
 def loop_of(experiment: Any, config: MoonsConfig) -> Any:

@@ -19,13 +19,10 @@ from stopcli.quantities import counted, format_duration, numbered
 from stopcli.recipes.arms import job_row, moments
 from stopcli.recipes.base import SweepResults
 from stopcli.recipes.clr.config import ClrConfig
-from stopcli.recipes.images.memory import check_fits
 from stopcli.report.document import Table, csv_of
 from stopcli.stats.differences import NONE, Difference, difference_cell, too_few
 from stopcli.stats.intervals import FEWEST, mean_interval
 from stopcli.sweeps.plan import JobResult
-
-__all__ = ["check_fits", "sweep_results"]
 
 # The errors of a run that are compared: of the model that training ends with, and of the saved one.
 FINAL, SAVED = "final_test_error", "saved_test_error"

@@ -11,12 +11,9 @@ from stopcli.recipes.base import SweepResults
 from stopcli.recipes.cutout_sweep.arms import ERROR, Front, front_of, published_hours
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig, copies_of
 from stopcli.recipes.cutout_sweep.recommendation import recommend
-from stopcli.recipes.images.memory import check_fits
 from stopcli.report.document import Table, csv_of
 from stopcli.stats.differences import NONE
 from stopcli.sweeps.plan import JobResult
-
-__all__ = ["check_fits", "sweep_results"]
 
 
 def sweep_results(config: CutoutSweepConfig, results: Sequence[JobResult]) -> SweepResults:

@@ -1,7 +1,0 @@
-"""The images of `stopcli cifar-resnet`."""
-
-from __future__ import annotations
-
-from stopcli.recipes.images.load import load
-
-__all__ = ["load"]

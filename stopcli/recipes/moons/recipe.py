@@ -1,0 +1,156 @@
+"""The recipe of `stopcli moons`: an MLP that overfits two moons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stopcli.data.dataset import Splits
+from stopcli.data.toy import moons, split_moons
+from stopcli.quantities import counted
+from stopcli.recipes.arms import SeedRecipe, run_marks, watched_name
+from stopcli.recipes.base import Loaded, SweepResults
+from stopcli.recipes.moons.case_tables import (
+    arms_of_run,
+    case_rows,
+    seeds_case_summary,
+    seeds_case_table,
+    seeds_case_words,
+)
+from stopcli.recipes.moons.config import MoonsConfig
+from stopcli.recipes.moons.title import moons_title
+from stopcli.recipes.trained import POINT
+from stopcli.report.document import csv_of
+from stopcli.report.drawing import Draw, Figures
+from stopcli.runs.metrics import Columns
+from stopcli.sweeps.plan import JobResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from stopcli.training.evaluate import Conclusion, Predict
+    from stopcli.training.experiment import Experiment
+    from stopcli.training.session import Observer
+
+
+class Moons(SeedRecipe):
+    """An MLP on two moons that overfits, as published, and its case study."""
+
+    config = MoonsConfig
+    shows_best_epochs = True
+
+    def title(self, config: MoonsConfig, dataset: str) -> str:
+        return moons_title(config)
+
+    def load(self, config: MoonsConfig, observer: Observer) -> Loaded:
+        """The two moons, split as the config says."""
+        rows = moons(config.samples, config.noise, config.data_seed)
+        parts = split_moons(rows, config.train_size, config.validation, config.share)
+        return Loaded(config, parts, config.notes_on_rows(parts, POINT))
+
+    def build(self, loaded: Loaded) -> Experiment:
+        """Model and rules of a run."""
+        import keras
+
+        from stopcli.models.layers import make_optimizer
+        from stopcli.models.mlp import binary_mlp
+        from stopcli.recipes.moons.case_study import CaseStudy
+        from stopcli.training.experiment import Experiment
+        from stopcli.training.step import BINARY_ACCURACY
+        from stopcli.training.stop_plan import stop_plan
+
+        config: MoonsConfig = loaded.config
+        model = binary_mlp(loaded.data.train.x.shape[1], config.hidden, config.seed)
+        optimizer = make_optimizer(config.optimizer, config.learning_rate)
+        loss = keras.losses.BinaryCrossentropy()
+        # Compiled for its file alone: whoever loads it can evaluate it and train it further.
+        model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
+        experiment = Experiment(
+            model,
+            optimizer,
+            loss,
+            (BINARY_ACCURACY,),
+            loaded.data,
+            config.batch_size,
+            config.epochs,
+            config.seed,
+            stop_plan(config, config, config.metrics),
+            dataset="moons",
+            jit_compile=True,
+        )
+        if not config.case_study:
+            return experiment
+        return replace(experiment, afterwards=CaseStudy(config, experiment, experiment.initial_state()))
+
+    def run_figures(
+        self,
+        config: MoonsConfig,
+        experiment: Experiment,
+        conclusion: Conclusion,
+        metrics: Columns,
+        steps: Columns | None,
+    ) -> Figures:
+        """The learning curves, and the moons with the boundary of the model that the run leaves."""
+        from stopcli.recipes.moons.case_figures import case_curves
+        from stopcli.report.curves import learning_curves
+
+        summary = conclusion.summary
+        figures: dict[str, Draw] = {}
+        if len(metrics["epoch"]):
+            title = f"{self.title(config, config.command)}: seed {config.seed}"
+            figures["curves"] = lambda: learning_curves(
+                metrics, watched_name(config), run_marks(config, summary), title
+            )
+            if "case_study" in summary:
+                figures["case_study"] = lambda: case_curves(metrics, arms_of_run(summary), watched_name(config), title)
+        figures["moons"] = lambda: _moons(config, experiment.parts, conclusion.predict, summary)
+        return figures
+
+    def sweep_results(self, config: MoonsConfig, results: Sequence[JobResult]) -> SweepResults:
+        """A row for each seed, and mean and spread; of a case study, a row for each published arm."""
+        finished = [(result.job.config.seed, result.summary) for result in results if result.state == "finished"]
+        runs = {seed: arms_of_run(summary) for seed, summary in finished if summary and "case_study" in summary}
+        if not config.case_study or not runs:
+            return super().sweep_results(config, results)
+        arms = list(runs.values())
+        test_rows = next(summary["rows"]["test"] for _, summary in finished if summary and "case_study" in summary)
+        return SweepResults(
+            f"moons: case study, {counted(config.seeds, 'seed')}",
+            (seeds_case_table(arms),),
+            {"table.csv": csv_of([row for seed, of in runs.items() for row in case_rows(seed, of)])},
+            seeds_case_words(config, arms, test_rows),
+            {"case_study": seeds_case_summary(arms)},
+        )
+
+    def sweep_figures(self, config: MoonsConfig, results: Sequence[JobResult]) -> Figures:
+        """Curves, where they stopped and when they were best, and accuracies over the seeds."""
+        if not config.case_study:
+            return super().sweep_figures(config, results)
+        from stopcli.recipes.moons.case_figures import seeds_case_figures
+
+        return seeds_case_figures(config, results)
+
+
+def _moons(config: MoonsConfig, parts: Splits, predict: Predict, summary: Mapping[str, Any]) -> Figure:
+    from stopcli.report.images import Points, decision_boundary, grid_around, plain_scatter
+
+    groups = [
+        Points("train", parts.train.x, parts.train.y[:, 0], "o"),
+        Points("test", parts.test.x, parts.test.y[:, 0], "^"),
+    ]
+    if parts.test_is_held_out:
+        groups.insert(1, Points("validation", parts.validation.x, parts.validation.y[:, 0], "s"))
+    every_x = np.concatenate([group.x for group in groups])
+    grid = grid_around(every_x)
+    places = np.stack([side.ravel() for side in grid], axis=1).astype(np.float32)
+    probability = predict(places).reshape(grid[0].shape)
+    shown, which = (summary["best"], "best") if summary["best"] else (summary["final"], "final")
+    scale = " (quick scale)" if config.scale == "quick" else ""
+    title = f"Two moons, noise {config.noise:g}{scale}; {which} model, epoch {shown['epoch']}: "
+    title += f"test accuracy {shown['test']['accuracy']:.3f}"
+    if not np.isfinite(probability).all():
+        return plain_scatter(groups, f"{title} (its outputs are no numbers)")
+    return decision_boundary(grid, probability, groups, title)

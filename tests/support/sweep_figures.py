@@ -1,0 +1,18 @@
+"""Sweeps without the figures over their runs, which take as long as the training of small ones."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from unittest import mock
+
+from stopcli.recipes.base import RECIPES, recipe_of
+
+
+@contextlib.contextmanager
+def without_sweep_figures() -> Iterator[None]:
+    """Within the block, no recipe draws figures over a sweep's runs."""
+    with contextlib.ExitStack() as stack:
+        for command in RECIPES:
+            stack.enter_context(mock.patch.object(type(recipe_of(command)), "sweep_figures", return_value={}))
+        yield
