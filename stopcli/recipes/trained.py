@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from stopcli.config import (
     CheckpointSettings,
@@ -17,12 +17,14 @@ from stopcli.config import (
     ValidationRows,
     check_validation_share,
 )
-from stopcli.data.dataset import Splits
 from stopcli.errors import ConfigError
 from stopcli.quantities import agreeing, counted, parse_save_every
 from stopcli.stopping.combine import parse_rule
 from stopcli.stopping.rule import Rule, mode_warning, resolve_direction
 from stopcli.training.stop_plan import asked_rules
+
+if TYPE_CHECKING:
+    from stopcli.data.dataset import Splits
 
 # Fewer rows than this are warned about: one of them is more than 5 % of the accuracy.
 FEW_ROWS = 20

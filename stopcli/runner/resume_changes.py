@@ -24,6 +24,7 @@ from stopcli.runner.provenance import rewrite_config
 from stopcli.runs.files import read_toml
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
+from stopcli.schedules.policy import policies
 from stopcli.stopping import BestState, Rule, RuleRunner, Verdict
 from stopcli.stopping.combine import rule_of_reason
 from stopcli.sweeps.plan import Job
@@ -134,7 +135,8 @@ def _best_states(run: Path, point: ResumePoint, config: TrainedConfig, best: Bes
         if point.best[name][0] == best.epoch:
             return {**states, "watch": state}
     # A learning rate that follows a plateau is reduced after the epoch, and its model is saved before.
-    reduced = getattr(config, "lr_policy", "") == "plateau"
+    policy = policies().get(getattr(config, "lr_policy", ""))
+    reduced = policy is not None and policy.follows_monitor
     if best.epoch == point.epoch and not point.partial_sums and not reduced:
         return {**states, "watch": point.live}
     if config.short_epochs and not config.init_from:

@@ -8,9 +8,11 @@ again, and for `cooldown` epochs no epoch counts as waiting.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
+from stopcli.quantities import counted
+from stopcli.schedules.policy import Policy, Settings, check_lr_min
+from stopcli.stopping.rule import Direction, is_below, resolve_direction
 
 
 class PlateauState(NamedTuple):
@@ -26,7 +28,7 @@ class Plateau:
     """When to reduce, and by how much.
 
     Attributes:
-        monitor: the metric that is watched.
+        monitor: the metric that it reads.
         direction: whether a lower or a higher value is better.
         factor: in (0, 1).
         patience: epochs without an improvement, ≥ 1.
@@ -36,7 +38,7 @@ class Plateau:
     """
 
     monitor: str
-    direction: Literal["min", "max"]
+    direction: Direction
     factor: float = 0.1
     patience: int = 10
     min_delta: float = 1e-4
@@ -47,8 +49,8 @@ class Plateau:
         """Look at an epoch.
 
         Args:
-            value: the monitored metric; one that is no number is not better than any.
-            rate: the learning rate as it stands.
+            value: the monitored metric; NaN is not better than any.
+            rate: the learning rate until now.
 
         Returns:
             The state after the epoch, and the learning rate from now on.
@@ -62,18 +64,43 @@ class Plateau:
             return PlateauState(best, wait, cooldown), rate
         wait += 1
         # In float32, as the optimizer holds it; a rate that is as low as it may be is left alone, with its wait.
-        if wait < self.patience or np.float32(rate) <= np.float32(self.least):
+        if wait < self.patience or not is_below(self.least, rate):
             return PlateauState(best, wait, cooldown), rate
         return PlateauState(best, 0, self.cooldown), max(rate * self.factor, self.least)
 
     def _better(self, value: float, best: float) -> bool:
         # As Keras does it, which subtracts first and compares as float32: else a rounding would decide ties.
         if self.direction == "min":
-            return bool(np.float32(value + self.min_delta) < np.float32(best))
-        return bool(np.float32(value - self.min_delta) > np.float32(best))
-
-    def state_to_dict(self, state: PlateauState) -> dict[str, Any]:
-        return state._asdict()
+            return is_below(value + self.min_delta, best)
+        return is_below(best, value - self.min_delta)
 
     def state_from_dict(self, values: dict[str, Any]) -> PlateauState:
         return PlateauState(**values)
+
+
+class ReduceOnPlateau(Policy):
+    """Reduced after epochs in which the monitored metric has not improved."""
+
+    reads = ("learning_rate", "lr_min", "lr_factor", "lr_patience")
+    follows_monitor = True
+
+    def check(self, settings: Settings) -> None:
+        check_lr_min(settings)
+
+    def warnings(self, settings: Settings) -> list[str]:
+        # The first epoch is better than none, and what the last one changes is never trained with.
+        if 1 + settings.lr_patience < settings.epochs:
+            return []
+        of = counted(settings.epochs, "epoch")
+        return [f"lr_patience {settings.lr_patience} reduces the learning rate in no training of {of}"]
+
+    def describe(self, settings: Settings) -> str:
+        patience = counted(settings.lr_patience, "epoch")
+        return (
+            f"learning rate {settings.learning_rate:g}, ×{settings.lr_factor:g} where {settings.monitor} has not "
+            f"improved for {patience}"
+        )
+
+    def plateau(self, settings: Settings) -> Plateau:
+        direction = resolve_direction(settings.monitor, settings.mode)
+        return Plateau(settings.monitor, direction, settings.lr_factor, settings.lr_patience, least=settings.lr_min)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from stopcli.errors import ConfigError
+from stopcli.quantities import agreeing, counted, numbered
+from stopcli.schedules.policy import Policy, Settings
 
 # Keras's CIFAR-10 example: (epoch, factor) of 100 epochs; the factor holds for epochs beyond it, counted from 0.
 PUBLISHED = ((50, 1e-1), (65, 1e-2), (75, 1e-3), (85, 0.5e-3))
@@ -41,14 +45,48 @@ def parse_drops(text: str, epochs: int) -> Drops:
         drops = tuple((int(epoch), float(factor)) for epoch, factor in pairs)
     except ValueError:
         raise ConfigError("lr_drops", text, expected) from None
-    places = [epoch for epoch, _ in drops]
-    if places[0] < 1 or places != sorted(set(places)) or not all(0 < factor < float("inf") for _, factor in drops):
+    after = [epoch for epoch, _ in drops]
+    if after[0] < 1 or after != sorted(set(after)) or not all(0 < factor < float("inf") for _, factor in drops):
         raise ConfigError("lr_drops", text, expected)
     return drops
 
 
 def describe_drops(drops: Drops) -> str:
     """Drops in words: `×0.1 after epoch 51, ×0.01 after 66`."""
-    words = [f"×{factor:g} after epoch {epoch}" for epoch, factor in drops[:1]]
-    words += [f"×{factor:g} after {epoch}" for epoch, factor in drops[1:]]
-    return ", ".join(words) or "no drop"
+    texts = [f"×{factor:g} after {'' if i else 'epoch '}{epoch}" for i, (epoch, factor) in enumerate(drops)]
+    return ", ".join(texts) or "no drop"
+
+
+class StepDecay(Policy):
+    """Constant but for drops after given epochs."""
+
+    reads = ("learning_rate", "lr_drops")
+
+    def depends_on_epochs(self, settings: Settings) -> bool:
+        return bool(settings.lr_drops == "auto")
+
+    def warnings(self, settings: Settings) -> list[str]:
+        late = [epoch for epoch, _ in parse_drops(settings.lr_drops, settings.epochs) if epoch >= settings.epochs]
+        if not late:
+            return []
+        return [
+            f"lr_drops: {agreeing(len(late), 'the drop', 'the drops')} after {numbered('epoch', late)} "
+            f"{agreeing(len(late), 'comes', 'come')} too late for a training of {counted(settings.epochs, 'epoch')}"
+        ]
+
+    def describe(self, settings: Settings) -> str:
+        drops = describe_drops(parse_drops(settings.lr_drops, settings.epochs))
+        scaled = settings.lr_drops == "auto" and published_drops(settings.epochs) != published_drops(PUBLISHED_EPOCHS)
+        source = f" (the published drops of {PUBLISHED_EPOCHS} epochs, scaled to {settings.epochs})" if scaled else ""
+        return f"learning rate {settings.learning_rate:g}, {drops}{source}"
+
+    def schedule(self, settings: Settings, steps_per_epoch: int) -> Any:
+        import keras
+
+        rate, drops = settings.learning_rate, parse_drops(settings.lr_drops, settings.epochs)
+        if not drops:
+            return None
+        # Keras keeps a rate up to and including its boundary, counted in updates before.
+        boundaries = [epoch * steps_per_epoch - 1 for epoch, _ in drops]
+        rates = [rate, *(rate * factor for _, factor in drops)]
+        return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)

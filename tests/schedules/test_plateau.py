@@ -49,7 +49,7 @@ def our_rates(plateau: Plateau, values: list[float], rate: float) -> list[float]
     rate = float(np.float32(rate))
     for value in values:
         # The state goes through what is saved, as in a run that is resumed after every epoch.
-        state, rate = plateau.update(plateau.state_from_dict(plateau.state_to_dict(state)), value, rate)
+        state, rate = plateau.update(plateau.state_from_dict(state._asdict()), value, rate)
         rate = float(np.float32(rate))
         rates.append(rate)
     return rates

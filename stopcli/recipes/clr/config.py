@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Literal, get_args
 
 from stopcli.config import Positive, SweepSettings
 from stopcli.errors import ConfigError
-from stopcli.recipes.images.rate_settings import CYCLING, READ_BY, CyclicModeName
+from stopcli.recipes.images.rate_settings import CyclicModeName, read_by_policies
 from stopcli.recipes.train.config import TrainConfig
+from stopcli.schedules.policy import POLICY_NAMES, policies
 
 PolicyName = Literal["triangular", "triangular2", "exp_range", "one-cycle"]
 FixedName = Literal["constant", "step", "cosine"]
@@ -74,8 +75,8 @@ class ClrConfig(TrainConfig):
 
     def check_learning_rate(self) -> None:
         """Of each arm its own is checked."""
-        if self.cyclical and self.base_lr >= self.max_lr:
-            raise ConfigError("base_lr", self.base_lr, f"less than max_lr ({self.max_lr:g})")
+        if self.cyclical:
+            policies()["clr"].check(self)
         if self.stop_at == "cycle-end" and not self.cyclical:
             raise ConfigError("stop_at", self.stop_at, "epoch, because none of these policies has cycles that end")
 
@@ -114,9 +115,9 @@ class ClrConfig(TrainConfig):
 
 def _under(run: TrainConfig, policy: str, **settings: Any) -> TrainConfig:
     """A run under a policy, with what it does not read at its default, so that its config says nothing of it."""
-    unread = [name for name, policies in READ_BY.items() if policy not in policies]
+    unread = list(set(read_by_policies(POLICY_NAMES)) - set(policies()[policy].reads))
     unread += [] if settings.get("clr_mode") == "exp_range" else ["gamma"]
     unread += [] if policy == "clr" else ["stop_at"]
-    unread += [] if policy in CYCLING else ["cycle_momentum", "min_momentum"]
+    unread += [] if policies()[policy].moves_momentum else ["cycle_momentum", "min_momentum"]
     defaults = {name: getattr(TrainConfig, name) for name in unread}
     return replace(run, **{**defaults, **settings, "lr_policy": policy})

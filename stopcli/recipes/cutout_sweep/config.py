@@ -9,6 +9,7 @@ from stopcli.config import Count
 from stopcli.errors import ConfigError
 from stopcli.quantities import counted
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
+from stopcli.recipes.images.rate_settings import read_by_policies
 from stopcli.recipes.trained import TrainedConfig
 
 Equal = Literal["epochs", "updates", "compute"]
@@ -132,7 +133,7 @@ class CutoutSweepConfig(CifarResnetConfig):
                 f"a multiple of {odd[0]}, because with equal updates a batch holds M copies of batch_size / M images"
             )
             raise ConfigError("batch_size", self.batch_size, expected)
-        if self.lr_policy == "step" and self.lr_drops != "auto":
+        if self.lr_drops != "auto" and "lr_drops" in read_by_policies(self.policies):
             expected = f"'auto', because with equal {self.equal} the arms have different numbers of epochs"
             raise ConfigError("lr_drops", self.lr_drops, expected)
 

@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from stopcli.models.layers import make_optimizer
 from stopcli.recipes.images.augmentation import make_augmentation
-from stopcli.recipes.images.learning_rate import make_momentum, make_plateau, make_schedule
 from stopcli.recipes.images.load import ImageParts
 from stopcli.recipes.images.settings import AugmentSettings, ImageConfig
+from stopcli.schedules.cyclic import CyclicMomentum
+from stopcli.schedules.policy import policies
 from stopcli.training.experiment import Experiment
 from stopcli.training.step import BINARY_ACCURACY, CLASS_ACCURACY, Inputs, from_bytes
 from stopcli.training.stop_plan import stop_plan
@@ -29,7 +30,8 @@ def image_experiment(config: ImageConfig, images: ImageParts, model: keras.Model
     # Compiled for its file alone: whoever loads it can evaluate it and train it further.
     model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
     steps_per_epoch = images.parts.train.batches(config.batch_size)
-    schedule = make_schedule(config, steps_per_epoch)
+    policy = policies()[config.lr_policy]
+    schedule = policy.schedule(config, steps_per_epoch)
     return Experiment(
         model,
         optimizer,
@@ -45,9 +47,9 @@ def image_experiment(config: ImageConfig, images: ImageParts, model: keras.Model
         long_epochs=True,
         inputs=inputs_of(config, images),
         schedule=schedule,
-        momentum=make_momentum(config, schedule),
+        momentum=CyclicMomentum(schedule, config.min_momentum, config.momentum) if config.cycle_momentum else None,
         log_steps=config.logs_steps,
-        plateau=make_plateau(config),
+        plateau=policy.plateau(config),
         classes=images.classes if images.pixels else (),
     )
 

@@ -3,50 +3,33 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
 from stopcli.config import Count, Natural, NonNegative
 from stopcli.errors import ConfigError
-from stopcli.quantities import agreeing, counted, numbered
+from stopcli.quantities import counted
 from stopcli.recipes.trained import TrainedConfig
-from stopcli.schedules.step_decay import describe_drops, parse_drops, published_drops
+from stopcli.schedules.policy import POLICY_NAMES, Policy, policies
+from stopcli.schedules.step_decay import parse_drops
 from stopcli.stopping.combine import AtCycleEnds
 from stopcli.stopping.rule import Rule
 from stopcli.training.stop_plan import asked_rules
 
-LearningRatePolicy = Literal["step", "constant", "cosine", "plateau", "clr", "one-cycle"]
+if TYPE_CHECKING:
+    LearningRatePolicy = str
+else:
+    LearningRatePolicy = Literal[POLICY_NAMES]
 CyclicModeName = Literal["triangular", "triangular2", "exp_range"]
 # Beyond this a float32 would overflow with any gradient.
 Rate = Annotated[float, Gt(0), Le(1e6)]
 Momentum = Annotated[float, Ge(0), Lt(1)]
 StopAt = Literal["epoch", "cycle-end"]
-# Policies under which every update has a learning rate of its own.
-MOVING = ("cosine", "clr", "one-cycle")
-CYCLING = ("clr", "one-cycle")
-# Its way up has to be longer than an update, and takes 0.3 of them.
-FEWEST_OF_ONE_CYCLE = 4
 # Epochs that would end with a cycle are named where they are no more than so many times those that were asked for.
 MOST_TIMES = 3
-
-# Settings that a policy reads, for those who set one that it does not.
-READ_BY = {
-    "learning_rate": ("step", "constant", "cosine", "plateau"),
-    "lr_drops": ("step",),
-    "lr_min": ("cosine", "plateau"),
-    "lr_warmup": ("cosine",),
-    "lr_factor": ("plateau",),
-    "lr_patience": ("plateau",),
-    "base_lr": ("clr",),
-    "max_lr": ("clr", "one-cycle"),
-    "clr_mode": ("clr",),
-    "gamma": ("clr",),
-    "step_size": ("clr",),
-    "step_size_iterations": ("clr",),
-    "step_size_down": ("clr",),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,14 +57,17 @@ class LearningRateConfig(TrainedConfig):
 
     @property
     def moves_with_epochs(self) -> str:
-        scaled = self.lr_policy == "step" and self.lr_drops == "auto"
-        return f"lr_policy {self.lr_policy}" if scaled or self.lr_policy in ("cosine", "one-cycle") else ""
+        return f"lr_policy {self.lr_policy}" if self._policy.depends_on_epochs(self) else ""
+
+    @property
+    def _policy(self) -> Policy:
+        return policies()[self.lr_policy]
 
     @property
     def stopping_names(self) -> frozenset[str]:
         names = super().stopping_names | {"stop_at"}
         # There the learning rate follows the monitored metric.
-        return names - {"monitor", "mode"} if self.lr_policy == "plateau" else names
+        return names - {"monitor", "mode"} if self._policy.follows_monitor else names
 
     def asked(self, rule: Rule[Any], steps_per_epoch: int) -> Rule[Any]:
         if self.stop_at == "epoch":
@@ -91,12 +77,12 @@ class LearningRateConfig(TrainedConfig):
     @property
     def cyclical(self) -> bool:
         """Whether the learning rate goes through cycles."""
-        return self.lr_policy == "clr"
+        return self._policy.cycles
 
     @property
     def logs_steps(self) -> bool:
         """Whether the learning rate and the loss of every update are written down."""
-        return self.lr_policy in MOVING
+        return self._policy.per_update
 
     @property
     def policies(self) -> tuple[str, ...]:
@@ -112,15 +98,8 @@ class LearningRateConfig(TrainedConfig):
 
     def check_updates(self, steps_per_epoch: int) -> None:
         """Raise ConfigError where an epoch has too few updates for what the settings say of them."""
-        if "one-cycle" in self.policies and self.epochs * steps_per_epoch < FEWEST_OF_ONE_CYCLE:
-            expected = f"more: one cycle takes {FEWEST_OF_ONE_CYCLE} updates, and an epoch has {steps_per_epoch}"
-            raise ConfigError("epochs", self.epochs, expected)
-        if "clr" not in self.policies or self.step_size_iterations is not None:
-            return
-        for name in ("step_size", "step_size_down"):
-            value = getattr(self, name)
-            if value is not None and value * steps_per_epoch < 1:
-                raise ConfigError(name, value, f"one update or more: an epoch has {steps_per_epoch}")
+        for name in self.policies:
+            policies()[name].check_updates(self, steps_per_epoch)
 
     def notes_on_updates(self, steps_per_epoch: int) -> tuple[str, ...]:
         """What is to be said of the updates, once an epoch's are known.
@@ -177,12 +156,7 @@ class LearningRateConfig(TrainedConfig):
     def check_learning_rate(self) -> None:
         """Raise ConfigError where what the policy reads does not go together."""
         parse_drops(self.lr_drops, self.epochs)
-        if self.lr_policy in ("cosine", "plateau") and self.lr_min >= self.learning_rate:
-            raise ConfigError("lr_min", self.lr_min, f"less than learning_rate ({self.learning_rate:g})")
-        if self.lr_policy == "cosine" and self.lr_warmup >= self.epochs:
-            raise ConfigError("lr_warmup", self.lr_warmup, f"less than epochs ({self.epochs})")
-        if self.cyclical and self.base_lr >= self.max_lr:
-            raise ConfigError("base_lr", self.base_lr, f"less than max_lr ({self.max_lr:g})")
+        self._policy.check(self)
         if self.stop_at == "cycle-end" and not self.cyclical:
             expected = f"epoch, because with lr_policy {self.lr_policy} the learning rate has no cycles"
             raise ConfigError("stop_at", self.stop_at, expected)
@@ -197,21 +171,22 @@ class LearningRateConfig(TrainedConfig):
         if self.optimizer != "sgd":
             expected = f"optimizer sgd, because {self.optimizer} has no momentum that could move"
             raise ConfigError("cycle_momentum", True, expected)
-        if self.lr_policy not in CYCLING and not self.cyclical:
-            expected = f"a policy with cycles ({', '.join(CYCLING)}); lr_policy {self.lr_policy} has none"
+        if not self._policy.moves_momentum and not self.cyclical:
+            cycling = ", ".join(name for name, policy in policies().items() if policy.moves_momentum)
+            expected = f"a policy with cycles ({cycling}); lr_policy {self.lr_policy} has none"
             raise ConfigError("cycle_momentum", True, expected)
         if self.min_momentum >= self.momentum:
             raise ConfigError("min_momentum", self.min_momentum, f"less than momentum ({self.momentum:g})")
 
     def late_settings(self) -> list[str]:
-        return [*super().late_settings(), *filter(None, [self._late_drops(), self._late_reductions()])]
+        return [*super().late_settings(), *(text for name in self.policies for text in policies()[name].warnings(self))]
 
     def warnings(self) -> list[str]:
         told = super().warnings()
         told += [
             f"{name} has no effect with {self._policy_words}"
-            for name in self.chosen(*READ_BY)
-            if not set(self.policies) & set(READ_BY[name])
+            for name in self.chosen(*read_by_policies(POLICY_NAMES))
+            if name not in read_by_policies(self.policies)
         ]
         if self.step_size_iterations is not None and self.chosen("step_size"):
             told.append("step_size has no effect with step_size_iterations")
@@ -227,24 +202,6 @@ class LearningRateConfig(TrainedConfig):
             told.append("stop_at has no effect without a rule that stops (patience, threshold, stop)")
         return told
 
-    def _late_drops(self) -> str:
-        """What is to be said of drops after the last epoch; empty where there are none."""
-        late = [epoch for epoch, _ in parse_drops(self.lr_drops, self.epochs) if epoch >= self.epochs]
-        if "step" not in self.policies or not late:
-            return ""
-        return (
-            f"lr_drops: {agreeing(len(late), 'the drop', 'the drops')} after {numbered('epoch', late)} "
-            f"{agreeing(len(late), 'comes', 'come')} too late for a training of {counted(self.epochs, 'epoch')}"
-        )
-
-    def _late_reductions(self) -> str:
-        """What is to be said of a plateau that no training is long enough for; empty where it is."""
-        # The first epoch is better than none, and what the last one changes is never trained with.
-        if self.lr_policy != "plateau" or 1 + self.lr_patience < self.epochs:
-            return ""
-        of = counted(self.epochs, "epoch")
-        return f"lr_patience {self.lr_patience} reduces the learning rate in no training of {of}"
-
     @property
     def _policy_words(self) -> str:
         return f"lr_policy {self.lr_policy}"
@@ -258,22 +215,7 @@ class LearningRateConfig(TrainedConfig):
 
     def describe_learning_rate(self) -> str:
         """How the learning rate moves, in words."""
-        start = f"learning rate {self.learning_rate:g}"
-        if self.lr_policy == "step":
-            words = f"{start}, {describe_drops(parse_drops(self.lr_drops, self.epochs))}"
-            scaled = self.lr_drops == "auto" and published_drops(self.epochs) != published_drops(100)
-            return f"{words} (the published drops of 100 epochs, scaled to {self.epochs})" if scaled else words
-        if self.lr_policy == "cosine":
-            warmup = f" after {counted(self.lr_warmup, 'epoch')} of warm-up" if self.lr_warmup else ""
-            return f"{start} to {self.lr_min:g} along a cosine{warmup}"
-        if self.lr_policy == "plateau":
-            patience = counted(self.lr_patience, "epoch")
-            return f"{start}, ×{self.lr_factor:g} where {self.monitor} has not improved for {patience}"
-        if self.lr_policy == "one-cycle":
-            return f"learning rate up to {self.max_lr:g} and down in one cycle"
-        if self.cyclical:
-            return f"learning rate {self.base_lr:g} to {self.max_lr:g}, {self.clr_mode}, {self.describe_step_size()}"
-        return f"{start}, constant"
+        return self._policy.describe(self)
 
     def describe_step_size(self) -> str:
         """How long a cycle's ways are, in words."""
@@ -282,3 +224,8 @@ class LearningRateConfig(TrainedConfig):
         if self.step_size_down is None:
             return f"{counted(up, unit)} a step"
         return f"{counted(up, unit)} up, {self.step_size_down:g} down"
+
+
+def read_by_policies(names: Iterable[str]) -> list[str]:
+    """The settings that some policies read."""
+    return list(dict.fromkeys(setting for name in names for setting in policies()[name].reads))
