@@ -14,7 +14,7 @@ from scipy import stats
 from written_runs import falling_curves, write_run, write_sweep
 
 from stopcli.analysis.compare import CompareResults, compare, difference_of
-from stopcli.analysis.compare_report import curves_of, figures_of, output_of
+from stopcli.analysis.compare_report import curves_of, figures_of, output_of, tables_of
 from stopcli.analysis.output import write_output
 from stopcli.errors import ConfigError
 
@@ -134,7 +134,7 @@ def test_the_accuracy_of_one_run_is_as_sure_as_its_rows_make_it() -> None:
     write_run("b", patience=6, accuracy=1.0)
     results = compared("a", "b")
     expected = stats.binomtest(63, 70).proportion_ci(method="wilson")
-    assert results.tables()[0].rows[0][-1] == f"{expected.low:.3f} to {expected.high:.3f} (70 rows)"
+    assert tables_of(results)[0].rows[0][-1] == f"{expected.low:.3f} to {expected.high:.3f} (70 rows)"
     assert any("says nothing of other seeds" in note for note in results.notes())
     assert output_of(results).summary["things"][0]["counted_on_rows"]["final"]["right"] == 63
 
@@ -168,7 +168,7 @@ def test_any_value_can_be_compared(metric: str, final: float, other: float | Non
     write_run("b", patience=6)
     measure = compared("a", "b", metric=metric).measure
     outcome = compared("a", "b", metric=metric).arms[0].runs[0]
-    values = [outcome.value(measure.value_name(view)) for view in measure.views]
+    values = [outcome.value(view.value) for view in measure.views]
     assert values == pytest.approx([final] if other is None else [final, other], rel=1e-4)
 
 
@@ -177,7 +177,7 @@ def test_the_time_of_what_has_not_finished_is_no_multiple_and_none_is_one_of_it(
     write_run("a", patience=6)
     write_run("b", patience=7)
     for base, multiples in (("paused", ["–", "–", "–"]), ("a", ["–", "1.00", "1.00"])):
-        cost = compared("paused", "a", "b", baseline=base if base == "a" else "").tables()[3]
+        cost = tables_of(compared("paused", "a", "b", baseline=base if base == "a" else ""))[3]
         assert [row[-1] for row in cost.rows] == multiples
 
 
@@ -186,7 +186,7 @@ def test_times_are_multiples_of_those_of_the_same_seed_with_their_spread() -> No
         write_run(f"slow/{seed}", seed=seed, epochs=epochs, patience=5)
         write_run(f"fast/{seed}", seed=seed, epochs=100, patience=6)
     write_run("other", seed=2, epochs=600, patience=7)
-    cost = compared("fast/0", "fast/1", "slow/0", "slow/1", "other").tables()[3]
+    cost = tables_of(compared("fast/0", "fast/1", "slow/0", "slow/1", "other"))[3]
     assert [row[-1] for row in cost.rows] == ["1.00", "3.00 ± 1.41", "6.00 (means)"]
 
 
@@ -194,15 +194,15 @@ def test_seeds_are_a_difference_only_where_they_differ() -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 7)):
         write_run(name, seed=seed, patience=len(name) + ord(name))
     same, other = compared("a", "b"), compared("a", "b", "c")
-    assert [row[0] for row in same.tables()[2].rows] == ["patience"]
+    assert [row[0] for row in tables_of(same)[2].rows] == ["patience"]
     assert rows_of(left(same)[0] / "differences.csv") == [{"setting": "patience", "a": "98", "b": "99"}]
-    assert [row[0] for row in other.tables()[2].rows] == ["patience", "seeds"]
+    assert [row[0] for row in tables_of(other)[2].rows] == ["patience", "seeds"]
 
 
 def test_p_values_are_shown_as_precise_as_they_are() -> None:
     write_sweep("sweep", {"a": [0.5 + i / 1000 for i in range(20)], "b": [0.9 + i / 999 for i in range(20)]})
     results = compared("sweep")
-    assert [row[5] for row in results.tables()[1].rows] == ["< 0.001", "1"]
+    assert [row[5] for row in tables_of(results)[1].rows] == ["< 0.001", "1"]
     (found, _) = (comparison.difference for comparison in results.comparisons)
     assert found is not None
     assert found.p is not None
@@ -280,5 +280,5 @@ def test_many_runs_are_summed_up() -> None:
     ]
     folder, _ = left(results)
     assert "The figures show the first 14 of 40." in (folder / "report.md").read_text()
-    assert results.tables()[2].columns == ("", "patience")
+    assert tables_of(results)[2].columns == ("", "patience")
     assert len(rows_of(folder / "runs.csv")) == 40
