@@ -1,4 +1,4 @@
-"""What a run or a sweep writes down of itself when it begins, and when it is gone on with."""
+"""What a run or a sweep records of itself when it starts, and each time that it is resumed."""
 
 from __future__ import annotations
 
@@ -25,70 +25,71 @@ def record_environment(
     changed: Sequence[str] = (),
     ancestry: dict[str, Any] | None = None,
 ) -> tuple[str, ...]:
-    """Write down with what a run or a sweep is made, or made further.
+    """Record what a run or a sweep is made with, or resumed with.
 
     Args:
         devices: what it computes on.
-        changed: what of it is not as it was when it was begun, a line each.
-        ancestry: of the weights that it begins from.
+        changed: what differs from when it was started, a line each.
+        ancestry: of the weights that it starts from.
 
     Returns:
-        What the user should be told: an earlier record that is damaged; each time the run went on where it computes
-        otherwise than before.
+        Warnings: that an earlier record is damaged; of each time the run was resumed where it computes differently.
     """
     environment = describe_environment(dict(devices))
     if ancestry:
         environment["init_from"] = ancestry
     rewritten = rewrite_config(folder, {name: getattr(config, name) for name in start.changed})
-    made, told = _made_with(folder) if start.again else ({}, ())
-    # A record that is damaged begins with this session, and says that it is not the first.
-    if made or told:
-        before = (made.get("resumed") or [{}])[-1].get("computes_with") or _computes_with(made)
+    recorded, warnings = _recorded(folder) if start.again else ({}, ())
+    # A record that is damaged starts with this session, and says that it is not the first.
+    if recorded or warnings:
+        before = (recorded.get("resumed") or [{}])[-1].get("computes_with") or _computes_with(recorded)
+        now = _computes_with(environment)
+        # What is not on record may be the same.
+        otherwise = differences(before, {name: value for name, value in now.items() if name in before})
         session = {
             "time": utc_now(),
             "from_epoch": start.point.epoch if start.point else 0,
             "argv": environment["argv"],
             "versions": environment["versions"],
-            "computes_with": _computes_with(environment),
+            "computes_with": now,
             "notes": [*rewritten, *start.notes, *changed],
-            "computes_otherwise": _otherwise(before, _computes_with(environment)) if made and start.point else [],
+            "computes_otherwise": otherwise if recorded and start.point else [],
         }
-        environment = made or environment
+        environment = recorded or environment
         environment.setdefault("resumed", []).append(session)
-        folder.log(f"resumes: {session}")
+        folder.log(f"resumed: {session}")
     else:
-        folder.log(f"begins: {config}")
+        folder.log(f"started: {config}")
         for warning in config.warnings():
             folder.log(f"warning: {warning}")
     write_json(folder.environment, environment)
-    otherwise = (
-        f"after epoch {session.get('from_epoch', '?')} it went on where it computes otherwise"
+    otherwise_warnings = (
+        f"after epoch {session.get('from_epoch', '?')} it was resumed where it computes differently"
         f" ({'; '.join(session['computes_otherwise'])}); the last digits may differ from those of an uninterrupted run"
         for session in environment.get("resumed", ())
         if session.get("computes_otherwise")
     )
-    return (*told, *otherwise)
+    return (*warnings, *otherwise_warnings)
 
 
-def _made_with(folder: RunFolder) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What an earlier session wrote down, empty for nothing; and what the user should be told of it.
+def _recorded(folder: RunFolder) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What an earlier session recorded, empty for nothing; and warnings about it.
 
-    A file that is damaged is no reason to refuse a run whose states are whole. It is kept under another name.
+    A damaged file is no reason to refuse a run whose states are whole. It is kept under another name.
     """
-    made, damage = read_checked(folder.environment)
+    environment, damage = read_checked(folder.environment)
     if not damage:
-        return made, ()
-    kept = next(
-        path for n in itertools.count(1) if not (path := folder.path / f"environment-damaged-{n}.json").exists()
-    )
-    folder.environment.rename(kept)
-    told = f"{damage}, and is kept as {kept.name}; with what the run was made before is not known any more"
-    folder.log(f"warning: {told}")
-    return {}, (told,)
+        return environment, ()
+    copies = (folder.path / f"environment-damaged-{n}.json" for n in itertools.count(1))
+    copy = next(path for path in copies if not path.exists())
+    folder.environment.rename(copy)
+    warning = f"{damage}, and is kept as {copy.name}; what the run was made with before is not known any more"
+    folder.log(f"warning: {warning}")
+    return {}, (warning,)
 
 
 def rewrite_config(folder: RunFolder, settings: Mapping[str, Any]) -> list[str]:
-    """Put some settings in the place of those in a folder's config.toml. Returns what has changed, a line each."""
+    """Replace some settings in a folder's config.toml. Returns what has changed, a line each."""
     if not settings:
         return []
     import tomli_w
@@ -97,23 +98,15 @@ def rewrite_config(folder: RunFolder, settings: Mapping[str, Any]) -> list[str]:
     now = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
     changed = [name for name, value in now.items() if before.get(name) != value]
     if changed:
-        # TOML has no word for None, which is what settings are that are not there.
+        # TOML has no word for None, which is the value of settings that are not set.
         after = {name: value for name, value in {**before, **now}.items() if value is not None}
         folder.write_config(tomli_w.dumps(after))
-    return [f"{name}: was {before.get(name, 'not set')!r}, is {_or_not_set(now[name])!r}" for name in changed]
-
-
-def _or_not_set(value: Any) -> Any:
-    return "not set" if value is None else value
-
-
-def _otherwise(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """How a session computes otherwise than the one before, a line each. What is not on record may be the same."""
-    return differences(before, {name: value for name, value in now.items() if name in before})
+    values = {name: "not set" if value is None else value for name, value in now.items()}
+    return [f"{name}: was {before.get(name, 'not set')!r}, is {values[name]!r}" for name in changed]
 
 
 def _computes_with(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """What the last digits of a run's numbers hang on, beside its settings, versions and data, as far as known."""
+    """What the last digits of a run's numbers depend on, beside its settings, versions and data, as far as known."""
     variables = environment.get("variables")
     known = {
         "processor": environment.get("cpu"),

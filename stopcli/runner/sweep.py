@@ -1,7 +1,4 @@
-"""A sweep from its settings to its finished folder: its runs, and what they come to together.
-
-One job of a sweep: begun in its folder, or gone on with where an earlier process left it.
-"""
+"""A sweep from its settings to its finished folder: its jobs, and what they come to together."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ from stopcli.sweeps.plan import (
     read_progress,
 )
 from stopcli.training.fingerprint import data_fingerprint
-from stopcli.training.session import Observer, Session, Silent, Start, StopRequest, Stopwatch
+from stopcli.training.session import Session, Start, StopRequest, Stopwatch
 from stopcli.training.state_file import ResumeStore
 from stopcli.training.tf_setup import start_tensorflow
 
@@ -51,12 +48,12 @@ _POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class RunJob:
-    """Runs a job in its folder under `jobs`, which is made, or gone on with where it is there. Executors pickle it.
+    """Runs a job in its folder under `jobs`, which is created, or resumed where it exists. Executors pickle it.
 
     Attributes:
         jobs: the folder that holds the jobs' folders; absolute, and shared by all machines.
-        force: go on with a job although settings, versions or data have changed.
-        retry_failed: also go on with one that failed by an error of its own.
+        force: resume a job although settings, versions or data have changed.
+        retry_failed: also resume one that failed by an error of its own.
         plots: whether its figures are drawn.
         shared: the data of all jobs, where they are the same and in this process; else each job reads its own.
     """
@@ -68,63 +65,58 @@ class RunJob:
     shared: Loaded | None = None
 
     def __call__(self, job: Job[Any], context: JobContext) -> None:
-        path = self.jobs / job.name
+        path, config = self.jobs / job.name, job.config
         _wait_for(path)
-        if path.exists() and not needs_run(path, retry_failed=self.retry_failed):
-            return
-        config, start = job.config, Start()
-        warnings: tuple[str, ...] = ()
-        is_new = not path.exists()
-        with (
-            RunFolder.create(root=self.jobs, command=config.command, run_dir=path, config=to_toml(config))
-            if is_new
-            else RunFolder.reopen(path, checked=False) as folder
-        ):
-            if not is_new and folder.config.exists():
-                resumption = self._prepare(path, folder)
-                config, start, warnings = resumption.config, resumption.start, resumption.warnings
-            elif not is_new:
-                # Killed between making the folder and its first file.
-                folder.write_config(to_toml(config))
-                start = Start(again=folder.environment.exists())
-            for warning in warnings:
-                folder.log(f"warning: {warning}")
-            self._run(config, folder, context, start)
+        if not path.exists():
+            with RunFolder.create(
+                root=self.jobs, command=config.command, run_dir=path, config=to_toml(config)
+            ) as folder:
+                self._run(Resumption(config, Start()), folder, context)
+        elif needs_run(path, retry_failed=self.retry_failed):
+            with RunFolder.reopen(path, checked=False) as folder:
+                if folder.config.exists():
+                    resumption = self._prepare(folder)
+                else:
+                    # Killed between making the folder and its first file.
+                    folder.write_config(to_toml(config))
+                    resumption = Resumption(config, Start(again=folder.environment.exists()))
+                self._run(resumption, folder, context)
 
-    def _prepare(self, path: Path, folder: RunFolder) -> Resumption:
+    def _prepare(self, folder: RunFolder) -> Resumption:
         try:
-            return prepare(path, force=self.force)
+            return prepare(folder.path, force=self.force)
         except RecordError as error:
-            # Once the file is put back, it goes on without being asked for.
+            # Once the file is restored, it is resumed without being asked for.
             folder.status.write("failed", in_a_line(error), outside=True)
             raise
         except RequestError:
-            # Refused, such as for other versions: the job is as it was, and goes on once it is forced.
+            # Refused, for other versions for example: the job is as it was, and is resumed once that is forced.
             raise
         except StopcliError as error:
             # A failure of the run's own, such as states that cannot be read.
             folder.status.write("failed", in_a_line(error))
             raise
 
-    def _run(self, config: Any, folder: RunFolder, context: JobContext, start: Start) -> None:
+    def _run(self, resumption: Resumption, folder: RunFolder, context: JobContext) -> None:
+        for warning in resumption.warnings:
+            folder.log(f"warning: {warning}")
+        config = resumption.config
         # Neither is needed to find out that there is nothing to do.
         start_tensorflow(getattr(config, "threads", None))
         from stopcli.runner.run import run_one
 
-        observer: Observer = Silent()
-        recipe, stopwatch = recipe_of(config.command), Stopwatch()
-        with stopwatch.part("data"):
-            loaded = replace(self.shared, config=config) if self.shared else recipe.load(config, observer)
-        session = Session(observer, context.request, stopwatch)
+        recipe, session = recipe_of(config.command), Session(request=context.request)
+        with session.stopwatch.part("data"):
+            loaded = replace(self.shared, config=config) if self.shared else recipe.load(config, session.observer)
         loop_cache = context.loop_cache if self.shared else None
-        run_one(loaded, recipe, folder, session, start, loop_cache=loop_cache, plots=self.plots)
+        run_one(loaded, recipe, folder, session, resumption.start, loop_cache=loop_cache, plots=self.plots)
 
 
 def _wait_for(path: Path) -> None:
     """Wait for another process that is still writing a job's folder, such as one that lost its sweep.
 
     Raises:
-        RunFolderError: it goes on writing.
+        RunFolderError: it does not end.
     """
     deadline = time.monotonic() + LOCK_SECONDS
     while is_held(path):

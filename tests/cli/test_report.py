@@ -83,7 +83,7 @@ def test_metrics_that_are_not_there_or_damaged_are_no_reason_to_fail(metrics: st
     folder = made("a", "failed", metrics=metrics)
     assert run("report", "a", "--quiet") == 0
     text = (folder / "report.md").read_text()
-    assert "No epoch is on record." in text
+    assert "No epoch was recorded." in text
     assert "plots/" not in text
     assert ("metrics.csv: " in text) == (metrics not in (None, HEAD))
 
@@ -94,7 +94,7 @@ def test_files_that_are_no_json_are_no_reason_to_fail() -> None:
         (folder / name).write_text("{")
     assert run("report", "a", "--quiet") == 0
     told = (folder / "report.md").read_text()
-    assert "Its record is not whole: status.json: damaged (not JSON: Expecting" in told
+    assert "Its record is incomplete: status.json: damaged (not JSON: Expecting" in told
     assert "environment.json: damaged (not JSON: Expecting" in told
 
 

@@ -39,7 +39,7 @@ def test_every_change_of_machine_is_told_until_the_end(folder: RunFolder, monkey
     session(folder)
     threads = {"intra_op": 1, "inter_op": 0}
     (first,) = session(folder, 4, threads=threads)
-    assert first.startswith("after epoch 4 it went on where it computes otherwise (threads: was 2, is 1);")
+    assert first.startswith("after epoch 4 it was resumed where it computes differently (threads: was 2, is 1);")
     # Compared with where it was last, not with where it began.
     assert session(folder, 6, threads=threads) == (first,)
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -84,7 +84,7 @@ def test_a_damaged_record_is_kept_and_told_and_no_reason_to_fail(folder: RunFold
     folder.environment.write_bytes(content.encode("latin-1"))
     (told,) = session(folder, 4)
     assert told.startswith("environment.json: damaged (")
-    assert "is kept as environment-damaged-1.json; with what the run was made before is not known any more" in told
+    assert "is kept as environment-damaged-1.json; what the run was made with before is not known any more" in told
     assert (folder.path / "environment-damaged-1.json").read_bytes() == content.encode("latin-1")
     written = json.loads(folder.environment.read_text())
     assert written["cores"] >= 1
