@@ -17,10 +17,10 @@ def erase(image: np.ndarray, draw: np.random.Generator, p: float = 0.5) -> np.nd
         area = draw.uniform(0.02, 0.4) * height * width
         aspect = draw.uniform(0.3, 1 / 0.3)
         w, h = int(math.sqrt(area / aspect)), int(math.sqrt(area * aspect))
-        left, top = draw.integers(0, width), draw.integers(0, height)
-        if left + w <= width and top + h <= height:
+        x, y = draw.integers(0, width), draw.integers(0, height)
+        if x + w <= width and y + h <= height:
             break
-    image[top : top + h, left : left + w] = draw.uniform(0, 1)
+    image[y : y + h, x : x + w] = draw.uniform(0, 1)
     return image
 
 

@@ -34,8 +34,8 @@ RULES: list[Rule] = [
 def made_up(seed: int) -> NDArray[np.float32]:
     t, noise = np.arange(1, EPOCHS + 1), np.random.default_rng(seed).normal(0, 0.002, (2, EPOCHS))
     trained = 0.7 * np.exp(-t / 300) + 0.01 + abs(noise[0])
-    watched = 0.25 + 0.45 * np.exp(-t / 250) + np.maximum(t - 800, 0) / 20000 + noise[1]
-    columns = [trained, 1 - trained / 2, watched, 1 - watched / 2, np.full(EPOCHS, 0.001)]
+    validation = 0.25 + 0.45 * np.exp(-t / 250) + np.maximum(t - 800, 0) / 20000 + noise[1]
+    columns = [trained, 1 - trained / 2, validation, 1 - validation / 2, np.full(EPOCHS, 0.001)]
     return np.stack(columns, axis=1).astype(np.float32)
 
 

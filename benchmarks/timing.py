@@ -29,7 +29,7 @@ def ratio(values: Sequence[float], others: Sequence[float], form: str = "{:.2f}"
 
 
 def with_range(values: Sequence[float], form: str) -> str:
-    median, low, high = (form.format(of(values)) for of in (statistics.median, min, max))
+    median, low, high = (form.format(statistic(values)) for statistic in (statistics.median, min, max))
     return f"{median} ({low} to {high})"
 
 

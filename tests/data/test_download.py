@@ -40,7 +40,7 @@ def test_a_download_ends_in_the_cache_as_keras_leaves_it_and_is_read_from_there(
     assert (images.name, images.train.count, images.test.count, images.notes) == ("cifar10", TRAIN, TEST, ())
     assert told[0] == ("downloading CIFAR-10, megabytes", 0, 0)
     assert load_images("cifar10").train.count == TRAIN
-    assert served.asked == [""]
+    assert served.requested_ranges == [""]
     # Where and what keras.datasets.cifar10 looks for before it downloads.
     assert (cache / f"{NAME}_archive").read_bytes() == served.content
     assert sorted(path.name for path in (cache / NAME / "cifar-10-batches-py").iterdir()) == [
@@ -54,7 +54,7 @@ def test_a_download_ends_in_the_cache_as_keras_leaves_it_and_is_read_from_there(
 def test_a_connection_that_breaks_is_made_again_for_what_is_missing(served: Served, cache: Path) -> None:
     served.breaks_after = len(served.content) // 2 + 1
     assert load_images("cifar10").train.count == TRAIN
-    assert served.asked == ["", f"bytes={served.breaks_after}-"]
+    assert served.requested_ranges == ["", f"bytes={served.breaks_after}-"]
 
 
 def test_what_an_earlier_attempt_has_left_is_gone_on_with(served: Served, cache: Path) -> None:
@@ -66,7 +66,7 @@ def test_what_an_earlier_attempt_has_left_is_gone_on_with(served: Served, cache:
     cache.joinpath(f"{NAME}_archive.part").write_bytes(served.content[:100])
     served.breaks_after = None
     assert load_images("cifar10").train.count == TRAIN
-    assert served.asked[-1] == "bytes=100-"
+    assert served.requested_ranges[-1] == "bytes=100-"
 
 
 @pytest.mark.parametrize("ranges", [True, False], ids=["the rest", "all of it again"])
@@ -155,13 +155,13 @@ for command in ("cifar-resnet", "train", "clr", "lr-range", "cutout-sweep", "moo
     shutil.rmtree(os.environ["KERAS_HOME"], ignore_errors=True)
     with cifar_served() as served:
         loaded = recipe_of(command).load(config, Silent())
-    assert served.asked == ([] if command == "moons" else [""]), command
+    assert served.requested_ranges == ([] if command == "moons" else [""]), command
     assert not {"tensorflow", "keras"} & sys.modules.keys(), command
 
 from program import run
 with cifar_served() as served:
     assert run("reproduce", sys.argv[1], "--dry-run", "--json", "--quiet", "--dataset", "cifar10") == 0
-assert served.asked == [""]
+assert served.requested_ranges == [""]
 assert not {"tensorflow", "keras"} & sys.modules.keys()
 """
     path = os.pathsep.join([str(PROJECT / "tests" / "support"), *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -33,9 +33,9 @@ no.such.setting: 1
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("expected")
     assert draw(figures, folder).warnings == []
-    found = hashes(folder)
-    assert sorted(found) == ["confusion.png", "confusion.svg", "curves.png", "curves.svg"]
-    return found
+    file_hashes = hashes(folder)
+    assert sorted(file_hashes) == ["confusion.png", "confusion.svg", "curves.png", "curves.svg"]
+    return file_hashes
 
 
 def test_settings_of_the_process_change_nothing_and_stay(expected: dict[str, str], tmp_path: Path) -> None:
@@ -52,9 +52,9 @@ def test_a_matplotlibrc_changes_nothing(expected: dict[str, str], tmp_path: Path
         where.parent.mkdir(parents=True, exist_ok=True)
         where.write_text(LOUD)
     config = {"XDG_CONFIG_HOME": str(Path("config").absolute()), "MPLCONFIGDIR": None}
-    warnings, found, said = drawn_elsewhere(tmp_path / "drawn", MPLBACKEND="nonsense", **config)
-    assert (warnings, said) == ([], "")
-    assert found == expected
+    warnings, file_hashes, output = drawn_elsewhere(tmp_path / "drawn", MPLBACKEND="nonsense", **config)
+    assert (warnings, output) == ([], "")
+    assert file_hashes == expected
 
 
 def test_it_changes_nothing_of_keras_either_which_imports_pyplot(expected: dict[str, str], tmp_path: Path) -> None:
@@ -63,9 +63,9 @@ def test_it_changes_nothing_of_keras_either_which_imports_pyplot(expected: dict[
     Path("keras").mkdir()
     Path("keras/keras.json").write_text('{"floatx": "whole numbers"}')
     home = str(Path("keras").absolute())
-    warnings, found, _ = drawn_elsewhere(tmp_path / "drawn", "keras", MPLBACKEND="nonsense", KERAS_HOME=home)
+    warnings, file_hashes, _ = drawn_elsewhere(tmp_path / "drawn", "keras", MPLBACKEND="nonsense", KERAS_HOME=home)
     assert warnings == []
-    assert found == expected
+    assert file_hashes == expected
 
 
 def test_without_a_folder_for_its_fonts_and_for_temporary_files_it_draws(
@@ -74,11 +74,11 @@ def test_without_a_folder_for_its_fonts_and_for_temporary_files_it_draws(
     file = tmp_path / "file"
     file.write_text("")
     nowhere = {name: str(file / "below") for name in ("MPLCONFIGDIR", "HOME", "TMPDIR")}
-    warnings, found, said = drawn_elsewhere(tmp_path / "drawn", **nowhere)
+    warnings, file_hashes, output = drawn_elsewhere(tmp_path / "drawn", **nowhere)
     (warning,) = warnings
     assert warning.startswith("matplotlib cannot save its font list, which is made anew each time (")
     assert "below cannot be made: Not a directory" in warning
-    assert (found, said) == (expected, "")
+    assert (file_hashes, output) == (expected, "")
 
 
 def fails(error: Exception) -> Any:

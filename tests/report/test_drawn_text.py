@@ -52,6 +52,6 @@ def test_figures_of_images_are_drawn_whatever_classes_are_called(classes: tuple[
     assert (drawn.warnings, drawn.tracebacks) == ([], "")
     for name in figures:
         shown = (tmp_path / "plots" / f"{name}.svg").read_text()
-        for each in classes:
-            letters = drawn_name(each, 24 if name == "confusion" else 14).replace(r"\$", "$")
+        for class_name in classes:
+            letters = drawn_name(class_name, 24 if name == "confusion" else 14).replace(r"\$", "$")
             assert letters in shown

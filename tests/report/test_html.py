@@ -61,10 +61,10 @@ def test_any_text_stands_in_the_page_as_it_is(text: str) -> None:
     table = Table(text, (text,), ((text,), (text,)))
     page = page_of(Warn(code(text)), table, Code(text), Bullets((code(text),)))
     plain = page_of(Warn(code("x")), Table("x", ("x",), (("x",), ("x",))), Code("x"), Bullets((code("x"),)))
-    found = Texts(page)
+    page_texts = Texts(page)
     # The caption, the header, two cells, and the code.
-    assert found.texts.count(text) >= 5
-    assert found.tags == Texts(plain).tags
+    assert page_texts.texts.count(text) >= 5
+    assert page_texts.tags == Texts(plain).tags
 
 
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1))

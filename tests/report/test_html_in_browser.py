@@ -113,14 +113,14 @@ def test_hostile_names_are_text(chromium: Any, report: Path) -> None:
 
 def test_a_script_that_got_in_all_the_same_is_refused(chromium: Any, report: Path) -> None:
     page = chromium.new_page(offline=True)
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
+    console: list[str] = []
+    page.on("console", lambda message: console.append(message.text))
     page.goto(report.as_uri())
     page.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'hacked = 7'}))")
     page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"hacked = 8\">')")
     page.wait_for_timeout(200)
     assert page.evaluate("window.hacked") is None
-    assert "Content Security Policy" in said[0]
+    assert "Content Security Policy" in console[0]
     page.close()
 
 

@@ -128,8 +128,8 @@ def test_a_second_call_runs_nothing_and_a_lost_run_is_made_again(capfd: pytest.C
 def test_runs_of_other_settings_are_never_mixed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(words: str, answer: str) -> None:
-        check_refused(words.split(), answer, capsys, monkeypatch)
+    def refused(command_line: str, answer: str) -> None:
+        check_refused(command_line.split(), answer, capsys, monkeypatch)
 
     refused("reproduce small.toml --seeds 4", "small/plain: made with seeds 3, now 4")
     Path("small.toml").write_text(MOONS.replace("hidden = 20", "hidden = 21"))
@@ -166,8 +166,8 @@ def test_an_interrupted_call_saves_reports_and_goes_on() -> None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 143, said
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 143, stderr
     assert status_of(RUNS / "plain")["state"] == "interrupted"
     assert not (RUNS / "ten").exists()
     assert verdicts()[-1] == "not run"

@@ -82,8 +82,8 @@ def write_sweep(
     (sweep.folder / "status.json").write_text(json.dumps({"state": state}))
     jobs = plan_jobs(sweep.config)
     for i, planned in enumerate(jobs):
-        of = job if i == 1 else {}
-        write_run(sweep.folder / "jobs" / planned.name, **{"seed": planned.config.seed, "columns": {}, **of})
+        changes = job if i == 1 else {}
+        write_run(sweep.folder / "jobs" / planned.name, **{"seed": planned.config.seed, "columns": {}, **changes})
     failed = job.get("state", "finished") != "finished"
     content = {"state": state, "finished": len(jobs) - failed} if summary is None else summary
     (sweep.folder / "summary.json").write_text(json.dumps(content))
@@ -93,7 +93,7 @@ DIVERGED = {"state": "failed", "summary": {"stop": {"reason": "non_finite", "rul
 
 
 @pytest.mark.parametrize(
-    ("state", "summary", "job", "found"),
+    ("state", "summary", "job", "progress"),
     [
         ("finished", None, {}, "finished"),
         ("failed", None, DIVERGED, "diverged"),
@@ -108,12 +108,12 @@ DIVERGED = {"state": "failed", "summary": {"stop": {"reason": "non_finite", "rul
     ],
 )
 def test_what_is_left_to_do_is_seen_from_the_runs(
-    state: str, summary: Mapping[str, Any] | None, job: Mapping[str, Any], found: str
+    state: str, summary: Mapping[str, Any] | None, job: Mapping[str, Any], progress: str
 ) -> None:
     sweep = experiment_of(FILE).sweeps[0]
     assert progress_of(sweep) == "new"
     write_sweep(sweep, job, state, summary)
-    assert progress_of(sweep) == found
+    assert progress_of(sweep) == progress
 
 
 def test_a_plan_can_be_read_by_programs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,8 +140,8 @@ def test_what_another_call_has_run_meanwhile_is_taken(monkeypatch: pytest.Monkey
 
     def run_both(sweep: Sweep, *_: object) -> str:
         started.append(sweep.arm)
-        for each in planned.sweeps:
-            write_sweep(each)
+        for other_sweep in planned.sweeps:
+            write_sweep(other_sweep)
         return ""
 
     monkeypatch.setattr(reproduction, "run_sweep", run_both)
@@ -150,7 +150,7 @@ def test_what_another_call_has_run_meanwhile_is_taken(monkeypatch: pytest.Monkey
     assert started == ["a"]
     assert "already finished" in lines[1]
     assert outcome.failed == ()
-    assert [each.verdict for each in outcome.results[0].values] == [
+    assert [other_sweep.verdict for other_sweep in outcome.results[0].values] == [
         "reproduced", "reproduced", "shown, not judged", "reproduced",
     ]  # fmt: skip
 

@@ -37,7 +37,7 @@ CUTOUT = MOONS.replace('"moons"', '"cutout-sweep"\ndataset = "cifar10"').replace
 
 
 @pytest.mark.parametrize(
-    ("of", "old", "new", "answer"),
+    ("content", "old", "new", "answer"),
     [
         (MOONS, 'question = "q?"', "question = ", "x.toml: not a TOML file: Invalid value (at line 3, column 12)"),
         (MOONS, "baseline", "basline", "x.toml: basline: no such key"),
@@ -82,10 +82,10 @@ CUTOUT = MOONS.replace('"moons"', '"cutout-sweep"\ndataset = "cifar10"').replace
     ],
 )
 def test_a_file_that_cannot_be_is_refused_with_its_key(
-    of: str, old: str, new: str, answer: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    content: str, old: str, new: str, answer: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert old in of
-    text = of.replace(old, new, 1)
+    assert old in content
+    text = content.replace(old, new, 1)
     if new == 'name = "m4"':
         text = text.replace('arm = "b"', 'arm = "m4"')
     Path("x.toml").write_text(text)
@@ -95,8 +95,8 @@ def test_a_file_that_cannot_be_is_refused_with_its_key(
 def test_other_requests_that_cannot_be_are_refused(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(words: str, answer: str) -> None:
-        check_refused(words.split(), answer, capsys, monkeypatch)
+    def refused(command_line: str, answer: str) -> None:
+        check_refused(command_line.split(), answer, capsys, monkeypatch)
 
     Path("x.toml").write_text(MOONS)
     Path("empty").mkdir()

@@ -49,11 +49,11 @@ _FAINT = """() => {
 def browser() -> Iterator[Any]:
     """A browser of this machine; skips the test where there is none."""
     playwright = pytest.importorskip("playwright.sync_api")
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if executable is None:
         pytest.skip("no chromium, chromium-browser or google-chrome on this machine")
     with playwright.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=found, args=list(_SWITCHES))
+        running = started.chromium.launch(executable_path=executable, args=list(_SWITCHES))
         yield running
         running.close()
 
@@ -63,15 +63,15 @@ def opened(within: Any, file: Path, *, width: int = 1200, scheme: str = "light")
     """A page with a file in it, without network. Fails where the page complains, or asks for anything but itself."""
     context = within.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True)
     page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: None if request.url.startswith("data:") else said.append(request.url))
+    console: list[str] = []
+    page.on("console", lambda message: console.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: console.append(str(error)))
+    page.on("request", lambda request: None if request.url.startswith("data:") else console.append(request.url))
     address = file.resolve().as_uri()
     page.goto(address)
     yield page
     context.close()
-    assert said == [address]
+    assert console == [address]
 
 
 def check_report(within: Any, file: Path, figures: int) -> None:

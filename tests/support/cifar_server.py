@@ -53,7 +53,7 @@ class Served:
     """
 
     content: bytes
-    asked: list[str] = field(default_factory=list)
+    requested_ranges: list[str] = field(default_factory=list)
     breaks_after: int | None = None
     ranges: bool = True
     url: str = ""
@@ -67,7 +67,7 @@ def cifar_served() -> Iterator[Served]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             wanted = self.headers.get("Range", "")
-            served.asked.append(wanted)
+            served.requested_ranges.append(wanted)
             first = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and served.ranges else 0
             if first >= len(served.content):
                 self.send_error(416)

@@ -17,15 +17,18 @@ def accumulated(folder: Path) -> Any:
     start_tensorflow()
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    found = EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0})
-    found.Reload()
-    return found
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0})
+    events.Reload()
+    return events
 
 
 def scalars_in(folder: Path) -> dict[str, tuple[list[int], np.ndarray]]:
     """The steps and the values of each tag."""
-    found = accumulated(folder)
+    events = accumulated(folder)
     return {
-        tag: ([event.step for event in found.Scalars(tag)], np.array([e.value for e in found.Scalars(tag)], np.float32))
-        for tag in found.Tags()["scalars"]
+        tag: (
+            [event.step for event in events.Scalars(tag)],
+            np.array([e.value for e in events.Scalars(tag)], np.float32),
+        )
+        for tag in events.Tags()["scalars"]
     }

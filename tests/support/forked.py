@@ -23,11 +23,11 @@ _CONTEXT.set_forkserver_preload(["stopcli.training.preload"])
 class Forked:
     """A process that runs some code with some words in `sys.argv`, in this working folder; much like a Popen."""
 
-    def __init__(self, code: str, *words: str) -> None:
-        handles, self._said = zip(*(tempfile.mkstemp() for _ in range(2)), strict=True)
+    def __init__(self, code: str, *argv: str) -> None:
+        handles, self._output = zip(*(tempfile.mkstemp() for _ in range(2)), strict=True)
         for handle in handles:
             os.close(handle)
-        self._process = _CONTEXT.Process(target=_run, args=(code, words, self._said, dict(os.environ)))
+        self._process = _CONTEXT.Process(target=_run, args=(code, argv, self._output, dict(os.environ)))
         self._process.start()
 
     @property
@@ -48,7 +48,7 @@ class Forked:
     @property
     def stderr(self) -> str:
         """What it has said there until now."""
-        return Path(self._said[1]).read_text()
+        return Path(self._output[1]).read_text()
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """Wait for its end. Returns what it said, on stdout and on stderr."""
@@ -57,20 +57,20 @@ class Forked:
             self.kill()
             self._process.join()
             raise TimeoutError(f"the process has not ended: {self.stderr}")
-        out, err = (Path(name).read_text() for name in self._said)
-        for name in self._said:
+        out, err = (Path(name).read_text() for name in self._output)
+        for name in self._output:
             Path(name).unlink()
         return out, err
 
 
-def program(*words: str) -> Forked:
+def program(*argv: str) -> Forked:
     """The program with some words."""
-    return Forked(PROGRAM, *words)
+    return Forked(PROGRAM, *argv)
 
 
-def finished(code: str, *words: str) -> str:
+def finished(code: str, *argv: str) -> str:
     """What some code says on stdout; it has to end well."""
-    process = Forked(code, *words)
+    process = Forked(code, *argv)
     out, err = process.communicate()
     assert process.returncode == 0, err
     return out
@@ -84,8 +84,8 @@ def wait_for(pattern: str) -> None:
         time.sleep(0.02)
 
 
-def _run(code: str, words: tuple[str, ...], said: tuple[str, str], environment: dict[str, str]) -> None:
-    for descriptor, name in enumerate(said, start=1):
+def _run(code: str, argv: tuple[str, ...], output: tuple[str, str], environment: dict[str, str]) -> None:
+    for descriptor, name in enumerate(output, start=1):
         handle = os.open(name, os.O_WRONLY | os.O_APPEND)
         os.dup2(handle, descriptor)
         os.close(handle)
@@ -93,5 +93,5 @@ def _run(code: str, words: tuple[str, ...], said: tuple[str, str], environment: 
     settled = {name: value for name, value in os.environ.items() if name.startswith(("TF_", "KERAS_"))}
     os.environ.clear()
     os.environ.update(settled | environment)
-    sys.argv = ["-c", *words]
+    sys.argv = ["-c", *argv]
     exec(code, {"__name__": "__main__"})

@@ -33,15 +33,15 @@ def result(
     return JobResult(job, Path("nowhere"), state, "" if state == "finished" else "a fault", summary)
 
 
-def without(found: Sequence[JobResult], *names: str) -> list[JobResult]:
+def without(results: Sequence[JobResult], *names: str) -> list[JobResult]:
     """Some results, had the jobs of these names not begun."""
     return [
         JobResult(result.job, result.path, "not begun", "", None) if result.job.name in names else result
-        for result in found
+        for result in results
     ]
 
 
-def cells(config: Any, found: Sequence[JobResult]) -> dict[str, dict[str, str]]:
+def cells(config: Any, results: Sequence[JobResult]) -> dict[str, dict[str, str]]:
     """The cells of a sweep's table by arm and column."""
-    table = recipe_of(config.command).sweep_results(config, found).tables[0]
+    table = recipe_of(config.command).sweep_results(config, results).tables[0]
     return {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}

@@ -9,10 +9,10 @@ from typing import Any
 from stopcli.cli.main import main
 
 
-def run(*words: str) -> int:
+def run(*argv: str) -> int:
     """The exit status of the program."""
     try:
-        main(list(words))
+        main(list(argv))
     except SystemExit as exited:
         return int(exited.code or 0)
     return 0

@@ -51,12 +51,12 @@ def quick_runs(*, sweep_figures: bool = False) -> Iterator[None]:
     def quick(
         loaded: Loaded, *others: Any, loop_cache: dict[str, Any] | None = None, plots: bool = True
     ) -> dict[str, Any]:
-        kept = _loop_cache_of(loaded) if loop_cache is None else loop_cache
+        cache = _loop_cache_of(loaded) if loop_cache is None else loop_cache
         try:
-            return whole(loaded, *others, loop_cache=kept, plots=False)
+            return whole(loaded, *others, loop_cache=cache, plots=False)
         except BaseException:
             # Nobody knows what state it is in.
-            kept.clear()
+            cache.clear()
             raise
 
     with (

@@ -14,10 +14,10 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def ray_node(*words: str) -> Iterator[subprocess.Popen[bytes]]:
+def ray_node(*argv: str) -> Iterator[subprocess.Popen[bytes]]:
     """A node of a Ray cluster, in the foreground, with a session of its own to be killed by."""
     ray = Path(sys.executable).with_name("ray")
-    command = [str(ray), "start", "--block", "--disable-usage-stats", "--num-cpus", "1", *words]
+    command = [str(ray), "start", "--block", "--disable-usage-stats", "--num-cpus", "1", *argv]
     node = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         yield node
@@ -51,8 +51,8 @@ def wait_for_head(address: str) -> None:
 def wait_for_nodes(address: str, count: int) -> None:
     """Wait until a cluster that has begun has so many nodes."""
     command = [sys.executable, "-c", _WAIT, address, str(count)]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
-    assert told.returncode == 0, told.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert completed.returncode == 0, completed.stderr
 
 
 def free_port() -> int:
@@ -64,11 +64,11 @@ def free_port() -> int:
 
 def ancestors(pid: int) -> set[int]:
     """The processes that a process descends from, by their numbers."""
-    found = set()
+    pids = set()
     while pid > 1:
         try:
             pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             break
-        found.add(pid)
-    return found
+        pids.add(pid)
+    return pids

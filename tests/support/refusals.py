@@ -9,14 +9,14 @@ from program import run
 
 
 def check_refused(
-    words: list[str], answer: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    argv: list[str], answer: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wrong request ends with exit status 2, is told what is wrong on stderr alone, and leaves nothing."""
     # Lines that are not broken can be searched.
     monkeypatch.setenv("COLUMNS", "300")
     before = sorted(Path().rglob("*"))
-    assert run(*words) == 2
-    said = capsys.readouterr()
-    assert answer in said.err
-    assert said.out == ""
+    assert run(*argv) == 2
+    printed = capsys.readouterr()
+    assert answer in printed.err
+    assert printed.out == ""
     assert sorted(Path().rglob("*")) == before

@@ -40,14 +40,14 @@ figures.__enter__()
 """
 
 
-def start(*words: str, figures: bool = False, **options: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", PROGRAM if figures else WITHOUT_FIGURES + PROGRAM, *words]
+def start(*argv: str, figures: bool = False, **options: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PROGRAM if figures else WITHOUT_FIGURES + PROGRAM, *argv]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
-def finish(*words: str, figures: bool = False, **options: Any) -> tuple[int, str, str]:
+def finish(*argv: str, figures: bool = False, **options: Any) -> tuple[int, str, str]:
     """Exit status, stdout and stderr of the program."""
-    process = start(*words, figures=figures, **options)
+    process = start(*argv, figures=figures, **options)
     out, err = process.communicate(timeout=300)
     return process.returncode, out, err
 
@@ -60,9 +60,9 @@ def read(path: Path) -> dict[str, Any]:
     return {}
 
 
-def finish_forked(*words: str) -> tuple[int | None, str, str]:
+def finish_forked(*argv: str) -> tuple[int | None, str, str]:
     """`finish` for what trains in the program's own process, which need not import TensorFlow."""
-    process = Forked(WITHOUT_FIGURES + PROGRAM, *words)
+    process = Forked(WITHOUT_FIGURES + PROGRAM, *argv)
     out, err = process.communicate(timeout=300)
     return process.returncode, out, err
 
@@ -91,7 +91,11 @@ def wait_until(true: Callable[[], Any], process: subprocess.Popen[str], seconds:
 
 def same(sweep: Path, undisturbed: Path) -> bool:
     """Whether two sweeps have the same bytes of metrics and the same results for every job."""
-    ours, theirs = (read(each / "summary.json")["jobs"] for each in (sweep, undisturbed))
-    results = [[(job["name"], job["state"], job["final"], job["best"]) for job in jobs] for jobs in (ours, theirs)]
-    metrics = [[(each / "jobs" / job / "metrics.csv").read_bytes() for job in JOBS] for each in (sweep, undisturbed)]
+    results = [
+        [(job["name"], job["state"], job["final"], job["best"]) for job in read(folder / "summary.json")["jobs"]]
+        for folder in (sweep, undisturbed)
+    ]
+    metrics = [
+        [(folder / "jobs" / job / "metrics.csv").read_bytes() for job in JOBS] for folder in (sweep, undisturbed)
+    ]
     return results[0] == results[1] and metrics[0] == metrics[1]

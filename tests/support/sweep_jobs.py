@@ -25,7 +25,7 @@ class Settings:
 
 
 def jobs(*what: str) -> list[Job[Settings]]:
-    return [Job(f"job-{i}", "arm", Settings(i, each)) for i, each in enumerate(what)]
+    return [Job(f"job-{i}", "arm", Settings(i, instruction)) for i, instruction in enumerate(what)]
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class DoWhatItSays:
     def __call__(self, job: Job[Any], context: JobContext) -> None:
         affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         context.loop_cache.setdefault("jobs", []).append(job.name)
-        told = {"pid": os.getpid(), "cores": affinity, "loop_cache": list(context.loop_cache["jobs"])}
-        write_json(self.folder / f"{job.name}.begun", told)
+        record = {"pid": os.getpid(), "cores": affinity, "loop_cache": list(context.loop_cache["jobs"])}
+        write_json(self.folder / f"{job.name}.begun", record)
         if job.config.what == "raise":
             raise RunError("the disk is full\nand more")
         if job.config.what == "bug":
@@ -62,7 +62,7 @@ class Watch:
     folder: Path
     stop: Any = None
     request: StopRequest = field(default_factory=StopRequest)
-    begun: list[str] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
     ticks: int = 0
     why: str = "a test"
@@ -75,7 +75,7 @@ class Watch:
         return Mode.RUN if self.stop is None else self.stop(self)
 
     def on_start(self, job: Job[Any]) -> None:
-        self.begun.append(job.name)
+        self.started.append(job.name)
 
     def on_end(self, job: Job[Any], error: str) -> None:
         self.errors[job.name] = error

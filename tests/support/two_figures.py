@@ -42,7 +42,7 @@ def hashes(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted((folder / "plots").iterdir())}
 
 
-def drawn_elsewhere(to: Path, *words: str, **environment: str | None) -> tuple[list[str], dict[str, str], str]:
+def drawn_elsewhere(to: Path, *argv: str, **environment: str | None) -> tuple[list[str], dict[str, str], str]:
     """Warnings, hashes and talk of a process of its own, which imports matplotlib anew.
 
     Args:
@@ -52,14 +52,14 @@ def drawn_elsewhere(to: Path, *words: str, **environment: str | None) -> tuple[l
     to.mkdir(exist_ok=True)
     path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     variables = {**os.environ, "PYTHONPATH": path, **environment}
-    told = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(to), *words],
+    completed = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(to), *argv],
         capture_output=True,
         text=True,
         env={name: value for name, value in variables.items() if value is not None},
         timeout=180,
         check=False,
     )
-    assert told.returncode == 0, told.stderr
-    warnings, found = json.loads(told.stdout.splitlines()[-1])
-    return warnings, found, told.stderr
+    assert completed.returncode == 0, completed.stderr
+    warnings, file_hashes = json.loads(completed.stdout.splitlines()[-1])
+    return warnings, file_hashes, completed.stderr

@@ -58,9 +58,9 @@ def write_run(
     if columns:
         rows = zip(*([f"{value:g}" for value in values] for values in columns.values()), strict=True)
         (path / "metrics.csv").write_text("\n".join([",".join(columns), *map(",".join, rows)]) + "\n")
-    told = {**_summary(seed, accuracy, saved, epochs, state, command), **(summary or {})}
-    if told["final"] is not None:
-        (path / "summary.json").write_text(json.dumps(told))
+    content = {**_summary(seed, accuracy, saved, epochs, state, command), **(summary or {})}
+    if content["final"] is not None:
+        (path / "summary.json").write_text(json.dumps(content))
     return path
 
 

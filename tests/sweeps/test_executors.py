@@ -34,7 +34,7 @@ def told(folder: Path, name: str, what: str) -> Any:
 def test_every_job_is_run_once(make: Callable[[int], Executor], workers: int, tmp_path: Path) -> None:
     planned, watch = jobs("finish", "finish", "finish"), Watch(tmp_path)
     make(workers)(planned, DoWhatItSays(tmp_path), watch)
-    assert sorted(watch.begun) == ["job-0", "job-1", "job-2"]
+    assert sorted(watch.started) == ["job-0", "job-1", "job-2"]
     assert watch.errors == {"job-0": "", "job-1": "", "job-2": ""}
     assert watch.ticks > 0
     assert len(list(tmp_path.glob("*.done"))) == 3
@@ -51,15 +51,15 @@ def test_once_asked_to_stop_no_job_is_begun(make: Callable[[int], Executor], wor
     begun = tmp_path / "job-0.begun"
     watch = Watch(tmp_path, stop=lambda watch: Mode.DRAIN if begun.exists() else Mode.RUN)
     make(workers)(jobs(*["finish"] * 9), DoWhatItSays(tmp_path), watch)
-    assert 1 <= len(watch.begun) <= 2 * workers
-    assert len(watch.errors) == len(watch.begun), "what was begun ends by itself"
+    assert 1 <= len(watch.started) <= 2 * workers
+    assert len(watch.errors) == len(watch.started), "what was begun ends by itself"
 
 
 def test_a_job_that_runs_is_told_to_leave_and_why(make: Callable[[int], Executor], tmp_path: Path) -> None:
     begun = tmp_path / "job-0.begun"
     watch = Watch(tmp_path, stop=lambda watch: Mode.STOP if begun.exists() else Mode.RUN, why="fail fast")
     make(1)(jobs("wait", "finish"), DoWhatItSays(tmp_path), watch)
-    assert watch.begun == ["job-0"]
+    assert watch.started == ["job-0"]
     assert told(tmp_path, "job-0", "done") == {"asked": True, "words": "fail fast"}
 
 
@@ -72,7 +72,7 @@ def test_after_a_failure_that_ends_the_sweep_no_job_is_begun(
 
     watch = Watch(tmp_path, stop=fail_fast)
     make(workers)(jobs("raise", "wait", "finish", "finish"), DoWhatItSays(tmp_path), watch)
-    assert watch.begun == ["job-0", "job-1"][:workers]
+    assert watch.started == ["job-0", "job-1"][:workers]
     assert watch.errors["job-0"] == "the disk is full"
 
 
@@ -101,7 +101,7 @@ def _in_a_group(folder: Path) -> None:
         watch = Watch(folder, request=request)
 
         def stopping(watch: Watch) -> Mode:
-            if len(watch.begun) == 2:
+            if len(watch.started) == 2:
                 write_text(folder / "group", str(os.getpid()))
             return Mode.STOP if request.asked else Mode.RUN
 
@@ -189,7 +189,7 @@ def test_jobs_are_begun_seed_by_seed_and_what_others_are_compared_with_first(
 ) -> None:
     watch = Watch(tmp_path)
     make(1)(two_seeds_of_three_arms(), DoWhatItSays(tmp_path), watch)
-    assert watch.begun == ROUNDS
+    assert watch.started == ROUNDS
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -224,4 +224,4 @@ def test_ray_is_handed_the_jobs_in_the_same_order(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(ray, "import_ray", Cluster)
     watch = Watch(tmp_path)
     ray.RayCluster("", workers=2, threads=1)(two_seeds_of_three_arms(), DoWhatItSays(tmp_path), watch)
-    assert watch.begun == ROUNDS
+    assert watch.started == ROUNDS
