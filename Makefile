@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: moons reproduce test check format docs lock bench clean help
 
-help: ## say what there is to make
+help: ## list what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | sort
 
 moons: $(VENV)/.run ## the published experiment, stopped by patience 200
@@ -27,14 +27,14 @@ check: $(VENV)/.dev ## lint, format, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(VENV)/.dev ## put the code into its form
+format: $(VENV)/.dev ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.run ## write the help of every command into docs/commands.md again
 	$(BIN)/python docs/write_commands.py
 
-bench: $(VENV)/.run ## measure what the README says about speed
+bench: $(VENV)/.run ## measure what docs/performance.md says about speed
 	$(BIN)/python benchmarks/moons_epoch.py
 	$(BIN)/python benchmarks/cold_start.py
 	$(BIN)/python benchmarks/saving.py

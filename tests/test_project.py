@@ -30,18 +30,82 @@ def test_the_documented_help_is_that_of_every_command() -> None:
     assert (PROJECT / "docs" / "commands.md").read_text(encoding="utf-8") == page, "run: make docs"
 
 
+PAGES = sorted({*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")})
+
+
+def test_the_readme_can_be_read_in_one_go() -> None:
+    assert len((PROJECT / "README.md").read_text(encoding="utf-8").splitlines()) <= 250
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    text = _prose(page)
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    defined = dict(re.findall(r"^\[([^\]]+)\]: (\S+)$", text, re.MULTILINE))
+    assert set(re.findall(r"\]\[([^\]]+)\]", text)) <= set(defined)
+    for target in (*targets, *defined.values()):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        assert file.exists(), target
+        assert not anchor or anchor in _anchors(file), target
+
+
+@pytest.mark.parametrize("page", [path for path in PAGES if "docs" in path.parts], ids=lambda path: path.name)
+def test_every_page_is_linked(page: Path) -> None:
+    pages = [PROJECT / "README.md", PROJECT / "docs" / "decisions" / "README.md"]
+    assert any(
+        f"{page.relative_to(one.parent)})" in one.read_text(encoding="utf-8")
+        for one in pages
+        if page.is_relative_to(one.parent)
+    )
+
+
+def _prose(page: Path) -> str:
+    """A page without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def _anchors(page: Path) -> set[str]:
+    """What links to the headings of a page end in, as code hosts make it."""
+    headings = re.findall(r"^#+ (.*)$", _prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_what_the_pages_show_of_the_command_line_is_there() -> None:
+    """The options in shell commands of the README and the guides are options of these commands."""
+    help_of = dict(
+        re.findall(
+            r"^## (\S+)\n\n```text\n(.*?)^```",
+            (PROJECT / "docs" / "commands.md").read_text("utf-8"),
+            re.DOTALL | re.MULTILINE,
+        )
+    )
+    for page in PAGES:
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+            for line in block.splitlines():
+                for command, words in re.findall(r"stopcli ([a-z-]+)([^#&;`]*)", line.split("  #")[0]):
+                    known = "".join(help_of.values()) if command == "verify-resume" else help_of[command]
+                    for option in re.findall(r"--[a-z][a-z-]*", words):
+                        assert f"{option} " in known, (page.name, line)
+
+
+def _blocks(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (PROJECT / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
 @pytest.mark.slow
 def test_the_readme_s_python_runs() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    rules, cyclical, layers = blocks
-    told = finished(rules)
+    (cyclical,) = _blocks("README.md")
+    rules, layers = _blocks("docs/guides/your-own-model.md")
+    output = finished(rules)
     # 100 epochs are too few for the loss on the test rows to turn.
-    assert told.strip() == "None" or "Verdict(reason='patience'" in told
-    # 15 lines of plain Keras, as many as are promised.
+    assert output.strip() == "None" or "Verdict(reason='patience'" in output
     assert len([line for line in cyclical.splitlines() if line]) <= 15
-    told = finished(cyclical)
-    assert "Verdict(reason='patience', rule='val_accuracy patience=16'" in told
-    accuracy = re.search(r"best_value=([0-9.]+)", told)
+    output = finished(cyclical)
+    assert "Verdict(reason='patience', rule='val_accuracy patience=16'" in output
+    accuracy = re.search(r"best_value=([0-9.]+)", output)
     assert accuracy is not None
     assert float(accuracy[1]) > 0.9
     train = """
