@@ -31,7 +31,7 @@ with quick_runs(), mock.patch.object(projecting, "_measure", fake_estimate):
             status = run(*words)
         import tensorflow as tf
         threads = tf.config.threading.get_intra_op_parallelism_threads()
-        found.append([status, len(served.asked), threads])
+        found.append([status, len(served.requested_ranges), threads])
 print(json.dumps(found))
 """
 
