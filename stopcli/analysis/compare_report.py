@@ -90,9 +90,7 @@ def _interval(arm: RunArm, view: View) -> str:
     interval, of_rows = arm.interval(view.value), counted_on_rows(arm, view)
     if of_rows is not None:
         return f"{of_rows.low:.3f} to {of_rows.high:.3f} ({counted(of_rows.rows, 'row')})"
-    if interval is None or interval.low is None or interval.high is None:
-        return NONE
-    return f"{_number(interval.low)} to {_number(interval.high)}"
+    return " to ".join(map(_number, interval.bounds)) if interval and interval.bounds else NONE
 
 
 def _mean(interval: MeanInterval | None) -> str:
@@ -122,11 +120,10 @@ def _differences_table(results: CompareResults) -> Table:
     for comparison in results.comparisons:
         difference, cells = comparison.difference, (*[NONE] * 5, "no claim")
         if difference is not None:
-            low, high = difference.low, difference.high
             cells = (
                 difference.sample_size(),
                 signed(difference.mean),
-                NONE if low is None or high is None else f"{signed(low)} to {signed(high)}",
+                " to ".join(map(signed, difference.bounds)) if difference.bounds else NONE,
                 p_cell(difference.p),
                 difference.agreement() or "unpaired",
                 difference.verdict(results.measure.better),
@@ -308,8 +305,7 @@ def figures_of(results: CompareResults, curves: Curves) -> Figures:
 
     def row(arm: RunArm, view: View) -> ValueRow:
         interval = arm.interval(view.value)
-        low, high = (interval.low, interval.high) if interval else (None, None)
-        return ValueRow(arm.label, arm.values(view.value), None if low is None or high is None else (low, high))
+        return ValueRow(arm.label, arm.values(view.value), interval.bounds if interval else None)
 
     # Arms without a value have a row too: the panels share their rows.
     rows = {view.words: [row(arm, view) for arm in results.arms[:MOST_DRAWN]] for view in results.measure.views}

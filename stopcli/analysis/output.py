@@ -1,4 +1,4 @@
-"""The folder that a study of finished runs leaves: tables, figures, a report; made whole or said not to be."""
+"""The folder that an analysis of finished runs leaves: tables, figures, a report."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from stopcli.runs.folder import RunFolder
 
 @dataclass(frozen=True)
 class AnalysisOutput:
-    """What a study of finished runs came to.
+    """What an analysis of finished runs came to.
 
     Attributes:
-        command: that made it.
+        command: that ran it.
         table: the results; in the folder as table.md.
         tables: what a terminal shows.
-        warnings: what the user should know, a sentence without a full stop each.
+        warnings: a sentence without a full stop each.
         files: text files of the folder by name, such as table.csv.
         conclusions: what follows, a sentence or two each.
         summary: what summary.json holds beside the command, the table, the conclusions and the warnings.
@@ -46,7 +46,7 @@ class AnalysisOutput:
 def write_output(
     output: AnalysisOutput, *, root: Path, name: str = "", run_dir: Path | None = None
 ) -> tuple[Path, dict[str, Any]]:
-    """Write a study's folder.
+    """Write an analysis's folder.
 
     Args:
         root, name, run_dir: as for `RunFolder.create`.
@@ -76,9 +76,10 @@ def write_output(
         }
 
         def document() -> Document:
-            found, told = output.document(drawn.pictures), (Warn(f"{warning}.") for warning in drawn.warnings)
-            made = Section("How it was made", how_it_was_made(environment))
-            return Document(found.title, (*found.lead, *told), (*found.sections, made))
+            results = output.document(drawn.pictures)
+            warnings = (Warn(f"{warning}.") for warning in drawn.warnings)
+            provenance = Section("How it was made", how_it_was_made(environment))
+            return Document(results.title, (*results.lead, *warnings), (*results.sections, provenance))
 
         summary["warnings"] += write_or_warn(folder, document)
         write_json(folder.summary, summary)

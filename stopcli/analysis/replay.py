@@ -2,10 +2,6 @@
 
 A run is trained the same way whatever rules watch it, and a rule only cuts it off. So a rule's stop on recorded metrics
 is the stop that it would have had live, as long as it lies within the epochs that were recorded.
-
-Which rules are replayed, and by which metric an epoch is selected: from a command's options.
-
-Rules replayed on the runs of some folders, experiment by experiment, and warnings about the runs.
 """
 
 from __future__ import annotations
@@ -15,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +25,14 @@ from stopcli.stopping.combine import parse_rule
 from stopcli.stopping.rule import finite_part, mode_warning, resolve_direction
 
 _NO_METRICS = ("epoch", "step", "learning_rate")
+# Prechelt's own criteria (1998, section 2.3), but for the slowest, and patience from none to much.
+DEFAULT_PATIENCE = (0, 5, 10, 20, 50, 100, 200)
+DEFAULT_RULES = (
+    *("gl:1", "gl:2", "gl:3", "gl:5", "pq:0.5", "pq:0.75", "pq:1", "pq:2", "pq:3"),
+    *("up:2", "up:3", "up:4", "up:6", "up:8"),
+)
+# Of more runs than this, a warning names the first ones.
+_NAMED = 3
 
 
 def readable_metrics(columns: Columns) -> tuple[str, ...]:
@@ -177,29 +181,11 @@ class Replay:
         return {name: value for name, value in values.items() if value is not None and np.isfinite(value)}
 
 
-# Prechelt's own criteria (1998, section 2.3), but for the slowest, and patience from none to much.
-DEFAULT_PATIENCE = (0, 5, 10, 20, 50, 100, 200)
-DEFAULT_RULES = (
-    *("gl:1", "gl:2", "gl:3", "gl:5", "pq:0.5", "pq:0.75", "pq:1", "pq:2", "pq:3"),
-    *("up:2", "up:3", "up:4", "up:6", "up:8"),
-)
-
-
-@dataclass(frozen=True)
-class LabelledRule:
-    """A rule that is replayed.
-
-    Attributes:
-        label: as the user writes it, such as `gl:2`.
-    """
+class LabelledRule(NamedTuple):
+    """A rule, and how the user writes it, such as `gl:2`."""
 
     label: str
     rule: Rule[Any]
-
-    @property
-    def family(self) -> str:
-        """Its kind, the first word of its label."""
-        return self.label.split(":")[0]
 
 
 @dataclass(frozen=True)
@@ -235,10 +221,10 @@ class ReplayOptions:
         labelled += [LabelledRule(text, parse_rule(text, self.monitor, self.mode, setting="rule")) for text in rules]
         if not labelled:
             raise ConfigError("rule", "none", "one rule or more, here or with --patience")
-        by_rule: dict[Rule[Any], LabelledRule] = {}
-        for rule in labelled:
-            by_rule.setdefault(rule.rule, rule)
-        return list(by_rule.values())
+        labels: dict[Rule[Any], str] = {}
+        for label, rule in labelled:
+            labels.setdefault(rule, label)
+        return [LabelledRule(label, rule) for rule, label in labels.items()]
 
     def _patience(self, epochs: int, min_delta: float) -> LabelledRule:
         if epochs < 0:
@@ -282,7 +268,7 @@ def check_rules(rules: Sequence[LabelledRule], run: RecordedRun) -> None:
     Raises:
         RequestError: it has not.
     """
-    _check(run, [(rule.label, name) for rule in rules for name in rule.rule.monitors])
+    _check(run, [(label, name) for label, rule in rules for name in rule.monitors])
 
 
 def _check(run: RecordedRun, needs: Sequence[tuple[str, str]]) -> None:
@@ -301,15 +287,11 @@ def _hint(run: RecordedRun, missing: str) -> str:
     return "Name another with --monitor or --select, or leave the rule out."
 
 
-# Of more runs than this, a warning names the first ones.
-_NAMED = 3
-
-
 @dataclass(frozen=True, kw_only=True)
 class RuleResults(Arm[Replay]):
     """What a rule would have done on the runs of an experiment."""
 
-    rule: LabelledRule
+    rule: Rule[Any]
 
     @property
     def not_fired(self) -> int:
@@ -436,8 +418,7 @@ def replay_experiment(
     histories = tuple(RecordedHistory(run, selecting_rule) for run in experiment.runs)
     try:
         results = tuple(
-            RuleResults(rule.label, tuple(history.replay(rule.rule) for history in histories), rule=rule)
-            for rule in rules
+            RuleResults(label, tuple(history.replay(rule) for history in histories), rule=rule) for label, rule in rules
         )
     except MetricError as error:
         raise RequestError(f"{experiment.label}: {error.message}", hint="Leave that rule out.") from None

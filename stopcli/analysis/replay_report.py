@@ -1,9 +1,4 @@
-"""`stopcli replay`: its folder's tables, figures and report.
-
-What was replayed, as tables for people, and as CSV files in full precision.
-
-What follows from replayed rules, in sentences.
-"""
+"""What `stopcli replay` leaves: tables, CSV files in full precision, what follows in sentences, figures, a report."""
 
 from __future__ import annotations
 
@@ -154,8 +149,8 @@ def _rule_columns(experiment: ExperimentResults, rule: RuleResults) -> dict[str,
     return {
         "experiment": experiment.label,
         "rule": rule.label,
-        "family": rule.rule.family,
-        "describes": rule.rule.rule.describe(),
+        "family": rule.rule.keyword,
+        "describes": rule.rule.describe(),
     }
 
 
@@ -176,7 +171,7 @@ def summary_of(experiment: ExperimentResults) -> dict[str, Any]:
         "rules": [
             {
                 "rule": rule.label,
-                "describes": rule.rule.rule.describe(),
+                "describes": rule.rule.describe(),
                 "never": rule.not_fired,
                 "stops": [replay.last.epoch if replay.fired else None for replay in rule.runs],
                 **{name: _statistics(rule, name) for name in MEASURES},
@@ -399,7 +394,7 @@ def _figure(results: ReplayResults, experiment: ExperimentResults) -> Figure:
         losses = [rule.interval("regret")]
         if experiment.accuracy:
             losses.append(_error_of(rule.interval("kept_accuracy")))
-        points.append(FrontierPoint(rule.label, rule.rule.family, cost, tuple(losses), not rule.not_fired))
+        points.append(FrontierPoint(rule.label, rule.rule.keyword, cost, tuple(losses), not rule.not_fired))
     if experiment.accuracy:
         best = [1 - r.best.accuracy for r in experiment.histories if r.best and r.best.accuracy is not None]
         level = (sum(best) / len(best), "best epoch of all") if best else None

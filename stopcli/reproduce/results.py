@@ -11,7 +11,7 @@ from stopcli.reproduce.spec import MEASURES, ArmSpec, Claim, Measure, Reported
 from stopcli.runs.run import RecordedRun, read_recorded
 from stopcli.stats.differences import Difference, Ratio, paired_difference, ratio_of
 from stopcli.stats.intervals import MeanInterval, mean_interval
-from stopcli.stats.verdicts import Expected, RunCounts, Verdict, judge_claim, judge_value, trend_words
+from stopcli.stats.verdicts import Expected, RunCounts, Verdict, judge_claim, judge_value, trend_sentence
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _claim(claim: Claim, arms: Mapping[str, ArmRuns]) -> ClaimResult:
     behind = than.counts if arm.counts.verdict is None else arm.counts
     published = arm.published and than.published and not claim.elsewhere
     verdict = judge_claim(claim.expected, difference, behind, published=published)
-    return ClaimResult(claim.text, claim.expected, difference, verdict, trend_words(claim.expected, difference))
+    return ClaimResult(claim.text, claim.expected, difference, verdict, trend_sentence(claim.expected, difference))
 
 
 def _reported_differences(claims: Iterable[Claim], base: ArmRuns, values: Iterable[ValueResult]) -> list[Claim]:

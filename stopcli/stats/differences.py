@@ -54,6 +54,10 @@ class Difference:
         return self.other_n is None
 
     @property
+    def bounds(self) -> tuple[float, float] | None:
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    @property
     def share_above(self) -> float | None:
         """Of the pairs, those whose difference is above 0."""
         if self.share_below is None or self.share_equal is None:
@@ -146,9 +150,10 @@ def difference_cell(difference: Difference | None) -> str:
     """A difference with its interval, for a table: `+0.012 [-0.003, +0.020]`; a dash for none."""
     if difference is None:
         return NONE
-    if difference.low is None or difference.high is None:
+    if not difference.bounds:
         return f"{signed(difference.mean, 3)} (n = {difference.sample_size()})"
-    return f"{signed(difference.mean, 3)} [{signed(difference.low, 3)}, {signed(difference.high, 3)}]"
+    low, high = (signed(bound, 3) for bound in difference.bounds)
+    return f"{signed(difference.mean, 3)} [{low}, {high}]"
 
 
 def paired_difference(values: Sequence[float], others: Sequence[float]) -> Difference:

@@ -1,7 +1,4 @@
-"""How sure a mean over few seeds is.
-
-How sure an accuracy is that was counted on few rows.
-"""
+"""How sure a mean over few seeds is, and an accuracy that was counted on few rows."""
 
 from __future__ import annotations
 
@@ -39,6 +36,10 @@ class MeanInterval:
     low: float | None
     high: float | None
 
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
     def cell(self, show: Callable[[float], str] = "{:.3f}".format, *, sd: bool = True, interval: bool = True) -> str:
         """As text for a table, with its standard deviation and its interval as far as it has them.
 
@@ -48,8 +49,8 @@ class MeanInterval:
         text = show(self.mean)
         if sd and self.sd is not None:
             text += f" ± {show(self.sd)}"
-        if interval and self.low is not None and self.high is not None:
-            text += f" [{show(self.low)}, {show(self.high)}]"
+        if interval and self.bounds:
+            text += f" [{', '.join(map(show, self.bounds))}]"
         return text
 
 
@@ -99,24 +100,24 @@ def bootstrap_interval(values: NDArray[np.float64]) -> tuple[float, float]:
     # as lower. Left to the last digit, errors would have another interval than the accuracies they are the rest of.
     mean = values.mean()
     means[np.abs(means - mean) <= _TIE * np.abs(values).max()] = mean
-    found = stats.bootstrap(
+    interval = stats.bootstrap(
         (values,),
         np.mean,
         confidence_level=widened_confidence(len(values)),
         n_resamples=0,
         bootstrap_result=SimpleNamespace(bootstrap_distribution=means),
         method="BCa",
-    )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
 
 
 @functools.lru_cache(maxsize=1)
 def _resample_counts(n: int) -> NDArray[np.float64]:
     """How often each of n values is in each resample, shape [n, resamples]."""
-    places = np.random.default_rng(0).integers(0, n, (_RESAMPLES, n))
-    # Counted all at once: the places of a resample are moved to where no other's are.
-    places = places * _RESAMPLES + np.arange(_RESAMPLES)[:, None]
-    return np.bincount(places.ravel(), minlength=n * _RESAMPLES).reshape(n, _RESAMPLES).astype(float)
+    indices = np.random.default_rng(0).integers(0, n, (_RESAMPLES, n))
+    # Counted all at once: the indices of a resample are moved to where no other's are.
+    indices = indices * _RESAMPLES + np.arange(_RESAMPLES)[:, None]
+    return np.bincount(indices.ravel(), minlength=n * _RESAMPLES).reshape(n, _RESAMPLES).astype(float)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""What a range test says: bounds for a learning rate, from the loss of a training in which it rose."""
+"""Bounds for a learning rate, from the loss of a range test: a training in which the rate rose."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Floats = NDArray[np.float64]
 BASE_SHARE = 1 / 4
 # Fewer updates than this are no curve.
 FEWEST_UPDATES = 10
-# Of the updates: what is looked at together for the steepest fall.
+# The share of the updates over which a slope is measured.
 STRETCH = 0.1
-# A loss that falls by no more than this share of where it began has not trained.
+# A loss that falls by no more than this share of its first value has not trained.
 LEAST_FALL = 0.02
 # A fall of less than so many standard deviations is noise: of many updates the lowest lies two or three below.
 SURE = 4.0
@@ -43,8 +43,8 @@ class Suggestions:
     def bounds(self) -> tuple[float, float]:
         """A lowest and a highest rate for cycles: the span of the three, and where that is short, a fourth of the
         highest for the lowest; no lower than the test began."""
-        found = (self.steepest, self.valley, self.minimum_tenth)
-        return max(self.start, min(*found, max(found) * BASE_SHARE)), max(found)
+        rates = (self.steepest, self.valley, self.minimum_tenth)
+        return max(self.start, min(*rates, max(rates) * BASE_SHARE)), max(rates)
 
 
 def smoothed(losses: Floats, beta: float) -> Floats:
@@ -88,27 +88,27 @@ def suggest(rates: Floats, losses: Floats, beta: float) -> Suggestions | None:
     curve = smoothed(losses, beta)
     lowest = int(np.argmin(curve))
     first = max(3, len(losses) // 10)
-    # From one update to the next the loss changes by chance alone, nearly.
+    # From one update to the next the loss changes almost only by chance.
     noise = float(np.std(np.diff(losses[: max(lowest, first)]))) / math.sqrt(2)
     # What chance does to the mean of the first losses, and to a smoothed one.
     chance = SURE * noise * math.sqrt(1 / first + (1 - beta) / (1 + beta))
-    begun = float(np.mean(losses[:first]))
-    if lowest < 2 or begun - curve[lowest] < max(LEAST_FALL * abs(begun), chance):
+    initial = float(np.mean(losses[:first]))
+    if lowest < 2 or initial - curve[lowest] < max(LEAST_FALL * abs(initial), chance):
         return None
     tenth = max(float(rates[lowest]) / 10, float(rates[0]))
     steepest = float(rates[_steepest(np.log(rates), curve, lowest)])
-    found = Suggestions(steepest, float(rates[_valley(curve)]), tenth, float(rates[0]))
-    return found if found.bounds[0] < found.bounds[1] else None
+    suggestions = Suggestions(steepest, float(rates[_valley(curve)]), tenth, float(rates[0]))
+    return suggestions if suggestions.bounds[0] < suggestions.bounds[1] else None
 
 
-def _steepest(places: Floats, losses: Floats, lowest: int) -> int:
+def _steepest(log_rates: Floats, losses: Floats, lowest: int) -> int:
     """The middle of the stretch before the lowest loss over which the losses fall fastest.
 
     The slope is that of the straight line that fits a stretch best: between two neighbours, the noise of a batch falls
     faster than any training.
     """
     width = min(max(3, round(len(losses) * STRETCH)), lowest + 1)
-    x = np.lib.stride_tricks.sliding_window_view(places[: lowest + 1], width)
+    x = np.lib.stride_tricks.sliding_window_view(log_rates[: lowest + 1], width)
     y = np.lib.stride_tricks.sliding_window_view(losses[: lowest + 1], width)
     x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
     slopes = (x * y).sum(axis=1) / (x * x).sum(axis=1)
@@ -116,7 +116,7 @@ def _steepest(places: Floats, losses: Floats, lowest: int) -> int:
 
 
 def _valley(losses: Floats) -> int:
-    """The place two thirds along the longest descent: the longest subsequence of ever smaller losses."""
+    """The index two thirds along the longest descent: the longest subsequence of ever smaller losses."""
     n = len(losses)
     length, before = np.ones(n, int), np.full(n, -1)
     for i in range(1, n):
@@ -125,9 +125,7 @@ def _valley(losses: Floats) -> int:
             # Of several that are as long the one that ends last: a plain before the descent is no part of it.
             best = higher[::-1][np.argmax(length[higher[::-1]])]
             length[i], before[i] = length[best] + 1, best
-    end = int(np.argmax(length))
-    places = [end]
-    while before[places[-1]] >= 0:
-        places.append(int(before[places[-1]]))
-    begin = places[-1]
+    end = begin = int(np.argmax(length))
+    while before[begin] >= 0:
+        begin = int(before[begin])
     return begin + round((end - begin) * 2 / 3)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def pareto_front(costs: Sequence[float], losses: Sequence[float]) -> list[int]:
-    """The places of those than which no other is both at least as cheap and at least as good, the cheapest first.
+    """The indices of those than which no other is both at least as cheap and at least as good, the cheapest first.
 
     Args:
         costs, losses: of each, lower is better, no NaN. Of several that are the same, the first is taken.

@@ -56,9 +56,8 @@ def judge_value(mean: float | None, band: tuple[float, float] | None, runs: RunC
         band: lowest and highest, both within; None for a value that is shown and never judged.
         published: whether the published setting was run: its scale, its data.
     """
-    unfinished = runs.verdict
-    if unfinished is not None:
-        return unfinished
+    if runs.verdict is not None:
+        return runs.verdict
     if band is None or mean is None:
         return "shown, not judged"
     if not published:
@@ -66,44 +65,41 @@ def judge_value(mean: float | None, band: tuple[float, float] | None, runs: RunC
     return "reproduced" if band[0] <= mean <= band[1] else "not reproduced"
 
 
-def trend_of(expected: Expected, pair: Difference | None) -> Trend:
+def trend_of(expected: Expected, difference: Difference | None) -> Trend:
     """Whether the difference of two arms goes the way that was published, as far as it can be told from none.
 
     That an arm is *not* higher is never shown by a difference that cannot be told from none; it only does not speak
     against it.
     """
-    if pair is None or not pair.distinguishable:
+    if difference is None or not difference.distinguishable:
         return "not distinguishable"
-    return "agrees" if (pair.mean > 0) == (expected in ("higher", "not lower")) else "contrary"
+    return "agrees" if (difference.mean > 0) == (expected in ("higher", "not lower")) else "contrary"
 
 
-def judge_claim(expected: Expected, pair: Difference | None, runs: RunCounts, *, published: bool) -> Verdict:
+def judge_claim(expected: Expected, difference: Difference | None, runs: RunCounts, *, published: bool) -> Verdict:
     """A published comparison of two arms.
 
     Args:
-        pair: the first arm's value less the second's, over the seeds that both have finished.
+        difference: the first arm's value less the second's, over the seeds that both have finished.
         runs: of both arms, the one that is further behind.
         published: as for `judge_value`.
     """
-    unfinished = runs.verdict
-    if unfinished is not None:
-        return unfinished
+    if runs.verdict is not None:
+        return runs.verdict
     if not published:
         return "trend only"
     trends: dict[Trend, Verdict] = {"agrees": "reproduced", "contrary": "not reproduced"}
-    return trends.get(trend_of(expected, pair), "not distinguishable")
+    return trends.get(trend_of(expected, difference), "not distinguishable")
 
 
-def trend_words(expected: Expected, pair: Difference | None) -> str:
+def trend_sentence(expected: Expected, difference: Difference | None) -> str:
     """The trend in words: `agrees`, `contrary to it`, or that nothing can be told, and why."""
-    if pair is None:
+    if difference is None:
         return "no seed has finished in both"
-    if pair.n < FEWEST:
-        return f"not distinguishable: n = {pair.n}, and fewer than {FEWEST} seeds give no interval"
-    trend = trend_of(expected, pair)
-    if trend == "agrees":
-        return "agrees"
-    if trend == "contrary":
-        return "contrary to it"
+    if difference.n < FEWEST:
+        return f"not distinguishable: n = {difference.n}, and fewer than {FEWEST} seeds give no interval"
+    trend = trend_of(expected, difference)
+    if trend != "not distinguishable":
+        return {"agrees": "agrees", "contrary": "contrary to it"}[trend]
     null = ", which does not speak against it" if expected.startswith("not ") else ""
-    return f"not distinguishable at n = {pair.n}{null}"
+    return f"{trend} at n = {difference.n}{null}"

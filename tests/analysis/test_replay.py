@@ -78,7 +78,7 @@ def test_without_flags_prechelt_s_grid_and_patiences_are_replayed() -> None:
     (experiment,) = replayed("run", options=ReplayOptions()).experiments
     labels = [rule.label for rule in experiment.rules]
     assert labels == [*(f"patience:{p}" for p in DEFAULT_PATIENCE), *DEFAULT_RULES]
-    families = {rule.rule.family for rule in experiment.rules}
+    families = {rule.rule.keyword for rule in experiment.rules}
     assert families == {"patience", "gl", "pq", "up"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stopcli.stats.differences import Difference, paired_difference
-from stopcli.stats.verdicts import RunCounts, judge_claim, judge_value, trend_of, trend_words
+from stopcli.stats.verdicts import RunCounts, judge_claim, judge_value, trend_of, trend_sentence
 
 ALL = RunCounts(planned=3, finished=3)
 UP = Difference(5, 0.02, 0.01, 0.03, 0.001)
@@ -83,12 +83,12 @@ def test_a_difference_that_cannot_be_told_is_neither(expected: str, pair: Differ
 
 
 def test_the_words_say_why_nothing_can_be_told() -> None:
-    assert trend_words("higher", UP) == "agrees"
-    assert trend_words("higher", DOWN) == "contrary to it"
-    assert trend_words("higher", WIDE) == "not distinguishable at n = 5"
-    assert trend_words("not higher", WIDE) == "not distinguishable at n = 5, which does not speak against it"
-    assert trend_words("higher", TWO) == "not distinguishable: n = 2, and fewer than 3 seeds give no interval"
-    assert trend_words("higher", None) == "no seed has finished in both"
+    assert trend_sentence("higher", UP) == "agrees"
+    assert trend_sentence("higher", DOWN) == "contrary to it"
+    assert trend_sentence("higher", WIDE) == "not distinguishable at n = 5"
+    assert trend_sentence("not higher", WIDE) == "not distinguishable at n = 5, which does not speak against it"
+    assert trend_sentence("higher", TWO) == "not distinguishable: n = 2, and fewer than 3 seeds give no interval"
+    assert trend_sentence("higher", None) == "no seed has finished in both"
 
 
 def test_a_measured_difference_is_judged_as_it_is() -> None:
