@@ -25,9 +25,8 @@ def falls(run: Path, rates: tuple[float, ...], updates: int) -> list[list[float]
     import numpy as np
 
     from stopcli.models.layers import make_optimizer
-    from stopcli.recipes.images.experiment import inputs_of, loss_of, xla_pays
+    from stopcli.recipes.images.experiment import inputs_of, loss_of, make_model, xla_pays
     from stopcli.recipes.lr_range.recipe import LrRange
-    from stopcli.recipes.train.network import make_network
     from stopcli.runner.resume import read_config
     from stopcli.training.loop import initial_state
     from stopcli.training.session import Silent
@@ -37,10 +36,9 @@ def falls(run: Path, rates: tuple[float, ...], updates: int) -> list[list[float]
     config, images = loaded.config, loaded.data
 
     def fresh(seed: int):
-        model = make_network(
-            config, images, seed, subtract_mean=config.subtract_mean, mixed_precision=config.mixed_precision
+        return make_model(config, images, seed), make_optimizer(
+            config.optimizer, 1.0, config.momentum, nesterov=config.nesterov
         )
-        return model, make_optimizer(config.optimizer, 1.0, config.momentum, nesterov=config.nesterov)
 
     loop = StepsLoop(
         *fresh(0),

@@ -1,10 +1,8 @@
-"""Convolutional layers that recur, each with a name of its own and weights drawn by it.
-
-The optimizers that a command line can name.
-"""
+"""Layers that recur in networks, each with a name of its own and weights drawn by it; and optimizers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
@@ -22,18 +20,33 @@ class NamedLayers:
     Names are given, because Keras would number the layers by how many the process has made before.
 
     Args:
-        seed: the run's seed; a layer's initial weights depend on it and on the layer's name alone.
+        seed: the run's seed; a layer's initial weights depend only on it and on the layer's name.
         precision: Keras's name of the layers' dtype policy.
         he_normal: whether kernels are drawn from He's normal distribution, and not from Glorot's uniform one.
         l2: the factor of the kernels' squares in the loss; 0 for none.
     """
 
-    def __init__(self, seed: int, precision: str, *, he_normal: bool, l2: float = 0.0) -> None:
+    def __init__(self, seed: int, precision: str = "float32", *, he_normal: bool = False, l2: float = 0.0) -> None:
         self._seed, self.precision, self._he, self._l2 = seed, precision, he_normal, l2
 
     def weights(self, name: str) -> keras.initializers.Initializer:
         seed = derive_seed(self._seed, "weights", name)
         return keras.initializers.HeNormal(seed=seed) if self._he else keras.initializers.GlorotUniform(seed=seed)
+
+    def images(self, shape: tuple[int, int, int], mean_image: Any) -> tuple[Tensor, Tensor]:
+        """The input, and the images less their mean image, as a layer that any Keras can load.
+
+        Args:
+            mean_image: float32 [height, width, channels]; None to leave the images as they are.
+        """
+        images = keras.Input(shape, name="images")
+        if mean_image is None:
+            return images, images
+        # As lists, because only plain values can be written to a .keras file.
+        ones = (mean_image * 0 + 1).tolist()
+        return images, layers.Normalization(mean=mean_image.tolist(), variance=ones, axis=(1, 2, 3), name="mean")(
+            images
+        )
 
     def convolve(
         self, x: Tensor, filters: int, kernel: int, stride: int, name: str, padding: Padding = "same"
@@ -58,25 +71,37 @@ class NamedLayers:
     def activate(self, x: Tensor, name: str) -> Tensor:
         return self.rectify(self.normalize(x, name), f"{name}_relu")
 
+    def add(self, branches: Sequence[Tensor], name: str) -> Tensor:
+        return layers.Add(dtype=self.precision, name=name)(branches)
+
+    def concatenate(self, branches: Sequence[Tensor], name: str) -> Tensor:
+        return layers.Concatenate(dtype=self.precision, name=name)(branches)
+
+    def halve(self, x: Tensor, name: str) -> Tensor:
+        """The maximum of each 3 × 3 pixels, every second one, without padding."""
+        return layers.MaxPooling2D(3, strides=2, dtype=self.precision, name=name)(x)
+
+    def average(self, x: Tensor) -> Tensor:
+        """The mean of each channel."""
+        return layers.GlobalAveragePooling2D(dtype=self.precision, name="pool")(x)
+
+    def drop_out(self, x: Tensor, rate: float) -> Tensor:
+        seed = derive_seed(self._seed, "dropout")
+        return layers.Dropout(rate, seed=seed, dtype=self.precision, name="dropout")(x)
+
+    def dense(self, x: Tensor, units: int, activation: str, name: str, precision: str = "") -> Tensor:
+        return layers.Dense(
+            units,
+            activation=activation,
+            kernel_initializer=self.weights(name),
+            dtype=precision or self.precision,
+            name=name,
+        )(x)
+
     def classify(self, x: Tensor, classes: int) -> Tensor:
         """Softmax over the classes, in float32 also under mixed precision: a half's 5 exponent bits would cut small
         probabilities off."""
-        return layers.Dense(
-            classes, activation="softmax", kernel_initializer=self.weights("classes"), dtype="float32", name="classes"
-        )(x)
-
-
-def subtract(images: Tensor, mean_image: Any) -> Tensor:
-    """Images less their mean image, as a layer that any Keras can load.
-
-    Args:
-        mean_image: float32 [height, width, channels]; None to leave the images as they are.
-    """
-    if mean_image is None:
-        return images
-    # As lists, because only plain values can be written to a .keras file.
-    ones = (mean_image * 0 + 1).tolist()
-    return layers.Normalization(mean=mean_image.tolist(), variance=ones, axis=(1, 2, 3), name="mean")(images)
+        return self.dense(x, classes, "softmax", "classes", "float32")
 
 
 def make_optimizer(

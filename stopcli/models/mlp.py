@@ -1,13 +1,33 @@
-"""Multilayer perceptrons."""
+"""Multilayer perceptrons: one hidden layer, on points or on the pixels of an image."""
 
 from __future__ import annotations
 
-import keras
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
-from stopcli.models.layers import NamedLayers, subtract
-from stopcli.seeding import derive_seed
+from stopcli.models.architecture import Architecture, Settings
+
+if TYPE_CHECKING:
+    import keras
+    from numpy.typing import NDArray
+
+
+class Mlp(Architecture):
+    """A perceptron with `hidden` units."""
+
+    title = "MLP"
+    size = "hidden"
+    takes_points = True
+
+    def describe(self, settings: Settings) -> str:
+        return f"MLP of {settings.hidden} units"
+
+    def build(
+        self, settings: Settings, image_shape: tuple[int, int, int], classes: int, seed: int, **options: Any
+    ) -> keras.Model:
+        return image_mlp(image_shape, settings.hidden, classes, seed, **options)
+
+    def build_for_points(self, settings: Settings, features: int, seed: int) -> keras.Model:
+        return binary_mlp(features, settings.hidden, seed)
 
 
 def binary_mlp(inputs: int, hidden: int, seed: int) -> keras.Model:
@@ -16,16 +36,16 @@ def binary_mlp(inputs: int, hidden: int, seed: int) -> keras.Model:
     Args:
         inputs: features a row, ≥ 1.
         hidden: units of the hidden layer, ≥ 1.
-        seed: the run's seed; the initial weights (Glorot uniform, zero biases) depend on it alone.
+        seed: the run's seed; the initial weights (Glorot uniform, zero biases) depend only on it.
 
     Returns:
         A built model from float32 [rows, inputs] to the probability of class 1, float32 [rows, 1].
     """
+    import keras
 
-    def weights(layer: str) -> keras.initializers.Initializer:
-        return keras.initializers.GlorotUniform(seed=derive_seed(seed, "weights", layer))
+    from stopcli.models.layers import NamedLayers
 
-    # Names are given, because Keras would number the layers by how many the process has made before.
+    weights = NamedLayers(seed).weights
     return keras.Sequential(
         [
             keras.Input((inputs,), name="features"),
@@ -42,27 +62,21 @@ def image_mlp(
     classes: int,
     seed: int,
     *,
-    mean_image: NDArray[np.float32] | None = None,
+    mean_image: NDArray[Any] | None = None,
     precision: str = "float32",
 ) -> keras.Model:
     """One hidden layer on the pixels of an image: Dense(hidden, relu) → Dense(classes, softmax).
 
     Args:
-        image_shape: (height, width, channels).
+        image_shape, classes, mean_image, precision: as for `Architecture.build`.
         hidden: units of the hidden layer, ≥ 1.
-        classes: ≥ 2.
-        seed: the run's seed; the initial weights (Glorot uniform, zero biases) depend on it alone.
-        mean_image: float32, `image_shape`: subtracted from every image by the model's first layer.
-        precision: Keras's name of the hidden layer's dtype policy.
-
-    Returns:
-        A built model from float32 images in [0, 1], [rows, height, width, channels], to class probabilities, float32
-        [rows, classes].
+        seed: the run's seed; the initial weights (Glorot uniform, zero biases) depend only on it.
     """
-    network = NamedLayers(seed, precision, he_normal=False)
-    images = keras.Input(image_shape, name="images")
-    x = keras.layers.Flatten(name="pixels")(subtract(images, mean_image))
-    x = keras.layers.Dense(
-        hidden, activation="relu", kernel_initializer=network.weights("hidden"), dtype=precision, name="hidden"
-    )(x)
+    import keras
+
+    from stopcli.models.layers import NamedLayers
+
+    network = NamedLayers(seed, precision)
+    images, x = network.images(image_shape, mean_image)
+    x = network.dense(keras.layers.Flatten(name="pixels")(x), hidden, "relu", "hidden")
     return keras.Model(images, network.classify(x, classes), name="image_mlp")

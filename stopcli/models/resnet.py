@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
-import numpy as np
-from keras import layers
-from numpy.typing import NDArray
+from stopcli.errors import ConfigError
+from stopcli.models.architecture import Architecture, Settings
 
-from stopcli.models.layers import NamedLayers, subtract
+if TYPE_CHECKING:
+    import keras
+    from numpy.typing import NDArray
+
+    from stopcli.models.layers import NamedLayers
 
 Tensor = Any
 
@@ -18,43 +20,63 @@ L2 = 1e-4
 STAGE_FILTERS = (16, 32, 64)
 
 
+class ResNet(Architecture):
+    """ResNet v1 of `depth` layers."""
+
+    title = "ResNet"
+    size = "depth"
+
+    def describe(self, settings: Settings) -> str:
+        return f"ResNet-{settings.depth} v1"
+
+    def check(self, settings: Settings) -> None:
+        if (settings.depth - 2) % 6:
+            below = (settings.depth - 2) // 6 * 6 + 2
+            raise ConfigError("depth", settings.depth, f"6n + 2 layers; the nearest are {below} and {below + 6}")
+
+    def bytes_per_pixel(self, settings: Settings) -> float:
+        return super().bytes_per_pixel(settings) + 450.0 * float((settings.depth - 2) // 6)
+
+    def build(
+        self, settings: Settings, image_shape: tuple[int, int, int], classes: int, seed: int, **options: Any
+    ) -> keras.Model:
+        return resnet_v1(settings.depth, image_shape, classes, seed, **options)
+
+
 def resnet_v1(
     depth: int,
     image_shape: tuple[int, int, int],
     classes: int,
     seed: int,
     *,
-    mean_image: NDArray[np.float32] | None = None,
+    mean_image: NDArray[Any] | None = None,
     precision: str = "float32",
 ) -> keras.Model:
     """ResNet v1: a convolution of 16 filters, three stages of n blocks with 16, 32 and 64, average pooling, softmax.
 
+    It holds only standard Keras layers. The pooling takes the whole of what the last stage gives: 8 × 8 for images of
+    32 × 32, as published.
+
     Args:
         depth: 6n + 2 layers with weights, n ≥ 1: 8, 14, 20, …
         image_shape: (height, width, channels); each side at least 4, since two stages halve it.
-        classes: ≥ 2.
-        seed: the run's seed; the initial weights (He normal, zero biases) depend on it alone.
-        mean_image: float32, `image_shape`: subtracted from every image by the model's first layer.
-        precision: Keras's name of the layers' dtype policy: `float32`, `mixed_float16` or `mixed_bfloat16`.
-
-    Returns:
-        A built model from float32 images in [0, 1], [rows, height, width, channels], to class probabilities, float32
-        [rows, classes]. It holds standard Keras layers alone. The pooling takes the whole of what the last stage gives:
-        8 × 8 for images of 32 × 32, as published.
+        classes, mean_image, precision: as for `Architecture.build`.
+        seed: the run's seed; the initial weights (He normal, zero biases) depend only on it.
     """
+    import keras
+
+    from stopcli.models.layers import NamedLayers
+
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"received depth {depth}, expected 6n + 2: 8, 14, 20, …")
     network = NamedLayers(seed, precision, he_normal=True, l2=L2)
-    images = keras.Input(image_shape, name="images")
-    x = subtract(images, mean_image)
+    images, x = network.images(image_shape, mean_image)
     x = network.activate(network.convolve(x, STAGE_FILTERS[0], 3, 1, "stem"), "stem")
     for stage, filters in enumerate(STAGE_FILTERS, start=1):
         for block in range(1, (depth - 2) // 6 + 1):
             stride = 2 if stage > 1 and block == 1 else 1
             x = _block(network, x, filters, stride, f"stage{stage}_block{block}")
-    x = layers.GlobalAveragePooling2D(dtype=precision, name="pool")(x)
-    outputs = network.classify(x, classes)
-    return keras.Model(images, outputs, name=f"resnet{depth}_v1")
+    return keras.Model(images, network.classify(network.average(x), classes), name=f"resnet{depth}_v1")
 
 
 def _block(network: NamedLayers, x: Tensor, filters: int, stride: int, name: str) -> Tensor:
@@ -63,4 +85,4 @@ def _block(network: NamedLayers, x: Tensor, filters: int, stride: int, name: str
     y = network.normalize(network.convolve(y, filters, 3, 1, f"{name}_2"), f"{name}_2")
     if stride != 1:
         x = network.convolve(x, filters, 1, stride, f"{name}_projection")
-    return network.rectify(layers.Add(dtype=network.precision, name=f"{name}_add")([x, y]), f"{name}_out")
+    return network.rectify(network.add([x, y], f"{name}_add"), f"{name}_out")

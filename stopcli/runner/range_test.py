@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from stopcli.errors import RequestError
 from stopcli.recipes.base import Loaded
-from stopcli.recipes.images.experiment import inputs_of, loss_of, optimizer_of, xla_pays
+from stopcli.recipes.images.experiment import inputs_of, loss_of, make_model, optimizer_of, xla_pays
 from stopcli.recipes.images.load import ImageParts
 from stopcli.recipes.lr_range.config import LrRangeConfig
 from stopcli.recipes.lr_range.results import RangeResults, results_of
-from stopcli.recipes.train.network import make_network
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures, drawn_name
 from stopcli.runner.report import write_results
@@ -182,10 +181,7 @@ def _test_seeds(
 
 def _model(config: LrRangeConfig, images: ImageParts, seed: int) -> tuple[Any, Any]:
     """A seed's model and its optimizer."""
-    model = make_network(
-        config, images, seed, subtract_mean=config.subtract_mean, mixed_precision=config.mixed_precision
-    )
-    return model, optimizer_of(config, config.start_lr, images)
+    return make_model(config, images, seed), optimizer_of(config, config.start_lr, images)
 
 
 def _make_loop(config: LrRangeConfig, images: ImageParts, seed: int, updates: int) -> StepsLoop:

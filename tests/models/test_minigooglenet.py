@@ -43,8 +43,7 @@ def test_it_has_the_parameters_of_the_description() -> None:
 
 
 def test_width_scales_every_filter_and_small_images_are_refused() -> None:
-    from stopcli.models.minigooglenet import LEAST_SIDE, minigooglenet
-    from stopcli.recipes.train import network_settings
+    from stopcli.models.minigooglenet import minigooglenet
 
     narrow = minigooglenet((7, 8, 3), 4, seed=0, width=0.25)
     assert narrow.get_layer("stem_conv").filters == 24
@@ -52,7 +51,6 @@ def test_width_scales_every_filter_and_small_images_are_refused() -> None:
     assert narrow.output_shape == (None, 4)
     with pytest.raises(ValueError, match="expected sides of at least 7"):
         minigooglenet((6, 8, 3), 4, seed=0)
-    assert LEAST_SIDE == network_settings.LEAST_SIDE
 
 
 def test_an_mlp_on_pixels_has_one_hidden_layer() -> None:

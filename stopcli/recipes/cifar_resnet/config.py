@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from annotated_types import Ge, Le
 
 from stopcli.config import Count, OptimizerName
-from stopcli.errors import ConfigError
+from stopcli.models.architecture import Architecture, architectures
 from stopcli.recipes.images.settings import ImageConfig
 
 
@@ -24,11 +24,10 @@ class CifarResnetConfig(ImageConfig):
     batch_size: Count = 64
     optimizer: OptimizerName = "rmsprop"
 
-    def describe_model(self) -> str:
-        return f"ResNet-{self.depth} v1"
+    @property
+    def architecture(self) -> Architecture:
+        return architectures()["resnet"]
 
     def check(self) -> None:
         super().check()
-        if (self.depth - 2) % 6:
-            below = (self.depth - 2) // 6 * 6 + 2
-            raise ConfigError("depth", self.depth, f"6n + 2 layers; the nearest are {below} and {below + 6}")
+        self.architecture.check(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from stopcli.models.layers import make_optimizer
@@ -18,13 +19,9 @@ from stopcli.training.step import BINARY_ACCURACY, CLASS_ACCURACY, Inputs, from_
 from stopcli.training.stop_plan import stop_plan
 
 
-def image_experiment(config: ImageConfig, images: ImageParts, model: keras.Model) -> Experiment:
-    """A classifier, how it is trained, and when training stops.
-
-    Args:
-        model: from float32 images in [0, 1] to class probabilities, or from points to the probability of class 1. It is
-            compiled here.
-    """
+def image_experiment(config: ImageConfig, images: ImageParts) -> Experiment:
+    """A classifier, how it is trained, and when training stops."""
+    model = make_model(config, images, config.seed)
     optimizer = optimizer_of(config, config.learning_rate, images)
     loss = loss_of(images)
     # Compiled for its file alone: whoever loads it can evaluate it and train it further.
@@ -51,6 +48,27 @@ def image_experiment(config: ImageConfig, images: ImageParts, model: keras.Model
         log_steps=config.logs_steps,
         plateau=policy.plateau(config),
         classes=images.classes if images.pixels else (),
+    )
+
+
+def make_model(config: Any, images: ImageParts, seed: int) -> keras.Model:
+    """The model, not compiled: from float32 images in [0, 1] to class probabilities, or from points to the probability
+    of class 1.
+
+    Args:
+        config: has an `architecture`, with what it reads, `subtract_mean` and `mixed_precision`.
+        seed: of the initial weights.
+    """
+    train = images.parts.train.x
+    if not images.pixels:
+        return config.architecture.build_for_points(config, train.shape[1], seed)
+    return config.architecture.build(
+        config,
+        train.shape[1:],
+        len(images.classes),
+        seed,
+        mean_image=np.asarray(np.mean(train, axis=0) / 255, np.float32) if config.subtract_mean else None,
+        precision="mixed_float16" if config.mixed_precision else "float32",
     )
 
 

@@ -15,7 +15,6 @@ from stopcli.sweeps.plan import Job
 # a quarter and of full width on 64 to 512: what TensorFlow and the data take, and what an image of a batch takes for
 # each of its pixels and with each block of a stage of a ResNet, or with the width of a MiniGoogLeNet.
 _PROCESS_BYTES = 0.8e9
-_BYTES_A_PIXEL, _BYTES_A_PIXEL_AND_BLOCK, _BYTES_A_PIXEL_OF_WIDTH = 350, 450, 6100
 # Of the memory that is free; the estimate is good to a tenth.
 _SHARE = 0.85
 
@@ -25,14 +24,8 @@ AnyImages = Any
 
 def batch_bytes(config: AnyImages, height: int, width: int) -> float:
     """What training on one batch takes, roughly."""
-    model = getattr(config, "model", "resnet")
-    a_pixel: float = _BYTES_A_PIXEL
-    if model == "resnet":
-        a_pixel += _BYTES_A_PIXEL_AND_BLOCK * ((config.depth - 2) // 6)
-    elif model == "minigooglenet":
-        a_pixel = _BYTES_A_PIXEL_OF_WIDTH * config.width
-    bytes_of: float = height * width * a_pixel * config.batch_size * config.copies
-    return bytes_of
+    per_pixel: float = config.architecture.bytes_per_pixel(config)
+    return per_pixel * height * width * float(config.batch_size * config.copies)
 
 
 def check_fits(loaded: Loaded, jobs: Sequence[Job[Any]], layout: Layout) -> None:

@@ -27,6 +27,12 @@ class ImageRecipe(SeedRecipe):
     def load(self, config: Any, observer: Observer) -> Loaded:
         return load(config, observer)
 
+    def build(self, loaded: Loaded) -> Experiment:
+        """Model, augmentation, schedule and rules of a run."""
+        from stopcli.recipes.images.experiment import image_experiment
+
+        return image_experiment(loaded.config, loaded.data)
+
     def run_figures(
         self, config: Any, experiment: Experiment, conclusion: Conclusion, metrics: Columns, steps: Columns | None
     ) -> Figures:

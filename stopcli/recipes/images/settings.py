@@ -9,6 +9,7 @@ from annotated_types import Ge, Le
 
 from stopcli.config import Count, Seed, SweepSettings
 from stopcli.errors import ConfigError
+from stopcli.models.architecture import Architecture
 from stopcli.recipes.images.rate_settings import CyclicModeName as CyclicModeName
 from stopcli.recipes.images.rate_settings import LearningRateConfig
 from stopcli.recipes.images.rate_settings import LearningRatePolicy as LearningRatePolicy
@@ -177,9 +178,14 @@ class ImageConfig(DataSettings, AugmentSettings, SweepSettings, LearningRateConf
             told += [f"{name} has no effect on a single run" for name in self.chosen(*_OF_SWEEPS)]
         return [*told, *augmentation_warnings(self)]
 
-    def describe_model(self) -> str:
-        """What is trained, in words."""
+    @property
+    def architecture(self) -> Architecture:
+        """The kind of network that is trained."""
         raise NotImplementedError
+
+    def describe_model(self) -> str:
+        """The network, in words."""
+        return self.architecture.describe(self)
 
 
 def augmentation_warnings(config: Any) -> list[str]:

@@ -44,8 +44,7 @@ def mismatch(run: Path, config: Any) -> str:
         config: the settings that take the bounds.
     """
     tested = read_toml(run / "config.toml")
-    sizes = {"minigooglenet": "width", "resnet": "depth", "mlp": "hidden"}
-    others = set(sizes.values()) - {sizes.get(config.model)}
+    others = config.sizes_of_others()
     changed = [
         f"{name} {tested[name]}"
         for name in _DEPENDS_ON

@@ -24,7 +24,7 @@ class LrRange(Recipe):
             data, sentence = points(parts), moons_words(parts)
         else:
             config, images, parts, notes = read_parts(config, observer)
-            config.check_sides(parts.train.x.shape[1:3])
+            config.architecture.check_sides(*parts.train.x.shape[1:3])
             data, sentence = ImageParts(images.name, parts, images.classes), data_words(images, parts)
         if large := large_batch(config, parts.train.count, POINT if config.dataset == MOONS else "image"):
             notes = (*notes, large)

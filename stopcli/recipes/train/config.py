@@ -61,8 +61,5 @@ class TrainConfig(NetworkSettings, ImageConfig):
     def warnings(self) -> list[str]:
         return [*super().warnings(), *network_warnings(self)]
 
-    def describe_model(self) -> str:
-        return NetworkSettings.describe_model(self)
-
     def describe_augmentation(self) -> str:
         return "none, of points" if self.dataset == MOONS else super().describe_augmentation()

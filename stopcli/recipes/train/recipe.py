@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stopcli.recipes.base import Loaded
-from stopcli.recipes.images.load import ImageParts, load, training_words
+from stopcli.recipes.images.load import load, training_words
 from stopcli.recipes.images.recipe import ImageRecipe
 from stopcli.recipes.train.config import TrainConfig
 from stopcli.recipes.train.load import moons_parts, moons_words, points
@@ -15,7 +15,6 @@ from stopcli.recipes.trained import POINT
 from stopcli.report.drawing import drawn_name
 
 if TYPE_CHECKING:
-    from stopcli.training.experiment import Experiment
     from stopcli.training.session import Observer
 
 
@@ -34,21 +33,9 @@ class Classifier(ImageRecipe):
         """The images, as for every recipe on images; or scikit-learn's two moons, as `stopcli moons` has them."""
         if config.dataset != MOONS:
             loaded = load(config, observer)
-            config.check_sides(loaded.data.parts.train.x.shape[1:3])
+            config.architecture.check_sides(*loaded.data.parts.train.x.shape[1:3])
             return loaded
         parts = moons_parts(config.validation, config.validation_share)
         notes = config.notes_on_rows(parts, POINT) + config.notes_on_updates(parts.train.batches(config.batch_size))
         words = (f"{moons_words(parts)}, {parts.test.count} to test.", *training_words(config, parts))
         return Loaded(config, points(parts), notes, words)
-
-    def build(self, loaded: Loaded) -> Experiment:
-        """Model, augmentation, schedule and rules of a run."""
-        from stopcli.recipes.images.experiment import image_experiment
-        from stopcli.recipes.train.network import make_network
-
-        config: TrainConfig = loaded.config
-        images: ImageParts = loaded.data
-        model = make_network(
-            config, images, config.seed, subtract_mean=config.subtract_mean, mixed_precision=config.mixed_precision
-        )
-        return image_experiment(config, images, model)
