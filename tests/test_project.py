@@ -73,6 +73,14 @@ def _anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
+def test_modules_that_pages_name_are_there() -> None:
+    files = [str(path.relative_to(PROJECT)) for folder in ("stopcli", "tests", "benchmarks", "docs") for path in
+             (PROJECT / folder).rglob("*.py")]  # fmt: skip
+    for page in PAGES:
+        for name in re.findall(r"`((?:[\w]+/)*\w+\.py)\b", page.read_text(encoding="utf-8")):
+            assert any(f"/{file}".endswith(f"/{name}") for file in files), (page.name, name)
+
+
 def test_what_the_pages_show_of_the_command_line_is_there() -> None:
     """The options in shell commands of the README and the guides are options of these commands."""
     help_of = dict(
