@@ -20,7 +20,7 @@ from stopcli.analysis.results import RunResult, measured_result, result_of
 from stopcli.errors import ConfigError, RequestError
 from stopcli.quantities import agreeing, counted, numbered
 from stopcli.runs.metrics import Columns
-from stopcli.runs.run import Experiment, RecordedRun, experiments_of, read_recorded, without_studies
+from stopcli.runs.run import Experiment, Run, experiments_of, read_runs, without_analyses
 from stopcli.stats.differences import Difference, Ratio, difference_by_seed, ratio_of
 from stopcli.stats.intervals import FEWEST, MeanInterval, mean_interval
 from stopcli.stopping.rule import Direction
@@ -100,7 +100,7 @@ def sweep_arms(config: Any, results: Sequence[JobResult]) -> list[RunArm]:
     return [
         Arm(
             config.arm_label(name),
-            tuple(_job_result(job) for job in jobs if job.state == "finished" and job.summary),
+            tuple(measured_result(job.run, job.summary) for job in jobs if job.state == "finished" and job.summary),
             name=name,
             index=index,
             planned=len(jobs),
@@ -108,12 +108,6 @@ def sweep_arms(config: Any, results: Sequence[JobResult]) -> list[RunArm]:
         )
         for index, (name, jobs) in enumerate(by_arm.items())
     ]
-
-
-def _job_result(job: JobResult) -> RunResult:
-    config = job.job.config
-    run = RecordedRun(job.path, None, config.command, {"seed": config.seed}, job.summary or {}, job.state)
-    return measured_result(run)
 
 
 def reference_of(config: Any, arms: Sequence[Arm[AnyRun]]) -> Arm[AnyRun]:
@@ -183,7 +177,7 @@ _BY_TIME = re.compile(r"\d{8}T\d{6}Z-")
 _MOST_SETTINGS = 2
 
 
-def short_labels(arms: Sequence[tuple[str, RecordedRun]]) -> list[str]:
+def short_labels(arms: Sequence[tuple[str, Run]]) -> list[str]:
     """Labels without the command where it is the same for all, and in the place of folders' times, as far as that tells
     them apart, the settings by which they differ.
 
@@ -205,7 +199,7 @@ def short_labels(arms: Sequence[tuple[str, RecordedRun]]) -> list[str]:
     return labels if len(set(labels)) == len(labels) else [label for label, _ in arms]
 
 
-def _by_settings(runs: Sequence[RecordedRun]) -> list[str]:
+def _by_settings(runs: Sequence[Run]) -> list[str]:
     """The settings by which runs differ, as words; empty where they are too many."""
     experiments = [run.experiment for run in runs]
     names = dict.fromkeys(name for experiment in experiments for name in experiment)
@@ -228,7 +222,7 @@ def _words(name: str, value: object) -> str:
 _WITHOUT_EPOCHS = ("lr-range",)
 
 
-def first_run(arm: RunArm) -> RecordedRun:
+def first_run(arm: RunArm) -> Run:
     """Its settings are those of all runs of the arm, but for the seed."""
     return arm.runs[0].run
 
@@ -245,10 +239,10 @@ def read_arms(paths: Sequence[Path]) -> tuple[list[RunArm], list[str]]:
         RunFolderError: a folder is no run's, or a run is damaged.
         RequestError: there are fewer than two arms.
     """
-    folders, warnings = without_studies(paths)
+    folders, warnings = without_analyses(paths)
     warnings += [f"{path} is named more than once, and counts once" for path in _repeated(folders)]
     results: dict[Path, RunResult] = {}
-    runs = read_recorded(folders)
+    runs = read_runs(folders)
     for run in runs:
         result = _result(run, warnings)
         if result is not None:
@@ -286,7 +280,7 @@ def _repeated(paths: Sequence[Path]) -> list[Path]:
     return [path for i, path in enumerate(paths) if path.resolve() in resolved[:i]]
 
 
-def _result(run: RecordedRun, warnings: list[str]) -> RunResult | None:
+def _result(run: Run, warnings: list[str]) -> RunResult | None:
     if run.command in _WITHOUT_EPOCHS:
         warnings.append(f"{run.path} is a range test, which has no epochs to compare; it is left out")
         return None

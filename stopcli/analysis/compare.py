@@ -162,8 +162,7 @@ def counted_on_rows(arm: RunArm, view: View) -> Proportion | None:
         return None
     ((seed, accuracy),) = values.items()
     (run,) = (result.run for result in arm.runs if result.seed == seed)
-    rows = (run.summary.get("rows") or {}).get("test") or 0
-    return proportion_of(accuracy, int(rows))
+    return proportion_of(accuracy, run.results.rows.test if run.results else 0)
 
 
 @dataclass(frozen=True)

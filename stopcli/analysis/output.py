@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from stopcli.report.run_report import how_it_was_made
 from stopcli.runs.environment import describe_environment
 from stopcli.runs.files import write_json, write_text
 from stopcli.runs.folder import RunFolder
+from stopcli.runs.summary import AnalysisSummary
 
 
 @dataclass(frozen=True)
@@ -45,35 +46,35 @@ class AnalysisOutput:
 
 def write_output(
     output: AnalysisOutput, *, root: Path, name: str = "", run_dir: Path | None = None
-) -> tuple[Path, dict[str, Any]]:
+) -> tuple[Path, AnalysisSummary]:
     """Write an analysis's folder.
 
     Args:
         root, name, run_dir: as for `RunFolder.create`.
 
     Returns:
-        The folder, and the content of its summary.json.
+        The folder, and its summary.
 
     Raises:
         RunFolderError: the folder exists or cannot be made.
     """
     with RunFolder.create(root=root, command=output.command, name=name, run_dir=run_dir) as folder:
-        environment = describe_environment({})
+        environment = describe_environment()
         write_json(folder.environment, environment)
         for file, text in {**output.files, "table.md": output.table.markdown()}.items():
             write_text(folder.path / file, text)
         drawn = draw(output.figures, folder.path)
         folder.note(drawn.tracebacks)
-        summary: dict[str, Any] = {
-            "command": output.command,
-            "name": name,
-            "state": "finished",
-            **output.summary,
-            "warnings": [*output.warnings, *drawn.warnings],
-            "table": output.table.for_summary(),
-            "conclusions": list(output.conclusions),
-            "run_dir": str(folder.path),
-        }
+        summary = AnalysisSummary(
+            command=output.command,
+            name=name,
+            state="finished",
+            results=output.summary,
+            warnings=(*output.warnings, *drawn.warnings),
+            table=output.table.for_summary(),
+            conclusions=output.conclusions,
+            run_dir=str(folder.path),
+        )
 
         def document() -> Document:
             results = output.document(drawn.pictures)
@@ -81,7 +82,7 @@ def write_output(
             provenance = Section("How it was made", how_it_was_made(environment))
             return Document(results.title, (*results.lead, *warnings), (*results.sections, provenance))
 
-        summary["warnings"] += write_or_warn(folder, document)
+        summary = replace(summary, warnings=(*summary.warnings, *write_or_warn(folder, document)))
         write_json(folder.summary, summary)
         folder.status.write("finished")
     return folder.path, summary

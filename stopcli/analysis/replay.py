@@ -19,7 +19,7 @@ from stopcli.analysis.arms import Arm
 from stopcli.errors import ConfigError, MetricError, RequestError
 from stopcli.quantities import counted
 from stopcli.runs.metrics import Columns
-from stopcli.runs.run import Experiment, RecordedRun, experiments_of, read_recorded, without_studies
+from stopcli.runs.run import Experiment, Run, experiments_of, read_runs, without_analyses
 from stopcli.stopping import BestEpoch, Patience, Rule, Verdict
 from stopcli.stopping.combine import parse_rule
 from stopcli.stopping.rule import finite_part, mode_warning, resolve_direction
@@ -72,7 +72,7 @@ class RecordedHistory:
         MetricError: it has no such metric.
     """
 
-    def __init__(self, run: RecordedRun, selecting: BestEpoch) -> None:
+    def __init__(self, run: Run, selecting: BestEpoch) -> None:
         self.run, self._columns, self._metric = run, run.metrics, selecting.monitor
         finite, self.broken = finite_part(self._columns, readable_metrics(self._columns))
         self.epochs = self.broken.epoch if self.broken else finite
@@ -253,7 +253,7 @@ class ReplayOptions:
             warnings += ["baseline has no effect without patience"] if self.baseline is not None else []
         return [warning for warning in warnings if warning]
 
-    def check_metrics(self, run: RecordedRun) -> None:
+    def check_metrics(self, run: Run) -> None:
         """Check that a run has recorded the named metrics.
 
         Raises:
@@ -262,7 +262,7 @@ class ReplayOptions:
         _check(run, [("--monitor", self.monitor), ("--select", self.select or self.monitor)])
 
 
-def check_rules(rules: Sequence[LabelledRule], run: RecordedRun) -> None:
+def check_rules(rules: Sequence[LabelledRule], run: Run) -> None:
     """Check that a run has recorded what rules read.
 
     Raises:
@@ -271,7 +271,7 @@ def check_rules(rules: Sequence[LabelledRule], run: RecordedRun) -> None:
     _check(run, [(label, name) for label, rule in rules for name in rule.monitors])
 
 
-def _check(run: RecordedRun, needs: Sequence[tuple[str, str]]) -> None:
+def _check(run: Run, needs: Sequence[tuple[str, str]]) -> None:
     recorded = readable_metrics(run.metrics)
     for reader, name in needs:
         if name not in recorded:
@@ -279,7 +279,7 @@ def _check(run: RecordedRun, needs: Sequence[tuple[str, str]]) -> None:
             raise RequestError(message, hint=_hint(run, name))
 
 
-def _hint(run: RecordedRun, missing: str) -> str:
+def _hint(run: Run, missing: str) -> str:
     if missing.startswith("test_") and missing in run.metrics:
         return "Held-out test rows must choose nothing, or they would test nothing any more."
     if not any(column.startswith("val_") for column in run.metrics):
@@ -354,8 +354,8 @@ def replay(paths: Sequence[Path], options: ReplayOptions) -> ReplayResults:
     Raises:
         RequestError: there is nothing to replay, or the runs have not recorded what the rules read.
     """
-    folders, skipped = without_studies(paths)
-    usable, left_out = _usable(read_recorded(folders))
+    folders, skipped = without_analyses(paths)
+    usable, left_out = _usable(read_runs(folders))
     if not usable:
         reasons = [f"{run.path}: {reason}" for run, reason in left_out] + skipped
         raise RequestError(reasons[0], hint="Rules are replayed on runs that trained for an epoch or more.")
@@ -373,11 +373,11 @@ def replay(paths: Sequence[Path], options: ReplayOptions) -> ReplayResults:
     return ReplayResults(options, selecting_rule, results, warnings)
 
 
-def _epochs(run: RecordedRun) -> int:
+def _epochs(run: Run) -> int:
     return len(run.metrics["epoch"])
 
 
-def _usable(runs: Iterable[RecordedRun]) -> tuple[list[RecordedRun], list[tuple[RecordedRun, str]]]:
+def _usable(runs: Iterable[Run]) -> tuple[list[Run], list[tuple[Run, str]]]:
     usable, left_out = [], []
     for run in runs:
         if run.command == "lr-range":
@@ -389,12 +389,12 @@ def _usable(runs: Iterable[RecordedRun]) -> tuple[list[RecordedRun], list[tuple[
     return usable, left_out
 
 
-def _one_run_a_seed(experiments: Sequence[Experiment]) -> tuple[list[Experiment], list[RecordedRun]]:
+def _one_run_a_seed(experiments: Sequence[Experiment]) -> tuple[list[Experiment], list[Run]]:
     """Experiments with one run a seed, the longest, and the other runs: the same one again would pass for more evidence
     than there is."""
     unique, repeated = [], []
     for experiment in experiments:
-        by_seed: dict[int, RecordedRun] = {}
+        by_seed: dict[int, Run] = {}
         for run in experiment.runs:
             other = by_seed.get(run.seed)
             if other is None or _epochs(run) > _epochs(other):
@@ -425,10 +425,10 @@ def replay_experiment(
     return ExperimentResults(experiment.label, histories, results)
 
 
-def _warnings(experiments: Sequence[ExperimentResults], left_out: Sequence[tuple[RecordedRun, str]]) -> list[str]:
+def _warnings(experiments: Sequence[ExperimentResults], left_out: Sequence[tuple[Run, str]]) -> list[str]:
     histories = [history for experiment in experiments for history in experiment.histories]
 
-    def runs(condition: Callable[[RecordedHistory], object]) -> list[RecordedRun]:
+    def runs(condition: Callable[[RecordedHistory], object]) -> list[Run]:
         return [history.run for history in histories if condition(history)]
 
     warnings = [
@@ -464,6 +464,6 @@ def _warnings(experiments: Sequence[ExperimentResults], left_out: Sequence[tuple
     return warnings
 
 
-def _names(runs: Sequence[RecordedRun]) -> str:
+def _names(runs: Sequence[Run]) -> str:
     names = [str(run.path) for run in runs[:_NAMED]]
     return ", ".join(names) + (f" and {len(runs) - _NAMED} more" if len(runs) > _NAMED else "")

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from stopcli.runs.metrics import Columns
-from stopcli.runs.run import RecordedRun, training_seconds
+from stopcli.runs.run import Run
+from stopcli.runs.summary import ModelValues, RunSummary
 from stopcli.stopping.rule import natural_direction, resolve_direction
 
 Values = Mapping[str, float]
@@ -32,7 +33,7 @@ class RunResult:
         measured: whether the models were measured, and not read from the epochs on record.
     """
 
-    run: RecordedRun
+    run: Run
     final: Values
     saved: Values
     cost: Values
@@ -42,7 +43,7 @@ class RunResult:
 
     @property
     def seed(self) -> int:
-        return self.run.seed
+        return self.run.results.seed if self.run.results else self.run.seed
 
     def model(self, view: str) -> Values:
         """The values of the `final` model or of the `saved` one; none of any other view."""
@@ -85,21 +86,22 @@ class RunResult:
             for rows in ("val", "test"):
                 if f"{rows}_accuracy" in model:
                     values[f"{view}_{rows}_error"] = 1 - model[f"{rows}_accuracy"]
-        selection = self.run.summary.get("selection") or {}
-        for choice in ("honest", "claimed") if selection else ():
-            values[f"{choice}_test_accuracy"] = selection[choice]["test_accuracy"]
+        selection = self.run.results.selection if self.run.results else None
+        if selection is not None:
+            values["honest_test_accuracy"] = selection.honest.test_accuracy
+            values["claimed_test_accuracy"] = selection.claimed.test_accuracy
         return values
 
 
-def result_of(run: RecordedRun, columns: Columns) -> RunResult | None:
+def result_of(run: Run, columns: Columns) -> RunResult | None:
     """What a run came to; None where it has no complete epoch.
 
     Args:
         columns: of its metrics.csv; empty where there is none, or no complete epoch in it.
     """
     # A run that went on and died since has a summary of the time before.
-    if run.state not in ("died", "running") and "final" in run.summary:
-        return measured_result(run, columns)
+    if run.state not in ("died", "running") and run.results:
+        return measured_result(run, run.results, columns)
     if not columns:
         return None
     last = len(columns["epoch"]) - 1
@@ -109,50 +111,36 @@ def result_of(run: RecordedRun, columns: Columns) -> RunResult | None:
     return RunResult(run, _row_values(run, columns, last), saved_values, cost, columns, measured=False)
 
 
-def measured_result(run: RecordedRun, columns: Columns | None = None) -> RunResult:
+def measured_result(run: Run, summary: RunSummary, columns: Columns | None = None) -> RunResult:
     """What a run came to by its summary.
 
     Args:
         columns: of its metrics.csv, where they are needed.
     """
-    summary = run.summary
     cost = {
-        "epochs": summary.get("epochs"),
-        "updates": summary.get("steps"),
-        "rows": _rows_seen(summary),
-        "train_seconds": training_seconds(summary),
-        "validation_seconds": summary.get("validation_seconds"),
+        "epochs": summary.epochs,
+        "updates": summary.steps,
+        "rows": summary.rows_seen,
+        "train_seconds": summary.train_seconds,
+        "validation_seconds": summary.validation_seconds,
     }
-    reason = str((summary.get("stop") or {}).get("reason") or "")
-    saved = _model_values(summary.get("best") or {})
-    return RunResult(run, _model_values(summary["final"]), saved, _known(cost), columns or {}, reason)
+    saved = {} if summary.best is None else _model_values(summary.best)
+    return RunResult(run, _model_values(summary.final), saved, _finite(cost), columns or {}, summary.stop.reason)
 
 
-def _model_values(model: Mapping[str, Any]) -> Values:
-    values = {"epoch": model.get("epoch")}
-    for rows in ("train", "test", "val"):
-        # Where no rows were set apart, those that validate are the test rows.
-        measured = model.get(rows) or (model.get("test") if rows == "val" else None) or {}
-        values |= {f"{rows}_{name}": value for name, value in measured.items()}
-    return _known(values)
+def _model_values(model: ModelValues) -> Values:
+    values: dict[str, float | None] = {"epoch": model.epoch}
+    for rows, measured in {"train": model.train, "test": model.test, "val": model.validated}.items():
+        values |= {f"{rows}_{name}": value for name, value in (measured or {}).items()}
+    return _finite(values)
 
 
-def _known(values: Mapping[str, Any]) -> Values:
+def _finite(values: Mapping[str, float | None]) -> Values:
     """Without what is not known or not finite: a loss that became infinite is null in a summary."""
-    return {
-        name: float(value)
-        for name, value in values.items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    }
+    return {name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)}
 
 
-def _rows_seen(summary: Mapping[str, Any]) -> float | None:
-    if not summary.get("steps_per_epoch"):
-        return None
-    return float(summary["steps"] / summary["steps_per_epoch"] * summary["rows"]["train"] * summary["copies"])
-
-
-def _row_values(run: RecordedRun, columns: Columns, row: int) -> Values:
+def _row_values(run: Run, columns: Columns, row: int) -> Values:
     """An epoch on record as the values of the model that it ended with, as far as they are the same."""
     recorded = {name: float(values[row]) for name, values in columns.items()}
     values = {"epoch": recorded["epoch"]}
@@ -162,10 +150,10 @@ def _row_values(run: RecordedRun, columns: Columns, row: int) -> Values:
         # Where no rows were set apart, those that validate are the test rows.
         tested = f"val_{name}" if run.settings.get("validation", "test") == "test" else f"test_{name}"
         values[f"test_{name}"] = recorded.get(tested, math.nan)
-    return _known(values)
+    return _finite(values)
 
 
-def _saved_row(run: RecordedRun, columns: Columns) -> int | None:
+def _saved_row(run: Run, columns: Columns) -> int | None:
     """The row of the epoch whose model was saved as the best; None where none was."""
     monitor = str(run.settings.get("checkpoint_monitor", "val_accuracy"))
     if monitor not in columns or not run.settings.get("checkpoint", True):

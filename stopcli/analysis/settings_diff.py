@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from stopcli.analysis.arms import RunArm
-from stopcli.quantities import agreeing, counted, in_words
-from stopcli.runs.files import read_checked, read_json
+from stopcli.quantities import counted, in_words
+from stopcli.runs.environment import read_environment
+from stopcli.runs.run import Run
 
 UNSET = "–"
 # The settings that decide which rows test, beside those of how many of them validate.
@@ -74,14 +73,14 @@ def other_test_rows(arm: RunArm, other: RunArm) -> list[str]:
 
 def _rows_of(arm: RunArm) -> tuple[object, object]:
     """How many rows validate and how many test, as far as its summary tells."""
-    rows = arm.runs[0].run.summary.get("rows") or {}
-    return rows.get("validation"), rows.get("test")
+    results = arm.runs[0].run.results
+    return (results.rows.validation, results.rows.test) if results else (None, None)
 
 
 def _test_rows(arm: RunArm) -> dict[str, Any]:
     run = arm.runs[0].run
     rows = {name: run.settings[name] for name in _TEST_ROWS if name in run.settings}
-    rows.setdefault("dataset", run.summary.get("dataset", run.command))
+    rows.setdefault("dataset", run.results.dataset if run.results else run.command)
     if run.settings.get("validation") == "holdout":
         rows |= {"validation": "holdout", "validation_share": run.settings.get("validation_share")}
     return rows
@@ -97,13 +96,13 @@ def experiments_differ(arms: Sequence[RunArm]) -> list[str]:
 
 def machine_of(arm: RunArm) -> str:
     """On what an arm's runs were computed, as far as their environment.json tell."""
-    return " / ".join(dict.fromkeys(_machine(result.run.path) for result in arm.runs))
+    return " / ".join(dict.fromkeys(_machine(result.run) for result in arm.runs))
 
 
 def environments_differ(arms: Sequence[RunArm]) -> list[str]:
     """Warnings where machines or versions are not the same for all runs, or are not known any more."""
     runs = [result.run.path for arm in arms for result in arm.runs]
-    damages = [f"{run}/{damage}" for run in runs if (damage := read_checked(run / "environment.json")[1])]
+    damages = [f"{run}/{damage}" for run in runs if (damage := read_environment(run)[1])]
     warnings = [f"{damage}: with what it was made is not known" for damage in damages]
     machines = _labels_by_value(arms, _machine)
     if len(machines) > 1:
@@ -116,34 +115,29 @@ def environments_differ(arms: Sequence[RunArm]) -> list[str]:
     return warnings
 
 
-def _labels_by_value(arms: Sequence[RunArm], value_of: Callable[[Path], str]) -> dict[str, list[str]]:
+def _labels_by_value(arms: Sequence[RunArm], value_of: Callable[[Run], str]) -> dict[str, list[str]]:
     """Labels of arms by a value of their runs."""
     labels: dict[str, list[str]] = {}
     for arm in arms:
-        for value in dict.fromkeys(value_of(result.run.path) for result in arm.runs):
+        for value in dict.fromkeys(value_of(result.run) for result in arm.runs):
             labels.setdefault(value, []).append(arm.label)
     return labels
 
 
-@cache
-def _environment(run: Path) -> Mapping[str, Any]:
-    return read_json(run / "environment.json")
-
-
-def _machine(run: Path) -> str:
-    environment = _environment(run.resolve())
+def _machine(run: Run) -> str:
+    environment = run.environment
     if "cpu" not in environment:
         return "an unknown machine"
-    gpus = len(environment.get("gpus") or ())
-    threads = (environment.get("threads") or {}).get("intra_op") or 0
-    cores = environment.get("cores", "?")
-    parts = [f"{environment['cpu']}, {cores} {agreeing(cores, 'core', 'cores')}"]
+    gpus = len(environment.get("gpus", ()))
+    threads = environment.get("threads", {}).get("intra_op", 0)
+    cores = counted(environment["cores"], "core") if "cores" in environment else "? cores"
+    parts = [f"{environment['cpu']}, {cores}"]
     parts += [counted(gpus, "GPU")] if gpus else []
     parts += [counted(threads, "thread")] if threads else []
     parts += [str(environment["precision"])] if environment.get("precision", "float32") != "float32" else []
     return ", ".join(parts)
 
 
-def _made_with(run: Path) -> str:
-    versions = _environment(run.resolve()).get("versions") or {}
+def _made_with(run: Run) -> str:
+    versions = run.environment.get("versions", {})
     return ", ".join(f"{name} {versions[name]}" for name in _VERSIONS if name in versions) or "unknown versions"

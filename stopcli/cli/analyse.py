@@ -85,7 +85,7 @@ def write_and_print(analysis: AnalysisOutput, output: Output, *, root: Path, nam
     for warning in analysis.warnings:
         output.warn(warning)
     folder, summary = write_output(analysis, root=root, name=name, run_dir=run_dir)
-    for warning in summary["warnings"][len(analysis.warnings) :]:
+    for warning in summary.warnings[len(analysis.warnings) :]:
         output.warn(warning)
     output.results(analysis.tables, summary)
     for words in analysis.conclusions:

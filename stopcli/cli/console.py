@@ -8,9 +8,8 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -22,7 +21,8 @@ from stopcli.cli.streams import copy_of_stderr
 from stopcli.quantities import counted, format_duration
 from stopcli.report.document import Table
 from stopcli.runs.files import dump_json
-from stopcli.sweeps.plan import NOT_BEGUN, JobProgress
+from stopcli.runs.run import NOT_BEGUN
+from stopcli.sweeps.plan import JobResult
 from stopcli.training.session import Progress as RunProgress
 
 # Without a terminal, a line of progress is printed this often.
@@ -61,7 +61,7 @@ class Output:
         """A warning, a sentence without a full stop; with --quiet, it is only in the report."""
         self.say(f"Warning: {text}.", "yellow")
 
-    def result(self, table: Table, summary: Mapping[str, Any]) -> None:
+    def result(self, table: Table, summary: object) -> None:
         """The results: a table, or only summary.json."""
         if self.json:
             print(dump_json(summary))
@@ -73,7 +73,7 @@ class Output:
             rows.add_row(*row)
         console(stderr=False).print(rows, markup=False)
 
-    def results(self, tables: Sequence[Table], summary: Mapping[str, Any]) -> None:
+    def results(self, tables: Sequence[Table], summary: object) -> None:
         """Several tables below their titles, or only summary.json."""
         if self.json:
             print(dump_json(summary))
@@ -259,7 +259,7 @@ class SweepView:
         if self._live:
             self._live.stop()
 
-    def show(self, jobs: Sequence[JobProgress]) -> None:
+    def show(self, jobs: Sequence[JobResult]) -> None:
         """Show the progress of the jobs; may be called as often as one likes."""
         now = time.monotonic()
         if self._live:
@@ -269,7 +269,7 @@ class SweepView:
         elif not self._quiet:
             self._print_lines(jobs, now)
 
-    def _print_lines(self, jobs: Sequence[JobProgress], now: float) -> None:
+    def _print_lines(self, jobs: Sequence[JobResult], now: float) -> None:
         done = [job for job in jobs if job.done]
         if self._printed is None:
             # What an earlier session has done is no news.
@@ -283,7 +283,7 @@ class SweepView:
             running = [_sentence(job) for job in jobs if job.state == "running"]
             print_line("; ".join([f"{self._name}: {len(self._printed)} of {len(jobs)} done", *running]))
 
-    def _table(self, jobs: Sequence[JobProgress], room: int) -> RichTable:
+    def _table(self, jobs: Sequence[JobResult], room: int) -> RichTable:
         """Jobs that are running, then those that have ended badly, then the rest, as far as the terminal has room."""
         done = sum(job.done for job in jobs)
         title = f"{self._name}: {done} of {counted(len(jobs), 'run')} done"
@@ -292,14 +292,14 @@ class SweepView:
             table.add_column(column, justify="left" if column in ("run", "state") else "right", overflow="fold")
         first = jobs if len(jobs) <= room else sorted(jobs, key=_urgency)[: max(room, 1)]
         for job in first:
-            running = job.state == "running"
+            running, progress = job.state == "running", job.progress
             table.add_row(
                 job.name,
                 job.state,
                 f"{job.epoch}/{job.epochs}" if job.epoch or running else "",
                 "" if job.error is None else f"{job.error:.3f}",
-                f"{job.samples_per_second:,.0f}" if running and job.samples_per_second else "",
-                format_duration(job.seconds_left) if running and job.seconds_left is not None else "",
+                f"{progress.samples_per_second:,.0f}" if running and progress.samples_per_second else "",
+                format_duration(progress.seconds_left) if running and progress.seconds_left is not None else "",
                 style={"failed": "red", "died": "red", "running": "bold"}.get(job.state, ""),
             )
         if len(first) < len(jobs):
@@ -307,17 +307,18 @@ class SweepView:
         return table
 
 
-def _urgency(job: JobProgress) -> int:
+def _urgency(job: JobResult) -> int:
     order = ("running", "failed", "died", "interrupted", "paused", "finished", NOT_BEGUN)
     return order.index(job.state) if job.state in order else len(order)
 
 
-def _sentence(job: JobProgress) -> str:
+def _sentence(job: JobResult) -> str:
     if job.state != "running":
         reason = f": {job.reason}" if job.reason else ""
         return f"{job.name}: {job.state} at epoch {job.epoch}{reason}"
+    progress = job.progress
     parts = [f"epoch {job.epoch}/{job.epochs}"]
     parts += [f"error {job.error:.3f}"] if job.error is not None else []
-    parts += [f"{job.samples_per_second:,.0f} images/s"] if job.samples_per_second else []
-    parts += [f"{format_duration(job.seconds_left)} left"] if job.seconds_left is not None else []
+    parts += [f"{progress.samples_per_second:,.0f} images/s"] if progress.samples_per_second else []
+    parts += [f"{format_duration(progress.seconds_left)} left"] if progress.seconds_left is not None else []
     return f"{job.name} {', '.join(parts)}"

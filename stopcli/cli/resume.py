@@ -29,11 +29,10 @@ from stopcli.runner.resume import prepare
 from stopcli.runner.resume_changes import next_step, where_else
 from stopcli.runs.files import dump_json, read_json, temporary_files
 from stopcli.runs.folder import RunFolder, check_is_made_here, runs_root
-from stopcli.runs.run import RunLine, read_runs
-from stopcli.runs.shapes import missing_in_summary
+from stopcli.runs.run import Run, runs_in
 from stopcli.sweeps.plan import pending_jobs, plan_jobs
 
-Run = Annotated[Path, typer.Argument(help="A run's or a sweep's folder.", metavar="RUN", parser=parse_path)]
+RunPath = Annotated[Path, typer.Argument(help="A run's or a sweep's folder.", metavar="RUN", parser=parse_path)]
 MoreEpochs = Annotated[
     int | None, typer.Option("--epochs", help="Train a run that trained all its epochs further, to this epoch.")
 ]
@@ -56,7 +55,7 @@ RetryFailed = Annotated[
 
 @with_changes(HOW, NEW_STOPPING)
 def resume(
-    run: Run,
+    run: RunPath,
     epochs: MoreEpochs = None,
     dataset: MovedDataset = None,
     force: Force = False,
@@ -132,47 +131,47 @@ def _hint_at_moved_data(config: Any, run: Path, *, named: bool) -> Iterator[None
 
 def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
     """List the runs there are, the newest last: state, epochs, best value, age."""
-    lines = read_runs(runs_root(runs_dir))
+    runs = runs_in(runs_root(runs_dir))
     if json:
-        print(dump_json([line.to_dict() for line in lines]))
+        print(dump_json([run.to_dict() for run in runs]))
         return
     table = RichTable(header_style="bold")
     for column in ("run", "state", "epochs", "best", "age"):
         table.add_column(column, overflow="fold", justify="right" if column in ("epochs", "age") else "left")
-    for line in lines:
-        if line.state == "damaged":
-            Output().warn(f"{line.path}/{line.reason}")
-        best = "–" if line.best_value is None else f"{line.monitor} {line.best_value:.4f} at {line.best_epoch}"
-        table.add_row(line.path.name, line.state, line.epochs, best, _age(line))
+    for run in runs:
+        if run.damage:
+            Output().warn(f"{run.path}/{run.damage}")
+        stop, best = run.results and run.results.stop, "–"
+        if run.results and stop and stop.best_value is not None:
+            best = f"{run.results.monitor} {stop.best_value:.4f} at {stop.best_epoch}"
+        table.add_row(run.path.name, run.state, run.progress, best, _age(run))
     console(stderr=False).print(table, markup=False)
 
 
-def show(run: Run, json: Json = False) -> None:
+def show(folder: RunPath, json: Json = False) -> None:
     """Show a run: its state, why it stopped, its results; or what a comparison or a replay found."""
-    check_is_made_here(run)
-    (line,) = read_runs(run.parent, only=run)
-    summary = read_json(run / "summary.json")
+    check_is_made_here(folder)
+    run = Run.read(folder)
     if json:
-        print(dump_json({**line.to_dict(), "summary": summary or None}))
+        print(dump_json({**run.to_dict(), "summary": read_json(folder / "summary.json") or None}))
         return
-    epochs = f", {line.epochs}" if line.epochs != "–" else ""
-    if epochs and not ("table" in summary and "stop" not in summary):
-        epochs += f" {agreeing(int(line.epochs.rpartition('/')[2]), 'epoch', 'epochs')}"
-    started = f", started {_age(line)} ago" if line.age_seconds is not None else ""
-    print(f"{run}: {line.state}{epochs}{started}")
-    if line.reason:
-        print(f"Reason: {line.reason}")
-    problem = missing_in_summary(summary) if summary else ""
-    if problem:
-        print(f"Its results cannot be shown: summary.json: {problem}")
-    elif summary:
+    results, summary = run.results, run.summary
+    epochs = f", {run.progress}" if run.progress != "–" else ""
+    # The other summaries name their unit.
+    if epochs and (results or summary is None):
+        epochs += f" {agreeing(int(run.progress.rpartition('/')[2]), 'epoch', 'epochs')}"
+    started = f", started {_age(run)} ago" if run.age_seconds is not None else ""
+    print(f"{folder}: {run.state}{epochs}{started}")
+    if run.reason:
+        print(f"Reason: {run.reason}")
+    if summary is not None:
         Output().result(results_table(summary), summary)
         for sentence in words_of(summary):
             print(sentence)
     # A comparison or a replay that was ended is simply made again.
-    if (run / "config.toml").is_file() and (step := next_step(run, {**summary, "state": line.state})):
+    if (folder / "config.toml").is_file() and (step := next_step(folder, run.state, results.stop if results else None)):
         print(step)
 
 
-def _age(line: RunLine) -> str:
-    return "–" if line.age_seconds is None else format_duration(line.age_seconds)
+def _age(run: Run) -> str:
+    return "–" if run.age_seconds is None else format_duration(run.age_seconds)

@@ -28,6 +28,7 @@ from stopcli.report.run_report import words_of
 from stopcli.runner.resume_changes import next_step
 from stopcli.runs.files import temporary_files
 from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
+from stopcli.runs.summary import SweepSummary, TrainingSummary
 from stopcli.signals import StopNow, write_in_handler
 from stopcli.sweeps.layout import Layout, plan_layout
 from stopcli.sweeps.plan import Job, plan_jobs
@@ -105,8 +106,8 @@ def execute_sweep(
     start: Start,
     output: Output,
     request: StopRequest,
-) -> dict[str, Any]:
-    """Run the pending jobs of a sweep with a live table. Returns the content of its summary.json."""
+) -> SweepSummary:
+    """Run the pending jobs of a sweep with a live table. Returns its summary."""
     from stopcli.runner.sweep import run_sweep
 
     output.say(f"Runs: {len(plan_jobs(loaded.config))}, {layout.describe()}.")
@@ -259,7 +260,7 @@ def execute(
     with stop_on_signals(budget_seconds, on_first_signal) as request:
         try:
             if layout is None:
-                summary = _execute_run(loaded, recipe, folder, start, output, request)
+                summary: TrainingSummary = _execute_run(loaded, recipe, folder, start, output, request)
             else:
                 summary = execute_sweep(loaded, recipe, folder, layout, start, output, request)
         except StopNow as stopped:
@@ -267,7 +268,7 @@ def execute(
             output.say(f"Quit without saving. To resume from the last saved state: stopcli resume {folder.path}")
             raise
     _print_result(loaded, folder, output, summary)
-    exit_status = {"finished": 0, "paused": 0, "failed": 1, "interrupted": request.exit_status}[summary["state"]]
+    exit_status = {"finished": 0, "paused": 0, "failed": 1, "interrupted": request.exit_status}[summary.state]
     if exit_status:
         raise typer.Exit(exit_status)
 
@@ -286,7 +287,7 @@ def _check_warm_start(loaded: Loaded) -> None:
 
 def _execute_run(
     loaded: Loaded, recipe: Recipe, folder: RunFolder, start: Start, output: Output, request: StopRequest
-) -> dict[str, Any]:
+) -> TrainingSummary:
     with RunView(output, loaded.config.command) as observer:
         start_and_log(loaded.config, folder, observer, output, request)
         # After TensorFlow, which it imports.
@@ -295,21 +296,21 @@ def _execute_run(
         return run_one(loaded, recipe, folder, Session(observer, request, stopwatch_of(loaded)), start)
 
 
-def _print_result(loaded: Loaded, folder: RunFolder, output: Output, summary: dict[str, Any]) -> None:
+def _print_result(loaded: Loaded, folder: RunFolder, output: Output, summary: TrainingSummary) -> None:
     output.result(results_table(summary), summary)
     for sentence in words_of(summary):
         output.say(sentence)
     printed = {*loaded.config.warnings(), *loaded.notes}
-    for warning in summary["warnings"]:
+    for warning in summary.warnings:
         if warning not in printed:
             output.warn(warning)
-    if "jobs" in summary:
-        for job in summary["jobs"]:
-            if job["reason"]:
-                output.say(f"{job['name']} {job['state']}: {job['reason']}")
-        output.say(f"{summary['finished']} of {counted(len(summary['jobs']), 'run')} finished.")
-    times = "  ".join(f"{part} {seconds:.1f}" for part, seconds in summary["seconds"].items() if seconds >= 0.05)
+    if isinstance(summary, SweepSummary):
+        for job in summary.jobs:
+            if job.reason:
+                output.say(f"{job.name} {job.state}: {job.reason}")
+        output.say(f"{summary.finished} of {counted(len(summary.jobs), 'run')} finished.")
+    times = "  ".join(f"{part} {seconds:.1f}" for part, seconds in summary.seconds.items() if seconds >= 0.05)
     output.detail(f"Seconds: {times}")
     output.say(f"Report, plots and models: {folder.path}")
-    if summary["state"] != "finished" and (step := next_step(folder.path, summary)):
+    if summary.state != "finished" and (step := next_step(folder.path, summary.state)):
         output.say(step)

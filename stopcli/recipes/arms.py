@@ -11,7 +11,7 @@ The figures over runs that differ by their seed alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,13 +21,12 @@ from stopcli.recipes.base import Recipe, SweepResults
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.report.document import Table, csv_of, seed_csv, seed_table, seed_values
 from stopcli.report.drawing import Figures
-from stopcli.report.run_report import arms_summary, arms_table, arms_words, selection_of
+from stopcli.report.run_report import arms_summary, arms_table, arms_words
 from stopcli.runs.metrics import Columns
-from stopcli.runs.run import training_seconds
+from stopcli.runs.summary import RunSummary, Selection
 from stopcli.stats.intervals import mean_interval
-from stopcli.stats.selection import Selection
 from stopcli.stopping.combine import rule_of_reason
-from stopcli.sweeps.plan import JobResult, read_progress
+from stopcli.sweeps.plan import JobResult
 
 if TYPE_CHECKING:
     from stopcli.report.curves import Marks
@@ -51,8 +50,8 @@ def runs_table(results: Sequence[JobResult]) -> Table:
     """How far each run of a sweep is, where there are no results yet."""
     rows = []
     for result in results:
-        line = read_progress(result.job, result.path)
-        rows.append((result.job.name, result.state, f"{line.epoch}/{line.epochs}" if result.path.exists() else "–"))
+        epochs = f"{result.epoch}/{result.epochs}" if result.run.path.exists() else "–"
+        rows.append((result.name, result.state, epochs))
     return Table("Results", ("run", "state", "epoch"), tuple(rows))
 
 
@@ -72,29 +71,29 @@ def moments(arm: RunArm, **names: str) -> dict[str, float | None]:
 
 def job_row(result: JobResult) -> dict[str, object]:
     """A row of jobs.csv."""
-    summary = result.summary or {}
-    final, best = summary.get("final") or {}, summary.get("best") or {}
+    summary = result.summary
+    best = summary.best if summary else None
     return {
         "job": result.job.name,
         "arm": result.job.arm,
         "seed": result.job.config.seed,
         "state": result.state,
         "reason": result.reason,
-        "epochs": summary.get("epochs"),
-        "test_accuracy": (final.get("test") or {}).get("accuracy"),
-        "best_epoch": best.get("epoch"),
-        "best_test_accuracy": (best.get("test") or {}).get("accuracy"),
-        "train_seconds": training_seconds(summary),
-        "validation_seconds": summary.get("validation_seconds"),
-        "samples_per_second": summary.get("samples_per_second"),
+        "epochs": summary.epochs if summary else None,
+        "test_accuracy": summary.final.get("test", "accuracy") if summary else None,
+        "best_epoch": best.epoch if best else None,
+        "best_test_accuracy": best.get("test", "accuracy") if best else None,
+        "train_seconds": summary.train_seconds if summary else None,
+        "validation_seconds": summary.validation_seconds if summary else None,
+        "samples_per_second": summary.samples_per_second if summary else None,
     }
 
 
-def finished_runs(results: Sequence[JobResult]) -> tuple[list[dict[str, Any]], list[Columns]]:
+def finished_runs(results: Sequence[JobResult]) -> tuple[list[RunSummary], list[Columns]]:
     """Summaries and metrics of the runs that finished: those that were stopped early would be drawn and averaged as if
     they had ended there."""
-    finished = [result for result in results if result.state == "finished" and result.summary is not None]
-    return [result.summary or {} for result in finished], [result.metrics() for result in finished]
+    runs = [(result.summary, result.run) for result in results if result.state == "finished"]
+    return [summary for summary, _ in runs if summary], [run.metrics for summary, run in runs if summary]
 
 
 def spread(values: Sequence[float]) -> dict[str, float | int | None]:
@@ -133,7 +132,7 @@ def with_selection(config: Any, found: SweepResults, results: Sequence[JobResult
 
 
 def _selection(result: JobResult) -> Selection | None:
-    return selection_of(result.summary) if result.state == "finished" and result.summary else None
+    return result.summary.selection if result.state == "finished" and result.summary else None
 
 
 def _row(result: JobResult, selection: Selection) -> dict[str, object]:
@@ -151,13 +150,13 @@ def _row(result: JobResult, selection: Selection) -> dict[str, object]:
     }
 
 
-def run_marks(config: TrainedConfig, summary: Mapping[str, Any]) -> Marks:
+def run_marks(config: TrainedConfig, summary: RunSummary) -> Marks:
     """The stop, the best epoch, the saved one, and the value that a rule compares with."""
     # Where tables alone are made, matplotlib need not be there.
     from stopcli.report.curves import Marks
 
-    stop, best = summary["stop"], summary["best"]
-    rule = rule_of_reason(stop["reason"])
+    stop, best = summary.stop, summary.best
+    rule = rule_of_reason(stop.reason)
     words = {
         "completed": "end of training",
         "non_finite": "a metric is not finite",
@@ -165,13 +164,13 @@ def run_marks(config: TrainedConfig, summary: Mapping[str, Any]) -> Marks:
         "time_budget": "paused",
     }
     return Marks(
-        stop["epoch"],
-        f"epoch {stop['epoch']}: {words.get(stop['reason'], 'stopped by ' + stop['reason'])}",
-        stop["best_epoch"],
-        f"epoch {stop['best_epoch']}: best {config.monitor}",
-        best["epoch"] if best else 0,
-        f"epoch {best['epoch']}: saved, best {config.checkpoint_monitor}" if best else "",
-        wait=stop["wait"] if rule is not None and rule.waits else 0,
+        stop.epoch,
+        f"epoch {stop.epoch}: {words.get(stop.reason, 'stopped by ' + stop.reason)}",
+        stop.best_epoch,
+        f"epoch {stop.best_epoch}: best {config.monitor}",
+        best.epoch if best else 0,
+        f"epoch {best.epoch}: saved, best {config.checkpoint_monitor}" if best else "",
+        wait=stop.wait if rule is not None and rule.waits else 0,
         level=_level(config),
     )
 
@@ -204,14 +203,14 @@ class SeedRecipe(Recipe):
 
     def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
         """A row for each seed, and mean and spread over those that finished."""
-        # What an earlier session of a run summed up may be older than how it ended.
-        begun = [{**result.summary, "state": result.state} for result in results if result.summary]
-        finished = [summary for summary in begun if summary["state"] == "finished"]
+        runs = [(result.summary, result.state) for result in results if result.summary]
+        summaries, states = [summary for summary, _ in runs], [state for _, state in runs]
+        finished = [summary for summary, state in runs if state == "finished"]
         arm = config.arm.replace("-", " ")
         return SweepResults(
             f"{config.command}: {arm}, {counted(config.seeds, 'seed')}",
-            (seed_table(begun, arm),),
-            {"table.csv": seed_csv(begun)},
+            (seed_table(summaries, states, arm),),
+            {"table.csv": seed_csv(summaries, states)},
             summary={"over_seeds": {name: spread(values) for name, values in seed_values(finished).items()}},
         )
 
@@ -224,13 +223,15 @@ class SeedRecipe(Recipe):
         title = f"{self.title(config, config.dataset)}: {counted(len(summaries), 'seed')}"
         epochs = {"stopped at": values["stopped at"]}
         if self.shows_best_epochs:
-            epochs[f"best {config.monitor}"] = [s["stop"]["best_epoch"] for s in summaries]
+            epochs[f"best {config.monitor}"] = [summary.stop.best_epoch for summary in summaries]
         accuracies = {"train, final model": values["train accuracy"], "test, final model": values["test accuracy"]}
         if values["saved epoch"]:
             epochs[f"saved (best {config.checkpoint_monitor})"] = values["saved epoch"]
             accuracies["test, saved model"] = values["its test acc."]
         return {
-            "curves": lambda: seed_curves(metrics, watched_name(config), [s["epochs"] for s in summaries], title),
+            "curves": lambda: seed_curves(
+                metrics, watched_name(config), [summary.epochs for summary in summaries], title
+            ),
             "stop_epochs": lambda: seed_points(epochs, "epoch", "{:.0f}", title),
             "accuracies": lambda: seed_points(accuracies, "accuracy", "{:.3f}", title),
         }

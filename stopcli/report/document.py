@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stopcli.runs.summary import RunSummary, Summary
 from stopcli.stats.intervals import FEWEST, mean_interval, proportion_of
 
 # As many backticks after it as before it, and no others beside them.
@@ -102,15 +103,10 @@ class Table:
         return cls(title, columns, shown, sums, tuple(tuple(map(str, row)) for row in rows))
 
     @classmethod
-    def of_summary(cls, summary: Mapping[str, Any]) -> Table:
-        """The results of a sweep or of a range test, as its summary.json holds them (`for_summary`)."""
-        return cls.from_told({"title": "Results", **summary["table"]})
-
-    @classmethod
-    def from_told(cls, told: Mapping[str, Any]) -> Table:
+    def from_summary(cls, content: Mapping[str, Any]) -> Table:
         """The table that a summary.json holds (`for_summary`)."""
-        rows = tuple(tuple(row) for row in told["rows"])
-        return cls(told["title"], tuple(told["columns"]), rows, told.get("sums", 0))
+        rows = tuple(tuple(row) for row in content["rows"])
+        return cls(content.get("title", "Results"), tuple(content["columns"]), rows, content.get("sums", 0))
 
     def for_summary(self) -> dict[str, Any]:
         """What a summary.json holds of it."""
@@ -151,44 +147,48 @@ _EPOCHS = ("stopped at", "final epoch", "saved epoch")
 _TEST = ("test accuracy", "its test acc.")
 
 
-def model_values(summary: Mapping[str, Any]) -> dict[str, float]:
+def model_values(summary: RunSummary) -> dict[str, float]:
     """What a table says of a run, by column, without what is not known or does not exist."""
-    final, best = summary["final"], summary["best"]
-    values = {
-        "stopped at": summary["epochs"],
-        "final epoch": final["epoch"],
-        "train accuracy": final["train"].get("accuracy"),
-        "test accuracy": final["test"].get("accuracy"),
+    final, best = summary.final, summary.best
+    values: dict[str, float | None] = {
+        "stopped at": summary.epochs,
+        "final epoch": final.epoch,
+        "train accuracy": final.get("train", "accuracy"),
+        "test accuracy": final.get("test", "accuracy"),
     }
     if best is not None:
-        values["saved epoch"] = best["epoch"]
-        # A run that was left before its end may not have measured its models.
-        values["its train acc."] = best.get("train", {}).get("accuracy")
-        values["its test acc."] = best.get("test", {}).get("accuracy")
+        values["saved epoch"] = best.epoch
+        values["its train acc."] = best.get("train", "accuracy")
+        values["its test acc."] = best.get("test", "accuracy")
     return {name: value for name, value in values.items() if value is not None}
 
 
-def run_table(summary: Mapping[str, Any], arm: str) -> Table:
+def run_table(summary: RunSummary, arm: str) -> Table:
     """A run in a row: the model that training ended with, and the best one as loaded from its file.
 
     Behind the test accuracies stand their binomial 95 % intervals.
     """
-    cells = _cells(model_values(summary), summary["rows"]["test"])
+    cells = _cells(model_values(summary), summary.rows.test)
     return Table("Results", ("arm", *COLUMNS), ((arm, *cells),))
 
 
-def results_table(summary: Mapping[str, Any]) -> Table:
+def results_table(summary: Summary) -> Table:
     """The results of whatever left a summary.json: the table that it holds, or that of a run, named by its arm."""
-    if "table" in summary:
-        return Table.of_summary(summary)
-    return run_table(summary, str(summary.get("arm", summary["command"])).replace("-", " "))
+    if isinstance(summary, RunSummary) and summary.table is None:
+        return run_table(summary, summary.arm.replace("-", " "))
+    return Table.from_summary(summary.table or {})
 
 
-def seed_table(summaries: Sequence[Mapping[str, Any]], arm: str) -> Table:
+def seed_table(summaries: Sequence[RunSummary], states: Sequence[str], arm: str) -> Table:
     """A row for each seed, then mean, standard deviation and, from three on, the mean's bootstrap 95 % interval over
-    those that finished."""
-    rows = [(arm, str(summary["seed"]), summary["state"], *_cells(model_values(summary))) for summary in summaries]
-    values = seed_values([summary for summary in summaries if summary["state"] == "finished"])
+    those that finished.
+
+    Args:
+        states: of the runs now, which may be others than when they were summed up.
+    """
+    runs = list(zip(summaries, states, strict=True))
+    rows = [(arm, str(summary.seed), state, *_cells(model_values(summary))) for summary, state in runs]
+    values = seed_values([summary for summary, state in runs if state == "finished"])
     if len(values["stopped at"]) > 1:
         n = f"n = {len(values['stopped at'])}"
         rows.append((arm, "mean", n, *_cells({name: statistics.fmean(v) for name, v in values.items() if v})))
@@ -198,18 +198,18 @@ def seed_table(summaries: Sequence[Mapping[str, Any]], arm: str) -> Table:
     return Table("Results", ("arm", "seed", "state", *COLUMNS), tuple(rows), sums=len(rows) - len(summaries))
 
 
-def seed_csv(summaries: Sequence[Mapping[str, Any]]) -> str:
+def seed_csv(summaries: Sequence[RunSummary], states: Sequence[str]) -> str:
     """A row for each seed in full precision, for those who go on elsewhere; means are theirs to make."""
     rows = []
-    for summary in summaries:
+    for summary, state in zip(summaries, states, strict=True):
         values = model_values(summary)
         cells = [repr(values[column]) if column in values else "" for column in COLUMNS]
-        rows.append((str(summary["seed"]), summary["state"], summary["stop"]["reason"], *cells))
+        rows.append((str(summary.seed), state, summary.stop.reason, *cells))
     names = [column.replace("its ", "saved ").replace("acc.", "accuracy").replace(" ", "_") for column in COLUMNS]
     return Table("Results", ("seed", "state", "reason", *names), tuple(rows)).csv()
 
 
-def seed_values(summaries: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+def seed_values(summaries: Sequence[RunSummary]) -> dict[str, list[float]]:
     """The columns' values over seeds. Seeds that saved no best model are missing from the saved epoch's values."""
     values = [model_values(summary) for summary in summaries]
     return {column: [v[column] for v in values if column in v] for column in COLUMNS}

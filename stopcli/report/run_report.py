@@ -10,24 +10,20 @@ from __future__ import annotations
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from stopcli.quantities import agreeing, counted, format_duration
 from stopcli.report.document import Bullets, Code, Document, Paragraph, Part, Picture, Section, Table, Warn, code
+from stopcli.runs.environment import Environment
+from stopcli.runs.summary import RangeSummary, RunSummary, Selection, Summary, SweepSummary, TrainingSummary
 from stopcli.stats.differences import Difference, difference_cell, paired_difference, signed
-from stopcli.stats.selection import Selection
+from stopcli.stats.intervals import proportion_of
 from stopcli.stopping.combine import rule_of_reason
-from stopcli.stopping.rule import Rule
+from stopcli.stopping.rule import Rule, Verdict
 
 TITLE = "Honest selection"
 _WHAT_IT_IS = "(The luck of the rows that choose, and that fewer rows choose a worse epoch, together.)"
-
-
-def selection_of(summary: Mapping[str, Any]) -> Selection | None:
-    """A run's, from its summary.json; None where its test rows validate, or an older version wrote it."""
-    found = summary.get("selection")
-    return Selection.from_dict(found) if found else None
 
 
 def selection_table(found: Selection) -> Table:
@@ -115,38 +111,40 @@ def arms_summary(arms: Mapping[str, Sequence[Selection]]) -> list[dict[str, Any]
     return told
 
 
-def why_stopped(summary: Mapping[str, Any]) -> str:
+def why_stopped(summary: RunSummary) -> str:
     """A sentence or two: at which epoch training stopped and why, and which epoch the final model is of."""
-    stop, epochs = summary["stop"], summary["max_epochs"]
-    at = f"epoch {stop['epoch']} of {summary['max_epochs']}"
-    best = _best_so_far(stop, summary["monitor"])
+    stop, epochs = summary.stop, summary.max_epochs
+    at = f"epoch {stop.epoch} of {summary.max_epochs}"
+    best = _best_so_far(stop, summary.monitor)
     sentences = {
         "completed": f"{agreeing(epochs, 'Ran its only epoch', f'Ran all {epochs} epochs')}; no rule stopped it{best}.",
-        "non_finite": f"Broke off at {at}: {stop['rule']}. Every epoch until then is kept.",
-        "time_budget": f"Paused after {at} ({stop['rule']}); everything is saved{best}.",
-        "interrupted": f"Interrupted after {at} by {stop['rule']}; everything until then is saved{best}.",
+        "non_finite": f"Broke off at {at}: {stop.rule}. Every epoch until then is kept.",
+        "time_budget": f"Paused after {at} ({stop.rule}); everything is saved{best}.",
+        "interrupted": f"Interrupted after {at} by {stop.rule}; everything until then is saved{best}.",
     }
-    text = sentences.get(stop["reason"]) or f"Stopped at {at}: {_rule_words(stop)}{best}."
-    if summary["final"]["epoch"] != summary["epochs"]:
-        text += f" The final model is restored: that of epoch {summary['final']['epoch']}."
+    text = sentences.get(stop.reason) or f"Stopped at {at}: {_rule_words(stop)}{best}."
+    if summary.final.epoch != summary.epochs:
+        text += f" The final model is restored: that of epoch {summary.final.epoch}."
     return text
 
 
-def words_of(summary: Mapping[str, Any]) -> list[str]:
-    """What is said of a summary.json beside its table: of a run why it stopped, of any what follows, of a run what
-    choosing on the test rows would have claimed."""
-    conclusions = summary.get("conclusions", ())
-    if "stop" not in summary:
-        return list(conclusions)
-    found = selection_of(summary)
-    return [why_stopped(summary), *conclusions, *([selection_words(found, summary["rows"]["test"])] if found else [])]
+def words_of(summary: Summary) -> list[str]:
+    """What is said of a summary beside its table: of a run why it stopped, of any what follows, of a run what choosing
+    on the test rows would have claimed."""
+    if not isinstance(summary, RunSummary):
+        return list(summary.conclusions)
+    selection = [] if summary.selection is None else [selection_words(summary.selection, summary.rows.test)]
+    return [why_stopped(summary), *summary.conclusions, *selection]
 
 
-def interval_words(summary: Mapping[str, Any]) -> str:
+def interval_words(summary: RunSummary) -> str:
     """What the brackets behind a run's test accuracies are; empty where none was measured."""
-    intervals = summary.get("test_interval") or {}
-    measured = {words: intervals.get(which) for which, words in (("final", "final model"), ("best", "saved model"))}
-    counts = [f"{of['right']:,} of {of['rows']:,} ({words})" for words, of in measured.items() if of]
+    counts = []
+    for model, name in ((summary.final, "final model"), (summary.best, "saved model")):
+        accuracy = None if model is None else model.get("test", "accuracy")
+        interval = None if accuracy is None else proportion_of(accuracy, summary.rows.test)
+        if interval:
+            counts.append(f"{interval.right:,} of {interval.rows:,} ({name})")
     if not counts:
         return ""
     return (
@@ -155,21 +153,21 @@ def interval_words(summary: Mapping[str, Any]) -> str:
     )
 
 
-def _rule_words(stop: Mapping[str, Any]) -> str:
-    rule = rule_of_reason(stop["reason"])
+def _rule_words(stop: Verdict) -> str:
+    rule = rule_of_reason(stop.reason)
     if rule is None:
         # Another version may have other rules.
-        return str(stop["rule"])
-    text = dict(rule.sentences)[stop["reason"]]
-    wait, since = counted(stop["wait"], "epoch"), stop["epoch"] - stop["wait"]
-    return f"{text.format(wait=wait, since=since)} ({stop['rule']})"
+        return stop.rule
+    text = dict(rule.sentences)[stop.reason]
+    wait, since = counted(stop.wait, "epoch"), stop.epoch - stop.wait
+    return f"{text.format(wait=wait, since=since)} ({stop.rule})"
 
 
-def _best_so_far(stop: Mapping[str, Any], monitor: str) -> str:
+def _best_so_far(stop: Verdict, monitor: str) -> str:
     # A threshold is reached at its best.
-    if stop["best_value"] is None or (rule_of_reason(stop["reason"]) and stop["best_epoch"] == stop["epoch"]):
+    if stop.best_value is None or (rule_of_reason(stop.reason) and stop.best_epoch == stop.epoch):
         return ""
-    return f"; the best {monitor}, {stop['best_value']:.4f}, was at epoch {stop['best_epoch']}"
+    return f"; the best {monitor}, {stop.best_value:.4f}, was at epoch {stop.best_epoch}"
 
 
 TEST_ROWS_CHOSE = (
@@ -189,52 +187,47 @@ class Provenance:
     """
 
     config: str
-    environment: Mapping[str, Any]
+    environment: Environment
     words: Sequence[str] = ()
 
 
 def run_report(
-    title: str, summary: Mapping[str, Any], tables: Sequence[Table], provenance: Provenance, pictures: Sequence[Picture]
+    title: str, summary: RunSummary, tables: Sequence[Table], provenance: Provenance, pictures: Sequence[Picture]
 ) -> Document:
     """The report of one run.
 
     Args:
         tables: the results, then further ones.
     """
-    found = selection_of(summary)
-    shown = [*tables, *([selection_table(found)] if found else [])]
-    return _report(title, words_of(summary), _notes(summary), summary, shown, provenance, pictures)
+    selection = [] if summary.selection is None else [selection_table(summary.selection)]
+    return _report(title, words_of(summary), _notes(summary), summary, [*tables, *selection], provenance, pictures)
 
 
 def sweep_report(
-    title: str,
-    summary: Mapping[str, Any],
-    tables: Sequence[Table],
-    provenance: Provenance,
-    pictures: Sequence[Picture],
+    title: str, summary: SweepSummary, tables: Sequence[Table], provenance: Provenance, pictures: Sequence[Picture]
 ) -> Document:
     """The report of a sweep; arguments as for `run_report`."""
-    why = f" ({summary['reason']})" if summary["reason"] else ""
-    told = f"{summary['finished']} of {counted(len(summary['jobs']), 'run')} finished; state: {summary['state']}{why}."
-    failed = [f"{job['name']}: {job['state']} ({job['reason']})" for job in summary["jobs"] if job["reason"]]
-    notes = [TEST_ROWS_CHOSE] if summary["test_rows_chose"] else []
-    return _report(title, [told, *summary["conclusions"]], notes, summary, tables, provenance, pictures, failed)
+    why = f" ({summary.reason})" if summary.reason else ""
+    told = f"{summary.finished} of {counted(len(summary.jobs), 'run')} finished; state: {summary.state}{why}."
+    failed = [f"{job.name}: {job.state} ({job.reason})" for job in summary.jobs if job.reason]
+    notes = [TEST_ROWS_CHOSE] if summary.test_rows_chose else []
+    return _report(title, [told, *summary.conclusions], notes, summary, tables, provenance, pictures, failed)
 
 
 def range_report(
-    title: str, summary: Mapping[str, Any], tables: Sequence[Table], provenance: Provenance, pictures: Sequence[Picture]
+    title: str, summary: RangeSummary, tables: Sequence[Table], provenance: Provenance, pictures: Sequence[Picture]
 ) -> Document:
     """The report of a range test; arguments as for `run_report`."""
-    why = f" ({summary['reason']})" if summary["reason"] else ""
-    told = f"{summary['finished']} of {counted(summary['seeds'], 'seed')} tested; state: {summary['state']}{why}."
-    return _report(title, [told, *summary["conclusions"]], [], summary, tables, provenance, pictures)
+    why = f" ({summary.reason})" if summary.reason else ""
+    told = f"{summary.finished} of {counted(summary.seeds, 'seed')} tested; state: {summary.state}{why}."
+    return _report(title, [told, *summary.conclusions], [], summary, tables, provenance, pictures)
 
 
 def _report(
     title: str,
     told: Sequence[str],
     notes: Sequence[str],
-    summary: Mapping[str, Any],
+    summary: TrainingSummary,
     tables: Sequence[Table],
     provenance: Provenance,
     pictures: Sequence[Picture],
@@ -242,10 +235,10 @@ def _report(
 ) -> Document:
     results, *others = tables
     lead: list[Part] = [Paragraph(text) for text in told]
-    asked = [*(provenance.words or [f"Data: {summary['dataset']}."]), _scale(summary)]
+    asked = [*(provenance.words or [f"Data: {summary.dataset}."]), _scale(summary)]
     lead += [Bullets(tuple(points)) for points in (failed, asked) if points]
-    lead += [Warn(f"{warning}.") for warning in summary["warnings"]]
-    if summary["scale"] == "quick":
+    lead += [Warn(f"{warning}.") for warning in summary.warnings]
+    if summary.scale == "quick":
         quick = "Quick scale: a smaller version of the published setting, for a trend and not for a comparison with it."
         lead.append(Paragraph(quick))
     shown: list[Part] = [results, *([Bullets(tuple(notes))] if notes else [])]
@@ -260,19 +253,19 @@ def _report(
     return Document(title, tuple(lead), tuple(sections))
 
 
-def _scale(summary: Mapping[str, Any]) -> str:
-    first, seeds = summary["seed"], summary.get("seeds", 1)
+def _scale(summary: TrainingSummary) -> str:
+    first, seeds = summary.seed, 1 if isinstance(summary, RunSummary) else summary.seeds
     of_seeds = f"seed {first}" if seeds == 1 else f"seeds {first} to {first + seeds - 1}"
-    return f"Scale: {summary['scale']}; {of_seeds}."
+    return f"Scale: {summary.scale}; {of_seeds}."
 
 
-def _notes(summary: Mapping[str, Any]) -> list[str]:
-    stop = summary["stop"]
-    rows = ", ".join(f"{count:,} {part}" for part, count in summary["rows"].items())
-    notes = [f"Rows: {rows}. Parameters of the model: {summary['parameters']:,}."]
-    if stop["margin"]:
-        of = (rule_of_reason(stop["reason"]) or Rule).margin_from
-        notes.append(f"At the stop {summary['monitor']} lay {stop['margin']:.4g} from {of}.")
+def _notes(summary: RunSummary) -> list[str]:
+    stop = summary.stop
+    rows = ", ".join(f"{count:,} {part}" for part, count in asdict(summary.rows).items())
+    notes = [f"Rows: {rows}. Parameters of the model: {summary.parameters:,}."]
+    if stop.margin:
+        of = (rule_of_reason(stop.reason) or Rule).margin_from
+        notes.append(f"At the stop {summary.monitor} lay {stop.margin:.4g} from {of}.")
     notes.append(
         "The curves' training values are means over each epoch as it trains, as Keras reports them; the table's are "
         "measured on the finished model."
@@ -280,34 +273,32 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
     if said := interval_words(summary):
         notes.append(said)
     # A run that was left before its end may have measured nothing.
-    if summary["best"] and "test" in summary["best"] and "val" not in summary["best"]:
+    if summary.best and summary.best.test is not None and summary.best.val is None:
         notes.append(TEST_ROWS_CHOSE)
     return notes
 
 
-def _left(summary: Mapping[str, Any]) -> str:
+def _left(summary: TrainingSummary) -> str:
     """The state of what was summed up; of what diverged, which cannot be gone on with, that it finished."""
-    diverged = (summary.get("stop") or {}).get("reason") == "non_finite"
-    return "finished" if diverged else str(summary["state"])
+    return "finished" if isinstance(summary, RunSummary) and summary.diverged else summary.state
 
 
-def _seconds(summary: Mapping[str, Any]) -> tuple[Part, ...]:
-    spent = {part: f"{seconds:.2f}" for part, seconds in summary["seconds"].items() if seconds >= 0.005}
+def _seconds(summary: TrainingSummary) -> tuple[Part, ...]:
+    spent = {part: f"{seconds:.2f}" for part, seconds in summary.seconds.items() if seconds >= 0.005}
     told = []
-    if summary.get("projected_train_seconds"):
-        took = summary.get("train_and_validation_seconds", summary["train_seconds"])
-        projected = summary["projected_train_seconds"]
+    if isinstance(summary, RunSummary) and summary.projected_train_seconds:
+        took, projected = summary.train_and_validation_seconds, summary.projected_train_seconds
         told.append(
             f"Training and validating took {format_duration(took)}; the first steps promised "
-            f"{format_duration(projected)} for {counted(summary['max_epochs'], 'epoch')}."
+            f"{format_duration(projected)} for {counted(summary.max_epochs, 'epoch')}."
         )
-    if summary.get("samples_per_second"):
-        told.append(f"{summary['samples_per_second']:,.0f} training rows a second, validation included.")
+    if isinstance(summary, RunSummary) and summary.samples_per_second:
+        told.append(f"{summary.samples_per_second:,.0f} training rows a second, validation included.")
     table = Table("Time", ("part", *spent), (("seconds", *spent.values()),))
     return (table, *([Paragraph(" ".join(told))] if told else []))
 
 
-def how_it_was_made(environment: Mapping[str, Any], config: str = "", state: str = "finished") -> tuple[Part, ...]:
+def how_it_was_made(environment: Environment, config: str = "", state: str = "finished") -> tuple[Part, ...]:
     """Command, machine, versions, and how it is made again, or gone on with.
 
     Args:
@@ -328,7 +319,7 @@ def how_it_was_made(environment: Mapping[str, Any], config: str = "", state: str
     return (*parts, Paragraph(f"{again}. config.toml holds:"), Code(config, "toml"))
 
 
-def _environment(environment: Mapping[str, Any]) -> tuple[str, ...]:
+def _environment(environment: Environment) -> tuple[str, ...]:
     # A sweep's runs say for themselves what they computed on.
     gpus = f", {counted(len(environment['gpus']), 'GPU')}" if "gpus" in environment else ""
     points = []

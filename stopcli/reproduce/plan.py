@@ -14,8 +14,8 @@ from stopcli.paths import check_path
 from stopcli.quantities import counted
 from stopcli.reproduce.spec import Images, Published, check_arms, configs_of, needs_images, read_published
 from stopcli.runner.resume import read_config
-from stopcli.runs.files import read_json
 from stopcli.runs.folder import check_is_run, holder, is_held
+from stopcli.runs.run import Run
 from stopcli.sweeps.plan import is_summed_up, pending_jobs, plan_jobs
 
 ReproductionScale = Literal["quick", "full"]
@@ -165,16 +165,16 @@ def progress_of(sweep: Sweep) -> Progress:
             f"{folder} is being written by {holder(folder)}", hint="Wait until it has ended, or stop it first."
         )
     _check_same(sweep)
-    state, summary = read_json(folder / "status.json").get("state"), read_json(folder / "summary.json")
+    run = Run.read(folder)
+    finished = run.status.state == "finished"
     if sweep.config.is_sweep:
         jobs = plan_jobs(sweep.config)
-        done = not pending_jobs(jobs, folder / "jobs", retry_failed=True) and is_summed_up(folder, jobs)
+        done = not pending_jobs(jobs, folder / "jobs", retry_failed=True) and is_summed_up(run, jobs)
     else:
-        diverged = state == "failed" and (summary.get("stop") or {}).get("reason") == "non_finite"
-        done = state == "finished" or diverged
+        done = finished or run.diverged
     if not done:
         return "unfinished"
-    return "finished" if state == "finished" else "diverged"
+    return "finished" if finished else "diverged"
 
 
 def _check_same(sweep: Sweep) -> None:

@@ -19,7 +19,11 @@ from stopcli.report.run_report import how_it_was_made
 from stopcli.reproduce.plan import Experiment, ReproductionScale, Sweep
 from stopcli.reproduce.results import ArmRuns, ClaimResult, ExperimentResult, ValueResult, verdict_counts
 from stopcli.reproduce.spec import Images, needs_images
+from stopcli.runs.environment import Environment, read_environment
 from stopcli.runs.files import read_checked, read_json, replacing, write_json
+from stopcli.runs.run import Run
+from stopcli.runs.summary import RunSummary, SweepSummary
+from stopcli.runs.typed_json import from_json
 from stopcli.stats.differences import difference_cell
 
 NAME = "REPRODUCTION"
@@ -58,7 +62,7 @@ class ReportContext:
     scale: str
     options: tuple[str, ...]
     images: Images | None
-    environment: Mapping[str, Any]
+    environment: Environment
     failures: Mapping[str, str] = field(default_factory=dict)
     unfinished: str = ""
 
@@ -90,26 +94,38 @@ def check_destination(folder: Path, names: Collection[str], scale: ReproductionS
     if figures.exists() and not reports and not _may_be_overwritten(figures):
         raise _refusal(f"{figures} exists without a {NAME}.md beside it, and is not overwritten")
     if reports:
-        summary, damage = read_checked(figures / "summary.json")
+        summary, damage = read_checked(figures / "summary.json", lambda value: from_json(_Reported, value))
         if damage:
             raise _refusal(f"{figures}/{damage}, so that it is not known what {reports[0]} reports")
-        _check_says_no_less(reports[0], summary, names, scale)
+        _check_says_no_less(reports[0], summary or _Reported(), names, scale)
+
+
+@dataclass(frozen=True)
+class _Named:
+    name: str
+
+
+@dataclass(frozen=True)
+class _Reported:
+    """What an earlier report covers, from its summary.json."""
+
+    scale: str = ""
+    experiments: tuple[_Named, ...] = ()
 
 
 def _refusal(problem: str, hint: str = "--to names another folder.") -> RequestError:
     return RequestError(problem, hint=hint)
 
 
-def _check_says_no_less(report: Path, summary: Mapping[str, Any], names: Collection[str], scale: str) -> None:
+def _check_says_no_less(report: Path, summary: _Reported, names: Collection[str], scale: str) -> None:
     """Raise where a report would be replaced by one of fewer experiments, or of a smaller scale."""
-    reported = [experiment.get("name", "?") for experiment in summary.get("experiments", ())]
-    lost = [name for name in reported if name not in names]
+    lost = [experiment.name for experiment in summary.experiments if experiment.name not in names]
     if lost:
         raise _refusal(
             f"{report} reports {', '.join(lost)} too, and would lose {agreeing(len(lost), 'it', 'them')}",
             "--to names another folder; or name all their files.",
         )
-    if summary.get("scale") == "full" and scale == "quick":
+    if summary.scale == "full" and scale == "quick":
         raise _refusal(
             f"{report} was made at full scale, and would be replaced by one at quick scale",
             "--to names another folder; --scale full continues that one.",
@@ -380,11 +396,11 @@ def _explanations(result: ExperimentResult) -> list[str]:
     return [*explained, *(f"{claim.text}: {claim.elsewhere}." for claim in claims if claim.elsewhere)]
 
 
-def other_versions(sweeps: Iterable[Sweep], environment: Mapping[str, Any]) -> list[Warn]:
+def other_versions(sweeps: Iterable[Sweep], environment: Environment) -> list[Warn]:
     """A warning on each sweep that was run with other versions than those of now."""
     now, warnings = environment["versions"], []
     for sweep in sweeps:
-        versions = read_json(sweep.folder / "environment.json").get("versions") or {}
+        versions = read_environment(sweep.folder)[0].get("versions", {})
         differing = [
             f"{name} {version} (now {now.get(name)})" for name, version in versions.items() if version != now.get(name)
         ]
@@ -395,8 +411,8 @@ def other_versions(sweeps: Iterable[Sweep], environment: Mapping[str, Any]) -> l
 
 def _training_time(sweep: Sweep) -> str:
     """How long a sweep took, by its own summary; a dash where it has none."""
-    seconds = (read_json(sweep.folder / "summary.json").get("seconds") or {}).get("total")
-    if not isinstance(seconds, (int, float)):
+    run = Run.read(sweep.folder)
+    if not isinstance(run.summary, (RunSummary, SweepSummary)) or "total" not in run.summary.seconds:
         return "–"
-    sessions = 1 + len(read_json(sweep.folder / "environment.json").get("resumed") or ())
-    return format_duration(float(seconds)) + (f" (the last of {sessions} sessions)" if sessions > 1 else "")
+    sessions, seconds = 1 + len(run.environment.get("resumed", ())), run.summary.seconds["total"]
+    return format_duration(seconds) + (f" (the last of {sessions} sessions)" if sessions > 1 else "")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stopcli.reproduce.plan import Experiment
 from stopcli.reproduce.spec import MEASURES, ArmSpec, Claim, Measure, Reported
-from stopcli.runs.run import RecordedRun, read_recorded
+from stopcli.runs.run import Run, read_runs
 from stopcli.stats.differences import Difference, Ratio, paired_difference, ratio_of
 from stopcli.stats.intervals import MeanInterval, mean_interval
 from stopcli.stats.verdicts import Expected, RunCounts, Verdict, judge_claim, judge_value, trend_sentence
@@ -26,13 +26,13 @@ class ArmRuns:
 
     spec: ArmSpec
     counts: RunCounts
-    finished: Mapping[int, RecordedRun]
+    finished: Mapping[int, Run]
     published: bool
     failures: tuple[str, ...] = ()
 
     def values(self, measure: Measure) -> dict[int, float]:
         """A value of each finished run that has it, by seed."""
-        values = {seed: measure.value(run.summary) for seed, run in self.finished.items()}
+        values = {seed: measure.value(run.results) for seed, run in self.finished.items() if run.results}
         return {seed: value for seed, value in values.items() if value is not None}
 
 
@@ -101,23 +101,23 @@ def _arm_runs(experiment: Experiment, arm: ArmSpec) -> ArmRuns:
         return ArmRuns(arm, RunCounts(0, 0), {}, False)
     seeds = range(sweep.config.seed, sweep.config.seed + sweep.config.seeds)
     runs = [run for run in _recorded(sweep.folder) if run.seed in seeds and (sweep.arm or run.arm == arm.name)]
-    finished = {run.seed: run for run in runs if run.finished and run.summary}
+    finished = {run.seed: run for run in runs if run.finished and run.results}
     failures = tuple(
-        f"{run.path.name}: {(run.summary.get('stop') or {}).get('rule') or 'failed'}"
+        f"{run.path.name}: {run.results.stop.rule if run.results else 'failed'}"
         for run in runs
         if run.state == "failed"
     )
     return ArmRuns(arm, RunCounts(len(seeds), len(finished), len(failures)), finished, sweep.published, failures)
 
 
-def _recorded(path: Path) -> list[RecordedRun]:
+def _recorded(path: Path) -> list[Run]:
     """The runs in a sweep's folder; none where it or all of them were never started."""
     if not (path / "config.toml").is_file():
         return []
     jobs = path / "jobs"
     if jobs.is_dir() and not any(jobs.glob("*/config.toml")):
         return []
-    return read_recorded([path])
+    return read_runs([path])
 
 
 def _value(arm: ArmRuns, base: ArmRuns, reported: Reported) -> ValueResult:

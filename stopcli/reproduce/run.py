@@ -22,8 +22,10 @@ from stopcli.reproduce.report import ReportContext, check_destination, write_rep
 from stopcli.reproduce.results import ExperimentResult, results_of
 from stopcli.reproduce.spec import Images, needs_images
 from stopcli.runs.environment import describe_environment
-from stopcli.runs.files import read_json, temporary_files, write_text
+from stopcli.runs.files import temporary_files, write_text
 from stopcli.runs.folder import check_can_be_made
+from stopcli.runs.run import Run
+from stopcli.runs.summary import SweepSummary
 from stopcli.training.session import StopRequest
 
 _POLL_SECONDS = 0.05
@@ -76,9 +78,9 @@ def _wait(command: Sequence[str], request: StopRequest) -> int:
 
 def _failure(sweep: Sweep, status: int) -> str:
     """Why a process failed, from its exit status and its folder."""
-    reasons = [str(read_json(sweep.folder / "status.json").get("reason", ""))]
-    jobs = read_json(sweep.folder / "summary.json").get("jobs") or ()
-    reasons += [f"{job['name']}: {job['reason']}" for job in jobs if job.get("reason")]
+    run = Run.read(sweep.folder)
+    jobs = run.summary.jobs if isinstance(run.summary, SweepSummary) else ()
+    reasons = [run.status.reason, *(f"{job.name}: {job.reason}" for job in jobs if job.reason)]
     ending = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
     return ": ".join(filter(None, (ending, "; ".join(filter(None, reasons)))))
 
@@ -170,11 +172,11 @@ def reproduce(
     """
     failures = {sweep.name: _run(sweep, request, say, output_options) for sweep in plan.sweeps}
     failures = {name: failure for name, failure in failures.items() if failure}
-    done = all(read_json(sweep.folder / "status.json").get("state") == "finished" for sweep in plan.sweeps)
+    done = all(Run.read(sweep.folder).status.state == "finished" for sweep in plan.sweeps)
     unfinished = ""
     if request.asked and not done:
         unfinished = f"Ended by {request.words} before everything was run; the same command resumes it."
-    context = ReportContext(plan.scale, plan.options, plan.images, describe_environment({}), failures, unfinished)
+    context = ReportContext(plan.scale, plan.options, plan.images, describe_environment(), failures, unfinished)
     results = tuple(results_of(experiment) for experiment in plan.experiments)
     try:
         summary = write_reproduction(to, results, context)

@@ -1,4 +1,4 @@
-"""The values in which runs are compared with what was published, and where a run's summary.json holds them.
+"""The values in which runs are compared with what was published.
 
 A published result as a file of `experiments/` holds it: what was reported, and the settings that repeat it.
 
@@ -44,7 +44,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -59,7 +59,7 @@ from stopcli.recipes.base import config_class
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.report.document import ALT_TEXTS
 from stopcli.runs.files import read_toml
-from stopcli.runs.run import training_seconds
+from stopcli.runs.summary import RunSummary
 from stopcli.stats.verdicts import Expected
 
 
@@ -69,29 +69,15 @@ class Measure:
 
     Attributes:
         title: in tables.
-        path: of keys in a run's summary.json.
+        value: of a finished run; None where it did not measure it.
         digits: after the point.
         is_time: in hours, of this machine; never judged beside another machine's.
-        is_error: 1 less what the path leads to.
     """
 
     title: str
-    path: tuple[str, ...] = ()
+    value: Callable[[RunSummary], float | None]
     digits: int = 3
     is_time: bool = False
-    is_error: bool = False
-
-    def value(self, summary: Mapping[str, Any]) -> float | None:
-        """Of a finished run; None where it did not measure it."""
-        if self.is_time:
-            seconds = training_seconds(summary)
-            return None if seconds is None else seconds / 3600
-        value: Any = summary
-        for key in self.path:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        if not isinstance(value, (int, float)):
-            return None
-        return 1 - value if self.is_error else float(value)
 
     def cell(self, value: float) -> str:
         if self.is_time:
@@ -99,15 +85,20 @@ class Measure:
         return f"{value:.{self.digits}f}"
 
 
+def _of_saved(part: str) -> Callable[[RunSummary], float | None]:
+    """An accuracy of the best model."""
+    return lambda run: run.best.get(part, "accuracy") if run.best else None
+
+
 MEASURES = {
-    "stop_epoch": Measure("stopped at epoch", ("epochs",), 0),
-    "train_accuracy": Measure("train accuracy", ("final", "train", "accuracy")),
-    "test_accuracy": Measure("test accuracy", ("final", "test", "accuracy")),
-    "test_error": Measure("test error", ("final", "test", "accuracy"), is_error=True),
-    "saved_epoch": Measure("saved epoch", ("best", "epoch"), 0),
-    "saved_train_accuracy": Measure("its train accuracy", ("best", "train", "accuracy")),
-    "saved_test_accuracy": Measure("its test accuracy", ("best", "test", "accuracy")),
-    "training_hours": Measure("training time", is_time=True),
+    "stop_epoch": Measure("stopped at epoch", lambda run: run.epochs, 0),
+    "train_accuracy": Measure("train accuracy", lambda run: run.final.get("train", "accuracy")),
+    "test_accuracy": Measure("test accuracy", lambda run: run.final.get("test", "accuracy")),
+    "test_error": Measure("test error", lambda run: run.final.error("test")),
+    "saved_epoch": Measure("saved epoch", lambda run: run.best.epoch if run.best else None, 0),
+    "saved_train_accuracy": Measure("its train accuracy", _of_saved("train")),
+    "saved_test_accuracy": Measure("its test accuracy", _of_saved("test")),
+    "training_hours": Measure("training time", lambda run: run.train_seconds / 3600, is_time=True),
 }
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stopcli.config import RunConfig
-from stopcli.runs.environment import describe_environment
-from stopcli.runs.files import read_checked, read_toml, write_json
+from stopcli.runs.environment import Environment, Session, describe_environment, read_environment
+from stopcli.runs.files import read_toml, write_json
 from stopcli.runs.folder import RunFolder, utc_now
 from stopcli.training.fingerprint import differences
 from stopcli.training.session import Start
@@ -20,7 +20,7 @@ _VARIABLES = ("TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS")
 def record_environment(
     config: RunConfig,
     folder: RunFolder,
-    devices: Mapping[str, Any],
+    devices: Environment,
     start: Start = Start(),  # noqa: B008, a frozen value
     changed: Sequence[str] = (),
     ancestry: dict[str, Any] | None = None,
@@ -35,7 +35,7 @@ def record_environment(
     Returns:
         Warnings: that an earlier record is damaged; of each time the run was resumed where it computes differently.
     """
-    environment = describe_environment(dict(devices))
+    environment = describe_environment(devices)
     if ancestry:
         environment["init_from"] = ancestry
     rewritten = rewrite_config(folder, {name: getattr(config, name) for name in start.changed})
@@ -46,7 +46,7 @@ def record_environment(
         now = _computes_with(environment)
         # What is not on record may be the same.
         otherwise = differences(before, {name: value for name, value in now.items() if name in before})
-        session = {
+        session: Session = {
             "time": utc_now(),
             "from_epoch": start.point.epoch if start.point else 0,
             "argv": environment["argv"],
@@ -72,12 +72,12 @@ def record_environment(
     return (*warnings, *otherwise_warnings)
 
 
-def _recorded(folder: RunFolder) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _recorded(folder: RunFolder) -> tuple[Environment, tuple[str, ...]]:
     """What an earlier session recorded, empty for nothing; and warnings about it.
 
     A damaged file is no reason to refuse a run whose states are whole. It is kept under another name.
     """
-    environment, damage = read_checked(folder.environment)
+    environment, damage = read_environment(folder.path)
     if not damage:
         return environment, ()
     copies = (folder.path / f"environment-damaged-{n}.json" for n in itertools.count(1))
@@ -105,7 +105,7 @@ def rewrite_config(folder: RunFolder, settings: Mapping[str, Any]) -> list[str]:
     return [f"{name}: was {before.get(name, 'not set')!r}, is {values[name]!r}" for name in changed]
 
 
-def _computes_with(environment: Mapping[str, Any]) -> dict[str, Any]:
+def _computes_with(environment: Environment) -> dict[str, Any]:
     """What the last digits of a run's numbers depend on, beside its settings, versions and data, as far as known."""
     variables = environment.get("variables")
     known = {

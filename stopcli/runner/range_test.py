@@ -5,9 +5,9 @@ The curves of a range test in its folder: a file for each seed, and an index of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,10 @@ from stopcli.report.drawing import Figures, drawn_name
 from stopcli.runner.report import write_results
 from stopcli.runner.resume_changes import other_data
 from stopcli.runner.run import start_session
-from stopcli.runs.files import read_checked, write_json, write_text
+from stopcli.runs.files import write_json, write_text
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
+from stopcli.runs.summary import SEEDS_FILE, RangeSummary, TestedSeed, TestedSeeds, read_seeds
 from stopcli.schedules.cyclic import RampLR
 from stopcli.stats.lr_finder import runaway, smoothed
 from stopcli.training.fingerprint import (
@@ -36,11 +37,9 @@ from stopcli.training.fingerprint import (
     settings_fingerprint,
 )
 from stopcli.training.loop import initial_state
-from stopcli.training.range_test import RangeCurve, run_range
+from stopcli.training.range_test import Ended, RangeCurve, run_range
 from stopcli.training.session import Session, Start
 from stopcli.training.steps_loop import StepsLoop
-
-INDEX = "seeds.json"
 
 
 @dataclass
@@ -70,24 +69,25 @@ class CurveStore:
             RequestError: settings, versions or data have changed.
         """
         store = cls(folder, fingerprint)
-        index, damage = read_checked(folder / INDEX)
+        index, damage = read_seeds(folder)
         if damage:
             store.notes.append(f"all seeds are tested again: {damage}")
-        before = index.get("fingerprint", {})
-        changed = differences(before, fingerprint, without=PLACE_SETTINGS) if index else []
+        index = index or TestedSeeds({}, {})
+        before = index.fingerprint
+        changed = differences(before, fingerprint, without=PLACE_SETTINGS) if before else []
         if changed and not force:
             raise changed_error(changed, hint=data_hint if fingerprint["data"] != before.get("data") else "")
         if changed:
             store.notes.append("all seeds are tested again, because of: " + "; ".join(changed))
             return store
-        for seed, entry in index.get("seeds", {}).items():
+        for seed, entry in index.seeds.items():
             try:
                 columns = read_metrics(_path(folder, int(seed)))
-                curve = RangeCurve(columns["learning_rate"], columns["loss"], entry["ended"])
+                curve = RangeCurve(columns["learning_rate"], columns["loss"], cast(Ended, entry.ended))
             except (RequestError, KeyError, ValueError) as error:
                 store.notes.append(f"seed {seed} is tested again: {error}")
                 continue
-            if len(curve.rates) == entry.get("updates"):
+            if len(curve.rates) == entry.updates:
                 store.curves[int(seed)] = curve
             else:
                 store.notes.append(f"seed {seed} is tested again: its file is not whole")
@@ -105,21 +105,21 @@ class CurveStore:
         table = Table("", ("step", "learning_rate", "loss", "smoothed_loss"), rows)
         write_text(_path(self.folder, seed), table.csv())
         self.curves[seed] = curve
-        seeds = {str(n): {"updates": len(c.rates), "ended": c.ended} for n, c in sorted(self.curves.items())}
-        write_json(self.folder / INDEX, {"fingerprint": self.fingerprint, "seeds": seeds})
+        seeds = {str(seed): TestedSeed(len(curve.rates), curve.ended) for seed, curve in sorted(self.curves.items())}
+        write_json(self.folder / SEEDS_FILE, TestedSeeds(self.fingerprint, seeds))
 
 
 def _path(folder: Path, seed: int) -> Path:
     return folder / f"steps-seed{seed}.csv"
 
 
-def run_range_test(loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> dict[str, Any]:
+def run_range_test(loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> RangeSummary:
     """Train each seed under a rising learning rate, and sum up what the curves suggest.
 
     A seed that an earlier session has finished is read from its file.
 
     Returns:
-        The content of summary.json.
+        Its summary.
     """
     config, stopwatch = loaded.config, session.stopwatch
     fingerprint = {**settings_fingerprint(config), **data_fingerprint(loaded.data.parts)}
@@ -130,12 +130,11 @@ def run_range_test(loaded: Loaded, folder: RunFolder, session: Session, start: S
     measured = _test_seeds(config, loaded.data, store, folder, session)
     results = results_of(config, store.curves)
     summary = _summary(loaded, folder, session, results)
-    summary["warnings"] += notes
-    if summary["state"] == "paused" and measured == 1:
-        summary["warnings"].append(session.request.spent_on_one("seed"))
+    if summary.state == "paused" and measured == 1:
+        notes = (*notes, session.request.spent_on_one("seed"))
     return write_results(
         folder,
-        summary,
+        replace(summary, warnings=(*summary.warnings, *notes)),
         loaded,
         stopwatch,
         title=f"lr-range: {config.describe_model()} on {Path(config.dataset).name}",
@@ -203,27 +202,28 @@ def _make_loop(config: LrRangeConfig, images: ImageParts, seed: int, updates: in
     return loop
 
 
-def _summary(loaded: Loaded, folder: RunFolder, session: Session, results: RangeResults) -> dict[str, Any]:
+def _summary(loaded: Loaded, folder: RunFolder, session: Session, results: RangeResults) -> RangeSummary:
     config = loaded.config
     finished = len(results.curves) == config.seeds
     next_step = [f"To train by them: stopcli clr --from-range {folder.path}"] if results.bounds else []
-    return {
-        "command": config.command,
-        "name": config.name,
-        "state": "finished" if finished else "interrupted" if session.request.interrupted else "paused",
-        "reason": "" if finished else session.request.words,
-        "scale": config.scale,
-        "dataset": config.dataset,
-        "model": config.model,
-        "seed": config.seed,
-        "seeds": config.seeds,
-        "finished": len(results.curves),
-        **results.summary(),
-        "table": results.table().for_summary(),
-        "conclusions": [*results.conclusions(), *next_step],
-        "run_dir": str(folder.path),
-        "warnings": [*config.warnings(), *loaded.notes],
-    }
+    return RangeSummary(
+        command=config.command,
+        name=config.name,
+        state="finished" if finished else "interrupted" if session.request.interrupted else "paused",
+        reason="" if finished else session.request.words,
+        scale=config.scale,
+        dataset=config.dataset,
+        model=config.model,
+        seed=config.seed,
+        seeds=config.seeds,
+        finished=len(results.curves),
+        bounds=results.bounds,
+        suggestions=results.means(),
+        table=results.table().for_summary(),
+        conclusions=(*results.conclusions(), *next_step),
+        run_dir=str(folder.path),
+        warnings=(*config.warnings(), *loaded.notes),
+    )
 
 
 def _figures(config: LrRangeConfig, results: RangeResults) -> Figures:
@@ -239,5 +239,5 @@ def _figures(config: LrRangeConfig, results: RangeResults) -> Figures:
     scale = " (quick scale)" if config.scale == "quick" else ""
     title = f"{config.describe_model()} on {drawn_name(Path(config.dataset).name)}, {config.optimizer}{scale}"
     bounds = results.bounds
-    span = (bounds["base_lr"], bounds["max_lr"]) if bounds else None
+    span = (bounds.base_lr, bounds.max_lr) if bounds else None
     return {"range": lambda: range_figure(lines, results.marks, span, title, linear=config.ramp == "linear")}

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from stopcli.errors import RequestError, RunFolderError, StopcliError
 from stopcli.paths import check_path
@@ -21,13 +22,16 @@ from stopcli.report.drawing import Drawn, Figures, draw
 from stopcli.report.html import to_html, write_or_warn, write_report
 from stopcli.report.run_report import Provenance, how_it_was_made, range_report, run_report, sweep_report, words_of
 from stopcli.runner.resume import read_config
-from stopcli.runs.files import read_checked, read_json, read_toml, write_json, write_text
+from stopcli.runs.environment import read_environment
+from stopcli.runs.files import write_json, write_text
 from stopcli.runs.folder import RunFolder, check_is_run
-from stopcli.runs.metrics import Columns, read_metrics
-from stopcli.runs.run import RunLine, read_runs
-from stopcli.runs.shapes import missing_in_summary
-from stopcli.sweeps.plan import NOT_BEGUN, collect, plan_jobs
+from stopcli.runs.metrics import Columns
+from stopcli.runs.run import NOT_BEGUN, Run, runs_in
+from stopcli.runs.summary import AnalysisSummary, ReportParts, RunSummary, SweepSummary, TrainingSummary, read_seeds
+from stopcli.sweeps.plan import collect, plan_jobs
 from stopcli.training.session import Stopwatch
+
+AnySummary = TypeVar("AnySummary", bound=TrainingSummary)
 
 _HEADER = "# Runs again with"
 _STATES = {
@@ -43,7 +47,7 @@ _STATES = {
 
 def write_results(
     folder: RunFolder,
-    summary: dict[str, Any],
+    summary: AnySummary,
     loaded: Loaded,
     stopwatch: Stopwatch,
     *,
@@ -52,13 +56,13 @@ def write_results(
     files: Mapping[str, str],
     figures: Callable[[], Figures] | None,
     outside: bool = False,
-) -> dict[str, Any]:
+) -> AnySummary:
     """Draw the figures, write summary.json, the report and other files, and set the folder's status to how it ended.
 
     A figure or a report that cannot be made is one of the summary's warnings, and the log says why.
 
     Args:
-        summary: what summary.json holds, without its report and its times.
+        summary: without its report and its times.
         loaded: what was run.
         title: of the report.
         tables: of the report, beside that of the results.
@@ -67,7 +71,7 @@ def write_results(
         outside: whether what did not finish failed for a reason outside it.
 
     Returns:
-        The content of summary.json.
+        The summary as it was written.
     """
     drawn = Drawn()
     if figures is not None:
@@ -76,25 +80,25 @@ def write_results(
             folder.note(drawn.tracebacks)
     for name, text in files.items():
         write_text(folder.path / name, text)
-    summary["warnings"] += drawn.warnings
-    summary["report"] = {
-        "title": title,
-        "words": list(loaded.words),
-        "tables": [table.for_summary() for table in tables],
-        "figures": [picture.name for picture in drawn.pictures],
-    }
-    summary["seconds"] = stopwatch.rounded()
+    summary = replace(
+        summary,
+        warnings=(*summary.warnings, *drawn.warnings),
+        report=ReportParts(
+            title,
+            loaded.words,
+            tuple(table.for_summary() for table in tables),
+            tuple(picture.name for picture in drawn.pictures),
+        ),
+        seconds=stopwatch.rounded(),
+    )
     # While this process still holds the folder.
     write_json(folder.summary, summary)
-    problems = write_or_warn(folder, lambda: _summary_report(folder.path, read_json(folder.summary)))
+    problems = write_or_warn(folder, lambda: _summary_report(folder.path, summary))
     if problems:
-        summary["warnings"] += problems
+        summary = replace(summary, warnings=(*summary.warnings, *problems))
         write_json(folder.summary, summary)
-    state = summary["state"]
-    folder.log(f"{state}: {' '.join(words_of(summary))}")
-    reason = "" if state == "finished" else summary["reason"] if "reason" in summary else summary["stop"]["rule"]
-    epochs = summary.get("epochs", max((job["epochs"] for job in summary.get("jobs", ())), default=0))
-    folder.status.write(state, reason, epoch=epochs, outside=outside)
+    folder.log(f"{summary.state}: {' '.join(words_of(summary))}")
+    folder.status.write(summary.state, summary.reason, epoch=summary.epochs, outside=outside)
     return summary
 
 
@@ -138,47 +142,51 @@ def _check_new(file: Path) -> None:
 
 def _document(folder: Path, plots: Path) -> tuple[Document, Drawn]:
     """The report of a folder, and the figures that had to be drawn for it, in the `plots/` of another."""
-    (line,) = read_runs(folder.parent, only=folder)
-    summary = read_json(folder / "summary.json")
-    if summary:
-        if problem := missing_in_summary(summary) or ("" if "report" in summary else "report: missing"):
-            raise RunFolderError(
-                f"{folder}/summary.json: damaged ({problem})", hint=f"stopcli resume {folder} may write it again."
-            )
+    run = Run.read(folder)
+    summary = run.summary
+    if summary is not None and not isinstance(summary, AnalysisSummary):
         document, drawn = _summary_report(folder, summary), Drawn()
-        if line.state != summary["state"]:
-            document = _with_warning(document, _outdated(line))
+        if run.state != summary.state:
+            document = _with_warning(document, _outdated(run))
     else:
-        document, drawn = _unfinished_report(folder, line, plots)
-    damage = read_checked(folder / "environment.json")[1]
+        document, drawn = _unfinished_report(run, plots)
+    damage = read_environment(folder)[1]
     return (_with_warning(document, f"{damage}.") if damage else document), drawn
 
 
-def _summary_report(folder: Path, summary: Mapping[str, Any]) -> Document:
-    report = summary["report"]
-    provenance = _provenance(folder, report["words"])
-    tables = [results_table(summary), *(Table.from_told(table) for table in report["tables"])]
-    # Names, not paths: a figure lies in `plots/`, whatever somebody has written into summary.json.
-    names = [Path(figure).name for figure in report["figures"]]
-    pictures = [Picture(f"plots/{name}", alt_text(name)) for name in names]
-    write = sweep_report if "jobs" in summary else run_report if "stop" in summary else range_report
-    return write(report["title"], summary, tables, provenance, pictures)
+def _summary_report(folder: Path, summary: TrainingSummary) -> Document:
+    report = summary.report
+    if report is None:
+        raise RunFolderError(
+            f"{folder}/summary.json: damaged (report: missing)", hint=f"stopcli resume {folder} may write it again."
+        )
+    parts = (
+        [results_table(summary), *map(Table.from_summary, report.tables)],
+        _provenance(folder, report.words),
+        # Names, not paths: a figure lies in `plots/`, whatever somebody has written into summary.json.
+        [Picture(f"plots/{name}", alt_text(name)) for name in (Path(figure).name for figure in report.figures)],
+    )
+    if isinstance(summary, RunSummary):
+        return run_report(report.title, summary, *parts)
+    if isinstance(summary, SweepSummary):
+        return sweep_report(report.title, summary, *parts)
+    return range_report(report.title, summary, *parts)
 
 
 def _provenance(folder: Path, words: Sequence[str]) -> Provenance:
     text = (folder / "config.toml").read_text(encoding="utf-8", errors="replace")
     if text.startswith(_HEADER):
         text = text.partition("\n")[2]
-    return Provenance(text, read_json(folder / "environment.json"), words)
+    return Provenance(text, read_environment(folder)[0], words)
 
 
-def _outdated(line: RunLine) -> str:
+def _outdated(run: Run) -> str:
     """A warning for a run that was resumed since its summary was written, or whose state cannot be read."""
-    if line.state == "damaged":
-        return f"{line.reason}."
-    reason = f" ({line.reason})" if line.reason else ""
-    resume = "" if line.state == "running" else " In this folder, `stopcli resume .` continues it."
-    return f"The run was resumed after these results were written; its state is now: {line.state}{reason}.{resume}"
+    if run.damage:
+        return f"{run.damage}."
+    reason = f" ({run.reason})" if run.reason else ""
+    resume = "" if run.state == "running" else " In this folder, `stopcli resume .` continues it."
+    return f"The run was resumed after these results were written; its state is now: {run.state}{reason}.{resume}"
 
 
 def _with_warning(document: Document, text: str) -> Document:
@@ -186,55 +194,53 @@ def _with_warning(document: Document, text: str) -> Document:
     return Document(document.title, (Warn(text), *document.lead), document.sections)
 
 
-def _unfinished_report(folder: Path, line: RunLine, plots: Path) -> tuple[Document, Drawn]:
+def _unfinished_report(run: Run, plots: Path) -> tuple[Document, Drawn]:
     """The report of a run or a sweep without results: it is running, was killed, or failed."""
-    columns, problem = _recorded_epochs(folder)
-    drawn = Drawn() if columns is None else draw(lambda: _curves_so_far(folder, columns), plots)
-    state = _STATES.get(line.state, f"Its state is {line.state}")
-    reason = f": {line.reason}" if line.reason else ""
+    columns, problem = _recorded_epochs(run)
+    drawn = Drawn() if columns is None else draw(lambda: _curves_so_far(run, columns), plots)
+    state = _STATES.get(run.state, f"Its state is {run.state}")
+    reason = f": {run.reason}" if run.reason else ""
     problems = [*filter(None, [problem]), *(f"{warning}." for warning in drawn.warnings)]
     lead = [f"{state}{reason}. It has no results yet; this is what was recorded so far.", *problems]
-    provenance = _provenance(folder, ())
-    sections = [Section("So far", tuple(_parts_so_far(folder, columns)))]
+    provenance = _provenance(run.path, ())
+    sections = [Section("So far", tuple(_parts_so_far(run.path, columns)))]
     if drawn.pictures:
         sections.append(Section("Figures", tuple(drawn.pictures)))
-    sections.append(Section("How it was made", how_it_was_made(provenance.environment, provenance.config, line.state)))
-    command = str(read_toml(folder / "config.toml").get("command", "run"))
-    return Document(f"{command}: {folder.resolve().name}", tuple(map(Warn, lead)), tuple(sections)), drawn
+    sections.append(Section("How it was made", how_it_was_made(provenance.environment, provenance.config, run.state)))
+    return Document(f"{run.command}: {run.path.resolve().name}", tuple(map(Warn, lead)), tuple(sections)), drawn
 
 
-def _recorded_epochs(folder: Path) -> tuple[Columns | None, str]:
+def _recorded_epochs(run: Run) -> tuple[Columns | None, str]:
     """A run's metrics.csv; None where it has no epoch, with what is wrong with the file, in a sentence."""
-    if not (folder / "metrics.csv").exists():
+    if not (run.path / "metrics.csv").exists():
         return None, ""
     try:
-        columns = read_metrics(folder / "metrics.csv")
+        return (run.metrics if len(run.metrics["epoch"]) else None), ""
     except RequestError as error:
         return None, f"{error.message}."
-    return (columns if len(columns["epoch"]) else None), ""
 
 
-def _curves_so_far(folder: Path, columns: Columns) -> Figures:
+def _curves_so_far(run: Run, columns: Columns) -> Figures:
     """How the learning curves of the recorded epochs are drawn, by name."""
     if not {"loss", "accuracy", "val_loss", "val_accuracy"} <= columns.keys():
         return {}
     from stopcli.report.curves import Marks, learning_curves
 
-    validation = "test" if read_toml(folder / "config.toml").get("validation", "test") == "test" else "validation"
-    title = f"{folder.resolve().name}: {counted(len(columns['epoch']), 'epoch')} so far"
+    validation = "test" if run.settings.get("validation", "test") == "test" else "validation"
+    title = f"{run.path.resolve().name}: {counted(len(columns['epoch']), 'epoch')} so far"
     return {"curves": lambda: learning_curves(columns, validation, Marks(0, ""), title)}
 
 
 def _parts_so_far(folder: Path, columns: Columns | None) -> list[Part]:
     """A table of the runs, the seeds or the last epoch that was recorded."""
     if (folder / "jobs").is_dir():
-        lines = sorted(read_runs(folder / "jobs"), key=lambda line: line.path.name)
-        rows = [(line.path.name, line.state, line.epochs, line.reason or "–") for line in lines]
+        runs = sorted(runs_in(folder / "jobs"), key=lambda run: run.path.name)
+        rows = [(run.path.name, run.state, run.progress, run.reason or "–") for run in runs]
         table = Table("Runs that were started", ("run", "state", "epochs", "reason"), tuple(rows))
         return [table if rows else Paragraph("None of its runs was started."), *_not_started(folder)]
-    seeds = read_json(folder / "seeds.json").get("seeds") or {}
-    if seeds:
-        cells = [(seed, str(entry.get("updates", "–")), entry.get("ended", "–")) for seed, entry in seeds.items()]
+    tested, _ = read_seeds(folder)
+    if tested is not None and tested.seeds:
+        cells = [(name, str(seed.updates), seed.ended) for name, seed in tested.seeds.items()]
         return [Table("Seeds that are done", ("seed", "updates", "ended by"), tuple(cells))]
     if columns is None:
         return [Paragraph("No epoch was recorded.")]

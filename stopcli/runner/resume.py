@@ -13,8 +13,10 @@ from stopcli.quantities import agreeing, counted
 from stopcli.recipes.base import config_class
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.runner.resume_changes import check_can_move, how_to_continue, with_other_rules
-from stopcli.runs.files import check_prefix, read_checked, read_json, read_toml
+from stopcli.runs.environment import read_environment
+from stopcli.runs.files import check_prefix, read_toml
 from stopcli.runs.folder import check_is_run
+from stopcli.runs.run import Run
 from stopcli.sweeps.plan import is_summed_up, pending_jobs, plan_jobs
 from stopcli.training.fingerprint import (
     PLACE_SETTINGS,
@@ -145,7 +147,7 @@ def prepare(
     start = Start(again=True, force=force, changed=_changed_settings(original, config))
     warnings = _damaged_files(run)
     if not isinstance(config, TrainedConfig):
-        if _state_of(run) == "finished":
+        if Run.read(run).finished:
             raise RunFolderError(f"{run}: finished, nothing is left to do")
         return Resumption(config, start, warnings)
     _check_not_over(run, original, config, start.changed, more_epochs="epochs" in changes)
@@ -170,12 +172,12 @@ def _check_folder_matches(run: Path, config: RunConfig) -> None:
     """Raise where a folder holds something else than its config.toml describes: somebody has changed the file."""
     file = run / "config.toml"
     hint = f"stopcli run {file} runs it, in a new folder."
-    command = read_json(run / "summary.json").get("command", config.command)
+    command = getattr(Run.read(run).summary, "command", config.command)
     if command != config.command:
         raise RunFolderError(
             f"{file}: describes a run of {config.command}, in the folder of a run of {command}", hint=hint
         )
-    environment = read_json(run / "environment.json")
+    environment = read_environment(run)[0]
     is_sweep = (run / "jobs").is_dir() or "executor" in environment
     is_run = (run / "metrics.csv").exists() or "gpus" in environment
     if config.is_sweep and is_run and not is_sweep:
@@ -229,9 +231,9 @@ def _prepare_sweep(
 def _check_has_pending_jobs(run: Path, config: Any, retry_failed: bool) -> None:
     """Raise where a sweep has no run that could be resumed."""
     jobs = plan_jobs(config)
-    if pending_jobs(jobs, run / "jobs", retry_failed=retry_failed) or not is_summed_up(run, jobs):
+    if pending_jobs(jobs, run / "jobs", retry_failed=retry_failed) or not is_summed_up(Run.read(run), jobs):
         return
-    failed = sum(read_json(run / "jobs" / job.name / "status.json").get("state") == "failed" for job in jobs)
+    failed = sum(Run.read(run / "jobs" / job.name).status.state == "failed" for job in jobs)
     if failed and not retry_failed:
         raise RunFolderError(
             f"{run}: nothing is left to do; {failed} of {counted(len(jobs), 'run')} failed",
@@ -245,19 +247,22 @@ def _check_not_over(
     run: Path, original: TrainedConfig, config: TrainedConfig, changed: tuple[str, ...], *, more_epochs: bool
 ) -> None:
     """Raise where a run has ended, and these changes of its settings do not let it train further."""
-    stop, state = read_json(run / "summary.json").get("stop") or {}, _state_of(run)
-    reason, rule = stop.get("reason"), stop.get("rule")
-    if state == "failed" and reason == "non_finite":
+    saved = Run.read(run)
+    if saved.results is None or saved.damage:
+        # Without a readable summary it has not finished: it resumes from its last state and writes one.
+        return
+    reason, rule = saved.results.stop.reason, saved.results.stop.rule
+    if saved.diverged:
         raise RunFolderError(f"{run}: diverged ({rule}); resuming from there would train nothing")
-    if state != "finished":
+    if not saved.finished:
         return
     other_rules = bool(config.stopping_names & {*changed})
     if not other_rules and not more_epochs:
-        raise RunFolderError(f"{run}: finished ({rule}), nothing is left to do", hint=how_to_continue(stop))
+        raise RunFolderError(f"{run}: finished ({rule}), nothing is left to do", hint=how_to_continue(reason))
     if not other_rules and reason != "completed":
         raise RunFolderError(
             f"{run}: stopped by {rule}, not by its number of epochs; more of them would not help",
-            hint=how_to_continue(stop),
+            hint=how_to_continue(reason),
         )
     if more_epochs and reason == "completed" and config.epochs <= original.epochs:
         raise ConfigError("epochs", config.epochs, f"more than the {original.epochs} that the run has trained")
@@ -281,11 +286,11 @@ def _position_under(
         forced += stopped_earlier
     completed = point.stopped is not None and point.stopped["reason"] == "completed"
     restores = config.restore_best or point.fingerprint.get("setting restore_best")
-    if rules and _state_of(run) == "finished" and completed and point.epoch >= config.epochs and not restores:
+    if rules and Run.read(run).finished and completed and point.epoch >= config.epochs and not restores:
         trained = agreeing(config.epochs, "its only epoch", f"all its {config.epochs} epochs")
         raise RunFolderError(
             f"{run}: trained {trained}, and these rules would not have stopped it earlier",
-            hint=how_to_continue({"reason": "completed"}),
+            hint=how_to_continue("completed"),
         )
     started = point.epoch + (1 if point.partial_sums else 0)
     if config.epochs < started:
@@ -301,13 +306,7 @@ def _changed_settings(original: RunConfig, config: RunConfig) -> tuple[str, ...]
     return tuple(name for name in sorted({*before, *now}) if before.get(name) != now.get(name))
 
 
-def _state_of(run: Path) -> object:
-    """Its state. A run without a readable summary has not finished: it resumes from its last state and writes one."""
-    state = read_json(run / "status.json").get("state")
-    return None if read_checked(run / "summary.json")[1] else state
-
-
 def _damaged_files(run: Path) -> tuple[str, ...]:
-    """A warning for each damaged file that a resumed run writes again."""
-    damages = (read_checked(run / name)[1] for name in ("status.json", "summary.json"))
-    return tuple(f"{run}/{damage}; it is written again" for damage in damages if damage)
+    """A warning for a damaged file that a resumed run writes again."""
+    damage = Run.read(run).damage
+    return (f"{run}/{damage}; it is written again",) if damage else ()

@@ -12,7 +12,7 @@ state may not.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -33,27 +33,27 @@ from stopcli.training.state_file import Arrays, ResumePoint
 from stopcli.training.stop_plan import stop_plan
 
 
-def how_to_continue(stop: Mapping[str, Any]) -> str:
+def how_to_continue(reason: str) -> str:
     """How a run that has ended can be trained further.
 
     Args:
-        stop: why it ended, as in its summary.json.
+        reason: why it stopped, as in its verdict.
     """
-    if stop.get("reason") == "completed":
+    if reason == "completed":
         return "--epochs N trains it further, to epoch N."
-    return (rule_of_reason(str(stop.get("reason"))) or Rule).resume_hint
+    return (rule_of_reason(reason) or Rule).resume_hint
 
 
-def next_step(run: Path, summary: Mapping[str, Any]) -> str:
+def next_step(run: Path, state: str, stop: Verdict | None = None) -> str:
     """What to type next for a run or a sweep that has ended, in a sentence; empty for nothing.
 
     Args:
-        summary: has its `state` and, of a run that has finished, its `stop`.
+        stop: why a run stopped.
     """
-    if summary["state"] in ("died", "paused", "interrupted", "damaged"):
+    if state in ("died", "paused", "interrupted", "damaged"):
         return f"To resume: stopcli resume {run}"
-    if summary["state"] == "finished" and summary.get("stop"):
-        return f"stopcli resume {run} {how_to_continue(summary['stop'])}"
+    if state == "finished" and stop is not None:
+        return f"stopcli resume {run} {how_to_continue(stop.reason)}"
     return ""
 
 

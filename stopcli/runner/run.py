@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from stopcli.runner.resume_changes import changed_data
 from stopcli.runs.files import remove_leftovers
 from stopcli.runs.folder import RunFolder, cannot_be_written
 from stopcli.runs.metrics import read_metrics
+from stopcli.runs.summary import RangeSummary, RunSummary
 from stopcli.training.evaluate import conclude, devices
 from stopcli.training.experiment import Experiment
 from stopcli.training.fingerprint import data_fingerprint, settings_fingerprint
@@ -41,7 +43,7 @@ def run_one(
     *,
     loop_cache: dict[str, Any] | None = None,
     plots: bool = True,
-) -> dict[str, Any]:
+) -> RunSummary | RangeSummary:
     """Train, save, evaluate, draw and report one run. Sets the folder's status to the state that the run ended in.
 
     Args:
@@ -51,7 +53,7 @@ def run_one(
         plots: whether figures are drawn.
 
     Returns:
-        The content of summary.json.
+        Its summary.
 
     Raises:
         RequestError: the run cannot be started like this; the folder is as it was.
@@ -95,7 +97,7 @@ def _train(
     start: Start,
     loop_cache: dict[str, Any] | None,
     plots: bool,
-) -> dict[str, Any]:
+) -> RunSummary:
     config, stopwatch = loaded.config, session.stopwatch
     with stopwatch.part("build"):
         experiment = recipe.build(loaded)
@@ -123,10 +125,11 @@ def _train(
     session.observer.stage("evaluating")
     conclusion = conclude(config, experiment, loop.model, outcome, folder, stopwatch)
     summary = conclusion.summary
-    summary["warnings"] += (*loaded.notes, *warnings)
-    if experiment.afterwards is not None and summary["state"] == "finished":
+    summary = replace(summary, arm=config.arm, warnings=(*summary.warnings, *loaded.notes, *warnings))
+    if experiment.afterwards is not None and summary.state == "finished":
         with stopwatch.part("evaluate"):
-            summary.update(experiment.afterwards(loop, folder))
+            summary = replace(summary, **experiment.afterwards(loop, folder))
+    conclusion = replace(conclusion, summary=summary)
     tables: dict[str, Table] = {}
     if plots:
         with stopwatch.part("plots"):
@@ -138,7 +141,7 @@ def _train(
 
     return write_results(
         folder,
-        {**summary, "arm": config.arm},
+        summary,
         loaded,
         stopwatch,
         title=f"{config.command}: {config.arm.replace('-', ' ')}, seed {config.seed}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,14 @@ from stopcli.runner.provenance import record_environment
 from stopcli.runner.report import write_results
 from stopcli.runner.resume import Resumption, prepare
 from stopcli.runner.resume_changes import changed_data, dataset_of, move_jobs
-from stopcli.runs.files import read_json
-from stopcli.runs.folder import RunFolder, StatusFile, cannot_be_written, is_held
-from stopcli.runs.run import training_seconds
+from stopcli.runs.folder import RunFolder, RunState, StatusFile, cannot_be_written, is_held, read_status
+from stopcli.runs.run import Run
+from stopcli.runs.summary import JobSummary, SweepSummary
 from stopcli.signals import StopNow
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import (
     Job,
     JobContext,
-    JobProgress,
     JobResult,
     Mode,
     collect,
@@ -72,7 +71,7 @@ class RunJob:
                 root=self.jobs, command=config.command, run_dir=path, config=to_toml(config)
             ) as folder:
                 self._run(Resumption(config, Start()), folder, context)
-        elif needs_run(path, retry_failed=self.retry_failed):
+        elif needs_run(Run.read(path), retry_failed=self.retry_failed):
             with RunFolder.reopen(path, checked=False) as folder:
                 if folder.config.exists():
                     resumption = self._prepare(folder)
@@ -125,7 +124,7 @@ def _wait_for(path: Path) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-ShowJobs = Callable[[Sequence[JobProgress]], None]
+ShowJobs = Callable[[Sequence[JobResult]], None]
 
 
 @dataclass
@@ -153,7 +152,7 @@ class SweepMonitor:
         # Jobs that an earlier session has finished are done from the start.
         self._done = {job.name for job in self.jobs} - {job.name for job in self.pending}
         self._failed = ""
-        self._lines: dict[str, JobProgress] = {}
+        self._lines: dict[str, JobResult] = {}
         for job in self.jobs:
             self._read(job)
 
@@ -192,10 +191,10 @@ class SweepMonitor:
             self._read(job)
         self.show(list(self._lines.values()))
 
-    def _read(self, job: Job[Any]) -> JobProgress:
-        line = read_progress(job, self.folder.jobs / job.name, self.errors.get(job.name, ""))
-        self._lines[job.name] = replace(line, done=job.name in self._done)
-        return line
+    def _read(self, job: Job[Any]) -> JobResult:
+        error, done = self.errors.get(job.name, ""), job.name in self._done
+        self._lines[job.name] = read_progress(job, self.folder.jobs, error, done=done)
+        return self._lines[job.name]
 
 
 def run_sweep(
@@ -207,7 +206,7 @@ def run_sweep(
     request: StopRequest,
     stopwatch: Stopwatch,
     start: Start = Start(),  # noqa: B008, a frozen value
-) -> dict[str, Any]:
+) -> SweepSummary:
     """Run the jobs of a sweep that are not done yet, and sum all of them up.
 
     Args:
@@ -217,7 +216,7 @@ def run_sweep(
         start: of a sweep that is resumed; its finished runs are kept as they are.
 
     Returns:
-        The content of the sweep's summary.json.
+        The sweep's summary.
     """
     config = loaded.config
     jobs = plan_jobs(config)
@@ -262,9 +261,9 @@ def _changed_data(loaded: Loaded, jobs: Sequence[Job[Any]], folder: RunFolder, *
 def _mark_interrupted(folder: RunFolder, stopped: StopNow) -> None:
     """Set the status of the jobs that are about to end with the process."""
     for job in folder.jobs.iterdir():
-        status = read_json(job / "status.json")
-        if status.get("state") == "running":
-            StatusFile(job / "status.json").write("interrupted", str(stopped), epoch=status.get("epoch", 0))
+        status = read_status(job)
+        if status is not None and status.state == "running":
+            StatusFile(job / "status.json").write("interrupted", str(stopped), epoch=status.epoch)
 
 
 def _finish(
@@ -274,7 +273,7 @@ def _finish(
     results: Sequence[JobResult],
     request: StopRequest,
     stopwatch: Stopwatch,
-) -> dict[str, Any]:
+) -> SweepSummary:
     """Sum up what the jobs came to, and write it."""
     config = loaded.config
     sweep_results = with_selection(config, recipe.sweep_results(config, results), results)
@@ -285,51 +284,54 @@ def _finish(
     if sentence := not_finished(config, results):
         sweep_results = replace(sweep_results, words=(sentence, *sweep_results.words))
     first, *tables = sweep_results.tables
-    summary = _summary(config, results, sweep_results, request)
-    summary["run_dir"] = str(folder.path)
-    summary["warnings"] += loaded.notes
     return write_results(
         folder,
-        summary,
+        _summary(loaded, folder, results, sweep_results, request),
         loaded,
         stopwatch,
         title=sweep_results.title,
         tables=tables,
         files={**sweep_results.files, "table.md": first.markdown()},
         figures=(lambda: recipe.sweep_figures(config, results)) if finished else None,
-        outside=any(needs_run(result.path, retry_failed=False) for result in results),
+        outside=any(needs_run(result.run, retry_failed=False) for result in results),
     )
 
 
 def _summary(
-    config: Any, results: Sequence[JobResult], sweep_results: SweepResults, request: StopRequest
-) -> dict[str, Any]:
+    loaded: Loaded,
+    folder: RunFolder,
+    results: Sequence[JobResult],
+    sweep_results: SweepResults,
+    request: StopRequest,
+) -> SweepSummary:
+    config = loaded.config
     state, reason = _state(results, request)
     finished = sum(result.state == "finished" for result in results)
     warnings = config.warnings()
     if state == "paused" and not finished:
         warnings.append(f"{request.words} ran out before any run had finished")
-    return {
-        "command": config.command,
-        "name": config.name,
-        "state": state,
-        "reason": reason,
-        "scale": config.scale,
-        "dataset": dataset_of(config),
-        "seed": config.seed,
-        "seeds": config.seeds,
-        "arm": config.arm,
-        "finished": finished,
-        "jobs": [_job_summary(result) for result in results],
-        **sweep_results.summary,
-        "table": sweep_results.tables[0].for_summary(),
-        "conclusions": list(sweep_results.words),
-        "test_rows_chose": config.validation == "test" and config.checkpoint,
-        "warnings": warnings,
-    }
+    return SweepSummary(
+        command=config.command,
+        name=config.name,
+        state=state,
+        reason=reason,
+        scale=config.scale,
+        dataset=dataset_of(config),
+        seed=config.seed,
+        seeds=config.seeds,
+        arm=config.arm,
+        finished=finished,
+        jobs=tuple(map(_job_summary, results)),
+        results=sweep_results.summary,
+        table=sweep_results.tables[0].for_summary(),
+        conclusions=sweep_results.words,
+        test_rows_chose=config.validation == "test" and config.checkpoint,
+        warnings=(*warnings, *loaded.notes),
+        run_dir=str(folder.path),
+    )
 
 
-def _state(results: Sequence[JobResult], request: StopRequest) -> tuple[str, str]:
+def _state(results: Sequence[JobResult], request: StopRequest) -> tuple[RunState, str]:
     """The state that a sweep has ended in, and the reason; empty where it has finished."""
     runs = counted(len(results), "run")
     unfinished = sum(result.state != "finished" for result in results)
@@ -346,17 +348,17 @@ def _state(results: Sequence[JobResult], request: StopRequest) -> tuple[str, str
     return "failed", f"{unfinished} of {runs} {agreeing(unfinished, 'was', 'were')} stopped"
 
 
-def _job_summary(result: JobResult) -> dict[str, Any]:
-    summary: Mapping[str, Any] = result.summary or {}
-    return {
-        "name": result.job.name,
-        "arm": result.job.arm,
-        "seed": result.job.config.seed,
-        "state": result.state,
-        "reason": result.reason,
-        "epochs": summary.get("epochs", 0),
-        "stop": summary.get("stop"),
-        "final": summary.get("final"),
-        "best": summary.get("best"),
-        "train_seconds": training_seconds(summary),
-    }
+def _job_summary(result: JobResult) -> JobSummary:
+    summary = result.summary
+    return JobSummary(
+        name=result.name,
+        arm=result.job.arm,
+        seed=result.job.config.seed,
+        state=result.state,
+        reason=result.reason,
+        epochs=summary.epochs if summary else 0,
+        stop=summary.stop if summary else None,
+        final=summary.final if summary else None,
+        best=summary.best if summary else None,
+        train_seconds=summary.train_seconds if summary else None,
+    )

@@ -17,7 +17,8 @@ import numpy as np
 
 from stopcli.errors import RunError
 from stopcli.report.document import Table
-from stopcli.runs.files import read_json
+from stopcli.runs.run import Run
+from stopcli.runs.summary import RunSummary
 from stopcli.runs.tensorboard import EPOCHS_NAME, without_times
 from stopcli.training.state_file import ResumePoint, ResumeStore
 
@@ -102,9 +103,10 @@ class Verifier:
             reference = self._folder / "uninterrupted"
             if self._wait(self._start([*self._command, "--run-dir", str(reference)])) != 0:
                 raise RunError(f"the command fails without being killed; see {self._log}")
-            times = read_json(reference / "summary.json")["seconds"]
+            summary = Run.read(reference).summary
+            assert isinstance(summary, RunSummary)
             # Kills come during validation too.
-            seconds = float(times["train"] + times["validate"])
+            seconds = summary.seconds["train"] + summary.seconds["validate"]
             expected = fingerprint_of(reference)
             result = Verification()
             while len(result.kills) < kills:

@@ -10,22 +10,67 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from stopcli.control_groups import usable_cores
+from stopcli.runs.files import read_checked
+from stopcli.runs.typed_json import from_json
 
 _PACKAGES = ("stopcli", "tensorflow", "keras", "numpy", "scikit-learn", "matplotlib")
 
 
+class Threads(TypedDict, total=False):
+    """TensorFlow's thread counts; 0 for as many as there are cores."""
+
+    intra_op: int
+    inter_op: int
+
+
+class Session(TypedDict, total=False):
+    """What a session wrote down that resumed a run."""
+
+    time: str
+    from_epoch: int
+    argv: list[str]
+    versions: dict[str, str]
+    computes_with: dict[str, Any]
+    computes_otherwise: list[str]
+    notes: list[str]
+
+
+class Environment(TypedDict, total=False):
+    """The content of environment.json. A sweep has `executor`, and its runs have what they compute on."""
+
+    argv: list[str]
+    versions: dict[str, str]
+    platform: str
+    cpu: str
+    cores: int
+    executor: str
+    gpus: list[str]
+    threads: Threads
+    precision: str
+    git_commit: str | None
+    variables: dict[str, str]
+    init_from: dict[str, Any]
+    resumed: list[Session]
+
+
+def read_environment(run: Path) -> tuple[Environment, str]:
+    """A run's environment.json, empty where it is missing or damaged; and as `read_checked`, what is wrong with it."""
+    environment, damage = read_checked(run / "environment.json", lambda value: from_json(Environment, value))
+    return environment or {}, damage
+
+
 def versions() -> dict[str, str]:
     """The versions of the packages that a run's numbers depend on, without importing them."""
-    found = {"python": platform.python_version()}
+    packages = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            packages[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            packages[package] = "not installed"
+    return packages
 
 
 def cpu_name() -> str:
@@ -56,7 +101,7 @@ def variables_set(**values: str) -> Iterator[None]:
 def git_commit(folder: Path) -> str | None:
     """The commit of the working folder, with `-dirty` where it has changes; None outside a checkout."""
     try:
-        told = subprocess.run(
+        described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
             cwd=folder,
             capture_output=True,
@@ -66,22 +111,24 @@ def git_commit(folder: Path) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return told.stdout.strip() or None
+    return described.stdout.strip() or None
 
 
-def describe_environment(devices: dict[str, Any]) -> dict[str, Any]:
-    """All of environment.json.
+def describe_environment(devices: Environment | None = None) -> Environment:
+    """The environment of this process.
 
     Args:
-        devices: what TensorFlow says of GPUs, threads and precision; asked by the caller, who has imported it.
+        devices: what TensorFlow says of GPUs, threads and precision, from a caller who has imported it; or how a sweep
+            is executed.
     """
+    described: Environment = devices or {}
     return {
         "argv": sys.argv,
         "versions": versions(),
         "platform": platform.platform(),
         "cpu": cpu_name(),
         "cores": usable_cores(),
-        **devices,
+        **described,
         "git_commit": git_commit(Path.cwd()),
         "variables": {key: os.environ[key] for key in sorted(os.environ) if key.startswith(("TF_", "XLA_", "KERAS_"))},
     }

@@ -27,11 +27,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeGuard
+from typing import IO, Any, NamedTuple, TypeGuard, TypeVar
 
 from stopcli.errors import RecordError, RequestError, shortened, system_words
 from stopcli.runs.environment import variables_set
-from stopcli.runs.shapes import misfit
+from stopcli.runs.typed_json import MisfitError, from_json, to_json
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -167,6 +167,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise RequestError(f"{path}: {error}") from None
 
 
+T = TypeVar("T")
 # How the name of a file begins that is not whole yet.
 _NEW = ".new-"
 
@@ -229,7 +230,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON. NaN and infinities become null: JSON has no word for them."""
+    """`dump_json` into a file."""
     write_text(path, dump_json(value) + "\n")
 
 
@@ -263,30 +264,31 @@ def _room_of(path: Path) -> int:
 
 
 def dump_json(value: Any) -> str:
-    return json.dumps(_without_non_finite(value), indent=1, allow_nan=False)
+    """A value, or a dataclass, as JSON. NaN and infinities become null: JSON has no word for them."""
+    return json.dumps(_without_non_finite(to_json(value)), indent=1, allow_nan=False)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a run folder; empty where the file is missing (a run that was killed early) or damaged."""
-    return read_checked(path)[0]
+    """A JSON object of whatever content; empty where the file is missing, or holds none."""
+    return read_checked(path, lambda value: from_json(dict[str, Any], value))[0] or {}
 
 
-def read_checked(path: Path) -> tuple[dict[str, Any], str]:
-    """A JSON object of a run folder, which anybody may have changed.
+def read_checked(path: Path, parse: Callable[[Any], T]) -> tuple[T | None, str]:
+    """The content of a JSON file, which anybody may have changed.
 
-    What it holds has the types with which stopcli writes a file of that name, as far as it is there.
+    Args:
+        parse: makes something of the JSON value; raises MisfitError where it is not what it should be.
 
     Returns:
-        The object, and an empty text; or where the file is damaged nothing, and in words why, beginning with its name.
+        What `parse` made, None where the file is missing or damaged; and what is wrong with it, beginning with its
+        name, empty for nothing.
     """
     try:
-        value = read_json_file(path)
+        return parse(read_json_file(path)), ""
     except FileNotFoundError:
-        return {}, ""
-    except UnusableFileError as error:
-        return {}, f"{path.name}: damaged ({error})"
-    wrong = misfit(path.name, value)
-    return ({}, f"{path.name}: damaged ({wrong})") if wrong else (value, "")
+        return None, ""
+    except (UnusableFileError, MisfitError) as error:
+        return None, f"{path.name}: damaged ({error})"
 
 
 def _without_non_finite(value: Any) -> Any:

@@ -24,12 +24,14 @@ from stopcli.errors import RecordError, ResourceError, RunFolderError, system_wo
 from stopcli.paths import check_is_text, check_path
 from stopcli.runs.files import (
     is_disk_fault,
+    read_checked,
     read_json,
     remove_temporary_files,
     temporary_files,
     write_json_anyhow,
     write_text,
 )
+from stopcli.runs.typed_json import from_json
 
 RunState = Literal["running", "finished", "paused", "interrupted", "failed"]
 
@@ -43,10 +45,52 @@ def utc_now() -> str:
 
 @dataclass(frozen=True)
 class Process:
-    """Who is running a run."""
+    """Which process is running a run."""
 
-    host: str = field(default_factory=socket.gethostname)
-    pid: int = field(default_factory=os.getpid)
+    host: str
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a run is that is running.
+
+    Attributes:
+        metrics: of the last complete epoch.
+    """
+
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    samples_per_second: float | None = None
+    seconds: float | None = None
+    seconds_left: float | None = None
+    updates: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """The content of status.json.
+
+    Attributes:
+        reason: why, in words; empty while running.
+        epoch: epochs that are recorded so far.
+        outside: whether what made it fail lies outside of it (a full disk), so that resuming may succeed.
+        process: that wrote it.
+        started, heartbeat: when the session began, and the last time that the file was written, in UTC.
+    """
+
+    state: str
+    reason: str = ""
+    epoch: int = 0
+    progress: Progress | None = None
+    outside: bool = False
+    process: Process | None = None
+    started: str = ""
+    heartbeat: str = ""
+
+
+def read_status(run: Path) -> Status | None:
+    """A run's status.json; None where it is missing or damaged."""
+    return read_checked(run / "status.json", lambda value: from_json(Status, value))[0]
 
 
 class StatusFile:
@@ -55,7 +99,7 @@ class StatusFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._started = utc_now()
-        self._process = Process()
+        self._process = Process(socket.gethostname(), os.getpid())
         self._written = 0.0
         # None until this process has written one: what another has left there stays.
         self.state: RunState | None = None
@@ -150,10 +194,10 @@ def is_held(run: Path) -> bool:
 
 def holder(run: Path) -> str:
     """Who holds a folder, in words, by its status.json."""
-    process = read_json(run / "status.json").get("process") or {}
-    if not {"pid", "host"} <= process.keys():
+    status = read_status(run)
+    if status is None or status.process is None:
         return "another process"
-    return f"process {process['pid']} on {process['host']}"
+    return f"process {status.process.pid} on {status.process.host}"
 
 
 RUNS_DIR_VARIABLE = "STOPCLI_RUNS_DIR"

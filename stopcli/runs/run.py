@@ -1,126 +1,28 @@
-"""The runs in a folder, as far as their files tell: read without TensorFlow.
-
-Runs that lie on the disk, as far as their files tell: read without TensorFlow, whatever command made them.
-"""
+"""A run, a sweep or an analysis as its folder describes it: read without TensorFlow, whatever command left it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stopcli.errors import RunFolderError, system_words
 from stopcli.paths import check_path
 from stopcli.quantities import counted
-from stopcli.runs.files import read_checked, read_json, read_toml
-from stopcli.runs.folder import check_is_run, holds_no_run, is_held
-from stopcli.runs.metrics import Columns, read_metrics
+from stopcli.runs.environment import Environment, read_environment
+from stopcli.runs.files import read_checked, read_toml
+from stopcli.runs.folder import Status, check_is_run, holds_no_run, is_held
+from stopcli.runs.summary import AnalysisSummary, RangeSummary, RunSummary, Summary, SweepSummary, parse_summary
+from stopcli.runs.typed_json import from_json
 
+if TYPE_CHECKING:
+    from stopcli.runs.metrics import Columns
 
-@dataclass(frozen=True)
-class RunLine:
-    """A run in a line.
-
-    Attributes:
-        state: as in status.json; `died` where it says `running` and no process holds the folder; `damaged` where
-            status.json or summary.json is no such file (any more), and `reason` then says why.
-        epochs: done of how many, as text.
-        monitor, best_epoch, best_value: the best epoch for stopping; None where there is none yet.
-        age_seconds: since the run was begun; None where that is not known.
-    """
-
-    path: Path
-    state: str
-    reason: str
-    epochs: str
-    monitor: str
-    best_epoch: int
-    best_value: float | None
-    age_seconds: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "path": str(self.path)}
-
-
-def read_runs(root: Path, only: Path | None = None) -> list[RunLine]:
-    """The runs directly in a folder, by the time they were begun. Folders that are no runs are passed over.
-
-    Args:
-        only: just this one of them.
-
-    Raises:
-        RequestError: the folder cannot be read.
-    """
-    folders = _runs_in(root) if only is None else [only]
-    lines = [_line(path) for path in folders]
-    return sorted(lines, key=lambda line: -(line.age_seconds or 0.0))
-
-
-def _runs_in(root: Path) -> list[Path]:
-    try:
-        return [path for path in root.iterdir() if _may_be_run(path)]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:
-        raise RunFolderError(f"{root}: cannot be read as a folder of runs ({system_words(error)})") from None
-
-
-def _may_be_run(path: Path) -> bool:
-    try:
-        return (path / "status.json").is_file()
-    except OSError:
-        # One that may not be looked into is shown as what it is.
-        return path.is_dir()
-
-
-def _line(path: Path) -> RunLine:
-    status, status_damage = read_checked(path / "status.json")
-    summary, summary_damage = read_checked(path / "summary.json")
-    state, reason = status.get("state", "unknown"), status.get("reason", "")
-    if state == "running" and not is_held(path):
-        state = "died"
-    if status_damage or summary_damage:
-        state, reason = "damaged", status_damage or summary_damage
-    stop = summary.get("stop") or {}
-    done = summary.get("epochs", status.get("epoch", 0))
-    if "jobs" in summary:
-        epochs = f"{summary.get('finished', 0)}/{counted(len(summary['jobs']), 'run')}"
-    elif "max_epochs" in summary:
-        epochs = f"{done}/{summary['max_epochs']}"
-    elif "seeds" in summary and "table" in summary:
-        epochs = f"{summary.get('finished', 0)}/{counted(summary['seeds'], 'seed')}"
-    elif "table" in summary or status_damage:
-        # A study of runs, which trains nothing; or it is not known.
-        epochs = "–"
-    else:
-        epochs = str(done)
-    best_value = stop.get("best_value")
-    return RunLine(
-        path,
-        state,
-        reason,
-        epochs,
-        summary.get("monitor", ""),
-        stop.get("best_epoch", 0),
-        None if best_value is None else float(best_value),
-        _age(status.get("started")),
-    )
-
-
-def _age(started: str | None) -> float | None:
-    try:
-        begun = datetime.fromisoformat(started or "")
-    except ValueError:
-        return None
-    if begun.tzinfo is None:
-        begun = begun.replace(tzinfo=timezone.utc)
-    return max((datetime.now(timezone.utc) - begun).total_seconds(), 0.0)
-
-
+NOT_BEGUN = "not begun"
 # Settings that say how or where a run is made, or which of several it is; none of them is its experiment.
 NOT_THE_EXPERIMENT = frozenset(
     (
@@ -131,26 +33,123 @@ NOT_THE_EXPERIMENT = frozenset(
 
 
 @dataclass(frozen=True)
-class RecordedRun:
-    """A run that was made, by its folder.
+class Run:
+    """A folder's status and summary as they were when it was read; its other files are read when they are asked for.
 
     Attributes:
-        sweep: the sweep's folder that it is a job of; None where it stands alone.
-        settings: of its config.toml, unchecked, without the command.
-        summary: of its summary.json; empty where it never got so far.
-        state: as in its status.json, or `died`.
+        status: of its status.json; of a folder without one, that the run has not begun.
+        summary: of its summary.json; None where it never got so far, or where the file is damaged.
+        damage: what is wrong with status.json or summary.json, beginning with the file's name; empty for nothing.
+        sweep: the folder of the sweep that it is a job of; None where it stands alone.
     """
 
     path: Path
-    sweep: Path | None
-    command: str
-    settings: Mapping[str, Any]
-    summary: Mapping[str, Any]
-    state: str
+    status: Status
+    summary: Summary | None = None
+    damage: str = ""
+    sweep: Path | None = None
+
+    @classmethod
+    def read(cls, path: Path, sweep: Path | None = None) -> Run:
+        """A folder, which need not exist. Damaged files are no error here."""
+        status, status_damage = read_checked(path / "status.json", lambda values: from_json(Status, values))
+        summary, summary_damage = read_checked(path / "summary.json", parse_summary)
+        # Of a damaged status nothing is known.
+        absent = Status(state="damaged" if status_damage else NOT_BEGUN)
+        return cls(path, status or absent, summary, status_damage or summary_damage, sweep)
+
+    @cached_property
+    def state(self) -> str:
+        """As in status.json; `died` where it says `running` and no process holds the folder; `damaged` where
+        status.json or summary.json is."""
+        if self.damage:
+            return "damaged"
+        if self.status.state == "running" and not is_held(self.path):
+            return "died"
+        return self.status.state
+
+    @property
+    def reason(self) -> str:
+        """Why it is in this state; empty where that needs no reason."""
+        return self.damage or self.status.reason
+
+    @property
+    def finished(self) -> bool:
+        return self.state == "finished"
+
+    @property
+    def results(self) -> RunSummary | None:
+        """The summary of a single run; None where it has none."""
+        return self.summary if isinstance(self.summary, RunSummary) else None
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it failed because a metric was not finite, and would again."""
+        return self.status.state == "failed" and self.results is not None and self.results.diverged
+
+    @property
+    def progress(self) -> str:
+        """Epochs done, of how many where that is known; of a sweep its runs, of a range test its seeds. A dash where
+        nothing is trained, or where it is not known."""
+        summary = self.summary
+        if isinstance(summary, SweepSummary):
+            return f"{summary.finished}/{counted(len(summary.jobs), 'run')}"
+        if isinstance(summary, RunSummary):
+            return f"{summary.epochs}/{summary.max_epochs}"
+        if isinstance(summary, RangeSummary):
+            return f"{summary.finished}/{counted(summary.seeds, 'seed')}"
+        if isinstance(summary, AnalysisSummary) or self.status.state == "damaged":
+            return "–"
+        return str(self.status.epoch)
+
+    @cached_property
+    def age_seconds(self) -> float | None:
+        """Since it was started; None where that is not known."""
+        try:
+            started = datetime.fromisoformat(self.status.started)
+        except ValueError:
+            return None
+        if started.tzinfo is None:
+            started = started.replace(tzinfo=timezone.utc)
+        return max((datetime.now(timezone.utc) - started).total_seconds(), 0.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A line of `stopcli list --json`."""
+        results = self.results
+        return {
+            "path": str(self.path),
+            "state": self.state,
+            "reason": self.reason,
+            "epochs": self.progress,
+            "monitor": getattr(self.summary, "monitor", ""),
+            "best_epoch": results.stop.best_epoch if results else 0,
+            "best_value": results.stop.best_value if results else None,
+            "age_seconds": self.age_seconds,
+        }
+
+    @cached_property
+    def _config(self) -> dict[str, Any]:
+        return read_toml(self.path / "config.toml")
+
+    @property
+    def command(self) -> str:
+        return str(self._config.get("command", ""))
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """Of its config.toml, unchecked, without the command.
+
+        Raises:
+            RequestError: the file is missing or damaged.
+        """
+        return {name: value for name, value in self._config.items() if name != "command"}
 
     @property
     def seed(self) -> int:
-        return int(self.settings.get("seed", 0))
+        seed = self.settings.get("seed", 0)
+        if type(seed) is not int:
+            raise RunFolderError(f"{self.path / 'config.toml'}: seed: received {seed!r}, expected a whole number")
+        return seed
 
     @property
     def arm(self) -> str:
@@ -162,12 +161,13 @@ class RecordedRun:
     @property
     def experiment(self) -> Mapping[str, Any]:
         """The settings that it shares with runs of other seeds, by name."""
-        kept = {key: value for key, value in self.settings.items() if key not in NOT_THE_EXPERIMENT}
-        return {"command": self.command, **kept}
+        shared = {name: value for name, value in self.settings.items() if name not in NOT_THE_EXPERIMENT}
+        return {"command": self.command, **shared}
 
-    @property
-    def finished(self) -> bool:
-        return self.state == "finished"
+    @cached_property
+    def environment(self) -> Environment:
+        """Of its environment.json; empty where there is none, or it is damaged."""
+        return read_environment(self.path)[0]
 
     @cached_property
     def metrics(self) -> Columns:
@@ -176,63 +176,100 @@ class RecordedRun:
         Raises:
             RequestError: there is none, or it is damaged.
         """
+        from stopcli.runs.metrics import read_metrics
+
         return read_metrics(self.path / "metrics.csv")
 
 
-def training_seconds(summary: Mapping[str, Any]) -> float | None:
-    """Seconds that a run trained for, without validation, from its summary.json; None where it does not tell.
+def runs_in(root: Path) -> list[Run]:
+    """The runs directly in a folder, in the order in which they were started. Other folders are skipped.
 
-    What every table, file and figure calls training time. Where epochs are so short that a call of the compiled loop
-    both trains and validates, they are not told apart.
+    Raises:
+        RunFolderError: the folder cannot be read.
     """
-    seconds = summary.get("train_seconds")
-    if not isinstance(seconds, (int, float)):
-        return None
-    if "train_and_validation_seconds" not in summary:
-        # Of a stopcli that counted validation in.
-        seconds -= summary.get("validation_seconds") or 0.0
-    return float(seconds)
+    try:
+        runs = [Run.read(path) for path in root.iterdir() if _may_be_run(path)]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{root}: cannot be read as a folder of runs ({system_words(error)})") from None
+    return sorted(runs, key=lambda run: -(run.age_seconds or 0.0))
+
+
+def _may_be_run(path: Path) -> bool:
+    try:
+        return (path / "status.json").is_file()
+    except OSError:
+        # One that may not be looked into is shown as what it is.
+        return path.is_dir()
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Runs that differ by their seed alone."""
+    """Runs that differ only in their seed."""
 
     label: str
-    runs: tuple[RecordedRun, ...]
+    runs: tuple[Run, ...]
 
 
-def without_studies(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
+def without_analyses(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
     """Folders without those that hold no run, such as a comparison's, which `runs/*` names too; and a sentence, without
-    a full stop, on each that is passed over."""
-    kept, told = [], []
+    a full stop, on each that is skipped."""
+    folders, warnings = [], []
     for path in paths:
         check_path(path)
         check_path(path / "status.json")
         if holds_no_run(path):
-            told.append(f"{path} holds no run (a study of runs, or one that never began); it is passed over")
+            warnings.append(f"{path} holds no run (an analysis of runs, or one that never started); it is skipped")
         else:
-            kept.append(path)
-    return kept, told
+            folders.append(path)
+    return folders, warnings
 
 
-def read_recorded(paths: Iterable[Path]) -> list[RecordedRun]:
+def read_runs(paths: Iterable[Path]) -> list[Run]:
     """The runs in some folders, each a run's or a sweep's, whose jobs it stands for; each run once.
 
     Raises:
-        RunFolderError: a folder is no run's, is a sweep's in which no job was begun, or holds a damaged run.
+        RunFolderError: a folder is no run's, is a sweep's in which no job was started, or holds a damaged run.
     """
-    found: dict[Path, RecordedRun] = {}
+    runs: dict[Path, Run] = {}
     for path in paths:
         check_is_run(path)
-        for run in _jobs(path) if (path / "jobs").is_dir() else [_read(path, None)]:
-            found.setdefault(run.path.resolve(), run)
-    return list(found.values())
+        for run in _jobs(path) if (path / "jobs").is_dir() else [_whole(Run.read(path))]:
+            runs.setdefault(run.path.resolve(), run)
+    return list(runs.values())
 
 
-def experiments_of(runs: Iterable[RecordedRun]) -> list[Experiment]:
+def _jobs(sweep: Path) -> list[Run]:
+    started = [path for path in (sweep / "jobs").iterdir() if (path / "config.toml").is_file()]
+    if not started:
+        raise RunFolderError(f"{sweep}: a sweep in which no run has started yet")
+    summary = Run.read(sweep).summary
+    # As the plan has them, not as the file system does: by arm as first planned, then by seed.
+    planned = [job.name for job in summary.jobs] if isinstance(summary, SweepSummary) else []
+    order = {name: i for i, name in enumerate(planned)}
+    runs = [_whole(Run.read(path, sweep)) for path in started]
+    return sorted(runs, key=lambda run: (order.get(run.path.name, len(order)), run.arm, run.seed))
+
+
+def _whole(run: Run) -> Run:
+    """A run whose files can be read.
+
+    Raises:
+        RunFolderError: status.json, summary.json or the seed in config.toml is damaged.
+    """
+    if run.damage:
+        raise RunFolderError(
+            f"{run.path}/{run.damage}",
+            hint=f"Leave the run out; or stopcli resume {run.path} writes the file again.",
+        )
+    _ = run.seed
+    return run
+
+
+def experiments_of(runs: Iterable[Run]) -> list[Experiment]:
     """Runs by experiment, in the order in which each first appears, with labels that tell them apart."""
-    groups: list[tuple[Mapping[str, Any], list[RecordedRun]]] = []
+    groups: list[tuple[Mapping[str, Any], list[Run]]] = []
     for run in runs:
         for settings, group in groups:
             if settings == run.experiment:
@@ -243,33 +280,13 @@ def experiments_of(runs: Iterable[RecordedRun]) -> list[Experiment]:
     labels = [f"{group[0].command} {group[0].arm}" for _, group in groups]
     folders = [group[0].sweep or group[0].path for _, group in groups]
     # By the folder that they lie in, its name or its path; in one sweep by the run's own, whose rules may have changed.
-    own = [group[0].path.name for _, group in groups]
-    for places in ([folder.name for folder in folders], [str(folder) for folder in folders], own):
-        pairs = list(zip(labels, places, strict=True))
-        places_of = {label: {place for other, place in pairs if other == label} for label in labels}
-        labels = [f"{label} ({place})" if len(places_of[label]) > 1 else label for label, place in pairs]
+    for names in ([folder.name for folder in folders], map(str, folders), [group[0].path.name for _, group in groups]):
+        labels = _told_apart(labels, list(names))
     return [Experiment(label, tuple(group)) for label, (_, group) in zip(labels, groups, strict=True)]
 
 
-def _jobs(sweep: Path) -> list[RecordedRun]:
-    begun = [path for path in (sweep / "jobs").iterdir() if (path / "config.toml").is_file()]
-    if not begun:
-        raise RunFolderError(f"{sweep}: a sweep of which no run was begun yet")
-    # As the plan has them, not as the file system does: by arm as first planned, then by seed.
-    planned = [job["name"] for job in read_json(sweep / "summary.json").get("jobs") or ()]
-    order = {name: i for i, name in enumerate(planned)}
-    runs = [_read(path, sweep) for path in begun]
-    return sorted(runs, key=lambda run: (order.get(run.path.name, len(order)), run.arm, run.seed))
-
-
-def _read(path: Path, sweep: Path | None) -> RecordedRun:
-    settings, summary = read_toml(path / "config.toml"), read_json(path / "summary.json")
-    (line,) = read_runs(path.parent, only=path)
-    if line.state == "damaged":
-        raise RunFolderError(
-            f"{path}/{line.reason}", hint=f"Leave the run out; or stopcli resume {path} writes the file again."
-        )
-    command, seed = str(settings.pop("command", "")), settings.get("seed", 0)
-    if type(seed) is not int:
-        raise RunFolderError(f"{path / 'config.toml'}: seed: received {seed!r}, expected a whole number")
-    return RecordedRun(path, sweep, command, settings, summary, line.state)
+def _told_apart(labels: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Labels that are given several times with different names, each with its name in brackets."""
+    pairs = list(zip(labels, names, strict=True))
+    names_of = {label: {name for other, name in pairs if other == label} for label in labels}
+    return [f"{label} ({name})" if len(names_of[label]) > 1 else label for label, name in pairs]

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Generic, Protocol
 
 from stopcli.config import AnyConfig, SweepSettings
-from stopcli.runs.files import read_json
-from stopcli.runs.metrics import Columns, read_metrics
+from stopcli.runs.folder import Progress
+from stopcli.runs.run import Run
+from stopcli.runs.summary import RunSummary, SweepSummary
 from stopcli.training.session import StopRequest
 
 
@@ -138,145 +139,122 @@ def in_rounds(jobs: Sequence[Job[Any]]) -> list[Job[Any]]:
     return sorted(jobs, key=lambda job: (job.config.seed, not job.is_reference, -job.cost))
 
 
-NOT_BEGUN = "not begun"
-
-
 @dataclass(frozen=True)
-class JobProgress:
-    """How far a job is.
+class JobResult:
+    """A job and its run, as far as it is.
 
     Attributes:
-        state: as in its status.json, or `not begun`.
-        epoch, epochs: done, and at most.
-        metrics: the last complete epoch's; empty before the first.
-        samples_per_second, seconds_left: None before they are known.
-        reason: why it ended otherwise than well.
+        run: as its folder describes it, which need not exist.
+        state: as in its status.json (`running`, `finished`, `paused`, `interrupted`, `failed`), `died` where nothing is
+            left of a process that was training it, or `not begun`.
+        reason: why it did not finish, in a line; empty where it did.
         done: whether this session of the sweep has nothing more to do for it.
     """
 
-    name: str
+    job: Job[Any]
+    run: Run
     state: str
-    epoch: int
-    epochs: int
-    metrics: Mapping[str, float]
-    samples_per_second: float | None = None
-    seconds_left: float | None = None
     reason: str = ""
     done: bool = False
 
     @property
+    def name(self) -> str:
+        return self.job.name
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return self.run.status.epoch
+
+    @property
+    def epochs(self) -> int:
+        """Epochs at most."""
+        return int(self.job.config.epochs)
+
+    @property
+    def summary(self) -> RunSummary | None:
+        """Its results; None where it never got so far."""
+        return self.run.results
+
+    @property
+    def progress(self) -> Progress:
+        """The last complete epoch, and what is known of the run's speed."""
+        if self.run.status.progress is None and self.state == "finished" and self.summary:
+            validated = self.summary.final.validated
+            return Progress(metrics={f"val_{name}": value for name, value in validated.items()})
+        return self.run.status.progress or Progress()
+
+    @property
     def error(self) -> float | None:
         """The last epoch's validation error, 1 − accuracy; None before the first."""
-        accuracy = self.metrics.get("val_accuracy")
+        accuracy = self.progress.metrics.get("val_accuracy")
         return None if accuracy is None else 1 - accuracy
 
 
-@dataclass(frozen=True)
-class JobResult:
-    """What became of a job.
-
-    Attributes:
-        path: its folder, which need not exist.
-        state: as in its status.json (`finished`, `paused`, `interrupted`, `failed`), `died` where nothing is left of a
-            process that was training it, or `not begun`.
-        reason: why it did not finish, in a line; empty where it did.
-        summary: its summary.json; None where it never got so far.
-    """
-
-    job: Job[Any]
-    path: Path
-    state: str
-    reason: str
-    summary: dict[str, Any] | None
-
-    def metrics(self) -> Columns:
-        """Its metrics.csv."""
-        return read_metrics(self.path / "metrics.csv")
-
-
-def read_progress(job: Job[Any], path: Path, error: str = "") -> JobProgress:
-    """How far a job is, by its status.json.
+def read_progress(job: Job[Any], folder: Path, error: str = "", *, done: bool = False) -> JobResult:
+    """How far a job is.
 
     Args:
+        folder: holds the jobs' folders.
         error: what took it down, where that is known.
     """
-    status = read_json(path / "status.json")
-    progress = status.get("progress") or {}
-    if not progress and status.get("state") == "finished":
-        final = read_json(path / "summary.json").get("final") or {}
-        measured = final.get("val", final.get("test")) or {}
-        progress = {"metrics": {f"val_{name}": value for name, value in measured.items()}}
-    return JobProgress(
-        job.name,
-        "failed" if error else str(status.get("state", NOT_BEGUN)),
-        int(status.get("epoch", 0)),
-        int(job.config.epochs),
-        progress.get("metrics") or {},
-        progress.get("samples_per_second"),
-        progress.get("seconds_left"),
-        error or str(status.get("reason", "")),
-    )
+    run = Run.read(folder / job.name, folder.parent)
+    return JobResult(job, run, "failed" if error else run.status.state, error or run.status.reason, done)
 
 
 def collect(jobs: Sequence[Job[Any]], folder: Path, errors: Mapping[str, str]) -> list[JobResult]:
-    """What became of each job, in the order of the jobs.
+    """What became of each job, in the order of the jobs, when none of them is running any more.
 
     Args:
         folder: holds the jobs' folders.
         errors: by a job's name, what took it down, as far as whoever executed it knows.
     """
-    return [_result(job, folder / job.name, errors.get(job.name, "")) for job in jobs]
+    return [_result(job, Run.read(folder / job.name, folder.parent), errors.get(job.name, "")) for job in jobs]
 
 
-def _result(job: Job[Any], path: Path, error: str) -> JobResult:
-    status, summary = read_json(path / "status.json"), read_json(path / "summary.json") or None
-    state = str(status.get("state", NOT_BEGUN))
-    if state == "running":
+def _result(job: Job[Any], run: Run, error: str) -> JobResult:
+    if run.status.state == "finished":
+        return JobResult(job, run, "finished")
+    if run.status.state == "running":
         # It could not even say so itself.
-        state, error = "died", error or "its process is gone"
-    elif error and state != "finished":
-        state = "failed"
-    reason = error or str(status.get("reason", ""))
-    return JobResult(job, path, state, "" if state == "finished" else reason, summary)
+        return JobResult(job, run, "died", error or "its process is gone")
+    return JobResult(job, run, "failed" if error else run.status.state, error or run.status.reason)
 
 
 def pending_jobs(jobs: Sequence[Job[Any]], folder: Path, *, retry_failed: bool) -> list[Job[Any]]:
-    """The jobs of a sweep that there is anything to do for, in their order: all of them before it is begun.
+    """The jobs of a sweep that there is anything to do for, in their order: all of them before it is started.
 
     Args:
         folder: holds the jobs' folders.
         retry_failed: also those that failed by an error of their own.
     """
-    return [job for job in jobs if needs_run(folder / job.name, retry_failed=retry_failed)]
+    return [job for job in jobs if needs_run(Run.read(folder / job.name), retry_failed=retry_failed)]
 
 
-def is_summed_up(sweep: Path, jobs: Sequence[Job[Any]]) -> bool:
-    """Whether a sweep's summary.json tells of all that its jobs came to: not where it ended or failed before that.
+def is_summed_up(sweep: Run, jobs: Sequence[Job[Any]]) -> bool:
+    """Whether a sweep's summary.json is of all that its jobs came to: not where it ended or failed before that.
 
     Args:
-        sweep: its folder.
         jobs: all of its jobs.
     """
-    summary = read_json(sweep / "summary.json")
-    states = [read_json(sweep / "jobs" / job.name / "status.json").get("state") for job in jobs]
-    same = summary.get("state") == read_json(sweep / "status.json").get("state")
-    return same and summary.get("finished") == states.count("finished")
+    states = [Run.read(sweep.path / "jobs" / job.name).status.state for job in jobs]
+    summary = sweep.summary
+    return (
+        isinstance(summary, SweepSummary)
+        and summary.state == sweep.status.state
+        and summary.finished == states.count("finished")
+    )
 
 
-def needs_run(path: Path, *, retry_failed: bool) -> bool:
+def needs_run(run: Run, *, retry_failed: bool) -> bool:
     """Whether there is anything to do for a job of a sweep that is resumed.
 
     What has finished is never run again, unless its summary was damaged since, which is then written again; nor what
     diverged, because it would again; what failed by an error of its own only when that is asked for. A fault outside
     the run (a full disk, a process that was killed) is no such error.
-
-    Args:
-        path: its folder.
     """
-    status, summary = read_json(path / "status.json"), read_json(path / "summary.json")
-    if status.get("state") == "finished":
-        return not summary
-    if status.get("state") != "failed" or status.get("outside"):
+    if run.status.state == "finished":
+        return run.summary is None
+    if run.status.state != "failed" or run.status.outside:
         return True
-    diverged = (summary.get("stop") or {}).get("reason") == "non_finite"
-    return retry_failed and not diverged
+    return retry_failed and not run.diverged

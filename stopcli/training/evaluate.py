@@ -6,7 +6,7 @@ After training: the saved model is loaded from its file and measured, and the ru
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from stopcli.config import RunConfig
 from stopcli.data.dataset import Examples
 from stopcli.models.fused_batch_norm import with_fused_batch_norm
-from stopcli.runs.folder import RunFolder
+from stopcli.runs.environment import Environment
+from stopcli.runs.folder import RunFolder, RunState
 from stopcli.runs.metrics import read_metrics
-from stopcli.stats.intervals import proportion_of
+from stopcli.runs.summary import ModelValues, RowCounts, RunSummary, Selection, Values
+from stopcli.stats.intervals import Proportion, proportion_of
 from stopcli.stats.selection import compare_selection
 from stopcli.training.experiment import Experiment, readable
 from stopcli.training.model_files import load_model
@@ -67,7 +69,7 @@ def evaluate(
     return values
 
 
-_STATES = {"interrupted": "interrupted", "time_budget": "paused", "non_finite": "failed"}
+_STATES: dict[str, RunState] = {"interrupted": "interrupted", "time_budget": "paused", "non_finite": "failed"}
 
 
 @dataclass(frozen=True)
@@ -79,12 +81,12 @@ class Conclusion:
             one where no checkpoint was kept.
         test_predictions: what it gives for the test rows; None where the run was left before its end and its epochs are
             long, so that measuring the model would keep whoever stopped it waiting.
-        summary: the content of summary.json.
+        summary: its results, without report and times.
     """
 
     predict: Predict
     test_predictions: NDArray[Any] | None
-    summary: dict[str, Any]
+    summary: RunSummary
 
 
 def conclude(
@@ -103,22 +105,19 @@ def conclude(
     predict, predictions = predictor_of(experiment, trained), None
     left = outcome.verdict.reason in ("interrupted", "time_budget")
     with stopwatch.part("evaluate"):
-        best: dict[str, Any] | None = None
+        best: ModelValues | None = None
         if outcome.best_state is not None and experiment.plan.keep is not None:
-            best = {
-                "monitor": experiment.plan.keep.monitor,
-                "epoch": outcome.best.epoch,
-                "value": outcome.best.value,
-            }
+            best = ModelValues(monitor=experiment.plan.keep.monitor, epoch=outcome.best.epoch, value=outcome.best.value)
         if left and experiment.long_epochs:
             final = _recorded(folder, experiment, outcome.final_epoch)
         else:
-            final, predictions = measure(experiment, trained, predict)
+            values, predictions = measure(experiment, trained, predict)
+            final = _with_values(ModelValues(epoch=outcome.final_epoch), values)
             if best is not None:
                 saved = load_model(folder.best_model)
                 predict = predictor_of(experiment, saved)
                 values, predictions = measure(experiment, saved, predict)
-                best |= values
+                best = _with_values(best, values)
     return Conclusion(predict, predictions, _summary(config, experiment, outcome, final, best, folder))
 
 
@@ -148,77 +147,82 @@ def measure(
     return values, predictions["test"]
 
 
-def _recorded(folder: RunFolder, experiment: Experiment, epoch: int) -> dict[str, dict[str, float]]:
-    """A complete epoch's metrics by part, as they were recorded in training; none where there is no such epoch."""
+def _with_values(model: ModelValues, values: Mapping[str, Values]) -> ModelValues:
+    """A model with its values by part."""
+    return replace(model, train=values["train"], test=values["test"], val=values.get("val"))
+
+
+def _recorded(folder: RunFolder, experiment: Experiment, epoch: int) -> ModelValues:
+    """A complete epoch's metrics, as they were recorded in training; none where there is no such epoch."""
     columns = read_metrics(folder.metrics)
     names = ["loss", *(measure.name for measure in experiment.measures)]
     tested = "test" if experiment.parts.test_is_held_out else "val"
     prefixes = {"train": "", "test": f"{tested}_", **({"val": "val_"} if tested == "test" else {})}
     rows = [i for i, number in enumerate(columns["epoch"].tolist()) if number == epoch]
-    if not rows:
-        return {part: {} for part in prefixes}
-    return {part: {name: float(columns[prefix + name][rows[0]]) for name in names} for part, prefix in prefixes.items()}
+    values = {
+        part: {name: float(columns[prefix + name][rows[0]]) for name in names} if rows else {}
+        for part, prefix in prefixes.items()
+    }
+    return _with_values(ModelValues(epoch=epoch), values)
 
 
 def _summary(
     config: RunConfig,
     experiment: Experiment,
     outcome: Outcome,
-    final: dict[str, dict[str, float]],
-    best: dict[str, Any] | None,
+    final: ModelValues,
+    best: ModelValues | None,
     folder: RunFolder,
-) -> dict[str, Any]:
+) -> RunSummary:
     verdict, parts = outcome.verdict, experiment.parts
     rows = parts.train.count * experiment.inputs.copies * outcome.steps / experiment.steps_per_epoch
     projected = outcome.projected_seconds
-    return {
-        "command": config.command,
-        "name": config.name,
-        "state": _STATES.get(verdict.reason, "finished"),
-        "scale": config.scale,
-        "dataset": experiment.dataset,
-        "seed": config.seed,
-        "epochs": verdict.epoch,
-        "max_epochs": experiment.epochs,
-        "steps": outcome.steps,
-        "steps_per_epoch": experiment.steps_per_epoch,
-        "parameters": experiment.model.count_params(),
-        "copies": experiment.inputs.copies,
-        "rows": {"train": parts.train.count, "validation": parts.validation.count, "test": parts.test.count},
-        "monitor": experiment.plan.watch.monitor,
-        "stop": asdict(verdict),
-        "final": {"epoch": outcome.final_epoch, **final},
-        "best": best,
-        "test_interval": {which: _interval(of, parts.test.count) for which, of in (("final", final), ("best", best))},
-        "selection": _selection(experiment, folder),
-        "run_dir": str(folder.path),
-        "warnings": [*config.warnings(), *outcome.warnings],
-        "samples_per_second": round(rows / outcome.train_seconds, 1) if outcome.train_seconds else None,
-        "train_seconds": round(outcome.train_seconds - outcome.validation_seconds, 3),
-        "validation_seconds": round(outcome.validation_seconds, 3),
-        "train_and_validation_seconds": round(outcome.train_seconds, 3),
-        "projected_train_seconds": None if projected is None else round(projected, 3),
-    }
+    return RunSummary(
+        command=config.command,
+        name=config.name,
+        state=_STATES.get(verdict.reason, "finished"),
+        scale=config.scale,
+        dataset=experiment.dataset,
+        seed=config.seed,
+        epochs=verdict.epoch,
+        max_epochs=experiment.epochs,
+        steps=outcome.steps,
+        steps_per_epoch=experiment.steps_per_epoch,
+        parameters=experiment.model.count_params(),
+        copies=experiment.inputs.copies,
+        rows=RowCounts(parts.train.count, parts.validation.count, parts.test.count),
+        monitor=experiment.plan.watch.monitor,
+        stop=verdict,
+        final=final,
+        best=best,
+        test_interval={"final": _interval(final, parts.test.count), "best": _interval(best, parts.test.count)},
+        selection=_selection(experiment, folder),
+        run_dir=str(folder.path),
+        warnings=(*config.warnings(), *outcome.warnings),
+        samples_per_second=round(rows / outcome.train_seconds, 1) if outcome.train_seconds else None,
+        train_seconds=round(outcome.train_seconds - outcome.validation_seconds, 3),
+        validation_seconds=round(outcome.validation_seconds, 3),
+        train_and_validation_seconds=round(outcome.train_seconds, 3),
+        projected_train_seconds=None if projected is None else round(projected, 3),
+    )
 
 
-def _interval(measured: Mapping[str, Any] | None, rows: int) -> dict[str, Any] | None:
+def _interval(model: ModelValues | None, rows: int) -> Proportion | None:
     """How sure a model's test accuracy is; None where it was not measured."""
-    accuracy = (measured or {}).get("test", {}).get("accuracy")
-    found = None if accuracy is None else proportion_of(accuracy, rows)
-    return asdict(found) if found else None
+    accuracy = None if model is None else model.get("test", "accuracy")
+    return None if accuracy is None else proportion_of(accuracy, rows)
 
 
-def _selection(experiment: Experiment, folder: RunFolder) -> dict[str, Any] | None:
+def _selection(experiment: Experiment, folder: RunFolder) -> Selection | None:
     """What choosing the epoch on the test rows would have claimed; None where they do choose it."""
     if not experiment.parts.test_is_held_out:
         return None
     metrics = read_metrics(folder.metrics)
     columns = tuple(name for name in metrics if name not in ("epoch", "step"))
-    found = compare_selection(metrics, experiment.plan.keep or experiment.plan.watch, readable(columns))
-    return found.to_dict() if found else None
+    return compare_selection(metrics, experiment.plan.keep or experiment.plan.watch, readable(columns))
 
 
-def devices(precision: str) -> dict[str, Any]:
+def devices(precision: str) -> Environment:
     """What TensorFlow computes on, for environment.json. A thread count of 0 means: as many as there are cores."""
     return {
         "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],

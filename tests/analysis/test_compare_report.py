@@ -17,6 +17,7 @@ from stopcli.analysis.compare import CompareResults, compare, difference_of
 from stopcli.analysis.compare_report import curves_of, figures_of, output_of, tables_of
 from stopcli.analysis.output import write_output
 from stopcli.errors import ConfigError
+from stopcli.runs.typed_json import to_json
 
 A, B = [0.90, 0.91, 0.89, 0.92, 0.90], [0.93, 0.95, 0.92, 0.93, 0.94]
 
@@ -26,7 +27,8 @@ def compared(*paths: str, **options: Any) -> CompareResults:
 
 
 def left(results: CompareResults) -> tuple[Path, dict[str, Any]]:
-    return write_output(output_of(results), root=Path("runs"))
+    folder, summary = write_output(output_of(results), root=Path("runs"))
+    return folder, to_json(summary)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from stopcli.analysis.replay import LabelledRule, RecordedHistory, replay_experiment
 from stopcli.config import CheckpointSettings, StoppingSettings
+from stopcli.runs.folder import Status
 from stopcli.runs.metrics import Columns
-from stopcli.runs.run import Experiment, RecordedRun
+from stopcli.runs.run import Experiment, Run
 from stopcli.stats.pareto import pareto_front
 from stopcli.stopping import AnyOf, BestEpoch, BestState, Patience, Rule, RuleRunner
 from stopcli.stopping.combine import parse_rule
@@ -23,14 +24,14 @@ from stopcli.training.stop_plan import stop_plan
 LOSSES = [1.0, 0.8, 0.9, 0.7, 0.75, 0.8, 0.5, 0.6, 0.65, 0.7]
 
 
-def run_of(columns: dict[str, Any], **settings: Any) -> RecordedRun:
+def run_of(columns: dict[str, Any], **settings: Any) -> Run:
     """A run that is nowhere on the disk."""
     n = len(next(iter(columns.values())))
     counts = {"epoch": np.arange(1.0, n + 1), "step": np.arange(1.0, n + 1)}
-    run = RecordedRun(Path("run"), None, "moons", {"epochs": n, **settings}, {}, "finished")
+    run = Run(Path("run"), Status(state="finished"))
     metrics: Columns = {**counts, **{name: np.array(values, float) for name, values in columns.items()}}
-    # What it would read from its metrics.csv.
-    run.__dict__["metrics"] = metrics
+    # What it would read from its files.
+    run.__dict__.update(metrics=metrics, settings={"epochs": n, **settings})
     return run
 
 

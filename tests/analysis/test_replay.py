@@ -16,6 +16,7 @@ from stopcli.analysis.output import write_output
 from stopcli.analysis.replay import DEFAULT_PATIENCE, DEFAULT_RULES, ReplayOptions, ReplayResults, replay
 from stopcli.analysis.replay_report import output_of
 from stopcli.errors import RequestError
+from stopcli.runs.typed_json import to_json
 
 # As many as the settings of a written run ask for.
 EPOCHS = 400
@@ -49,7 +50,8 @@ def test_seeds_are_summed_up_and_left_in_full_precision() -> None:
         write(f"run-{seed}", epoch, seed=seed)
     found = replayed("run-0", "run-1", "run-2", "run-3", options=ReplayOptions(patience=(3, 395), rules=("gl:1000",)))
     assert found.warnings == ()
-    folder, summary = write_output(output_of(found), root=Path("runs"))
+    folder, written = write_output(output_of(found), root=Path("runs"))
+    summary = to_json(written)
     first, *_, never = rows_of(folder / "table.csv")
     stops = np.array(lowest) + 3
     assert float(first["epochs_mean"]) == stops.mean()
@@ -99,7 +101,8 @@ def test_several_experiments_have_a_table_and_a_figure_each() -> None:
     write_run("held", columns=valley(12, held_out=True), epochs=EPOCHS, validation="holdout", hidden=77)
     found = replayed("sweep", "held")
     assert [experiment.n for experiment in found.experiments] == [2, 1, 1]
-    folder, summary = write_output(output_of(found), root=Path("runs"))
+    folder, written = write_output(output_of(found), root=Path("runs"))
+    summary = to_json(written)
     assert [each["accuracy"] for each in summary["experiments"]] == ["val_accuracy", "val_accuracy", "test_accuracy"]
     assert summary["table"]["columns"][0] == "runs"
     names = {path.stem for path in (folder / "plots").iterdir()}

@@ -153,7 +153,7 @@ def test_what_holds_no_run_is_passed_over_and_told() -> None:
             Path("runs", name, file).write_text("{}")
     found, told = arms_in(*sorted(Path("runs").iterdir()))
     assert [arm.label for arm in found] == ["a", "b"]
-    assert told.count("holds no run (a study of runs, or one that never began); it is passed over") == 2
+    assert told.count("holds no run (an analysis of runs, or one that never started); it is skipped") == 2
     with pytest.raises(RequestError, match=r"there is nothing to compare\. runs/study holds no run"):
         arms_in("runs/study")
     # A run that has lost its settings is none of these.

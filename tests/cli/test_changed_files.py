@@ -16,6 +16,7 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from program import run
+from summaries import sweep_content
 from written_runs import write_run
 
 from stopcli.cli.analyse import report
@@ -64,7 +65,7 @@ def write_runs(root: Path) -> None:
         shutil.copy(root / "a" / name, root / "s" / name)
     config = {**read_toml(root / "a/config.toml"), "seeds": 2}
     (root / "s/config.toml").write_text(tomli_w.dumps(config))
-    (root / "s/summary.json").write_text(json.dumps(SWEEP))
+    (root / "s/summary.json").write_text(json.dumps(sweep_content(**SWEEP)))
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from job_results import cells, result, without
+from job_results import cells, job_result, result, without
 
 from stopcli.config import parse, resolve
 from stopcli.recipes.arms import not_finished
 from stopcli.recipes.base import recipe_of
 from stopcli.recipes.clr.config import ClrConfig
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
-from stopcli.runs.run import training_seconds
+from stopcli.runs.run import Run
 from stopcli.sweeps.plan import JobResult, plan_jobs
 
 CUTOUT = parse(CutoutSweepConfig, {"dataset": "digits", "m": (2, 4), "seeds": 3})
@@ -85,7 +85,7 @@ def test_few_runs_are_compared_over_the_seeds_that_all_have() -> None:
 
 def test_what_has_not_run_is_said_by_arm_and_seed() -> None:
     found = without(results(), "m2-seed2", "m4-seed0", "m4-seed1", "m4-seed2")
-    found[1] = JobResult(found[1].job, found[1].path, "paused", "time_budget=9s", None)
+    found[1] = job_result(found[1].job, "paused", "time_budget=9s")
     assert not_finished(CUTOUT, found) == (
         "Not finished: simple (seed 1 paused); M = 2 (seed 2 not begun); M = 4 (seeds 0 to 2 not begun)."
     )
@@ -122,7 +122,7 @@ def colours(config: Any, found: Sequence[JobResult], monkeypatch: pytest.MonkeyP
 
     columns = {name: np.linspace(1.0, 0.5, 3) for name in ("loss", "val_loss", "val_accuracy", "learning_rate")}
     columns |= {name: np.arange(1.0, 4.0) for name in ("epoch", "step")}
-    monkeypatch.setattr(JobResult, "metrics", lambda self: columns)
+    monkeypatch.setattr(Run, "metrics", columns)
     monkeypatch.setattr("stopcli.recipes.clr.sweep_figures.read_metrics", lambda path: columns)
     drawn: dict[str, set[str]] = {}
     for draw in recipe_of(config.command).sweep_figures(config, found).values():
@@ -136,10 +136,3 @@ def colours(config: Any, found: Sequence[JobResult], monkeypatch: pytest.MonkeyP
     labels = {config.arm_label(result.job.arm) for result in found}
     assert all(len(drawn[label]) == 1 for label in labels & drawn.keys()), drawn
     return {label: drawn[label].pop().upper() for label in drawn.keys() & labels}
-
-
-def test_training_time_is_without_validation_also_of_an_older_summary() -> None:
-    assert training_seconds({"train_seconds": 12.0, "validation_seconds": 2.0}) == 10.0
-    new = {"train_seconds": 10.0, "validation_seconds": 2.0, "train_and_validation_seconds": 12.0}
-    assert training_seconds(new) == 10.0
-    assert training_seconds({}) is None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from job_results import cells, result
+from job_results import cells, job_result, result
 
 from stopcli.analysis.arms import RunArm, sweep_arms
 from stopcli.config import parse, resolve, settings_of
@@ -143,7 +142,7 @@ def test_a_config_comes_back_from_its_file() -> None:
 
 def test_only_finished_runs_count() -> None:
     found = results({"simple": [0.5], "m2": [0.4]}, {"simple": 10, "m2": 20})
-    broken = JobResult(found[1].job, Path("nowhere"), "failed", "a fault", found[1].summary)
+    broken = job_result(found[1].job, "failed", "a fault", found[1].summary)
     simple, m2 = sweep_arms(config(m=(2,)), [found[0], broken])
     assert simple.values("final_val_error") == [0.5]
     assert (m2.runs, m2.planned) == ((), 1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path
 from typing import Any
 
 import pytest
+from job_results import job_result
+from summaries import run_summary
 
 from stopcli.recipes.arms import with_selection
 from stopcli.recipes.base import SweepResults
@@ -21,9 +22,9 @@ FOUND = SweepResults("a sweep", (Table("Results", ("arm",), (("a",),)),), {"tabl
 def result(arm: str, seed: int, honest: float, claimed: float, state: str = "finished", **changes: Any) -> JobResult:
     chosen = {"monitor": "val_accuracy", "epoch": 5, "value": 0.9, "test_accuracy": honest}
     on_test = {"monitor": "test_accuracy", "epoch": 7, "value": claimed, "test_accuracy": claimed}
-    summary = {"selection": {"honest": chosen, "claimed": on_test, "optimism": claimed - honest}, **changes}
+    summary = run_summary(**{"selection": {"honest": chosen, "claimed": on_test}, **changes})
     job = Job(f"{arm}-seed{seed}", arm, MoonsConfig(seed=seed, validation="holdout"))
-    return JobResult(job, Path(job.name), state, "", summary)
+    return job_result(job, state, summary=summary)
 
 
 def test_every_arm_has_its_row_and_every_run_its_line() -> None:
@@ -45,5 +46,4 @@ def test_every_arm_has_its_row_and_every_run_its_line() -> None:
 
 def test_where_the_test_rows_validate_a_sweep_s_results_stay_as_they_are() -> None:
     published = [result("none", seed, 0.9, 0.9, selection=None) for seed in (1, 2)]
-    older = JobResult(published[0].job, Path("x"), "finished", "", {})
-    assert with_selection(MoonsConfig(), FOUND, [*published, older]) is FOUND
+    assert with_selection(MoonsConfig(), FOUND, published) is FOUND

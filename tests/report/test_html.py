@@ -103,7 +103,7 @@ def test_what_sums_up_is_the_foot_and_numbers_stand_to_the_right() -> None:
     # One row, or none, is nothing to sort.
     assert "<table data-sortable" not in page_of(Table("T", ("n",), (("1",),)))
     assert "<tbody>" not in page_of(Table("T", ("n",), ()))
-    assert Table.from_told(table.for_summary()) == table
+    assert Table.from_summary(table.for_summary()) == table
 
 
 def test_long_code_is_folded() -> None:

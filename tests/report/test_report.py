@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from summaries import run_summary
 
 from stopcli.report.curves import Marks, learning_curves, seed_curves, seed_points
 from stopcli.report.document import Picture, Table, run_table, seed_table, to_markdown
@@ -19,7 +20,9 @@ from stopcli.report.run_report import (
     selection_words,
     why_stopped,
 )
-from stopcli.stats.selection import Chosen, Selection
+from stopcli.runs.summary import ChosenEpoch, Selection
+
+FINISHED = ["finished"] * 3
 
 
 def metrics(epochs: int) -> dict[str, np.ndarray]:
@@ -31,37 +34,18 @@ def metrics(epochs: int) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def summary(**changes: Any) -> dict[str, Any]:
-    part = {"loss": 0.25, "accuracy": 0.9}
-    base: dict[str, Any] = {
-        "seed": 0, "state": "finished", "monitor": "val_loss", "epochs": 120, "max_epochs": 400,
-        "scale": "full", "dataset": "moons", "parameters": 2001,
-        "warnings": [],
-        "rows": {"train": 30, "validation": 70, "test": 70},
-        "stop": {
-            "reason": "patience", "rule": "val_loss patience=20", "epoch": 120, "wait": 20, "best_epoch": 100,
-            "best_value": 0.2345, "margin": 0.01,
-        },
-        "final": {"epoch": 120, "train": {"loss": 0.1, "accuracy": 1.0}, "test": part},
-        "best": {
-            "monitor": "val_accuracy", "epoch": 90, "value": 0.95,
-            "train": part, "test": {"loss": 0.2, "accuracy": 0.95},
-        },
-        "seconds": {"train": 1.0, "total": 2.0},
-    }  # fmt: skip
-    return {**base, **changes}
-
-
 def test_a_run_is_a_row_with_both_models() -> None:
-    table = run_table(summary(), "patience 20")
+    table = run_table(run_summary(), "patience 20")
     assert table.rows == (
         ("patience 20", "120", "120", "1.000", "0.900 [0.808, 0.951]", "90", "0.900", "0.950 [0.862, 0.978]"),
     )
-    assert run_table(summary(best=None), "x").rows[0][-3:] == ("–", "–", "–")
+    assert run_table(run_summary(best=None), "x").rows[0][-3:] == ("–", "–", "–")
 
 
 def test_seeds_are_rows_with_their_mean_and_deviation() -> None:
-    table = seed_table([summary(seed=1, epochs=100), summary(seed=2, epochs=200, best=None)], "arm")
+    table = seed_table(
+        [run_summary(seed=1, epochs=100), run_summary(seed=2, epochs=200, best=None)], FINISHED[:2], "arm"
+    )
     assert [row[1] for row in table.rows] == ["1", "2", "mean", "sd"]
     assert [row[3] for row in table.rows] == ["100", "200", "150", "70.7"]
     # One seed alone saved a best model: it has a mean and no deviation.
@@ -69,16 +53,16 @@ def test_seeds_are_rows_with_their_mean_and_deviation() -> None:
 
 
 def test_from_three_seeds_on_there_is_an_interval() -> None:
-    seeds = [summary(seed=seed, epochs=epochs) for seed, epochs in enumerate((100, 200, 150))]
-    seeds[2]["best"] = None
-    table = seed_table(seeds, "arm")
+    best = [{}, {}, {"best": None}]
+    seeds = [run_summary(seed=seed, epochs=epochs, **best[seed]) for seed, epochs in enumerate((100, 200, 150))]
+    table = seed_table(seeds, FINISHED, "arm")
     assert table.rows[-1][1:3] == ("95 %", "n = 3")
     stopped, final = table.rows[-1][3:5]
     assert stopped == "100 to 200"
     assert final == "120 to 120"
     # Of two saved models there is no interval.
     assert table.rows[-1][-3:] == ("–", "–", "–")
-    assert [row[1] for row in seed_table(seeds[:2], "arm").rows] == ["0", "1", "mean", "sd"]
+    assert [row[1] for row in seed_table(seeds[:2], FINISHED[:2], "arm").rows] == ["0", "1", "mean", "sd"]
 
 
 SELECTION = {
@@ -89,8 +73,7 @@ SELECTION = {
 
 def test_a_run_whose_test_rows_are_set_apart_says_what_they_would_have_claimed() -> None:
     environment = {"argv": ["stopcli"], "versions": {}, "platform": "L", "cpu": "C", "cores": 2, "gpus": []}
-    interval = {"final": {"right": 63, "rows": 70, "low": 0.8, "high": 0.95}, "best": None}
-    told = summary(selection=SELECTION, test_interval=interval)
+    told = run_summary(selection=SELECTION, best=None)
     text = to_markdown(run_report("moons", told, [run_table(told, "x")], Provenance("", environment), []))
     for part in (
         "Chosen by val_accuracy, epoch 90 has a test accuracy of 0.900, on rows that chose nothing; chosen by "
@@ -108,13 +91,13 @@ def test_a_run_whose_test_rows_are_set_apart_says_what_they_would_have_claimed()
     ("claimed", "ending"), [(0.9, "claimed 0.900: as much."), (0.8, "0.100 less. That is 1,000 of 10,000 rows; how")]
 )
 def test_what_the_test_rows_would_not_have_claimed_is_said_too(claimed: float, ending: str) -> None:
-    found = Selection(Chosen("val_loss", 9, 0.2, 0.9), Chosen("test_loss", 8, 0.1, claimed))
+    found = Selection(ChosenEpoch("val_loss", 9, 0.2, 0.9), ChosenEpoch("test_loss", 8, 0.1, claimed))
     assert ending in selection_words(found, 10_000)
 
 
 def test_over_seeds_the_claims_are_compared_pair_by_pair() -> None:
     runs = [
-        Selection(Chosen("val_loss", 9, 0.2, honest), Chosen("test_loss", 8, 0.1, claimed))
+        Selection(ChosenEpoch("val_loss", 9, 0.2, honest), ChosenEpoch("test_loss", 8, 0.1, claimed))
         for honest, claimed in ((0.90, 0.95), (0.92, 0.92), (0.90, 0.93), (0.95, 0.942))
     ]
     table = arms_table({"one": runs, "two": runs[:2]})
@@ -159,17 +142,17 @@ def test_a_table_is_markdown_and_csv() -> None:
     ],
 )
 def test_every_reason_has_its_sentence(reason: str, sentence: str) -> None:
-    values = summary()
-    values["stop"]["reason"] = reason
-    assert why_stopped(values).startswith(sentence)
+    summary = run_summary()
+    assert why_stopped(replace(summary, stop=replace(summary.stop, reason=reason))).startswith(sentence)
 
 
 def test_a_run_of_one_epoch_is_told_of_in_the_singular() -> None:
-    values = summary(max_epochs=1)
-    values["stop"] = {**values["stop"], "reason": "completed", "epoch": 1, "wait": 1}
-    assert why_stopped(values).startswith("Ran its only epoch; no rule stopped it")
-    values["stop"]["reason"] = "baseline"
-    assert why_stopped(values).startswith("Stopped at epoch 1 of 1: 1 epoch and the baseline was never beaten")
+    summary = run_summary(max_epochs=1)
+    completed = replace(summary, stop=replace(summary.stop, reason="completed", epoch=1, wait=1))
+    assert why_stopped(completed).startswith("Ran its only epoch; no rule stopped it")
+    assert why_stopped(replace(completed, stop=replace(completed.stop, reason="baseline"))).startswith(
+        "Stopped at epoch 1 of 1: 1 epoch and the baseline was never beaten"
+    )
 
 
 def test_the_report_says_what_a_reader_needs() -> None:
@@ -177,17 +160,18 @@ def test_the_report_says_what_a_reader_needs() -> None:
         "argv": ["stopcli", "moons"], "versions": {"keras": "3"},
         "platform": "Linux", "cpu": "C", "cores": 2, "gpus": [],
     }  # fmt: skip
-    table = run_table(summary(), "patience 20")
+    table = run_table(run_summary(), "patience 20")
     provenance = Provenance("patience = 20\n", environment, ("an MLP",))
     text = to_markdown(
-        run_report("moons", summary(scale="quick"), [table], provenance, [Picture("plots/curves", "curves")])
+        run_report("moons", run_summary(scale="quick"), [table], provenance, [Picture("plots/curves", "curves")])
     )
     assert "- an MLP" in text
     for part in ("# moons", "Stopped at epoch 120", "Quick scale", table.markdown(), "![curves](plots/curves.png)",
                  "`stopcli moons`", "patience = 20", "chose nothing"):  # fmt: skip
         assert part in text
-    held_out = summary()
-    held_out["best"]["val"] = {"loss": 0.1, "accuracy": 0.9}
+    summary = run_summary()
+    assert summary.best is not None
+    held_out = replace(summary, best=replace(summary.best, val={"loss": 0.1, "accuracy": 0.9}))
     assert "chose nothing" not in to_markdown(run_report("moons", held_out, [table], Provenance("", environment), []))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from program import run
+from summaries import sweep_content
 from written_runs import write_run
 
 from stopcli.config import to_toml
@@ -85,11 +86,13 @@ def write_sweep(
         changes = job if i == 1 else {}
         write_run(sweep.folder / "jobs" / planned.name, **{"seed": planned.config.seed, "columns": {}, **changes})
     failed = job.get("state", "finished") != "finished"
-    content = {"state": state, "finished": len(jobs) - failed} if summary is None else summary
-    (sweep.folder / "summary.json").write_text(json.dumps(content))
+    finished = len(jobs) - failed
+    content = sweep_content(state=state, finished=finished) if summary is None else summary
+    if content:
+        (sweep.folder / "summary.json").write_text(json.dumps(content))
 
 
-DIVERGED = {"state": "failed", "summary": {"stop": {"reason": "non_finite", "rule": "loss is nan"}}}
+DIVERGED = {"state": "failed", "summary": {"stop": {"reason": "non_finite", "rule": "loss is nan", "epoch": 3}}}
 
 
 @pytest.mark.parametrize(
@@ -104,7 +107,7 @@ DIVERGED = {"state": "failed", "summary": {"stop": {"reason": "non_finite", "rul
         # All runs are there, and the disk was full when their figures were to be drawn; or the process was killed.
         ("failed", {}, {}, "unfinished"),
         ("running", {}, {}, "unfinished"),
-        ("failed", {"state": "interrupted", "finished": 1}, {}, "unfinished"),
+        ("failed", sweep_content(state="interrupted", finished=1), {}, "unfinished"),
     ],
 )
 def test_what_is_left_to_do_is_seen_from_the_runs(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from summaries import run_content
 
 from stopcli.config import parse
 from stopcli.errors import CheckpointError, RequestError
@@ -14,6 +15,7 @@ from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.runner import sweep as jobs
 from stopcli.runner.sweep import RunJob
 from stopcli.runs.folder import RunFolder, StatusFile
+from stopcli.runs.run import Run
 from stopcli.sweeps.plan import Job, JobContext, collect, needs_run, plan_jobs
 from stopcli.training.session import StopRequest
 
@@ -50,7 +52,7 @@ def test_a_refused_job_stays_as_it_was_and_can_be_forced(planned: Job[Any], monk
     with pytest.raises(RequestError):
         run(planned)
     assert (status(path)["state"], status(path)["epoch"]) == ("interrupted", 7)
-    assert needs_run(path, retry_failed=False)
+    assert needs_run(Run.read(path), retry_failed=False)
     (result,) = collect([planned], Path(), {planned.name: "another version of Keras"})
     assert (result.state, result.reason) == ("failed", "another version of Keras")
 
@@ -65,8 +67,8 @@ def test_a_job_whose_states_are_damaged_has_failed(planned: Job[Any], monkeypatc
     with pytest.raises(CheckpointError):
         run(planned)
     assert status(path)["state"] == "failed"
-    assert not needs_run(path, retry_failed=False)
-    assert needs_run(path, retry_failed=True)
+    assert not needs_run(Run.read(path), retry_failed=False)
+    assert needs_run(Run.read(path), retry_failed=True)
 
 
 @pytest.mark.parametrize(
@@ -85,10 +87,12 @@ def test_which_jobs_are_gone_on_with(
     state: Any, outside: bool, reason: str, left: bool, when_retried: bool, tmp_path: Path
 ) -> None:
     StatusFile(tmp_path / "status.json").write(state, outside=outside)
-    (tmp_path / "summary.json").write_text(json.dumps({"stop": {"reason": reason}}))
-    assert needs_run(tmp_path, retry_failed=False) == left
-    assert needs_run(tmp_path, retry_failed=True) == when_retried
+    (tmp_path / "summary.json").write_text(
+        json.dumps(run_content(stop={"reason": reason, "rule": "a rule", "epoch": 1}))
+    )
+    assert needs_run(Run.read(tmp_path), retry_failed=False) == left
+    assert needs_run(Run.read(tmp_path), retry_failed=True) == when_retried
 
 
 def test_a_job_that_was_never_begun_is_left(tmp_path: Path) -> None:
-    assert needs_run(tmp_path / "nowhere", retry_failed=False)
+    assert needs_run(Run.read(tmp_path / "nowhere"), retry_failed=False)

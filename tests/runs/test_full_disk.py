@@ -12,7 +12,7 @@ from small_disk import FILLER, enlarge, fill, small_disk
 from stopcli.errors import ResourceError, RunFolderError
 from stopcli.runs.files import replacing, write_json_anyhow
 from stopcli.runs.folder import RunFolder
-from stopcli.runs.run import read_runs
+from stopcli.runs.run import runs_in
 
 
 def make(disk: Path) -> RunFolder:
@@ -48,8 +48,8 @@ def test_a_run_that_fills_the_disk_says_that_it_failed_and_not_by_itself() -> No
         status = json.loads((folder.path / "status.json").read_text())
         assert (status["state"], status["outside"], status["epoch"]) == ("failed", True, 7)
         assert "No space left on device" in status["reason"]
-        (line,) = read_runs(folder.path.parent)
-        assert line.state == "failed"
+        (run,) = runs_in(folder.path.parent)
+        assert run.state == "failed"
 
 
 def test_what_is_short_is_written_over_in_the_room_that_it_has() -> None:

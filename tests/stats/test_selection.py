@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from stopcli.runs.metrics import Columns
-from stopcli.stats.selection import Selection, compare_selection
+from stopcli.runs.summary import Selection
+from stopcli.runs.typed_json import from_json, to_json
+from stopcli.stats.selection import compare_selection
 from stopcli.stopping import BestEpoch
 
 READABLE = ("loss", "accuracy", "val_loss", "val_accuracy")
@@ -40,7 +42,7 @@ def test_of_equal_epochs_both_choose_the_first() -> None:
     assert found is not None
     assert found.optimism == pytest.approx(0.2)
     assert (found.honest.value, found.claimed.monitor) == (0.8, "test_accuracy")
-    assert Selection.from_dict(found.to_dict()) == found
+    assert from_json(Selection, to_json(found)) == found
 
 
 def test_a_monitored_loss_is_the_test_rows_loss_for_the_claim() -> None:

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from summaries import run_summary
+
 from stopcli.recipes.base import recipe_of
+from stopcli.runs.folder import Status
+from stopcli.runs.run import Run
+from stopcli.runs.summary import RunSummary
 from stopcli.sweeps.plan import Job, JobResult
 
 
@@ -15,30 +20,32 @@ def result(
 ) -> JobResult:
     """A job as its folder would tell."""
     epochs, rows = job.config.epochs, 1000
-    summary = {
-        "state": state,
-        "seed": job.config.seed,
-        "epochs": epochs,
-        "steps": 16 * epochs,
-        "steps_per_epoch": 16,
-        "copies": job.config.copies,
-        "rows": {"train": rows, "validation": 100, "test": 100},
-        "final": {"epoch": epochs, "train": {"accuracy": 1.0}, "test": {"accuracy": 1 - error}},
-        "best": {"epoch": 1, "test": {"accuracy": 1 - error}},
-        "train_seconds": seconds,
-        "validation_seconds": validation_seconds,
-        "train_and_validation_seconds": seconds + validation_seconds,
-        "samples_per_second": 100.0,
-    }
-    return JobResult(job, Path("nowhere"), state, "" if state == "finished" else "a fault", summary)
+    summary = run_summary(
+        seed=job.config.seed,
+        epochs=epochs,
+        steps=16 * epochs,
+        steps_per_epoch=16,
+        copies=job.config.copies,
+        rows={"train": rows, "validation": 100, "test": 100},
+        final={"epoch": epochs, "train": {"accuracy": 1.0}, "test": {"accuracy": 1 - error}},
+        best={"epoch": 1, "test": {"accuracy": 1 - error}},
+        train_seconds=seconds,
+        validation_seconds=validation_seconds,
+        train_and_validation_seconds=seconds + validation_seconds,
+    )
+    return job_result(job, state, "" if state == "finished" else "a fault", summary)
+
+
+def job_result(
+    job: Job[Any], state: str, reason: str = "", summary: RunSummary | None = None, path: Path = Path("nowhere")
+) -> JobResult:
+    """A job in a state, with what it came to."""
+    return JobResult(job, Run(path, Status(state=state, reason=reason), summary), state, reason)
 
 
 def without(results: Sequence[JobResult], *names: str) -> list[JobResult]:
     """Some results, had the jobs of these names not begun."""
-    return [
-        JobResult(result.job, result.path, "not begun", "", None) if result.job.name in names else result
-        for result in results
-    ]
+    return [job_result(result.job, "not begun") if result.job.name in names else result for result in results]
 
 
 def cells(config: Any, results: Sequence[JobResult]) -> dict[str, dict[str, str]]:

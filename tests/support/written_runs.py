@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import tomli_w
+from summaries import run_content, sweep_content
 
 MOONS = {"samples": 100, "noise": 0.2, "train_size": 30, "data_seed": 1, "validation": "test", "epochs": 400}
 ENVIRONMENT = {
@@ -58,9 +59,11 @@ def write_run(
     if columns:
         rows = zip(*([f"{value:g}" for value in values] for values in columns.values()), strict=True)
         (path / "metrics.csv").write_text("\n".join([",".join(columns), *map(",".join, rows)]) + "\n")
-    content = {**_summary(seed, accuracy, saved, epochs, state, command), **(summary or {})}
-    if content["final"] is not None:
-        (path / "summary.json").write_text(json.dumps(content))
+    content, changes = _summary(seed, accuracy, saved, epochs, state, command), dict(summary or {})
+    if isinstance(changes.get("stop"), dict):
+        changes["stop"] = {**content["stop"], **changes["stop"]}
+    if (content | changes)["final"] is not None:
+        (path / "summary.json").write_text(json.dumps(content | changes))
     return path
 
 
@@ -80,7 +83,8 @@ def write_sweep(path: Path | str, arms: Mapping[str, Sequence[float]], **setting
             names.append(f"{arm}-seed{seed}")
             own = settings.get(arm.replace("-", "_"), {"hidden": 1 + list(arms).index(arm)})
             write_run(path / "jobs" / names[-1], seed=seed, accuracy=accuracy, **own)
-    (path / "summary.json").write_text(json.dumps({"jobs": [{"name": name} for name in names]}))
+    jobs = [{"name": name, "state": "finished", "reason": ""} for name in names]
+    (path / "summary.json").write_text(json.dumps(sweep_content(jobs=jobs)))
     return path
 
 
@@ -89,12 +93,23 @@ def _summary(seed: int, accuracy: float, saved: float | None, epochs: int, state
     if saved is not None:
         parts = {"train": {"loss": 0.2, "accuracy": 0.98}, "test": {"loss": 0.3, "accuracy": saved}}
         best = {"monitor": "val_accuracy", "epoch": epochs // 2, "value": saved, **parts}
-    return {
-        "command": command, "state": state, "dataset": command, "seed": seed, "epochs": epochs, "max_epochs": 400,
-        "steps": epochs, "steps_per_epoch": 1, "copies": 1, "rows": {"train": 30, "validation": 70, "test": 70},
-        "monitor": "val_loss", "stop": {"reason": "patience", "best_epoch": epochs // 2, "best_value": 0.2},
-        "final": {
+    seconds = epochs / 100
+    return run_content(
+        command=command,
+        state=state,
+        dataset=command,
+        seed=seed,
+        epochs=epochs,
+        steps=epochs,
+        stop={
+            "reason": "patience", "rule": "val_loss patience=5", "epoch": epochs, "best_epoch": epochs // 2,
+            "best_value": 0.2,
+        },
+        final={
             "epoch": epochs, "train": {"loss": 0.1, "accuracy": 1.0}, "test": {"loss": 0.25, "accuracy": accuracy},
         },
-        "best": best, "train_seconds": 2.0 + epochs / 100, "validation_seconds": 2.0,
-    }  # fmt: skip
+        best=best,
+        train_seconds=seconds,
+        validation_seconds=2.0,
+        train_and_validation_seconds=2.0 + seconds,
+    )  # fmt: skip

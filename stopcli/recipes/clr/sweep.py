@@ -151,7 +151,7 @@ def _by_class(config: ClrConfig, arms: Sequence[RunArm], results: Sequence[JobRe
 def _scores(result: JobResult) -> dict[str, float]:
     """F1 by class of a run; none where it left no such table, or somebody has changed it."""
     try:
-        with (result.path / "classes.csv").open(encoding="utf-8", newline="") as file:
+        with (result.run.path / "classes.csv").open(encoding="utf-8", newline="") as file:
             return {row["class"]: float(row["F1"]) for row in csv.DictReader(file)}
     except (OSError, KeyError, TypeError, ValueError):
         # Points of a plane have none; and a table that cannot be read is no reason to lose the others' results.

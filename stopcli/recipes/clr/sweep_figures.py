@@ -18,10 +18,11 @@ from stopcli.sweeps.plan import JobResult
 def sweep_figures(config: ClrConfig, results: Sequence[JobResult]) -> Figures:
     """The learning rate of every update by policy, and loss and accuracy by epoch, with the cycles shaded."""
     finished = [result for result in results if result.state == "finished" and result.summary]
+    summaries, _ = finished_runs(finished)
     arms = [arm for arm in sweep_arms(config, results) if arm.runs]
     scale = " (quick scale)" if config.scale == "quick" else ""
     title = f"{config.describe_model()} on {drawn_name(Path(config.dataset).name)}{scale}"
-    steps = (finished[0].summary or {})["steps_per_epoch"]
+    steps = summaries[0].steps_per_epoch
     cycle = sum(config.cycle_updates(steps)) if config.cyclical else None
     cyclical = [arm.label for arm in arms if arm.config.cyclical]
     return {
@@ -38,8 +39,8 @@ def sweep_figures(config: ClrConfig, results: Sequence[JobResult]) -> Figures:
 def _rate(arm: RunArm, finished: Sequence[JobResult]) -> RunGroup:
     """Of the arm's longest run: the others have the same, as far as they went."""
     of_arm = [result for result in finished if result.job.arm == arm.name]
-    longest = max(of_arm, key=lambda result: (result.summary or {})["steps"])
-    steps = read_metrics(longest.path / "steps.csv")
+    longest = max(of_arm, key=lambda result: result.summary.steps if result.summary else 0)
+    steps = read_metrics(longest.run.path / "steps.csv")
     return RunGroup(arm.label, arm.index, [steps])
 
 

@@ -63,7 +63,7 @@ def _point(arm: RunArm, reference: RunArm, front: Front) -> CostPoint:
 def _curves(config: CutoutSweepConfig, arm: RunArm, label: str, results: Sequence[JobResult]) -> RunGroup:
     summaries, metrics = finished_runs([result for result in results if result.job.arm == arm.name])
     # What an epoch counts as on the horizontal axis.
-    images = [1 if config.equal == "epochs" else run["rows"]["train"] * run["copies"] for run in summaries]
+    images = [1 if config.equal == "epochs" else run.rows.train * run.copies for run in summaries]
     runs = [
         {"seen": columns["epoch"] * count, "error": 1 - columns["val_accuracy"]}
         for columns, count in zip(metrics, images, strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from stopcli.recipes.images.settings import ImageConfig
 from stopcli.report.document import Table
 from stopcli.report.drawing import Draw, Figures
 from stopcli.runs.metrics import Columns
+from stopcli.runs.summary import RunSummary
 from stopcli.seeding import derive_seed
 from stopcli.training.evaluate import Conclusion
 from stopcli.training.experiment import Experiment
@@ -130,6 +130,6 @@ def _labels(experiment: Experiment) -> list[int]:
     return list(range(len(experiment.classes)))
 
 
-def _which_model(summary: Mapping[str, Any]) -> str:
-    best = summary["best"]
-    return f"model of epoch {best['epoch']} (best)" if best else f"final model, epoch {summary['final']['epoch']}"
+def _which_model(summary: RunSummary) -> str:
+    best = summary.best
+    return f"model of epoch {best.epoch} (best)" if best else f"final model, epoch {summary.final.epoch}"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from stopcli.errors import RequestError
-from stopcli.runs.files import read_json, read_toml
+from stopcli.runs.files import read_toml
 from stopcli.runs.folder import check_is_run
+from stopcli.runs.run import Run
+from stopcli.runs.summary import RangeSummary
 
 
 def read_bounds(run: Path) -> dict[str, float]:
@@ -20,16 +23,12 @@ def read_bounds(run: Path) -> dict[str, float]:
     command = read_toml(run / "config.toml").get("command")
     if command != "lr-range":
         raise RequestError(f"{run}: a run of {command}, expected one of lr-range")
-    summary = read_json(run / "summary.json")
-    if summary.get("state") != "finished":
-        raise RequestError(f"{run}: the range test is not finished", hint=f"stopcli resume {run} goes on.")
-    bounds = summary.get("bounds")
-    if bounds is None:
+    summary = Run.read(run).summary
+    if not isinstance(summary, RangeSummary) or summary.state != "finished":
+        raise RequestError(f"{run}: the range test is not finished", hint=f"stopcli resume {run} continues it.")
+    if summary.bounds is None:
         raise RequestError(f"{run}: found no learning rate that trains", hint="A wider --start-lr … --end-lr may.")
-    try:
-        return {name: float(bounds[name]) for name in ("base_lr", "max_lr")}
-    except (KeyError, TypeError, ValueError):
-        raise RequestError(f"{run / 'summary.json'}: damaged, its bounds are {bounds!r}") from None
+    return asdict(summary.bounds)
 
 
 # What the rates that train depend on.

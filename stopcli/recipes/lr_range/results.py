@@ -11,6 +11,7 @@ from typing import Any
 from stopcli.quantities import agreeing, counted
 from stopcli.recipes.lr_range.config import LrRangeConfig
 from stopcli.report.document import Table
+from stopcli.runs.summary import RateBounds
 from stopcli.stats.intervals import FEWEST, mean_interval
 from stopcli.stats.lr_finder import Suggestions, suggest
 from stopcli.training.range_test import RangeCurve
@@ -44,10 +45,10 @@ class RangeResults:
         return {name: [row[i] for row in rows] for i, name in enumerate((*KINDS, *BOUNDS))}
 
     @property
-    def bounds(self) -> dict[str, float] | None:
+    def bounds(self) -> RateBounds | None:
         """Geometric means over the seeds; None where no seed's loss fell."""
         values = self.values
-        return {name: geometric_mean(values[name]) for name in BOUNDS} if values["max_lr"] else None
+        return RateBounds(*(geometric_mean(values[name]) for name in BOUNDS)) if values["max_lr"] else None
 
     @property
     def marks(self) -> dict[str, float]:
@@ -87,14 +88,14 @@ class RangeResults:
             rows.append((str(seed), *cells, str(len(curve.rates)), curve.ended))
         return Table("", ("seed", *KINDS, *BOUNDS, "updates", "ended"), tuple(rows)).csv()
 
-    def summary(self) -> dict[str, Any]:
-        """Each suggestion with its interval, and the bounds."""
-        suggestions = {}
+    def means(self) -> dict[str, Any]:
+        """Each suggestion and each bound: the geometric mean over the seeds, and its interval."""
+        means = {}
         for name, values in self.values.items():
             low, high = geometric_interval(values) if len(values) >= FEWEST else (None, None)
             mean = geometric_mean(values) if values else None
-            suggestions[name] = {"n": len(values), "mean": mean, "low": low, "high": high}
-        return {"bounds": self.bounds, "suggestions": suggestions}
+            means[name] = {"n": len(values), "mean": mean, "low": low, "high": high}
+        return means
 
     def conclusions(self) -> tuple[str, ...]:
         """What follows from the suggestions, in sentences."""
@@ -103,7 +104,7 @@ class RangeResults:
             return ("No seed has finished, so there are no results yet.",)
         if bounds is None:
             return ("The loss never fell by more than its noise: no learning rate in this range trains the model.",)
-        sentences = [f"Suggested: --base-lr {bounds['base_lr']:.2g} --max-lr {bounds['max_lr']:.2g}."]
+        sentences = [f"Suggested: --base-lr {bounds.base_lr:.2g} --max-lr {bounds.max_lr:.2g}."]
         if n < len(self.suggestions):
             seeds = counted(len(self.suggestions), "seed")
             sentences.append(f"Of {seeds}, the loss of {len(self.suggestions) - n} never fell.")

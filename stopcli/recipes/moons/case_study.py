@@ -76,7 +76,7 @@ class CaseStudy:
         return {
             "case_study": [asdict(result) for result in results],
             "table": table.for_summary(),
-            "conclusions": list(run_case_words(self.config)),
+            "conclusions": run_case_words(self.config),
         }
 
     def _measure(

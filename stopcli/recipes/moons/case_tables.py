@@ -11,6 +11,7 @@ from stopcli.quantities import counted
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.published import ArmValues
 from stopcli.report.document import Table
+from stopcli.runs.summary import RunSummary
 from stopcli.stats.differences import paired_difference
 from stopcli.stats.intervals import MeanInterval, mean_interval, proportion_of
 
@@ -45,9 +46,9 @@ class ArmResult:
         )
 
 
-def arms_of_run(summary: Mapping[str, Any]) -> list[ArmResult]:
+def arms_of_run(summary: RunSummary) -> list[ArmResult]:
     """The arms of a run, from its summary.json."""
-    return [ArmResult.from_dict(values) for values in summary["case_study"]]
+    return [ArmResult.from_dict(values) for values in summary.case_study or ()]
 
 
 def run_case_table(arms: Sequence[ArmResult], seed: int, test_rows: int) -> Table:

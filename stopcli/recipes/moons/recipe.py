@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stopcli.data.dataset import Splits
 from stopcli.data.toy import moons, split_moons
 from stopcli.quantities import counted
-from stopcli.recipes.arms import SeedRecipe, run_marks, watched_name
+from stopcli.recipes.arms import SeedRecipe, finished_runs, run_marks, watched_name
 from stopcli.recipes.base import Loaded, SweepResults
 from stopcli.recipes.moons.case_tables import (
     arms_of_run,
@@ -26,6 +26,7 @@ from stopcli.recipes.trained import POINT
 from stopcli.report.document import csv_of
 from stopcli.report.drawing import Draw, Figures
 from stopcli.runs.metrics import Columns
+from stopcli.runs.summary import RunSummary
 from stopcli.sweeps.plan import JobResult
 
 if TYPE_CHECKING:
@@ -104,24 +105,23 @@ class Moons(SeedRecipe):
             figures["curves"] = lambda: learning_curves(
                 metrics, watched_name(config), run_marks(config, summary), title
             )
-            if "case_study" in summary:
+            if summary.case_study is not None:
                 figures["case_study"] = lambda: case_curves(metrics, arms_of_run(summary), watched_name(config), title)
         figures["moons"] = lambda: _moons(config, experiment.parts, conclusion.predict, summary)
         return figures
 
     def sweep_results(self, config: MoonsConfig, results: Sequence[JobResult]) -> SweepResults:
         """A row for each seed, and mean and spread; of a case study, a row for each published arm."""
-        finished = [(result.job.config.seed, result.summary) for result in results if result.state == "finished"]
-        runs = {seed: arms_of_run(summary) for seed, summary in finished if summary and "case_study" in summary}
+        summaries = [summary for summary in finished_runs(results)[0] if summary.case_study]
+        runs = {summary.seed: arms_of_run(summary) for summary in summaries}
         if not config.case_study or not runs:
             return super().sweep_results(config, results)
         arms = list(runs.values())
-        test_rows = next(summary["rows"]["test"] for _, summary in finished if summary and "case_study" in summary)
         return SweepResults(
             f"moons: case study, {counted(config.seeds, 'seed')}",
             (seeds_case_table(arms),),
             {"table.csv": csv_of([row for seed, of in runs.items() for row in case_rows(seed, of)])},
-            seeds_case_words(config, arms, test_rows),
+            seeds_case_words(config, arms, summaries[0].rows.test),
             {"case_study": seeds_case_summary(arms)},
         )
 
@@ -134,7 +134,7 @@ class Moons(SeedRecipe):
         return seeds_case_figures(config, results)
 
 
-def _moons(config: MoonsConfig, parts: Splits, predict: Predict, summary: Mapping[str, Any]) -> Figure:
+def _moons(config: MoonsConfig, parts: Splits, predict: Predict, summary: RunSummary) -> Figure:
     from stopcli.report.images import Points, decision_boundary, grid_around, plain_scatter
 
     groups = [
@@ -147,10 +147,10 @@ def _moons(config: MoonsConfig, parts: Splits, predict: Predict, summary: Mappin
     grid = grid_around(every_x)
     places = np.stack([side.ravel() for side in grid], axis=1).astype(np.float32)
     probability = predict(places).reshape(grid[0].shape)
-    shown, which = (summary["best"], "best") if summary["best"] else (summary["final"], "final")
+    shown, which = (summary.best, "best") if summary.best else (summary.final, "final")
     scale = " (quick scale)" if config.scale == "quick" else ""
-    title = f"Two moons, noise {config.noise:g}{scale}; {which} model, epoch {shown['epoch']}: "
-    title += f"test accuracy {shown['test']['accuracy']:.3f}"
+    title = f"Two moons, noise {config.noise:g}{scale}; {which} model, epoch {shown.epoch}: "
+    title += f"test accuracy {shown.get('test', 'accuracy'):.3f}"
     if not np.isfinite(probability).all():
         return plain_scatter(groups, f"{title} (its outputs are no numbers)")
     return decision_boundary(grid, probability, groups, title)

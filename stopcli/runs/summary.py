@@ -1,0 +1,363 @@
+"""What summary.json holds: of a run, of a sweep, of a range test, of an analysis of runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from stopcli.runs.files import read_checked
+from stopcli.runs.folder import RunState
+from stopcli.runs.typed_json import INLINED, OPTIONAL, Check, Positive, from_json
+from stopcli.stopping.rule import Verdict
+
+Values = Mapping[str, float | None]
+
+
+def _is_table(value: Any) -> bool:
+    """Whether it is what `Table.for_summary` wrote: rows of as many cells as columns."""
+    if not isinstance(value, dict):
+        return False
+    rows, sums = value.get("rows"), value.get("sums", 0)
+    if not isinstance(rows, list) or type(sums) is not int or not 0 <= sums <= len(rows):
+        return False
+    lists = [value.get("columns"), *rows]
+    if not all(isinstance(cells, list) and all(isinstance(cell, str) for cell in cells) for cells in lists):
+        return False
+    return len({len(cells) for cells in lists}) == 1 and isinstance(value.get("title", ""), str)
+
+
+TableContent = Annotated[Mapping[str, Any], Check("a table: columns, and rows of as many cells", _is_table)]
+# Part of a path below the run's folder.
+FigureName = Annotated[
+    str, Check("a name", lambda value: isinstance(value, str) and bool(re.fullmatch(r"[\w.-]{1,80}", value)))
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelValues:
+    """Loss and metrics of a model: of the final one, or of the best one as loaded from its file.
+
+    Attributes:
+        monitor, value: what the best epoch was chosen by; not there for the final model.
+        train, test, val: by name, such as `accuracy`; `val` where other rows than the test rows validate. A run that
+            was stopped before its end may not have measured its best model.
+    """
+
+    monitor: str = field(default="", metadata=OPTIONAL)
+    epoch: int
+    value: float | None = field(default=None, metadata=OPTIONAL)
+    train: Values | None = field(default=None, metadata=OPTIONAL)
+    test: Values | None = field(default=None, metadata=OPTIONAL)
+    val: Values | None = field(default=None, metadata=OPTIONAL)
+
+    def get(self, part: str, name: str) -> float | None:
+        """A metric on `train`, `test` or `val`; None where it was not measured."""
+        values: Values | None = getattr(self, part)
+        return (values or {}).get(name)
+
+    def error(self, part: str) -> float | None:
+        """1 − accuracy."""
+        accuracy = self.get(part, "accuracy")
+        return None if accuracy is None else 1 - accuracy
+
+    @property
+    def validated(self) -> Values:
+        """On the rows that validate, which are the test rows where no others do."""
+        return self.test or {} if self.val is None else self.val
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """How many rows of the data train, validate and test."""
+
+    train: int
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True)
+class ChosenEpoch:
+    """An epoch that a rule chose.
+
+    Attributes:
+        monitor: the metric it was chosen by.
+        value: of that metric.
+        test_accuracy: of its model on the untouched test rows.
+    """
+
+    monitor: str
+    epoch: int
+    value: float
+    test_accuracy: float
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The epochs that the same rule chooses on the rows that validate and on the test rows.
+
+    Attributes:
+        honest: the epoch chosen on the rows that validate: its test accuracy is of rows that chose nothing.
+        claimed: the epoch that choosing on the test rows would have reported.
+        optimism: by how much the test accuracy that would have been claimed is above the honest one. It is the luck of
+            rows that choose among many epochs, and what choosing on other rows costs: few of them choose a worse epoch.
+            One run cannot tell the two apart.
+    """
+
+    honest: ChosenEpoch
+    claimed: ChosenEpoch
+    optimism: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "optimism", self.claimed.test_accuracy - self.honest.test_accuracy)
+
+
+@dataclass(frozen=True)
+class ReportParts:
+    """What a report shows beside the other values of a summary.
+
+    Attributes:
+        words: what was run, a line each.
+        tables: beside that of the results.
+        figures: names of files in `plots/`, without the ending.
+    """
+
+    title: str
+    words: tuple[str, ...]
+    tables: tuple[TableContent, ...]
+    figures: tuple[FigureName, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """The results of a run.
+
+    Attributes:
+        epochs: that were trained.
+        rows: of the data.
+        stop: why and where training stopped.
+        final, best: the model that training ended with, and the saved one; None where none was saved.
+        selection: what choosing the epoch on the test rows would have claimed; None where they do choose it.
+        train_seconds: of training, without validation; what every table, file and figure calls training time. Where
+            epochs are so short that a call of the compiled loop both trains and validates, they are not told apart.
+        case_study, table: of the moons study's arms.
+        conclusions: sentences beside the one on why training stopped.
+        seconds: of the parts of the run, from loading to drawing.
+    """
+
+    command: str
+    name: str
+    state: RunState
+    scale: str
+    dataset: str
+    seed: int
+    epochs: int
+    max_epochs: int
+    steps: int
+    steps_per_epoch: Positive
+    parameters: int
+    copies: Positive
+    rows: RowCounts
+    monitor: str
+    stop: Verdict
+    final: ModelValues
+    best: ModelValues | None
+    test_interval: Mapping[str, Any]
+    selection: Selection | None
+    run_dir: str
+    warnings: tuple[str, ...]
+    samples_per_second: float | None
+    train_seconds: float
+    validation_seconds: float
+    train_and_validation_seconds: float
+    projected_train_seconds: float | None
+    case_study: Any = field(default=None, metadata=OPTIONAL)
+    table: TableContent | None = field(default=None, metadata=OPTIONAL)
+    conclusions: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
+    arm: str = ""
+    report: ReportParts | None = field(default=None, metadata=OPTIONAL)
+    seconds: Mapping[str, float] = field(default_factory=dict, metadata=OPTIONAL)
+
+    @property
+    def rows_seen(self) -> float:
+        """Rows that were trained on, copies counted."""
+        return self.rows.train * self.copies * self.steps / self.steps_per_epoch
+
+    @property
+    def reason(self) -> str:
+        """Why it did not finish; empty where it did."""
+        return "" if self.state == "finished" else self.stop.rule
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a metric was not finite: resuming the run would train nothing."""
+        return self.stop.reason == "non_finite"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSummary:
+    """What a sweep's summary holds of a run."""
+
+    name: str
+    arm: str = ""
+    seed: int = 0
+    state: str
+    reason: str
+    epochs: int = 0
+    stop: Verdict | None = None
+    final: ModelValues | None = None
+    best: ModelValues | None = None
+    train_seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSummary:
+    """The results of a sweep.
+
+    Attributes:
+        reason: why not all runs finished; empty where they did.
+        finished: runs that finished.
+        results: what else the sweep's command writes.
+        test_rows_chose: whether the rows that test also chose the saved epochs.
+    """
+
+    command: str
+    name: str
+    state: RunState
+    reason: str
+    scale: str
+    dataset: str
+    seed: int
+    seeds: Positive
+    arm: str
+    finished: int
+    jobs: tuple[JobSummary, ...]
+    results: Mapping[str, Any] = field(default_factory=dict, metadata=INLINED)
+    table: TableContent
+    conclusions: tuple[str, ...]
+    test_rows_chose: bool
+    warnings: tuple[str, ...]
+    run_dir: str
+    report: ReportParts | None = field(default=None, metadata=OPTIONAL)
+    seconds: Mapping[str, float] = field(default_factory=dict, metadata=OPTIONAL)
+
+    @property
+    def epochs(self) -> int:
+        """Of the longest run."""
+        return max((job.epochs for job in self.jobs), default=0)
+
+
+@dataclass(frozen=True)
+class RateBounds:
+    """Learning rates to train between."""
+
+    base_lr: float
+    max_lr: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeSummary:
+    """The results of a learning-rate range test.
+
+    Attributes:
+        finished: seeds that were tested.
+        bounds: None where no rate trains.
+    """
+
+    command: str
+    name: str
+    state: RunState
+    reason: str
+    scale: str
+    dataset: str
+    model: str
+    seed: int
+    seeds: Positive
+    finished: int
+    bounds: RateBounds | None
+    suggestions: Mapping[str, Any]
+    table: TableContent
+    conclusions: tuple[str, ...]
+    run_dir: str
+    warnings: tuple[str, ...]
+    report: ReportParts | None = field(default=None, metadata=OPTIONAL)
+    seconds: Mapping[str, float] = field(default_factory=dict, metadata=OPTIONAL)
+
+    # It counts updates, and has no epochs.
+    epochs: ClassVar[int] = 0
+
+
+@dataclass(frozen=True)
+class TestedSeed:
+    """A range test's curve for one seed.
+
+    Attributes:
+        ended: why it ended there.
+    """
+
+    updates: int
+    ended: str
+
+
+@dataclass(frozen=True)
+class TestedSeeds:
+    """The content of a range test's seeds.json.
+
+    Attributes:
+        fingerprint: what the curves depend on.
+        seeds: those that are done.
+    """
+
+    fingerprint: dict[str, Any]
+    seeds: dict[str, TestedSeed]
+
+
+SEEDS_FILE = "seeds.json"
+
+
+def read_seeds(run: Path) -> tuple[TestedSeeds | None, str]:
+    """A range test's seeds.json; as `read_checked`."""
+    return read_checked(run / SEEDS_FILE, lambda value: from_json(TestedSeeds, value))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysisSummary:
+    """What a comparison or a replay found.
+
+    Attributes:
+        results: what else the command writes.
+        monitor: of a replay, which writes it among its results.
+    """
+
+    command: str
+    name: str
+    state: RunState
+    results: Mapping[str, Any] = field(default_factory=dict, metadata=INLINED)
+    monitor: str = field(default="", metadata=OPTIONAL)
+    warnings: tuple[str, ...]
+    table: TableContent
+    conclusions: tuple[str, ...]
+    run_dir: str
+
+
+TrainingSummary = RunSummary | SweepSummary | RangeSummary
+Summary = TrainingSummary | AnalysisSummary
+
+
+def parse_summary(values: Any) -> Summary:
+    """A summary from the content of a summary.json.
+
+    Raises:
+        MisfitError: it is none that stopcli writes.
+    """
+    kind: type[Summary] = RunSummary
+    if isinstance(values, dict) and "stop" not in values:
+        if "jobs" in values:
+            kind = SweepSummary
+        elif values.get("command") == "lr-range":
+            kind = RangeSummary
+        elif "table" in values:
+            kind = AnalysisSummary
+    return from_json(kind, values)
