@@ -26,8 +26,7 @@ from typing import TYPE_CHECKING, Any
 from stopcli.errors import in_a_line, printable
 from stopcli.paths import user_cache, why_unusable
 from stopcli.report.document import Picture, alt_text
-from stopcli.runs.environment import variables_set
-from stopcli.runs.files import is_disk_fault, replacing
+from stopcli.runs.files import is_disk_fault, replacing, variables_set
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -30,7 +30,6 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeGuard, TypeVar
 
 from stopcli.errors import RecordError, RequestError, shortened, system_words
-from stopcli.runs.environment import variables_set
 from stopcli.runs.typed_json import MisfitError, from_json, to_json
 
 if sys.version_info >= (3, 11):
@@ -417,6 +416,21 @@ def _check_regular(path: Path) -> None:
 
 
 _PREFIX = ".temporary-"
+
+
+@contextlib.contextmanager
+def variables_set(**values: str) -> Iterator[None]:
+    """Give environment variables other values within the block, such as while a library is imported that reads them."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager

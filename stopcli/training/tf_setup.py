@@ -12,8 +12,7 @@ from typing import IO
 
 from stopcli.control_groups import reachable_cores, usable_cores
 from stopcli.errors import RunError
-from stopcli.runs.environment import variables_set
-from stopcli.runs.files import temporary_files
+from stopcli.runs.files import temporary_files, variables_set
 
 
 def start_tensorflow(threads: int | None = None) -> str:
