@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 
 from stopcli.data.dataset import Examples, ImageSet, Tell
 from stopcli.data.download import download
+from stopcli.data.named import NamedDataset
 from stopcli.errors import RequestError, RunError, system_words
 
 _multiarray = importlib.import_module("numpy._core.multiarray")
@@ -250,6 +251,16 @@ _MEGABYTE = 1_000_000
 
 _REMOVE = "Remove it, and it is downloaded again."
 _HINT = "--dataset PATH takes CIFAR-10 from a folder or an archive that you have; --dataset digits needs none."
+
+
+class Cifar10(NamedDataset):
+    """CIFAR-10 from Keras's cache, else downloaded there."""
+
+    title = "CIFAR-10"
+    in_files = True
+
+    def load(self, tell: Tell) -> ImageSet:
+        return cached() or downloaded(tell)
 
 
 def cached() -> ImageSet | None:

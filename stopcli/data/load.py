@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image
 
 from stopcli.data import cifar10
-from stopcli.data import cifar10 as keras_cache
 from stopcli.data.dataset import Examples, ImageSet, Tell, no_validation_folder, split_images, tell_nobody
 from stopcli.data.image_files import DAMAGED, VALIDATION_FOLDERS, LeftOut, Listing, list_part, unused_beside
 from stopcli.data.image_folder import (
@@ -24,15 +23,15 @@ from stopcli.data.image_folder import (
     write_cached,
 )
 from stopcli.data.memory import check_fits
+from stopcli.data.named import DATASET_NAMES, named_datasets
 from stopcli.errors import RequestError, RunError, printable, system_words
 from stopcli.paths import check_is_text
 from stopcli.quantities import agreeing, counted
 
 DATASET_VARIABLE = "STOPCLI_DATASET"
+_EXPECTED = ", ".join(("auto", *DATASET_NAMES, "or a path"))
 # What is set apart to test where a folder has no test images, and the seed of that.
 _TEST_SHARE, _TEST_SEED = 0.2, 0
-# Data sets that are no folder.
-_NAMED = ("auto", "cifar10", "digits")
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,8 @@ def load_images(
 
     Args:
         dataset: `auto` (what STOPCLI_DATASET names, else CIFAR-10, else digits), `cifar10` (from Keras's cache, else
-            downloaded there), `digits` (scikit-learn's), or a path: an official CIFAR-10 folder or archive, or a folder
-            of images.
+            downloaded there), `digits` (scikit-learn's), another named data set, or a path: an official CIFAR-10 folder
+            or archive, or a folder of images.
         image_size: the side that images are resized to; None to take them as they are.
         rules: how a folder of images is read.
 
@@ -76,17 +75,15 @@ def load_images(
             return load_images(named, image_size=image_size, rules=rules, tell=tell)
         except RequestError as error:
             raise RequestError(f"{DATASET_VARIABLE}: {error.message}", hint=error.hint) from None
-    if rules.validation and dataset in _NAMED:
+    if rules.validation and dataset in ("auto", *DATASET_NAMES):
         # Before a download, which would be for nothing.
         raise no_validation_folder(dataset)
-    if dataset in ("auto", "cifar10"):
-        return _resized(_cifar10_or_digits(dataset, tell), image_size)
-    if dataset == "digits":
-        from stopcli.data.toy import digits
-
-        return _resized(digits(), image_size)
+    if dataset == "auto":
+        return _resized(_cifar10_or_digits(tell), image_size)
+    if dataset in DATASET_NAMES:
+        return _resized(named_datasets()[dataset].load(tell), image_size)
     if not dataset:
-        raise RequestError("dataset: received '', expected auto, cifar10, digits, or a path")
+        raise RequestError(f"dataset: received '', expected {_EXPECTED}")
     try:
         # Absolute, so that a folder that is called `digits` is not taken for the data set of that name later.
         path = Path(dataset).expanduser().resolve()
@@ -102,26 +99,19 @@ def _from_path(path: Path, image_size: int | None, rules: FolderRules, tell: Tel
         return _resized(cifar10.read_archive(path), image_size)
     if not path.is_dir():
         what = "is neither a folder nor an archive (.tar.gz)" if path.exists() else "no such folder"
-        raise RequestError(f"{path}: {what}", hint="--dataset takes auto, cifar10, digits, or a path.")
+        raise RequestError(f"{path}: {what}", hint=f"--dataset takes {_EXPECTED}.")
     official = cifar10.official_folder(path)
     if official is not None:
         return _resized(cifar10.read_folder(official), image_size)
     return _folder(path, image_size, rules, tell)
 
 
-def _cifar10_or_digits(dataset: str, tell: Tell) -> ImageSet:
-    images = keras_cache.cached()
-    if images is not None:
-        return images
+def _cifar10_or_digits(tell: Tell) -> ImageSet:
     try:
-        return keras_cache.downloaded(tell)
+        return named_datasets()["cifar10"].load(tell)
     except RunError as error:
-        if dataset == "cifar10":
-            raise
-        from stopcli.data.toy import digits
-
         note = f"{error.message}; the run takes scikit-learn's small handwritten digits instead. {error.hint}"
-        return replace(digits(), notes=(note.rstrip("."),))
+        return replace(named_datasets()["digits"].load(tell), notes=(note.rstrip("."),))
 
 
 def _folder(path: Path, image_size: int | None, rules: FolderRules, tell: Tell) -> ImageSet:

@@ -8,10 +8,20 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from stopcli.data.dataset import Examples, ImageSet, Splits, fraction_of
+from stopcli.data.dataset import Examples, ImageSet, Splits, Tell, fraction_of
+from stopcli.data.named import NamedDataset
 
 SIDE = 32
 TEST_IMAGES = 360
+
+
+class Digits(NamedDataset):
+    """They come with scikit-learn."""
+
+    title = "scikit-learn's handwritten digits"
+
+    def load(self, tell: Tell) -> ImageSet:
+        return digits()
 
 
 def digits() -> ImageSet:

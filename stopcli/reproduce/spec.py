@@ -54,6 +54,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from stopcli.config import RunConfig, resolve
 from stopcli.data.cifar10 import is_archive, official_folder
 from stopcli.data.dataset import ImageSet
+from stopcli.data.named import DATASET_NAMES, named_datasets
 from stopcli.errors import ConfigError, RequestError, shortened
 from stopcli.recipes.base import config_class
 from stopcli.recipes.trained import TrainedConfig
@@ -330,8 +331,8 @@ class Images:
         """What they are, and how they compare with the published ones."""
         if self.published:
             return "CIFAR-10, the published data"
-        if self.name == "digits":
-            return "scikit-learn's handwritten digits, which are not the published data (CIFAR-10)"
+        if self.name in DATASET_NAMES and self.name != REPLACEABLE:
+            return f"{named_datasets()[self.name].title}, which are not the published data (CIFAR-10)"
         if self.counts != _ALL:
             train, test = self.counts["limit"], self.counts["test_limit"]
             return f"the {train:,} and {test:,} images in {self.label}, which are not the published ones (CIFAR-10)"
@@ -343,7 +344,7 @@ class Images:
     @classmethod
     def of(cls, images: ImageSet) -> Images:
         """Of images that were loaded."""
-        name = images.name if images.name in ("cifar10", "digits") else str(Path(images.name).resolve())
+        name = images.name if images.name in DATASET_NAMES else str(Path(images.name).resolve())
         path = Path(name)
         counts = {"limit": images.train.count, "test_limit": images.test.count}
         official = name == "cifar10" or is_archive(path) or (path.is_dir() and official_folder(path) is not None)

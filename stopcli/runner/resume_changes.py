@@ -17,6 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from stopcli.data.named import DATASET_NAMES, named_datasets
 from stopcli.errors import ConfigError, MetricError, RequestError, RunFolderError
 from stopcli.quantities import counted
 from stopcli.recipes.trained import TrainedConfig
@@ -149,13 +150,6 @@ def _best_states(run: Path, point: ResumePoint, config: TrainedConfig, best: Bes
     )
 
 
-# Data sets that come with a package, by name.
-NOT_IN_FILES = {
-    "moons": "scikit-learn's two moons, which lie in no file",
-    "digits": "scikit-learn's digits, which lie in no file of yours",
-}
-
-
 def dataset_of(config: Any) -> str:
     """The data set of a command, also where it has no setting for it."""
     return str(getattr(config, "dataset", config.command))
@@ -164,13 +158,16 @@ def dataset_of(config: Any) -> str:
 def check_can_move(config: Any, dataset: str) -> None:
     """Raise ConfigError where the data of a run lie in no files that could have moved."""
     if not in_files(config):
-        data = NOT_IN_FILES[dataset_of(config)]
-        raise ConfigError("dataset", dataset, f"nothing: the data of this run are {data}")
+        named = named_datasets().get(dataset_of(config))
+        title = named.title if named else "scikit-learn's two moons"
+        expected = f"nothing: the data of this run are {title}, which lie in no file of yours"
+        raise ConfigError("dataset", dataset, expected)
 
 
 def in_files(config: Any) -> bool:
     """Whether the data of a run lie in files, which can move."""
-    return dataset_of(config) not in NOT_IN_FILES
+    dataset = dataset_of(config)
+    return named_datasets()[dataset].in_files if dataset in DATASET_NAMES else dataset != "moons"
 
 
 def where_else(config: Any, run: Path) -> str:

@@ -155,7 +155,7 @@ def test_a_data_set_that_cannot_be_had_any_more_can_be_named_too(
     ("command", "answer"),
     [
         ("moons", "--dataset: received 'here', expected nothing: the data of this run are scikit-learn's two moons"),
-        ("digits", "--dataset: received 'here', expected nothing: the data of this run are scikit-learn's digits"),
+        ("digits", "--dataset: received 'here', expected nothing: the data of this run are scikit-learn's handwritten"),
     ],
 )
 def test_data_that_come_with_a_package_have_no_other_place(

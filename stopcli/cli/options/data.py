@@ -6,6 +6,7 @@ from typing import Annotated
 
 from stopcli.cli.option_groups import Group, in_panel
 from stopcli.config import ValidationRows
+from stopcli.data.named import DATASET_NAMES
 from stopcli.recipes.images.settings import ImageValidation as ImageValidationRows
 
 option = in_panel("Data")
@@ -36,7 +37,7 @@ ValidationShare = Annotated[
 Dataset = Annotated[
     str,
     option(
-        metavar="auto|cifar10|digits|PATH",
+        metavar="|".join(("auto", *DATASET_NAMES, "PATH")),
         help="auto: $STOPCLI_DATASET, else CIFAR-10 from Keras's cache or downloaded, else scikit-learn's digits. "
         "PATH: an official CIFAR-10 folder or archive, or a folder of images, train/CLASS/… and test/CLASS/….",
     ),
@@ -45,7 +46,7 @@ AnyDataset = Annotated[
     str,
     option(
         "--dataset",
-        metavar="auto|cifar10|digits|moons|PATH",
+        metavar="|".join(("auto", *DATASET_NAMES, "moons", "PATH")),
         help="As for `stopcli cifar-resnet`; moons: the two moons of `stopcli moons`, for model mlp.",
     ),
 ]

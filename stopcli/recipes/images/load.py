@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from stopcli.data.dataset import ImageSet, Splits, images_in_both, split_images, subsample
 from stopcli.data.load import FolderRules, load_images
+from stopcli.data.named import DATASET_NAMES
 from stopcli.quantities import agreeing, counted
 from stopcli.recipes.base import Loaded
 from stopcli.recipes.images.effects import check_effects
@@ -15,9 +16,6 @@ from stopcli.recipes.images.settings import DataSettings, ImageConfig
 from stopcli.training.session import Observer
 
 AnyImages = TypeVar("AnyImages", bound=Any)
-
-# Data sets that have a name of their own.
-_NO_FOLDERS = ("cifar10", "digits")
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def read_parts(config: AnyImages, observer: Observer) -> tuple[AnyImages, ImageS
         if getattr(config, name) is not None and getattr(config, name) == quick.get(name):
             config = replace(config, **{name: min(getattr(config, name), rows.count)})
     parts = limit_parts(parts, config, images.classes)
-    if config.skip_unreadable and images.name in _NO_FOLDERS:
+    if config.skip_unreadable and images.name in DATASET_NAMES:
         effects.append(f"skip_unreadable has no effect on {images.name}")
     return config, images, parts, (*images.notes, *_images_in_several(parts), *effects)
 
@@ -83,7 +81,7 @@ def limit_parts(parts: Splits, config: DataSettings, classes: tuple[str, ...]) -
 
 def _stable_name(images: ImageSet) -> str:
     """The data set's name for a config that is read again from another folder."""
-    return images.name if images.name in _NO_FOLDERS else str(Path(images.name).resolve())
+    return images.name if images.name in DATASET_NAMES else str(Path(images.name).resolve())
 
 
 def _images_in_several(parts: Splits) -> list[str]:
