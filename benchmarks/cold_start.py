@@ -25,9 +25,9 @@ import tensorflow, keras
 from stopcli.config import resolve
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.recipe import Moons
-from stopcli.training.session import Silent
+from stopcli.training.session import NullObserver
 moons = Moons()
-moons.build(moons.load(resolve(MoonsConfig, {}), Silent())).make_loop().compile()
+moons.build(moons.load(resolve(MoonsConfig, {}), NullObserver())).make_loop().compile()
 """
 
 

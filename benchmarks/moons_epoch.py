@@ -18,7 +18,7 @@ from timing import in_turn, ratio, seconds
 from stopcli.config import parse, resolve
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.recipe import Moons
-from stopcli.training.session import Silent
+from stopcli.training.session import NullObserver
 from stopcli.training.tf_setup import start_tensorflow
 
 KERAS_EPOCHS, LOOP_EPOCHS, ROUNDS = 20, 4000, 5
@@ -31,7 +31,10 @@ def main() -> None:
 
     moons = Moons()
     config = resolve(MoonsConfig, {})
-    experiment, reference = moons.build(moons.load(config, Silent())), moons.build(moons.load(config, Silent()))
+    experiment, reference = (
+        moons.build(moons.load(config, NullObserver())),
+        moons.build(moons.load(config, NullObserver())),
+    )
     train, test = reference.parts.train, reference.parts.test
 
     settings = {"batch_size": config.batch_size, "validation_data": (test.x, test.y), "verbose": 0}
@@ -54,7 +57,7 @@ def main() -> None:
 
     def train_seeds() -> None:
         for seed in range(SEEDS):
-            fresh = moons.build(moons.load(parse(MoonsConfig, {"seed": seed}), Silent()))
+            fresh = moons.build(moons.load(parse(MoonsConfig, {"seed": seed}), NullObserver()))
             loop.reset(fresh.initial_state(), seed)
             loop.run(1, LOOP_EPOCHS)
 

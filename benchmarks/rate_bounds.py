@@ -29,10 +29,10 @@ def falls(run: Path, rates: tuple[float, ...], updates: int) -> list[list[float]
     from stopcli.recipes.lr_range.recipe import LrRange
     from stopcli.runner.resume import read_config
     from stopcli.training.loop import initial_state
-    from stopcli.training.session import Silent
+    from stopcli.training.session import NullObserver
     from stopcli.training.steps_loop import StepsLoop
 
-    loaded = LrRange().load(read_config(run), Silent())
+    loaded = LrRange().load(read_config(run), NullObserver())
     config, images = loaded.config, loaded.data
 
     def fresh(seed: int):

@@ -76,7 +76,7 @@ def resume(
     how = {name: value for name in HOW if (value := options.pop(name)) is not None}
     changes = _changes({"epochs": epochs, "dataset": dataset, **options})
     resumption = prepare(run, changes=changes, force=force, retry_failed=retry_failed, how=how)
-    config, point = resumption.config, resumption.start.point
+    config, state = resumption.config, resumption.start.state
     layout = settle_layout(config)[1]
     output = Output(json, quiet, verbose)
     for warning in resumption.warnings:
@@ -95,7 +95,7 @@ def resume(
         elif not isinstance(config, TrainedConfig):
             where = "with the seeds that are not done"
         else:
-            where = "from its start" if point is None else f"after epoch {point.epoch} (step {point.step})"
+            where = "from its start" if state is None else f"after epoch {state.epoch} (step {state.step})"
         output.say(f"stopcli {config.command} → {run}, resuming {where}", style="bold")
         execute(loaded, recipe, folder, resumption.start, output, budget_seconds, layout)
 

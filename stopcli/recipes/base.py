@@ -16,7 +16,7 @@ from stopcli.sweeps.plan import Job, JobResult
 if TYPE_CHECKING:
     from stopcli.report.drawing import Figures
     from stopcli.runs.metrics import Columns
-    from stopcli.training.evaluate import Conclusion
+    from stopcli.training.evaluate import Evaluation
     from stopcli.training.experiment import Experiment
     from stopcli.training.session import Observer
 
@@ -110,12 +110,12 @@ class Recipe:
         raise NotImplementedError
 
     def run_figures(
-        self, config: Any, experiment: Experiment, conclusion: Conclusion, metrics: Columns, steps: Columns | None
+        self, config: Any, experiment: Experiment, evaluation: Evaluation, metrics: Columns, steps: Columns | None
     ) -> Figures:
         """How one run's figures are drawn, by name, from its metrics.csv and, where there is one, its steps.csv."""
         raise NotImplementedError
 
-    def run_tables(self, experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:
+    def run_tables(self, experiment: Experiment, evaluation: Evaluation) -> dict[str, Table]:
         """Tables of one run beside that of its results, by the name of their file."""
         return {}
 

@@ -39,7 +39,7 @@ def record_environment(
     if ancestry:
         environment["init_from"] = ancestry
     rewritten = rewrite_config(folder, {name: getattr(config, name) for name in start.changed})
-    recorded, warnings = _recorded(folder) if start.again else ({}, ())
+    recorded, warnings = _recorded(folder) if start.resumed else ({}, ())
     # A record that is damaged starts with this session, and says that it is not the first.
     if recorded or warnings:
         before = (recorded.get("resumed") or [{}])[-1].get("computes_with") or _computes_with(recorded)
@@ -48,12 +48,12 @@ def record_environment(
         otherwise = differences(before, {name: value for name, value in now.items() if name in before})
         session: Session = {
             "time": utc_now(),
-            "from_epoch": start.point.epoch if start.point else 0,
+            "from_epoch": start.state.epoch if start.state else 0,
             "argv": environment["argv"],
             "versions": environment["versions"],
             "computes_with": now,
             "notes": [*rewritten, *start.notes, *changed],
-            "computes_otherwise": otherwise if recorded and start.point else [],
+            "computes_otherwise": otherwise if recorded and start.state else [],
         }
         environment = recorded or environment
         environment.setdefault("resumed", []).append(session)

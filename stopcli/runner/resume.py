@@ -26,13 +26,13 @@ from stopcli.training.fingerprint import (
     settings_fingerprint,
 )
 from stopcli.training.session import Start
-from stopcli.training.state_file import PassedOver, ResumePoint, ResumeStore
+from stopcli.training.state_file import PassedOver, StateStore, TrainState
 
 # Event files show what stands in metrics.csv, and are written again from there.
 _DERIVED = "tensorboard/"
 
 
-def find_position(run: Path, *, tensorboard: bool) -> tuple[ResumePoint | None, tuple[str, ...]]:
+def find_position(run: Path, *, tensorboard: bool) -> tuple[TrainState | None, tuple[str, ...]]:
     """The position to resume from, and warnings about states that cannot be used; None where no state was saved.
 
     A state is used only where the files that the run appends to begin as they did when it was saved. So neither is the
@@ -45,11 +45,11 @@ def find_position(run: Path, *, tensorboard: bool) -> tuple[ResumePoint | None, 
         RecordError: states can be read, and the run's record does not match any of them.
         CheckpointError: there are states, and none of them can be read.
     """
-    loaded = ResumeStore(run / "checkpoints" / "resume").load(lambda point: _check_record(run, point))
+    loaded = StateStore(run / "checkpoints" / "resume").load(lambda state: _check_record(run, state))
     problems = [_problem(passed_over) for passed_over in loaded.passed_over]
-    if loaded.point is not None:
+    if loaded.state is not None:
         warnings = [f"{problem}; the state before it is used" for problem in problems]
-        return loaded.point, (*warnings, *(_changed_events(run, loaded.point) if tensorboard else ()))
+        return loaded.state, (*warnings, *(_changed_events(run, loaded.state) if tensorboard else ()))
     if not problems:
         return None, ()
     new_run = f"stopcli run {run / 'config.toml'} starts over, in a new folder."
@@ -65,16 +65,16 @@ def _problem(passed_over: PassedOver) -> str:
     return f"{path}: does not match {error.message}" if isinstance(error, RecordError) else error.message
 
 
-def _check_record(run: Path, point: ResumePoint) -> None:
-    for name, prefix in point.files.items():
+def _check_record(run: Path, state: TrainState) -> None:
+    for name, prefix in state.files.items():
         if not name.startswith(_DERIVED):
             check_prefix(run / name, prefix)
 
 
-def _changed_events(run: Path, point: ResumePoint) -> list[str]:
+def _changed_events(run: Path, state: TrainState) -> list[str]:
     """A warning for each event file that somebody has changed."""
     warnings = []
-    for name, prefix in point.files.items():
+    for name, prefix in state.files.items():
         if name.startswith(_DERIVED):
             try:
                 check_prefix(run / name, prefix)
@@ -144,7 +144,7 @@ def prepare(
         name = next(iter(how), "retry_failed")
         raise ConfigError(name, how.get(name, True), "a sweep; this is a single run")
     config = parse(type(original), {**settings_of(original), **changes})
-    start = Start(again=True, force=force, changed=_changed_settings(original, config))
+    start = Start(resumed=True, force=force, changed=_changed_settings(original, config))
     warnings = _damaged_files(run)
     if not isinstance(config, TrainedConfig):
         if Run.read(run).finished:
@@ -158,14 +158,14 @@ def prepare(
             f"the same number of epochs, because with {config.moves_with_epochs} the learning rate depends on it",
             hint="--init-from starts a new run with this one's weights; --force resumes under the new schedule.",
         )
-    point, state_warnings = find_position(run, tensorboard=config.tensorboard)
+    state, state_warnings = find_position(run, tensorboard=config.tensorboard)
     warnings += state_warnings
-    if point is None:
+    if state is None:
         return Resumption(config, start, warnings)
-    point, forced = _position_under(run, point, config, force)
+    state, forced = _position_under(run, state, config, force)
     # Warnings that the run has had from its start are in its report.
     warnings += tuple(warning for warning in config.warnings() if warning not in original.warnings())
-    return Resumption(config, replace(start, point=point, notes=forced), warnings)
+    return Resumption(config, replace(start, state=state, notes=forced), warnings)
 
 
 def _check_folder_matches(run: Path, config: RunConfig) -> None:
@@ -224,7 +224,7 @@ def _prepare_sweep(
     if differing and not force:
         raise changed_error(differing)
     changed = tuple(name for name in _changed_settings(original, config) if name in changes)
-    start = Start(again=True, force=force, retry_failed=retry_failed, notes=tuple(differing), changed=changed)
+    start = Start(resumed=True, force=force, retry_failed=retry_failed, notes=tuple(differing), changed=changed)
     return Resumption(config, start, _damaged_files(run))
 
 
@@ -269,36 +269,36 @@ def _check_not_over(
 
 
 def _position_under(
-    run: Path, point: ResumePoint, config: TrainedConfig, force: bool
-) -> tuple[ResumePoint, tuple[str, ...]]:
+    run: Path, state: TrainState, config: TrainedConfig, force: bool
+) -> tuple[TrainState, tuple[str, ...]]:
     """The position that a run resumes from under a config, and what was forced, a line each.
 
     Raises:
         RequestError: it would not be the same run any more.
     """
     now = settings_fingerprint(config)
-    forced = differences(point.fingerprint, now, without={*config.stopping_names, *PLACE_SETTINGS})
+    forced = differences(state.fingerprint, now, without={*config.stopping_names, *PLACE_SETTINGS})
     if forced and not force:
         raise changed_error(forced)
-    rules = settings_differences(point.fingerprint, now, config.stopping_names)
+    rules = settings_differences(state.fingerprint, now, config.stopping_names)
     if rules:
-        point, stopped_earlier = with_other_rules(run, point, config, force=force)
+        state, stopped_earlier = with_other_rules(run, state, config, force=force)
         forced += stopped_earlier
-    completed = point.stopped is not None and point.stopped["reason"] == "completed"
-    restores = config.restore_best or point.fingerprint.get("setting restore_best")
-    if rules and Run.read(run).finished and completed and point.epoch >= config.epochs and not restores:
+    completed = state.stopped is not None and state.stopped["reason"] == "completed"
+    restores = config.restore_best or state.fingerprint.get("setting restore_best")
+    if rules and Run.read(run).finished and completed and state.epoch >= config.epochs and not restores:
         trained = agreeing(config.epochs, "its only epoch", f"all its {config.epochs} epochs")
         raise RunFolderError(
             f"{run}: trained {trained}, and these rules would not have stopped it earlier",
             hint=how_to_continue("completed"),
         )
-    started = point.epoch + (1 if point.partial_sums else 0)
+    started = state.epoch + (1 if state.partial_sums else 0)
     if config.epochs < started:
         raise ConfigError("epochs", config.epochs, f"at least the {started} that the run has started")
     # With more epochs than it had, the run is not completed any more.
-    if completed and config.epochs > point.epoch:
-        point = replace(point, stopped=None)
-    return point, tuple(forced)
+    if completed and config.epochs > state.epoch:
+        state = replace(state, stopped=None)
+    return state, tuple(forced)
 
 
 def _changed_settings(original: RunConfig, config: RunConfig) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from stopcli.stopping import BestState, Rule, RuleRunner, Verdict
 from stopcli.stopping.combine import rule_of_reason
 from stopcli.sweeps.plan import Job
 from stopcli.training.fingerprint import changed_error
-from stopcli.training.state_file import Arrays, ResumePoint
+from stopcli.training.state_file import Arrays, TrainState
 from stopcli.training.stop_plan import stop_plan
 
 
@@ -59,8 +59,8 @@ def next_step(run: Path, state: str, stop: Verdict | None = None) -> str:
 
 
 def with_other_rules(
-    run: Path, point: ResumePoint, config: TrainedConfig, *, force: bool = False
-) -> tuple[ResumePoint, list[str]]:
+    run: Path, state: TrainState, config: TrainedConfig, *, force: bool = False
+) -> tuple[TrainState, list[str]]:
     """The saved position as it would be if the run had had the rules of a config from its start.
 
     Args:
@@ -74,33 +74,33 @@ def with_other_rules(
         RequestError: they would have stopped the run before this position; the model that restore_best asks for was
             not kept; or its metrics.csv is missing, damaged, or shorter than it was when the position was saved.
     """
-    plan = stop_plan(config, config, config.metrics, lambda rule: config.asked(rule, point.steps_per_epoch))
+    plan = stop_plan(config, config, config.metrics, lambda rule: config.asked(rule, state.steps_per_epoch))
     rule_runner, best = RuleRunner(plan.rule), BestState()
     stopped: Verdict | None = None
     before: Verdict | None = None
     try:
-        for epoch, metrics in _recorded(run / "metrics.csv", point.epoch, plan.monitors):
+        for epoch, metrics in _recorded(run / "metrics.csv", state.epoch, plan.monitors):
             stopped = rule_runner.update(epoch, metrics)
-            best = plan.watch.update(best, epoch, metrics)
-            if stopped is not None and (epoch < point.epoch or point.partial_sums):
+            best = plan.best_monitored.update(best, epoch, metrics)
+            if stopped is not None and (epoch < state.epoch or state.partial_sums):
                 before = before or stopped
     except MetricError as error:
         raise RequestError(f"{run}: {error.message}", hint=error.hint) from None
     if before is not None and not force:
         raise RequestError(
-            f"{run}: {_stopped_before(before, point)}",
+            f"{run}: {_stopped_before(before, state)}",
             hint=f"stopcli replay {run} shows where rules would have stopped it. "
             "--force resumes it anyway, and records that.",
         )
-    over = point.stopped if point.stopped is not None and point.stopped["reason"] == "completed" else None
+    over = state.stopped if state.stopped is not None and state.stopped["reason"] == "completed" else None
     changed = replace(
-        point,
+        state,
         rule_state=plan.rule.state_to_dict(rule_runner.state),
-        best={**point.best, "watch": (best.epoch, best.value)},
-        best_states=_best_states(run, point, config, best),
+        best={**state.best, "watch": (best.epoch, best.value)},
+        best_states=_best_states(run, state, config, best),
         stopped=asdict(stopped) if stopped is not None and before is None else over,
     )
-    return changed, [_stopped_before(before, point)] if before is not None else []
+    return changed, [_stopped_before(before, state)] if before is not None else []
 
 
 def _recorded(path: Path, epochs: int, names: Iterable[str]) -> Iterator[tuple[int, dict[str, float]]]:
@@ -114,32 +114,32 @@ def _recorded(path: Path, epochs: int, names: Iterable[str]) -> Iterator[tuple[i
         yield i + 1, {name: column[i] for name, column in values.items()}
 
 
-def _stopped_before(verdict: Verdict, point: ResumePoint) -> str:
+def _stopped_before(verdict: Verdict, state: TrainState) -> str:
     reached = (
-        f"has started epoch {point.epoch + 1}" if point.partial_sums else f"has trained {counted(point.epoch, 'epoch')}"
+        f"has started epoch {state.epoch + 1}" if state.partial_sums else f"has trained {counted(state.epoch, 'epoch')}"
     )
     best = f"{verdict.best_value:.4g} at epoch {verdict.best_epoch}"
     why = f"{counted(verdict.wait, 'epoch')} after the best, {best}" if verdict.wait else best
     return f"{verdict.rule} would have stopped it after epoch {verdict.epoch} ({why}); it {reached}"
 
 
-def _best_states(run: Path, point: ResumePoint, config: TrainedConfig, best: BestState) -> dict[str, Arrays]:
+def _best_states(run: Path, state: TrainState, config: TrainedConfig, best: BestState) -> dict[str, Arrays]:
     """The states after the best epochs that a resumed run needs, without those that it gets by training again.
 
     Raises:
         RequestError: that of the best epoch by the new rules was not kept.
     """
-    states = {name: state for name, state in point.best_states.items() if name != "watch"}
+    states = {name: arrays for name, arrays in state.best_states.items() if name != "watch"}
     if not config.restore_best or best.epoch == 0:
         return states
-    for name, state in point.best_states.items():
-        if point.best[name][0] == best.epoch:
-            return {**states, "watch": state}
+    for name, arrays in state.best_states.items():
+        if state.best[name][0] == best.epoch:
+            return {**states, "watch": arrays}
     # A learning rate that follows a plateau is reduced after the epoch, and its model is saved before.
     policy = policies().get(getattr(config, "lr_policy", ""))
     reduced = policy is not None and policy.follows_monitor
-    if best.epoch == point.epoch and not point.partial_sums and not reduced:
-        return {**states, "watch": point.live}
+    if best.epoch == state.epoch and not state.partial_sums and not reduced:
+        return {**states, "watch": state.live}
     if config.short_epochs and not config.init_from:
         return states
     raise RequestError(

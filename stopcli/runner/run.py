@@ -24,12 +24,12 @@ from stopcli.runs.files import remove_leftovers
 from stopcli.runs.folder import RunFolder, cannot_be_written
 from stopcli.runs.metrics import read_metrics
 from stopcli.runs.summary import RangeSummary, RunSummary
-from stopcli.training.evaluate import conclude, devices
+from stopcli.training.evaluate import devices, evaluate_run
 from stopcli.training.experiment import Experiment
 from stopcli.training.fingerprint import data_fingerprint, settings_fingerprint
 from stopcli.training.loop import Loop
 from stopcli.training.model_files import start_from
-from stopcli.training.run_log import Record
+from stopcli.training.run_log import RunLog
 from stopcli.training.session import SaveCadence, Session, Start
 from stopcli.training.trainer import Trainer
 
@@ -102,42 +102,42 @@ def _train(
     with stopwatch.part("build"):
         experiment = recipe.build(loaded)
     fingerprint = {**settings_fingerprint(config), **data_fingerprint(experiment.parts)}
-    saved = [] if start.point is None else [start.point.fingerprint["data"]]
+    saved = [] if start.state is None else [start.state.fingerprint["data"]]
     changed = changed_data(config, saved, fingerprint["data"], force=start.force)
     # A saved state holds all weights: the model that the first ones came from may be gone by now.
-    ancestry = warm_start(config, experiment) if start.point is None else None
+    ancestry = warm_start(config, experiment) if start.state is None else None
     warnings = start_session(config, folder, start, changed, ancestry)
     loop = _compiled_loop(experiment, loop_cache, session)
-    record = Record(
+    record = RunLog(
         folder,
         loop.columns,
         experiment.steps_per_epoch,
         SaveCadence(config.save_every),
         fingerprint,
-        start.point,
-        again=start.again,
+        start.state,
+        resumed=start.resumed,
         log_steps=experiment.log_steps,
         tensorboard=to_toml(config) if config.tensorboard else None,
     )
     session.observer.stage("training")
     with record:
-        outcome = Trainer(experiment, loop, folder, record, session, start.point).train()
+        outcome = Trainer(experiment, loop, folder, record, session, start.state).train()
     session.observer.stage("evaluating")
-    conclusion = conclude(config, experiment, loop.model, outcome, folder, stopwatch)
-    summary = conclusion.summary
+    evaluation = evaluate_run(config, experiment, loop.model, outcome, folder, stopwatch)
+    summary = evaluation.summary
     summary = replace(summary, arm=config.arm, warnings=(*summary.warnings, *loaded.notes, *warnings))
     if experiment.afterwards is not None and summary.state == "finished":
         with stopwatch.part("evaluate"):
             summary = replace(summary, **experiment.afterwards(loop, folder))
-    conclusion = replace(conclusion, summary=summary)
+    evaluation = replace(evaluation, summary=summary)
     tables: dict[str, Table] = {}
     if plots:
         with stopwatch.part("plots"):
-            tables = recipe.run_tables(experiment, conclusion)
+            tables = recipe.run_tables(experiment, evaluation)
 
     def figures() -> Figures:
         steps = read_metrics(folder.steps) if experiment.log_steps else None
-        return recipe.run_figures(config, experiment, conclusion, read_metrics(folder.metrics), steps)
+        return recipe.run_figures(config, experiment, evaluation, read_metrics(folder.metrics), steps)
 
     return write_results(
         folder,
@@ -160,8 +160,8 @@ def start_session(
 ) -> tuple[str, ...]:
     """Mark a run's folder as running, and record what it computes with; arguments and result as of
     `record_environment`."""
-    folder.status.write("running", epoch=start.point.epoch if start.point else 0)
-    if start.again:
+    folder.status.write("running", epoch=start.state.epoch if start.state else 0)
+    if start.resumed:
         remove_leftovers(folder.path)
     precision = "mixed_float16" if getattr(config, "mixed_precision", False) else "float32"
     return record_environment(config, folder, devices(precision), start, changed, ancestry)

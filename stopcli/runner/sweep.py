@@ -37,7 +37,7 @@ from stopcli.sweeps.plan import (
 )
 from stopcli.training.fingerprint import data_fingerprint
 from stopcli.training.session import Session, Start, StopRequest, Stopwatch
-from stopcli.training.state_file import ResumeStore
+from stopcli.training.state_file import StateStore
 from stopcli.training.tf_setup import start_tensorflow
 
 # A process whose machine or parent has just gone may still be saving what it has.
@@ -78,7 +78,7 @@ class RunJob:
                 else:
                     # Killed between making the folder and its first file.
                     folder.write_config(to_toml(config))
-                    resumption = Resumption(config, Start(again=folder.environment.exists()))
+                    resumption = Resumption(config, Start(resumed=folder.environment.exists()))
                 self._run(resumption, folder, context)
 
     def _prepare(self, folder: RunFolder) -> Resumption:
@@ -220,12 +220,12 @@ def run_sweep(
     """
     config = loaded.config
     jobs = plan_jobs(config)
-    changed = _changed_data(loaded, jobs, folder, force=start.force) if start.again else []
+    changed = _changed_data(loaded, jobs, folder, force=start.force) if start.resumed else []
     folder.status.write("running")
     notes = record_environment(config, folder, {"executor": layout.describe()}, start, changed)
     loaded = replace(loaded, notes=(*loaded.notes, *notes))
     folder.jobs.mkdir(exist_ok=True)
-    if start.again:
+    if start.resumed:
         move_jobs(jobs, folder, dataset_of(config))
     pending = pending_jobs(jobs, folder.jobs, retry_failed=start.retry_failed)
     shared = layout.threads is None
@@ -254,8 +254,8 @@ def run_sweep(
 def _changed_data(loaded: Loaded, jobs: Sequence[Job[Any]], folder: RunFolder, *, force: bool) -> list[str]:
     """As `changed_data`, for the runs of a sweep that have saved a state."""
     now = data_fingerprint(getattr(loaded.data, "parts", loaded.data))["data"]
-    points = [ResumeStore(folder.jobs / job.name / "checkpoints" / "resume").load().point for job in jobs]
-    return changed_data(loaded.config, [point.fingerprint["data"] for point in points if point], now, force=force)
+    states = [StateStore(folder.jobs / job.name / "checkpoints" / "resume").load().state for job in jobs]
+    return changed_data(loaded.config, [state.fingerprint["data"] for state in states if state], now, force=force)
 
 
 def _mark_interrupted(folder: RunFolder, stopped: StopNow) -> None:

@@ -20,7 +20,7 @@ from stopcli.report.document import Table
 from stopcli.runs.run import Run
 from stopcli.runs.summary import RunSummary
 from stopcli.runs.tensorboard import EPOCHS_NAME, without_times
-from stopcli.training.state_file import ResumePoint, ResumeStore
+from stopcli.training.state_file import StateStore, TrainState
 
 RunProgram = Callable[[list[str], Path], None]
 """Runs the program with some arguments in a process of its own, and appends its output to a log."""
@@ -131,8 +131,8 @@ class Verifier:
             moment = self._random.choice(["training", "saving"])
             if not self._kill(process, run_dir, moment, self._random.uniform(0, longest)):
                 break
-            point = ResumeStore(run_dir / "checkpoints" / "resume").load().point
-            result.kills.append(Kill(number, moment, *((point.epoch, point.step) if point else (0, 0))))
+            state = StateStore(run_dir / "checkpoints" / "resume").load().state
+            result.kills.append(Kill(number, moment, *((state.epoch, state.step) if state else (0, 0))))
             yield result
             argv = ["resume", str(run_dir)]
         status = self._wait(process)
@@ -185,27 +185,27 @@ def fingerprint_of(run: Path) -> dict[str, bytes]:
     parts = {path.name: path.read_bytes() for path in (run / "metrics.csv", run / "steps.csv") if path.exists()}
     for path in sorted((run / "tensorboard").glob(f"*/{EPOCHS_NAME}")):
         parts[f"tensorboard {path.parent.name}"] = without_times(path.read_bytes())
-    point = ResumeStore(run / "checkpoints" / "resume").load().point
-    if point is not None:
-        parts |= _state_parts(point)
+    state = StateStore(run / "checkpoints" / "resume").load().state
+    if state is not None:
+        parts |= _state_parts(state)
     for path in sorted((run / "checkpoints").glob("[!.]*.keras")):
         parts |= {f"{path.name} {name}": value for name, value in model_arrays(path).items()}
     return parts
 
 
-def _state_parts(point: ResumePoint) -> dict[str, bytes]:
+def _state_parts(state: TrainState) -> dict[str, bytes]:
     groups = {
-        "weights and slots": point.live,
-        "sums of the epoch": point.partial_sums,
-        **{f"best by {name}": state for name, state in point.best_states.items()},
+        "weights and slots": state.live,
+        "sums of the epoch": state.partial_sums,
+        **{f"best by {name}": arrays for name, arrays in state.best_states.items()},
     }
     plain = {
-        "epoch": point.epoch,
-        "step": point.step,
-        "rules": point.rule_state,
-        "best": point.best,
-        "learning rate": point.plateau_state,
-        "stop": point.stopped,
+        "epoch": state.epoch,
+        "step": state.step,
+        "rules": state.rule_state,
+        "best": state.best,
+        "learning rate": state.plateau_state,
+        "stop": state.stopped,
     }
     parts = {f"{name} {i}": array.tobytes() for name, arrays in groups.items() for i, array in enumerate(arrays)}
     return parts | {name: repr(value).encode() for name, value in plain.items()}

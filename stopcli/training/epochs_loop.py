@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from stopcli.data.dataset import Examples
 from stopcli.errors import ReplayError
 from stopcli.seeding import derive_seed
-from stopcli.training.loop import Call, Loop, State
-from stopcli.training.session import Pacer
-from stopcli.training.step import Measure, TracedStep, epoch_order, fold_batches, rows_at, run_traced
+from stopcli.training.loop import EpochBlock, Loop, State
+from stopcli.training.session import CallSizer
+from stopcli.training.step import Metric, TracedStep, epoch_order, fold_batches, rows_at, run_traced
 
 # Most epochs that one call can run: the size of the metrics' buffer in the compiled function.
 CAPACITY = 4096
@@ -87,7 +87,7 @@ class TracedEpochs:
         return tf.concat([*values, [learning_rate]], axis=0)
 
     def _evaluate(self, x: Tensor, y: Tensor) -> Tensor:
-        """Loss and measures over rows that are not trained on, float32 [1 + measures]."""
+        """Loss and metrics over rows that are not trained on, float32 [1 + metrics]."""
         count = x.shape[0]
 
         def measure(start: Tensor, size: int, sums: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class EpochsLoop(Loop):
     """Trains a Keras model on rows in memory, many epochs a call.
 
     Args:
-        model, optimizer, measures: as for Loop.
+        model, optimizer, metrics: as for Loop.
         loss: (targets, predictions) → scalar, such as a `keras.losses.Loss`.
         train: the rows to train on.
         watched: rows to measure after every epoch, by the prefix of the metrics' names.
@@ -118,7 +118,7 @@ class EpochsLoop(Loop):
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
         loss: Callable[[Tensor, Tensor], Tensor],
-        measures: Iterable[Measure] = (),
+        metrics: Iterable[Metric] = (),
         *,
         train: Examples,
         watched: Mapping[str, Examples] | None = None,
@@ -129,26 +129,26 @@ class EpochsLoop(Loop):
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"received batch_size {batch_size}, expected ≥ 1")
-        measures, watched = tuple(measures), watched or {}
+        metrics, watched = tuple(metrics), watched or {}
         batch_size = min(batch_size, train.count)
-        super().__init__(model, optimizer, measures, watched, train.batches(batch_size))
+        super().__init__(model, optimizer, metrics, watched, train.batches(batch_size))
         # Data are arguments, not constants of the function: XLA would spend its compile time on folding them.
         self._data = [tf.constant(array) for rows in [train, *watched.values()] for array in (rows.x, rows.y)]
         self._order_seed = tf.constant(derive_seed(seed, "order"), tf.int32)
-        step = TracedStep(model, optimizer, loss, measures)
+        step = TracedStep(model, optimizer, loss, metrics)
         traced = TracedEpochs(step, batch_size, shuffle and batch_size < train.count)
         self._function = tf.function(traced.__call__, jit_compile=jit_compile, autograph=False)
-        self._pacer = Pacer(CAPACITY)
+        self._pacer = CallSizer(CAPACITY)
 
     def compile(self) -> None:
         self._run(1, 0)
 
-    def advance(self, epoch: int, most: int) -> Call | None:
+    def advance(self, epoch: int, most: int) -> EpochBlock | None:
         epochs = self._pacer.size(most)
         with self._pacer.timed(epochs):
             return self.run(epoch, epochs)
 
-    def run(self, first_epoch: int, epochs: int) -> Call:
+    def run(self, first_epoch: int, epochs: int) -> EpochBlock:
         """Train some epochs.
 
         Args:
@@ -161,30 +161,30 @@ class EpochsLoop(Loop):
         if first_epoch < 1 or not 1 <= epochs <= CAPACITY:
             raise ValueError(f"received first_epoch {first_epoch}, epochs {epochs}; expected ≥ 1 and 1 to {CAPACITY}")
         start = self.state()
-        return Call(first_epoch, self._run(first_epoch, epochs), start)
+        return EpochBlock(first_epoch, self._run(first_epoch, epochs), start)
 
     def reset(self, state: State, seed: int) -> None:
         self.restore(state)
         self._order_seed = tf.constant(derive_seed(seed, "order"), tf.int32)
 
-    def states_at(self, call: Call, epochs: Iterable[int]) -> Iterator[tuple[int, State]]:
-        """The states after some epochs of a call, by training through it again from its start, once for all of them.
+    def replay_states(self, block: EpochBlock, epochs: Iterable[int]) -> Iterator[tuple[int, State]]:
+        """The states after some epochs of a block, by training through it again from its start, once for all of them.
 
         Args:
-            epochs: epochs of the call, ascending. The one before the first stands for the call's start.
+            epochs: epochs of the block, ascending. The one before the first stands for the call's start.
 
         Raises:
             ReplayError: the metrics differ from those of the first time, so the device does not compute the same thing
                 twice and the state would not be the one that was measured.
         """
-        at = call.first_epoch - 1
-        self.restore(call.known)
+        at = block.first_epoch - 1
+        self.restore(block.anchor)
         for epoch in epochs:
             while at < epoch:
-                # All epochs of a run may be asked for as one call, and the compiled function goes only so far.
+                # All epochs of a run may be asked for as one block, and the compiled function goes only so far.
                 until = min(epoch, at + CAPACITY)
                 again = self._run(at + 1, until - at)
-                first = call.metrics[at + 1 - call.first_epoch : until + 1 - call.first_epoch]
+                first = block.metrics[at + 1 - block.first_epoch : until + 1 - block.first_epoch]
                 if again.tobytes() != first.tobytes():
                     raise ReplayError(
                         f"epochs {at + 1} to {until} gave other metrics when they were trained again",

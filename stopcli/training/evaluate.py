@@ -1,4 +1,4 @@
-"""Loss and measures of a model on rows, outside the compiled loop: what is reported of a model that was saved.
+"""Loss and metrics of a model on rows, outside the compiled loop: what is reported of a model that was saved.
 
 After training: the saved model is loaded from its file and measured, and the run is summed up.
 """
@@ -26,7 +26,7 @@ from stopcli.stats.selection import compare_selection
 from stopcli.training.experiment import Experiment, readable
 from stopcli.training.model_files import load_model
 from stopcli.training.session import Stopwatch
-from stopcli.training.step import Inputs, Measure, even_batch, run_traced
+from stopcli.training.step import Inputs, Metric, even_batch, run_traced
 from stopcli.training.trainer import Outcome
 
 Tensor = Any
@@ -53,19 +53,19 @@ def predictor(model: keras.Model, inputs: Inputs, batch_size: int) -> Predict:
 def evaluate(
     model: keras.Model,
     loss: Callable[[Any, Any], Any],
-    measures: Iterable[Measure],
+    metrics: Iterable[Metric],
     rows: Examples,
     predictions: NDArray[Any],
 ) -> dict[str, float]:
-    """Loss (with the model's regularization) and measures by name, over all rows.
+    """Loss (with the model's regularization) and metrics by name, over all rows.
 
     Args:
         predictions: the model's, for the rows.
     """
     targets = tf.constant(rows.y)
     values = {"loss": float(tf.add_n([loss(targets, tf.constant(predictions)), *model.losses]))}
-    for measure in measures:
-        values[measure.name] = float(measure.finish(tf.reduce_mean(measure.per_row(targets, predictions))))
+    for metric in metrics:
+        values[metric.name] = float(metric.finish(tf.reduce_mean(metric.per_row(targets, predictions))))
     return values
 
 
@@ -73,7 +73,7 @@ _STATES: dict[str, RunState] = {"interrupted": "interrupted", "time_budget": "pa
 
 
 @dataclass(frozen=True)
-class Conclusion:
+class Evaluation:
     """The model that a run leaves, and what it came to.
 
     Attributes:
@@ -89,14 +89,14 @@ class Conclusion:
     summary: RunSummary
 
 
-def conclude(
+def evaluate_run(
     config: RunConfig,
     experiment: Experiment,
     trained: keras.Model,
     outcome: Outcome,
     folder: RunFolder,
     stopwatch: Stopwatch,
-) -> Conclusion:
+) -> Evaluation:
     """Measure the final and the best model and sum the run up.
 
     Args:
@@ -106,19 +106,21 @@ def conclude(
     left = outcome.verdict.reason in ("interrupted", "time_budget")
     with stopwatch.part("evaluate"):
         best: ModelValues | None = None
-        if outcome.best_state is not None and experiment.plan.keep is not None:
-            best = ModelValues(monitor=experiment.plan.keep.monitor, epoch=outcome.best.epoch, value=outcome.best.value)
+        if outcome.best_state is not None and experiment.plan.best_checkpoint is not None:
+            best = ModelValues(
+                monitor=experiment.plan.best_checkpoint.monitor, epoch=outcome.best.epoch, value=outcome.best.value
+            )
         if left and experiment.long_epochs:
             final = _recorded(folder, experiment, outcome.final_epoch)
         else:
-            values, predictions = measure(experiment, trained, predict)
+            values, predictions = evaluate_model(experiment, trained, predict)
             final = _with_values(ModelValues(epoch=outcome.final_epoch), values)
             if best is not None:
                 saved = load_model(folder.best_model)
                 predict = predictor_of(experiment, saved)
-                values, predictions = measure(experiment, saved, predict)
+                values, predictions = evaluate_model(experiment, saved, predict)
                 best = _with_values(best, values)
-    return Conclusion(predict, predictions, _summary(config, experiment, outcome, final, best, folder))
+    return Evaluation(predict, predictions, _summary(config, experiment, outcome, final, best, folder))
 
 
 def predictor_of(experiment: Experiment, model: keras.Model) -> Predict:
@@ -128,10 +130,10 @@ def predictor_of(experiment: Experiment, model: keras.Model) -> Predict:
     return predictor(twin, experiment.inputs, experiment.evaluation_batch)
 
 
-def measure(
+def evaluate_model(
     experiment: Experiment, model: keras.Model, predict: Predict
 ) -> tuple[dict[str, dict[str, float]], NDArray[Any]]:
-    """Loss and measures of a model on the training, the test and, where they are others, the validation rows.
+    """Loss and metrics of a model on the training, the test and, where they are others, the validation rows.
 
     Returns:
         The values by part, and the predictions for the test rows.
@@ -141,7 +143,7 @@ def measure(
         parts["val"] = experiment.parts.validation
     predictions = {name: predict(rows.x) for name, rows in parts.items()}
     values = {
-        name: evaluate(model, experiment.loss, experiment.measures, rows, predictions[name])
+        name: evaluate(model, experiment.loss, experiment.metrics, rows, predictions[name])
         for name, rows in parts.items()
     }
     return values, predictions["test"]
@@ -155,7 +157,7 @@ def _with_values(model: ModelValues, values: Mapping[str, Values]) -> ModelValue
 def _recorded(folder: RunFolder, experiment: Experiment, epoch: int) -> ModelValues:
     """A complete epoch's metrics, as they were recorded in training; none where there is no such epoch."""
     columns = read_metrics(folder.metrics)
-    names = ["loss", *(measure.name for measure in experiment.measures)]
+    names = ["loss", *(metric.name for metric in experiment.metrics)]
     tested = "test" if experiment.parts.test_is_held_out else "val"
     prefixes = {"train": "", "test": f"{tested}_", **({"val": "val_"} if tested == "test" else {})}
     rows = [i for i, number in enumerate(columns["epoch"].tolist()) if number == epoch]
@@ -191,7 +193,7 @@ def _summary(
         parameters=experiment.model.count_params(),
         copies=experiment.inputs.copies,
         rows=RowCounts(parts.train.count, parts.validation.count, parts.test.count),
-        monitor=experiment.plan.watch.monitor,
+        monitor=experiment.plan.best_monitored.monitor,
         stop=verdict,
         final=final,
         best=best,
@@ -219,7 +221,9 @@ def _selection(experiment: Experiment, folder: RunFolder) -> Selection | None:
         return None
     metrics = read_metrics(folder.metrics)
     columns = tuple(name for name in metrics if name not in ("epoch", "step"))
-    return compare_selection(metrics, experiment.plan.keep or experiment.plan.watch, readable(columns))
+    return compare_selection(
+        metrics, experiment.plan.best_checkpoint or experiment.plan.best_monitored, readable(columns)
+    )
 
 
 def devices(precision: str) -> Environment:

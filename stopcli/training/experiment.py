@@ -15,7 +15,7 @@ from stopcli.schedules.plateau import Plateau
 from stopcli.training.epochs_loop import EVALUATION_BATCH as SHORT_EVALUATION_BATCH
 from stopcli.training.epochs_loop import EpochsLoop
 from stopcli.training.loop import Loop, State, initial_state
-from stopcli.training.step import Inputs, Measure, Schedule
+from stopcli.training.step import Inputs, Metric, Schedule
 from stopcli.training.steps_loop import EVALUATION_BATCH as LONG_EVALUATION_BATCH
 from stopcli.training.steps_loop import StepsLoop
 from stopcli.training.stop_plan import StopPlan
@@ -42,7 +42,7 @@ class Experiment:
     model: keras.Model
     optimizer: keras.optimizers.Optimizer
     loss: Callable[[Any, Any], Any]
-    measures: tuple[Measure, ...]
+    metrics: tuple[Metric, ...]
     parts: Splits
     batch_size: int
     epochs: int
@@ -89,7 +89,7 @@ class Experiment:
             self.model,
             self.optimizer,
             self.loss,
-            self.measures,
+            self.metrics,
             train=self.parts.train,
             watched=self.parts.evaluated(),
             batch_size=self.batch_size,
@@ -102,7 +102,7 @@ class Experiment:
             self.model,
             self.optimizer,
             self.loss,
-            self.measures,
+            self.metrics,
             train=self.parts.train,
             watched=self.parts.evaluated(),
             inputs=self.inputs,

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.training.step import Measure
+from stopcli.training.step import Metric
 
 Tensor = Any
 State = tuple[NDArray[Any], ...]
@@ -25,19 +25,19 @@ State = tuple[NDArray[Any], ...]
 
 
 @dataclass(frozen=True)
-class Call:
+class EpochBlock:
     """Epochs that are complete.
 
     Attributes:
         first_epoch: counted from 1.
         metrics: float32, shape [epochs, columns], a row an epoch.
-        known: a state from which the loop can give that after any of these epochs: the one before the first, or, of a
+        anchor: a state from which the loop can give that after any of these epochs: the one before the first, or, of a
             single epoch, the one after it.
     """
 
     first_epoch: int
     metrics: NDArray[np.float32]
-    known: State
+    anchor: State
 
     @property
     def last_epoch(self) -> int:
@@ -50,7 +50,7 @@ class Partial:
 
     Attributes:
         steps: of the epoch that are done, ≥ 1.
-        sums: float32, shape [2 + measures]: the sums over the rows so far of loss and measures, and the last learning
+        sums: float32, shape [2 + metrics]: the sums over the rows so far of loss and metrics, and the last learning
             rate.
     """
 
@@ -84,7 +84,7 @@ class Loop(ABC):
     Args:
         model: a built Keras model with one input and one output. Its variables are the loop's: every call changes them.
         optimizer: a Keras optimizer, built by the loop where it is not yet.
-        measures: further metrics beside the loss.
+        metrics: further metrics beside the loss.
         watched: the prefixes of the metrics' names for the rows that are measured after every epoch (`val` gives
             `val_loss`, …).
         steps_per_epoch: ≥ 1.
@@ -98,12 +98,12 @@ class Loop(ABC):
         self,
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
-        measures: Sequence[Measure],
+        metrics: Sequence[Metric],
         watched: Iterable[str],
         steps_per_epoch: int,
     ) -> None:
         self.model, self.steps_per_epoch = model, steps_per_epoch
-        names = ["loss", *(measure.name for measure in measures)]
+        names = ["loss", *(metric.name for metric in metrics)]
         prefixes = ["", *(f"{prefix}_" for prefix in watched)]
         self.columns = (*(prefix + name for prefix in prefixes for name in names), "learning_rate")
         if not optimizer.built:
@@ -116,7 +116,7 @@ class Loop(ABC):
         """Compile by running nothing. The state stays as it is."""
 
     @abstractmethod
-    def advance(self, epoch: int, most: int) -> Call | None:
+    def advance(self, epoch: int, most: int) -> EpochBlock | None:
         """Train on for about a quarter second.
 
         Args:
@@ -137,14 +137,14 @@ class Loop(ABC):
         """
 
     @abstractmethod
-    def states_at(self, call: Call, epochs: Iterable[int]) -> Iterator[tuple[int, State]]:
-        """The states after some epochs of a call, exactly as the call went through them.
+    def replay_states(self, block: EpochBlock, epochs: Iterable[int]) -> Iterator[tuple[int, State]]:
+        """The states after some epochs of a block, exactly as the call went through them.
 
         Leaves the loop in the state of the last of them. `restore` puts another one back.
 
         Args:
-            call: one of this run's calls, the last or an earlier one.
-            epochs: epochs of the call, ascending.
+            block: one of this run's calls, the last or an earlier one.
+            epochs: epochs of the block, ascending.
 
         Raises:
             ReplayError: the state cannot be had again.

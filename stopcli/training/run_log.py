@@ -14,12 +14,12 @@ from stopcli.runs.files import AppendedFile, Prefix
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import MetricsFile, StepsFile, TimingFile, read_metrics
 from stopcli.runs.tensorboard import TensorBoardFolder
-from stopcli.training.loop import Call, StepLog
+from stopcli.training.loop import EpochBlock, StepLog
 from stopcli.training.session import SaveCadence
-from stopcli.training.state_file import ResumePoint, ResumeStore
+from stopcli.training.state_file import StateStore, TrainState
 
 
-class Record:
+class RunLog:
     """The files of a run that grow, and the states that say how much of them counts.
 
     A new run makes the files; one that goes on cuts them back to the committed position, so that no epoch stands in
@@ -30,8 +30,8 @@ class Record:
         steps_per_epoch: the loop's.
         log_steps: whether there is a steps.csv.
         tensorboard: the text of config.toml where there is a tensorboard/, which shows it; None where there is none.
-        point: the position to go on from; None to begin.
-        again: whether the folder has been written before. Without a point, its files are begun anew.
+        state: the position to go on from; None to begin.
+        resumed: whether the folder has been written before. Without a state, its files are begun anew.
         fingerprint: what the run's numbers depend on, saved with every state.
 
     Raises:
@@ -45,22 +45,22 @@ class Record:
         steps_per_epoch: int,
         cadence: SaveCadence,
         fingerprint: Mapping[str, Any],
-        point: ResumePoint | None,
+        state: TrainState | None,
         *,
-        again: bool,
+        resumed: bool,
         log_steps: bool = False,
         tensorboard: str | None = None,
     ) -> None:
-        kept = point.files if point else {}
+        kept = state.files if state else {}
         self._folder, self._steps, self._cadence = folder, steps_per_epoch, cadence
         self._fingerprint = dict(fingerprint)
 
         def keep(path: Path) -> Prefix | None:
             # A run that was killed while it began has not made all of its files.
-            return kept.get(path.name, Prefix()) if again else None
+            return kept.get(path.name, Prefix()) if resumed else None
 
-        self._store = ResumeStore(folder.resume)
-        epochs = point.epoch if point else 0
+        self._store = StateStore(folder.resume)
+        epochs = state.epoch if state else 0
         self._log: StepsFile | None = None
         self._board: TensorBoardFolder | None = None
         # Where one cannot be opened, the others are closed.
@@ -89,36 +89,36 @@ class Record:
         own = {name.removeprefix(f"{folder.name}/"): prefix for name, prefix in kept.items()}
         return TensorBoardFolder(folder, columns, config, epochs, recorded, own)
 
-    def append(self, call: Call, last: int, seconds: float) -> None:
-        """Record a call's epochs up to `last`."""
-        rows = call.metrics[: last + 1 - call.first_epoch]
-        self._metrics.append(call.first_epoch, self._steps, rows)
+    def append(self, block: EpochBlock, last: int, seconds: float) -> None:
+        """Record a block's epochs up to `last`."""
+        rows = block.metrics[: last + 1 - block.first_epoch]
+        self._metrics.append(block.first_epoch, self._steps, rows)
         if self._board is not None:
-            self._board.append(call.first_epoch, rows)
-        self._timing.append(call.first_epoch, last, seconds)
+            self._board.append(block.first_epoch, rows)
+        self._timing.append(block.first_epoch, last, seconds)
 
     def append_steps(self, log: StepLog | None) -> None:
         """Record steps, where the run keeps an account of them."""
         if self._log is not None and log is not None:
             self._log.append(log.first_step, log.values)
 
-    def commit(self, epoch: int, steps: int, state: Callable[[], dict[str, Any]]) -> None:
+    def commit(self, epoch: int, steps: int, fields: Callable[[], dict[str, Any]]) -> None:
         """Save the exact state after an epoch and some steps of the next.
 
         Args:
-            state: gives the fields of ResumePoint that the record does not know. What it costs counts as saving.
+            fields: gives those of TrainState that the log does not know. What it costs counts as saving.
         """
         start = time.perf_counter()
         files = {file.path.relative_to(self._folder.path).as_posix(): file.commit() for file in self._files}
-        point = ResumePoint(
+        state = TrainState(
             epoch=epoch,
             step=epoch * self._steps + steps,
             steps_per_epoch=self._steps,
             files=files,
             fingerprint=self._fingerprint,
-            **state(),
+            **fields(),
         )
-        self._store.save(point)
+        self._store.save(state)
         self._cadence.saved(epoch, time.perf_counter() - start)
 
     def due(self, epoch: int) -> bool:
@@ -129,7 +129,7 @@ class Record:
         """Epochs that may be run after `epoch` before the state has to be saved; None where time decides."""
         return self._cadence.room(epoch)
 
-    def __enter__(self) -> Record:
+    def __enter__(self) -> RunLog:
         return self
 
     def __exit__(self, *exception: object) -> None:

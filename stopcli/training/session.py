@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from stopcli.quantities import format_duration, parse_save_every
 from stopcli.signals import SIGHUP, StopNow, handle_stop_signals, restore_handlers, signal_name
 from stopcli.stopping import Verdict
-from stopcli.training.state_file import ResumePoint
+from stopcli.training.state_file import TrainState
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Observer(Protocol):
         """A call of the loop has ended."""
 
 
-class Silent:
+class NullObserver:
     """An observer that tells nobody."""
 
     def stage(self, text: str) -> None:
@@ -105,7 +105,7 @@ CALL_SECONDS = 0.25
 _GROWTH = 64
 
 
-class Pacer:
+class CallSizer:
     """Sizes calls so that each takes about `seconds`. What is counted may be epochs, steps or batches.
 
     The size never changes a number of the run, only how often the host is asked: so it may depend on the clock.
@@ -340,7 +340,7 @@ def stop_on_signals(
 class Session:
     """One process's work on a run; a resumed run has several."""
 
-    observer: Observer = field(default_factory=Silent)
+    observer: Observer = field(default_factory=NullObserver)
     request: StopRequest = field(default_factory=StopRequest)
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
@@ -350,16 +350,16 @@ class Start:
     """From where a run begins.
 
     Attributes:
-        point: the saved position; None for the first epoch.
-        again: whether the folder was written before.
+        state: the saved position; None for the first epoch.
+        resumed: whether the folder was written before.
         force: whether to go on although what the numbers depend on has changed.
         retry_failed: of a sweep, whether to go on with runs that failed by an error of their own.
         notes: what the record of the run should say of this start, such as the changes that were forced.
         changed: the settings that are others from now on, by name; the run's config.toml is then written anew.
     """
 
-    point: ResumePoint | None = None
-    again: bool = False
+    state: TrainState | None = None
+    resumed: bool = False
     force: bool = False
     retry_failed: bool = False
     notes: tuple[str, ...] = ()

@@ -32,7 +32,7 @@ Arrays = tuple[np.ndarray[Any, Any], ...]
 
 
 @dataclass(frozen=True)
-class ResumePoint:
+class TrainState:
     """A position of a run and everything that training goes on from.
 
     Attributes:
@@ -78,32 +78,32 @@ class PassedOver(NamedTuple):
 
 
 @dataclass
-class Found:
+class LoadedState:
     """The newest state that can be gone on from, and the newer ones that cannot, the newest first."""
 
-    point: ResumePoint | None
+    state: TrainState | None
     passed_over: list[PassedOver] = field(default_factory=list)
 
 
-class ResumeStore:
+class StateStore:
     """The states in a run's checkpoints/resume/."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def save(self, point: ResumePoint) -> None:
+    def save(self, state: TrainState) -> None:
         """Write a state, and remove all but the last two.
 
         Raises:
             OSError: it could not be written; the states before it are untouched.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"step-{point.step:012}{_SUFFIX}"
+        path = self._folder / f"step-{state.step:012}{_SUFFIX}"
         if path.is_dir():
             # It was passed over, and a file cannot take its place.
             path.rename(path.with_name(f"{path.name}.folder"))
         with replacing(path) as new:
-            _write(new, point)
+            _write(new, state)
         # Later ones were passed over when the run was resumed: they are not of the two.
         own = [each for each in self.files() if each.name <= path.name and each.is_file()]
         for old in own[KEPT:]:
@@ -113,7 +113,7 @@ class ResumeStore:
         """The states' files, the newest first."""
         return sorted(self._folder.glob(f"step-*{_SUFFIX}"), reverse=True)
 
-    def load(self, check: Callable[[ResumePoint], None] | None = None) -> Found:
+    def load(self, check: Callable[[TrainState], None] | None = None) -> LoadedState:
         """The newest state whose every hash is right.
 
         Args:
@@ -122,20 +122,20 @@ class ResumeStore:
         passed_over: list[PassedOver] = []
         for path in self.files():
             try:
-                point = read_state(path)
+                state = read_state(path)
                 if check is not None:
-                    check(point)
-                return Found(point, passed_over)
+                    check(state)
+                return LoadedState(state, passed_over)
             except (CheckpointError, RecordError) as error:
                 passed_over.append(PassedOver(path, error))
-        return Found(None, passed_over)
+        return LoadedState(None, passed_over)
 
 
-def _write(path: Path, point: ResumePoint) -> None:
-    groups = {"live": point.live, "partial": point.partial_sums}
-    groups |= {f"best-{name}": state for name, state in point.best_states.items()}
+def _write(path: Path, state: TrainState) -> None:
+    groups = {"live": state.live, "partial": state.partial_sums}
+    groups |= {f"best-{name}": arrays for name, arrays in state.best_states.items()}
     parts = {f"{name}/{i:04}.npy": _npy(array) for name, group in groups.items() for i, array in enumerate(group)}
-    plain = {key: value for key, value in _plain(point).items() if key not in ("live", "partial_sums", "best_states")}
+    plain = {key: value for key, value in _plain(state).items() if key not in ("live", "partial_sums", "best_states")}
     hashes = {name: hashlib.sha256(part).hexdigest() for name, part in parts.items()}
     meta = json.dumps({"format": FORMAT, "point": plain, "sha256": hashes}, allow_nan=False).encode()
     with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as archive:
@@ -145,9 +145,9 @@ def _write(path: Path, point: ResumePoint) -> None:
             archive.writestr(name, part)
 
 
-def _plain(point: ResumePoint) -> dict[str, Any]:
+def _plain(state: TrainState) -> dict[str, Any]:
     # asdict would copy every array.
-    return {name: getattr(point, name) for name in point.__dataclass_fields__}
+    return {name: getattr(state, name) for name in state.__dataclass_fields__}
 
 
 def _npy(array: np.ndarray[Any, Any]) -> bytes:
@@ -156,7 +156,7 @@ def _npy(array: np.ndarray[Any, Any]) -> bytes:
     return out.getvalue()
 
 
-def read_state(path: Path) -> ResumePoint:
+def read_state(path: Path) -> TrainState:
     """The state in a file.
 
     Raises:
@@ -192,7 +192,7 @@ def _check_hashes(expected: Mapping[str, str], parts: Mapping[str, bytes]) -> No
             raise ValueError(f"{name} does not have its hash")
 
 
-def _point(plain: dict[str, Any], parts: Mapping[str, bytes]) -> ResumePoint:
+def _point(plain: dict[str, Any], parts: Mapping[str, bytes]) -> TrainState:
     def arrays(prefix: str) -> Arrays:
         names = sorted(name for name in parts if name.startswith(f"{prefix}/"))
         return tuple(np.load(io.BytesIO(parts[name]), allow_pickle=False) for name in names)
@@ -200,7 +200,7 @@ def _point(plain: dict[str, Any], parts: Mapping[str, bytes]) -> ResumePoint:
     kept = {name.split("/")[0].removeprefix("best-") for name in parts if name.startswith("best-")}
     best = {name: (int(epoch), value) for name, (epoch, value) in plain.pop("best").items()}
     files = {name: Prefix(int(length), str(sha256)) for name, (length, sha256) in plain.pop("files").items()}
-    return ResumePoint(
+    return TrainState(
         live=arrays("live"),
         partial_sums=arrays("partial"),
         best=best,

@@ -54,7 +54,7 @@ def _identity(mean: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Measure:
+class Metric:
     """A metric that is a mean over rows, perhaps with a last step after it.
 
     Args:
@@ -87,10 +87,10 @@ def _class_hits(targets: Tensor, predictions: Tensor) -> Tensor:
     return tf.cast(tf.equal(found, tf.reshape(tf.cast(targets, tf.int32), [-1])), tf.float32)
 
 
-BINARY_ACCURACY = Measure("accuracy", _binary_hits)
-CLASS_ACCURACY = Measure("accuracy", _class_hits)
+BINARY_ACCURACY = Metric("accuracy", _binary_hits)
+CLASS_ACCURACY = Metric("accuracy", _class_hits)
 """Of class indices, int [rows], and probabilities, [rows, classes]."""
-RMSE = Measure("rmse", _squared_error, tf.sqrt)
+RMSE = Metric("rmse", _squared_error, tf.sqrt)
 
 
 class _Traced:
@@ -115,7 +115,7 @@ class _Traced:
 
 
 @contextlib.contextmanager
-def moving_momentum(optimizer: keras.optimizers.Optimizer, momentum: Tensor | None) -> Iterator[None]:
+def scheduled_momentum(optimizer: keras.optimizers.Optimizer, momentum: Tensor | None) -> Iterator[None]:
     """Have the updates that the block traces use a momentum; afterwards the optimizer is as it was.
 
     Args:
@@ -146,7 +146,7 @@ class TracedStep:
         model: what is called; its trainable weights are updated.
         optimizer: built.
         loss: (targets, predictions) → scalar.
-        measures: further metrics.
+        metrics: further metrics.
         inputs: what happens to a batch before.
         schedule: the learning rate of every update; None where it stays as it is in the optimizer.
         momentum: likewise its momentum, which the optimizer has to have (`keras.optimizers.SGD`, momentum > 0).
@@ -157,18 +157,18 @@ class TracedStep:
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
         loss: Callable[[Tensor, Tensor], Tensor],
-        measures: Sequence[Measure],
+        metrics: Sequence[Metric],
         inputs: Inputs = Inputs(),
         schedule: Schedule | None = None,
         momentum: Schedule | None = None,
     ) -> None:
-        self._model, self._optimizer, self._loss, self._measures = model, optimizer, loss, measures
+        self._model, self._optimizer, self._loss, self._metrics = model, optimizer, loss, metrics
         self._inputs, self._schedule, self._momentum = inputs, schedule, momentum
 
     @property
     def nothing(self) -> Tensor:
-        """The sums over no rows, float32 [1 + measures]."""
-        return tf.zeros([1 + len(self._measures)])
+        """The sums over no rows, float32 [1 + metrics]."""
+        return tf.zeros([1 + len(self._metrics)])
 
     def train(self, x: Tensor, y: Tensor, update: Tensor, augment_seed: Tensor) -> tuple[Tensor, Tensor]:
         """One update.
@@ -179,8 +179,8 @@ class TracedStep:
             augment_seed: scalar int32.
 
         Returns:
-            The sums over the batch's rows of loss and measures (of a row that enters as several copies, their mean),
-            float32 [1 + measures], and the update's learning rate.
+            The sums over the batch's rows of loss and metrics (of a row that enters as several copies, their mean),
+            float32 [1 + metrics], and the update's learning rate.
         """
         x = self._inputs.prepare(x)
         if self._inputs.copies > 1:
@@ -199,18 +199,18 @@ class TracedStep:
         # A copy of the rate as it is before the update, which may move it on.
         learning_rate = tf.identity(tf.cast(self._optimizer.learning_rate, tf.float32))
         moving = None if self._momentum is None else self._momentum(update)
-        with moving_momentum(self._optimizer, moving):
+        with scheduled_momentum(self._optimizer, moving):
             self._optimizer.apply(gradients, weights)
         return self._sums(loss, y, predictions) / self._inputs.copies, learning_rate
 
     def evaluate(self, x: Tensor, y: Tensor) -> Tensor:
-        """The sums of loss and measures over rows that are not trained on, float32 [1 + measures]."""
+        """The sums of loss and metrics over rows that are not trained on, float32 [1 + metrics]."""
         predictions = self._model(self._inputs.prepare(x), training=False)
         return self._sums(self._total_loss(y, predictions), y, predictions)
 
     def finish(self, means: Tensor) -> Tensor:
         """From means over rows to the values that are reported."""
-        finishes = [measure.finish for measure in self._measures]
+        finishes = [metric.finish for metric in self._metrics]
         return tf.stack([means[0], *(finish(means[1 + i]) for i, finish in enumerate(finishes))])
 
     def _total_loss(self, targets: Tensor, predictions: Tensor) -> Tensor:
@@ -219,7 +219,7 @@ class TracedStep:
 
     def _sums(self, loss: Tensor, targets: Tensor, predictions: Tensor) -> Tensor:
         rows = tf.cast(targets.shape[0], tf.float32)
-        measured = [tf.reduce_sum(measure.per_row(targets, predictions)) for measure in self._measures]
+        measured = [tf.reduce_sum(metric.per_row(targets, predictions)) for metric in self._metrics]
         return tf.stack([tf.cast(loss, tf.float32) * rows, *measured])
 
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from stopcli.data.dataset import Examples
 from stopcli.models.fused_batch_norm import with_fused_batch_norm
 from stopcli.seeding import derive_seed
-from stopcli.training.loop import Call, Loop, Partial, State, StepLog
-from stopcli.training.session import Pacer
-from stopcli.training.step import Inputs, Measure, Schedule, TracedStep, epoch_order, even_batch, rows_at, run_traced
+from stopcli.training.loop import EpochBlock, Loop, Partial, State, StepLog
+from stopcli.training.session import CallSizer
+from stopcli.training.step import Inputs, Metric, Schedule, TracedStep, epoch_order, even_batch, rows_at, run_traced
 
 # Most steps that one call can run: the size of the log's buffer in the compiled function.
 STEPS_CAPACITY = 4096
@@ -55,7 +55,7 @@ class TracedSteps:
             steps: how many, 0 … STEPS_CAPACITY.
             before: updates of the run that were made before them.
             order: int32 [rows]. data: x and y of all rows. augment_seed: scalar int32.
-            sums: float32 [2 + measures]: so far in the epoch, and the last learning rate.
+            sums: float32 [2 + metrics]: so far in the epoch, and the last learning rate.
 
         Returns:
             The sums with those of the batches added; learning rate and loss of each step, float32 [steps, 2].
@@ -75,7 +75,7 @@ class TracedSteps:
         return found
 
     def finish(self, sums: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
-        """From the sums over rows to the values that are reported, float32 [1 + measures]."""
+        """From the sums over rows to the values that are reported, float32 [1 + metrics]."""
         values: NDArray[np.float32] = self._step.finish(tf.constant(sums) / rows).numpy()
         return values
 
@@ -134,7 +134,7 @@ class StepsLoop(Loop):
     """Trains a Keras model on rows in memory, some steps of an epoch a call.
 
     Args:
-        model, optimizer, measures: as for Loop. Batch normalization is computed by TensorFlow's fused kernel.
+        model, optimizer, metrics: as for Loop. Batch normalization is computed by TensorFlow's fused kernel.
         loss: (targets, predictions) → scalar, such as a `keras.losses.Loss`.
         train: the rows to train on.
         watched: rows to measure after every epoch, by the prefix of the metrics' names.
@@ -152,7 +152,7 @@ class StepsLoop(Loop):
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
         loss: Callable[[Tensor, Tensor], Tensor],
-        measures: Iterable[Measure] = (),
+        metrics: Iterable[Metric] = (),
         *,
         train: Examples,
         watched: Mapping[str, Examples] | None = None,
@@ -166,19 +166,19 @@ class StepsLoop(Loop):
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"received batch_size {batch_size}, expected ≥ 1")
-        measures, watched = tuple(measures), watched or {}
+        metrics, watched = tuple(metrics), watched or {}
         self._batch = min(batch_size, train.count)
-        super().__init__(model, optimizer, measures, watched, train.batches(self._batch))
+        super().__init__(model, optimizer, metrics, watched, train.batches(self._batch))
         self._rows = train.count
         self._train_data, *watched_data = (
             (tf.constant(rows.x), tf.constant(rows.y)) for rows in [train, *watched.values()]
         )
         self._watched = [(data, rows.count) for data, rows in zip(watched_data, watched.values(), strict=True)]
-        step = TracedStep(with_fused_batch_norm(model), optimizer, loss, measures, inputs, schedule, momentum)
+        step = TracedStep(with_fused_batch_norm(model), optimizer, loss, metrics, inputs, schedule, momentum)
         self._functions = TracedSteps(step, jit_compile=jit_compile)
-        self._nothing: NDArray[np.float32] = np.zeros(2 + len(measures), np.float32)
+        self._nothing: NDArray[np.float32] = np.zeros(2 + len(metrics), np.float32)
         self._log_steps = log_steps
-        self._train_pacer, self._evaluation_pacer = Pacer(STEPS_CAPACITY), Pacer(1 << 20)
+        self._train_pacer, self._evaluation_pacer = CallSizer(STEPS_CAPACITY), CallSizer(1 << 20)
         self._begin(seed)
 
     def _begin(self, seed: int) -> None:
@@ -201,7 +201,7 @@ class StepsLoop(Loop):
             for size in {batch, rows % batch} - {0}:
                 self._functions.evaluate(size, 0, 0, data, self._nothing[:-1])
 
-    def advance(self, epoch: int, most: int) -> Call | None:
+    def advance(self, epoch: int, most: int) -> EpochBlock | None:
         partial = self._partial or Partial(0, self._nothing)
         if partial.steps < self.steps_per_epoch:
             partial = self._train(epoch, partial)
@@ -213,7 +213,7 @@ class StepsLoop(Loop):
         row = self._row(partial)
         self._partial = None
         self._begin_evaluation()
-        return Call(epoch, row[np.newaxis], self.state())
+        return EpochBlock(epoch, row[np.newaxis], self.state())
 
     @property
     def partial(self) -> Partial | None:
@@ -247,11 +247,11 @@ class StepsLoop(Loop):
         self.restore(state)
         self._begin(seed)
 
-    def states_at(self, call: Call, epochs: Iterable[int]) -> Iterator[tuple[int, State]]:
+    def replay_states(self, block: EpochBlock, epochs: Iterable[int]) -> Iterator[tuple[int, State]]:
         for epoch in epochs:
-            assert epoch == call.last_epoch, "a call of this loop has one epoch"
-            self.restore(call.known)
-            yield epoch, call.known
+            assert epoch == block.last_epoch, "a call of this loop has one epoch"
+            self.restore(block.anchor)
+            yield epoch, block.anchor
 
     def _train(self, epoch: int, partial: Partial) -> Partial:
         full = self._rows // self._batch

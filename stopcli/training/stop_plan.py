@@ -17,22 +17,26 @@ class StopPlan:
 
     Attributes:
         rule: decides when training stops.
-        watch: the best epoch for stopping, which `restore_best` goes back to.
+        best_monitored: the best epoch for stopping, which `restore_best` goes back to.
         restore_best: whether the final model is that of the best epoch.
-        keep: the best epoch for checkpoints; None where none are written.
-        keep_every: also keep every so many epochs' model; None for the best alone.
+        best_checkpoint: the best epoch for checkpoints; None where none are written.
+        checkpoint_every: also keep every so many epochs' model; None for the best alone.
     """
 
     rule: Rule[Any]
-    watch: BestEpoch
+    best_monitored: BestEpoch
     restore_best: bool = False
-    keep: BestEpoch | None = None
-    keep_every: int | None = None
+    best_checkpoint: BestEpoch | None = None
+    checkpoint_every: int | None = None
 
     @property
     def monitors(self) -> set[str]:
         """Every metric that is read."""
-        return {*self.rule.monitors, self.watch.monitor, *([self.keep.monitor] if self.keep else [])}
+        return {
+            *self.rule.monitors,
+            self.best_monitored.monitor,
+            *([self.best_checkpoint.monitor] if self.best_checkpoint else []),
+        }
 
 
 def asked_rules(stopping: StoppingSettings) -> list[tuple[str, Rule[Any]]]:

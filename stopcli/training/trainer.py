@@ -18,14 +18,14 @@ from stopcli.runs.metrics import read_metrics
 from stopcli.schedules.plateau import PlateauState
 from stopcli.stopping import BestEpoch, BestState, RuleRunner, Verdict
 from stopcli.training.experiment import Experiment, readable
-from stopcli.training.loop import Call, Loop, Partial, State
+from stopcli.training.loop import EpochBlock, Loop, Partial, State
 from stopcli.training.model_files import save_model
-from stopcli.training.run_log import Record
+from stopcli.training.run_log import RunLog
 from stopcli.training.session import Progress, Session
-from stopcli.training.state_file import ResumePoint
+from stopcli.training.state_file import TrainState
 
 
-class TrackedBest:
+class BestTracker:
     """Follows the best epoch by a metric.
 
     It remembers the call in which the epoch lies; the state is had by training up to the epoch again, once.
@@ -37,34 +37,34 @@ class TrackedBest:
     def __init__(self, rule: BestEpoch | None) -> None:
         self.rule = rule
         self.best = BestState()
-        self._call: Call | None = None
+        self._block: EpochBlock | None = None
         self._state: State | None = None
 
-    def update(self, epoch: int, metrics: Mapping[str, float], call: Call) -> None:
+    def update(self, epoch: int, metrics: Mapping[str, float], block: EpochBlock) -> None:
         """Look at an epoch of a call."""
         if self.rule is None:
             return
         best = self.rule.update(self.best, epoch, metrics)
         if best.epoch != self.best.epoch:
-            self.best, self._call, self._state = best, call, None
+            self.best, self._block, self._state = best, block, None
 
-    def resume(self, best: tuple[int, float | None], state: State | None, call: Call | None = None) -> None:
+    def resume(self, best: tuple[int, float | None], state: State | None, block: EpochBlock | None = None) -> None:
         """Go on from a saved best epoch.
 
         Args:
             state: after that epoch; None where it was not kept.
-            call: one that the epoch lies in, from which the state can then be had; None where it is not needed.
+            block: one that the epoch lies in, from which the state can then be had; None where it is not needed.
         """
-        self.best, self._call, self._state = BestState(*best), call, state
+        self.best, self._block, self._state = BestState(*best), block, state
 
     def state(self, loop: Loop) -> State | None:
         """The state after the best epoch, None where there is none. The loop's own state stays as it is."""
-        if self._state is None and self._call is not None:
+        if self._state is None and self._block is not None:
             live = loop.state()
-            self._state = next(state for _, state in loop.states_at(self._call, [self.best.epoch]))
+            self._state = next(state for _, state in loop.replay_states(self._block, [self.best.epoch]))
             loop.restore(live)
             # The call holds a state of its own, which is not needed any more.
-            self._call = None
+            self._block = None
         return self._state
 
 
@@ -109,9 +109,9 @@ class Trainer:
     """Trains an experiment and records it in a run folder: metrics, times, exact states, the models that are asked for.
 
     Args:
-        loop: compiled or not yet; in the experiment's initial state, also where the run goes on from a point.
-        record: opened at the same position as `point`.
-        point: the position to go on from; None to begin.
+        loop: compiled or not yet; in the experiment's initial state, also where the run goes on from a state.
+        record: opened at the same position as `state`.
+        state: the position to go on from; None to begin.
     """
 
     def __init__(
@@ -119,16 +119,16 @@ class Trainer:
         experiment: Experiment,
         loop: Loop,
         folder: RunFolder,
-        record: Record,
+        record: RunLog,
         session: Session,
-        point: ResumePoint | None = None,
+        state: TrainState | None = None,
     ) -> None:
         self._experiment, self._plan, self._loop = experiment, experiment.plan, loop
         self._folder, self._record = folder, record
         self._observer, self._request, self._stopwatch = session.observer, session.request, session.stopwatch
         self._judge = RuleRunner(self._plan.rule)
-        self._watched = TrackedBest(self._plan.watch)
-        self._kept = TrackedBest(self._plan.keep)
+        self._best_monitored = BestTracker(self._plan.best_monitored)
+        self._best_checkpoint = BestTracker(self._plan.best_checkpoint)
         self._saved_epoch, self._saved_at = 0, time.monotonic()
         self._readable = readable(loop.columns)
         self._places = [loop.columns.index(name) for name in self._readable]
@@ -140,49 +140,49 @@ class Trainer:
         self._plateau_state = PlateauState()
         self._stopped: Verdict | None = None
         self._warnings: tuple[str, ...] = ()
-        if point is not None:
-            self._resume(point)
+        if state is not None:
+            self._resume(state)
 
-    def _resume(self, point: ResumePoint) -> None:
+    def _resume(self, state: TrainState) -> None:
         for name, tracked in self._tracked().items():
-            tracked.resume(point.best[name], point.best_states.get(name))
-        if self._plan.restore_best and point.best["watch"][0] > 0 and "watch" not in point.best_states:
+            tracked.resume(state.best[name], state.best_states.get(name))
+        if self._plan.restore_best and state.best["watch"][0] > 0 and "watch" not in state.best_states:
             # Other rules have another best epoch, whose state nobody needed until now. At once: where it cannot be had,
             # that is known before anything is trained.
-            self._watched.resume(point.best["watch"], None, self._all_epochs(self._loop.state()))
-            self._watched.state(self._loop)
+            self._best_monitored.resume(state.best["watch"], None, self._all_epochs(self._loop.state()))
+            self._best_monitored.state(self._loop)
         partial = None
         # With another number of steps an epoch, which had to be forced, the sums are of other batches: begin it again.
-        if point.partial_sums and point.steps_per_epoch in (0, self._loop.steps_per_epoch):
-            steps = point.step - point.epoch * self._loop.steps_per_epoch
-            partial = Partial(steps, point.partial_sums[0])
-        self._loop.resume(point.live, partial)
+        if state.partial_sums and state.steps_per_epoch in (0, self._loop.steps_per_epoch):
+            steps = state.step - state.epoch * self._loop.steps_per_epoch
+            partial = Partial(steps, state.partial_sums[0])
+        self._loop.resume(state.live, partial)
         if self._experiment.plateau is not None:
-            self._plateau_state = self._experiment.plateau.state_from_dict(point.plateau_state)
-        self._judge.state = self._plan.rule.state_from_dict(point.rule_state)
-        self._epoch, self._train_seconds = point.epoch, point.train_seconds
-        self._validation_seconds = point.validation_seconds
-        self._epoch_seconds = point.partial_seconds
-        if point.stopped is not None:
-            self._stopped = Verdict(**point.stopped)
+            self._plateau_state = self._experiment.plateau.state_from_dict(state.plateau_state)
+        self._judge.state = self._plan.rule.state_from_dict(state.rule_state)
+        self._epoch, self._train_seconds = state.epoch, state.train_seconds
+        self._validation_seconds = state.validation_seconds
+        self._epoch_seconds = state.partial_seconds
+        if state.stopped is not None:
+            self._stopped = Verdict(**state.stopped)
 
-    def _all_epochs(self, initial: State) -> Call:
+    def _all_epochs(self, initial: State) -> EpochBlock:
         """The epochs on record as a single call."""
         metrics = read_metrics(self._folder.metrics)
         rows = np.stack([metrics[name] for name in self._loop.columns], axis=1).astype(np.float32)
-        return Call(1, rows, initial)
+        return EpochBlock(1, rows, initial)
 
-    def _tracked(self) -> dict[str, TrackedBest]:
-        return {"watch": self._watched, "keep": self._kept}
+    def _tracked(self) -> dict[str, BestTracker]:
+        return {"watch": self._best_monitored, "keep": self._best_checkpoint}
 
     def train(self) -> Outcome:
         """Train until a rule stops, the epochs are over, or a stop is asked for; save the state and the models."""
         ended = self._stopped or self._train()
-        verdict = replace(ended, best_epoch=self._watched.best.epoch, best_value=self._watched.best.value)
+        verdict = replace(ended, best_epoch=self._best_monitored.best.epoch, best_value=self._best_monitored.best.value)
         # A run that was only interrupted has not stopped: it goes on from here.
         self._commit(None if verdict.reason in ("interrupted", "time_budget") else verdict)
         with self._stopwatch.part("models"):
-            return self._conclude(verdict)
+            return self._finish(verdict)
 
     def _train(self) -> Verdict:
         epochs = self._experiment.epochs
@@ -194,11 +194,11 @@ class Trainer:
                     self._warnings = (self._request.spent_on_one("call of the training loop"),)
                 return asked
             room = self._record.room(self._epoch) or epochs
-            if self._plan.keep_every:
+            if self._plan.checkpoint_every:
                 # Writing a call's models is part of its time: few enough that Ctrl-C does not wait for them.
-                room = min(room, self._plan.keep_every * MODELS_A_CALL)
+                room = min(room, self._plan.checkpoint_every * MODELS_A_CALL)
             start, evaluates = time.perf_counter(), self._loop.evaluates_next
-            call = self._loop.advance(self._epoch + 1, min(epochs - self._epoch, room))
+            block = self._loop.advance(self._epoch + 1, min(epochs - self._epoch, room))
             seconds = time.perf_counter() - start
             self._train_seconds += seconds
             self._epoch_seconds += seconds
@@ -206,7 +206,7 @@ class Trainer:
             self._stopwatch.add("validate" if evaluates else "train", seconds)
             self._record.append_steps(self._loop.take_log())
             calls += 1
-            verdict = None if call is None else self._complete(call)
+            verdict = None if block is None else self._complete(block)
             if verdict is None and self._epoch < epochs and self._record.due(self._epoch):
                 self._commit(None)
             progress = self._progress()
@@ -216,14 +216,14 @@ class Trainer:
                 return verdict
         return Verdict("completed", f"{epochs} {agreeing(epochs, 'epoch', 'epochs')}", self._epoch)
 
-    def _complete(self, call: Call) -> Verdict | None:
+    def _complete(self, block: EpochBlock) -> Verdict | None:
         """Judge, record and settle epochs that are complete. Returns the verdict where one of them is the last."""
-        verdict, last = self._judge_call(call)
-        self._record.append(call, last, self._epoch_seconds)
+        verdict, last = self._judge_block(block)
+        self._record.append(block, last, self._epoch_seconds)
         self._epoch, self._epoch_seconds = last, 0.0
-        self._last_row = call.metrics[last - call.first_epoch]
+        self._last_row = block.metrics[last - block.first_epoch]
         with self._stopwatch.part("models"):
-            self._settle(call, last)
+            self._settle(block, last)
         # In the last epoch too: a run that other rules do not stop there goes on as if nothing had stopped it.
         if self._experiment.plateau is not None:
             metrics = dict(zip(self._readable, self._last_row[self._places].tolist(), strict=True))
@@ -235,27 +235,27 @@ class Trainer:
                 self._loop.set_learning_rate(rate)
         return verdict
 
-    def _judge_call(self, call: Call) -> tuple[Verdict | None, int]:
+    def _judge_block(self, block: EpochBlock) -> tuple[Verdict | None, int]:
         """Let the rules see the epochs of a call one by one. Returns the verdict and the last epoch that counts."""
-        for i, row in enumerate(call.metrics[:, self._places].tolist()):
-            epoch = call.first_epoch + i
+        for i, row in enumerate(block.metrics[:, self._places].tolist()):
+            epoch = block.first_epoch + i
             metrics = dict(zip(self._readable, row, strict=True))
             verdict = self._judge.update(epoch, metrics)
             # The model of an epoch whose loss is no number is broken, however good another metric of it looks.
             if verdict is None or verdict.reason != "non_finite":
-                self._watched.update(epoch, metrics, call)
-                self._kept.update(epoch, metrics, call)
+                self._best_monitored.update(epoch, metrics, block)
+                self._best_checkpoint.update(epoch, metrics, block)
             if verdict is not None:
                 return verdict, epoch
-        return None, call.last_epoch
+        return None, block.last_epoch
 
-    def _settle(self, call: Call, last: int) -> None:
+    def _settle(self, block: EpochBlock, last: int) -> None:
         """Write the models of a call that are due, and leave the loop in the state after its last epoch that counts."""
-        every = self._plan.keep_every
-        due = [e for e in range(call.first_epoch, last + 1) if every and e % every == 0]
+        every = self._plan.checkpoint_every
+        due = [e for e in range(block.first_epoch, last + 1) if every and e % every == 0]
         # Epochs before the last one, or beyond the stop, make the loop go through the call again.
-        if (due and due != [call.last_epoch]) or last < call.last_epoch:
-            for epoch, _ in self._loop.states_at(call, sorted({*due, last})):
+        if (due and due != [block.last_epoch]) or last < block.last_epoch:
+            for epoch, _ in self._loop.replay_states(block, sorted({*due, last})):
                 if epoch in due:
                     save_model(self._loop.model, self._folder.epoch_model(epoch))
         elif due:
@@ -265,19 +265,22 @@ class Trainer:
 
     def _save_best(self) -> State | None:
         """Write best.keras where there is a better one than it holds. Returns the best epoch's state."""
-        state = self._kept.state(self._loop)
-        if state is not None and self._kept.best.epoch != self._saved_epoch:
+        state = self._best_checkpoint.state(self._loop)
+        if state is not None and self._best_checkpoint.best.epoch != self._saved_epoch:
             live = self._loop.state()
             self._loop.restore(state)
             save_model(self._loop.model, self._folder.best_model)
             self._loop.restore(live)
-            self._saved_epoch, self._saved_at = self._kept.best.epoch, time.monotonic()
+            self._saved_epoch, self._saved_at = self._best_checkpoint.best.epoch, time.monotonic()
         return state
 
     def _commit(self, stopped: Verdict | None) -> None:
         def state() -> dict[str, Any]:
             # The state of the best monitored epoch is needed only where the run ends with it.
-            needed = {"keep": self._kept, **({"watch": self._watched} if self._plan.restore_best else {})}
+            needed = {
+                "keep": self._best_checkpoint,
+                **({"watch": self._best_monitored} if self._plan.restore_best else {}),
+            }
             states = {name: tracked.state(self._loop) for name, tracked in needed.items()}
             partial = self._loop.partial
             return {
@@ -302,23 +305,23 @@ class Trainer:
         partial = self._loop.partial
         return partial.steps if partial else 0
 
-    def _conclude(self, verdict: Verdict) -> Outcome:
+    def _finish(self, verdict: Verdict) -> Outcome:
         final, final_epoch = self._loop.state(), verdict.epoch
         if self._plan.restore_best:
-            restored = self._watched.state(self._loop)
+            restored = self._best_monitored.state(self._loop)
             if restored is not None:
-                final, final_epoch = restored, self._watched.best.epoch
+                final, final_epoch = restored, self._best_monitored.best.epoch
         best_state = self._save_best()
         self._loop.restore(final)
         # A model whose weights are no numbers is no use to anyone; what led to it stands in metrics.csv.
         broken = verdict.reason == "non_finite" and final_epoch == verdict.epoch
-        if self._plan.keep is not None and final_epoch > 0 and not broken:
+        if self._plan.best_checkpoint is not None and final_epoch > 0 and not broken:
             save_model(self._loop.model, self._folder.final_model)
         return Outcome(
             verdict,
             final,
             final_epoch,
-            self._kept.best,
+            self._best_checkpoint.best,
             best_state,
             self._epoch * self._loop.steps_per_epoch + self._steps_within,
             self._train_seconds,
@@ -328,7 +331,7 @@ class Trainer:
         )
 
     def _progress(self) -> Progress:
-        best, experiment = self._watched.best, self._experiment
+        best, experiment = self._best_monitored.best, self._experiment
         done = self._epoch + self._loop.fraction
         if self._projected is None and self._train_seconds >= SETTLED_SECONDS and done < experiment.epochs:
             self._projected = self._train_seconds * experiment.epochs / done
@@ -339,7 +342,7 @@ class Trainer:
             self._epoch,
             experiment.epochs,
             metrics,
-            self._plan.watch.monitor,
+            self._plan.best_monitored.monitor,
             best.epoch,
             best.value,
             self._judge.progress(),

@@ -131,14 +131,14 @@ def test_a_replay_is_what_the_rules_of_a_run_decide_live(
         metrics = dict(zip(names, row, strict=True))
         verdict = judge.update(epoch, metrics)
         if verdict is None or verdict.reason != "non_finite":
-            watched = plan.watch.update(watched, epoch, metrics)
+            watched = plan.best_monitored.update(watched, epoch, metrics)
         if verdict is not None:
             break
 
     run = run_of({name: [row[i] for row in series] for i, name in enumerate(names)})
     # The rules alone: that no metric may be NaN is a matter of the history.
     rules: tuple[Rule[Any], ...] = plan.rule.rules[1:]  # type: ignore[attr-defined]
-    first = RecordedHistory(run, plan.watch).replay(AnyOf(rules or (Patience(1000),)))
+    first = RecordedHistory(run, plan.best_monitored).replay(AnyOf(rules or (Patience(1000),)))
     assert first.last.epoch == epoch
     assert first.verdict == verdict
     kept = (first.selected.epoch, first.selected.value) if first.selected else (0, None)

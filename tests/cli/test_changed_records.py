@@ -15,13 +15,13 @@ from small_runs import MOONS, died
 
 from stopcli.runner.verify import compare, fingerprint_of
 from stopcli.runs.tensorboard import EPOCHS_NAME
-from stopcli.training.state_file import ResumeStore, read_state
+from stopcli.training.state_file import StateStore, read_state
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
 
 
 def states_of(path: Path) -> list[Path]:
-    return ResumeStore(path / "checkpoints/resume").files()
+    return StateStore(path / "checkpoints/resume").files()
 
 
 def content_of(folder: Path) -> dict[Path, bytes]:

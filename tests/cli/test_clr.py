@@ -16,7 +16,7 @@ from quick_runs import quick_runs
 
 from stopcli.runner.verify import compare, fingerprint_of
 from stopcli.runs.metrics import read_metrics
-from stopcli.training.state_file import ResumeStore
+from stopcli.training.state_file import StateStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tensorflow")]
 
@@ -98,13 +98,13 @@ def test_it_leaves_tables_and_figures_of_all_policies(sweep: Path) -> None:
 def test_a_run_that_died_in_mid_cycle_goes_on_with_the_very_same_learning_rates(sweep: Path) -> None:
     shutil.copytree(sweep, "died")
     job = Path("died/jobs/exp_range-seed1")
-    store = ResumeStore(job / "checkpoints" / "resume")
+    store = StateStore(job / "checkpoints" / "resume")
     newest, _ = store.files()
     newest.unlink()
-    point = store.load().point
-    assert point is not None
+    state = store.load().state
+    assert state is not None
     # Within the second cycle: neither at its beginning nor at its end.
-    assert point.step % (2 * STEP_SIZE) > 0
+    assert state.step % (2 * STEP_SIZE) > 0
     for name in ("summary.json", "report.md", "checkpoints/best.keras", "checkpoints/final.keras"):
         (job / name).unlink()
     (job / "status.json").write_text(json.dumps({**read(job / "status.json"), "state": "running"}))
@@ -112,7 +112,7 @@ def test_a_run_that_died_in_mid_cycle_goes_on_with_the_very_same_learning_rates(
     (Path("died") / "status.json").write_text(json.dumps({**read(sweep / "status.json"), "state": "running"}))
     assert run("resume", "died", "--quiet") == 0
     assert compare(fingerprint_of(sweep / "jobs/exp_range-seed1"), fingerprint_of(job)) == []
-    assert read(job / "environment.json")["resumed"][0]["from_epoch"] == point.epoch
+    assert read(job / "environment.json")["resumed"][0]["from_epoch"] == state.epoch
 
 
 def test_arms_begin_from_a_trained_model(sweep: Path) -> None:

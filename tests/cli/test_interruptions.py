@@ -19,7 +19,7 @@ from small_runs import MOONS
 
 from stopcli.runner.verify import compare, fingerprint_of
 from stopcli.runs.metrics import read_metrics
-from stopcli.training.state_file import ResumeStore
+from stopcli.training.state_file import StateStore
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
 
@@ -47,9 +47,9 @@ def test_a_full_disk_is_told_and_keeps_the_last_good_state(
     assert "stopcli resume a" in said
     assert status_of("a")["state"] == "failed"
     assert len(read_metrics(Path("a/metrics.csv"))["epoch"]) > 100
-    point = ResumeStore(Path("a/checkpoints/resume")).load().point
-    assert point is not None
-    assert point.epoch > 0
+    state = StateStore(Path("a/checkpoints/resume")).load().state
+    assert state is not None
+    assert state.epoch > 0
     # With room again it goes on, and comes out as if nothing had been.
     assert run("resume", "a") == 0
     assert compare(fingerprint_of(finished_moons), fingerprint_of(Path("a"))) == []

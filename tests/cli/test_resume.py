@@ -14,7 +14,7 @@ from quick_runs import quick_runs
 from small_runs import MOONS, died
 
 from stopcli.runner.verify import compare, fingerprint_of
-from stopcli.training.state_file import ResumeStore
+from stopcli.training.state_file import StateStore
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
 
@@ -47,20 +47,20 @@ def finished(finished_moons: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_run_that_died_after_a_save_comes_out_the_same(command: str, finished: dict[str, Path]) -> None:
     died(finished[command])
-    store = ResumeStore(Path("died/checkpoints/resume"))
+    store = StateStore(Path("died/checkpoints/resume"))
     newest, _ = store.files()
     newest.unlink()
     # As a kill in the middle of a save leaves it.
     for folder in ("died", "died/checkpoints", "died/checkpoints/resume"):
         (Path(folder) / f".new-99999-{newest.name}").write_bytes(b"PK and then nothing")
-    point = store.load().point
-    assert point is not None
-    assert point.stopped is None
+    state = store.load().state
+    assert state is not None
+    assert state.stopped is None
     assert run("resume", "died") == 0
     assert compare(fingerprint_of(finished[command]), fingerprint_of(Path("died"))) == []
     assert len(store.files()) == 2
     assert list(Path("died").rglob(".new-*")) == []
-    assert json.loads(Path("died/environment.json").read_text())["resumed"][0]["from_epoch"] == point.epoch
+    assert json.loads(Path("died/environment.json").read_text())["resumed"][0]["from_epoch"] == state.epoch
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -15,7 +15,7 @@ from small_runs import died
 
 from stopcli.runner.verify import compare, fingerprint_of
 from stopcli.runs.folder import RunFolder
-from stopcli.training.state_file import ResumeStore, read_state
+from stopcli.training.state_file import StateStore, read_state
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
 
@@ -31,7 +31,7 @@ def test_a_damaged_newest_state_falls_back_to_the_one_before(
     damage: str, finished_moons: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     died(finished_moons)
-    newest, before = ResumeStore(Path("died/checkpoints/resume")).files()
+    newest, before = StateStore(Path("died/checkpoints/resume")).files()
     if damage == "truncated":
         newest.write_bytes(newest.read_bytes()[:-1000])
     elif damage == "emptied":
@@ -47,7 +47,7 @@ def test_a_damaged_newest_state_falls_back_to_the_one_before(
 
 def test_when_no_state_can_be_read_nothing_is_touched(finished_moons: Path, capsys: pytest.CaptureFixture[str]) -> None:
     died(finished_moons)
-    for path in ResumeStore(Path("died/checkpoints/resume")).files():
+    for path in StateStore(Path("died/checkpoints/resume")).files():
         path.write_bytes(b"nothing")
     before = Path("died/metrics.csv").read_bytes()
     assert run("resume", "died") == 1

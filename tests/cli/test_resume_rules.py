@@ -14,7 +14,7 @@ from refusals import check_refused
 
 from stopcli.runner.verify import compare, fingerprint_of
 from stopcli.runs.files import read_toml
-from stopcli.training.state_file import ResumeStore
+from stopcli.training.state_file import StateStore
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
 
@@ -153,7 +153,7 @@ def test_show_says_how_a_run_that_has_ended_goes_on(again: Path, capsys: pytest.
 def test_a_run_that_a_process_lost_goes_on_under_other_rules(again: Path) -> None:
     # The state before the last one is that of an epoch before the stop, or there is none.
     assert run(*MOONS, "--save-every", "15", "--patience", "40", "--run-dir", "died") == 0
-    newest, _ = ResumeStore(Path("died/checkpoints/resume")).files()
+    newest, _ = StateStore(Path("died/checkpoints/resume")).files()
     newest.unlink()
     Path("died/status.json").write_text(json.dumps({**status_of("died"), "state": "running"}))
     assert run("resume", "died", "--patience", "50", "--quiet") == 0

@@ -14,7 +14,7 @@ from stopcli.data.dataset import Examples, Splits
 from stopcli.recipes.base import config_class, recipe_of
 from stopcli.recipes.trained import POINT, large_batch
 from stopcli.sweeps.plan import plan_jobs
-from stopcli.training.session import Silent
+from stopcli.training.session import NullObserver
 
 COMMANDS = ("moons", "cifar-resnet", "train", "clr", "lr-range", "cutout-sweep")
 
@@ -143,21 +143,21 @@ def test_few_images_and_large_batches_are_told_whatever_validates(
     monkeypatch.setenv("STOPCLI_CACHE_DIR", str(tmp_path / "cache"))
     dataset = images(tmp_path / "images", 40, 6)
     config = config_of("cifar-resnet", dataset=dataset, validation=validation, epochs=2)
-    batch, few = recipe_of("cifar-resnet").load(config, Silent()).notes
+    batch, few = recipe_of("cifar-resnet").load(config, NullObserver()).notes
     train = 36 if validation == "split" else 40
     assert batch == f"batch_size 64 is more than the {train} images to train on, so an epoch is a single update"
     more = "so the saved epoch is chosen by little; more images, or checkpoint_monitor val_loss, choose better"
     assert few == f"{rows} images validate, {more}"
     # A range test validates nothing.
     ranging = config_of("lr-range", dataset=dataset, validation=validation, model="mlp")
-    assert recipe_of("lr-range").load(ranging, Silent()).notes == (batch,)
+    assert recipe_of("lr-range").load(ranging, NullObserver()).notes == (batch,)
     fewer = config_of("cifar-resnet", dataset=dataset, validation=validation, epochs=2, batch_size=8, checkpoint=False)
-    assert recipe_of("cifar-resnet").load(fewer, Silent()).notes == ()
+    assert recipe_of("cifar-resnet").load(fewer, NullObserver()).notes == ()
 
 
 def test_few_points_and_large_batches_are_told_where_they_were_chosen() -> None:
     def notes(command: str, **settings: Any) -> tuple[str, ...]:
-        return recipe_of(command).load(config_of(command, **settings), Silent()).notes
+        return recipe_of(command).load(config_of(command, **settings), NullObserver()).notes
 
     assert notes("moons") == notes("moons", validation="holdout") == notes("moons", train_size=20) == ()
     (few,) = notes("moons", validation="split", checkpoint_monitor="val_loss")

@@ -146,7 +146,7 @@ import os, shutil, sys
 from cifar_server import cifar_served
 from stopcli.config import resolve
 from stopcli.recipes.base import recipe_of, config_class
-from stopcli.training.session import Silent
+from stopcli.training.session import NullObserver
 
 for command in ("cifar-resnet", "train", "clr", "lr-range", "cutout-sweep", "moons"):
     given = {} if command == "moons" else {"dataset": "cifar10", "limit": None, "test_limit": None, "model": "mlp"}
@@ -154,7 +154,7 @@ for command in ("cifar-resnet", "train", "clr", "lr-range", "cutout-sweep", "moo
     config = resolve(config_class(command), {name: value for name, value in given.items() if name in fields}, bool)
     shutil.rmtree(os.environ["KERAS_HOME"], ignore_errors=True)
     with cifar_served() as served:
-        loaded = recipe_of(command).load(config, Silent())
+        loaded = recipe_of(command).load(config, NullObserver())
     assert served.requested_ranges == ([] if command == "moons" else [""]), command
     assert not {"tensorflow", "keras"} & sys.modules.keys(), command
 

@@ -10,11 +10,11 @@ from stopcli.config import resolve
 from stopcli.errors import ConfigError
 from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.recipes.images.load import load
-from stopcli.training.session import Silent
+from stopcli.training.session import NullObserver
 
 
 def loaded(**settings: Any) -> Any:
-    return load(resolve(CifarResnetConfig, {"dataset": "digits", **settings}), Silent())
+    return load(resolve(CifarResnetConfig, {"dataset": "digits", **settings}), NullObserver())
 
 
 @pytest.mark.parametrize(("validation", "rows"), [("test", 1437), ("split", 1293), ("holdout", 1437)])

@@ -12,14 +12,14 @@ from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.runner.provenance import record_environment
 from stopcli.runs.folder import RunFolder
 from stopcli.training.session import Start
-from stopcli.training.state_file import ResumePoint
+from stopcli.training.state_file import TrainState
 
 DEVICES: dict[str, Any] = {"gpus": [], "threads": {"intra_op": 2, "inter_op": 0}, "precision": "float32"}
 
 
 def session(folder: RunFolder, epoch: int | None = None, **devices: Any) -> tuple[str, ...]:
-    point = None if epoch is None else ResumePoint(epoch, 0, (), {}, {}, {}, {}, 0.0, {})
-    return record_environment(MoonsConfig(), folder, {**DEVICES, **devices}, Start(point, again=epoch is not None))
+    state = None if epoch is None else TrainState(epoch, 0, (), {}, {}, {}, {}, 0.0, {})
+    return record_environment(MoonsConfig(), folder, {**DEVICES, **devices}, Start(state, resumed=epoch is not None))
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_what_is_not_on_record_is_nothing_to_tell(folder: RunFolder, content: st
 
 def test_a_run_that_begins_again_computes_all_of_it_here(folder: RunFolder) -> None:
     session(folder)
-    assert record_environment(MoonsConfig(), folder, {**DEVICES, "threads": {"intra_op": 1}}, Start(again=True)) == ()
+    assert record_environment(MoonsConfig(), folder, {**DEVICES, "threads": {"intra_op": 1}}, Start(resumed=True)) == ()
     assert json.loads(folder.environment.read_text())["resumed"][0]["computes_otherwise"] == []
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from program import status_of
 
-from stopcli.training.state_file import ResumeStore
+from stopcli.training.state_file import StateStore
 
 MOONS = [
     "moons", "--batch-size", "8", "--hidden", "50", "--epochs", "6000", "--patience", "4000", "--min-delta", "0.001",
@@ -21,7 +21,7 @@ def died(finished: Path, epoch: int = 0, to: str = "died") -> Path:
     """A copy of a finished run as one that died in an epoch, with more on record than its last save knows."""
     run_dir = Path(to)
     shutil.copytree(finished, run_dir)
-    assert ResumeStore(run_dir / "checkpoints" / "resume").load().point is not None
+    assert StateStore(run_dir / "checkpoints" / "resume").load().state is not None
     for name in ("summary.json", "report.md", "report.html"):
         (run_dir / name).unlink()
     shutil.rmtree(run_dir / "plots", ignore_errors=True)

@@ -24,7 +24,7 @@ def recorded(epoch: int, *, held_out: bool) -> Any:
 
     Path("metrics.csv").write_text("\n".join([HEADER, *ROWS]) + "\n")
     parts = SimpleNamespace(test_is_held_out=held_out)
-    experiment = SimpleNamespace(parts=parts, measures=[SimpleNamespace(name="accuracy")])
+    experiment = SimpleNamespace(parts=parts, metrics=[SimpleNamespace(name="accuracy")])
     return _recorded(SimpleNamespace(metrics=Path("metrics.csv")), experiment, epoch)  # type: ignore[arg-type]
 
 

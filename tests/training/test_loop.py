@@ -70,7 +70,7 @@ def test_the_state_of_any_epoch_of_a_call_can_be_had_again(two: tuple[Any, Any])
     loop.run(1, 10)
     call = loop.run(11, 20)
     last = loop.state()
-    for epoch, state in loop.states_at(call, [10, 11, 17, 30]):
+    for epoch, state in loop.replay_states(call, [10, 11, 17, 30]):
         assert same(state, states[epoch]), epoch
         assert same(loop.state(), states[epoch])
     assert same(last, states[30])
@@ -81,7 +81,7 @@ def test_the_optimizer_s_slots_are_part_of_the_state(two: tuple[Any, Any]) -> No
     call = loop.run(1, 20)
     ended = loop.state()
     # Back at epoch 5 with weights alone, Adam's momenta would be those of epoch 20 and the run another one.
-    _, _ = next(iter(loop.states_at(call, [5])))
+    _, _ = next(iter(loop.replay_states(call, [5])))
     again = loop.run(6, 15)
     assert again.metrics.tobytes() == call.metrics[5:].tobytes()
     assert same(loop.state(), ended)
@@ -92,7 +92,7 @@ def test_metrics_that_differ_the_second_time_are_an_error(two: tuple[Any, Any]) 
     call = loop.run(1, 5)
     call.metrics[2, 0] = np.nextafter(call.metrics[2, 0], np.float32(1))
     with pytest.raises(ReplayError, match="epochs 1 to 4 gave other metrics"):
-        list(loop.states_at(call, [4]))
+        list(loop.replay_states(call, [4]))
 
 
 def test_reset_begins_the_run_of_another_seed(two: tuple[Any, Any], parts: Splits) -> None:

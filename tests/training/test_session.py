@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stopcli.signals import StopNow
-from stopcli.training.session import Pacer, Stopwatch, stop_on_signals
+from stopcli.training.session import CallSizer, Stopwatch, stop_on_signals
 
 
 @given(epoch_seconds=st.floats(1e-7, 100), fixed_seconds=st.floats(0, 0.01), epochs=st.integers(1, 10**6))
 def test_calls_grow_to_about_the_time_and_never_beyond_what_is_left(
     epoch_seconds: float, fixed_seconds: float, epochs: int
 ) -> None:
-    pacer, left, sizes = Pacer(most=4096, seconds=0.25), epochs, []
+    pacer, left, sizes = CallSizer(most=4096, seconds=0.25), epochs, []
     while left and len(sizes) < 20:
         size = pacer.size(left)
         assert 1 <= size <= min(left, 4096)

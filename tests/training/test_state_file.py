@@ -18,12 +18,12 @@ from earlier_states import as_format_2, rewrite_meta
 
 from stopcli.errors import CheckpointError, RecordError
 from stopcli.runs.files import Prefix
-from stopcli.training.state_file import ResumePoint, ResumeStore, read_state
+from stopcli.training.state_file import StateStore, TrainState, read_state
 
 
-def point_of(epoch: int) -> ResumePoint:
+def point_of(epoch: int) -> TrainState:
     arrays = (np.arange(3, dtype=np.float32), np.array(epoch))
-    return ResumePoint(
+    return TrainState(
         epoch,
         4 * epoch,
         arrays,
@@ -41,11 +41,11 @@ def point_of(epoch: int) -> ResumePoint:
 
 
 def test_a_state_comes_back_and_the_last_two_are_kept(tmp_path: Path) -> None:
-    store = ResumeStore(tmp_path / "resume")
+    store = StateStore(tmp_path / "resume")
     for epoch in (1, 2, 30):
         store.save(point_of(epoch))
     assert [path.stem for path in store.files()] == ["step-000000000120", "step-000000000008"]
-    read = store.load().point
+    read = store.load().state
     assert read is not None
     expected = point_of(30)
     for one, other in zip(
@@ -55,12 +55,12 @@ def test_a_state_comes_back_and_the_last_two_are_kept(tmp_path: Path) -> None:
     ):
         assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
     arrays = {"live", "best_states", "partial_sums"}
-    for name in ResumePoint.__dataclass_fields__.keys() - arrays:
+    for name in TrainState.__dataclass_fields__.keys() - arrays:
         assert getattr(read, name) == getattr(expected, name), name
 
 
 def test_a_full_disk_leaves_the_states_before(tmp_path: Path) -> None:
-    store = ResumeStore(tmp_path / "resume")
+    store = StateStore(tmp_path / "resume")
     store.save(point_of(1))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
@@ -74,7 +74,7 @@ def test_a_full_disk_leaves_the_states_before(tmp_path: Path) -> None:
 
 
 def test_a_state_of_an_earlier_version_knows_lengths_alone(tmp_path: Path) -> None:
-    store = ResumeStore(tmp_path)
+    store = StateStore(tmp_path)
     store.save(point_of(1))
     (path,) = store.files()
     as_format_2(path)
@@ -88,7 +88,7 @@ def test_a_state_of_an_earlier_version_knows_lengths_alone(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device", "dangling link"])
 def test_a_state_that_is_no_file_is_passed_over_and_in_nobodys_way(kind: str, tmp_path: Path) -> None:
-    store = ResumeStore(tmp_path / "resume")
+    store = StateStore(tmp_path / "resume")
     store.save(point_of(1))
     newest = tmp_path / "resume" / "step-000000000012.state"
     if kind == "pipe":
@@ -98,8 +98,8 @@ def test_a_state_that_is_no_file_is_passed_over_and_in_nobodys_way(kind: str, tm
     else:
         newest.symlink_to("/dev/zero" if kind == "device" else "nowhere")
     found = store.load()
-    assert found.point is not None
-    assert found.point.epoch == 1
+    assert found.state is not None
+    assert found.state.epoch == 1
     ((path, error),) = found.passed_over
     assert path == newest
     assert f"{newest}: not a state that can be resumed" in str(error)
@@ -108,23 +108,23 @@ def test_a_state_that_is_no_file_is_passed_over_and_in_nobodys_way(kind: str, tm
     assert {path.name for path in store.files()} == {f"step-{step:012}.state" for step in (4, 8, 12)}
     store.save(point_of(3))
     found = store.load()
-    assert found.point is not None
-    assert (found.point.epoch, found.passed_over) == (3, [])
+    assert found.state is not None
+    assert (found.state.epoch, found.passed_over) == (3, [])
     assert [path.name for path in store.files()] == [f"step-{step:012}.state" for step in (12, 8)]
     assert kind != "folder" or (tmp_path / "resume" / f"{newest.name}.folder" / "of somebody").is_dir()
 
 
 def test_a_state_that_does_not_go_with_the_record_is_passed_over(tmp_path: Path) -> None:
-    def check(point: ResumePoint) -> None:
-        if point.epoch > 1:
+    def check(state: TrainState) -> None:
+        if state.epoch > 1:
             raise RecordError("metrics.csv: changed")
 
-    store = ResumeStore(tmp_path)
+    store = StateStore(tmp_path)
     store.save(point_of(1))
     store.save(point_of(2))
     found = store.load(check)
-    assert found.point is not None
-    assert found.point.epoch == 1
+    assert found.state is not None
+    assert found.state.epoch == 1
     assert [(each.path.name, str(each.error)) for each in found.passed_over] == [
         ("step-000000000008.state", "metrics.csv: changed")
     ]
@@ -141,7 +141,7 @@ def test_a_state_from_a_stranger_runs_no_code(tmp_path: Path) -> None:
     np.save(out, np.array([Evil()], dtype=object), allow_pickle=True)
     for part in (out.getvalue(), pickle.dumps(Evil())):
         path = tmp_path / "step-1.state"
-        ResumeStore(tmp_path / "good").save(point_of(1))
+        StateStore(tmp_path / "good").save(point_of(1))
         with zipfile.ZipFile(tmp_path / "good" / "step-000000000004.state") as good:
             parts = {name: good.read(name) for name in good.namelist()}
         meta = json.loads(parts["meta.json"])

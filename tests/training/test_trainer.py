@@ -17,7 +17,7 @@ from stopcli.recipes.moons.recipe import Moons
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
 from stopcli.stopping import BestEpoch
-from stopcli.training.session import Progress, SaveCadence, Session, Silent, StopRequest, Stopwatch
+from stopcli.training.session import NullObserver, Progress, SaveCadence, Session, StopRequest, Stopwatch
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -30,7 +30,7 @@ LOOPS: dict[tuple[Any, ...], Any] = {}
 
 def build_moons(config: MoonsConfig) -> Any:
 
-    return Moons().build(Moons().load(config, Silent()))
+    return Moons().build(Moons().load(config, NullObserver()))
 
 
 def loop_of(experiment: Any, config: MoonsConfig) -> Any:
@@ -51,7 +51,7 @@ class Run:
         self.folder = RunFolder.create(root=folder, command="moons", run_dir=folder / "run")
         self.experiment = build_moons(self.config)
         self.loop = loop_of(self.experiment, self.config)
-        session = Session(observer or Silent(), request or StopRequest(), Stopwatch())
+        session = Session(observer or NullObserver(), request or StopRequest(), Stopwatch())
         self.outcome = trained(self.experiment, self.loop, self.folder, session)
 
     @property
@@ -61,11 +61,11 @@ class Run:
 
 def trained(experiment: Any, loop: Any, folder: RunFolder, session: Session) -> Any:
     """The outcome of a new run."""
-    from stopcli.training.run_log import Record
+    from stopcli.training.run_log import RunLog
     from stopcli.training.trainer import Trainer
 
     cadence = SaveCadence("auto")
-    with Record(folder, loop.columns, experiment.steps_per_epoch, cadence, {}, None, again=False) as record:
+    with RunLog(folder, loop.columns, experiment.steps_per_epoch, cadence, {}, None, resumed=False) as record:
         return Trainer(experiment, loop, folder, record, session).train()
 
 
@@ -188,7 +188,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_is_never_the_best(tmp_path: P
 def test_a_request_stops_at_the_end_of_a_call_and_saves(tmp_path: Path) -> None:
     request = StopRequest()
 
-    class AsksAtEpoch100(Silent):
+    class AsksAtEpoch100(NullObserver):
         def progress(self, progress: Progress) -> None:
             if progress.epoch >= 100:
                 request.ask(15)
@@ -205,7 +205,7 @@ def test_a_request_stops_at_the_end_of_a_call_and_saves(tmp_path: Path) -> None:
 def test_the_observer_is_told_the_best_and_the_wait_but_nothing_of_held_out_rows(tmp_path: Path) -> None:
     told: list[Progress] = []
 
-    class Records(Silent):
+    class Records(NullObserver):
         def progress(self, progress: Progress) -> None:
             told.append(progress)
 
@@ -240,7 +240,7 @@ def test_held_out_rows_change_nothing_that_is_chosen(tmp_path: Path) -> None:
 def test_a_metric_that_cannot_be_monitored_is_an_error_before_training(monitor: str) -> None:
 
     experiment = build_moons(parse(MoonsConfig, {**SMALL, "validation": "holdout"}))
-    plan = replace(experiment.plan, watch=BestEpoch(monitor, "min"))
+    plan = replace(experiment.plan, best_monitored=BestEpoch(monitor, "min"))
     with pytest.raises(
         MetricError, match=rf"'{monitor}' can be monitored; there are: loss, accuracy, val_loss, val_acc"
     ):
@@ -250,7 +250,7 @@ def test_a_metric_that_cannot_be_monitored_is_an_error_before_training(monitor: 
 @pytest.mark.parametrize(("steps_per_epoch", "kept"), [(4, True), (0, True), (5, False)])
 def test_sums_over_other_batches_are_not_gone_on_with(steps_per_epoch: int, kept: bool, tmp_path: Path) -> None:
     from stopcli.stopping import RuleRunner
-    from stopcli.training.state_file import ResumePoint
+    from stopcli.training.state_file import TrainState
     from stopcli.training.trainer import Trainer
 
     experiment = build_moons(parse(MoonsConfig, SMALL))
@@ -259,7 +259,7 @@ def test_sums_over_other_batches_are_not_gone_on_with(steps_per_epoch: int, kept
     taken: list[Any] = []
     loop.resume = lambda state, partial: taken.append(partial)
     rule = experiment.plan.rule
-    point = ResumePoint(
+    state = TrainState(
         epoch=2,
         step=11,
         live=loop.state(),
@@ -274,7 +274,7 @@ def test_sums_over_other_batches_are_not_gone_on_with(steps_per_epoch: int, kept
         steps_per_epoch=steps_per_epoch,
     )
     folder = RunFolder.create(root=tmp_path, command="moons", run_dir=tmp_path / "run")
-    Trainer(experiment, loop, folder, None, Session(), point)  # type: ignore[arg-type]
+    Trainer(experiment, loop, folder, None, Session(), state)  # type: ignore[arg-type]
     (partial,) = taken
     assert (partial is not None) == kept
     assert partial is None or partial.steps == 3

@@ -16,7 +16,7 @@ from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job
 
 if TYPE_CHECKING:
-    from stopcli.training.evaluate import Conclusion
+    from stopcli.training.evaluate import Evaluation
     from stopcli.training.experiment import Experiment
     from stopcli.training.session import Observer
 
@@ -34,19 +34,19 @@ class ImageRecipe(SeedRecipe):
         return image_experiment(loaded.config, loaded.data)
 
     def run_figures(
-        self, config: Any, experiment: Experiment, conclusion: Conclusion, metrics: Columns, steps: Columns | None
+        self, config: Any, experiment: Experiment, evaluation: Evaluation, metrics: Columns, steps: Columns | None
     ) -> Figures:
         """Curves, learning rates by step, augmented images, confusions, worst mistakes."""
         from stopcli.recipes.images.results import run_figures
 
         title = f"{self.title(config, experiment.dataset)}: seed {config.seed}"
-        return run_figures(config, experiment, conclusion, metrics, steps, title)
+        return run_figures(config, experiment, evaluation, metrics, steps, title)
 
-    def run_tables(self, experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:
+    def run_tables(self, experiment: Experiment, evaluation: Evaluation) -> dict[str, Table]:
         """Results by class."""
         from stopcli.recipes.images.results import run_tables
 
-        return run_tables(experiment, conclusion)
+        return run_tables(experiment, evaluation)
 
     def check_fits(self, loaded: Loaded, jobs: Sequence[Job[Any]], layout: Layout) -> None:
         check_fits(loaded, jobs, layout)

@@ -16,7 +16,7 @@ from stopcli.report.drawing import Draw, Figures
 from stopcli.runs.metrics import Columns
 from stopcli.runs.summary import RunSummary
 from stopcli.seeding import derive_seed
-from stopcli.training.evaluate import Conclusion
+from stopcli.training.evaluate import Evaluation
 from stopcli.training.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ WORST_IMAGES = 24
 def run_figures(
     config: ImageConfig,
     experiment: Experiment,
-    conclusion: Conclusion,
+    evaluation: Evaluation,
     metrics: Columns,
     steps: Columns | None,
     title: str,
@@ -44,27 +44,27 @@ def run_figures(
 
     figures: dict[str, Draw] = {}
     if len(metrics["epoch"]):
-        figures["curves"] = lambda: _curves(config, experiment, conclusion, metrics, title)
+        figures["curves"] = lambda: _curves(config, experiment, evaluation, metrics, title)
     if steps is not None and len(steps["step"]):
         figures["learning_rate"] = lambda: learning_rate_by_step(steps, config.describe_learning_rate())
     if not experiment.classes:
         # Points of a plane are nothing to look at one by one.
         return figures
     figures["augmented"] = lambda: _sheet(config, experiment)
-    if conclusion.test_predictions is not None:
-        found = conclusion.test_predictions
-        of = _which_model(conclusion.summary)
+    if evaluation.test_predictions is not None:
+        found = evaluation.test_predictions
+        of = _which_model(evaluation.summary)
         worst = f"{of}: the test images that it misclassified most confidently"
         figures["confusion"] = lambda: _confusion(experiment, found, of)
         figures["worst"] = lambda: worst_images(_mistakes(experiment, found), worst)
     return figures
 
 
-def run_tables(experiment: Experiment, conclusion: Conclusion) -> dict[str, Table]:
+def run_tables(experiment: Experiment, evaluation: Evaluation) -> dict[str, Table]:
     """Precision, recall and F1 by class of the model that the run leaves, on the test images."""
-    if conclusion.test_predictions is None or not experiment.classes:
+    if evaluation.test_predictions is None or not experiment.classes:
         return {}
-    found = np.argmax(conclusion.test_predictions, axis=1)
+    found = np.argmax(evaluation.test_predictions, axis=1)
     by_class = precision_recall_fscore_support(
         experiment.parts.test.y, found, labels=_labels(experiment), zero_division=0.0
     )
@@ -72,16 +72,16 @@ def run_tables(experiment: Experiment, conclusion: Conclusion) -> dict[str, Tabl
         *zip(experiment.classes, *(values.tolist() for values in by_class), strict=True),
         ("mean", *(float(np.mean(values)) for values in by_class[:3]), int(np.sum(by_class[3]))),
     ]
-    title = f"By class ({_which_model(conclusion.summary)}, test images)"
+    title = f"By class ({_which_model(evaluation.summary)}, test images)"
     return {"classes": Table.of_shares(title, ("class", "precision", "recall", "F1", "images"), rows, sums=1)}
 
 
 def _curves(
-    config: ImageConfig, experiment: Experiment, conclusion: Conclusion, metrics: Columns, title: str
+    config: ImageConfig, experiment: Experiment, evaluation: Evaluation, metrics: Columns, title: str
 ) -> Figure:
     from stopcli.report.curves import error_curves
 
-    marks = run_marks(config, conclusion.summary)
+    marks = run_marks(config, evaluation.summary)
     of_loss = "cross-entropy + L2" if experiment.model.losses else "cross-entropy"
     cycle = sum(config.cycle_updates(experiment.steps_per_epoch)) / experiment.steps_per_epoch
     return error_curves(metrics, watched_name(config), marks, title, of_loss, cycle if config.cyclical else None)

@@ -20,9 +20,9 @@ from stopcli.runs.files import write_text
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import Columns, read_metrics
 from stopcli.stopping import BestState, RuleRunner
-from stopcli.training.evaluate import measure, predictor_of
+from stopcli.training.evaluate import evaluate_model, predictor_of
 from stopcli.training.experiment import Experiment, readable
-from stopcli.training.loop import Call, Loop, State
+from stopcli.training.loop import EpochBlock, Loop, State
 from stopcli.training.model_files import load_model, save_model
 from stopcli.training.stop_plan import stop_plan
 
@@ -94,14 +94,14 @@ class CaseStudy:
                     save_model(loop.model, folder.case_model)
                     model = load_model(folder.case_model)
                     how = predictor_of(self.experiment, model)
-                values = measure(self.experiment, model, how)[0]
+                values = evaluate_model(self.experiment, model, how)[0]
                 found[place.arm.name] = values["train"]["accuracy"], values["test"]["accuracy"]
         return found
 
     def _epochs(self, loop: Loop, metrics: Columns, epochs: Sequence[int]) -> Iterator[int]:
         """Some epochs, ascending; as each is yielded, the loop is in its state."""
         rows = np.stack([metrics[name] for name in loop.columns], axis=1).astype(np.float32)
-        for epoch, _ in loop.states_at(Call(1, rows, self.initial), epochs):
+        for epoch, _ in loop.replay_states(EpochBlock(1, rows, self.initial), epochs):
             yield epoch
 
     def _result(self, place: _Place, train: float, test: float) -> ArmResult:
@@ -119,7 +119,7 @@ def _place(config: MoonsConfig, arm: CaseArm, metrics: Columns) -> _Place:
     """Where the rules of an arm, as its live run has them, end a training with these metrics."""
     run = replace(config, case_study=False, **arm.settings)
     plan = stop_plan(run, run, run.metrics)
-    judge, best, keep = RuleRunner(plan.rule), BestState(), plan.keep
+    judge, best, keep = RuleRunner(plan.rule), BestState(), plan.best_checkpoint
     names = readable(tuple(name for name in metrics if name not in ("epoch", "step")))
     rows = zip(*(metrics[name].tolist() for name in names), strict=True)
     epoch = 0

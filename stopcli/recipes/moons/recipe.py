@@ -32,7 +32,7 @@ from stopcli.sweeps.plan import JobResult
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from stopcli.training.evaluate import Conclusion, Predict
+    from stopcli.training.evaluate import Evaluation, Predict
     from stopcli.training.experiment import Experiment
     from stopcli.training.session import Observer
 
@@ -90,7 +90,7 @@ class Moons(SeedRecipe):
         self,
         config: MoonsConfig,
         experiment: Experiment,
-        conclusion: Conclusion,
+        evaluation: Evaluation,
         metrics: Columns,
         steps: Columns | None,
     ) -> Figures:
@@ -98,7 +98,7 @@ class Moons(SeedRecipe):
         from stopcli.recipes.moons.case_figures import case_curves
         from stopcli.report.curves import learning_curves
 
-        summary = conclusion.summary
+        summary = evaluation.summary
         figures: dict[str, Draw] = {}
         if len(metrics["epoch"]):
             title = f"{self.title(config, config.command)}: seed {config.seed}"
@@ -107,7 +107,7 @@ class Moons(SeedRecipe):
             )
             if summary.case_study is not None:
                 figures["case_study"] = lambda: case_curves(metrics, arms_of_run(summary), watched_name(config), title)
-        figures["moons"] = lambda: _moons(config, experiment.parts, conclusion.predict, summary)
+        figures["moons"] = lambda: _moons(config, experiment.parts, evaluation.predict, summary)
         return figures
 
     def sweep_results(self, config: MoonsConfig, results: Sequence[JobResult]) -> SweepResults:
