@@ -17,7 +17,7 @@ from stopcli.report.document import Bullets, Code, Document, Paragraph, Part, Pi
 from stopcli.report.html import write_report
 from stopcli.report.run_report import how_it_was_made
 from stopcli.reproduce.plan import Experiment, ReproductionScale, Sweep
-from stopcli.reproduce.results import ArmRuns, ClaimResult, ExperimentResult, ValueResult, verdict_counts
+from stopcli.reproduce.results import ClaimResult, ExperimentResult, ValueResult, verdict_counts
 from stopcli.reproduce.spec import Images, needs_images
 from stopcli.runs.environment import Environment, read_environment
 from stopcli.runs.files import read_checked, read_json, replacing, write_json
@@ -264,10 +264,7 @@ def value_row(result: ValueResult) -> tuple[str, ...]:
         ratio = f" ({result.reported_ratio:.2f} ×)" if result.reported_ratio else ""
         reported = measure.cell(result.reported.value) + ratio
     if mean is not None:
-        measured = measure.cell(mean.mean)
-        if mean.low is not None and mean.high is not None:
-            measured += f" [{measure.cell(mean.low)}, {measure.cell(mean.high)}]"
-        measured += f" ({result.ratio} ×)" if result.ratio else ""
+        measured = mean.cell(measure.cell, sd=False) + (f" ({result.ratio} ×)" if result.ratio else "")
     return (
         result.arm.spec.title,
         measure.title,
@@ -364,12 +361,9 @@ def _seeds(result: ExperimentResult) -> str:
     arms = [arm for arm in result.arms.values() if arm.counts.planned]
     if all(arm.counts.finished == arm.counts.planned for arm in arms):
         return f"{planned} of every arm." if config.seeds > 1 else f"{planned}."
-    finished = ", ".join(f"{arm.spec.title} ({_finished_seeds(arm)})" for arm in arms)
+    seeds = [numbered("seed", arm.runs.seeds) if arm.runs.seeds else "none" for arm in arms]
+    finished = ", ".join(f"{arm.spec.title} ({finished})" for arm, finished in zip(arms, seeds, strict=True))
     return f"{planned} of every arm {agreeing(config.seeds, 'was', 'were')} planned; finished: {finished}."
-
-
-def _finished_seeds(arm: ArmRuns) -> str:
-    return numbered("seed", sorted(arm.finished)) if arm.finished else "none"
 
 
 def _changed_settings(experiment: Experiment) -> str:

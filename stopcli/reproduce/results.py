@@ -6,34 +6,34 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stopcli.analysis.arms import RunArm
+from stopcli.analysis.results import measured_result
 from stopcli.reproduce.plan import Experiment
 from stopcli.reproduce.spec import MEASURES, ArmSpec, Claim, Measure, Reported
 from stopcli.runs.run import Run, read_runs
-from stopcli.stats.differences import Difference, Ratio, paired_difference, ratio_of
+from stopcli.stats.differences import Difference, Ratio, difference_by_seed, ratio_of
 from stopcli.stats.intervals import MeanInterval, mean_interval
 from stopcli.stats.verdicts import Expected, RunCounts, Verdict, judge_claim, judge_value, trend_sentence
 
 
 @dataclass(frozen=True)
-class ArmRuns:
-    """The runs of an arm.
+class ArmResult:
+    """The finished runs of a published arm.
 
     Attributes:
-        finished: by seed.
         published: whether they have the published setting and data.
         failures: why runs failed, a line each.
     """
 
     spec: ArmSpec
     counts: RunCounts
-    finished: Mapping[int, Run]
+    runs: RunArm
     published: bool
     failures: tuple[str, ...] = ()
 
     def values(self, measure: Measure) -> dict[int, float]:
         """A value of each finished run that has it, by seed."""
-        values = {seed: measure.value(run.results) for seed, run in self.finished.items() if run.results}
-        return {seed: value for seed, value in values.items() if value is not None}
+        return {seed: value / measure.unit for seed, value in self.runs.by_seed(measure.value).items()}
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ValueResult:
         ratio, reported_ratio: of times, as multiples of the baseline arm's; None where there is nothing to compare.
     """
 
-    arm: ArmRuns
+    arm: ArmResult
     reported: Reported
     measured: MeanInterval | None
     verdict: Verdict
@@ -80,7 +80,7 @@ class ExperimentResult:
     """
 
     experiment: Experiment
-    arms: Mapping[str, ArmRuns]
+    arms: Mapping[str, ArmResult]
     values: tuple[ValueResult, ...]
     claims: tuple[ClaimResult, ...]
 
@@ -88,26 +88,27 @@ class ExperimentResult:
 def results_of(experiment: Experiment) -> ExperimentResult:
     """What the folders of an experiment's sweeps hold now."""
     published = experiment.published
-    arms = {arm.name: _arm_runs(experiment, arm) for arm in published.arms}
+    arms = {arm.name: _arm_result(experiment, arm) for arm in published.arms}
     base = arms[published.baseline]
     values = tuple(_value(arm, base, reported) for arm in arms.values() for reported in arm.spec.reported)
     claims = [*published.claims, *_reported_differences(published.claims, base, values)]
     return ExperimentResult(experiment, arms, values, tuple(_claim(claim, arms) for claim in claims))
 
 
-def _arm_runs(experiment: Experiment, arm: ArmSpec) -> ArmRuns:
+def _arm_result(experiment: Experiment, arm: ArmSpec) -> ArmResult:
     sweep = experiment.sweep_of(arm.name)
     if sweep is None:
-        return ArmRuns(arm, RunCounts(0, 0), {}, False)
+        return ArmResult(arm, RunCounts(0, 0), RunArm(arm.title, ()), False)
     seeds = range(sweep.config.seed, sweep.config.seed + sweep.config.seeds)
     runs = [run for run in _recorded(sweep.folder) if run.seed in seeds and (sweep.arm or run.arm == arm.name)]
-    finished = {run.seed: run for run in runs if run.finished and run.results}
+    finished = tuple(measured_result(run, run.results) for run in runs if run.finished and run.results)
     failures = tuple(
         f"{run.path.name}: {run.results.stop.rule if run.results else 'failed'}"
         for run in runs
         if run.state == "failed"
     )
-    return ArmRuns(arm, RunCounts(len(seeds), len(finished), len(failures)), finished, sweep.published, failures)
+    counts = RunCounts(len(seeds), len(finished), len(failures))
+    return ArmResult(arm, counts, RunArm(arm.title, finished), sweep.published, failures)
 
 
 def _recorded(path: Path) -> list[Run]:
@@ -120,7 +121,7 @@ def _recorded(path: Path) -> list[Run]:
     return read_runs([path])
 
 
-def _value(arm: ArmRuns, base: ArmRuns, reported: Reported) -> ValueResult:
+def _value(arm: ArmResult, base: ArmResult, reported: Reported) -> ValueResult:
     measure = MEASURES[reported.measure]
     values = arm.values(measure)
     measured = mean_interval(list(values.values())) if values else None
@@ -134,18 +135,16 @@ def _value(arm: ArmRuns, base: ArmRuns, reported: Reported) -> ValueResult:
     return ValueResult(arm, reported, measured, verdict, ratio_of(values, base.values(measure)), reported_ratio)
 
 
-def _claim(claim: Claim, arms: Mapping[str, ArmRuns]) -> ClaimResult:
+def _claim(claim: Claim, arms: Mapping[str, ArmResult]) -> ClaimResult:
     measure, arm, than = MEASURES[claim.measure], arms[claim.arm], arms[claim.than]
-    ours, theirs = arm.values(measure), than.values(measure)
-    seeds = sorted(ours.keys() & theirs.keys())
-    difference = paired_difference([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]) if seeds else None
+    difference = difference_by_seed(arm.values(measure), than.values(measure))
     behind = than.counts if arm.counts.verdict is None else arm.counts
     published = arm.published and than.published and not claim.elsewhere
     verdict = judge_claim(claim.expected, difference, behind, published=published)
     return ClaimResult(claim.text, claim.expected, difference, verdict, trend_sentence(claim.expected, difference))
 
 
-def _reported_differences(claims: Iterable[Claim], base: ArmRuns, values: Iterable[ValueResult]) -> list[Claim]:
+def _reported_differences(claims: Iterable[Claim], base: ArmResult, values: Iterable[ValueResult]) -> list[Claim]:
     """Claims in the place of values that can be no more than a trend: that arms differ as the reported values do.
 
     Left out where a claim of the file compares the same.

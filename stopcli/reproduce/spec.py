@@ -1,6 +1,4 @@
-"""The values in which runs are compared with what was published.
-
-A published result as a file of `experiments/` holds it: what was reported, and the settings that repeat it.
+"""A published result as a file of `experiments/` holds it: what was reported, and the settings that repeat it.
 
 ::
 
@@ -34,17 +32,13 @@ A published result as a file of `experiments/` holds it: what was reported, and 
     than = "none"
     measure = "test_accuracy"
     expected = "higher"             # lower, not higher, not lower
-
-The images to reproduce with: loaded once, so that every experiment has the same.
-
-The settings that the file of a published result gives its runs at a scale, checked as those of any command are.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -60,24 +54,25 @@ from stopcli.recipes.base import config_class
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.report.document import ALT_TEXTS
 from stopcli.runs.files import read_toml
-from stopcli.runs.summary import RunSummary
 from stopcli.stats.verdicts import Expected
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A value of a run.
+    """A value in which runs are compared with what was published.
 
     Attributes:
         title: in tables.
-        value: of a finished run; None where it did not measure it.
+        value: what a RunResult calls it.
         digits: after the point.
-        is_time: in hours, of this machine; never judged beside another machine's.
+        unit: what it is divided by.
+        is_time: of this machine; never judged beside another machine's.
     """
 
     title: str
-    value: Callable[[RunSummary], float | None]
+    value: str
     digits: int = 3
+    unit: float = 1
     is_time: bool = False
 
     def cell(self, value: float) -> str:
@@ -86,22 +81,16 @@ class Measure:
         return f"{value:.{self.digits}f}"
 
 
-def _of_saved(part: str) -> Callable[[RunSummary], float | None]:
-    """An accuracy of the best model."""
-    return lambda run: run.best.get(part, "accuracy") if run.best else None
-
-
 MEASURES = {
-    "stop_epoch": Measure("stopped at epoch", lambda run: run.epochs, 0),
-    "train_accuracy": Measure("train accuracy", lambda run: run.final.get("train", "accuracy")),
-    "test_accuracy": Measure("test accuracy", lambda run: run.final.get("test", "accuracy")),
-    "test_error": Measure("test error", lambda run: run.final.error("test")),
-    "saved_epoch": Measure("saved epoch", lambda run: run.best.epoch if run.best else None, 0),
-    "saved_train_accuracy": Measure("its train accuracy", _of_saved("train")),
-    "saved_test_accuracy": Measure("its test accuracy", _of_saved("test")),
-    "training_hours": Measure("training time", lambda run: run.train_seconds / 3600, is_time=True),
+    "stop_epoch": Measure("stopped at epoch", "epochs", 0),
+    "train_accuracy": Measure("train accuracy", "final_train_accuracy"),
+    "test_accuracy": Measure("test accuracy", "final_test_accuracy"),
+    "test_error": Measure("test error", "final_test_error"),
+    "saved_epoch": Measure("saved epoch", "saved_epoch", 0),
+    "saved_train_accuracy": Measure("its train accuracy", "saved_train_accuracy"),
+    "saved_test_accuracy": Measure("its test accuracy", "saved_test_accuracy"),
+    "training_hours": Measure("training time", "train_seconds", unit=3600, is_time=True),
 }
-
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 
@@ -249,15 +238,17 @@ def _key(content: Any, location: Sequence[Any]) -> str:
 
 def _keys_beside(location: Sequence[Any]) -> list[str]:
     """The keys that the table around a location can have."""
-    tables: dict[tuple[str, ...], type[BaseModel]] = {
-        (): Published,
-        ("source",): Source,
-        ("arms",): ArmSpec,
-        ("arms", "reported"): Reported,
-        ("claims",): Claim,
-        ("figures",): FigureSpec,
+    model: type[BaseModel] = Published
+    tables: dict[str, type[BaseModel]] = {
+        "source": Source,
+        "arms": ArmSpec,
+        "reported": Reported,
+        "claims": Claim,
+        "figures": FigureSpec,
     }
-    return list(tables[tuple(part for part in location[:-1] if isinstance(part, str))].model_fields)
+    for part in location[:-1]:
+        model = tables.get(part, model)
+    return list(model.model_fields)
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:
