@@ -118,9 +118,11 @@ def _stopped_before(verdict: Verdict, state: TrainState) -> str:
     reached = (
         f"has started epoch {state.epoch + 1}" if state.partial_sums else f"has trained {counted(state.epoch, 'epoch')}"
     )
-    best = f"{verdict.best_value:.4g} at epoch {verdict.best_epoch}"
-    why = f"{counted(verdict.wait, 'epoch')} after the best, {best}" if verdict.wait else best
-    return f"{verdict.rule} would have stopped it after epoch {verdict.epoch} ({why}); it {reached}"
+    why = ""
+    if verdict.best_value is not None:
+        best = f"{verdict.best_value:.4g} at epoch {verdict.best_epoch}"
+        why = f" ({counted(verdict.wait, 'epoch')} after the best, {best})" if verdict.wait else f" ({best})"
+    return f"{verdict.rule} would have stopped it after epoch {verdict.epoch}{why}; it {reached}"
 
 
 def _best_states(run: Path, state: TrainState, config: TrainedConfig, best: BestState) -> dict[str, Arrays]:
