@@ -1,23 +1,12 @@
-"""Writing files so that a reader, or a crash, never meets half of one; reading them whoever has changed them since.
+"""Files: written so that neither a reader nor a crash ever meets half of one, and read whoever has changed them since.
 
-Text files that anybody may have written: read and parsed as JSON or TOML, or refused with what they are not.
-
-Whatever a parser fails on (nesting, digits, bytes) is one kind of error here, so that nobody who reads a file needs to
-know what parsers raise.
-
-A file that grows as a run goes on, and is cut back to what was committed when the run is gone on with.
-
-What was committed is known by its length and its hash, which is taken as the file grows. So a file that somebody has
-changed since, if only by a digit, is found out before anything is trained on top of it.
-
-A place for temporary files where the system has none, as in a container whose only writable place is a volume.
+Whatever a parser fails on (nesting, digits, bytes) is one kind of error here.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import math
 import os
@@ -25,11 +14,11 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeGuard, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
-from stopcli.errors import RecordError, RequestError, shortened, system_words
+from stopcli.errors import RequestError, shortened, system_words
 from stopcli.runs.typed_json import MisfitError, from_json, to_json
 
 if sys.version_info >= (3, 11):
@@ -44,7 +33,7 @@ _LARGEST = 2**63
 
 
 class UnusableFileError(Exception):
-    """A file cannot be used. The text says what is wrong with it, and is to stand behind its name."""
+    """A file cannot be used. The text says what is wrong with it, to be put behind its name."""
 
 
 def read_json_file(path: Path) -> Any:
@@ -52,7 +41,7 @@ def read_json_file(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: there is no such file.
-        UnusableFileError: it cannot be read, or is no JSON whose numbers and nesting somebody can have meant.
+        UnusableFileError: it cannot be read, is not JSON, or has numbers or nesting that nobody can have meant.
     """
     return _parsed(_content(path, pipe_ok=False), "not JSON", json.loads, finite=True)
 
@@ -61,7 +50,7 @@ def read_toml_file(path: Path) -> dict[str, Any]:
     """The table in a TOML file; a pipe will do too (`stopcli run <(…)`).
 
     Raises:
-        UnusableFileError: it cannot be read (a missing file too), or is no TOML whose numbers and nesting somebody can
+        UnusableFileError: it cannot be read or does not exist, is not TOML, or has numbers or nesting that nobody can
             have meant.
     """
     try:
@@ -73,7 +62,7 @@ def read_toml_file(path: Path) -> dict[str, Any]:
 
 
 def check_json(content: bytes) -> None:
-    """Find out whether bytes are JSON, as for `read_json_file`.
+    """Check that bytes are JSON that `read_json_file` would read; its numbers need not be finite.
 
     Raises:
         UnusableFileError: they are not.
@@ -81,26 +70,26 @@ def check_json(content: bytes) -> None:
     _parsed(content, "not JSON", json.loads, finite=False)
 
 
-def _parsed(content: bytes, what: str, parse: Callable[[str], Any], *, finite: bool) -> Any:
-    """Content as a parser has it.
+def _parsed(content: bytes, problem: str, parse: Callable[[str], Any], *, finite: bool) -> Any:
+    """Parsed content.
 
     Args:
-        what: it is not, where it cannot be parsed.
+        problem: how the error begins where it cannot be parsed.
         finite: as for `_plain`.
     """
     try:
         # Editors of Windows begin a file with a byte order mark.
         return _plain(parse(content.decode("utf-8-sig")), 0, finite=finite)
     except UnicodeDecodeError as error:
-        raise UnusableFileError(f"{what}: {error.reason} at byte {error.start + 1}, expected UTF-8") from None
+        raise UnusableFileError(f"{problem}: {error.reason} at byte {error.start + 1}, expected UTF-8") from None
     except RecursionError:
-        raise UnusableFileError(f"{what}: nested more than {LEVELS} levels deep") from None
+        raise UnusableFileError(f"{problem}: nested more than {LEVELS} levels deep") from None
     except OverflowError:
-        raise UnusableFileError(f"{what}: a whole number of more than 64 bits") from None
+        raise UnusableFileError(f"{problem}: a whole number of more than 64 bits") from None
     except ValueError as error:
-        # Of more digits than Python converts, it tells how to convert them all the same.
-        digits = "a whole number of more than 64 bits" if "set_int_max_str_digits" in str(error) else str(error)
-        raise UnusableFileError(f"{what}: {shortened(digits)}") from None
+        # For more digits than Python converts, its message says how to allow them.
+        reason = "a whole number of more than 64 bits" if "set_int_max_str_digits" in str(error) else str(error)
+        raise UnusableFileError(f"{problem}: {shortened(reason)}") from None
 
 
 def _content(path: Path, *, pipe_ok: bool) -> bytes:
@@ -127,7 +116,7 @@ def _plain(value: Any, level: int, *, finite: bool) -> Any:
     """A parsed value that can be walked through, compared, shown and written again without surprises.
 
     Args:
-        finite: whether NaN and infinities are refused: JSON has no word for them, and Python takes them all the same.
+        finite: whether NaN and infinities are refused, which Python reads although JSON does not have them.
 
     Raises:
         RecursionError: it nests too deep.
@@ -150,7 +139,7 @@ def _plain(value: Any, level: int, *, finite: bool) -> Any:
 
 
 def _text(text: str) -> str:
-    """Text that can be written anywhere: half a surrogate pair, which JSON can name, stands there as its escape."""
+    """Text that can be written anywhere: half a surrogate pair, which JSON can name, is replaced by its escape."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -167,7 +156,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 T = TypeVar("T")
-# How the name of a file begins that is not whole yet.
+# How the names of unfinished files begin.
 _NEW = ".new-"
 
 
@@ -195,17 +184,17 @@ def replacing(path: Path) -> Iterator[Path]:
         new.unlink(missing_ok=True)
 
 
-# Where the disk gives out: full, over a quota or a limit, not to be written any more, or broken.
+# The disk is full, over a quota or a limit, read-only by now, or broken.
 _DISK_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def is_disk_fault(error: BaseException | None) -> TypeGuard[OSError]:
-    """Whether an error says that the disk gave out, so that whatever is written next fails too."""
+    """Whether an error is the disk's, so that whatever is written next fails too."""
     return isinstance(error, OSError) and error.errno in _DISK_FAULTS
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a process that was killed while it wrote has left. Only for a folder that nobody else is writing."""
+    """Remove unfinished files of a process that was killed. Only for a folder that nobody else is writing."""
     for path in folder.rglob(f"{_NEW}*"):
         path.unlink(missing_ok=True)
 
@@ -224,7 +213,7 @@ def _sync_folder(folder: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a whole text file, or leave what was there."""
     with replacing(path) as new:
-        # A command line or a name may hold bytes that are no text; they are shown as what they are.
+        # A command line or a name may hold bytes that are not text; they are escaped.
         new.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
@@ -233,14 +222,13 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, dump_json(value) + "\n")
 
 
-def write_json_anyhow(path: Path, value: Any) -> None:
-    """`write_json`; where the disk has no room for a new file, over the one that is there, in the room that it has.
+def overwrite_json(path: Path, value: Any) -> None:
+    """`write_json`; where the disk has no room for a new file, into the room of the existing one.
 
-    Only for a file of a few lines that must not go on saying what is true no more: a crash in this very moment would
-    leave half of it.
+    Only for a file of a few lines that must not stay outdated: a crash at this very moment would leave half of it.
 
     Raises:
-        OSError: it does not fit there either; what was there is untouched.
+        OSError: it does not fit there either; the existing file is untouched.
     """
     try:
         write_json(path, value)
@@ -258,13 +246,13 @@ def write_json_anyhow(path: Path, value: Any) -> None:
 def _room_of(path: Path) -> int:
     """Bytes that a file can have without more room on the disk."""
     status = path.stat()
-    # Windows does not tell the blocks.
+    # Windows does not report blocks.
     return max(status.st_size, 512 * getattr(status, "st_blocks", 0))
 
 
 def dump_json(value: Any) -> str:
     """A value, or a dataclass, as JSON. NaN and infinities become null: JSON has no word for them."""
-    return json.dumps(_without_non_finite(to_json(value)), indent=1, allow_nan=False)
+    return json.dumps(to_json(value), indent=1, allow_nan=False)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -290,132 +278,7 @@ def read_checked(path: Path, parse: Callable[[Any], T]) -> tuple[T | None, str]:
         return None, f"{path.name}: damaged ({error})"
 
 
-def _without_non_finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_non_finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_non_finite(item) for item in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
-    return value
-
-
-_CHUNK = 1 << 20
-
-
-class Prefix(NamedTuple):
-    """How a file begins, as far as it was committed.
-
-    Attributes:
-        length: in bytes; 0 for nothing, so that the file is begun anew.
-        sha256: of these bytes; empty where it is not known, as in states of earlier versions.
-    """
-
-    length: int = 0
-    sha256: str = ""
-
-
-class AppendedFile:
-    """A file that grows by whole records, and can be cut back to a length that was committed.
-
-    Args:
-        path: the file.
-        header: what it begins with.
-        keep: None for a file that does not exist yet; else what of an existing file to go on from.
-
-    Raises:
-        FileExistsError: `keep` is None and the file exists.
-        RecordError: the file does not begin as it was committed, or is no regular file.
-    """
-
-    def __init__(self, path: Path, header: bytes, keep: Prefix | None = None) -> None:
-        self.path = path
-        if keep is not None and keep.length:
-            self._digest = check_prefix(path, keep, header)
-            self._file: IO[bytes] = path.open("r+b")
-            self._file.seek(keep.length)
-            self._file.truncate()
-            return
-        if keep is not None and path.exists():
-            _check_regular(path)
-        self._digest = hashlib.sha256()
-        self._file = path.open("xb" if keep is None else "wb")
-        try:
-            self.write(header)
-        except OSError:
-            # What has no room has none when it is closed either; that is told by the error on its way.
-            with contextlib.suppress(OSError):
-                self.close()
-            raise
-
-    def write(self, records: bytes) -> None:
-        self._file.write(records)
-        self._file.flush()
-        self._digest.update(records)
-
-    def commit(self) -> Prefix:
-        """Have everything on the disk; returns what that is."""
-        os.fsync(self._file.fileno())
-        return Prefix(self._file.tell(), self._digest.hexdigest())
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def close_all(files: Iterable[AppendedFile]) -> None:
-    """Close files: all of them, even where one has something left to write and the disk is full."""
-    with contextlib.ExitStack() as stack:
-        for file in files:
-            stack.callback(file.close)
-
-
-def check_prefix(path: Path, prefix: Prefix, header: bytes = b"") -> hashlib._Hash:
-    """Find out whether a file still begins as it was committed. Nothing is written.
-
-    Where no hash is known, it is asked whether the file is long enough, begins with its header, and whether the prefix
-    of a CSV file ends where a row does.
-
-    Args:
-        header: what the file has to begin with; empty where that is not known.
-
-    Returns:
-        The hash of the prefix, to go on with.
-
-    Raises:
-        RecordError: it does not, is missing, or is no regular file. The message says so of the file alone.
-    """
-    if not path.exists():
-        raise RecordError(f"{path}: missing; it had {prefix.length:,} bytes when the run was saved")
-    _check_regular(path)
-    digest, left, last, returns = hashlib.sha256(), prefix.length, b"", 0
-    with path.open("rb") as file:
-        begins_so = file.read(len(header)) == header
-        file.seek(0)
-        while left and (chunk := file.read(min(left, _CHUNK))):
-            digest.update(chunk)
-            left, last, returns = left - len(chunk), chunk[-1:], returns + chunk.count(b"\r")
-    if left:
-        raise RecordError(
-            f"{path}: shorter than when the run was saved (received {prefix.length - left:,} bytes, expected"
-            f" {prefix.length:,} or more)"
-        )
-    changed = f"{path}: changed within its first {prefix.length:,} bytes since the run was saved"
-    if not begins_so:
-        raise RecordError(f"{changed} (expected it to begin with {header.decode().strip()})")
-    if prefix.sha256 and digest.hexdigest() != prefix.sha256:
-        raise RecordError(changed + (" (its lines end otherwise: an editor has saved it)" if returns else ""))
-    if not prefix.sha256 and path.suffix == ".csv" and last != b"\n":
-        raise RecordError(f"{changed} (they end within a row)")
-    return digest
-
-
-def _check_regular(path: Path) -> None:
-    """Raise where a path is no file that can be read to its end: a pipe would be waited for without end."""
-    if not path.is_file():
-        raise RecordError(f"{path}: not a regular file")
-
-
-_PREFIX = ".temporary-"
+_TEMPORARY = ".temporary-"
 
 
 @contextlib.contextmanager
@@ -436,21 +299,25 @@ def variables_set(**values: str) -> Iterator[None]:
 @contextlib.contextmanager
 def temporary_files(near: Path) -> Iterator[None]:
     """Within the block, this process and those that it starts have a folder for temporary files: the system's, else one
-    that is made for them and removed at the end.
+    that is made for them and removed at the end, as in a container whose only writable folder is a volume.
 
-    TensorFlow is not imported without, although it only asks for the name.
+    TensorFlow cannot be imported without one, although it only asks for the name.
 
     Args:
-        near: where it is made; a folder that is still to be made stands for the one above it.
+        near: where it is made, or in the nearest existing folder above.
     """
-    if _there_is_one():
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        pass
+    else:
         yield
         return
     above = next((path for path in (near.absolute(), *near.absolute().parents) if path.is_dir()), near)
     try:
-        folder = tempfile.mkdtemp(prefix=_PREFIX, dir=above)
+        folder = tempfile.mkdtemp(prefix=_TEMPORARY, dir=above)
     except OSError:
-        # The name of a folder that is not there: whoever only asks for it is served.
+        # The name of a folder that does not exist is enough for whoever only asks for the name.
         folder = os.path.join(os.devnull, "temporary")  # noqa: PTH118
     before, tempfile.tempdir = tempfile.tempdir, folder
     try:
@@ -462,14 +329,6 @@ def temporary_files(near: Path) -> Iterator[None]:
 
 
 def remove_temporary_files(folder: Path) -> None:
-    """Remove what a process that was killed has left. Only for a folder that nobody else is writing."""
-    for path in folder.glob(f"{_PREFIX}*"):
+    """Remove temporary files of a process that was killed. Only for a folder that nobody else is writing."""
+    for path in folder.glob(f"{_TEMPORARY}*"):
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _there_is_one() -> bool:
-    try:
-        tempfile.gettempdir()
-    except FileNotFoundError:
-        return False
-    return True

@@ -1,22 +1,13 @@
-"""The run folder: made once, atomically, by one process; the names of everything in it.
-
-status.json: what became of a run, or what it is doing now.
-
-One process at a time writes a run folder.
-"""
+"""The run folder: made once, whole, by one process, and written by one process at a time; the names of its files."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import socket
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
@@ -24,124 +15,12 @@ from stopcli.errors import RecordError, ResourceError, RunFolderError, system_wo
 from stopcli.paths import check_is_text, check_path
 from stopcli.runs.files import (
     is_disk_fault,
-    read_checked,
     read_json,
     remove_temporary_files,
     temporary_files,
-    write_json_anyhow,
     write_text,
 )
-from stopcli.runs.typed_json import from_json
-
-RunState = Literal["running", "finished", "paused", "interrupted", "failed"]
-
-# Shorter would write more than it tells; a sweep's table follows its runs by these.
-HEARTBEAT_SECONDS = 2.0
-
-
-def utc_now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-@dataclass(frozen=True)
-class Process:
-    """Which process is running a run."""
-
-    host: str
-    pid: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far a run is that is running.
-
-    Attributes:
-        metrics: of the last complete epoch.
-    """
-
-    metrics: Mapping[str, float | None] = field(default_factory=dict)
-    samples_per_second: float | None = None
-    seconds: float | None = None
-    seconds_left: float | None = None
-    updates: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Status:
-    """The content of status.json.
-
-    Attributes:
-        reason: why, in words; empty while running.
-        epoch: epochs that are recorded so far.
-        outside: whether what made it fail lies outside of it (a full disk), so that resuming may succeed.
-        process: that wrote it.
-        started, heartbeat: when the session began, and the last time that the file was written, in UTC.
-    """
-
-    state: str
-    reason: str = ""
-    epoch: int = 0
-    progress: Progress | None = None
-    outside: bool = False
-    process: Process | None = None
-    started: str = ""
-    heartbeat: str = ""
-
-
-def read_status(run: Path) -> Status | None:
-    """A run's status.json; None where it is missing or damaged."""
-    return read_checked(run / "status.json", lambda value: from_json(Status, value))[0]
-
-
-class StatusFile:
-    """Writes a run's status.json: at once when the state changes, and every few seconds as a heartbeat."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._started = utc_now()
-        self._process = Process(socket.gethostname(), os.getpid())
-        self._written = 0.0
-        # None until this process has written one: what another has left there stays.
-        self.state: RunState | None = None
-        self.epoch = 0
-
-    def write(
-        self,
-        state: RunState,
-        reason: str = "",
-        *,
-        epoch: int = 0,
-        progress: Mapping[str, Any] | None = None,
-        outside: bool = False,
-    ) -> None:
-        """Set the state.
-
-        Args:
-            reason: why, in words; empty while running.
-            epoch: epochs that are recorded so far.
-            progress: how far it is, for those who watch it run.
-            outside: whether what made it fail lies outside of it (a full disk), so that going on may succeed.
-        """
-        self._written = time.monotonic()
-        values = {
-            "state": state,
-            "reason": reason,
-            "epoch": epoch,
-            **({"progress": dict(progress)} if progress else {}),
-            **({"outside": outside} if state == "failed" else {}),
-            "process": asdict(self._process),
-            "started": self._started,
-            "heartbeat": utc_now(),
-        }
-        # `running` would be untrue of a run that a full disk has ended.
-        write_json_anyhow(self._path, values)
-        self.state, self.epoch = state, epoch
-
-    def beat(self, epoch: int, progress: Mapping[str, Any] | None = None) -> None:
-        """Write the heartbeat where the last one is old enough."""
-        if time.monotonic() - self._written >= HEARTBEAT_SECONDS:
-            self.write("running", epoch=epoch, progress=progress)
-
+from stopcli.runs.status import StatusFile, read_status
 
 LOCK_NAME = ".lock"
 
@@ -149,7 +28,7 @@ LOCK_NAME = ".lock"
 class RunLock:
     """The right to write a run folder.
 
-    The lock is the operating system's: that of a process that died is free at once, so nothing stale is left behind.
+    The lock is the operating system's: that of a process that died is free at once, so no stale one is left behind.
     """
 
     def __init__(self, run: Path) -> None:
@@ -162,7 +41,7 @@ class RunLock:
         """Take it.
 
         Raises:
-            RunFolderError: another process holds it, and the error says which; or the folder cannot be written.
+            RunFolderError: another process holds it, or the folder cannot be written.
         """
         try:
             self._lock.acquire()
@@ -193,7 +72,7 @@ def is_held(run: Path) -> bool:
 
 
 def holder(run: Path) -> str:
-    """Who holds a folder, in words, by its status.json."""
+    """The process that holds a folder, in words, by its status.json."""
     status = read_status(run)
     if status is None or status.process is None:
         return "another process"
@@ -202,7 +81,7 @@ def holder(run: Path) -> str:
 
 RUNS_DIR_VARIABLE = "STOPCLI_RUNS_DIR"
 DEFAULT_RUNS_DIR = Path("runs")
-# What stands in the folders of runs and sweeps, beside files that are a command's own.
+# In the folders of runs and sweeps, beside files that only some commands write.
 _FILES = (
     *("config.toml", "status.json", "environment.json", "summary.json", "seeds.json", "log.txt", "report.md"),
     *("report.html", "metrics.csv", "timing.csv", "steps.csv", "table.csv", "table.md", "jobs.csv"),
@@ -210,23 +89,23 @@ _FILES = (
 _FOLDERS = ("checkpoints", "plots", "tensorboard", "jobs")
 
 
-def runs_root(given: Path | None) -> Path:
-    """The folder that holds the runs: as given, else from STOPCLI_RUNS_DIR, else `runs`."""
-    return given or Path(os.environ.get(RUNS_DIR_VARIABLE) or DEFAULT_RUNS_DIR)
+def runs_root(named: Path | None) -> Path:
+    """The folder that holds the runs: the named one, else that of STOPCLI_RUNS_DIR, else `runs`."""
+    return named or Path(os.environ.get(RUNS_DIR_VARIABLE) or DEFAULT_RUNS_DIR)
 
 
 class RunFolder:
-    """A run's folder, or a sweep's. Made by `create`, it does not exist before and is nobody else's.
+    """A run's folder, or a sweep's. One that `create` made is new, and nobody else's.
 
-    As a context manager it makes sure that status.json never says `running` when the block has been left: an error
-    makes it `failed`, Ctrl-C `interrupted`; where the disk gave out, the error that leaves is a ResourceError. While it
-    is held, no other process can write the folder.
+    As a context manager it makes sure that status.json does not say `running` after the block: an error makes it
+    `failed`, Ctrl-C `interrupted`. An error of the disk leaves the block as a ResourceError. No other process can write
+    the folder until then.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = RunLock(path)
-        self._scratch = contextlib.ExitStack()
+        self._resources = contextlib.ExitStack()
         self.status = StatusFile(path / "status.json")
 
     @classmethod
@@ -246,11 +125,11 @@ class RunFolder:
         """
         check_can_be_made(root, run_dir)
         path = run_dir or root / _timed_name(command, name)
-        made = [parent for parent in path.parents if not parent.exists()]
+        new_folders = [parent for parent in path.parents if not parent.exists()]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path = _make_new(path, numbered=run_dir is None)
-            made.insert(0, path)
+            new_folders.insert(0, path)
             folder = cls(path)
             folder._lock.acquire()
             folder.status.write("running")
@@ -260,17 +139,17 @@ class RunFolder:
             # Another process was quicker.
             raise _exists(path) from None
         except RunFolderError:
-            # The lock cannot be made.
-            _remove(made)
+            # It cannot be locked.
+            _remove(new_folders)
             raise
         except OSError as error:
-            _remove(made)
+            _remove(new_folders)
             raise _cannot_be_made(path, system_words(error)) from None
         return folder
 
     @classmethod
     def reopen(cls, path: Path, *, checked: bool = True) -> RunFolder:
-        """The folder of an earlier run, to go on with it.
+        """The folder of an earlier run, to resume it.
 
         Args:
             checked: whether it has to look like a run.
@@ -287,7 +166,7 @@ class RunFolder:
 
     def __enter__(self) -> RunFolder:
         remove_temporary_files(self.path)
-        self._scratch.enter_context(temporary_files(self.path))
+        self._resources.enter_context(temporary_files(self.path))
         return self
 
     def __exit__(
@@ -297,17 +176,16 @@ class RunFolder:
         try:
             self._leave(ended)
         finally:
-            self._scratch.close()
+            self._resources.close()
             self._lock.release()
         if ended is not None and ended is not error:
             raise ended from error
 
     def _leave(self, error: BaseException | None) -> None:
         if self.status.state != "running":
-            # It has said how it ended, or has not begun: what an earlier process left there stays.
+            # It says how the run ended; or this process has not started the run, and the status stays as it was.
             return
-        # Where even this cannot be written (a disk that is read-only by now), `running` stays with a process that is
-        # gone and a heartbeat that has stopped, and the error that is on its way says why.
+        # Where even this cannot be written (a disk that is read-only by now), the error that is being raised says why.
         with contextlib.suppress(OSError):
             if error is None:
                 self.status.write("failed", "the run ended without a result")
@@ -316,7 +194,7 @@ class RunFolder:
                 reason = f"{type(error).__name__}: {error}"
                 self.status.write("failed", reason, epoch=self.status.epoch, outside=outside)
             else:
-                # Ctrl-C and what else is no failure: somebody wanted it to end.
+                # Ctrl-C, or another wish to end.
                 self.status.write("interrupted", str(error) or type(error).__name__, epoch=self.status.epoch)
 
     def log(self, text: str) -> None:
@@ -327,7 +205,7 @@ class RunFolder:
             file.write(lines)
 
     def note(self, text: str) -> None:
-        """`log`, for use while another error is on its way: where the disk is full, that error is the one to tell."""
+        """`log`, while another error may be reported: nothing is raised where the disk is full."""
         with contextlib.suppress(OSError):
             self.log(text)
 
@@ -396,9 +274,9 @@ class RunFolder:
 
 
 def cannot_be_written(folder: Path, error: OSError) -> ResourceError:
-    """What is told of a run or a sweep that met an error of the disk."""
+    """The error of a run or a sweep that met an error of the disk."""
     where = f" ({error.filename})" if error.filename else ""
-    # A study of runs is simply made again.
+    # An analysis is simply made again.
     is_run = (folder / "config.toml").is_file()
     return ResourceError(
         f"{folder}: cannot be written: {system_words(error)}{where}",
@@ -407,44 +285,44 @@ def cannot_be_written(folder: Path, error: OSError) -> ResourceError:
 
 
 def check_can_be_made(root: Path, run_dir: Path | None) -> None:
-    """Find out whether a run's folder can be made, before its data are read.
+    """Check that a run's folder can be made, before its data are read.
 
     Raises:
         RunFolderError: `run_dir` exists, or nothing can be written there.
         RequestError: the system refuses the path, or it is no text.
     """
-    for named in (root, *filter(None, [run_dir])):
-        check_path(named)
-        check_is_text(named)
+    for path in (root, *filter(None, [run_dir])):
+        check_path(path)
+        check_is_text(path)
     if run_dir is not None and run_dir.exists():
         raise _exists(run_dir)
     parent = run_dir.parent if run_dir else root
-    there = next(path for path in (parent, *parent.absolute().parents) if path.exists())
-    if not there.is_dir():
-        if there == parent:
-            raise RunFolderError(f"{there} is a file, not a folder that could hold runs")
-        raise _cannot_be_made(parent, f"{there} is a file")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise _cannot_be_made(parent, f"{there} cannot be written")
+    existing = next(path for path in (parent, *parent.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        if existing == parent:
+            raise RunFolderError(f"{parent} is a file, not a folder that could hold runs")
+        raise _cannot_be_made(parent, f"{existing} is a file")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise _cannot_be_made(parent, f"{existing} cannot be written")
 
 
 def _exists(path: Path) -> RunFolderError:
     return RunFolderError(
-        f"{path} exists already, and stopcli never writes into an existing folder",
-        hint="Name a new folder with --run-dir, or leave it out.",
+        f"{path} already exists; stopcli never writes into an existing folder",
+        hint="Name a new folder with --run-dir, or leave the option out.",
     )
 
 
-def _cannot_be_made(path: Path, why: str | None) -> RunFolderError:
+def _cannot_be_made(path: Path, reason: str) -> RunFolderError:
     return RunFolderError(
-        f"{path}: cannot be made ({why})",
+        f"{path}: cannot be made ({reason})",
         hint=f"Choose a folder that can be written with --runs-dir or {RUNS_DIR_VARIABLE}.",
     )
 
 
-def _remove(made: list[Path]) -> None:
-    """Take back folders that were made for a run which could not be begun, as far as nobody else uses them by now."""
-    for folder in made:
+def _remove(new_folders: list[Path]) -> None:
+    """Remove the folders of a run that could not be started, as far as nobody else uses them by now."""
+    for folder in new_folders:
         with contextlib.suppress(OSError):
             for name in ("config.toml", "status.json", LOCK_NAME):
                 (folder / name).unlink(missing_ok=True)
@@ -454,9 +332,9 @@ def _remove(made: list[Path]) -> None:
 def check_is_run(path: Path) -> None:
     """Raise RunFolderError where a path is not the folder of a run or a sweep."""
     missing = _missing(path, ("config.toml", "status.json"))
-    if holds_no_run(path) and (study := read_json(path / "summary.json").get("command")):
+    if holds_no_run(path) and (command := read_json(path / "summary.json").get("command")):
         raise RunFolderError(
-            f"{path}: not a run folder, but what stopcli {study} found",
+            f"{path}: not a run folder, but the results of stopcli {command}",
             hint=f"stopcli show {path} shows it; its report is {path / 'report.html'}.",
         )
     if missing:
@@ -464,20 +342,19 @@ def check_is_run(path: Path) -> None:
 
 
 def holds_no_run(path: Path) -> bool:
-    """Whether a folder is one of stopcli's without a run in it: that of a study of runs, or of one that never began."""
-    begun = any((path / name).exists() for name in ("config.toml", "metrics.csv", "jobs"))
-    return not begun and (path / "status.json").is_file()
+    """Whether a folder is one of stopcli's without a run in it: an analysis of runs, or a run that never started."""
+    started = any((path / name).exists() for name in ("config.toml", "metrics.csv", "jobs"))
+    return not started and (path / "status.json").is_file()
 
 
 def check_is_made_here(path: Path) -> None:
-    """Raise RunFolderError where a path is not the folder of a run, a sweep or a study of them."""
+    """Raise RunFolderError where a path is not the folder of a run, a sweep or an analysis."""
     if missing := _missing(path, ("status.json",)):
         raise RunFolderError(f"{path}: not a run folder ({missing[0]} missing)")
 
 
 def _check_can_be_written(path: Path) -> None:
-    """Raise RunFolderError where something has taken the place of what a run writes there: found out before training,
-    not when its results are to be written."""
+    """Raise RunFolderError where a folder has the name of a file that a run writes, or a file that of a folder."""
     for name in _FILES:
         if (path / name).exists() and not (path / name).is_file():
             raise RunFolderError(f"{path / name}: not a file", hint="Move it out of the run's folder.")
@@ -487,7 +364,7 @@ def _check_can_be_written(path: Path) -> None:
 
 
 def _missing(path: Path, names: Sequence[str]) -> list[str]:
-    """Those of the files that a folder lacks.
+    """The files that a folder lacks.
 
     Raises:
         RunFolderError: there is no such folder.
@@ -506,7 +383,7 @@ def _timed_name(command: str, name: str) -> str:
 
 
 def _make_new(path: Path, *, numbered: bool) -> Path:
-    """Make a folder that is not there yet. Two runs of the same second get names with a number."""
+    """Make a new folder. Runs that start in the same second get a number behind their names."""
     for number in range(1, 1000):
         candidate = path if number == 1 else path.with_name(f"{path.name}-{number}")
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -52,11 +53,13 @@ INLINED = {"inlined": True}
 
 
 def to_json(value: Any) -> Any:
-    """A dataclass as the JSON object that `from_json` reads."""
+    """A dataclass as the JSON object that `from_json` reads. NaN and infinities become null, for JSON lacks them."""
     if isinstance(value, Mapping):
         return {key: to_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if not dataclasses.is_dataclass(value):
         return value
     written: dict[str, Any] = {}

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Generic, Protocol
 
 from stopcli.config import AnyConfig, SweepSettings
-from stopcli.runs.folder import Progress
 from stopcli.runs.run import Run
+from stopcli.runs.status import Progress
 from stopcli.runs.summary import RunSummary, SweepSummary
 from stopcli.training.session import StopRequest
 

@@ -18,8 +18,9 @@ from stopcli.config import RunConfig
 from stopcli.data.dataset import Examples
 from stopcli.models.fused_batch_norm import with_fused_batch_norm
 from stopcli.runs.environment import Environment
-from stopcli.runs.folder import RunFolder, RunState
+from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
+from stopcli.runs.status import RunState
 from stopcli.runs.summary import ModelValues, RowCounts, RunSummary, Selection, Values
 from stopcli.stats.intervals import Proportion, proportion_of
 from stopcli.stats.selection import compare_selection

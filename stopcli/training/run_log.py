@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stopcli.runs.files import AppendedFile, Prefix
+from stopcli.runs.appended import AppendedFile, Prefix
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import MetricsFile, StepsFile, TimingFile, read_metrics
 from stopcli.runs.tensorboard import TensorBoardFolder

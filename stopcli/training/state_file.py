@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stopcli.errors import CheckpointError, RecordError
-from stopcli.runs.files import Prefix, replacing
+from stopcli.runs.appended import Prefix
+from stopcli.runs.files import replacing
 
 FORMAT = 3
 # Has the lengths of metrics.csv, timing.csv and steps.csv, under other names, and no hashes of them.

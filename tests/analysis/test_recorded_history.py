@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from stopcli.analysis.replay import LabelledRule, RecordedHistory, replay_experiment
 from stopcli.config import CheckpointSettings, StoppingSettings
-from stopcli.runs.folder import Status
 from stopcli.runs.metrics import Columns
 from stopcli.runs.run import Experiment, Run
+from stopcli.runs.status import Status
 from stopcli.stats.pareto import pareto_front
 from stopcli.stopping import AnyOf, BestEpoch, BestState, Patience, Rule, RuleRunner
 from stopcli.stopping.combine import parse_rule

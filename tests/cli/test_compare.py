@@ -45,7 +45,7 @@ def test_what_was_found_can_be_shown_again_and_is_no_run_to_go_on_with(capsys: p
     assert json.loads(capsys.readouterr().out)["summary"] == found
     for command in ("resume", "report"):
         assert run(command, "there") == 2
-        assert "there: not a run folder, but what stopcli compare found" in capsys.readouterr().err
+        assert "there: not a run folder, but the results of stopcli compare" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_what_was_found_can_be_shown_again_and_is_no_run_to_go_on_with(capsys: p
         (["a", "nowhere"], "nowhere: no such folder"),
         (["a", "b", "--baseline", "c"], "--baseline: received 'c', expected 'a', 'b'"),
         (["a", "b", "--metric", "c"], "--metric: received 'c', expected a value that the runs have"),
-        (["a", "b", "--run-dir", "a"], "a exists already"),
+        (["a", "b", "--run-dir", "a"], "a already exists"),
         ([], "Missing argument"),
     ],
 )

@@ -77,7 +77,7 @@ def test_results_are_on_stdout_and_talk_on_stderr(capsys: pytest.CaptureFixture[
         (["a", "--min-delta", "little"], "--min-delta: received 'little', expected numbers"),
         (["a", "--patience"], "--patience: received '', expected one whole number or more"),
         (["a", "--monitor", "val_los"], "a: --monitor needs val_los; recorded are loss, accuracy"),
-        (["a", "--run-dir", "a"], "a exists already"),
+        (["a", "--run-dir", "a"], "a already exists"),
     ],
 )
 def test_a_wrong_request_is_told_what_is_wrong_and_leaves_nothing(

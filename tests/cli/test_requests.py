@@ -42,7 +42,7 @@ WRONG = [
     (["--checkpoint-every", "0"], "--checkpoint-every: received 0"),
     (["--checkpoint-every", "now"], "--checkpoint-every: received 'now'"),
     (["--name", "../up"], "--name: received '../up'"),
-    (["--run-dir", "existing"], "existing exists already, and stopcli never writes into an existing folder"),
+    (["--run-dir", "existing"], "existing already exists; stopcli never writes into an existing folder"),
     (["--runs-dir", "a-file/runs"], "cannot be made"),
     (["--case-study", "--patience", "5"], "--patience: received 5, expected nothing with case_study"),
     (["--case-study", "--stop", "gl:2"], "--stop: received ('gl:2',), expected nothing with case_study"),

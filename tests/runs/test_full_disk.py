@@ -10,7 +10,7 @@ import pytest
 from small_disk import FILLER, enlarge, fill, small_disk
 
 from stopcli.errors import ResourceError, RunFolderError
-from stopcli.runs.files import replacing, write_json_anyhow
+from stopcli.runs.files import overwrite_json, replacing
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.run import runs_in
 
@@ -55,19 +55,19 @@ def test_a_run_that_fills_the_disk_says_that_it_failed_and_not_by_itself() -> No
 def test_what_is_short_is_written_over_in_the_room_that_it_has() -> None:
     with small_disk(64) as disk:
         path = disk / "status.json"
-        write_json_anyhow(path, {"state": "running", "reason": "a" * 300})
+        overwrite_json(path, {"state": "running", "reason": "a" * 300})
         fill(disk)
         for value in ({"state": "failed"}, {"state": "failed", "reason": "b" * 2000}, {"state": "ended"}):
-            write_json_anyhow(path, value)
+            overwrite_json(path, value)
             assert json.loads(path.read_text()) == value
         # What is longer is refused, and what stands there stays.
         with pytest.raises(OSError, match="No space left on device") as caught:
-            write_json_anyhow(path, {"state": "c" * 9000})
+            overwrite_json(path, {"state": "c" * 9000})
         assert caught.value.filename == str(path)
         assert json.loads(path.read_text()) == {"state": "ended"}
         assert sorted(each.name for each in disk.iterdir()) == [FILLER, "status.json"]
         with pytest.raises(OSError, match="No space left on device"):
-            write_json_anyhow(disk / "other.json", {})
+            overwrite_json(disk / "other.json", {})
 
 
 def test_an_error_of_writing_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_processes_at_once_never_share_a_folder(tmp_path: Path) -> None:
 def test_an_existing_folder_is_never_written_into(tmp_path: Path) -> None:
     existing = tmp_path / "mine"
     existing.mkdir()
-    with pytest.raises(RunFolderError, match="exists already"):
+    with pytest.raises(RunFolderError, match="already exists"):
         make(tmp_path, run_dir=existing)
     assert list(existing.iterdir()) == []
 

@@ -17,7 +17,7 @@ import pytest
 from earlier_states import as_format_2, rewrite_meta
 
 from stopcli.errors import CheckpointError, RecordError
-from stopcli.runs.files import Prefix
+from stopcli.runs.appended import Prefix
 from stopcli.training.state_file import StateStore, TrainState, read_state
 
 

@@ -1,0 +1,124 @@
+"""status.json: what a run is doing now, or how it ended."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+from stopcli.runs.files import overwrite_json, read_checked
+from stopcli.runs.typed_json import from_json
+
+RunState = Literal["running", "finished", "paused", "interrupted", "failed"]
+
+# A sweep's table shows its runs as they were at their last heartbeat.
+HEARTBEAT_SECONDS = 2.0
+
+
+def utc_now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class Process:
+    """Which process is running a run."""
+
+    host: str
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a run is that is running.
+
+    Attributes:
+        metrics: of the last complete epoch.
+    """
+
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    samples_per_second: float | None = None
+    seconds: float | None = None
+    seconds_left: float | None = None
+    updates: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """The content of status.json.
+
+    Attributes:
+        reason: why, in words; empty while running.
+        epoch: epochs that are recorded so far.
+        outside: whether what made it fail lies outside of it (a full disk), so that resuming may succeed.
+        process: that wrote it.
+        started, heartbeat: when the session began, and the last time that the file was written, in UTC.
+    """
+
+    state: str
+    reason: str = ""
+    epoch: int = 0
+    progress: Progress | None = None
+    outside: bool = False
+    process: Process | None = None
+    started: str = ""
+    heartbeat: str = ""
+
+
+def read_status(run: Path) -> Status | None:
+    """A run's status.json; None where it is missing or damaged."""
+    return read_checked(run / "status.json", lambda value: from_json(Status, value))[0]
+
+
+class StatusFile:
+    """Writes a run's status.json: at once when the state changes, and every few seconds as a heartbeat."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._started = utc_now()
+        self._process = Process(socket.gethostname(), os.getpid())
+        self._written = 0.0
+        # None until this process has written one: until then the file is another's.
+        self.state: RunState | None = None
+        self.epoch = 0
+
+    def write(
+        self,
+        state: RunState,
+        reason: str = "",
+        *,
+        epoch: int = 0,
+        progress: Mapping[str, Any] | None = None,
+        outside: bool = False,
+    ) -> None:
+        """Set the state.
+
+        Args:
+            reason: why, in words; empty while running.
+            epoch: epochs that are recorded so far.
+            progress: how far it is, as `Progress` reads it.
+            outside: whether what made it fail lies outside of it (a full disk), so that resuming may succeed.
+        """
+        self._written = time.monotonic()
+        values = {
+            "state": state,
+            "reason": reason,
+            "epoch": epoch,
+            **({"progress": dict(progress)} if progress else {}),
+            **({"outside": outside} if state == "failed" else {}),
+            "process": asdict(self._process),
+            "started": self._started,
+            "heartbeat": utc_now(),
+        }
+        # Else `running` would stay of a run that a full disk has ended.
+        overwrite_json(self._path, values)
+        self.state, self.epoch = state, epoch
+
+    def beat(self, epoch: int, progress: Mapping[str, Any] | None = None) -> None:
+        """Write the heartbeat where the last one is old enough."""
+        if time.monotonic() - self._written >= HEARTBEAT_SECONDS:
+            self.write("running", epoch=epoch, progress=progress)
