@@ -220,7 +220,7 @@ class SeedRecipe(Recipe):
 
         summaries, metrics = finished_runs(results)
         values = seed_values(summaries)
-        title = f"{self.title(config, config.dataset)}: {counted(len(summaries), 'seed')}"
+        title = f"{self.title(config, getattr(config, 'dataset', ''))}: {counted(len(summaries), 'seed')}"
         epochs = {"stopped at": values["stopped at"]}
         if self.shows_best_epochs:
             epochs[f"best {config.monitor}"] = [summary.stop.best_epoch for summary in summaries]
