@@ -21,7 +21,7 @@ def cpu_quota(root: Path = _ROOT) -> float | None:
     """
     quotas = []
     for group in _groups("cpu", root):
-        first = _words(group / "cpu.max") or _words(group / "cpu.cfs_quota_us") + _words(group / "cpu.cfs_period_us")
+        first = _fields(group / "cpu.max") or _fields(group / "cpu.cfs_quota_us") + _fields(group / "cpu.cfs_period_us")
         # v2 says `max` and v1 -1 where there is no limit.
         if len(first) == 2 and all(word.isdigit() for word in first) and int(first[1]):
             quotas.append(int(first[0]) / int(first[1]))
@@ -49,18 +49,18 @@ def memory_left(root: Path = _ROOT) -> int | None:
     Args:
         root: as for `cpu_quota`.
     """
-    left = []
+    remaining = []
     for group in _groups("memory", root):
         for limit, used, cached in (
             ("memory.max", "memory.current", "inactive_file"),
             ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
         ):
-            numbers = _words(group / limit) + _words(group / used)
+            numbers = _fields(group / limit) + _fields(group / used)
             if len(numbers) == 2 and all(word.isdigit() for word in numbers):
-                statistics = _words(group / "memory.stat")
+                statistics = _fields(group / "memory.stat")
                 files = dict(zip(statistics[::2], statistics[1::2], strict=False)).get(cached, "0")
-                left.append(int(numbers[0]) - int(numbers[1]) + int(files))
-    return max(0, min(left)) if left else None
+                remaining.append(int(numbers[0]) - int(numbers[1]) + int(files))
+    return max(0, min(remaining)) if remaining else None
 
 
 def _groups(controller: str, root: Path) -> Iterator[Path]:
@@ -91,5 +91,5 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def _words(path: Path) -> list[str]:
+def _fields(path: Path) -> list[str]:
     return " ".join(_lines(path)).split()

@@ -122,7 +122,7 @@ class ReplayError(RunError):
 def printable(text: object) -> str:
     """A text from outside, such as a file's name, in which everything can be printed: line breaks, tabs, and bytes that
     are not UTF-8 stand escaped."""
-    return "".join(each if each.isprintable() else escaped(each) for each in str(text))
+    return "".join(character if character.isprintable() else escaped(character) for character in str(text))
 
 
 def escaped(letter: str) -> str:

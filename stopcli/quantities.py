@@ -66,19 +66,19 @@ def format_duration(seconds: float) -> str:
 _MOST = 8
 
 
-def counted(number: float, thing: str, things: str = "") -> str:
+def counted(number: float, noun: str, plural: str = "") -> str:
     """A number of things.
 
     Args:
         number: whole, or of what has parts, such as epochs.
-        thing: one of them, such as `run`.
-        things: several; the singular with an s where it is empty.
+        noun: what one of them is called, such as `run`.
+        plural: what several are called; the noun with an s where it is empty.
 
     >>> counted(1, "run"), counted(0, "run"), counted(1437, "process", "processes"), counted(1.5, "epoch")
     ('1 run', '0 runs', '1,437 processes', '1.5 epochs')
     """
     shown = f"{number:,}" if isinstance(number, int) else f"{number:g}"
-    return f"{shown} {agreeing(number, thing, things or f'{thing}s')}"
+    return f"{shown} {agreeing(number, noun, plural or f'{noun}s')}"
 
 
 def agreeing(number: float, one: str, several: str) -> str:
@@ -86,13 +86,13 @@ def agreeing(number: float, one: str, several: str) -> str:
     return one if number == 1 else several
 
 
-def numbered(thing: str, numbers: Sequence[int]) -> str:
+def numbered(noun: str, numbers: Sequence[int]) -> str:
     """Things by their numbers, ascending.
 
     >>> numbered("seed", [3]), numbered("seed", [0, 1]), numbered("seed", [0, 1, 2]), numbered("seed", [0, 2, 3])
     ('seed 3', 'seeds 0, 1', 'seeds 0 to 2', 'seeds 0, 2, 3')
     """
-    return f"{agreeing(len(numbers), thing, f'{thing}s')} {in_words(numbers)}"
+    return f"{agreeing(len(numbers), noun, f'{noun}s')} {in_words(numbers)}"
 
 
 def in_words(numbers: Sequence[int]) -> str:

@@ -35,7 +35,7 @@ class StopNow(BaseException):
 
 def signal_name(number: int) -> str:
     """What users call a signal."""
-    known = {int(each): each.name for each in signal.Signals}
+    known = {int(member): member.name for member in signal.Signals}
     return "Ctrl-C" if number == signal.SIGINT else known.get(number, f"signal {number}")
 
 
@@ -83,7 +83,7 @@ def hold_stop_signals() -> set[int]:
     Returns:
         The signals that were held back before, for `release_signals`.
     """
-    return {int(each) for each in signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())} if _MASKS else set()
+    return {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())} if _MASKS else set()
 
 
 def release_signals(held_before: Iterable[int] = ()) -> None:

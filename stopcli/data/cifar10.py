@@ -316,16 +316,16 @@ def downloaded(tell: Tell) -> ImageSet:
         cache.mkdir(parents=True, exist_ok=True)
         # Two runs that begin at once download it once.
         with _alone(cache):
-            found = _read_cached(cache)
-            if found is None:
+            images = _read_cached(cache)
+            if images is None:
                 _fetch(cache / _ARCHIVE, tell)
                 _unpack(cache / _ARCHIVE, cache / _NAME)
-                found = _read_cached(cache)
+                images = _read_cached(cache)
     except OSError as error:
         return _for_once(f"{cache} cannot be written: {system_words(error)}", tell)
-    if found is None:
+    if images is None:
         raise RunError(f"CIFAR-10 is not in {cache} although it was downloaded", hint=_HINT)
-    return found
+    return images
 
 
 def _for_once(why: str, tell: Tell) -> ImageSet:

@@ -165,11 +165,11 @@ def no_validation_folder(dataset: str) -> ConfigError:
 
 def images_in_both(rows: Examples, others: Examples) -> int:
     """How many images also stand among others, pixel by pixel."""
-    places: dict[int, list[int]] = {}
-    for place, image in enumerate(others.x):
-        places.setdefault(_checksum(image), []).append(place)
+    indices: dict[int, list[int]] = {}
+    for index, image in enumerate(others.x):
+        indices.setdefault(_checksum(image), []).append(index)
     return sum(
-        any(np.array_equal(image, others.x[place]) for place in places.get(_checksum(image), ())) for image in rows.x
+        any(np.array_equal(image, others.x[index]) for index in indices.get(_checksum(image), ())) for image in rows.x
     )
 
 
@@ -178,8 +178,8 @@ def _checksum(image: NDArray[np.uint8]) -> int:
     return zlib.crc32(np.ascontiguousarray(image).data)
 
 
-def _at(rows: Examples, places: NDArray[np.intp]) -> Examples:
-    return Examples(rows.x[places], rows.y[places])
+def _at(rows: Examples, indices: NDArray[np.intp]) -> Examples:
+    return Examples(rows.x[indices], rows.y[indices])
 
 
 def _chosen(y: NDArray[np.int32], count: int, seed: int, *, leave: int = 0) -> NDArray[np.intp]:
@@ -196,5 +196,5 @@ def _chosen(y: NDArray[np.int32], count: int, seed: int, *, leave: int = 0) -> N
         else:
             taken[np.argmin(np.where(taken > 1, lacking, np.inf))] -= 1
     draw = np.random.Generator(np.random.PCG64(seed))
-    places = [draw.permutation(np.flatnonzero(y == label))[:n] for label, n in zip(labels, taken, strict=True)]
-    return np.sort(np.concatenate(places))
+    indices = [draw.permutation(np.flatnonzero(y == label))[:n] for label, n in zip(labels, taken, strict=True)]
+    return np.sort(np.concatenate(indices))

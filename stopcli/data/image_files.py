@@ -50,7 +50,7 @@ class LeftOut:
 
     def notes(self) -> list[str]:
         """What was left out, a sentence for each kind."""
-        return [f"left out, {words}" for words in self.counted()]
+        return [f"left out, {line}" for line in self.counted()]
 
     def counted(self) -> list[str]:
         """How many paths there are of each kind, and the first, in words."""
@@ -112,7 +112,7 @@ def list_part(folder: Path, left_out: LeftOut) -> Listing:
     Raises:
         RequestError: the folder cannot be read.
     """
-    found: dict[str, list[Path]] = {}
+    classes: dict[str, list[Path]] = {}
     stray: list[Path] = []
     skipped = 0
     try:
@@ -122,7 +122,7 @@ def list_part(folder: Path, left_out: LeftOut) -> Listing:
     for entry in entries:
         kind = _kind(entry)
         if kind == "folder":
-            found[entry.name], others = _class_files(Path(entry.path), left_out)
+            classes[entry.name], others = _class_files(Path(entry.path), left_out)
             skipped += others
         elif kind in ("file", "other"):
             if _is_image(entry.name):
@@ -131,7 +131,7 @@ def list_part(folder: Path, left_out: LeftOut) -> Listing:
                 skipped += 1
         else:
             left_out.add(kind, entry.path)
-    return Listing(folder, found, skipped, stray)
+    return Listing(folder, classes, skipped, stray)
 
 
 def _class_files(folder: Path, left_out: LeftOut) -> tuple[list[Path], int]:
@@ -170,11 +170,11 @@ def unused_beside(root: Path, used: Sequence[str]) -> list[str]:
         elif kind not in ("folder", "file", "other"):
             unread.add(kind, entry.path)
     beside = " and ".join(f"{name}/" for name in used)
-    notes = [f"beside {beside}, {words}" for words in unread.counted()]
+    notes = [f"beside {beside}, {line}" for line in unread.counted()]
     for where, count in counts.items():
         if count:
-            asked = "; --validation folder validates on them" if where[:-1] in VALIDATION_FOLDERS else ""
-            notes.append(f"images beside {beside} that are not used: {count:,} (in {printable(where)}){asked}")
+            hint = "; --validation folder validates on them" if where[:-1] in VALIDATION_FOLDERS else ""
+            notes.append(f"images beside {beside} that are not used: {count:,} (in {printable(where)}){hint}")
     return notes
 
 
@@ -268,9 +268,9 @@ def _open(content: bytes, raw_mode: str | None = None) -> tuple[Image.Image, str
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             if raw_mode is not None:
                 opened.tile = [(*tile[:3], raw_mode) for tile in opened.tile]
-            found = str(opened.tile[0][3]) if opened.tile else ""
+            mode = str(opened.tile[0][3]) if opened.tile else ""
             opened.load()
-            return ImageOps.exif_transpose(opened), found
+            return ImageOps.exif_transpose(opened), mode
 
 
 def _of_transparent_colour(image: Image.Image, raw_mode: str, content: bytes) -> NDArray[np.bool_] | None:

@@ -43,7 +43,7 @@ class Decoded:
     Attributes:
         x: uint8, [images, height, width, 3], of the files that could be read, in their order.
         converted: images that were not RGB with 8 bits.
-        unreadable: why a file could not be read, by its place among the files.
+        unreadable: why a file could not be read, by its index among the files.
         digest: of what the files held when they were decoded (see `digest_of`).
         lasting: whether the same would be found again; not so where the system refused to read a file.
     """
@@ -80,17 +80,17 @@ def decode(files: Sequence[Path], image_size: int | None, tell: Tell) -> Decoded
     for images, chunk in _chunk_by_chunk(work, chunks):
         x[taken : taken + len(images)] = images
         taken += len(images)
-        unreadable |= {len(digests) + place: reason for place, reason in chunk.unreadable.items()}
-        other_sizes += [(len(digests) + place, other) for place, other in chunk.other_sizes.items()]
+        unreadable |= {len(digests) + index: reason for index, reason in chunk.unreadable.items()}
+        other_sizes += [(len(digests) + index, other) for index, other in chunk.other_sizes.items()]
         digests += chunk.digests
         converted += chunk.converted
         lasting = lasting and chunk.lasting
         tell("decoding images", len(digests), len(files))
     if other_sizes:
-        place, (other_width, other_height) = other_sizes[0]
+        index, (other_width, other_height) = other_sizes[0]
         raise RequestError(
             f"images of different sizes: {printable(first)} has {height} × {width} pixels (height × width), "
-            f"{printable(files[place])} {other_height} × {other_width}, and {len(other_sizes):,} of {len(files):,} are "
+            f"{printable(files[index])} {other_height} × {other_width}, and {len(other_sizes):,} of {len(files):,} are "
             "unlike the first",
             hint="--image-size N resizes all of them to N × N.",
         )
@@ -104,13 +104,13 @@ def digest_of(contents: Sequence[bytes]) -> str:
 
 def damaged_error(files: Sequence[Path], unreadable: Mapping[int, str]) -> RequestError:
     """The error that names the first of some files that could not be read."""
-    named = [f"{printable(files[place])} ({reason})" for place, reason in [*unreadable.items()][:_NAMED]]
+    named = [f"{printable(files[index])} ({reason})" for index, reason in [*unreadable.items()][:_NAMED]]
     more = f" and {len(unreadable) - _NAMED:,} more" if len(unreadable) > _NAMED else ""
     return RequestError(f"damaged images: {'; '.join(named)}{more}", hint=LEAVE_OUT)
 
 
 class _Chunk(NamedTuple):
-    """What was found in some files beside their images; by place within the chunk.
+    """What was found in some files beside their images; by index within the chunk.
 
     Attributes:
         digests: the SHA-256 of what each file held.
@@ -155,45 +155,45 @@ def _leave_signals_to_the_parent() -> None:
 def _decode_chunk(files: Sequence[Path], *, size: tuple[int, int], resize: bool) -> tuple[NDArray[np.uint8], _Chunk]:
     """The images of some files, without those that cannot be read or have another size."""
     images = np.empty((len(files), size[1], size[0], 3), np.uint8)
-    found = _Chunk({}, {}, [], 0, True)
+    chunk = _Chunk({}, {}, [], 0, True)
     taken = 0
-    for place, path in enumerate(files):
+    for index, path in enumerate(files):
         content = b""
         try:
             content = path.read_bytes()
             image, was_other = to_rgb(content)
         # Damaged content leads Pillow's readers to many errors.
         except Exception as error:
-            found.unreadable[place] = reason_of(error)
+            chunk.unreadable[index] = reason_of(error)
             # Errors of the system have a number, those of Pillow's readers have none.
-            found = found._replace(lasting=found.lasting and getattr(error, "errno", None) is None)
+            chunk = chunk._replace(lasting=chunk.lasting and getattr(error, "errno", None) is None)
             continue
         finally:
-            found.digests.append(hashlib.sha256(content).digest())
-        found = found._replace(converted=found.converted + was_other)
+            chunk.digests.append(hashlib.sha256(content).digest())
+        chunk = chunk._replace(converted=chunk.converted + was_other)
         if image.size != size:
             if not resize:
-                found.other_sizes[place] = image.size
+                chunk.other_sizes[index] = image.size
                 continue
             image = image.resize(size, Image.Resampling.BILINEAR)
         images[taken] = np.asarray(image)
         taken += 1
-    return images[:taken], found
+    return images[:taken], chunk
 
 
 def _first_readable(files: Sequence[Path]) -> tuple[Path, tuple[int, int]]:
     """The first file that is an image, and its (width, height)."""
     reasons: dict[int, str] = {}
-    for place, path in enumerate(files):
+    for index, path in enumerate(files):
         try:
             return path, to_rgb(path.read_bytes())[0].size
         except Exception as error:
-            reasons[place] = reason_of(error)
+            reasons[index] = reason_of(error)
     raise damaged_error(files, reasons)
 
 
-# The newest files that are kept.
-KEPT = 8
+# How many of the newest files stay.
+NEWEST = 8
 _FORMAT = 2
 # Reading lets go of Python's lock, and waits for the disk.
 _READERS = 8
@@ -217,18 +217,18 @@ def content_digest(files: Sequence[Path]) -> str | None:
     chunks = [files[i : i + _CHUNK] for i in range(0, len(files), _CHUNK)]
     try:
         with ThreadPoolExecutor(_READERS) as readers:
-            return digest_of([each for digests in readers.map(_digests, chunks) for each in digests])
+            return digest_of([digest for digests in readers.map(_digests, chunks) for digest in digests])
     except OSError:
         return None
 
 
 def _digests(files: Sequence[Path]) -> list[bytes]:
-    found = []
+    digests = []
     for path in files:
         # Not buffered: the file is read at once.
         with path.open("rb", buffering=0) as file:
-            found.append(hashlib.sha256(file.read()).digest())
-    return found
+            digests.append(hashlib.sha256(file.read()).digest())
+    return digests
 
 
 def cache_file(digest: str, image_size: int | None) -> Path | None:
@@ -290,5 +290,5 @@ def write_cached(path: Path | None, decoded: Decoded) -> str | None:
 
 def _remove_oldest(folder: Path) -> None:
     files = sorted(folder.glob("images-*.npz"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in files[KEPT:]:
+    for path in files[NEWEST:]:
         path.unlink(missing_ok=True)

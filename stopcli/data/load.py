@@ -191,13 +191,13 @@ def _decoded(
     files = [file for listing in listings for file in listing.all_files]
     notes = []
     digest = content_digest(files)
-    found = read_cached(cache_file(digest, image_size)) if digest else None
-    if found is not None and len(found.x) + len(found.unreadable) != len(files):
-        found = None
-    decoded = decode(files, image_size, tell) if found is None else found
+    cached = read_cached(cache_file(digest, image_size)) if digest else None
+    if cached is not None and len(cached.x) + len(cached.unreadable) != len(files):
+        cached = None
+    decoded = decode(files, image_size, tell) if cached is None else cached
     if decoded.unreadable and not rules.skip_unreadable:
         raise damaged_error(files, decoded.unreadable)
-    if found is None and decoded.lasting:
+    if cached is None and decoded.lasting:
         cache = cache_file(decoded.digest, image_size)
         problem = write_cached(cache, decoded)
         if problem:
@@ -206,8 +206,8 @@ def _decoded(
     if decoded.converted:
         were = agreeing(decoded.converted, "was not RGB and was", "were not RGB and were")
         notes.append(f"{counted(decoded.converted, 'image')} {were} converted")
-    for place, reason in decoded.unreadable.items():
-        left_out.add(DAMAGED, files[place], reason)
+    for index, reason in decoded.unreadable.items():
+        left_out.add(DAMAGED, files[index], reason)
     return decoded, notes + left_out.notes()
 
 
@@ -221,8 +221,8 @@ def _rows(listings: Sequence[Listing], decoded: Decoded) -> list[Examples]:
     part = np.repeat(np.arange(len(listings)), [len(listing.all_files) for listing in listings])
     read = np.delete(np.arange(len(labels)), [*decoded.unreadable])
     labels, part = labels[read], part[read]
-    for place, listing in enumerate(listings):
-        counts = np.bincount(labels[part == place], minlength=len(listing.classes)).tolist()
+    for index, listing in enumerate(listings):
+        counts = np.bincount(labels[part == index], minlength=len(listing.classes)).tolist()
         empty = [name for name, count in zip(listing.classes, counts, strict=True) if not count]
         if empty:
             raise RequestError(f"{printable(listing.folder / empty[0])}: no image of this class can be read")
@@ -237,8 +237,8 @@ def _resized(images: ImageSet, image_size: int | None) -> ImageSet:
     def resize(rows: Examples) -> Examples:
         size = (image_size, image_size)
         x = np.empty((rows.count, image_size, image_size, 3), np.uint8)
-        for place, image in enumerate(rows.x):
-            x[place] = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+        for index, image in enumerate(rows.x):
+            x[index] = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
         return Examples(x, rows.y)
 
     check_fits(images.train.count + images.test.count, image_size, image_size, images.name)

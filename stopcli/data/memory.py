@@ -21,8 +21,8 @@ def available_bytes() -> int | None:
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration, ValueError):
         return None
-    left = memory_left()
-    return free if left is None else min(free, left)
+    remaining = memory_left()
+    return free if remaining is None else min(free, remaining)
 
 
 def check_fits(images: int, height: int, width: int, what: str) -> None:

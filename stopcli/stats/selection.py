@@ -32,7 +32,7 @@ def compare_selection(metrics: Columns, rule: BestEpoch, readable: Sequence[str]
     if TEST_ACCURACY not in metrics or on_test.monitor not in metrics:
         return None
     sound = np.isfinite(np.stack([metrics[name] for name in readable])).all(axis=0)
-    honest, claimed = (_chosen(metrics, each, sound) for each in (rule, on_test))
+    honest, claimed = (_chosen(metrics, best, sound) for best in (rule, on_test))
     return Selection(honest, claimed) if honest and claimed else None
 
 

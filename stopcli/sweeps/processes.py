@@ -34,7 +34,7 @@ class _Running:
     job: Job[Any]
     process: BaseProcess
     pipe: Connection
-    place: int
+    slot: int
 
 
 @dataclass(frozen=True)
@@ -51,28 +51,28 @@ class Processes:
 
     def __call__(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> None:
         waiting, running = in_rounds(jobs), list[_Running]()
-        places = list(range(self.workers))
-        told = False
+        slots = list(range(self.workers))
+        asked_to_stop = False
         try:
             while running or (waiting and supervisor.mode() is Mode.RUN):
-                while waiting and places and supervisor.mode() is Mode.RUN:
+                while waiting and slots and supervisor.mode() is Mode.RUN:
                     job = waiting.pop(0)
                     supervisor.on_start(job)
                     try:
-                        running.append(self._begin(job, work, supervisor, places[0]))
+                        running.append(self._begin(job, work, supervisor, slots[0]))
                     except OSError as error:
                         # No process or no memory is to be had for it now.
                         supervisor.on_end(job, f"its process could not be begun: {system_words(error)}")
                         continue
-                    places.pop(0)
-                if supervisor.mode() is Mode.STOP and not told:
-                    told = True
+                    slots.pop(0)
+                if supervisor.mode() is Mode.STOP and not asked_to_stop:
+                    asked_to_stop = True
                     for one in running:
                         _ask_to_leave(one.pipe, supervisor.why)
                 multiprocessing.connection.wait([one.process.sentinel for one in running], timeout=_TICK_SECONDS)
                 for one in [one for one in running if not one.process.is_alive()]:
                     running.remove(one)
-                    places.append(one.place)
+                    slots.append(one.slot)
                     supervisor.on_end(one.job, _error(one))
                 supervisor.tick()
         finally:
@@ -82,10 +82,10 @@ class Processes:
             for one in running:
                 one.process.join(_LEAVE_SECONDS)
 
-    def _begin(self, job: Job[Any], work: Work, supervisor: Supervisor, place: int) -> _Running:
+    def _begin(self, job: Job[Any], work: Work, supervisor: Supervisor, slot: int) -> _Running:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        cores = self.cores[place] if self.cores else ()
+        cores = self.cores[slot] if self.cores else ()
         process = context.Process(
             target=_work, args=(job, work, theirs, cores, supervisor.request.seconds_left), name=job.name, daemon=True
         )
@@ -96,7 +96,7 @@ class Processes:
                 process.start()
         finally:
             theirs.close()
-        return _Running(job, process, ours, place)
+        return _Running(job, process, ours, slot)
 
 
 def _work(job: Job[Any], work: Work, pipe: Connection, cores: tuple[int, ...], budget_seconds: float | None) -> None:
@@ -110,7 +110,7 @@ def _work(job: Job[Any], work: Work, pipe: Connection, cores: tuple[int, ...], b
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):
         os.dup2(null, stream)
-    words = ""
+    reason = ""
     try:
         with stop_on_signals(budget_seconds) as request:
             release_signals()
@@ -119,9 +119,9 @@ def _work(job: Job[Any], work: Work, pipe: Connection, cores: tuple[int, ...], b
     except StopNow as stopped:
         os._exit(stopped.exit_status)
     except Exception as error:
-        words = in_a_line(error)
+        reason = in_a_line(error)
     try:
-        pipe.send(words)
+        pipe.send(reason)
     except OSError:
         # Nobody waits for it any more; the folder says it too.
         sys.exit(1)
@@ -135,10 +135,10 @@ def _listen(pipe: Connection, request: StopRequest) -> None:
         request.cancel("the end of the process that ran the sweep")
 
 
-def _ask_to_leave(pipe: Connection, words: str) -> None:
+def _ask_to_leave(pipe: Connection, reason: str) -> None:
     # Where the job has just ended, nobody listens any more.
     with contextlib.suppress(OSError):
-        pipe.send(words)
+        pipe.send(reason)
 
 
 def _error(one: _Running) -> str:
@@ -153,6 +153,6 @@ def _error(one: _Running) -> str:
         one.pipe.close()
     code = one.process.exitcode
     if code is not None and code < 0:
-        known = {int(each): each.name for each in signal.Signals}
+        known = {int(member): member.name for member in signal.Signals}
         return f"its process was killed by {known.get(-code, f'signal {-code}')}"
     return f"its process ended with status {code}"

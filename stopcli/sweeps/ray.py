@@ -63,9 +63,9 @@ class RayCluster:
             # A process runs one task: TensorFlow's threads are chosen once a process.
             options = {"num_cpus": self.threads, "num_gpus": int(self.gpu), "max_calls": 1, "max_retries": RETRIES}
             task = ray.remote(**options)(_work)
-            left = supervisor.request.seconds_left
+            seconds_left = supervisor.request.seconds_left
             # By the wall clock, which machines share; a task that waits for a core spends of it.
-            deadline = None if left is None else time.time() + left
+            deadline = None if seconds_left is None else time.time() + seconds_left
             waiting, running = in_rounds(jobs), dict[Any, Job[Any]]()
             asked_at: float | None = None
             while running or (waiting and supervisor.mode() is Mode.RUN):
@@ -135,25 +135,25 @@ def check_ray(address: str) -> None:
 def _ask_health(where: list[str]) -> None:
     """Raise RequestError where no cluster answers. In another process, because Ray's own attempts cannot be ended."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", *where]
-    words = f"at {where[1]}" if where else "on this machine (auto)"
+    address_text = f"at {where[1]}" if where else "on this machine (auto)"
     try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=HEALTH_SECONDS, check=False)
+        health = subprocess.run(command, capture_output=True, text=True, timeout=HEALTH_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        raise _nobody(words, f"not within {HEALTH_SECONDS:.0f} s") from None
-    if asked.returncode == 0:
+        raise _nobody(address_text, f"not within {HEALTH_SECONDS:.0f} s") from None
+    if health.returncode == 0:
         return
-    said = asked.stdout + asked.stderr
-    if "AuthToken" in said:
+    output = health.stdout + health.stderr
+    if "AuthToken" in output:
         raise RequestError(
-            f"--ray-address: the cluster {words} asks for a token",
+            f"--ray-address: the cluster {address_text} asks for a token",
             hint="Put it into RAY_AUTH_TOKEN or ~/.ray/auth_token.",
         )
-    raise _nobody(words, "no cluster")
+    raise _nobody(address_text, "no cluster")
 
 
-def _nobody(words: str, why: str) -> RequestError:
+def _nobody(address_text: str, why: str) -> RequestError:
     return RequestError(
-        f"--ray-address: nobody answers {words} ({why})",
+        f"--ray-address: nobody answers {address_text} ({why})",
         hint="A cluster is begun on its first machine with: ray start --head",
     )
 
@@ -164,8 +164,8 @@ def _take_token() -> None:
     Ray does so by itself for the clusters that it starts, but not for those that it joins; it looks once, when it is
     imported.
     """
-    given = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    if given or (Path.home() / ".ray" / "auth_token").exists():
+    has_token = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    if has_token or (Path.home() / ".ray" / "auth_token").exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
@@ -223,11 +223,11 @@ def _work(job: Job[Any], work: Work, stop_file: str, deadline: float | None) -> 
     Args:
         deadline: in seconds since 1970, of the time budget; None where there is none.
     """
-    left = None if deadline is None else deadline - time.time()
-    if Path(stop_file).exists() or (left is not None and left <= 0):
+    seconds_left = None if deadline is None else deadline - time.time()
+    if Path(stop_file).exists() or (seconds_left is not None and seconds_left <= 0):
         # It has waited for a core until the sweep was over.
         return ""
-    request = StopRequest(left)
+    request = StopRequest(seconds_left)
     over = threading.Event()
     threading.Thread(target=_watch, args=(Path(stop_file), request, over), daemon=True).start()
     # Ray forwards what tasks print to whoever began them, and keeps it in files of its own.

@@ -42,17 +42,17 @@ class InProcess:
                 except queue.Empty:
                     return
                 events.put(_Event(job, None))
-                words = ""
+                error_text = ""
                 try:
                     work(job, JobContext(supervisor.request, loop_cache))
                 except Exception as error:
                     # What went wrong stands in the job's own folder; here it must not take the other jobs down.
-                    words = in_a_line(error)
+                    error_text = in_a_line(error)
                     loop_cache.clear()
-                ended = _Event(job, words)
+                ended = _Event(job, error_text)
                 events.put(ended)
                 # A failure may mean that no further job is to be begun.
-                ended.told.wait()
+                ended.handled.wait()
 
         threads = [threading.Thread(target=serve, name=f"worker-{n}", daemon=True) for n in range(self.workers)]
         for thread in threads:
@@ -72,8 +72,8 @@ class _Event:
     """A job that has begun, or ended where there are words: empty ones where it ended by itself."""
 
     job: Job[Any]
-    words: str | None
-    told: threading.Event = field(default_factory=threading.Event)
+    error_text: str | None
+    handled: threading.Event = field(default_factory=threading.Event)
 
 
 def _tell(events: queue.SimpleQueue[_Event], supervisor: Supervisor, timeout: float) -> bool:
@@ -82,9 +82,9 @@ def _tell(events: queue.SimpleQueue[_Event], supervisor: Supervisor, timeout: fl
         event = events.get(timeout=timeout) if timeout else events.get_nowait()
     except queue.Empty:
         return False
-    if event.words is None:
+    if event.error_text is None:
         supervisor.on_start(event.job)
     else:
-        supervisor.on_end(event.job, event.words)
-    event.told.set()
+        supervisor.on_end(event.job, event.error_text)
+    event.handled.set()
     return True
