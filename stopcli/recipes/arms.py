@@ -197,8 +197,8 @@ class SeedRecipe(Recipe):
 
     shows_best_epochs: ClassVar[bool] = False
 
-    def title(self, config: Any, dataset: str) -> str:
-        """What the figures are of: the model, its data and its arm."""
+    def title(self, config: Any, dataset: str | None = None) -> str:
+        """What the figures are of: the model, its data (as the settings name it, where none is given) and its arm."""
         raise NotImplementedError
 
     def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
@@ -220,7 +220,7 @@ class SeedRecipe(Recipe):
 
         summaries, metrics = finished_runs(results)
         values = seed_values(summaries)
-        title = f"{self.title(config, getattr(config, 'dataset', ''))}: {counted(len(summaries), 'seed')}"
+        title = f"{self.title(config)}: {counted(len(summaries), 'seed')}"
         epochs = {"stopped at": values["stopped at"]}
         if self.shows_best_epochs:
             epochs[f"best {config.monitor}"] = [summary.stop.best_epoch for summary in summaries]

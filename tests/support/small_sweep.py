@@ -32,11 +32,12 @@ finally:
 WITHOUT_FIGURES = """
 from unittest import mock
 from stopcli.runner import sweep as sweeping
-from sweep_figures import without_sweep_figures
-whole = sweeping.RunJob
-mock.patch.object(sweeping, "RunJob", lambda *args, **words: whole(*args, **{**words, "plots": False})).start()
-figures = without_sweep_figures()
-figures.__enter__()
+from stopcli.recipes.base import RECIPES, recipe_of
+whole = sweeping.RunJob.__init__
+without_plots = lambda self, *args, **options: whole(self, *args, **{**options, "plots": False})
+mock.patch.object(sweeping.RunJob, "__init__", without_plots).start()
+for command in RECIPES:
+    mock.patch.object(type(recipe_of(command)), "sweep_figures", return_value={}).start()
 """
 
 

@@ -14,7 +14,8 @@ class CifarResnet(ImageRecipe):
 
     config = CifarResnetConfig
 
-    def title(self, config: CifarResnetConfig, dataset: str) -> str:
+    def title(self, config: CifarResnetConfig, dataset: str | None = None) -> str:
         """The experiment, its data and its arm; every figure says when it is of quick scale."""
         scale = " (quick scale)" if config.scale == "quick" else ""
-        return f"{config.describe_model()} on {drawn_name(Path(dataset).name)}, {config.arm.replace('-', ' ')}{scale}"
+        images = drawn_name(Path(dataset or config.dataset).name)
+        return f"{config.describe_model()} on {images}, {config.arm.replace('-', ' ')}{scale}"

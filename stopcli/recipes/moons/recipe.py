@@ -43,7 +43,7 @@ class Moons(SeedRecipe):
     config = MoonsConfig
     shows_best_epochs = True
 
-    def title(self, config: MoonsConfig, dataset: str) -> str:
+    def title(self, config: MoonsConfig, dataset: str | None = None) -> str:
         return moons_title(config)
 
     def load(self, config: MoonsConfig, observer: Observer) -> Loaded:
@@ -101,7 +101,7 @@ class Moons(SeedRecipe):
         summary = evaluation.summary
         figures: dict[str, Draw] = {}
         if len(metrics["epoch"]):
-            title = f"{self.title(config, config.command)}: seed {config.seed}"
+            title = f"{self.title(config)}: seed {config.seed}"
             figures["curves"] = lambda: learning_curves(
                 metrics, watched_name(config), run_marks(config, summary), title
             )

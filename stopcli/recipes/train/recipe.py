@@ -23,11 +23,11 @@ class Classifier(ImageRecipe):
 
     config = TrainConfig
 
-    def title(self, config: TrainConfig, dataset: str) -> str:
+    def title(self, config: TrainConfig, dataset: str | None = None) -> str:
         """The model, its data and its arm; every figure says when it is of quick scale."""
         scale = " (quick scale)" if config.scale == "quick" else ""
         arm = config.arm.removeprefix(f"{config.model}-").replace("-", " ")
-        return f"{config.describe_model()} on {drawn_name(Path(dataset).name)}, {arm}{scale}"
+        return f"{config.describe_model()} on {drawn_name(Path(dataset or config.dataset).name)}, {arm}{scale}"
 
     def load(self, config: Any, observer: Observer) -> Loaded:
         """The images, as for every recipe on images; or scikit-learn's two moons, as `stopcli moons` has them."""
