@@ -21,7 +21,7 @@ from stopcli.errors import ConfigError
 from stopcli.quantities import agreeing, counted, parse_save_every
 from stopcli.stopping.combine import parse_rule
 from stopcli.stopping.rule import Rule, mode_warning, resolve_direction
-from stopcli.training.stop_plan import asked_rules
+from stopcli.training.stop_plan import requested_rules
 
 if TYPE_CHECKING:
     from stopcli.data.dataset import Splits
@@ -146,7 +146,7 @@ class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
         return [
             f"{words} stops no training of {counted(self.epochs, 'epoch')} before its end: it can after epoch "
             f"{rule.earliest_stop:,} at the earliest"
-            for words, rule in asked_rules(self)
+            for words, rule in requested_rules(self)
             if rule.earliest_stop >= max(self.epochs, 2)
         ]
 

@@ -174,8 +174,8 @@ def reproduce(
     failures = {name: failure for name, failure in failures.items() if failure}
     done = all(Run.read(sweep.folder).status.state == "finished" for sweep in plan.sweeps)
     unfinished = ""
-    if request.asked and not done:
-        unfinished = f"Ended by {request.words} before everything was run; the same command resumes it."
+    if request.stop_requested and not done:
+        unfinished = f"Ended by {request.reason} before everything was run; the same command resumes it."
     context = ReportContext(plan.scale, plan.options, plan.images, describe_environment(), failures, unfinished)
     results = tuple(results_of(experiment) for experiment in plan.experiments)
     try:
@@ -198,6 +198,6 @@ def _run(sweep: Sweep, request: StopRequest, say: Callable[[str], None], output_
     say(sweep.describe(progress))
     if progress == "diverged":
         return "some of its runs diverged, and would again"
-    if progress == "finished" or request.asked:
+    if progress == "finished" or request.stop_requested:
         return ""
     return run_sweep(sweep, progress, request, output_options)

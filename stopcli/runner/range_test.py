@@ -210,7 +210,7 @@ def _summary(loaded: Loaded, folder: RunFolder, session: Session, results: Range
         command=config.command,
         name=config.name,
         state="finished" if finished else "interrupted" if session.request.interrupted else "paused",
-        reason="" if finished else session.request.words,
+        reason="" if finished else session.request.reason,
         scale=config.scale,
         dataset=config.dataset,
         model=config.model,

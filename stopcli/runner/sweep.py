@@ -164,7 +164,7 @@ class SweepMonitor:
 
     @property
     def why(self) -> str:
-        return self.request.words if self.request.asked else f"the failure of {self._failed}"
+        return self.request.reason if self.request.stop_requested else f"the failure of {self._failed}"
 
     def mode(self) -> Mode:
         if self.request.interrupted or (self._failed and not self.keep_going):
@@ -310,7 +310,7 @@ def _summary(
     finished = sum(result.state == "finished" for result in results)
     warnings = config.warnings()
     if state == "paused" and not finished:
-        warnings.append(f"{request.words} ran out before any run had finished")
+        warnings.append(f"{request.reason} ran out before any run had finished")
     return SweepSummary(
         command=config.command,
         name=config.name,
@@ -340,11 +340,11 @@ def _state(results: Sequence[JobResult], request: StopRequest) -> tuple[RunState
     if not unfinished:
         return "finished", ""
     if request.signalled:
-        return "interrupted", request.words
+        return "interrupted", request.reason
     if failed:
         return "failed", f"{failed} of {runs} failed"
     if request.over:
-        return "paused", request.words
+        return "paused", request.reason
     # Somebody has stopped a run by itself.
     return "failed", f"{unfinished} of {runs} {agreeing(unfinished, 'was', 'were')} stopped"
 

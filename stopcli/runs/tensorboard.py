@@ -89,11 +89,11 @@ def text_record(seconds: float, tag: str, text: str) -> bytes:
 
 def without_times(file: bytes) -> bytes:
     """What the records of an event file say, but not when: the same for two runs of one config."""
-    contents, place = [], 0
-    while place < len(file):
-        (length,) = struct.unpack_from("<Q", file, place)
-        contents.append(file[place + _FRAME_BYTES + _TIME_BYTES : place + _FRAME_BYTES + length])
-        place += _FRAME_BYTES + length + 4
+    contents, position = [], 0
+    while position < len(file):
+        (length,) = struct.unpack_from("<Q", file, position)
+        contents.append(file[position + _FRAME_BYTES + _TIME_BYTES : position + _FRAME_BYTES + length])
+        position += _FRAME_BYTES + length + 4
     return b"".join(contents)
 
 
@@ -107,7 +107,7 @@ class ScalarRecords:
         self._template = np.frombuffer(record(content), np.uint8)
         # A value is the last of its field, and the last value the last of the record.
         after = [sum(len(_field(1, value)) for value in values[i + 1 :]) for i in range(len(values))]
-        self._places = [_FRAME_BYTES + len(content) - 4 - rest for rest in after]
+        self._offsets = [_FRAME_BYTES + len(content) - 4 - rest for rest in after]
 
     @property
     def size(self) -> int:
@@ -127,8 +127,8 @@ class ScalarRecords:
         content[:, 1:_TIME_BYTES] = np.frombuffer(struct.pack("<d", seconds), np.uint8)
         for i in range(_STEP_BYTES):
             content[:, _TIME_BYTES + 1 + i] |= (steps >> (7 * i) & 0x7F).astype(np.uint8)
-        for place, column in zip(self._places, values.astype("<f4").T, strict=True):
-            rows[:, place : place + 4] = column.copy().view(np.uint8).reshape(-1, 4)
+        for position, column in zip(self._offsets, values.astype("<f4").T, strict=True):
+            rows[:, position : position + 4] = column.copy().view(np.uint8).reshape(-1, 4)
         rows[:, -4:] = checksums(content).astype("<u4").view(np.uint8).reshape(-1, 4)
         return rows.tobytes()
 
@@ -167,7 +167,7 @@ class TensorBoardFolder:
         epochs: that stand in metrics.csv already.
         recorded: gives these epochs, shape [epochs, columns]; called where the event files do not hold them (the folder
             was deleted, a file was changed, or the run had none until now).
-        kept: what of each file was committed with these epochs, by its path in the folder.
+        prefixes: what of each file was committed with these epochs, by its path in the folder.
     """
 
     def __init__(
@@ -177,12 +177,12 @@ class TensorBoardFolder:
         config: str,
         epochs: int,
         recorded: Callable[[], Rows],
-        kept: Mapping[str, Prefix],
+        prefixes: Mapping[str, Prefix],
     ) -> None:
         self._files: list[tuple[list[int], _EpochsFile]] = []
         with contextlib.ExitStack() as opened:
             opened.callback(self.close)
-            self._open(folder, columns, epochs, recorded, kept)
+            self._open(folder, columns, epochs, recorded, prefixes)
             _write_config(folder, config)
             opened.pop_all()
 
@@ -192,13 +192,15 @@ class TensorBoardFolder:
         columns: Sequence[str],
         epochs: int,
         recorded: Callable[[], Rows],
-        kept: Mapping[str, Prefix],
+        prefixes: Mapping[str, Prefix],
     ) -> None:
         for part, shown in _parts(columns).items():
             if not shown:
                 continue
             (folder / part).mkdir(parents=True, exist_ok=True)
-            file = _EpochsFile(folder / part / EPOCHS_NAME, list(shown), kept.get(f"{part}/{EPOCHS_NAME}", Prefix()))
+            file = _EpochsFile(
+                folder / part / EPOCHS_NAME, list(shown), prefixes.get(f"{part}/{EPOCHS_NAME}", Prefix())
+            )
             self._files.append((list(shown.values()), file))
             if file.is_new and epochs:
                 file.append(1, recorded()[:, list(shown.values())])
@@ -209,8 +211,8 @@ class TensorBoardFolder:
         Args:
             rows: shape [epochs, columns].
         """
-        for places, file in self._files:
-            file.append(first_epoch, rows[:, places])
+        for columns, file in self._files:
+            file.append(first_epoch, rows[:, columns])
 
     @property
     def files(self) -> list[AppendedFile]:
@@ -230,11 +232,11 @@ def _write_config(folder: Path, config: str) -> None:
 def _parts(columns: Sequence[str]) -> dict[str, dict[str, int]]:
     """By folder, the tags in it with the places of their columns."""
     parts: dict[str, dict[str, int]] = {"train": {}, "validation": {}}
-    for place, name in enumerate(columns):
+    for position, name in enumerate(columns):
         if name.startswith("val_"):
-            parts["validation"][f"epoch_{name.removeprefix('val_')}"] = place
+            parts["validation"][f"epoch_{name.removeprefix('val_')}"] = position
         elif not name.startswith("test_"):
-            parts["train"][f"epoch_{name}"] = place
+            parts["train"][f"epoch_{name}"] = position
     return parts
 
 

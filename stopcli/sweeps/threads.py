@@ -60,7 +60,7 @@ class InProcess:
         while any(thread.is_alive() for thread in threads):
             # With a timeout, so that signals are handled while the main thread waits.
             _tell(events, supervisor, timeout=_TICK_SECONDS)
-            if supervisor.mode() is Mode.STOP and not supervisor.request.asked:
+            if supervisor.mode() is Mode.STOP and not supervisor.request.stop_requested:
                 supervisor.request.cancel(supervisor.why)
             supervisor.tick()
         while _tell(events, supervisor, timeout=0):

@@ -104,14 +104,14 @@ def evaluate_run(
         trained: the model in the outcome's final state.
     """
     predict, predictions = predictor_of(experiment, trained), None
-    left = outcome.verdict.reason in ("interrupted", "time_budget")
+    ended_early = outcome.verdict.reason in ("interrupted", "time_budget")
     with stopwatch.part("evaluate"):
         best: ModelValues | None = None
         if outcome.best_state is not None and experiment.plan.best_checkpoint is not None:
             best = ModelValues(
                 monitor=experiment.plan.best_checkpoint.monitor, epoch=outcome.best.epoch, value=outcome.best.value
             )
-        if left and experiment.long_epochs:
+        if ended_early and experiment.long_epochs:
             final = _recorded(folder, experiment, outcome.final_epoch)
         else:
             values, predictions = evaluate_model(experiment, trained, predict)

@@ -50,8 +50,8 @@ def load_model(path: Path) -> Any:
         raise
     # A file that somebody has changed leads Keras to nearly any error.
     except Exception as error:
-        told = shortened(" ".join(str(error).split()) or type(error).__name__)
-        raise CheckpointError(f"{path}: not a model that can be loaded ({told})") from error
+        reason = shortened(" ".join(str(error).split()) or type(error).__name__)
+        raise CheckpointError(f"{path}: not a model that can be loaded ({reason})") from error
 
 
 _WEIGHTS = "model.weights.h5"
@@ -70,11 +70,11 @@ def model_file(source: Path) -> Path:
         return source
     candidates = [source / "checkpoints" / name for name in ("best.keras", "final.keras")]
     check_path(candidates[0])
-    found = [path for path in candidates if path.is_file()]
-    if not found:
+    files = [path for path in candidates if path.is_file()]
+    if not files:
         what = "neither a .keras file nor a run with a saved model" if source.exists() else "no such file or folder"
         raise RequestError(f"{source}: {what}")
-    return found[0]
+    return files[0]
 
 
 def check_model_file(path: Path) -> None:
@@ -152,9 +152,9 @@ def _difference(theirs: list[tuple[int, ...]], ours: list[tuple[int, ...]]) -> s
     """The first shape that differs, or how many there are: a network has hundreds."""
     for saved, shape in zip(theirs, ours, strict=False):
         if saved != shape:
-            return f"shape {_words(saved)} where this run's have {_words(shape)}"
+            return f"shape {_shape_text(saved)} where this run's have {_shape_text(shape)}"
     return f"{len(theirs)} parts where this run's have {len(ours)}"
 
 
-def _words(shape: tuple[int, ...]) -> str:
+def _shape_text(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape)) or "scalar"

@@ -60,7 +60,7 @@ def run_range(
         if len(broken):
             log, ended = log[: broken[0]], "non_finite"
         # Before a loss is no number it has often run away already.
-        place = diverged(log[:, 1])
-        if place is not None:
-            log, ended = log[: place + 1], "diverged"
+        end_index = diverged(log[:, 1])
+        if end_index is not None:
+            log, ended = log[: end_index + 1], "diverged"
     return RangeCurve(log[:, 0], log[:, 1], ended)

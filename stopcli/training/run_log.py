@@ -51,13 +51,13 @@ class RunLog:
         log_steps: bool = False,
         tensorboard: str | None = None,
     ) -> None:
-        kept = state.files if state else {}
+        prefixes = state.files if state else {}
         self._folder, self._steps, self._cadence = folder, steps_per_epoch, cadence
         self._fingerprint = dict(fingerprint)
 
         def keep(path: Path) -> Prefix | None:
             # A run that was killed while it began has not made all of its files.
-            return kept.get(path.name, Prefix()) if resumed else None
+            return prefixes.get(path.name, Prefix()) if resumed else None
 
         self._store = StateStore(folder.resume)
         epochs = state.epoch if state else 0
@@ -73,20 +73,20 @@ class RunLog:
                 self._log = StepsFile(folder.steps, keep(folder.steps))
                 opened.callback(self._log.close)
             if tensorboard is not None:
-                self._board = self._open_board(columns, tensorboard, epochs, kept)
+                self._board = self._open_board(columns, tensorboard, epochs, prefixes)
                 opened.callback(self._board.close)
             self._opened = opened.pop_all()
         cadence.begin(epochs)
 
     def _open_board(
-        self, columns: tuple[str, ...], config: str, epochs: int, kept: Mapping[str, Prefix]
+        self, columns: tuple[str, ...], config: str, epochs: int, prefixes: Mapping[str, Prefix]
     ) -> TensorBoardFolder:
         def recorded() -> np.ndarray[Any, Any]:
             metrics = read_metrics(self._folder.metrics)
             return np.stack([metrics[name] for name in columns], axis=1).astype(np.float32)
 
         folder = self._folder.tensorboard
-        own = {name.removeprefix(f"{folder.name}/"): prefix for name, prefix in kept.items()}
+        own = {name.removeprefix(f"{folder.name}/"): prefix for name, prefix in prefixes.items()}
         return TensorBoardFolder(folder, columns, config, epochs, recorded, own)
 
     def append(self, block: EpochBlock, last: int, seconds: float) -> None:

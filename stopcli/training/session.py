@@ -175,7 +175,7 @@ class Stopwatch:
     PARTS = ("startup", "data", "build", "compile", "train", "validate", "save", "models", "evaluate", "plots")
 
     def __init__(self, elapsed: float = 0.0) -> None:
-        self._begun = time.perf_counter() - elapsed
+        self._start = time.perf_counter() - elapsed
         self.seconds = dict.fromkeys(self.PARTS, 0.0) | {"startup": elapsed}
 
     @contextlib.contextmanager
@@ -197,7 +197,7 @@ class Stopwatch:
 
     def rounded(self) -> dict[str, float]:
         """Seconds by part, to the millisecond; `other` is what belongs to none, `total` all that has passed."""
-        total = time.perf_counter() - self._begun
+        total = time.perf_counter() - self._start
         parts = {name: round(seconds, 3) for name, seconds in self.seconds.items()}
         return {**parts, "other": round(total - sum(self.seconds.values()), 3), "total": round(total, 3)}
 
@@ -218,13 +218,13 @@ class StopRequest:
     def ask(self, signal_number: int) -> None:
         self._signal = signal_number
 
-    def cancel(self, words: str) -> None:
+    def cancel(self, reason: str) -> None:
         """Ask for the same without a signal.
 
         Args:
-            words: who asks, or what for.
+            reason: who asks, or what for.
         """
-        self._cancelled = words
+        self._cancelled = reason
 
     @property
     def interrupted(self) -> bool:
@@ -247,13 +247,13 @@ class StopRequest:
         return self._deadline is not None and time.monotonic() >= self._deadline
 
     @property
-    def asked(self) -> bool:
+    def stop_requested(self) -> bool:
         """Whether to stop, for either reason."""
         return self.interrupted or self.over
 
     @property
-    def words(self) -> str:
-        """Who asked, in words."""
+    def reason(self) -> str:
+        """Who asked to stop: a signal's name, the budget, or what `cancel` was given."""
         if self._signal is not None:
             return signal_name(self._signal)
         if self._cancelled:
@@ -270,7 +270,7 @@ class StopRequest:
         assert self._budget is not None
         passed = format_duration(time.monotonic() - self._deadline + self._budget)
         return (
-            f"{self.words} is too short for more than the first {what}, which ended after {passed}; a session does at "
+            f"{self.reason} is too short for more than the first {what}, which ended after {passed}; a session does at "
             "least one, however small its budget"
         )
 
@@ -292,9 +292,9 @@ class StopRequest:
                 program would otherwise never get anywhere, however often the run is resumed.
         """
         if self.interrupted:
-            return Verdict("interrupted", self.words, epoch)
+            return Verdict("interrupted", self.reason, epoch)
         if self.over and trained:
-            return Verdict("time_budget", self.words, epoch)
+            return Verdict("time_budget", self.reason, epoch)
         return None
 
 
@@ -311,20 +311,20 @@ def stop_on_signals(
         budget_seconds: the request's time budget.
         on_first: called in the signal's handler when the first one comes.
 
-    Outside the main thread, where Python allows no handlers, the request is never asked.
+    Outside the main thread, where Python allows no handlers, nothing ever requests a stop.
     """
     request = StopRequest(budget_seconds)
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
 
-    asked = False
+    one_came = False
 
     def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked and number != SIGHUP:
+        nonlocal one_came
+        if one_came and number != SIGHUP:
             raise request.stop_now
-        asked = asked or number != SIGHUP
+        one_came = one_came or number != SIGHUP
         if not request.signalled:
             request.ask(number)
             on_first()

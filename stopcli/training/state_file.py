@@ -26,7 +26,8 @@ from stopcli.runs.files import replacing
 FORMAT = 3
 # Has the lengths of metrics.csv, timing.csv and steps.csv, under other names, and no hashes of them.
 _LENGTHS_FORMAT = 2
-KEPT = 2
+# How many of the newest states stay.
+NEWEST = 2
 _SUFFIX = ".state"
 
 Arrays = tuple[np.ndarray[Any, Any], ...]
@@ -106,8 +107,8 @@ class StateStore:
         with replacing(path) as new:
             _write(new, state)
         # Later ones were passed over when the run was resumed: they are not of the two.
-        own = [each for each in self.files() if each.name <= path.name and each.is_file()]
-        for old in own[KEPT:]:
+        own = [file for file in self.files() if file.name <= path.name and file.is_file()]
+        for old in own[NEWEST:]:
             old.unlink()
 
     def files(self) -> list[Path]:
@@ -198,7 +199,7 @@ def _point(plain: dict[str, Any], parts: Mapping[str, bytes]) -> TrainState:
         names = sorted(name for name in parts if name.startswith(f"{prefix}/"))
         return tuple(np.load(io.BytesIO(parts[name]), allow_pickle=False) for name in names)
 
-    kept = {name.split("/")[0].removeprefix("best-") for name in parts if name.startswith("best-")}
+    best_names = {name.split("/")[0].removeprefix("best-") for name in parts if name.startswith("best-")}
     best = {name: (int(epoch), value) for name, (epoch, value) in plain.pop("best").items()}
     files = {name: Prefix(int(length), str(sha256)) for name, (length, sha256) in plain.pop("files").items()}
     return TrainState(
@@ -206,6 +207,6 @@ def _point(plain: dict[str, Any], parts: Mapping[str, bytes]) -> TrainState:
         partial_sums=arrays("partial"),
         best=best,
         files=files,
-        best_states={name: arrays(f"best-{name}") for name in kept},
+        best_states={name: arrays(f"best-{name}") for name in best_names},
         **plain,
     )

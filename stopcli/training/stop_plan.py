@@ -39,7 +39,7 @@ class StopPlan:
         }
 
 
-def asked_rules(stopping: StoppingSettings) -> list[tuple[str, Rule[Any]]]:
+def requested_rules(stopping: StoppingSettings) -> list[tuple[str, Rule[Any]]]:
     """The rules that the settings ask for, each with the setting and its value, such as `patience 200`."""
     monitor, mode = stopping.monitor, stopping.mode
     rules: list[tuple[str, Rule[Any]]] = []
@@ -55,17 +55,17 @@ def stop_plan(
     stopping: StoppingSettings,
     checkpoints: CheckpointSettings,
     metrics: tuple[str, ...],
-    asked: Callable[[Rule[Any]], Rule[Any]] = lambda rule: rule,
+    wrap: Callable[[Rule[Any]], Rule[Any]] = lambda rule: rule,
 ) -> StopPlan:
     """The plan that the settings describe. Metrics that are no numbers end a run in any case.
 
     Args:
         metrics: the names of all metrics that a rule may read.
-        asked: when a rule is asked, such as at the ends of cycles alone.
+        wrap: makes of each rule one that is evaluated less often, such as only where cycles end.
     """
     every = checkpoints.checkpoint_every
     return StopPlan(
-        AnyOf((NonFinite(metrics), *(asked(rule) for _, rule in asked_rules(stopping)))),
+        AnyOf((NonFinite(metrics), *(wrap(rule) for _, rule in requested_rules(stopping)))),
         BestEpoch(stopping.monitor, stopping.mode, stopping.start_from_epoch),
         stopping.restore_best,
         BestEpoch(checkpoints.checkpoint_monitor, checkpoints.checkpoint_mode) if checkpoints.checkpoint else None,

@@ -28,9 +28,9 @@ def start_tensorflow(threads: int | None = None) -> str:
     Returns:
         What the libraries wrote to stderr meanwhile (which kernels are on, that there is no GPU), for the run's log.
     """
-    with _file_without_a_name() as said:
+    with _file_without_a_name() as stderr_file:
         try:
-            with stderr_to(said.fileno()):
+            with stderr_to(stderr_file.fileno()):
                 import_tensorflow()
                 import keras
                 import tensorflow as tf
@@ -44,8 +44,8 @@ def start_tensorflow(threads: int | None = None) -> str:
                 # Looks for a GPU now, so that what the driver has to say is caught too.
                 tf.config.list_logical_devices()
         finally:
-            said.seek(0)
-            text = said.read()
+            stderr_file.seek(0)
+            text = stderr_file.read()
             if sys.exc_info()[0] is not None:
                 sys.stderr.write(text)
 
@@ -59,7 +59,7 @@ def start_tensorflow(threads: int | None = None) -> str:
 def sees_gpu() -> bool:
     """Whether there is a GPU. Imports TensorFlow, and leaves open on what and with how many threads it will compute."""
     set_environment()
-    with temporary_files(Path()), _file_without_a_name() as said, stderr_to(said.fileno()):
+    with temporary_files(Path()), _file_without_a_name() as stderr_file, stderr_to(stderr_file.fileno()):
         import tensorflow as tf
 
         return bool(tf.config.list_physical_devices("GPU"))

@@ -131,7 +131,7 @@ class Trainer:
         self._best_checkpoint = BestTracker(self._plan.best_checkpoint)
         self._saved_epoch, self._saved_at = 0, time.monotonic()
         self._readable = readable(loop.columns)
-        self._places = [loop.columns.index(name) for name in self._readable]
+        self._readable_indices = [loop.columns.index(name) for name in self._readable]
         self._epoch, self._train_seconds, self._validation_seconds = 0, 0.0, 0.0
         # Of the epochs that are not recorded yet; a resumed run goes on within one.
         self._epoch_seconds = 0.0
@@ -188,11 +188,11 @@ class Trainer:
         epochs = self._experiment.epochs
         calls = 0
         while self._epoch < epochs:
-            asked = self._request.verdict(self._epoch, trained=calls > 0)
-            if asked is not None:
-                if asked.reason == "time_budget" and calls == 1:
+            verdict = self._request.verdict(self._epoch, trained=calls > 0)
+            if verdict is not None:
+                if verdict.reason == "time_budget" and calls == 1:
                     self._warnings = (self._request.spent_on_one("call of the training loop"),)
-                return asked
+                return verdict
             room = self._record.room(self._epoch) or epochs
             if self._plan.checkpoint_every:
                 # Writing a call's models is part of its time: few enough that Ctrl-C does not wait for them.
@@ -226,7 +226,7 @@ class Trainer:
             self._settle(block, last)
         # In the last epoch too: a run that other rules do not stop there goes on as if nothing had stopped it.
         if self._experiment.plateau is not None:
-            metrics = dict(zip(self._readable, self._last_row[self._places].tolist(), strict=True))
+            metrics = dict(zip(self._readable, self._last_row[self._readable_indices].tolist(), strict=True))
             before = self._loop.learning_rate
             self._plateau_state, rate = self._experiment.plateau.update(
                 self._plateau_state, metrics[self._experiment.plateau.monitor], before
@@ -237,7 +237,7 @@ class Trainer:
 
     def _judge_block(self, block: EpochBlock) -> tuple[Verdict | None, int]:
         """Let the rules see the epochs of a call one by one. Returns the verdict and the last epoch that counts."""
-        for i, row in enumerate(block.metrics[:, self._places].tolist()):
+        for i, row in enumerate(block.metrics[:, self._readable_indices].tolist()):
             epoch = block.first_epoch + i
             metrics = dict(zip(self._readable, row, strict=True))
             verdict = self._judge.update(epoch, metrics)
@@ -336,7 +336,7 @@ class Trainer:
         if self._projected is None and self._train_seconds >= SETTLED_SECONDS and done < experiment.epochs:
             self._projected = self._train_seconds * experiment.epochs / done
         row = self._last_row
-        metrics = {} if row is None else dict(zip(self._readable, row[self._places].tolist(), strict=True))
+        metrics = {} if row is None else dict(zip(self._readable, row[self._readable_indices].tolist(), strict=True))
         rows = self._epoch * experiment.parts.train.count + self._steps_within * experiment.batch_size
         return Progress(
             self._epoch,

@@ -46,9 +46,11 @@ class DoWhatItSays:
         if job.config.what == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         deadline = time.monotonic() + 60
-        while job.config.what == "wait" and not context.request.asked and time.monotonic() < deadline:
+        while job.config.what == "wait" and not context.request.stop_requested and time.monotonic() < deadline:
             time.sleep(0.02)
-        write_json(self.folder / f"{job.name}.done", {"asked": context.request.asked, "words": context.request.words})
+        write_json(
+            self.folder / f"{job.name}.done", {"asked": context.request.stop_requested, "words": context.request.reason}
+        )
 
 
 @dataclass

@@ -103,7 +103,7 @@ def _in_a_group(folder: Path) -> None:
         def stopping(watch: Watch) -> Mode:
             if len(watch.started) == 2:
                 write_text(folder / "group", str(os.getpid()))
-            return Mode.STOP if request.asked else Mode.RUN
+            return Mode.STOP if request.stop_requested else Mode.RUN
 
         watch.stop = stopping
         Processes(2)(jobs("wait", "wait"), DoWhatItSays(folder), watch)

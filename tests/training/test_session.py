@@ -44,10 +44,10 @@ def test_seconds_add_up_by_part() -> None:
 def test_the_first_signal_asks_and_the_second_raises(number: int, words: str, status: int) -> None:
     before = signal.getsignal(number)
     with stop_on_signals() as request:
-        assert not request.asked
+        assert not request.stop_requested
         os.kill(os.getpid(), number)
-        assert request.asked
-        assert (request.words, request.exit_status) == (words, status)
+        assert request.stop_requested
+        assert (request.reason, request.exit_status) == (words, status)
         with pytest.raises(StopNow):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before
@@ -57,13 +57,13 @@ def test_the_first_signal_asks_and_the_second_raises(number: int, words: str, st
 def test_a_hang_up_asks_and_never_raises() -> None:
     with stop_on_signals() as request:
         os.kill(os.getpid(), signal.SIGHUP)
-        assert (request.words, request.exit_status) == ("SIGHUP", 129)
+        assert (request.reason, request.exit_status) == ("SIGHUP", 129)
         # As a session's manager sends it right after.
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGHUP)
         with pytest.raises(StopNow):
             os.kill(os.getpid(), signal.SIGINT)
-        assert (request.words, request.exit_status) == ("SIGHUP", 129)
+        assert (request.reason, request.exit_status) == ("SIGHUP", 129)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
@@ -72,7 +72,7 @@ def test_a_hang_up_that_is_ignored_stays_so() -> None:
     try:
         with stop_on_signals() as request:
             os.kill(os.getpid(), signal.SIGHUP)
-            assert not request.asked
+            assert not request.stop_requested
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)

@@ -17,7 +17,7 @@ from stopcli.schedules.policy import POLICY_NAMES, Policy, policies
 from stopcli.schedules.step_decay import parse_drops
 from stopcli.stopping.combine import AtCycleEnds
 from stopcli.stopping.rule import Rule
-from stopcli.training.stop_plan import asked_rules
+from stopcli.training.stop_plan import requested_rules
 
 if TYPE_CHECKING:
     LearningRatePolicy = str
@@ -116,7 +116,7 @@ class LearningRateConfig(TrainedConfig):
         # Where no cycle ends at all, that is said of all rules; of those that come too late anyway, each.
         if self.stop_at == "epoch" or cycle > self.epochs * steps_per_epoch:
             return []
-        rules = [(words, rule, self.asked(rule, steps_per_epoch)) for words, rule in asked_rules(self)]
+        rules = [(words, rule, self.asked(rule, steps_per_epoch)) for words, rule in requested_rules(self)]
         return [
             f"{words}, asked at the ends of cycles alone, stops no training of {counted(self.epochs, 'epoch')} before "
             f"its end: it can after epoch {asked.earliest_stop:,} at the earliest"
