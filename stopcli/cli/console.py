@@ -29,6 +29,10 @@ from stopcli.training.session import Progress as RunProgress
 PLAIN_LINE_SECONDS = 5.0
 # The first moments of training are dominated by warming up, and would promise hours.
 SETTLED_SECONDS = 0.5
+# A sweep's table is drawn this often at most; without a terminal, a line is printed this often.
+DRAW_SECONDS, SWEEP_LINE_SECONDS = 0.5, 15.0
+# Lines of the terminal for what is printed around the table.
+_MARGIN = 8
 # Of a run that will take longer, the time is announced.
 LONG_SECONDS = 60.0
 # rich assumes 80 columns where it cannot find out; a table for a file or a pipe need not be cut to that.
@@ -151,7 +155,7 @@ class _Count(ProgressColumn):
 
 
 class RunView:
-    """Shows a run while it goes on: a bar on a terminal, else a plain line every few seconds.
+    """Shows a run or a sweep while it goes on: a bar or a table on a terminal, else a plain line every few seconds.
 
     An observer of the run. As a context manager it draws while the block runs.
 
@@ -166,6 +170,10 @@ class RunView:
         # A descriptor of its own, because stderr's is redirected while TensorFlow starts, and the bar goes on.
         console = Console(file=copy_of_stderr()) if sys.stderr.isatty() else output.stderr
         self._bars: Progress | None = None
+        self._live: Live | None = None
+        self._last_drawn = 0.0
+        # The jobs whose end has been printed; None before the first are shown.
+        self._printed: set[str] | None = None
         if console.is_terminal and not self._quiet:
             self._bars = _Bars(
                 SpinnerColumn(),
@@ -184,8 +192,8 @@ class RunView:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._bars:
-            self._bars.stop()
+        if display := self._bars or self._live:
+            display.stop()
 
     def stage(self, text: str) -> None:
         self._last_line = time.monotonic()
@@ -230,46 +238,22 @@ class RunView:
         else:
             print_line(text)
 
-
-# Drawn this often at most; the jobs themselves report their progress less often.
-DRAW_SECONDS = 0.5
-SWEEP_LINE_SECONDS = 15.0
-# Lines of the terminal for what is printed around the table.
-_MARGIN = 8
-
-
-class SweepView:
-    """Shows the progress of a sweep's jobs. As a context manager it draws while the block runs."""
-
-    def __init__(self, output: Output, name: str) -> None:
-        self._name, self._quiet = name, output.quiet
-        self._live: Live | None = None
-        if output.stderr.is_terminal and not self._quiet:
-            self._live = Live(console=output.stderr, transient=True, auto_refresh=False)
-        # The jobs whose end has been printed; None before the first call.
-        self._printed: set[str] | None = None
-        self._last_drawn, self._last_line = 0.0, time.monotonic()
-
-    def __enter__(self) -> SweepView:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._live:
-            self._live.stop()
-
-    def show(self, jobs: Sequence[JobResult]) -> None:
-        """Show the progress of the jobs; may be called as often as one likes."""
+    def show_jobs(self, jobs: Sequence[JobResult]) -> None:
+        """Show the progress of a sweep's jobs, on a terminal in the place of the bar; may be called at any time."""
         now = time.monotonic()
+        if self._bars:
+            self._bars.stop()
+            self._live = Live(console=self._bars.console, transient=True, auto_refresh=False)
+            self._live.start()
+            self._bars = None
         if self._live:
             if now - self._last_drawn >= DRAW_SECONDS:
                 self._last_drawn = now
-                self._live.update(self._table(jobs, self._live.console.height - _MARGIN), refresh=True)
+                self._live.update(_jobs_table(self._name, jobs, self._live.console.height - _MARGIN), refresh=True)
         elif not self._quiet:
-            self._print_lines(jobs, now)
+            self._print_jobs(jobs, now)
 
-    def _print_lines(self, jobs: Sequence[JobResult], now: float) -> None:
+    def _print_jobs(self, jobs: Sequence[JobResult], now: float) -> None:
         done = [job for job in jobs if job.done]
         if self._printed is None:
             # What an earlier session has done is no news.
@@ -283,28 +267,29 @@ class SweepView:
             running = [_sentence(job) for job in jobs if job.state == "running"]
             print_line("; ".join([f"{self._name}: {len(self._printed)} of {len(jobs)} done", *running]))
 
-    def _table(self, jobs: Sequence[JobResult], room: int) -> RichTable:
-        """Jobs that are running, then those that have ended badly, then the rest, as far as the terminal has room."""
-        done = sum(job.done for job in jobs)
-        title = f"{self._name}: {done} of {counted(len(jobs), 'run')} done"
-        table = RichTable(title=title, title_justify="left", header_style="bold")
-        for column in ("run", "state", "epoch", "error", "images/s", "left"):
-            table.add_column(column, justify="left" if column in ("run", "state") else "right", overflow="fold")
-        first = jobs if len(jobs) <= room else sorted(jobs, key=_urgency)[: max(room, 1)]
-        for job in first:
-            running, progress = job.state == "running", job.progress
-            table.add_row(
-                job.name,
-                job.state,
-                f"{job.epoch}/{job.epochs}" if job.epoch or running else "",
-                "" if job.error is None else f"{job.error:.3f}",
-                f"{progress.samples_per_second:,.0f}" if running and progress.samples_per_second else "",
-                format_duration(progress.seconds_left) if running and progress.seconds_left is not None else "",
-                style={"failed": "red", "died": "red", "running": "bold"}.get(job.state, ""),
-            )
-        if len(first) < len(jobs):
-            table.add_row(f"… {len(jobs) - len(first)} more", *[""] * 5)
-        return table
+
+def _jobs_table(name: str, jobs: Sequence[JobResult], room: int) -> RichTable:
+    """Jobs that are running, then those that have ended badly, then the rest, as far as the terminal has room."""
+    done = sum(job.done for job in jobs)
+    title = f"{name}: {done} of {counted(len(jobs), 'run')} done"
+    table = RichTable(title=title, title_justify="left", header_style="bold")
+    for column in ("run", "state", "epoch", "error", "images/s", "left"):
+        table.add_column(column, justify="left" if column in ("run", "state") else "right", overflow="fold")
+    first = jobs if len(jobs) <= room else sorted(jobs, key=_urgency)[: max(room, 1)]
+    for job in first:
+        running, progress = job.state == "running", job.progress
+        table.add_row(
+            job.name,
+            job.state,
+            f"{job.epoch}/{job.epochs}" if job.epoch or running else "",
+            "" if job.error is None else f"{job.error:.3f}",
+            f"{progress.samples_per_second:,.0f}" if running and progress.samples_per_second else "",
+            format_duration(progress.seconds_left) if running and progress.seconds_left is not None else "",
+            style={"failed": "red", "died": "red", "running": "bold"}.get(job.state, ""),
+        )
+    if len(first) < len(jobs):
+        table.add_row(f"… {len(jobs) - len(first)} more", *[""] * 5)
+    return table
 
 
 def _urgency(job: JobResult) -> int:

@@ -11,26 +11,21 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table as RichTable
 
-from stopcli.cli.console import Output, console
+from stopcli.cli.console import Output, RunView, console
 from stopcli.cli.list_options import parse_number_or_none, parse_words
 from stopcli.cli.option_groups import with_changes
 from stopcli.cli.options.output import Json, Quiet, RunsDir, TimeBudget, Verbose
 from stopcli.cli.options.stopping import NEW_STOPPING
 from stopcli.cli.options.sweep import HOW
-from stopcli.cli.train import execute, load, parse_time_budget, settle_layout
+from stopcli.cli.train import execute_task, parse_time_budget
 from stopcli.errors import ConfigError, StopcliError
 from stopcli.paths import parse_path
 from stopcli.quantities import agreeing, format_duration
-from stopcli.recipes.base import recipe_of
-from stopcli.recipes.trained import TrainedConfig
 from stopcli.report.document import results_table
 from stopcli.report.run_report import words_of
-from stopcli.runner.resume import prepare
-from stopcli.runner.resume_changes import next_step, where_else
 from stopcli.runs.files import dump_json, read_json, temporary_files
 from stopcli.runs.folder import RunFolder, check_is_made_here, runs_root
 from stopcli.runs.run import Run, runs_in
-from stopcli.sweeps.plan import pending_jobs, plan_jobs
 
 RunPath = Annotated[Path, typer.Argument(help="A run's or a sweep's folder.", metavar="RUN", parser=parse_path)]
 MoreEpochs = Annotated[
@@ -72,32 +67,32 @@ def resume(
     replayed over its recorded epochs, and the run comes out as if it had had them from its start; rules that would have
     stopped it earlier are refused.
     """
+    # After parsing: --help need not know how runs are resumed.
+    from stopcli.runner.resume import prepare
+    from stopcli.runner.run import load_task, settle_layout
+
     budget_seconds = parse_time_budget(time_budget)
     how = {name: value for name in HOW if (value := options.pop(name)) is not None}
     changes = _changes({"epochs": epochs, "dataset": dataset, **options})
     resumption = prepare(run, changes=changes, force=force, retry_failed=retry_failed, how=how)
-    config, state = resumption.config, resumption.start.state
+    config, start = resumption.config, resumption.start
     layout = settle_layout(config)[1]
     output = Output(json, quiet, verbose)
     for warning in resumption.warnings:
         output.warn(warning)
-    recipe = recipe_of(config.command)
-    with temporary_files(run), _hint_at_moved_data(config, run, named=dataset is not None):
-        loaded = load(config, recipe, output)
-    if layout is not None:
-        jobs = pending_jobs(plan_jobs(loaded.config), run / "jobs", retry_failed=retry_failed)
-        recipe.check_fits(loaded, jobs, layout)
+    with (
+        temporary_files(run),
+        _hint_at_moved_data(config, run, named=dataset is not None),
+        RunView(output, config.command) as view,
+    ):
+        task = load_task(config, layout, view, start, run)
+    for note in task.loaded.notes:
+        output.warn(note)
     with RunFolder.reopen(run) as folder:
         for warning in resumption.warnings:
             folder.log(f"warning: {warning}")
-        if config.is_sweep:
-            where = "with the runs that have not finished"
-        elif not isinstance(config, TrainedConfig):
-            where = "with the seeds that are not done"
-        else:
-            where = "from its start" if state is None else f"after epoch {state.epoch} (step {state.step})"
-        output.say(f"stopcli {config.command} → {run}, resuming {where}", style="bold")
-        execute(loaded, recipe, folder, resumption.start, output, budget_seconds, layout)
+        output.say(f"stopcli {config.command} → {run}, resuming {resumption.where}", style="bold")
+        execute_task(task, folder, output, budget_seconds)
 
 
 def _changes(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,6 +116,8 @@ def _hint_at_moved_data(config: Any, run: Path, *, named: bool) -> Iterator[None
     try:
         yield
     except StopcliError as error:
+        from stopcli.runner.resume_changes import where_else
+
         hint = "" if named or isinstance(error, ConfigError) else where_else(config, run)
         # What lies at a path may be an empty folder, where a disk is not mounted, or too large for the memory.
         if hint:
@@ -150,6 +147,8 @@ def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
 
 def show(folder: RunPath, json: Json = False) -> None:
     """Show a run: its state, why it stopped, its results; or what a comparison or a replay found."""
+    from stopcli.runner.resume_changes import next_step
+
     check_is_made_here(folder)
     run = Run.read(folder)
     if json:

@@ -9,12 +9,13 @@ import typer
 
 from stopcli.cli.console import Output
 from stopcli.cli.options.output import Json, Quiet, RunDir, RunsDir, TimeBudget, Verbose
-from stopcli.cli.train import RunLocation, has_gpu, run_config
+from stopcli.cli.train import RunLocation, run_config
 from stopcli.config import resolve
 from stopcli.errors import ConfigError, RequestError
 from stopcli.paths import parse_path
 from stopcli.recipes.base import config_class
 from stopcli.runs.files import read_toml
+from stopcli.training.tf_setup import has_gpu
 
 ConfigFile = Annotated[
     Path,

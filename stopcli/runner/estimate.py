@@ -11,7 +11,7 @@ from stopcli.quantities import format_duration
 from stopcli.recipes.base import Loaded, recipe_of
 from stopcli.report.document import Table
 from stopcli.sweeps.layout import Layout
-from stopcli.sweeps.plan import Job, in_rounds
+from stopcli.sweeps.plan import Job, in_rounds, plan_jobs
 from stopcli.training.loop import Loop
 from stopcli.training.session import Observer
 from stopcli.training.steps_loop import EVALUATION_COST
@@ -90,15 +90,14 @@ class SweepEstimate:
         return {"executor": self.layout.describe(), "seconds": round(self.seconds, 1), "jobs": jobs}
 
 
-def estimate(
-    loaded: Loaded, jobs: Sequence[Job[Any]], layout: Layout, process_seconds: float, observer: Observer
-) -> SweepEstimate:
+def estimate(loaded: Loaded, layout: Layout, process_seconds: float, observer: Observer) -> SweepEstimate:
     """Measure each arm of a sweep on a few steps, in this process and with its number of threads.
 
     Args:
         loaded: the sweep's settings and images.
         process_seconds: that the start of a process takes.
     """
+    jobs = plan_jobs(loaded.config)
     configs = {job.arm: job.config for job in reversed(jobs)}
     arms = {}
     for i, arm in enumerate(dict.fromkeys(job.arm for job in jobs)):

@@ -99,6 +99,16 @@ class Resumption:
     start: Start
     warnings: tuple[str, ...] = ()
 
+    @property
+    def where(self) -> str:
+        """Where it resumes, in words."""
+        if self.config.is_sweep:
+            return "with the runs that have not finished"
+        if not isinstance(self.config, TrainedConfig):
+            return "with the seeds that are not done"
+        state = self.start.state
+        return "from its start" if state is None else f"after epoch {state.epoch} (step {state.step})"
+
 
 def read_config(run: Path) -> RunConfig:
     """The settings in a run's config.toml.

@@ -1,37 +1,159 @@
-"""One run, or one range test, from its settings to its finished folder."""
+"""How a run, a range test or a sweep is loaded and executed, new or resumed, and one run from its start to its results.
+
+Imports TensorFlow where it is needed first, which takes seconds.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import time
 import traceback
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import tensorflow as tf
-
-from stopcli.config import RunConfig, to_toml
+from stopcli.config import AnyConfig, RunConfig, to_toml
 from stopcli.errors import RequestError, ResourceError
-from stopcli.recipes.base import Loaded, Recipe
+from stopcli.recipes.base import Loaded, Recipe, recipe_of
 from stopcli.recipes.trained import TrainedConfig
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures
 from stopcli.runner.provenance import record_environment
 from stopcli.runner.report import write_results
 from stopcli.runner.resume_changes import changed_data
+from stopcli.runner.sweep import ShowJobs, run_sweep
 from stopcli.runs.files import remove_leftovers
 from stopcli.runs.folder import RunFolder, cannot_be_written
 from stopcli.runs.metrics import read_metrics
-from stopcli.runs.summary import RangeSummary, RunSummary
-from stopcli.training.evaluate import devices, evaluate_run
-from stopcli.training.experiment import Experiment
+from stopcli.runs.summary import RangeSummary, RunSummary, TrainingSummary
+from stopcli.sweeps.layout import Layout, plan_layout
+from stopcli.sweeps.plan import Job, pending_jobs, plan_jobs
 from stopcli.training.fingerprint import data_fingerprint, settings_fingerprint
-from stopcli.training.loop import Loop
-from stopcli.training.model_files import start_from
-from stopcli.training.run_log import RunLog
-from stopcli.training.session import SaveCadence, Session, Start
-from stopcli.training.trainer import Trainer
+from stopcli.training.session import Observer, SaveCadence, Session, Start, Stopwatch
+from stopcli.training.tf_setup import has_gpu, start_tensorflow
+
+if TYPE_CHECKING:
+    from stopcli.training.experiment import Experiment
+    from stopcli.training.loop import Loop
+
+_IMPORTED = time.perf_counter()
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run, a range test or a sweep whose settings are checked and whose data are in memory.
+
+    Attributes:
+        layout: of a sweep, how its jobs are executed; None for a single run.
+        start: the position to start from.
+    """
+
+    loaded: Loaded
+    recipe: Recipe
+    layout: Layout | None = None
+    start: Start = Start()  # noqa: RUF009, a frozen value
+
+    @property
+    def config(self) -> Any:
+        """The settings, with what only the data could tell filled in."""
+        return self.loaded.config
+
+
+def settle_layout(config: AnyConfig) -> tuple[AnyConfig, Layout | None]:
+    """How a sweep's runs are executed here, and its settings with the threads that each of them computes with.
+
+    Raises:
+        RequestError: they cannot be executed as the settings say.
+    """
+    if not config.is_sweep:
+        return config, None
+    layout = plan_layout(config, gpu=has_gpu())
+    layout.check()
+    settled: dict[str, Any] = {} if layout.threads is None else {"threads": layout.threads}
+    if config.init_from:
+        # Jobs on other machines have other working folders.
+        settled["init_from"] = str(Path(config.init_from).resolve())
+    return replace(config, **settled), layout
+
+
+def load_task(
+    config: RunConfig,
+    layout: Layout | None,
+    observer: Observer,
+    start: Start = Start(),  # noqa: B008, a frozen value
+    run: Path | None = None,
+) -> Task:
+    """Read a config's data, and check that a sweep's jobs have room.
+
+    Args:
+        run: the folder of a run that is resumed.
+
+    Raises:
+        RequestError: the data are missing, damaged, or not as the config says; the jobs have no room.
+    """
+    recipe, started = recipe_of(config.command), time.perf_counter()
+    loaded = replace(recipe.load(config, observer), seconds=time.perf_counter() - started)
+    if layout is not None:
+        jobs: Sequence[Job[Any]] = plan_jobs(loaded.config)
+        if run is not None:
+            jobs = pending_jobs(jobs, run / "jobs", retry_failed=start.retry_failed)
+        recipe.check_fits(loaded, jobs, layout)
+    return Task(loaded, recipe, layout, start)
+
+
+def check_warm_start(task: Task) -> None:
+    """Check that the model that a new run's settings name fits, in every arm, before anything is written."""
+    start_tensorflow(getattr(task.config, "threads", None))
+    arms = [task.config] if task.layout is None else {job.arm: job.config for job in plan_jobs(task.config)}.values()
+    for config in arms:
+        warm_start(config, task.recipe.build(replace(task.loaded, config=config)))
+
+
+def execute(
+    task: Task, folder: RunFolder, session: Session, show_jobs: ShowJobs, on_messages: Callable[[str], None]
+) -> TrainingSummary:
+    """Execute a task in its folder, which this process holds. Sets the folder's status to the state that it ended in.
+
+    Args:
+        show_jobs: receives the progress of a sweep's jobs.
+        on_messages: receives what TensorFlow printed while it started.
+
+    Returns:
+        Its summary.
+
+    Raises:
+        StopNow: it was interrupted before anything was trained.
+    """
+    # Between the process's start and now, the data were read.
+    session.stopwatch.move("startup", "data", task.loaded.seconds)
+    if task.layout is None or task.layout.executor == "in-process":
+        session.observer.stage("starting TensorFlow")
+        messages = start_tensorflow(getattr(task.config, "threads", None))
+        if messages:
+            folder.log("TensorFlow's messages while it starts:\n" + messages)
+            on_messages(messages.rstrip())
+        if session.request.interrupted:
+            # Nothing is trained yet, so there is nothing to save.
+            raise session.request.stop_now
+    if task.layout is None:
+        return run_one(task.loaded, task.recipe, folder, session, task.start)
+    return run_sweep(task.loaded, task.recipe, folder, task.layout, show_jobs, session, task.start)
+
+
+def stopwatch_since_start() -> Stopwatch:
+    """A stopwatch that has run since the process started."""
+    return Stopwatch(elapsed=process_age())
+
+
+def process_age() -> float:
+    """Seconds since the process started; where the system does not tell, since this module was imported."""
+    try:
+        started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+        return float(Path("/proc/uptime").read_text().split()[0]) - started
+    except (OSError, ValueError, IndexError):
+        return time.perf_counter() - _IMPORTED
 
 
 def run_one(
@@ -82,7 +204,7 @@ def _failures_logged(folder: RunFolder) -> Iterator[None]:
         folder.note(traceback.format_exc())
         if isinstance(error, OSError):
             raise cannot_be_written(folder.path, error) from error
-        if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
             raise ResourceError(
                 "there is not enough memory for this run", hint="Fewer rows or a smaller model need less."
             ) from error
@@ -98,6 +220,10 @@ def _train(
     loop_cache: dict[str, Any] | None,
     plots: bool,
 ) -> RunSummary:
+    from stopcli.training.evaluate import evaluate_run
+    from stopcli.training.run_log import RunLog
+    from stopcli.training.trainer import Trainer
+
     config, stopwatch = loaded.config, session.stopwatch
     with stopwatch.part("build"):
         experiment = recipe.build(loaded)
@@ -160,6 +286,8 @@ def start_session(
 ) -> tuple[str, ...]:
     """Mark a run's folder as running, and record what it computes with; arguments and result as of
     `record_environment`."""
+    from stopcli.training.evaluate import devices
+
     folder.status.write("running", epoch=start.state.epoch if start.state else 0)
     if start.resumed:
         remove_leftovers(folder.path)
@@ -171,6 +299,8 @@ def warm_start(config: RunConfig, experiment: Experiment) -> dict[str, Any] | No
     """Load the weights that a config names into the experiment. Returns their ancestry, None where it names none."""
     if not config.init_from:
         return None
+    from stopcli.training.model_files import start_from
+
     return start_from(
         experiment.model, experiment.optimizer, Path(config.init_from), with_optimizer=config.init_optimizer
     )

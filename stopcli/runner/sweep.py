@@ -37,7 +37,7 @@ from stopcli.sweeps.plan import (
     read_progress,
 )
 from stopcli.training.fingerprint import data_fingerprint
-from stopcli.training.session import Session, Start, StopRequest, Stopwatch
+from stopcli.training.session import Session, Start, StopRequest
 from stopcli.training.state_file import StateStore
 from stopcli.training.tf_setup import start_tensorflow
 
@@ -204,8 +204,7 @@ def run_sweep(
     folder: RunFolder,
     layout: Layout,
     show: ShowJobs,
-    request: StopRequest,
-    stopwatch: Stopwatch,
+    session: Session,
     start: Start = Start(),  # noqa: B008, a frozen value
 ) -> SweepSummary:
     """Run the jobs of a sweep that are not done yet, and sum all of them up.
@@ -238,12 +237,12 @@ def run_sweep(
         plots=not shared,
         shared=loaded if shared else None,
     )
-    monitor = SweepMonitor(folder, jobs, pending, request, show, getattr(config, "keep_going", True))
+    monitor = SweepMonitor(folder, jobs, pending, session.request, show, getattr(config, "keep_going", True))
     try:
-        with stopwatch.part("jobs"):
+        with session.stopwatch.part("jobs"):
             layout.make()(pending, work, monitor)
         results = collect(jobs, folder.jobs, monitor.errors)
-        return _finish(loaded, recipe, folder, results, request, stopwatch)
+        return _finish(loaded, recipe, folder, results, session)
     except StopNow as stopped:
         _mark_interrupted(folder, stopped)
         raise
@@ -272,8 +271,7 @@ def _finish(
     recipe: Recipe,
     folder: RunFolder,
     results: Sequence[JobResult],
-    request: StopRequest,
-    stopwatch: Stopwatch,
+    session: Session,
 ) -> SweepSummary:
     """Sum up what the jobs came to, and write it."""
     config = loaded.config
@@ -287,9 +285,9 @@ def _finish(
     first, *tables = sweep_results.tables
     return write_results(
         folder,
-        _summary(loaded, folder, results, sweep_results, request),
+        _summary(loaded, folder, results, sweep_results, session.request),
         loaded,
-        stopwatch,
+        session.stopwatch,
         title=sweep_results.title,
         tables=tables,
         files={**sweep_results.files, "table.md": first.markdown()},

@@ -14,6 +14,9 @@ from stopcli.control_groups import reachable_cores, usable_cores
 from stopcli.errors import RunError
 from stopcli.runs.files import temporary_files, variables_set
 
+# Made by the drivers of NVIDIA and AMD.
+_GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+
 
 def start_tensorflow(threads: int | None = None) -> str:
     """Set what TensorFlow and Keras read from the environment, import them, and fix Keras's global settings.
@@ -56,8 +59,13 @@ def start_tensorflow(threads: int | None = None) -> str:
     return text
 
 
-def sees_gpu() -> bool:
-    """Whether there is a GPU. Imports TensorFlow, and leaves open on what and with how many threads it will compute."""
+def has_gpu() -> bool:
+    """Whether there is a GPU.
+
+    Imports TensorFlow where the system has a driver for one; leaves open on what and with how many threads it computes.
+    """
+    if not any(Path(device).exists() for device in _GPU_DEVICES):
+        return False
     set_environment()
     with temporary_files(Path()), _file_without_a_name() as stderr_file, stderr_to(stderr_file.fileno()):
         import tensorflow as tf

@@ -60,7 +60,7 @@ def test_a_changed_record_is_refused_before_anything_is_trained_or_written(
     path = Path("died", name)
     path.write_bytes(changed(path.read_bytes()))
     before = content_of(Path("died"))
-    monkeypatch.setattr("stopcli.cli.resume.load", None)
+    monkeypatch.setattr("stopcli.runner.run.load_task", None)
     assert run("resume", "died") == 2
     said = capsys.readouterr().err
     assert f"Error: {path}: " in said

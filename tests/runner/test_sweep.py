@@ -19,7 +19,7 @@ from stopcli.runner.sweep import run_sweep
 from stopcli.runs.folder import RunFolder
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job, plan_jobs
-from stopcli.training.session import StopRequest, Stopwatch
+from stopcli.training.session import Session, StopRequest
 
 SWEEPS = {
     "cutout-sweep": parse(CutoutSweepConfig, {"dataset": "digits", "m": (2, 4), "epochs": 12}),
@@ -40,7 +40,9 @@ def test_before_a_run_has_finished_it_shows_how_far_runs_are_and_no_table_of_das
             job.write_config(to_toml(jobs[0].config))
             job.status.write("interrupted", "Ctrl-C", epoch=7)
         layout = Layout("in-process", 1, None)
-        run_sweep(Loaded(config, None), recipe_of(config.command), folder, layout, lambda _: None, request, Stopwatch())
+        run_sweep(
+            Loaded(config, None), recipe_of(config.command), folder, layout, lambda _: None, Session(request=request)
+        )
     check_said(config, jobs)
     assert run("show", "sweep") == 0
     assert "7/12" in capsys.readouterr().out
