@@ -18,87 +18,53 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from typing import Any
 
-    from stopcli.augment.cutout import Cutout, CutoutCopies
-    from stopcli.augment.erasing import RandomErasing
-    from stopcli.augment.shift import RandomShift
-    from stopcli.schedules.cyclic import CyclicLR, CyclicMomentum, OneCycleLR, RampLR
-    from stopcli.schedules.keras_callback import ScheduleLearningRate
-    from stopcli.stopping import (
-        AnyOf,
-        AtCycleEnds,
-        BestEpoch,
-        NonFinite,
-        Patience,
-        RuleRunner,
-        Threshold,
-        Verdict,
-        rule_from_dict,
-    )
-    from stopcli.stopping.keras_callback import StopOnRule
+    from stopcli.augment.cutout import Cutout as Cutout
+    from stopcli.augment.cutout import CutoutCopies as CutoutCopies
+    from stopcli.augment.erasing import RandomErasing as RandomErasing
+    from stopcli.augment.shift import RandomShift as RandomShift
+    from stopcli.schedules.cyclic import CyclicLR as CyclicLR
+    from stopcli.schedules.cyclic import CyclicMomentum as CyclicMomentum
+    from stopcli.schedules.cyclic import OneCycleLR as OneCycleLR
+    from stopcli.schedules.cyclic import RampLR as RampLR
+    from stopcli.schedules.keras_callback import ScheduleLearningRate as ScheduleLearningRate
+    from stopcli.stopping import AnyOf as AnyOf
+    from stopcli.stopping import AtCycleEnds as AtCycleEnds
+    from stopcli.stopping import BestEpoch as BestEpoch
+    from stopcli.stopping import GeneralizationLoss as GeneralizationLoss
+    from stopcli.stopping import NonFinite as NonFinite
+    from stopcli.stopping import Patience as Patience
+    from stopcli.stopping import ProgressQuotient as ProgressQuotient
+    from stopcli.stopping import RuleRunner as RuleRunner
+    from stopcli.stopping import SuccessiveIncreases as SuccessiveIncreases
+    from stopcli.stopping import Threshold as Threshold
+    from stopcli.stopping import Verdict as Verdict
+    from stopcli.stopping import rule_from_dict as rule_from_dict
+    from stopcli.stopping.keras_callback import StopOnRule as StopOnRule
 
-_PUBLIC = {
+# What a saved Keras model may hold.
+_SAVED = {
     "Cutout": "stopcli.augment.cutout",
     "CutoutCopies": "stopcli.augment.cutout",
     "CyclicLR": "stopcli.schedules.cyclic",
     "CyclicMomentum": "stopcli.schedules.cyclic",
     "OneCycleLR": "stopcli.schedules.cyclic",
     "RampLR": "stopcli.schedules.cyclic",
-    "ScheduleLearningRate": "stopcli.schedules.keras_callback",
     "RandomErasing": "stopcli.augment.erasing",
     "RandomShift": "stopcli.augment.shift",
-    "AnyOf": "stopcli.stopping",
-    "AtCycleEnds": "stopcli.stopping",
-    "GeneralizationLoss": "stopcli.stopping",
-    "BestEpoch": "stopcli.stopping",
-    "RuleRunner": "stopcli.stopping",
-    "NonFinite": "stopcli.stopping",
-    "ProgressQuotient": "stopcli.stopping",
-    "Patience": "stopcli.stopping",
-    "Threshold": "stopcli.stopping",
-    "Verdict": "stopcli.stopping",
-    "rule_from_dict": "stopcli.stopping",
-    "SuccessiveIncreases": "stopcli.stopping",
+}
+_RULES = (
+    *("AnyOf", "AtCycleEnds", "BestEpoch", "GeneralizationLoss", "NonFinite", "Patience", "ProgressQuotient"),
+    *("RuleRunner", "SuccessiveIncreases", "Threshold", "Verdict", "rule_from_dict"),
+)
+_PUBLIC = {
+    **_SAVED,
+    **dict.fromkeys(_RULES, "stopcli.stopping"),
+    "ScheduleLearningRate": "stopcli.schedules.keras_callback",
     "StopOnRule": "stopcli.stopping.keras_callback",
 }
-
 _OLD_NAMES = {"Judge": "RuleRunner", "StripsUp": "SuccessiveIncreases"}
 
-# Those that a saved Keras model may hold.
-_SAVED = (
-    "Cutout",
-    "CutoutCopies",
-    "CyclicLR",
-    "CyclicMomentum",
-    "OneCycleLR",
-    "RampLR",
-    "RandomErasing",
-    "RandomShift",
-)
-
-__all__ = [
-    "AnyOf",
-    "AtCycleEnds",
-    "BestEpoch",
-    "Cutout",
-    "CutoutCopies",
-    "CyclicLR",
-    "CyclicMomentum",
-    "GeneralizationLoss",
-    "NonFinite",
-    "OneCycleLR",
-    "Patience",
-    "ProgressQuotient",
-    "RampLR",
-    "RandomErasing",
-    "RandomShift",
-    "RuleRunner",
-    "ScheduleLearningRate",
-    "StopOnRule",
-    "SuccessiveIncreases",
-    "Threshold",
-    "Verdict",
-    "rule_from_dict",
-]
+__all__ = [*sorted(_PUBLIC)]
 
 
 def __getattr__(name: str) -> Any:
@@ -112,4 +78,4 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
 
 
-register_with_keras({name: _PUBLIC[name] for name in _SAVED})
+register_with_keras(_SAVED)

@@ -1,7 +1,4 @@
-"""Paths that somebody has named: what the system refuses about them is told in a line, before anything is done.
-
-Where a user keeps what programs can make again. Such a folder is a help: whoever cannot use it goes on without.
-"""
+"""Paths that a user names, checked before anything is done, and the user's cache."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Lengths of time as people write them: 90s, 2h30m, 1d.
-
-Numbers of things in words, in the singular and in the plural: 1 seed, 3 seeds, seeds 0 to 2.
-"""
+"""Numbers of things and lengths of time in words: 1 seed, 3 seeds, seeds 0 to 2; 90s, 2h30m, 1d."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""What the augmentation layers have in common.
-
-What is done to a batch in the compiled loop, as a pure function of the images and a seed.
-
-Streams of randomness within a step, each a pure function of the step's seed.
-"""
+"""What augmentations share: a Keras layer, a pipeline for the compiled loop, and random numbers from a step's seed."""
 
 from __future__ import annotations
 

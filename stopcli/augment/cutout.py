@@ -1,8 +1,5 @@
-"""Cutout (DeVries and Taylor 2017, arXiv 1708.04552): a square around a random place is cut out of an image.
-
-Batch augmentation (Hoffer et al. 2019, arXiv 1901.09335): each image enters a batch several times, for one update.
-
-Every copy is augmented on its own.
+"""Cutout (DeVries and Taylor 2017, arXiv 1708.04552), and batches of several cutout copies of each image (batch
+augmentation; Hoffer et al. 2019, arXiv 1901.09335).
 """
 
 from __future__ import annotations

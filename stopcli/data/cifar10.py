@@ -1,14 +1,7 @@
-"""CIFAR-10 in its official forms: the Python and the binary version, as folders or archives (A. Krizhevsky, 2009).
-
-CIFAR-10 as Keras keeps it: in its cache, or downloaded there from its address, with its hash and file names.
+"""CIFAR-10 (A. Krizhevsky, 2009): read from its official folders and archives, or downloaded to where Keras keeps it.
 
 Keras's own loader is not used: importing Keras starts TensorFlow, whose number of threads a process chooses once, and
 which is not needed to read data.
-
-Reading pickles that hold arrays and plain values, and refusing all others.
-
-A pickle can name any function to be called when it is read. This reader admits what a pickled dictionary of NumPy
-arrays needs, and nothing else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Which files a folder of images holds, class by class, and what of it cannot be read or would not be seen.
-
-One image file, JPEG or PNG, as RGB with 8 bits a channel.
-"""
+"""Which image files a folder holds, class by class, and what one of them, JPEG or PNG, looks like as RGB."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The images of many files as one array, and which of the files are none.
-
-Decoded images on disk, so that a folder is decoded once.
-"""
+"""The images of a folder decoded to one array, by several processes and only once: the array is cached on disk."""
 
 from __future__ import annotations
 

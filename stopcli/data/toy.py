@@ -1,7 +1,4 @@
-"""scikit-learn's handwritten digits as small colour images: real data that need no download.
-
-Two interleaved half circles with noise: the classic two-class problem that a wide MLP overfits.
-"""
+"""scikit-learn's handwritten digits and two moons: data that need no download."""
 
 from __future__ import annotations
 

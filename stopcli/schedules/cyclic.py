@@ -1,13 +1,4 @@
-"""Cyclical learning rates (L. Smith, arXiv 1506.01186) as a Keras schedule.
-
-Functions that are saved by their name.
-
-Momentum that falls where a cyclical learning rate rises (L. Smith, arXiv 1803.09820, section 4.3).
-
-One cycle (Smith and Topin 2017, arXiv 1708.07120): a rise to a high learning rate, a long fall to almost none.
-
-A learning rate that rises from a small value to a large one: the range test of L. Smith (arXiv 1506.01186, 3.3).
-"""
+"""Schedules as Keras classes: cyclical learning rates and the momentum against them, one cycle, and a ramp."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""The registry of rules, rules joined into one, and rules made again from what was saved of them.
-
-A rule that may stop only where a learning rate's cycle ends.
-
-Rules as a user writes them: `gl:2`, `pq:0.75`, `up:3`, `threshold:0.3`, `patience:200`.
-"""
+"""The registry of rules, from text and from saved options to a rule, and rules made of other rules."""
 
 from __future__ import annotations
 
@@ -14,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 from stopcli.errors import ConfigError, MetricError
-from stopcli.stopping.rule import Columns, Metrics, Rule, Verdict
+from stopcli.stopping.rule import Columns, Metrics, Rule, Verdict, check_count
 
 # Every rule by its kind. Those with a keyword are listed in this order in help and in figures' legends.
 _RULES = {
@@ -165,10 +160,8 @@ class AtCycleEnds(Rule[Any]):
     steps_per_epoch: int
 
     def __post_init__(self) -> None:
-        for name in ("cycle", "steps_per_epoch"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ConfigError(name, value, "a whole number ≥ 1")
+        check_count("cycle", self.cycle, least=1)
+        check_count("steps_per_epoch", self.steps_per_epoch, least=1)
 
     @property
     def monitors(self) -> tuple[str, ...]:

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopcli.errors import ConfigError
-from stopcli.stopping.rule import MetricRule, Verdict, first_true, is_below, resolve_direction
+from stopcli.stopping.rule import (
+    MetricRule,
+    Verdict,
+    check_count,
+    check_number,
+    first_true,
+    is_below,
+    resolve_direction,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,15 +79,11 @@ class Patience(MetricRule[PatienceState]):
     start_from_epoch: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("patience", "min_delta", "start_from_epoch"):
-            value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
-                raise ConfigError(name, value, "a finite number ≥ 0")
+        check_count("patience", self.patience)
+        check_number("min_delta", self.min_delta)
+        check_count("start_from_epoch", self.start_from_epoch)
         if self.baseline is not None and not math.isfinite(self.baseline):
             raise ConfigError("baseline", self.baseline, "a finite number")
-        for name in ("patience", "start_from_epoch"):
-            if not isinstance(getattr(self, name), int):
-                raise ConfigError(name, getattr(self, name), "a whole number")
         # +1 where lower is better, -1 where higher is: every comparison below is then "lower is better". Negation is
         # exact in floating point, so this is Keras's `current ± min_delta`.
         sign = 1.0 if resolve_direction(self.monitor, self.mode) == "min" else -1.0

@@ -4,10 +4,6 @@ A rule is a frozen set of options. It keeps nothing: `update` takes the state so
 the next state and, where training should stop, a verdict. The same rule therefore decides live, decides inside Keras's
 `fit`, is saved with a run, and is replayed over a finished run's metrics. `RuleRunner` holds a rule's state for callers
 that update it epoch by epoch; `first_stop` looks at all epochs of a run at once.
-
-What rules share that look at all epochs of a run at once.
-
-Whether a metric is better when it is lower or when it is higher.
 """
 
 from __future__ import annotations
@@ -178,8 +174,8 @@ class Rule(abc.ABC, Generic[State]):
             int(number) if field.type in (int, "int") else float(number)
             for field, number in zip(numeric, numbers, strict=False)
         ]
-        watched = {"monitor": monitor, "mode": mode} if "mode" in options else {}
-        return cls(*values, **watched)
+        metric = {"monitor": monitor, "mode": mode} if "mode" in options else {}
+        return cls(*values, **metric)
 
     def to_dict(self) -> dict[str, Any]:
         """The options as plain values; `rule_from_dict` makes the rule again."""
@@ -239,6 +235,18 @@ class RuleRunner:
 
     def progress(self) -> str:
         return self.rule.progress(self.state)
+
+
+def check_number(name: str, value: object) -> None:
+    """Raise ConfigError where an option is not a finite number ≥ 0."""
+    if isinstance(value, bool) or not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
+        raise ConfigError(name, value, "a finite number ≥ 0")
+
+
+def check_count(name: str, value: object, *, least: int = 0) -> None:
+    """Raise ConfigError where an option is not a whole number ≥ `least`."""
+    if isinstance(value, bool) or not (isinstance(value, int) and value >= least):
+        raise ConfigError(name, value, f"a whole number ≥ {least}")
 
 
 def monitored(metrics: Mapping[str, Value], name: str, epoch: int) -> Value:

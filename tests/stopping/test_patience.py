@@ -85,7 +85,7 @@ def test_a_missing_metric_is_an_error_that_names_those_there_are() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"patience": -1}, "patience: received -1, expected a finite number ≥ 0"),
+        ({"patience": -1}, "patience: received -1, expected a whole number ≥ 0"),
         ({"patience": 1, "min_delta": -0.5}, "min_delta: received -0.5"),
         ({"patience": 1, "min_delta": math.nan}, "min_delta: received nan"),
         ({"patience": 1, "baseline": math.inf}, "baseline: received inf"),
