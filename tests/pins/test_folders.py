@@ -87,3 +87,15 @@ def _csv_numbers(path: Path) -> list[list[str]]:
     """A CSV file's header and, of its rows, the cells that are no English."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return [lines[0].split(","), *(re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])", line) for line in lines[1:])]
+
+
+def test_published_results_are_judged_as_they_were(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the runs that there are: nothing is trained again."""
+    pinned = json.loads((runs / "reproduction/reproduction/summary.json").read_text(encoding="utf-8"))
+    shutil.rmtree(runs / "reproduction")
+    written = {path: path.stat().st_mtime_ns for path in (runs / "reproduced").rglob("*") if path.is_file()}
+    words = ("reproduce", "small.toml", "--runs-dir", "runs/reproduced", "--to", "runs/reproduction", "--quiet")
+    check_document(facts(printed(capsys, *words)), facts(pinned))
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    names = ["REPRODUCTION.html", "REPRODUCTION.md", "reproduction"]
+    assert sorted(path.name for path in (runs / "reproduction").iterdir()) == names
