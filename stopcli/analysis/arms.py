@@ -1,30 +1,21 @@
-"""What the runs of an arm came to over their seeds, and how two arms differ: of a sweep, a comparison, a replay.
-
-The arms that are compared, read from folders: runs that differ by their seed only are one arm, one run a seed.
-
-What arms are called: as briefly as tells them apart.
-
-By what arms are compared: a value of each run's final model, and of its best one.
-"""
+"""Runs that differ by their seed only are one arm: its values, how two of them differ, and arms read from folders."""
 
 from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from stopcli.analysis.results import RunResult, measured_result, result_of
+from stopcli.analysis.results import RunResult, result_of
 from stopcli.errors import ConfigError, RequestError
-from stopcli.quantities import agreeing, counted, numbered
+from stopcli.quantities import agreeing, counted
 from stopcli.runs.metrics import Columns
 from stopcli.runs.run import Experiment, Run, experiments_of, read_runs, without_analyses
 from stopcli.stats.differences import Difference, Ratio, difference_by_seed, ratio_of
-from stopcli.stats.intervals import FEWEST, MeanInterval, mean_interval
-from stopcli.stopping.rule import Direction
-from stopcli.sweeps.plan import JobResult
+from stopcli.stats.intervals import MeanInterval, mean_interval
 
 
 class HasValues(Protocol):
@@ -35,6 +26,17 @@ class HasValues(Protocol):
 
     def value(self, name: str) -> float | None:
         """One of its values; None where it has none of that name."""
+
+
+@dataclass(frozen=True)
+class SeedValues:
+    """Values of one seed, by name."""
+
+    seed: int
+    values: Mapping[str, float | None]
+
+    def value(self, name: str) -> float | None:
+        return self.values.get(name)
 
 
 AnyRun = TypeVar("AnyRun", bound=HasValues)
@@ -88,34 +90,6 @@ class Arm(Generic[AnyRun]):
 RunArm = Arm[RunResult]
 
 
-def sweep_arms(config: Any, results: Sequence[JobResult]) -> list[RunArm]:
-    """The arms of a sweep in the order of its plan, also those of which no run has finished.
-
-    Args:
-        config: the sweep's.
-    """
-    by_arm: dict[str, list[JobResult]] = {}
-    for result in results:
-        by_arm.setdefault(result.job.arm, []).append(result)
-    return [
-        Arm(
-            config.arm_label(name),
-            tuple(measured_result(job.run, job.summary) for job in jobs if job.state == "finished" and job.summary),
-            name=name,
-            index=index,
-            planned=len(jobs),
-            config=jobs[0].job.config,
-        )
-        for index, (name, jobs) in enumerate(by_arm.items())
-    ]
-
-
-def reference_of(config: Any, arms: Sequence[Arm[AnyRun]]) -> Arm[AnyRun]:
-    """The arm that the others are compared with: the one that a sweep's settings name, whether any of it has finished
-    or not."""
-    return next(arm for arm in arms if arm.name == config.reference_arm)
-
-
 def difference(arm: Arm[Any], other: Arm[Any], name: str) -> Difference | None:
     """A value of an arm's runs less that of another's, over the seeds that both have; None where there is none."""
     return difference_by_seed(arm.by_seed(name), other.by_seed(name))
@@ -125,50 +99,6 @@ def time_ratio(arm: Arm[Any], reference: Arm[Any]) -> Ratio | None:
     """How many times the reference's training time an arm's is, over the seeds that both have; None where there is
     none."""
     return ratio_of(arm.by_seed("train_seconds"), reference.by_seed("train_seconds"))
-
-
-def shared_seeds(arms: Sequence[Arm[Any]]) -> list[int]:
-    """The seeds that every arm has of which any run counts, ascending: over these arms are equals."""
-    seeds = [set(arm.seeds) for arm in arms if arm.runs]
-    return sorted(set.intersection(*seeds)) if seeds else []
-
-
-def with_seeds(arm: Arm[Any], arms: Sequence[Arm[Any]]) -> str:
-    """An arm's label with the seeds that its mean is over: which, where they are not the same for all arms with runs,
-    else how many, where there are several."""
-    several = len(arm.seeds) > 1
-    if any(other.seeds != arm.seeds for other in arms if other.runs):
-        return f"{arm.label} ({'mean of ' if several else ''}{numbered('seed', arm.seeds)})"
-    return f"{arm.label} (mean of {counted(len(arm.seeds), 'seed')})" if several else arm.label
-
-
-def incomparable(arms: Sequence[Arm[Any]], reference: Arm[Any], missing: str) -> str:
-    """Why no arm can be compared with the reference yet, in a sentence; empty where one can.
-
-    Args:
-        missing: what there is none of without the reference, such as `differences`.
-    """
-    if not any(arm.runs for arm in arms if arm is not reference):
-        return "Too few runs have finished to compare anything."
-    if not reference.runs:
-        return f"No run of {reference.label}, which the others are compared with, has finished: there are no {missing}."
-    return ""
-
-
-def sentences_against(
-    reference: Arm[Any], differences: Sequence[tuple[Arm[Any], Difference | None]], what: str, better: Direction
-) -> list[str]:
-    """How each arm differs from the reference, as far as its runs can tell.
-
-    Args:
-        what, better: as for `Difference.sentence`.
-    """
-    return [
-        f"{arm.label} has too few finished runs to be judged."
-        if difference is None or difference.n < FEWEST
-        else difference.sentence(arm.label, reference.label, what, better)
-        for arm, difference in differences
-    ]
 
 
 # A run that nobody gave a name or a folder.

@@ -54,9 +54,7 @@ class RunResult:
 
         Args:
             name: a part of the cost; a value of a model behind its view (`final_test_accuracy`, `saved_test_error`);
-                the test accuracy of the epoch chosen on the rows that validate or on the test rows
-                (`honest_test_accuracy`, `claimed_test_accuracy`); or a column of metrics.csv in the last epoch or in
-                its best one (`last_val_loss`, `best_val_loss`).
+                or a column of metrics.csv in the last epoch or in its best one (`last_val_loss`, `best_val_loss`).
         """
         row = self._row(name)
         return self._values.get(name) if row is None else float(self.columns[name.partition("_")[2]][row])
@@ -86,10 +84,6 @@ class RunResult:
             for rows in ("val", "test"):
                 if f"{rows}_accuracy" in model:
                     values[f"{view}_{rows}_error"] = 1 - model[f"{rows}_accuracy"]
-        selection = self.run.results.selection if self.run.results else None
-        if selection is not None:
-            values["honest_test_accuracy"] = selection.honest.test_accuracy
-            values["claimed_test_accuracy"] = selection.claimed.test_accuracy
         return values
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from stopcli.analysis.sweep import SweepResults
 from stopcli.config import RunConfig
 from stopcli.errors import ConfigError
 from stopcli.report.document import Table
@@ -67,25 +68,6 @@ class Loaded:
     notes: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class SweepResults:
-    """What a sweep's runs say together.
-
-    Attributes:
-        title: of the report.
-        tables: the results, then further ones.
-        files: text files of the sweep's folder by name, such as table.csv.
-        words: what follows from the results, a sentence or two each.
-        summary: what summary.json holds beside what it holds of every sweep.
-    """
-
-    title: str
-    tables: tuple[Table, ...]
-    files: Mapping[str, str]
-    words: tuple[str, ...] = ()
-    summary: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Recipe:

@@ -17,13 +17,12 @@ from __future__ import annotations
 import csv
 import io
 import re
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from stopcli.runs.summary import RunSummary, Summary
-from stopcli.stats.intervals import FEWEST, mean_interval, proportion_of
+from stopcli.stats.intervals import proportion_of
 
 # As many backticks after it as before it, and no others beside them.
 _CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
@@ -168,7 +167,8 @@ def run_table(summary: RunSummary, arm: str) -> Table:
 
     Behind the test accuracies stand their binomial 95 % intervals.
     """
-    cells = _cells(model_values(summary), summary.rows.test)
+    values = model_values(summary)
+    cells = (model_cell(column, values.get(column), summary.rows.test) for column in COLUMNS)
     return Table("Results", ("arm", *COLUMNS), ((arm, *cells),))
 
 
@@ -179,65 +179,18 @@ def results_table(summary: Summary) -> Table:
     return Table.from_summary(summary.table or {})
 
 
-def seed_table(summaries: Sequence[RunSummary], states: Sequence[str], arm: str) -> Table:
-    """A row for each seed, then mean, standard deviation and, from three on, the mean's bootstrap 95 % interval over
-    those that finished.
+def model_cell(column: str, value: float | None, test_rows: int = 0) -> str:
+    """A column's value as text.
 
     Args:
-        states: of the runs now, which may be others than when they were summed up.
+        test_rows: that a test accuracy was measured on, for its interval; 0 for none.
     """
-    runs = list(zip(summaries, states, strict=True))
-    rows = [(arm, str(summary.seed), state, *_cells(model_values(summary))) for summary, state in runs]
-    values = seed_values([summary for summary, state in runs if state == "finished"])
-    if len(values["stopped at"]) > 1:
-        n = f"n = {len(values['stopped at'])}"
-        rows.append((arm, "mean", n, *_cells({name: statistics.fmean(v) for name, v in values.items() if v})))
-        rows.append((arm, "sd", n, *_cells({name: statistics.stdev(v) for name, v in values.items() if len(v) > 1})))
-    if len(values["stopped at"]) >= FEWEST:
-        rows.append((arm, "95 %", n, *_interval_cells(values)))
-    return Table("Results", ("arm", "seed", "state", *COLUMNS), tuple(rows), sums=len(rows) - len(summaries))
-
-
-def seed_csv(summaries: Sequence[RunSummary], states: Sequence[str]) -> str:
-    """A row for each seed in full precision, for those who go on elsewhere; means are theirs to make."""
-    rows = []
-    for summary, state in zip(summaries, states, strict=True):
-        values = model_values(summary)
-        cells = [repr(values[column]) if column in values else "" for column in COLUMNS]
-        rows.append((str(summary.seed), state, summary.stop.reason, *cells))
-    names = [column.replace("its ", "saved ").replace("acc.", "accuracy").replace(" ", "_") for column in COLUMNS]
-    return Table("Results", ("seed", "state", "reason", *names), tuple(rows)).csv()
-
-
-def seed_values(summaries: Sequence[RunSummary]) -> dict[str, list[float]]:
-    """The columns' values over seeds. Seeds that saved no best model are missing from the saved epoch's values."""
-    values = [model_values(summary) for summary in summaries]
-    return {column: [v[column] for v in values if column in v] for column in COLUMNS}
-
-
-def _cells(values: Mapping[str, float], test_rows: int = 0) -> list[str]:
-    """The columns' values as text.
-
-    Args:
-        test_rows: that the test accuracies were measured on, for their intervals; 0 for none of them.
-    """
-    return [_cell(column, values[column], test_rows) if column in values else "–" for column in COLUMNS]
-
-
-def _cell(column: str, value: float, test_rows: int = 0) -> str:
+    if value is None:
+        return "–"
     if column in _EPOCHS:
         return f"{value:g}" if value == int(value) else f"{value:.1f}"
     interval = proportion_of(value, test_rows) if column in _TEST else None
     return f"{value:.3f}" + (f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else "")
-
-
-def _interval_cells(values: Mapping[str, Sequence[float]]) -> list[str]:
-    cells = []
-    for column in COLUMNS:
-        found = mean_interval(values[column]) if values[column] else None
-        bounds = None if found is None or found.low is None or found.high is None else (found.low, found.high)
-        cells.append(" to ".join(_cell(column, bound) for bound in bounds) if bounds else "–")
-    return cells
 
 
 @dataclass(frozen=True)

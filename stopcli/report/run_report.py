@@ -8,22 +8,18 @@ Honest selection in tables and sentences: what the chosen epoch is worth, what t
 from __future__ import annotations
 
 import shlex
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from stopcli.quantities import agreeing, counted, format_duration
 from stopcli.report.document import Bullets, Code, Document, Paragraph, Part, Picture, Section, Table, Warn, code
 from stopcli.runs.environment import Environment
 from stopcli.runs.summary import RangeSummary, RunSummary, Selection, Summary, SweepSummary, TrainingSummary
-from stopcli.stats.differences import Difference, difference_cell, paired_difference, signed
 from stopcli.stats.intervals import proportion_of
 from stopcli.stopping.combine import rule_of_reason
 from stopcli.stopping.rule import Rule, Verdict
 
-TITLE = "Honest selection"
-_WHAT_IT_IS = "(The luck of the rows that choose, and that fewer rows choose a worse epoch, together.)"
+SELECTION = "Honest selection"
 
 
 def selection_table(found: Selection) -> Table:
@@ -32,7 +28,7 @@ def selection_table(found: Selection) -> Table:
         (f"by {each.monitor}", str(each.epoch), f"{each.test_accuracy:.3f}") for each in (found.honest, found.claimed)
     ]
     difference = ("the test rows would claim", "", f"{found.optimism:+.3f}")
-    return Table(TITLE, ("epoch chosen", "epoch", "accuracy on the test rows"), (*rows, difference), sums=1)
+    return Table(SELECTION, ("epoch chosen", "epoch", "accuracy on the test rows"), (*rows, difference), sums=1)
 
 
 def selection_words(found: Selection, test_rows: int) -> str:
@@ -52,63 +48,6 @@ def selection_words(found: Selection, test_rows: int) -> str:
         f"that chose nothing; chosen by {claimed.monitor}, epoch {claimed.epoch} would have claimed "
         f"{claimed.test_accuracy:.3f}: {by}."
     )
-
-
-def optimism_over(runs: Sequence[Selection]) -> Difference:
-    """What choosing on the test rows would have claimed over what is honest, seed by seed.
-
-    Args:
-        runs: one or more.
-    """
-    return paired_difference([run.claimed.test_accuracy for run in runs], [run.honest.test_accuracy for run in runs])
-
-
-def arms_table(arms: Mapping[str, Sequence[Selection]]) -> Table:
-    """Of the finished runs of each arm of a sweep; one or more each."""
-    columns = ("arm", "runs", "chosen by", "test accuracy", "chosen by test rows", "difference", "claims more", "less")
-    return Table(TITLE, columns, tuple(_row(name, runs) for name, runs in arms.items()))
-
-
-def _row(name: str, runs: Sequence[Selection]) -> tuple[str, ...]:
-    pair = optimism_over(runs)
-    honest, claimed = (_mean([getattr(run, which).test_accuracy for run in runs]) for which in ("honest", "claimed"))
-    shares = (f"{pair.share_above:.0%} of runs", f"{pair.share_below:.0%}")
-    return (name, str(pair.n), runs[0].honest.monitor, honest, claimed, difference_cell(pair), *shares)
-
-
-def _mean(values: Sequence[float]) -> str:
-    sd = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.3f}{sd}"
-
-
-def arms_words(arms: Mapping[str, Sequence[Selection]]) -> str:
-    """Of a sweep, in a sentence; all its arms have one runs or more."""
-    pairs = [optimism_over(runs) for runs in arms.values()]
-    if len(pairs) > 1:
-        low, high = (signed(pick(pair.mean for pair in pairs)) for pick in (min, max))
-        span = low if low == high else f"{low} to {high}, depending on the arm"
-        told = (
-            f"Choosing the epochs on the test rows would have moved the claimed test accuracy by {span}: see {TITLE}."
-        )
-    else:
-        chosen = ("Epochs chosen on the test rows", "epochs chosen without them")
-        told = pairs[0].sentence(*chosen, "claimed test accuracy")
-    return f"{told} {_WHAT_IT_IS}"
-
-
-def arms_summary(arms: Mapping[str, Sequence[Selection]]) -> list[dict[str, Any]]:
-    """What a sweep's summary.json holds, in full precision."""
-    told = []
-    for name, runs in arms.items():
-        pair = optimism_over(runs)
-        means = {
-            f"{which}_mean": statistics.fmean(getattr(run, which).test_accuracy for run in runs)
-            for which in ("honest", "claimed")
-        }
-        interval = {"optimism_low": pair.low, "optimism_high": pair.high, "optimism_p": pair.p}
-        shares = {"share_above": pair.share_above, "share_below": pair.share_below}
-        told.append({"arm": name, "n": pair.n, **means, "optimism_mean": pair.mean, **interval, **shares})
-    return told
 
 
 def why_stopped(summary: RunSummary) -> str:

@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from stopcli.analysis.sweep import not_finished
 from stopcli.errors import RequestError, RunFolderError, StopcliError
 from stopcli.paths import check_path
 from stopcli.quantities import counted
-from stopcli.recipes.arms import not_finished
 from stopcli.recipes.base import Loaded
 from stopcli.report.document import Document, Paragraph, Part, Picture, Section, Table, Warn, alt_text, results_table
 from stopcli.report.drawing import Drawn, Figures, draw

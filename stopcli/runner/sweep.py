@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from stopcli.analysis.sweep import SweepResults, not_finished, runs_table, with_selection
 from stopcli.config import to_toml
 from stopcli.errors import RecordError, RequestError, RunFolderError, StopcliError, in_a_line
 from stopcli.quantities import agreeing, counted
-from stopcli.recipes.arms import not_finished, runs_table, with_selection
-from stopcli.recipes.base import Loaded, Recipe, SweepResults, recipe_of
+from stopcli.recipes.base import Loaded, Recipe, recipe_of
 from stopcli.runner.provenance import record_environment
 from stopcli.runner.report import write_results
 from stopcli.runner.resume import Resumption, prepare
@@ -281,7 +281,7 @@ def _finish(
         # Of the results there would be nothing but dashes.
         sweep_results = replace(sweep_results, tables=(runs_table(results), *sweep_results.tables[1:]))
     if sentence := not_finished(config, results):
-        sweep_results = replace(sweep_results, words=(sentence, *sweep_results.words))
+        sweep_results = replace(sweep_results, conclusions=(sentence, *sweep_results.conclusions))
     first, *tables = sweep_results.tables
     return write_results(
         folder,
@@ -323,7 +323,7 @@ def _summary(
         jobs=tuple(map(_job_summary, results)),
         results=sweep_results.summary,
         table=sweep_results.tables[0].for_summary(),
-        conclusions=sweep_results.words,
+        conclusions=sweep_results.conclusions,
         test_rows_chose=config.validation == "test" and config.checkpoint,
         warnings=(*warnings, *loaded.notes),
         run_dir=str(folder.path),

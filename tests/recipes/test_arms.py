@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from job_results import cells, job_result, result, without
 
+from stopcli.analysis.sweep import not_finished
 from stopcli.config import parse, resolve
-from stopcli.recipes.arms import not_finished
 from stopcli.recipes.base import recipe_of
 from stopcli.recipes.clr.config import ClrConfig
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
@@ -30,8 +30,8 @@ def results(config: Any = CUTOUT) -> list[JobResult]:
     ]
 
 
-def words(config: Any, found: Sequence[JobResult]) -> tuple[str, ...]:
-    return recipe_of(config.command).sweep_results(config, found).words
+def conclusions(config: Any, found: Sequence[JobResult]) -> tuple[str, ...]:
+    return recipe_of(config.command).sweep_results(config, found).conclusions
 
 
 def pareto(found: Sequence[JobResult]) -> dict[str, str]:
@@ -44,7 +44,7 @@ def test_without_a_finished_baseline_there_is_no_ratio_and_none_of_another_arm()
     assert {arm: row["cost ratio"] for arm, row in table.items()} == {"simple": "–", "M = 2": "–", "M = 4": "–"}
     # Published are multiples of simple, whatever has finished here.
     assert [row["published ratio"] for row in table.values()] == ["1.00", "1.20", "1.89"]
-    assert words(CUTOUT, found) == (
+    assert conclusions(CUTOUT, found) == (
         "No run of simple, which the others are compared with, has finished: there are no differences and no cost "
         "ratios.",
         "The Pareto front is over seeds 0, 1, which every arm with runs has finished.",
@@ -68,15 +68,17 @@ def test_the_pareto_front_is_over_the_seeds_that_all_arms_have() -> None:
     assert pareto(found) == {"simple": "yes", "M = 2": "yes", "M = 4": ""}
     thin = without(found, "m4-seed1", "m4-seed2")
     assert pareto(thin) == {"simple": "yes", "M = 2": "yes", "M = 4": "yes"}
-    assert words(CUTOUT, thin)[-1] == "The Pareto front is over seed 0, which every arm with runs has finished."
+    assert conclusions(CUTOUT, thin)[-1] == "The Pareto front is over seed 0, which every arm with runs has finished."
     none = without(thin, "m2-seed0")
     assert pareto(none) == {"simple": "–", "M = 2": "–", "M = 4": "–"}
-    assert words(CUTOUT, none)[-1].startswith("There is no Pareto front, because no seed has finished in every arm")
+    assert conclusions(CUTOUT, none)[-1].startswith(
+        "There is no Pareto front, because no seed has finished in every arm"
+    )
 
 
 def test_few_runs_are_compared_over_the_seeds_that_all_have() -> None:
     found = without(results(), "simple-seed2", "m2-seed2", "m4-seed1", "m4-seed2")
-    assert words(CUTOUT, found)[0] == (
+    assert conclusions(CUTOUT, found)[0] == (
         "Not distinguishable at n = 2: fewer than 3 seeds give no interval. In seed 0 the lowest error at the end is "
         "that of M = 4, 0.300, against 0.500 of simple at 4.00 times its training; --seeds 5 or more would show "
         "whether that is more than chance."
@@ -96,7 +98,7 @@ def test_policies_without_a_finished_reference_differ_by_nothing() -> None:
     found = without(results(CLR), "constant-seed0", "constant-seed1")
     differences = {value for row in cells(CLR, found).values() for name, value in row.items() if "against" in name}
     assert differences == {"–"}
-    assert words(CLR, found) == (
+    assert conclusions(CLR, found) == (
         "No run of constant, which the others are compared with, has finished: there are no differences.",
     )
 

@@ -7,14 +7,13 @@ from dataclasses import asdict
 
 import pytest
 
+from stopcli.analysis.sweep import SweepResults
 from stopcli.config import resolve
 from stopcli.recipes.moons.case_tables import (
     ArmResult,
+    run_case_conclusions,
     run_case_table,
-    run_case_words,
-    seeds_case_summary,
-    seeds_case_table,
-    seeds_case_words,
+    seeds_case_results,
 )
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.published import ArmValues, case_arms
@@ -33,6 +32,10 @@ def run_of(step: int, *, published: bool = True, ran_out: bool = False) -> list[
     ]
 
 
+def over_seeds(*runs: list[ArmResult]) -> SweepResults:
+    return seeds_case_results(MoonsConfig(case_study=True), dict(enumerate(runs)), 70)
+
+
 def test_a_seed_s_arms_stand_above_the_published_ones() -> None:
     table = run_case_table(run_of(0, ran_out=True), 7, 70)
     assert table.columns == ("arm", "source", "stopped at", "saved epoch", "train accuracy", "test accuracy")
@@ -48,31 +51,31 @@ def test_what_a_summary_holds_reads_back() -> None:
 
 
 def test_two_seeds_have_no_interval_and_three_have_one() -> None:
-    two, three = (seeds_case_table([run_of(step) for step in range(n)]) for n in (2, 3))
+    two, three = (over_seeds(*(run_of(step) for step in range(n))).tables[0] for n in (2, 3))
     assert two.rows[0][:3] == ("no stopping", "mean, n = 2", "1000 ± 1")
     assert not any("[" in cell for row in two.rows for cell in row)
     assert three.rows[0][1:3] == ("mean, n = 3", "1001 ± 1 [1000, 1002]")
-    saved = seeds_case_summary([run_of(step) for step in range(3)])[3]["measured"]["saved_epoch"]
+    saved = over_seeds(*(run_of(step) for step in range(3))).summary["case_study"][3]["measured"]["saved_epoch"]
     assert (saved["n"], saved["mean"], saved["low"], saved["high"]) == (3, 901, 900, 902)
-    assert "saved_epoch" not in seeds_case_summary([run_of(0)])[0]["measured"]
+    assert "saved_epoch" not in over_seeds(run_of(0)).summary["case_study"][0]["measured"]
 
 
 def test_over_seeds_each_arm_is_compared_with_no_stopping() -> None:
     runs = [run_of(step, ran_out=step == 2) for step in range(3)]
-    words = seeds_case_words(MoonsConfig(case_study=True), runs, 70)
-    assert words[0].startswith("patience 0 against no stopping: test accuracy +0.0143 in each of 3 seeds")
-    assert words[0].endswith("not distinguishable at n = 3. It takes 100% of the epochs.")
-    assert words[3] == "patience 200: in 1 of 3 seeds it ran all epochs without stopping."
-    assert words[4].startswith("Seeds share their 70 test rows")
-    assert "for 0.914 it is 0.825 to 0.960 (Wilson)" in words[4]
-    one = seeds_case_words(MoonsConfig(case_study=True), runs[:1], 70)
+    conclusions = over_seeds(*runs).conclusions
+    assert conclusions[0].startswith("patience 0 against no stopping: test accuracy +0.0143 in each of 3 seeds")
+    assert conclusions[0].endswith("not distinguishable at n = 3. It takes 100% of the epochs.")
+    assert conclusions[3] == "patience 200: in 1 of 3 seeds it ran all epochs without stopping."
+    assert conclusions[4].startswith("Seeds share their 70 test rows")
+    assert "for 0.914 it is 0.825 to 0.960 (Wilson)" in conclusions[4]
+    one = over_seeds(runs[0]).conclusions
     assert "fewer than 3 seeds give no interval" in one[0]
 
 
 def test_settings_that_were_not_published_are_named() -> None:
     config = resolve(MoonsConfig, {"case_study": True, "noise": 0.3, "validation": "holdout", "epochs": 10})
     assert config.unpublished == ["noise", "validation"]
-    assert "Nothing was published for noise 0.3, validation holdout." in run_case_words(config)
+    assert "Nothing was published for noise 0.3, validation holdout." in run_case_conclusions(config)
     assert resolve(MoonsConfig, {"case_study": True, "scale": "quick"}).unpublished == []
 
 

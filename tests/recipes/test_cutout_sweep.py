@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from job_results import cells, job_result, result
 
-from stopcli.analysis.arms import RunArm, sweep_arms
+from stopcli.analysis.arms import RunArm
+from stopcli.analysis.sweep import sweep_arms
 from stopcli.config import parse, resolve, settings_of
 from stopcli.errors import ConfigError, RequestError
 from stopcli.recipes.cutout_sweep.arms import front_of

@@ -8,21 +8,16 @@ import pytest
 from summaries import run_summary
 
 from stopcli.report.curves import Marks, learning_curves, seed_curves, seed_points
-from stopcli.report.document import Picture, Table, run_table, seed_table, to_markdown
+from stopcli.report.document import Picture, Table, run_table, to_markdown
 from stopcli.report.drawing import draw
 from stopcli.report.images import Points, decision_boundary, grid_around, plain_scatter
 from stopcli.report.run_report import (
     Provenance,
-    arms_summary,
-    arms_table,
-    arms_words,
     run_report,
     selection_words,
     why_stopped,
 )
 from stopcli.runs.summary import ChosenEpoch, Selection
-
-FINISHED = ["finished"] * 3
 
 
 def metrics(epochs: int) -> dict[str, np.ndarray]:
@@ -40,29 +35,6 @@ def test_a_run_is_a_row_with_both_models() -> None:
         ("patience 20", "120", "120", "1.000", "0.900 [0.808, 0.951]", "90", "0.900", "0.950 [0.862, 0.978]"),
     )
     assert run_table(run_summary(best=None), "x").rows[0][-3:] == ("–", "–", "–")
-
-
-def test_seeds_are_rows_with_their_mean_and_deviation() -> None:
-    table = seed_table(
-        [run_summary(seed=1, epochs=100), run_summary(seed=2, epochs=200, best=None)], FINISHED[:2], "arm"
-    )
-    assert [row[1] for row in table.rows] == ["1", "2", "mean", "sd"]
-    assert [row[3] for row in table.rows] == ["100", "200", "150", "70.7"]
-    # One seed alone saved a best model: it has a mean and no deviation.
-    assert [row[-1] for row in table.rows] == ["0.950", "–", "0.950", "–"]
-
-
-def test_from_three_seeds_on_there_is_an_interval() -> None:
-    best = [{}, {}, {"best": None}]
-    seeds = [run_summary(seed=seed, epochs=epochs, **best[seed]) for seed, epochs in enumerate((100, 200, 150))]
-    table = seed_table(seeds, FINISHED, "arm")
-    assert table.rows[-1][1:3] == ("95 %", "n = 3")
-    stopped, final = table.rows[-1][3:5]
-    assert stopped == "100 to 200"
-    assert final == "120 to 120"
-    # Of two saved models there is no interval.
-    assert table.rows[-1][-3:] == ("–", "–", "–")
-    assert [row[1] for row in seed_table(seeds[:2], FINISHED[:2], "arm").rows] == ["0", "1", "mean", "sd"]
 
 
 SELECTION = {
@@ -93,34 +65,6 @@ def test_a_run_whose_test_rows_are_set_apart_says_what_they_would_have_claimed()
 def test_what_the_test_rows_would_not_have_claimed_is_said_too(claimed: float, ending: str) -> None:
     found = Selection(ChosenEpoch("val_loss", 9, 0.2, 0.9), ChosenEpoch("test_loss", 8, 0.1, claimed))
     assert ending in selection_words(found, 10_000)
-
-
-def test_over_seeds_the_claims_are_compared_pair_by_pair() -> None:
-    runs = [
-        Selection(ChosenEpoch("val_loss", 9, 0.2, honest), ChosenEpoch("test_loss", 8, 0.1, claimed))
-        for honest, claimed in ((0.90, 0.95), (0.92, 0.92), (0.90, 0.93), (0.95, 0.942))
-    ]
-    table = arms_table({"one": runs, "two": runs[:2]})
-    assert table.rows[0][:2] == ("one", "4")
-    assert table.rows[0][-2:] == ("50% of runs", "25%")
-    assert table.rows[0][5].startswith("+0.018 [")
-    assert table.rows[1] == (
-        "two",
-        "2",
-        "val_loss",
-        "0.910 ± 0.014",
-        "0.935 ± 0.021",
-        "+0.025 (n = 2)",
-        "50% of runs",
-        "0%",
-    )
-    assert "[" not in arms_words({"two": runs[:2]})
-    assert "not distinguishable at n = 4" in arms_words({"one": runs})
-    assert "+0.0180 to +0.0250" in arms_words({"one": runs, "two": runs[:2]})
-    first, second = arms_summary({"one": runs, "two": runs[:2]})
-    assert first["optimism_mean"] == pytest.approx(0.018)
-    assert first["optimism_low"] < 0 < first["optimism_high"]
-    assert (second["optimism_low"], second["optimism_p"]) == (None, None)
 
 
 def test_a_table_is_markdown_and_csv() -> None:

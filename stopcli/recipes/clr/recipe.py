@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from stopcli.recipes.base import SweepResults
+from stopcli.analysis.sweep import SweepResults
 from stopcli.recipes.clr.config import ClrConfig
 from stopcli.recipes.clr.sweep import sweep_results
 from stopcli.recipes.train.recipe import Classifier

@@ -6,18 +6,18 @@ import csv
 import statistics
 from collections.abc import Sequence
 
-from stopcli.analysis.arms import (
-    RunArm,
-    difference,
+from stopcli.analysis.arms import RunArm, difference
+from stopcli.analysis.sweep import (
+    SweepResults,
     incomparable,
+    job_row,
+    means_and_sds,
     reference_of,
     sentences_against,
     shared_seeds,
     sweep_arms,
 )
 from stopcli.quantities import counted, format_duration, numbered
-from stopcli.recipes.arms import job_row, moments
-from stopcli.recipes.base import SweepResults
 from stopcli.recipes.clr.config import ClrConfig
 from stopcli.report.document import Table, csv_of
 from stopcli.stats.differences import NONE, Difference, difference_cell, too_few
@@ -97,7 +97,7 @@ def _values(arm: RunArm, base: RunArm) -> dict[str, object]:
             f"{prefix}share_higher": gain.share_above if gain else None,
         }
     against = base.name if arm is not base and arm.runs and base.runs else None
-    return {**values, **moments(arm, best_epoch="saved_epoch", seconds="train_seconds"), "against": against}
+    return {**values, **means_and_sds(arm, best_epoch="saved_epoch", seconds="train_seconds"), "against": against}
 
 
 def _conclusions(config: ClrConfig, arms: Sequence[RunArm], base: RunArm) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stopcli.analysis.arms import RunArm, shared_seeds
+from stopcli.analysis.arms import RunArm
+from stopcli.analysis.sweep import shared_seeds
 from stopcli.configs.published import published_arms
 from stopcli.quantities import numbered
 from stopcli.recipes.cutout_sweep.config import copies_of

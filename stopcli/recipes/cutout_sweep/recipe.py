@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from stopcli.recipes.base import SweepResults
+from stopcli.analysis.sweep import SweepResults
 from stopcli.recipes.cifar_resnet.recipe import CifarResnet
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
 from stopcli.recipes.cutout_sweep.sweep import sweep_results

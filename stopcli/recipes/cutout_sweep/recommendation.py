@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stopcli.analysis.arms import RunArm, difference, incomparable, sentences_against, time_ratio
+from stopcli.analysis.arms import RunArm, difference, time_ratio
+from stopcli.analysis.sweep import incomparable, sentences_against
 from stopcli.quantities import numbered
 from stopcli.recipes.cutout_sweep.arms import ERROR, Front, front_of
 from stopcli.recipes.cutout_sweep.config import copies_of

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stopcli.analysis.arms import RunArm, reference_of, sweep_arms, time_ratio
+from stopcli.analysis.arms import RunArm, time_ratio
+from stopcli.analysis.sweep import SweepResults, job_row, mean_cell, means_and_sds, reference_of, sweep_arms
 from stopcli.quantities import counted, format_duration
-from stopcli.recipes.arms import job_row, moments
-from stopcli.recipes.base import SweepResults
 from stopcli.recipes.cutout_sweep.arms import ERROR, Front, front_of, published_hours
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig, copies_of
 from stopcli.recipes.cutout_sweep.recommendation import recommend
@@ -26,7 +25,10 @@ def sweep_results(config: CutoutSweepConfig, results: Sequence[JobResult]) -> Sw
     return SweepResults(
         f"cutout-sweep: ResNet-{config.depth}, M = {', '.join(map(str, config.m))}, {counted(config.seeds, 'seed')}",
         (Table("Results", _columns(reference), rows),),
-        {"table.csv": csv_of(values), "jobs.csv": csv_of([_job(result) for result in results])},
+        {
+            "table.csv": csv_of(values),
+            "jobs.csv": csv_of([job_row(result, m=copies_of(result.job.config)) for result in results]),
+        },
         (*recommend(arms, reference), *filter(None, [front.sentence()])),
         {"arms": values},
     )
@@ -48,8 +50,8 @@ def _row(arm: RunArm, reference: RunArm, front: Front) -> tuple[str, ...]:
     return (
         arm.label,
         f"{len(arm.runs)} of {arm.planned}",
-        _error_cell(arm, ERROR),
-        _error_cell(arm, "saved_test_error"),
+        mean_cell(arm.interval(ERROR)),
+        mean_cell(arm.interval("saved_test_error")),
         _duration_cell(arm, "train_seconds"),
         _duration_cell(arm, "validation_seconds"),
         NONE if ratio is None else str(ratio),
@@ -57,11 +59,6 @@ def _row(arm: RunArm, reference: RunArm, front: Front) -> tuple[str, ...]:
         NONE if published is None else f"{published:.2f}",
         on_front,
     )
-
-
-def _error_cell(arm: RunArm, name: str) -> str:
-    interval = arm.interval(name)
-    return interval.cell(interval=False) if interval else NONE
 
 
 def _duration_cell(arm: RunArm, name: str) -> str:
@@ -90,7 +87,7 @@ def _values(arm: RunArm, reference: RunArm, front: Front) -> dict[str, object]:
         "planned": arm.planned,
         "finished": len(arm.runs),
     }
-    values |= moments(
+    values |= means_and_sds(
         arm,
         error=ERROR,
         best_error="saved_test_error",
@@ -108,9 +105,3 @@ def _values(arm: RunArm, reference: RunArm, front: Front) -> dict[str, object]:
         "cost_ratio_n": ratio.n if ratio else 0,
         "cost_ratio_to": reference.name,
     }
-
-
-def _job(result: JobResult) -> dict[str, object]:
-    """A row of jobs.csv."""
-    row = job_row(result)
-    return {"job": row.pop("job"), "arm": row.pop("arm"), "m": copies_of(result.job.config), **row}

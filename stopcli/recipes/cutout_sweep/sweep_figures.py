@@ -6,9 +6,10 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from stopcli.analysis.arms import RunArm, reference_of, sweep_arms, with_seeds
+from stopcli.analysis.arms import RunArm
+from stopcli.analysis.sweep import reference_of, sweep_arms, with_seeds
 from stopcli.quantities import numbered
-from stopcli.recipes.arms import finished_runs, watched_name
+from stopcli.recipes.arms import watched_name
 from stopcli.recipes.cutout_sweep.arms import ERROR, Front, costs_of, front_of
 from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig, copies_of
 from stopcli.report.arm_curves import CostPoint, arm_curves, error_against_cost
@@ -31,7 +32,7 @@ def sweep_figures(config: CutoutSweepConfig, results: Sequence[JobResult]) -> Fi
     front = front_of(arms, reference)
     finished = [arm for arm in arms if arm.runs]
     by_copies = sorted(finished, key=lambda arm: copies_of(arm.config))
-    curves = [_curves(config, arm, with_seeds(arm, arms), results) for arm in by_copies]
+    curves = [_curves(config, arm, with_seeds(arm, arms)) for arm in by_copies]
     points = [_point(arm, reference, front) for arm in finished if costs_of(arm, reference)]
     watched = watched_name(config)
     across = "epoch" if config.equal == "epochs" else "images trained on, copies counted"
@@ -60,12 +61,11 @@ def _point(arm: RunArm, reference: RunArm, front: Front) -> CostPoint:
     )
 
 
-def _curves(config: CutoutSweepConfig, arm: RunArm, label: str, results: Sequence[JobResult]) -> RunGroup:
-    summaries, metrics = finished_runs([result for result in results if result.job.arm == arm.name])
-    # What an epoch counts as on the horizontal axis.
-    images = [1 if config.equal == "epochs" else run.rows.train * run.copies for run in summaries]
-    runs = [
-        {"seen": columns["epoch"] * count, "error": 1 - columns["val_accuracy"]}
-        for columns, count in zip(metrics, images, strict=True)
-    ]
+def _curves(config: CutoutSweepConfig, arm: RunArm, label: str) -> RunGroup:
+    runs = []
+    for result in arm.runs:
+        # What an epoch counts as on the horizontal axis.
+        images = 1.0 if config.equal == "epochs" else result.cost["rows"] / result.cost["epochs"]
+        columns = result.run.metrics
+        runs.append({"seen": columns["epoch"] * images, "error": 1 - columns["val_accuracy"]})
     return RunGroup(label, arm.index, runs)

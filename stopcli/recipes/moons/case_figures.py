@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stopcli.quantities import counted
-from stopcli.recipes.arms import finished_runs, watched_name
+from stopcli.recipes.arms import watched_name
 from stopcli.recipes.moons.case_tables import ArmResult, arms_of_run
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.title import moons_title
@@ -57,14 +57,18 @@ def _arm(axes: Axes, metrics: Columns, arm: ArmResult, watched: str) -> None:
 
 def seeds_case_figures(config: MoonsConfig, results: Sequence[JobResult]) -> Figures:
     """The curves of all seeds, and where each arm ends and what its models are worth, a point a seed."""
-    summaries, metrics = finished_runs(results)
-    runs = [arms_of_run(summary) for summary in summaries]
-    title = f"{moons_title(config)}: {counted(len(runs), 'seed')}"
-    arms = list(zip(*runs, strict=True))
-    # Where nothing stops there is no point to show; an arm with a saved model stops where the one before it does.
-    epochs = {of[0].name: [arm.measured.saved_epoch or arm.measured.stopped_at for arm in of] for of in arms[1:]}
-    accuracies = {of[0].name: [arm.measured.test_accuracy for arm in of] for of in arms}
-    stops = [arm.measured.stopped_at for run in runs for arm in run[1:3]]
+    runs = [(result.summary, result.run.metrics) for result in results if result.state == "finished"]
+    metrics = [columns for _, columns in runs]
+    seeds = [arms_of_run(summary) for summary, _ in runs if summary]
+    title = f"{moons_title(config)}: {counted(len(seeds), 'seed')}"
+    epochs, accuracies = {}, {}
+    for i, arm in enumerate(seeds[0]):
+        measured = [arms[i].measured for arms in seeds]
+        accuracies[arm.name] = [values.test_accuracy for values in measured]
+        # Where nothing stops there is no point to show; an arm with a saved model stops where the one before it does.
+        if i > 0:
+            epochs[arm.name] = [values.saved_epoch or values.stopped_at for values in measured]
+    stops = [arm.measured.stopped_at for arms in seeds for arm in arms[1:3]]
     return {
         "curves": lambda: seed_curves(metrics, watched_name(config), stops, title),
         "stop_epochs": lambda: seed_points(epochs, "epoch", "{:.0f}", f"{title}, epoch of each arm's model"),

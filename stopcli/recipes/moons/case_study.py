@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from stopcli.recipes.moons.case_tables import ArmResult, run_case_table, run_case_words
+from stopcli.recipes.moons.case_tables import ArmResult, run_case_conclusions, run_case_table
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.published import ArmValues, CaseArm, case_arms
 from stopcli.runs.files import write_text
@@ -28,11 +28,12 @@ from stopcli.training.stop_plan import stop_plan
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Ending:
     """Where an arm ends.
 
     Attributes:
-        epoch: at which it stopped. saved: its best epoch for checkpoints.
+        epoch: at which it stopped.
+        saved: its best epoch for checkpoints.
         fired: whether a rule stopped it.
     """
 
@@ -66,37 +67,37 @@ class CaseStudy:
             ReplayError: training again gives other metrics than are recorded.
         """
         metrics = read_metrics(folder.metrics)
-        places = [_place(self.config, arm, metrics) for arm in case_arms()]
+        endings = [_ending(self.config, arm, metrics) for arm in case_arms()]
         live = loop.state()
-        found = self._measure(loop, folder, metrics, places)
+        accuracies = self._measure(loop, folder, metrics, endings)
         loop.restore(live)
-        results = [self._result(place, *found[place.arm.name]) for place in places]
+        results = [self._result(ending, *accuracies[ending.arm.name]) for ending in endings]
         table = run_case_table(results, self.config.seed, self.experiment.parts.test.count)
         write_text(folder.path / "case_study.csv", table.csv())
         return {
             "case_study": [asdict(result) for result in results],
             "table": table.for_summary(),
-            "conclusions": run_case_words(self.config),
+            "conclusions": run_case_conclusions(self.config),
         }
 
     def _measure(
-        self, loop: Loop, folder: RunFolder, metrics: Columns, places: Sequence[_Place]
+        self, loop: Loop, folder: RunFolder, metrics: Columns, endings: Sequence[_Ending]
     ) -> dict[str, tuple[float, float]]:
         """The accuracies of each arm's model on the training and on the test rows, by the arm's name."""
         predict = predictor_of(self.experiment, loop.model)
-        found: dict[str, tuple[float, float]] = {}
-        for epoch in self._epochs(loop, metrics, sorted({place.model_epoch for place in places})):
-            for place in places:
-                if place.model_epoch != epoch:
+        accuracies: dict[str, tuple[float, float]] = {}
+        for epoch in self._epochs(loop, metrics, sorted({ending.model_epoch for ending in endings})):
+            for ending in endings:
+                if ending.model_epoch != epoch:
                     continue
-                model, how = loop.model, predict
-                if place.arm.loads_saved:
+                model, predict_rows = loop.model, predict
+                if ending.arm.loads_saved:
                     save_model(loop.model, folder.case_model)
                     model = load_model(folder.case_model)
-                    how = predictor_of(self.experiment, model)
-                values = evaluate_model(self.experiment, model, how)[0]
-                found[place.arm.name] = values["train"]["accuracy"], values["test"]["accuracy"]
-        return found
+                    predict_rows = predictor_of(self.experiment, model)
+                values = evaluate_model(self.experiment, model, predict_rows)[0]
+                accuracies[ending.arm.name] = values["train"]["accuracy"], values["test"]["accuracy"]
+        return accuracies
 
     def _epochs(self, loop: Loop, metrics: Columns, epochs: Sequence[int]) -> Iterator[int]:
         """Some epochs, ascending; as each is yielded, the loop is in its state."""
@@ -104,30 +105,30 @@ class CaseStudy:
         for epoch, _ in loop.replay_states(EpochBlock(1, rows, self.initial), epochs):
             yield epoch
 
-    def _result(self, place: _Place, train: float, test: float) -> ArmResult:
-        saved = place.saved if place.arm.loads_saved else None
-        comparable = not self.config.unpublished and (place.fired or self.config.epochs == MoonsConfig.epochs)
+    def _result(self, ending: _Ending, train: float, test: float) -> ArmResult:
+        saved = ending.saved if ending.arm.loads_saved else None
+        comparable = not self.config.unpublished and (ending.fired or self.config.epochs == MoonsConfig.epochs)
         return ArmResult(
-            place.arm.name,
-            ArmValues(place.epoch, saved, train, test),
-            place.arm.published if comparable else None,
-            ran_out=bool(place.arm.settings) and not place.fired,
+            ending.arm.name,
+            ArmValues(ending.epoch, saved, train, test),
+            ending.arm.published if comparable else None,
+            ran_out=bool(ending.arm.settings) and not ending.fired,
         )
 
 
-def _place(config: MoonsConfig, arm: CaseArm, metrics: Columns) -> _Place:
+def _ending(config: MoonsConfig, arm: CaseArm, metrics: Columns) -> _Ending:
     """Where the rules of an arm, as its live run has them, end a training with these metrics."""
     run = replace(config, case_study=False, **arm.settings)
     plan = stop_plan(run, run, run.metrics)
-    judge, best, keep = RuleRunner(plan.rule), BestState(), plan.best_checkpoint
+    rules, best = RuleRunner(plan.rule), BestState()
     names = readable(tuple(name for name in metrics if name not in ("epoch", "step")))
     rows = zip(*(metrics[name].tolist() for name in names), strict=True)
     epoch = 0
     for epoch, row in enumerate(rows, start=1):
         values = dict(zip(names, row, strict=True))
-        verdict = judge.update(epoch, values)
-        if keep is not None:
-            best = keep.update(best, epoch, values)
+        verdict = rules.update(epoch, values)
+        if plan.best_checkpoint is not None:
+            best = plan.best_checkpoint.update(best, epoch, values)
         if verdict is not None:
-            return _Place(arm, epoch, best.epoch, fired=True)
-    return _Place(arm, epoch, best.epoch, fired=False)
+            return _Ending(arm, epoch, best.epoch, fired=True)
+    return _Ending(arm, epoch, best.epoch, fired=False)

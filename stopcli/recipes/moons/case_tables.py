@@ -1,23 +1,22 @@
-"""The published table of the case study, what was published below what was measured, and what follows."""
+"""The table of the case study, what was published below what was measured, and what follows."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from stopcli.analysis.arms import Arm, SeedValues, difference
+from stopcli.analysis.sweep import SweepResults
 from stopcli.quantities import counted
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.published import ArmValues
-from stopcli.report.document import Table
+from stopcli.report.document import Table, csv_of
 from stopcli.runs.summary import RunSummary
-from stopcli.stats.differences import paired_difference
-from stopcli.stats.intervals import MeanInterval, mean_interval, proportion_of
+from stopcli.stats.differences import NONE
+from stopcli.stats.intervals import proportion_of
 
 COLUMNS = ("arm", "source", "stopped at", "saved epoch", "train accuracy", "test accuracy")
-_VALUES = ("stopped_at", "saved_epoch", "train_accuracy", "test_accuracy")
-NONE = "–"
 
 
 @dataclass(frozen=True)
@@ -37,13 +36,8 @@ class ArmResult:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ArmResult:
         """What a run's summary.json holds of it."""
-        published = values["published"]
-        return cls(
-            values["name"],
-            ArmValues(**values["measured"]),
-            ArmValues(**published) if published else None,
-            values["ran_out"],
-        )
+        measured, published = (values[key] and ArmValues(**values[key]) for key in ("measured", "published"))
+        return cls(values["name"], measured, published, values["ran_out"])
 
 
 def arms_of_run(summary: RunSummary) -> list[ArmResult]:
@@ -53,114 +47,97 @@ def arms_of_run(summary: RunSummary) -> list[ArmResult]:
 
 def run_case_table(arms: Sequence[ArmResult], seed: int, test_rows: int) -> Table:
     """Each arm of one seed above what was published of it; test accuracies with their binomial 95 % interval."""
-
-    def cells(arm: ArmResult) -> dict[str, str]:
-        found = {name: _number(name, value) for name, value in _values(arm.measured).items()}
+    rows = []
+    for arm in arms:
+        cells = _cells(arm.measured)
         if arm.ran_out:
-            found["stopped_at"] += " (all)"
+            cells["stopped_at"] += " (all)"
         interval = proportion_of(arm.measured.test_accuracy, test_rows)
         if interval:
-            found["test_accuracy"] += f" [{interval.low:.3f}, {interval.high:.3f}]"
-        return found
-
-    return _table([(arm, f"seed {seed}", cells(arm)) for arm in arms])
-
-
-def seeds_case_table(runs: Sequence[Sequence[ArmResult]]) -> Table:
-    """Each arm over seeds above what was published: mean, standard deviation, from three seeds on a 95 % interval.
-
-    Args:
-        runs: the arms of each finished run, in the same order; one run or more.
-    """
-    rows = []
-    for arms in zip(*runs, strict=True):
-        cells = {name: _spread(name, found) for name, found in _over_runs(arms).items()}
-        rows.append((arms[0], f"mean, n = {len(arms)}", cells))
-    return _table(rows)
-
-
-def _table(measured: Sequence[tuple[ArmResult, str, Mapping[str, str]]]) -> Table:
-    rows = []
-    for arm, source, cells in measured:
-        rows.append((arm.name, source, *(cells.get(name, NONE) for name in _VALUES)))
-        if arm.published is not None:
-            published = {name: _number(name, value) for name, value in _values(arm.published).items()}
-            rows.append((arm.name, "published", *(published.get(name, NONE) for name in _VALUES)))
+            cells["test_accuracy"] += f" [{interval.low:.3f}, {interval.high:.3f}]"
+        rows += _rows(arm, f"seed {seed}", cells)
     return Table("Results", COLUMNS, tuple(rows))
 
 
-def _values(figures: ArmValues) -> dict[str, float]:
-    found = {name: getattr(figures, name) for name in _VALUES}
-    return {name: value for name, value in found.items() if value is not None}
+def _rows(arm: ArmResult, source: str, measured: Mapping[str, str]) -> list[tuple[str, ...]]:
+    rows = [(arm.name, source, *measured.values())]
+    return rows + ([(arm.name, "published", *_cells(arm.published).values())] if arm.published else [])
 
 
-def _over_runs(arms: Sequence[ArmResult]) -> dict[str, MeanInterval]:
-    """The spread of the values of one arm in several runs, by name."""
-    found = [_values(arm.measured) for arm in arms]
-    values = {name: [each[name] for each in found if name in each] for name in _VALUES}
-    return {name: mean_interval(of) for name, of in values.items() if of}
+def _cells(values: ArmValues) -> dict[str, str]:
+    return {name: NONE if value is None else _show(name, "{:.10g}")(value) for name, value in asdict(values).items()}
 
 
-def _number(name: str, value: float) -> str:
-    return f"{value:.3f}" if name.endswith("accuracy") else f"{value:.10g}"
+def _show(name: str, epochs: str) -> Callable[[float], str]:
+    return ("{:.3f}" if name.endswith("accuracy") else epochs).format
 
 
-def _spread(name: str, found: MeanInterval) -> str:
-    form = "{:.3f}" if name.endswith("accuracy") else "{:.0f}"
-    sd = "" if found.sd is None else f" ± {form.format(found.sd)}"
-    if found.low is None or found.high is None:
-        return form.format(found.mean) + sd
-    return f"{form.format(found.mean)}{sd} [{form.format(found.low)}, {form.format(found.high)}]"
-
-
-def seeds_case_summary(runs: Sequence[Sequence[ArmResult]]) -> list[dict[str, Any]]:
-    """What a sweep's summary.json holds of the arms, in full precision."""
-    return [
-        {"name": arms[0].name, "measured": {name: asdict(found) for name, found in _over_runs(arms).items()}}
-        for arms in zip(*runs, strict=True)
-    ]
-
-
-def case_rows(seed: int, arms: Sequence[ArmResult]) -> list[dict[str, object]]:
-    """The rows of a run in a sweep's table.csv."""
-    return [{"seed": seed, "arm": arm.name, **{name: getattr(arm.measured, name) for name in _VALUES}} for arm in arms]
-
-
-def run_case_words(config: MoonsConfig) -> tuple[str, ...]:
-    """What is said below the table of one seed."""
-    told = "All arms are read off one training: each is its beginning, up to the epoch at which the arm's rules stop."
-    few = "One seed proves little: --seeds 30 gives means with their intervals."
-    return (told, *_not_published(config), few)
-
-
-def seeds_case_words(config: MoonsConfig, runs: Sequence[Sequence[ArmResult]], test_rows: int) -> tuple[str, ...]:
-    """What follows over seeds: each arm's test accuracy against that of no stopping.
+def seeds_case_results(config: MoonsConfig, runs: Mapping[int, Sequence[ArmResult]], test_rows: int) -> SweepResults:
+    """Each arm over seeds above what was published: mean, standard deviation, from three seeds on a 95 % interval.
 
     Args:
+        runs: the arms of each finished run, by seed, in the same order; one run or more.
         test_rows: that each accuracy was measured on.
     """
-    first, *others = zip(*runs, strict=True)
-    told = [_compared(arms, first) for arms in others]
-    for arms in others:
-        if ran_out := sum(arm.ran_out for arm in arms):
-            told.append(
-                f"{arms[0].name}: in {ran_out} of {counted(len(arms), 'seed')} it ran all epochs without stopping."
+    rows, summary, arms = [], [], []
+    for of_seeds in zip(*runs.values(), strict=True):
+        values = zip(runs, of_seeds, strict=True)
+        arm = Arm(of_seeds[0].name, tuple(SeedValues(seed, asdict(result.measured)) for seed, result in values))
+        intervals = {name: arm.interval(name) for name in asdict(of_seeds[0].measured)}
+        cells = {
+            name: interval.cell(_show(name, "{:.0f}")) if interval else NONE for name, interval in intervals.items()
+        }
+        rows += _rows(of_seeds[0], f"mean, n = {len(runs)}", cells)
+        measured = {name: asdict(interval) for name, interval in intervals.items() if interval}
+        summary.append({"name": arm.label, "measured": measured})
+        arms.append(arm)
+    return SweepResults(
+        f"moons: case study, {counted(config.seeds, 'seed')}",
+        (Table("Results", COLUMNS, tuple(rows)),),
+        {
+            "table.csv": csv_of(
+                [
+                    {"seed": seed, "arm": result.name, **asdict(result.measured)}
+                    for seed, results in runs.items()
+                    for result in results
+                ]
             )
-    best = max(statistics.fmean(arm.measured.test_accuracy for arm in arms) for arms in (first, *others))
+        },
+        (*_conclusions(arms, list(runs.values()), test_rows), *_not_published(config)),
+        {"case_study": summary},
+    )
+
+
+def _conclusions(arms: Sequence[Arm[SeedValues]], runs: Sequence[Sequence[ArmResult]], test_rows: int) -> list[str]:
+    """What follows over seeds: each arm's test accuracy against that of no stopping."""
+    base, *others = arms
+    sentences = []
+    for arm in others:
+        gain = difference(arm, base, "test_accuracy")
+        cost = sum(arm.values("stopped_at")) / sum(base.values("stopped_at"))
+        assert gain is not None
+        sentence = gain.sentence(arm.label, base.label, "test accuracy", "max")
+        sentences.append(f"{sentence} It takes {cost:.0%} of the epochs.")
+    for i, arm in enumerate(arms):
+        if ran_out := sum(run[i].ran_out for run in runs):
+            sentences.append(
+                f"{arm.label}: in {ran_out} of {counted(len(runs), 'seed')} it ran all epochs without stopping."
+            )
+    best = max(arm.mean("test_accuracy") or 0.0 for arm in arms)
     interval = proportion_of(best, test_rows)
     if interval:
-        told.append(
+        sentences.append(
             f"Seeds share their {test_rows:,} test rows, and what these leave open is in no interval over seeds: for "
             f"{best:.3f} it is {interval.low:.3f} to {interval.high:.3f} (Wilson); --data-seed draws other rows."
         )
-    return (*told, *_not_published(config))
+    return sentences
 
 
-def _compared(arms: Sequence[ArmResult], base: Sequence[ArmResult]) -> str:
-    pair = paired_difference(*([arm.measured.test_accuracy for arm in each] for each in (arms, base)))
-    cost = sum(arm.measured.stopped_at for arm in arms) / sum(arm.measured.stopped_at for arm in base)
-    told = pair.sentence(arms[0].name, base[0].name, "test accuracy", "max")
-    return f"{told} It takes {cost:.0%} of the epochs."
+def run_case_conclusions(config: MoonsConfig) -> tuple[str, ...]:
+    """What is said below the table of one seed."""
+    first = "All arms are read off one training: each is its beginning, up to the epoch at which the arm's rules stop."
+    few = "One seed proves little: --seeds 30 gives means with their intervals."
+    return (first, *_not_published(config), few)
 
 
 def _not_published(config: MoonsConfig) -> tuple[str, ...]:

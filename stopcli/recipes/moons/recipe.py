@@ -8,22 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stopcli.analysis.sweep import SweepResults
 from stopcli.data.dataset import Splits
 from stopcli.data.toy import moons, split_moons
-from stopcli.quantities import counted
-from stopcli.recipes.arms import SeedRecipe, finished_runs, run_marks, watched_name
-from stopcli.recipes.base import Loaded, SweepResults
-from stopcli.recipes.moons.case_tables import (
-    arms_of_run,
-    case_rows,
-    seeds_case_summary,
-    seeds_case_table,
-    seeds_case_words,
-)
+from stopcli.recipes.arms import SeedRecipe, run_marks, watched_name
+from stopcli.recipes.base import Loaded
+from stopcli.recipes.moons.case_tables import arms_of_run, seeds_case_results
 from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.recipes.moons.title import moons_title
 from stopcli.recipes.trained import POINT
-from stopcli.report.document import csv_of
 from stopcli.report.drawing import Draw, Figures
 from stopcli.runs.metrics import Columns
 from stopcli.runs.summary import RunSummary
@@ -112,18 +105,12 @@ class Moons(SeedRecipe):
 
     def sweep_results(self, config: MoonsConfig, results: Sequence[JobResult]) -> SweepResults:
         """A row for each seed, and mean and spread; of a case study, a row for each published arm."""
-        summaries = [summary for summary in finished_runs(results)[0] if summary.case_study]
-        runs = {summary.seed: arms_of_run(summary) for summary in summaries}
-        if not config.case_study or not runs:
+        finished = (result.summary for result in results if result.state == "finished" and result.summary)
+        summaries = [summary for summary in finished if summary.case_study]
+        if not config.case_study or not summaries:
             return super().sweep_results(config, results)
-        arms = list(runs.values())
-        return SweepResults(
-            f"moons: case study, {counted(config.seeds, 'seed')}",
-            (seeds_case_table(arms),),
-            {"table.csv": csv_of([row for seed, of in runs.items() for row in case_rows(seed, of)])},
-            seeds_case_words(config, arms, summaries[0].rows.test),
-            {"case_study": seeds_case_summary(arms)},
-        )
+        runs = {summary.seed: arms_of_run(summary) for summary in summaries}
+        return seeds_case_results(config, runs, summaries[0].rows.test)
 
     def sweep_figures(self, config: MoonsConfig, results: Sequence[JobResult]) -> Figures:
         """Curves, where they stopped and when they were best, and accuracies over the seeds."""

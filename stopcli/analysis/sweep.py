@@ -1,0 +1,318 @@
+"""What a sweep's runs say together: arms against each other, seeds in a table, honest selection, what is missing."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from stopcli.analysis.arms import Arm, RunArm, SeedValues
+from stopcli.analysis.results import measured_result
+from stopcli.quantities import counted, numbered
+from stopcli.report.document import COLUMNS, Table, csv_of, model_cell, model_values
+from stopcli.report.run_report import SELECTION
+from stopcli.runs.summary import RunSummary, Selection
+from stopcli.stats.differences import NONE, Difference, difference_cell, paired_difference, signed
+from stopcli.stats.intervals import FEWEST, MeanInterval, mean_interval
+from stopcli.stopping.rule import Direction
+from stopcli.sweeps.plan import JobResult
+
+
+@dataclass(frozen=True)
+class SweepResults:
+    """What a sweep's runs say together.
+
+    Attributes:
+        title: of the report.
+        tables: the results, then further ones.
+        files: text files of the sweep's folder by name, such as table.csv.
+        conclusions: what follows from the results, a sentence or two each.
+        summary: what summary.json holds beside what it holds of every sweep.
+    """
+
+    title: str
+    tables: tuple[Table, ...]
+    files: Mapping[str, str]
+    conclusions: tuple[str, ...] = ()
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+def sweep_arms(config: Any, results: Sequence[JobResult]) -> list[RunArm]:
+    """The arms of a sweep in the order of its plan, also those of which no run has finished.
+
+    Args:
+        config: the sweep's.
+    """
+    by_arm: dict[str, list[JobResult]] = {}
+    for result in results:
+        by_arm.setdefault(result.job.arm, []).append(result)
+    return [
+        Arm(
+            config.arm_label(name),
+            tuple(measured_result(job.run, job.summary) for job in jobs if job.state == "finished" and job.summary),
+            name=name,
+            index=index,
+            planned=len(jobs),
+            config=jobs[0].job.config,
+        )
+        for index, (name, jobs) in enumerate(by_arm.items())
+    ]
+
+
+def reference_of(config: Any, arms: Sequence[RunArm]) -> RunArm:
+    """The arm that the others are compared with: the one that a sweep's settings name, whether any of it has finished
+    or not."""
+    return next(arm for arm in arms if arm.name == config.reference_arm)
+
+
+def shared_seeds(arms: Sequence[RunArm]) -> list[int]:
+    """The seeds that every arm has of which any run counts, ascending: over these arms are equals."""
+    seeds = [set(arm.seeds) for arm in arms if arm.runs]
+    return sorted(set.intersection(*seeds)) if seeds else []
+
+
+def with_seeds(arm: RunArm, arms: Sequence[RunArm]) -> str:
+    """An arm's label with the seeds that its mean is over: which, where they are not the same for all arms with runs,
+    else how many, where there are several."""
+    several = len(arm.seeds) > 1
+    if any(other.seeds != arm.seeds for other in arms if other.runs):
+        return f"{arm.label} ({'mean of ' if several else ''}{numbered('seed', arm.seeds)})"
+    return f"{arm.label} (mean of {counted(len(arm.seeds), 'seed')})" if several else arm.label
+
+
+def incomparable(arms: Sequence[RunArm], reference: RunArm, missing: str) -> str:
+    """Why no arm can be compared with the reference yet, in a sentence; empty where one can.
+
+    Args:
+        missing: what there is none of without the reference, such as `differences`.
+    """
+    if not any(arm.runs for arm in arms if arm is not reference):
+        return "Too few runs have finished to compare anything."
+    if not reference.runs:
+        return f"No run of {reference.label}, which the others are compared with, has finished: there are no {missing}."
+    return ""
+
+
+def sentences_against(
+    reference: RunArm, differences: Sequence[tuple[RunArm, Difference | None]], what: str, better: Direction
+) -> list[str]:
+    """How each arm differs from the reference, as far as its runs can tell.
+
+    Args:
+        what, better: as for `Difference.sentence`.
+    """
+    return [
+        f"{arm.label} has too few finished runs to be judged."
+        if difference is None or difference.n < FEWEST
+        else difference.sentence(arm.label, reference.label, what, better)
+        for arm, difference in differences
+    ]
+
+
+def means_and_sds(arm: RunArm, **names: str) -> dict[str, float | None]:
+    """Means and standard deviations of values of an arm's runs, in full precision: NAME_mean and NAME_sd.
+
+    Args:
+        names: by NAME, what the runs call it.
+    """
+    columns: dict[str, float | None] = {}
+    for column, name in names.items():
+        interval = arm.interval(name)
+        columns |= {f"{column}_{key}": getattr(interval, key, None) for key in ("mean", "sd")}
+    return columns
+
+
+def mean_cell(interval: MeanInterval | None) -> str:
+    """Mean and standard deviation for a table; a dash for no values."""
+    return interval.cell(interval=False) if interval else NONE
+
+
+def job_row(result: JobResult, **more: object) -> dict[str, object]:
+    """A row of jobs.csv.
+
+    Args:
+        more: columns behind that of the arm.
+    """
+    summary = result.summary
+    best = summary.best if summary else None
+    return {
+        "job": result.job.name,
+        "arm": result.job.arm,
+        **more,
+        "seed": result.job.config.seed,
+        "state": result.state,
+        "reason": result.reason,
+        "epochs": summary.epochs if summary else None,
+        "test_accuracy": summary.final.get("test", "accuracy") if summary else None,
+        "best_epoch": best.epoch if best else None,
+        "best_test_accuracy": best.get("test", "accuracy") if best else None,
+        "train_seconds": summary.train_seconds if summary else None,
+        "validation_seconds": summary.validation_seconds if summary else None,
+        "samples_per_second": summary.samples_per_second if summary else None,
+    }
+
+
+def not_finished(config: Any, results: Sequence[JobResult]) -> str:
+    """Which runs of a sweep have not finished, by arm and seed, in a sentence; empty where all have."""
+    arms: dict[str, dict[str, list[int]]] = {}
+    for result in results:
+        if result.state != "finished":
+            states = arms.setdefault(config.arm_label(result.job.arm), {})
+            states.setdefault(result.state, []).append(result.job.config.seed)
+    parts = []
+    for label, states in arms.items():
+        seeds = ", ".join(f"{numbered('seed', sorted(seeds))} {state}" for state, seeds in states.items())
+        parts.append(f"{label} ({seeds})")
+    return f"Not finished: {'; '.join(parts)}." if parts else ""
+
+
+def runs_table(results: Sequence[JobResult]) -> Table:
+    """How far each run of a sweep is, where there are no results yet."""
+    rows = []
+    for result in results:
+        epochs = f"{result.epoch}/{result.epochs}" if result.run.path.exists() else NONE
+        rows.append((result.name, result.state, epochs))
+    return Table("Results", ("run", "state", "epoch"), tuple(rows))
+
+
+def seed_results(config: Any, results: Sequence[JobResult]) -> SweepResults:
+    """Of runs that differ by their seed only."""
+    label = config.arm.replace("-", " ")
+    # What an earlier session of a run summed up may be older than its state.
+    runs = [(result.summary, result.state) for result in results if result.summary]
+    arm = _finished(label, runs)
+    return SweepResults(
+        f"{config.command}: {label}, {counted(config.seeds, 'seed')}",
+        (seed_table(label, runs),),
+        {"table.csv": _seed_csv(runs)},
+        summary={"over_seeds": {column: _spread(arm, column) for column in COLUMNS}},
+    )
+
+
+def _finished(label: str, runs: Sequence[tuple[RunSummary, str]]) -> Arm[SeedValues]:
+    finished = (summary for summary, state in runs if state == "finished")
+    return Arm(label, tuple(SeedValues(summary.seed, model_values(summary)) for summary in finished))
+
+
+def seed_table(label: str, runs: Sequence[tuple[RunSummary, str]]) -> Table:
+    """A row for each seed, then mean, standard deviation and, from three on, the mean's bootstrap 95 % interval over
+    those that finished.
+
+    Args:
+        runs: with their states now, which may be others than when they were summed up.
+    """
+    rows = []
+    for summary, state in runs:
+        values = model_values(summary)
+        rows.append((label, str(summary.seed), state, *(model_cell(column, values.get(column)) for column in COLUMNS)))
+    arm = _finished(label, runs)
+    intervals, n = {column: arm.interval(column) for column in COLUMNS}, f"n = {len(arm.runs)}"
+    for key in ("mean", "sd") if len(arm.runs) > 1 else ():
+        cells = (model_cell(column, getattr(interval, key, None)) for column, interval in intervals.items())
+        rows.append((label, key, n, *cells))
+    if len(arm.runs) >= FEWEST:
+        rows.append((label, "95 %", n, *(_bounds_cell(column, interval) for column, interval in intervals.items())))
+    return Table("Results", ("arm", "seed", "state", *COLUMNS), tuple(rows), sums=len(rows) - len(runs))
+
+
+def _bounds_cell(column: str, interval: MeanInterval | None) -> str:
+    if interval is None or not interval.bounds:
+        return NONE
+    return " to ".join(model_cell(column, bound) for bound in interval.bounds)
+
+
+def _seed_csv(runs: Sequence[tuple[RunSummary, str]]) -> str:
+    """A row for each seed in full precision; means are for whoever reads it to compute."""
+    names = [column.replace("its ", "saved ").replace("acc.", "accuracy").replace(" ", "_") for column in COLUMNS]
+    rows = []
+    for summary, state in runs:
+        values = model_values(summary)
+        cells = (str(values.get(column, "")) for column in COLUMNS)
+        rows.append((str(summary.seed), state, summary.stop.reason, *cells))
+    return Table("Results", ("seed", "state", "reason", *names), tuple(rows)).csv()
+
+
+def _spread(arm: Arm[SeedValues], column: str) -> dict[str, float | int | None]:
+    values, interval = arm.values(column), arm.interval(column)
+    bounds = {"min": min(values, default=None), "max": max(values, default=None)}
+    return {"n": len(values), **{key: getattr(interval, key, None) for key in ("mean", "sd", "low", "high")}, **bounds}
+
+
+def with_selection(config: Any, results: SweepResults, jobs: Sequence[JobResult]) -> SweepResults:
+    """A sweep's results with those of honest selection, where its finished runs set test rows apart.
+
+    Args:
+        config: the sweep's.
+    """
+    arms: dict[str, list[Selection]] = {}
+    rows = []
+    for job in jobs:
+        selection = job.summary.selection if job.state == "finished" and job.summary else None
+        if selection is not None:
+            arms.setdefault(config.arm_label(job.job.arm), []).append(selection)
+            rows.append(_selection_row(job, selection))
+    if not arms:
+        return results
+    return replace(
+        results,
+        tables=(*results.tables, selection_table(arms)),
+        files={**results.files, "selection.csv": csv_of(rows)},
+        conclusions=(*results.conclusions, selection_conclusion(arms)),
+        summary={**results.summary, "selection": selection_summary(arms)},
+    )
+
+
+def _selection_row(job: JobResult, selection: Selection) -> dict[str, object]:
+    """A run in selection.csv, in full precision."""
+    row: dict[str, object] = {"arm": job.job.arm, "seed": job.job.config.seed}
+    for name, chosen in (("honest", selection.honest), ("claimed", selection.claimed)):
+        row |= {f"{name}_{key}": getattr(chosen, key) for key in ("monitor", "epoch", "test_accuracy")}
+    return {**row, "optimism": selection.optimism}
+
+
+def _accuracies(runs: Sequence[Selection], which: str) -> list[float]:
+    return [getattr(run, which).test_accuracy for run in runs]
+
+
+def _optimism(runs: Sequence[Selection]) -> Difference:
+    """What choosing on the test rows would have claimed over what is honest, seed by seed."""
+    return paired_difference(_accuracies(runs, "claimed"), _accuracies(runs, "honest"))
+
+
+def selection_table(arms: Mapping[str, Sequence[Selection]]) -> Table:
+    """A row for each arm; each has a finished run or more."""
+    columns = ("arm", "runs", "chosen by", "test accuracy", "chosen by test rows", "difference", "claims more", "less")
+    rows = []
+    for label, runs in arms.items():
+        optimism = _optimism(runs)
+        means = (mean_cell(mean_interval(_accuracies(runs, which))) for which in ("honest", "claimed"))
+        shares = (f"{optimism.share_above:.0%} of runs", f"{optimism.share_below:.0%}")
+        rows.append((label, str(optimism.n), runs[0].honest.monitor, *means, difference_cell(optimism), *shares))
+    return Table(SELECTION, columns, tuple(rows))
+
+
+def selection_conclusion(arms: Mapping[str, Sequence[Selection]]) -> str:
+    """A sentence; each arm has a finished run or more."""
+    differences = [_optimism(runs) for runs in arms.values()]
+    if len(differences) > 1:
+        low, high = (signed(pick(difference.mean for difference in differences)) for pick in (min, max))
+        span = low if low == high else f"{low} to {high}, depending on the arm"
+        sentence = f"Choosing the epochs on the test rows would have moved the claimed test accuracy by {span}: see "
+        sentence += f"{SELECTION}."
+    else:
+        labels = ("Epochs chosen on the test rows", "epochs chosen without them")
+        sentence = differences[0].sentence(*labels, "claimed test accuracy")
+    return f"{sentence} (The luck of the rows that choose, and that fewer rows choose a worse epoch, together.)"
+
+
+def selection_summary(arms: Mapping[str, Sequence[Selection]]) -> list[dict[str, Any]]:
+    """What a sweep's summary.json holds, in full precision."""
+    summaries = []
+    for label, runs in arms.items():
+        optimism = _optimism(runs)
+        means = {f"{which}_mean": statistics.fmean(_accuracies(runs, which)) for which in ("honest", "claimed")}
+        values = {f"optimism_{key}": getattr(optimism, key) for key in ("mean", "low", "high", "p")}
+        shares = {key: getattr(optimism, key) for key in ("share_above", "share_below")}
+        summaries.append({"arm": label, "n": optimism.n, **means, **values, **shares})
+    return summaries
