@@ -24,18 +24,9 @@ from stopcli.runs.run import Run
 from stopcli.runs.status import RunState, StatusFile, read_status
 from stopcli.runs.summary import JobSummary, SweepSummary
 from stopcli.signals import StopNow
+from stopcli.sweeps.executor import JobContext, Mode
 from stopcli.sweeps.layout import Layout
-from stopcli.sweeps.plan import (
-    Job,
-    JobContext,
-    JobResult,
-    Mode,
-    collect,
-    needs_run,
-    pending_jobs,
-    plan_jobs,
-    read_progress,
-)
+from stopcli.sweeps.plan import Job, JobResult, collect, needs_run, pending_jobs, plan_jobs, read_progress
 from stopcli.training.fingerprint import data_fingerprint
 from stopcli.training.session import Session, Start, StopRequest
 from stopcli.training.state_file import StateStore

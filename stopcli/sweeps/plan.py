@@ -1,25 +1,20 @@
-"""What a sweep consists of: named jobs, each a run's config. A plan is a pure function of the sweep's settings.
+"""What a sweep consists of, named jobs, each a run's config; and what they have come to, read from their folders.
 
-What every executor of a sweep's jobs does, and what it is told and tells.
-
-What became of a sweep's jobs, read from their folders: while they run, and when they have ended.
-
-The folders are what every executor has in common: a job in another process, or on another machine, writes the same.
+A plan is a pure function of the sweep's settings. The folders are what every executor has in common: a job in another
+process, or on another machine, writes the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from enum import Enum
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Generic, Protocol
+from typing import Any, Generic
 
 from stopcli.config import AnyConfig, SweepSettings
 from stopcli.runs.run import Run
 from stopcli.runs.status import Progress
 from stopcli.runs.summary import RunSummary, SweepSummary
-from stopcli.training.session import StopRequest
 
 
 @dataclass(frozen=True)
@@ -52,91 +47,12 @@ def plan_jobs(config: Any) -> tuple[Job[Any], ...]:
     )
 
 
-def _one_run(config: AnyConfig, seed: int) -> AnyConfig:
-    # How the sweep is run is no business of the run's: the same config, whoever runs it.
-    how: dict[str, Any] = (
-        {field.name: field.default for field in fields(SweepSettings)} if isinstance(config, SweepSettings) else {}
-    )
-    return replace(config, seed=seed, seeds=1, **how)
-
-
-class Mode(Enum):
-    """What a sweep does with its jobs."""
-
-    RUN = "start jobs"
-    DRAIN = "start no further job"
-    STOP = "start no further job, and stop those that run where they can save"
-
-
-@dataclass(frozen=True)
-class JobContext:
-    """Where a job runs.
-
-    Attributes:
-        request: what stops it.
-        loop_cache: what is costly to make and serves one job of this place after the other, such as a compiled loop.
-    """
-
-    request: StopRequest
-    loop_cache: dict[str, Any] = field(default_factory=dict)
-
-
-class Work(Protocol):
-    """Runs one job and leaves its results in its folder. Raises where that fails.
-
-    An executor that leaves the process pickles it.
-    """
-
-    def __call__(self, job: Job[Any], context: JobContext) -> None: ...
-
-
-class Supervisor(Protocol):
-    """Is told what becomes of the jobs, and says whether to go on. Called from the thread that executes.
-
-    Attributes:
-        request: what stops the sweep.
-        stop_file: a file that does not exist, for telling jobs on other machines that they should leave.
-    """
-
-    request: StopRequest
-
-    @property
-    def stop_file(self) -> Path: ...
-
-    def mode(self) -> Mode:
-        """Asked several times a second."""
-
-    @property
-    def why(self) -> str:
-        """What stops the sweep, in words; once it is to stop."""
-
-    def on_start(self, job: Job[Any]) -> None:
-        """A job was begun."""
-
-    def on_end(self, job: Job[Any], error: str) -> None:
-        """A job has ended: by itself where `error` is empty, else in words what took it down."""
-
-    def tick(self) -> None:
-        """Called several times a second."""
-
-
-class Executor(Protocol):
-    """Runs jobs, some at a time; a job that fails does not end the others.
-
-    The numbers of a job depend on its config alone, and not on who executes it.
-    """
-
-    def __call__(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> None: ...
-
-
-def in_rounds(jobs: Sequence[Job[Any]]) -> list[Job[Any]]:
-    """The order in which every executor begins a sweep's jobs: a round for each seed.
-
-    What ends a sweep early, such as a time budget, then leaves whole comparisons, and at most one that is not. A round
-    begins with the arm that the others are compared with; of these the one that takes longest comes first, so that it
-    is not the one that others wait for.
-    """
-    return sorted(jobs, key=lambda job: (job.config.seed, not job.is_reference, -job.cost))
+def _one_run(config: Any, seed: int) -> Any:
+    # A run's config does not depend on how its sweep is executed.
+    defaults: dict[str, Any] = {}
+    if isinstance(config, SweepSettings):
+        defaults = {field.name: field.default for field in fields(SweepSettings)}
+    return replace(config, seed=seed, seeds=1, **defaults)
 
 
 @dataclass(frozen=True)

@@ -13,82 +13,67 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from stopcli.errors import in_a_line, system_words
+from stopcli.errors import in_a_line
 from stopcli.signals import StopNow, release_signals, stop_signals_held
-from stopcli.sweeps.plan import Job, JobContext, Mode, Supervisor, Work, in_rounds
+from stopcli.sweeps.executor import TICK_SECONDS, Executor, JobContext, Supervisor, Work, Workers
+from stopcli.sweeps.plan import Job
 from stopcli.training.session import StopRequest, stop_on_signals
 
-_TICK_SECONDS = 0.2
-# What a process that was asked to save and leave may take for it before it is left to itself.
-_LEAVE_SECONDS = 10.0
+# How long processes that were killed may take to end.
+_KILL_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class _Running:
-    job: Job[Any]
-    process: BaseProcess
-    pipe: Connection
-    slot: int
-
-
-@dataclass(frozen=True)
-class Processes:
+class Processes(Executor):
     """Runs jobs in processes.
 
     Args:
         workers: how many at a time, ≥ 1.
-        cores: what each of them is pinned to; empty for wherever the system puts them.
+        cores: that each of them is pinned to; empty for wherever the system puts them.
     """
 
     workers: int
     cores: tuple[tuple[int, ...], ...] = ()
 
-    def __call__(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> None:
-        waiting, running = in_rounds(jobs), list[_Running]()
-        slots = list(range(self.workers))
-        asked_to_stop = False
+    @contextlib.contextmanager
+    def workers_for(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> Iterator[Workers]:
+        processes = _Processes(self.cores or ((),) * self.workers, work, supervisor.request)
         try:
-            while running or (waiting and supervisor.mode() is Mode.RUN):
-                while waiting and slots and supervisor.mode() is Mode.RUN:
-                    job = waiting.pop(0)
-                    supervisor.on_start(job)
-                    try:
-                        running.append(self._begin(job, work, supervisor, slots[0]))
-                    except OSError as error:
-                        # No process or no memory is to be had for it now.
-                        supervisor.on_end(job, f"its process could not be begun: {system_words(error)}")
-                        continue
-                    slots.pop(0)
-                if supervisor.mode() is Mode.STOP and not asked_to_stop:
-                    asked_to_stop = True
-                    for one in running:
-                        _ask_to_leave(one.pipe, supervisor.why)
-                multiprocessing.connection.wait([one.process.sentinel for one in running], timeout=_TICK_SECONDS)
-                for one in [one for one in running if not one.process.is_alive()]:
-                    running.remove(one)
-                    slots.append(one.slot)
-                    supervisor.on_end(one.job, _error(one))
-                supervisor.tick()
+            yield processes
         finally:
-            # Left in a hurry, by a second Ctrl-C or by an error of ours.
-            for one in running:
-                one.process.kill()
-            for one in running:
-                one.process.join(_LEAVE_SECONDS)
+            # Only after a second Ctrl-C or an error of stopcli's own are there any.
+            processes.kill()
 
-    def _begin(self, job: Job[Any], work: Work, supervisor: Supervisor, slot: int) -> _Running:
+
+@dataclass(frozen=True)
+class _JobProcess:
+    job: Job[Any]
+    process: BaseProcess
+    pipe: Connection
+    cores: tuple[int, ...]
+
+
+class _Processes(Workers):
+    def __init__(self, cores: Sequence[tuple[int, ...]], work: Work, request: StopRequest) -> None:
+        self._free, self._work, self._request = list(cores), work, request
+        self._processes: list[_JobProcess] = []
+
+    @property
+    def has_room(self) -> bool:
+        return bool(self._free)
+
+    def start(self, job: Job[Any]) -> None:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        cores = self.cores[slot] if self.cores else ()
-        process = context.Process(
-            target=_work, args=(job, work, theirs, cores, supervisor.request.seconds_left), name=job.name, daemon=True
-        )
+        cores = self._free[0]
+        arguments = (job, self._work, theirs, cores, self._request.seconds_left)
+        process = context.Process(target=_work, args=arguments, name=job.name, daemon=True)
         # Ctrl-C or a hang-up of the terminal reaches the new process too until it has left the session: held back until
         # then, as is what is sent to it alone before it can save.
         try:
@@ -96,17 +81,37 @@ class Processes:
                 process.start()
         finally:
             theirs.close()
-        return _Running(job, process, ours, slot)
+        self._free.pop(0)
+        self._processes.append(_JobProcess(job, process, ours, cores))
+
+    def wait(self) -> Iterator[tuple[Job[Any], str]]:
+        multiprocessing.connection.wait([one.process.sentinel for one in self._processes], timeout=TICK_SECONDS)
+        for ended in [one for one in self._processes if not one.process.is_alive()]:
+            self._processes.remove(ended)
+            self._free.append(ended.cores)
+            yield ended.job, _error(ended)
+
+    def stop(self, why: str) -> None:
+        for one in self._processes:
+            # Where the job has just ended, nobody listens any more.
+            with contextlib.suppress(OSError):
+                one.pipe.send(why)
+
+    def kill(self) -> None:
+        for one in self._processes:
+            one.process.kill()
+        for one in self._processes:
+            one.process.join(_KILL_SECONDS)
 
 
 def _work(job: Job[Any], work: Work, pipe: Connection, cores: tuple[int, ...], budget_seconds: float | None) -> None:
     """What a job's process does."""
     if hasattr(os, "setsid"):
-        # Ctrl-C in the terminal is for the process that runs the sweep, which then tells this one, once.
+        # Ctrl-C in the terminal is for the process that runs the sweep, which then asks this one to stop, once.
         os.setsid()
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
-    # Talk would tear the live table apart; what a run has to say stands in its log.
+    # Output would tear the live table apart; the run's messages are in its log.
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):
         os.dup2(null, stream)
@@ -123,35 +128,29 @@ def _work(job: Job[Any], work: Work, pipe: Connection, cores: tuple[int, ...], b
     try:
         pipe.send(reason)
     except OSError:
-        # Nobody waits for it any more; the folder says it too.
+        # Nobody waits for it any more; it is in the folder too.
         sys.exit(1)
 
 
 def _listen(pipe: Connection, request: StopRequest) -> None:
-    """Save and leave when the sweep's process says so, or is gone: the pipe ends with it, however it died."""
+    """Save and stop when the sweep's process asks for it, or is gone: the pipe ends with it, however it died."""
     try:
         request.cancel(str(pipe.recv()))
     except (EOFError, OSError):
         request.cancel("the end of the process that ran the sweep")
 
 
-def _ask_to_leave(pipe: Connection, reason: str) -> None:
-    # Where the job has just ended, nobody listens any more.
-    with contextlib.suppress(OSError):
-        pipe.send(reason)
-
-
-def _error(one: _Running) -> str:
-    """What took a job's process down, in words; empty where it ended by itself."""
-    one.process.join()
+def _error(ended: _JobProcess) -> str:
+    """What ended a job's process, in words; empty where it ended by itself."""
+    ended.process.join()
     try:
-        if one.pipe.poll():
-            return str(one.pipe.recv())
+        if ended.pipe.poll():
+            return str(ended.pipe.recv())
     except (EOFError, OSError):
         pass
     finally:
-        one.pipe.close()
-    code = one.process.exitcode
+        ended.pipe.close()
+    code = ended.process.exitcode
     if code is not None and code < 0:
         known = {int(member): member.name for member in signal.Signals}
         return f"its process was killed by {known.get(-code, f'signal {-code}')}"

@@ -1,7 +1,7 @@
 """Running a sweep's jobs on a Ray cluster: one task a job, on whichever machine has room.
 
 The machines share the folder that the runs are in, and have the same stopcli installed. A task whose machine or process
-dies is begun again elsewhere by Ray, finds the job's folder, and goes on from its last saved state.
+dies is started again elsewhere by Ray, finds the job's folder, and resumes from its last saved state.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.errors import RequestError, ResourceError, in_a_line, system_words
-from stopcli.sweeps.plan import Job, JobContext, Mode, Supervisor, Work, in_rounds
+from stopcli.sweeps.executor import TICK_SECONDS, Executor, JobContext, Supervisor, Work, Workers
+from stopcli.sweeps.plan import Job
 from stopcli.training.session import StopRequest
 
 DEFAULT_PORT = 6379
-# A cluster that is there answers within this; Ray itself would go on trying for minutes.
+# A running cluster answers within this; Ray itself would try for minutes.
 ANSWER_SECONDS = 5.0
 HEALTH_SECONDS = 20.0
-# How often a task is begun again whose machine died.
+# How often a task is started again whose machine died.
 RETRIES = 4
-_TICK_SECONDS = 0.2
 _POLL_SECONDS = 0.5
-# Jobs that were asked to leave save what they have; one that does not come back is left to Ray.
-_LEAVE_SECONDS = 120.0
-# Jobs hand nothing over but words; Ray would set a third of the memory aside.
+# A job that has not saved and stopped within this is left to Ray.
+_STOP_SECONDS = 120.0
+# Jobs return only a text; Ray would reserve a third of the memory.
 _STORE_BYTES = 80 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class RayCluster:
-    """Runs jobs on a Ray cluster, which `check_ray` has found to be there.
+class RayCluster(Executor):
+    """Runs jobs on a Ray cluster, after `check_ray`.
 
     Args:
         address: `auto` for the cluster that this machine belongs to, HOST or HOST:PORT of its head; empty for one that
             is started for this sweep, on this machine.
-        workers: jobs at a time at the most; 0 for as many as there is room for.
+        workers: most jobs at a time; 0 for as many as there is room for.
         threads: cores that each job takes.
         gpu: whether each job takes a GPU.
     """
@@ -54,39 +54,19 @@ class RayCluster:
     threads: int
     gpu: bool = False
 
-    def __call__(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> None:
+    @contextlib.contextmanager
+    def workers_for(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> Iterator[Workers]:
         ray = import_ray()
-        stop_file = supervisor.stop_file
-        stop_file.unlink(missing_ok=True)
+        supervisor.stop_file.unlink(missing_ok=True)
         with _connected(ray, self.address):
             self._check_room(ray)
             # A process runs one task: TensorFlow's threads are chosen once a process.
             options = {"num_cpus": self.threads, "num_gpus": int(self.gpu), "max_calls": 1, "max_retries": RETRIES}
-            task = ray.remote(**options)(_work)
-            seconds_left = supervisor.request.seconds_left
-            # By the wall clock, which machines share; a task that waits for a core spends of it.
-            deadline = None if seconds_left is None else time.time() + seconds_left
-            waiting, running = in_rounds(jobs), dict[Any, Job[Any]]()
-            asked_at: float | None = None
-            while running or (waiting and supervisor.mode() is Mode.RUN):
-                room = self.workers or len(jobs)
-                while waiting and len(running) < room and supervisor.mode() is Mode.RUN:
-                    job = waiting.pop(0)
-                    running[task.remote(job, work, str(stop_file), deadline)] = job
-                    supervisor.on_start(job)
-                if supervisor.mode() is Mode.STOP and asked_at is None:
-                    asked_at = time.monotonic()
-                    stop_file.write_text(supervisor.why, encoding="utf-8")
-                if asked_at is not None and time.monotonic() - asked_at > _LEAVE_SECONDS:
-                    break
-                done, _ = ray.wait(list(running), num_returns=1, timeout=_TICK_SECONDS) if running else ([], [])
-                for reference in done:
-                    supervisor.on_end(running.pop(reference), _error(ray, reference))
-                supervisor.tick()
-        stop_file.unlink(missing_ok=True)
+            yield _Tasks(ray, ray.remote(**options)(_work), self.workers or len(jobs), work, supervisor)
+        supervisor.stop_file.unlink(missing_ok=True)
 
     def _check_room(self, ray: Any) -> None:
-        """Raise ResourceError where no machine could ever take a job: Ray would wait for one without a word."""
+        """Raise ResourceError where no machine could ever take a job: Ray would wait without saying so."""
         for kind, needed in (("CPU", self.threads), ("GPU", int(self.gpu))):
             most = max((node["Resources"].get(kind, 0) for node in ray.nodes() if node["Alive"]), default=0)
             if needed > most:
@@ -94,6 +74,33 @@ class RayCluster:
                     f"Ray: a run takes {needed} {kind}s, and no machine of the cluster has more than {most:g}",
                     hint="A new sweep with fewer --threads has room." if kind == "CPU" else "",
                 )
+
+
+class _Tasks(Workers):
+    stop_seconds = _STOP_SECONDS
+
+    def __init__(self, ray: Any, task: Any, count: int, work: Work, supervisor: Supervisor) -> None:
+        self._ray, self._task, self._count, self._work = ray, task, count, work
+        self._stop_file = supervisor.stop_file
+        seconds = supervisor.request.seconds_left
+        # By the wall clock, which machines share; it also runs while a task waits for a core.
+        self._deadline = None if seconds is None else time.time() + seconds
+        self._tasks: dict[Any, Job[Any]] = {}
+
+    @property
+    def has_room(self) -> bool:
+        return len(self._tasks) < self._count
+
+    def start(self, job: Job[Any]) -> None:
+        self._tasks[self._task.remote(job, self._work, str(self._stop_file), self._deadline)] = job
+
+    def wait(self) -> Iterator[tuple[Job[Any], str]]:
+        ended, _ = self._ray.wait(list(self._tasks), num_returns=1, timeout=TICK_SECONDS) if self._tasks else ([], [])
+        for reference in ended:
+            yield self._tasks.pop(reference), _error(self._ray, reference)
+
+    def stop(self, why: str) -> None:
+        self._stop_file.write_text(why, encoding="utf-8")
 
 
 def import_ray() -> Any:
@@ -113,10 +120,10 @@ def import_ray() -> Any:
 
 
 def check_ray(address: str) -> None:
-    """Find out whether Ray is there, and a cluster answers at the address.
+    """Check that Ray is installed and a cluster answers at the address.
 
     Raises:
-        RequestError: Ray is not installed, or nobody answers.
+        RequestError: it is not, or none does.
     """
     ray = import_ray()
     if not address or ray.is_initialized():
@@ -133,7 +140,7 @@ def check_ray(address: str) -> None:
 
 
 def _ask_health(where: list[str]) -> None:
-    """Raise RequestError where no cluster answers. In another process, because Ray's own attempts cannot be ended."""
+    """Raise RequestError where no cluster answers. In a process, because Ray's own attempts cannot be cancelled."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", *where]
     address_text = f"at {where[1]}" if where else "on this machine (auto)"
     try:
@@ -154,15 +161,14 @@ def _ask_health(where: list[str]) -> None:
 def _nobody(address_text: str, why: str) -> RequestError:
     return RequestError(
         f"--ray-address: nobody answers {address_text} ({why})",
-        hint="A cluster is begun on its first machine with: ray start --head",
+        hint="A cluster is started on its first machine with: ray start --head",
     )
 
 
 def _take_token() -> None:
-    """Have Ray use its token, where there is one: a cluster may ask for it, and one that does not takes it too.
+    """Have Ray use its token, where there is one, also for clusters that it joins, not only for those that it starts.
 
-    Ray does so by itself for the clusters that it starts, but not for those that it joins; it looks once, when it is
-    imported.
+    A cluster that needs none accepts one. Ray looks for it once, when it is imported.
     """
     has_token = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
     if has_token or (Path.home() / ".ray" / "auth_token").exists():
@@ -173,7 +179,7 @@ def split_address(address: str) -> tuple[str, int]:
     """Host and port.
 
     Raises:
-        RequestError: the port is no number.
+        RequestError: the port is not a number.
     """
     if "://" in address:
         raise RequestError(
@@ -189,17 +195,17 @@ def split_address(address: str) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def _connected(ray: Any, address: str) -> Iterator[None]:
-    """A connection to the cluster, or a cluster of one's own, while the block runs."""
+    """A connection to the cluster, or to a new one, while the block runs."""
     if ray.is_initialized():
-        # Whoever calls stopcli within a program of theirs has chosen one.
+        # By a program that calls stopcli.
         yield
         return
-    # A cluster of our own sends nobody anything.
+    # A new cluster sends no usage data.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     where: dict[str, Any] = {"address": "local", "include_dashboard": False, "object_store_memory": _STORE_BYTES}
     if address:
         where = {"address": address if address == "auto" else "{}:{}".format(*split_address(address))}
-    # Ray puts a handler of its own in the place of ours, which would leave without saving.
+    # Ray replaces stopcli's handler by its own, which would quit without saving.
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(log_to_driver=False, logging_level="ERROR", configure_logging=False, **where)
@@ -218,19 +224,19 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
 
 
 def _work(job: Job[Any], work: Work, stop_file: str, deadline: float | None) -> str:
-    """What a task does. Returns the error that ended the job, in words; empty where it ended by itself.
+    """What a task does. Returns the error that ended the job; empty where it ended by itself.
 
     Args:
         deadline: in seconds since 1970, of the time budget; None where there is none.
     """
     seconds_left = None if deadline is None else deadline - time.time()
     if Path(stop_file).exists() or (seconds_left is not None and seconds_left <= 0):
-        # It has waited for a core until the sweep was over.
+        # The sweep ended while the task waited for a core.
         return ""
     request = StopRequest(seconds_left)
     over = threading.Event()
     threading.Thread(target=_watch, args=(Path(stop_file), request, over), daemon=True).start()
-    # Ray forwards what tasks print to whoever began them, and keeps it in files of its own.
+    # Ray forwards what tasks print to the process that started them, and keeps it in its own files.
     with Path(os.devnull).open("w") as null, contextlib.redirect_stdout(null):
         try:
             work(job, JobContext(request))
@@ -243,7 +249,7 @@ def _work(job: Job[Any], work: Work, stop_file: str, deadline: float | None) -> 
 
 
 def _watch(stop_file: Path, request: StopRequest, over: threading.Event) -> None:
-    """Ask a job to leave when the sweep's folder says so: the folder is what all machines share."""
+    """Ask a job to stop once the stop file exists: all machines share the sweep's folder."""
     while not over.wait(_POLL_SECONDS):
         with contextlib.suppress(OSError):
             request.cancel(stop_file.read_text(encoding="utf-8") or "the sweep")

@@ -1,24 +1,26 @@
 """Running a sweep's jobs in this process, several at a time.
 
-Threads are enough where the work is compiled: TensorFlow lets go of Python's interpreter while a call runs.
+Threads are enough where the work is compiled: TensorFlow releases Python's interpreter while a call runs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 from stopcli.errors import in_a_line
-from stopcli.sweeps.plan import Job, JobContext, Mode, Supervisor, Work, in_rounds
-
-_TICK_SECONDS = 0.2
+from stopcli.sweeps.executor import TICK_SECONDS, Executor, JobContext, Supervisor, Work, Workers
+from stopcli.sweeps.plan import Job
+from stopcli.training.session import StopRequest
 
 
 @dataclass(frozen=True)
-class InProcess:
+class InProcess(Executor):
     """Runs jobs in threads of this process; with one worker, one after the other.
 
     Args:
@@ -27,64 +29,46 @@ class InProcess:
 
     workers: int = 1
 
-    def __call__(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> None:
-        waiting: queue.SimpleQueue[Job[Any]] = queue.SimpleQueue()
-        for job in in_rounds(jobs):
-            waiting.put(job)
-        # Told by the thread that waits.
-        events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+    def workers_for(
+        self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor
+    ) -> AbstractContextManager[Workers]:
+        return contextlib.nullcontext(_Threads(self.workers, work, supervisor.request))
 
-        def serve() -> None:
-            loop_cache: dict[str, Any] = {}
-            while supervisor.mode() is Mode.RUN:
-                try:
-                    job = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                events.put(_Event(job, None))
-                error_text = ""
-                try:
-                    work(job, JobContext(supervisor.request, loop_cache))
-                except Exception as error:
-                    # What went wrong stands in the job's own folder; here it must not take the other jobs down.
-                    error_text = in_a_line(error)
-                    loop_cache.clear()
-                ended = _Event(job, error_text)
-                events.put(ended)
-                # A failure may mean that no further job is to be begun.
-                ended.handled.wait()
 
-        threads = [threading.Thread(target=serve, name=f"worker-{n}", daemon=True) for n in range(self.workers)]
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads):
+class _Threads(Workers):
+    def __init__(self, count: int, work: Work, request: StopRequest) -> None:
+        self._work, self._request = work, request
+        self._free = [JobContext(request) for _ in range(count)]
+        self._ended: queue.SimpleQueue[tuple[Job[Any], JobContext, str]] = queue.SimpleQueue()
+
+    @property
+    def has_room(self) -> bool:
+        return bool(self._free)
+
+    def start(self, job: Job[Any]) -> None:
+        threading.Thread(target=self._run, args=(job, self._free.pop()), name=job.name, daemon=True).start()
+
+    def _run(self, job: Job[Any], context: JobContext) -> None:
+        error = "its thread has ended"
+        try:
+            self._work(job, context)
+            error = ""
+        except Exception as failure:
+            # The job's own folder says more; here it must not take the other jobs down.
+            error = in_a_line(failure)
+            context.loop_cache.clear()
+        finally:
+            self._ended.put((job, context, error))
+
+    def wait(self) -> list[tuple[Job[Any], str]]:
+        try:
             # With a timeout, so that signals are handled while the main thread waits.
-            _tell(events, supervisor, timeout=_TICK_SECONDS)
-            if supervisor.mode() is Mode.STOP and not supervisor.request.stop_requested:
-                supervisor.request.cancel(supervisor.why)
-            supervisor.tick()
-        while _tell(events, supervisor, timeout=0):
-            pass
+            job, context, error = self._ended.get(timeout=TICK_SECONDS)
+        except queue.Empty:
+            return []
+        self._free.append(context)
+        return [(job, error)]
 
-
-@dataclass(frozen=True)
-class _Event:
-    """A job that has begun, or ended where there are words: empty ones where it ended by itself."""
-
-    job: Job[Any]
-    error_text: str | None
-    handled: threading.Event = field(default_factory=threading.Event)
-
-
-def _tell(events: queue.SimpleQueue[_Event], supervisor: Supervisor, timeout: float) -> bool:
-    """Pass one event on. Returns whether there was one."""
-    try:
-        event = events.get(timeout=timeout) if timeout else events.get_nowait()
-    except queue.Empty:
-        return False
-    if event.error_text is None:
-        supervisor.on_start(event.job)
-    else:
-        supervisor.on_end(event.job, event.error_text)
-    event.handled.set()
-    return True
+    def stop(self, why: str) -> None:
+        if not self._request.stop_requested:
+            self._request.cancel(why)

@@ -11,7 +11,8 @@ from stopcli.errors import ConfigError
 from stopcli.recipes.clr.config import ClrConfig
 from stopcli.recipes.images.rate_settings import LearningRateConfig
 from stopcli.recipes.lr_range.config import LrRangeConfig
-from stopcli.sweeps.plan import in_rounds, plan_jobs
+from stopcli.sweeps.executor import in_rounds
+from stopcli.sweeps.plan import plan_jobs
 
 
 def clr(**given: Any) -> ClrConfig:

@@ -18,8 +18,9 @@ from stopcli.recipes.cutout_sweep.sweep import sweep_results
 from stopcli.recipes.images import memory
 from stopcli.recipes.images.memory import batch_bytes, check_batches_fit
 from stopcli.recipes.train.config import TrainConfig
+from stopcli.sweeps.executor import in_rounds
 from stopcli.sweeps.layout import Layout
-from stopcli.sweeps.plan import JobResult, in_rounds, plan_jobs
+from stopcli.sweeps.plan import JobResult, plan_jobs
 
 
 def config(**settings: Any) -> CutoutSweepConfig:

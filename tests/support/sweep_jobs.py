@@ -11,7 +11,8 @@ from typing import Any
 
 from stopcli.errors import RunError
 from stopcli.runs.files import write_json
-from stopcli.sweeps.plan import Job, JobContext, Mode
+from stopcli.sweeps.executor import JobContext, Mode
+from stopcli.sweeps.plan import Job
 from stopcli.training.session import StopRequest
 
 

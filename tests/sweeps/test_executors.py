@@ -14,7 +14,8 @@ import pytest
 from sweep_jobs import DoWhatItSays, Settings, Watch, jobs
 
 from stopcli.sweeps import ray
-from stopcli.sweeps.plan import Executor, Job, JobContext, Mode
+from stopcli.sweeps.executor import Executor, JobContext, Mode
+from stopcli.sweeps.plan import Job
 from stopcli.sweeps.processes import Processes
 from stopcli.sweeps.threads import InProcess
 
@@ -117,14 +118,14 @@ def test_threads_share_what_is_costly_to_make(tmp_path: Path) -> None:
     assert told(tmp_path, "job-3", "begun")["loop_cache"] == ["job-2", "job-3"]
 
 
-def test_each_worker_keeps_a_loop_cache_of_its_own(tmp_path: Path) -> None:
+def test_a_loop_cache_serves_one_job_at_a_time(tmp_path: Path) -> None:
     both, loop_caches = threading.Barrier(2, timeout=10), set()
 
     def work(job: Job[Any], context: JobContext) -> None:
-        both.wait()
-        context.loop_cache.setdefault("thread", threading.get_ident())
-        assert context.loop_cache["thread"] == threading.get_ident()
+        assert context.loop_cache.setdefault("job", job.name) == job.name
         loop_caches.add(id(context.loop_cache))
+        both.wait()
+        del context.loop_cache["job"]
 
     watch = Watch(tmp_path)
     InProcess(2)(jobs(*["finish"] * 6), work, watch)
