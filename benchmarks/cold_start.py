@@ -22,9 +22,9 @@ FLOOR = """
 import os
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 import tensorflow, keras
-from stopcli.config import resolve
-from stopcli.recipes.moons.config import MoonsConfig
-from stopcli.recipes.moons.recipe import Moons
+from stopcli.configs.base import resolve
+from stopcli.configs.moons import MoonsConfig
+from stopcli.recipes.moons import Moons
 from stopcli.training.session import NullObserver
 moons = Moons()
 moons.build(moons.load(resolve(MoonsConfig, {}), NullObserver())).make_loop().compile()

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from timing import in_turn, ratio, seconds
 
-from stopcli.config import parse, resolve
-from stopcli.recipes.moons.config import MoonsConfig
-from stopcli.recipes.moons.recipe import Moons
+from stopcli.configs.base import parse, resolve
+from stopcli.configs.moons import MoonsConfig
+from stopcli.recipes.moons import Moons
 from stopcli.training.session import NullObserver
 from stopcli.training.tf_setup import start_tensorflow
 

@@ -25,8 +25,8 @@ def falls(run: Path, rates: tuple[float, ...], updates: int) -> list[list[float]
     import numpy as np
 
     from stopcli.models.layers import make_optimizer
-    from stopcli.recipes.images.experiment import inputs_of, loss_of, make_model, xla_pays
-    from stopcli.recipes.lr_range.recipe import LrRange
+    from stopcli.recipes.image_experiment import inputs_of, loss_of, make_model, xla_pays
+    from stopcli.recipes.lr_range import LrRange
     from stopcli.runner.resume import read_config
     from stopcli.training.loop import initial_state
     from stopcli.training.session import NullObserver
@@ -80,7 +80,7 @@ def main() -> None:
     options = parser.parse_args()
     start_tensorflow()
 
-    from stopcli.recipes.lr_range.bounds import read_bounds
+    from stopcli.configs.lr_range import read_bounds
 
     bounds = read_bounds(options.run)
     rates = tuple(sorted({*GRID, *bounds.values()}))

@@ -24,12 +24,12 @@ def stopcli_round(settings: dict[str, Any], images: int, threads: int | None = N
     from stopcli.training.tf_setup import start_tensorflow
 
     start_tensorflow(threads)
-    from stopcli.config import parse
+    from stopcli.configs.base import parse
+    from stopcli.configs.cifar_resnet import CifarResnetConfig
     from stopcli.data.dataset import Examples, Splits
     from stopcli.recipes.base import Loaded
-    from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
-    from stopcli.recipes.cifar_resnet.recipe import CifarResnet
-    from stopcli.recipes.images.load import ImageParts
+    from stopcli.recipes.classifier import CifarResnet
+    from stopcli.recipes.images import ImageParts
 
     config = parse(CifarResnetConfig, settings)
     train = Examples(*noise(images))

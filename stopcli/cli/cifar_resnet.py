@@ -14,7 +14,7 @@ from stopcli.cli.options.stopping import CYCLE_STOPPING
 from stopcli.cli.options.sweep import SWEEP
 from stopcli.cli.options.training import RESNET_TRAINING
 from stopcli.cli.train import run_from_options
-from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
+from stopcli.configs.cifar_resnet import CifarResnetConfig
 
 
 @with_options(

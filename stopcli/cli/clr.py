@@ -15,7 +15,7 @@ from stopcli.cli.options.stopping import CYCLE_STOPPING
 from stopcli.cli.options.sweep import PLAN, SWEEP
 from stopcli.cli.options.training import IMAGE_TRAINING, NETWORKS
 from stopcli.cli.train import run_from_options
-from stopcli.recipes.clr.config import ClrConfig
+from stopcli.configs.clr import ClrConfig
 
 
 @with_options(

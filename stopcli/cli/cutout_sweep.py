@@ -15,7 +15,7 @@ from stopcli.cli.options.stopping import STOPPING_BESIDE_ARMS
 from stopcli.cli.options.sweep import PLAN, SWEEP
 from stopcli.cli.options.training import RESNET_TRAINING
 from stopcli.cli.train import run_from_options
-from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
+from stopcli.configs.cutout_sweep import CutoutSweepConfig
 
 
 @with_options(

@@ -12,7 +12,7 @@ from stopcli.cli.options.ramp import RAMP
 from stopcli.cli.options.sweep import Threads
 from stopcli.cli.options.training import NETWORKS, RANGE_TRAINING
 from stopcli.cli.train import run_from_options
-from stopcli.recipes.lr_range.config import LrRangeConfig
+from stopcli.configs.lr_range import LrRangeConfig
 
 
 @with_options(

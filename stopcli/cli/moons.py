@@ -12,7 +12,7 @@ from stopcli.cli.options.output import OUTPUT
 from stopcli.cli.options.stopping import STOPPING
 from stopcli.cli.options.training import MLP_TRAINING
 from stopcli.cli.train import run_from_options
-from stopcli.recipes.moons.config import MoonsConfig
+from stopcli.configs.moons import MoonsConfig
 
 
 @with_options(MoonsConfig, MOONS_ARMS, MOONS_DATA, MLP_TRAINING, STOPPING, CHECKPOINTS, OUTPUT)

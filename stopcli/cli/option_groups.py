@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, get_args
 
 import typer
 
-from stopcli.config import RunConfig
+from stopcli.configs.base import RunConfig
 
 # Setting → the option's `Annotated` alias, or a `WithDefault` of it, in the order in which the help shows them.
 Group = Mapping[str, Any]

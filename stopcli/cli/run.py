@@ -10,7 +10,7 @@ import typer
 from stopcli.cli.console import Output
 from stopcli.cli.options.output import Json, Quiet, RunDir, RunsDir, TimeBudget, Verbose
 from stopcli.cli.train import RunLocation, run_config
-from stopcli.config import resolve
+from stopcli.configs.base import resolve
 from stopcli.errors import ConfigError, RequestError
 from stopcli.paths import parse_path
 from stopcli.recipes.base import config_class

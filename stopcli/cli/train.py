@@ -10,11 +10,11 @@ import typer
 
 from stopcli.cli.console import Output, RunView
 from stopcli.cli.list_options import parse_counts, parse_words
-from stopcli.config import RunConfig, resolve, setting_names, to_toml
+from stopcli.configs.base import RunConfig, resolve, setting_names, to_toml
+from stopcli.configs.lr_range import mismatch, read_bounds
 from stopcli.errors import RequestError
 from stopcli.quantities import counted, format_duration, parse_duration
 from stopcli.recipes.base import config_class
-from stopcli.recipes.lr_range.bounds import mismatch, read_bounds
 from stopcli.report.document import results_table
 from stopcli.report.run_report import words_of
 from stopcli.runs.files import temporary_files

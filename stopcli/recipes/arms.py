@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from stopcli.analysis.sweep import SweepResults, seed_results, sweep_arms
+from stopcli.configs.base import TrainedConfig
 from stopcli.quantities import counted
 from stopcli.recipes.base import Recipe
-from stopcli.recipes.trained import TrainedConfig
 from stopcli.report.drawing import Figures
 from stopcli.runs.summary import RunSummary
 from stopcli.stopping.combine import rule_of_reason

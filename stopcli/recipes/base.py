@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from stopcli.analysis.sweep import SweepResults
-from stopcli.config import RunConfig
+from stopcli.configs.base import RunConfig
 from stopcli.errors import ConfigError
 from stopcli.report.document import Table
 from stopcli.sweeps.layout import Layout
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 # Command → the module and name of its recipe. Text, so that nothing is imported before a command is run.
 RECIPES = {
-    "moons": "stopcli.recipes.moons.recipe:Moons",
-    "cifar-resnet": "stopcli.recipes.cifar_resnet.recipe:CifarResnet",
-    "train": "stopcli.recipes.train.recipe:Classifier",
-    "clr": "stopcli.recipes.clr.recipe:Clr",
-    "lr-range": "stopcli.recipes.lr_range.recipe:LrRange",
-    "cutout-sweep": "stopcli.recipes.cutout_sweep.recipe:CutoutSweep",
+    "moons": "stopcli.recipes.moons:Moons",
+    "cifar-resnet": "stopcli.recipes.classifier:CifarResnet",
+    "train": "stopcli.recipes.classifier:Classifier",
+    "clr": "stopcli.recipes.clr:Clr",
+    "lr-range": "stopcli.recipes.lr_range:LrRange",
+    "cutout-sweep": "stopcli.recipes.cutout_sweep:CutoutSweep",
 }
 
 

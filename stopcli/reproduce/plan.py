@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from stopcli.config import RunConfig, SweepSettings, settings_of
+from stopcli.configs.base import RunConfig, SweepSettings, settings_of
 from stopcli.errors import RequestError, RunFolderError
 from stopcli.paths import check_path
 from stopcli.quantities import counted

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stopcli.config import to_toml
+from stopcli.configs.base import to_toml
 from stopcli.errors import ResourceError, RunFolderError, system_words
 from stopcli.reproduce.plan import Experiment, Progress, ReproductionScale, Sweep, plan, progress_of, read_all
 from stopcli.reproduce.report import ReportContext, check_destination, write_reproduction

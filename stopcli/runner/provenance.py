@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stopcli.config import RunConfig
+from stopcli.configs.base import RunConfig
 from stopcli.runs.environment import Environment, Session, describe_environment, read_environment
 from stopcli.runs.files import read_toml, write_json
 from stopcli.runs.folder import RunFolder

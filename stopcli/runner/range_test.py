@@ -12,12 +12,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from stopcli.configs.lr_range import LrRangeConfig
 from stopcli.errors import RequestError
 from stopcli.recipes.base import Loaded
-from stopcli.recipes.images.experiment import inputs_of, loss_of, make_model, optimizer_of, xla_pays
-from stopcli.recipes.images.load import ImageParts
-from stopcli.recipes.lr_range.config import LrRangeConfig
-from stopcli.recipes.lr_range.results import RangeResults, results_of
+from stopcli.recipes.image_experiment import inputs_of, loss_of, make_model, optimizer_of, xla_pays
+from stopcli.recipes.images import ImageParts
+from stopcli.recipes.lr_range import RangeResults, results_of
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures, drawn_name
 from stopcli.runner.report import write_results

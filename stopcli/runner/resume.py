@@ -7,11 +7,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from stopcli.config import RunConfig, StoppingSettings, parse, settings_of
+from stopcli.configs.base import RunConfig, StoppingSettings, TrainedConfig, parse, settings_of
 from stopcli.errors import CheckpointError, ConfigError, RecordError, RequestError, RunFolderError
 from stopcli.quantities import agreeing, counted
 from stopcli.recipes.base import config_class
-from stopcli.recipes.trained import TrainedConfig
 from stopcli.runner.resume_changes import check_can_move, how_to_continue, with_other_rules
 from stopcli.runs.appended import check_prefix
 from stopcli.runs.environment import read_environment

@@ -17,10 +17,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from stopcli.configs.base import TrainedConfig
+from stopcli.configs.stop_plan import stop_plan
 from stopcli.data.named import DATASET_NAMES, named_datasets
 from stopcli.errors import ConfigError, MetricError, RequestError, RunFolderError
 from stopcli.quantities import counted
-from stopcli.recipes.trained import TrainedConfig
 from stopcli.runner.provenance import rewrite_config
 from stopcli.runs.files import read_toml
 from stopcli.runs.folder import RunFolder
@@ -31,7 +32,6 @@ from stopcli.stopping.combine import rule_of_reason
 from stopcli.sweeps.plan import Job
 from stopcli.training.fingerprint import changed_error
 from stopcli.training.state_file import Arrays, TrainState
-from stopcli.training.stop_plan import stop_plan
 
 
 def how_to_continue(reason: str) -> str:

@@ -14,10 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stopcli.config import AnyConfig, RunConfig, to_toml
+from stopcli.configs.base import AnyConfig, RunConfig, TrainedConfig, to_toml
 from stopcli.errors import RequestError, ResourceError
 from stopcli.recipes.base import Loaded, Recipe, recipe_of
-from stopcli.recipes.trained import TrainedConfig
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures
 from stopcli.runner.provenance import record_environment

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.analysis.sweep import SweepResults, not_finished, runs_table, with_selection
-from stopcli.config import to_toml
+from stopcli.configs.base import to_toml
 from stopcli.errors import RecordError, RequestError, RunFolderError, StopcliError, in_a_line
 from stopcli.quantities import agreeing, counted
 from stopcli.recipes.base import Loaded, Recipe, recipe_of

@@ -13,13 +13,7 @@ from filelock import FileLock, Timeout
 
 from stopcli.errors import RecordError, ResourceError, RunFolderError, system_words
 from stopcli.paths import check_is_text, check_path
-from stopcli.runs.files import (
-    is_disk_fault,
-    read_json,
-    remove_temporary_files,
-    temporary_files,
-    write_text,
-)
+from stopcli.runs.files import is_disk_fault, read_json, remove_temporary_files, temporary_files, write_text
 from stopcli.runs.status import StatusFile, read_status
 
 LOCK_NAME = ".lock"

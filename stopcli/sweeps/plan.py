@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Generic
 
-from stopcli.config import AnyConfig, SweepSettings
+from stopcli.configs.base import AnyConfig, SweepSettings
 from stopcli.runs.run import Run
 from stopcli.runs.status import Progress
 from stopcli.runs.summary import RunSummary, SweepSummary

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from stopcli.config import RunConfig
+from stopcli.configs.base import RunConfig
 from stopcli.data.dataset import Examples
 from stopcli.models.fused_batch_norm import with_fused_batch_norm
 from stopcli.runs.environment import Environment

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from stopcli.configs.stop_plan import StopPlan
 from stopcli.data.dataset import Splits
 from stopcli.errors import MetricError
 from stopcli.runs.folder import RunFolder
@@ -18,7 +19,6 @@ from stopcli.training.loop import Loop, State, initial_state
 from stopcli.training.step import Inputs, Metric, Schedule
 from stopcli.training.steps_loop import EVALUATION_BATCH as LONG_EVALUATION_BATCH
 from stopcli.training.steps_loop import StepsLoop
-from stopcli.training.stop_plan import StopPlan
 
 
 @dataclass(frozen=True)

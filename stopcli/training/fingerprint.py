@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from stopcli.config import RunConfig, settings_of
+from stopcli.configs.base import RunConfig, settings_of
 from stopcli.data.dataset import Splits
 from stopcli.errors import RequestError
 from stopcli.runs.environment import versions

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stopcli.analysis.replay import LabelledRule, RecordedHistory, replay_experiment
-from stopcli.config import CheckpointSettings, StoppingSettings
+from stopcli.configs.base import CheckpointSettings, StoppingSettings
+from stopcli.configs.stop_plan import stop_plan
 from stopcli.runs.metrics import Columns
 from stopcli.runs.run import Experiment, Run
 from stopcli.runs.status import Status
 from stopcli.stats.pareto import pareto_front
 from stopcli.stopping import AnyOf, BestEpoch, BestState, Patience, Rule, RuleRunner
 from stopcli.stopping.combine import parse_rule
-from stopcli.training.stop_plan import stop_plan
 
 LOSSES = [1.0, 0.8, 0.9, 0.7, 0.75, 0.8, 0.5, 0.6, 0.65, 0.7]
 

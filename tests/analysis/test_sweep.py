@@ -18,7 +18,7 @@ from stopcli.analysis.sweep import (
     selection_table,
     with_selection,
 )
-from stopcli.recipes.moons.config import MoonsConfig
+from stopcli.configs.moons import MoonsConfig
 from stopcli.report.document import Table
 from stopcli.runs.summary import ChosenEpoch, RunSummary, Selection
 from stopcli.sweeps.plan import Job, JobResult

@@ -17,10 +17,10 @@ from quick_runs import quick_runs
 from refusals import check_refused
 from reports import check_same_again
 
-from stopcli.config import resolve
+from stopcli.configs.base import resolve
+from stopcli.configs.cifar_resnet import CifarResnetConfig
 from stopcli.data import cifar10
 from stopcli.errors import RunError
-from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
 from stopcli.runner.verify import compare, fingerprint_of
 from stopcli.runs.metrics import read_metrics
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from stopcli.cli.app import app
 from stopcli.cli.option_groups import Group, WithDefault, with_options, without
-from stopcli.config import RunConfig, setting_names
+from stopcli.configs.base import RunConfig, setting_names
 from stopcli.errors import RequestError
 from stopcli.recipes.base import config_class
 

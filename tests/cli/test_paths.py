@@ -107,7 +107,7 @@ from stopcli.cli.main import main
 # Before: this user may not read what Python is made of.
 import stopcli.cli.app
 import stopcli.analysis.compare_report, stopcli.analysis.replay_report, stopcli.reproduce.run
-import stopcli.data.load, stopcli.recipes.clr.config, stopcli.recipes.moons.config, stopcli.report.html
+import stopcli.data.load, stopcli.configs.clr, stopcli.configs.moons, stopcli.report.html
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)

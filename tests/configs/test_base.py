@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stopcli.config import parse, resolve, settings_of, to_toml
+from stopcli.configs.base import parse, resolve, settings_of, to_toml
+from stopcli.configs.moons import MoonsConfig
 from stopcli.errors import ConfigError, RequestError
-from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.runs.files import read_toml
 
 finite = st.floats(allow_nan=False, allow_infinity=False)

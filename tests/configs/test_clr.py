@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from stopcli.config import resolve, settings_of
+from stopcli.configs.base import resolve, settings_of
+from stopcli.configs.clr import ClrConfig
+from stopcli.configs.images import LearningRateConfig
+from stopcli.configs.lr_range import LrRangeConfig
 from stopcli.errors import ConfigError
-from stopcli.recipes.clr.config import ClrConfig
-from stopcli.recipes.images.rate_settings import LearningRateConfig
-from stopcli.recipes.lr_range.config import LrRangeConfig
 from stopcli.sweeps.executor import in_rounds
 from stopcli.sweeps.plan import plan_jobs
 

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stopcli.config import RunConfig, resolve
+from stopcli.configs.base import POINT, RunConfig, large_batch, resolve
 from stopcli.data.dataset import Examples, Splits
 from stopcli.recipes.base import config_class, recipe_of
-from stopcli.recipes.trained import POINT, large_batch
 from stopcli.sweeps.plan import plan_jobs
 from stopcli.training.session import NullObserver
 

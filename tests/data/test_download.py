@@ -144,7 +144,7 @@ def test_loading_imports_no_tensorflow(tmp_path: Path) -> None:
     program = """
 import os, shutil, sys
 from cifar_server import cifar_served
-from stopcli.config import resolve
+from stopcli.configs.base import resolve
 from stopcli.recipes.base import recipe_of, config_class
 from stopcli.training.session import NullObserver
 

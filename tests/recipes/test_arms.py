@@ -9,10 +9,10 @@ import pytest
 from job_results import cells, job_result, result, without
 
 from stopcli.analysis.sweep import not_finished
-from stopcli.config import parse, resolve
+from stopcli.configs.base import parse, resolve
+from stopcli.configs.clr import ClrConfig
+from stopcli.configs.cutout_sweep import CutoutSweepConfig
 from stopcli.recipes.base import recipe_of
-from stopcli.recipes.clr.config import ClrConfig
-from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
 from stopcli.runs.run import Run
 from stopcli.sweeps.plan import JobResult, plan_jobs
 
@@ -125,7 +125,7 @@ def colours(config: Any, found: Sequence[JobResult], monkeypatch: pytest.MonkeyP
     columns = {name: np.linspace(1.0, 0.5, 3) for name in ("loss", "val_loss", "val_accuracy", "learning_rate")}
     columns |= {name: np.arange(1.0, 4.0) for name in ("epoch", "step")}
     monkeypatch.setattr(Run, "metrics", columns)
-    monkeypatch.setattr("stopcli.recipes.clr.sweep_figures.read_metrics", lambda path: columns)
+    monkeypatch.setattr("stopcli.recipes.clr.read_metrics", lambda path: columns)
     drawn: dict[str, set[str]] = {}
     for draw in recipe_of(config.command).sweep_figures(config, found).values():
         for axes in draw().axes:

@@ -8,15 +8,9 @@ from dataclasses import asdict
 import pytest
 
 from stopcli.analysis.sweep import SweepResults
-from stopcli.config import resolve
-from stopcli.recipes.moons.case_tables import (
-    ArmResult,
-    run_case_conclusions,
-    run_case_table,
-    seeds_case_results,
-)
-from stopcli.recipes.moons.config import MoonsConfig
-from stopcli.recipes.moons.published import ArmValues, case_arms
+from stopcli.configs.base import resolve
+from stopcli.configs.moons import ArmValues, MoonsConfig, case_arms
+from stopcli.recipes.case_study import ArmResult, run_case_conclusions, run_case_table, seeds_case_results
 
 
 def run_of(step: int, *, published: bool = True, ran_out: bool = False) -> list[ArmResult]:

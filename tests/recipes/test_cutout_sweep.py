@@ -9,15 +9,13 @@ from job_results import cells, job_result, result
 
 from stopcli.analysis.arms import RunArm
 from stopcli.analysis.sweep import sweep_arms
-from stopcli.config import parse, resolve, settings_of
+from stopcli.configs.base import parse, resolve, settings_of
+from stopcli.configs.classifier import TrainConfig
+from stopcli.configs.cutout_sweep import CutoutSweepConfig
 from stopcli.errors import ConfigError, RequestError
-from stopcli.recipes.cutout_sweep.arms import front_of
-from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
-from stopcli.recipes.cutout_sweep.recommendation import recommend
-from stopcli.recipes.cutout_sweep.sweep import sweep_results
-from stopcli.recipes.images import memory
-from stopcli.recipes.images.memory import batch_bytes, check_batches_fit
-from stopcli.recipes.train.config import TrainConfig
+from stopcli.recipes import images as memory
+from stopcli.recipes.cutout_sweep import front_of, recommend, sweep_results
+from stopcli.recipes.images import batch_bytes, check_batches_fit
 from stopcli.sweeps.executor import in_rounds
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import JobResult, plan_jobs

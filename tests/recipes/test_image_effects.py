@@ -13,15 +13,14 @@ from hypothesis import strategies as st
 from image_folders import make_folder
 
 from stopcli.augment.ranges import cutout_fraction, useless_boxes
-from stopcli.config import resolve
+from stopcli.configs.base import resolve
+from stopcli.configs.cifar_resnet import CifarResnetConfig
+from stopcli.configs.cutout_sweep import CutoutSweepConfig
+from stopcli.configs.lr_range import LrRangeConfig
 from stopcli.data import cifar10
 from stopcli.data.dataset import Examples, images_in_both
 from stopcli.errors import ConfigError, RequestError
-from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
-from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
-from stopcli.recipes.images.effects import check_effects
-from stopcli.recipes.images.load import load
-from stopcli.recipes.lr_range.config import LrRangeConfig
+from stopcli.recipes.images import check_effects, load
 from stopcli.training.session import NullObserver
 
 

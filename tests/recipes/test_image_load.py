@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from stopcli.config import resolve
+from stopcli.configs.base import resolve
+from stopcli.configs.cifar_resnet import CifarResnetConfig
 from stopcli.errors import ConfigError
-from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
-from stopcli.recipes.images.load import load
+from stopcli.recipes.images import load
 from stopcli.training.session import NullObserver
 
 

@@ -11,12 +11,7 @@ from stopcli.report.curves import Marks, learning_curves, seed_curves, seed_poin
 from stopcli.report.document import Picture, Table, run_table, to_markdown
 from stopcli.report.drawing import draw
 from stopcli.report.images import Points, decision_boundary, grid_around, plain_scatter
-from stopcli.report.run_report import (
-    Provenance,
-    run_report,
-    selection_words,
-    why_stopped,
-)
+from stopcli.report.run_report import Provenance, run_report, selection_words, why_stopped
 from stopcli.runs.summary import ChosenEpoch, Selection
 
 

@@ -15,7 +15,7 @@ from program import run
 from summaries import sweep_content
 from written_runs import write_run
 
-from stopcli.config import to_toml
+from stopcli.configs.base import to_toml
 from stopcli.data.dataset import Examples, ImageSet
 from stopcli.errors import RequestError, ResourceError, RunFolderError
 from stopcli.reproduce import run as reproduction

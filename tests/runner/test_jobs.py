@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from summaries import run_content
 
-from stopcli.config import parse
+from stopcli.configs.base import parse
+from stopcli.configs.moons import MoonsConfig
 from stopcli.errors import CheckpointError, RequestError
-from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.runner import sweep as jobs
 from stopcli.runner.sweep import RunJob
 from stopcli.runs.folder import RunFolder

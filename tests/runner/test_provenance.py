@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stopcli.recipes.moons.config import MoonsConfig
+from stopcli.configs.moons import MoonsConfig
 from stopcli.runner.provenance import record_environment
 from stopcli.runs.folder import RunFolder
 from stopcli.training.session import Start

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stopcli.config import parse
+from stopcli.configs.base import parse
+from stopcli.configs.classifier import TrainConfig
+from stopcli.configs.moons import MoonsConfig
+from stopcli.configs.stop_plan import stop_plan
 from stopcli.errors import RequestError
-from stopcli.recipes.moons.config import MoonsConfig
-from stopcli.recipes.train.config import TrainConfig
 from stopcli.runner.resume_changes import with_other_rules
 from stopcli.runs.metrics import MetricsFile
 from stopcli.stopping import RuleRunner
 from stopcli.training.state_file import TrainState
-from stopcli.training.stop_plan import stop_plan
 
 NAMES = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 LIVE, KEPT = (np.array([1.0]),), (np.array([2.0]),)

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from program import run, summary_of
 
-from stopcli.config import parse, to_toml
+from stopcli.configs.base import parse, to_toml
+from stopcli.configs.clr import ClrConfig
+from stopcli.configs.cutout_sweep import CutoutSweepConfig
+from stopcli.configs.moons import MoonsConfig
 from stopcli.recipes.base import Loaded, recipe_of
-from stopcli.recipes.clr.config import ClrConfig
-from stopcli.recipes.cutout_sweep.config import CutoutSweepConfig
-from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.runner.sweep import run_sweep
 from stopcli.runs.folder import RunFolder
 from stopcli.sweeps.layout import Layout

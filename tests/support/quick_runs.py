@@ -12,7 +12,7 @@ from dataclasses import fields
 from typing import Any
 from unittest import mock
 
-from stopcli.config import CheckpointSettings, StoppingSettings, settings_of
+from stopcli.configs.base import CheckpointSettings, StoppingSettings, settings_of
 from stopcli.recipes.base import Loaded
 
 # Settings that no compiled loop depends on: when a run stops, what is kept of it, and where its data lie, which are

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from stopcli.config import parse
+from stopcli.configs.base import parse
+from stopcli.configs.cifar_resnet import CifarResnetConfig
+from stopcli.configs.moons import MoonsConfig
 from stopcli.errors import ConfigError, RequestError
-from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
-from stopcli.recipes.moons.config import MoonsConfig
 from stopcli.sweeps import layout as layouts
 from stopcli.sweeps import ray
 from stopcli.sweeps.layout import Layout, core_shares, plan_layout

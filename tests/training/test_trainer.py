@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stopcli.config import parse
+from stopcli.configs.base import parse
+from stopcli.configs.moons import MoonsConfig
 from stopcli.errors import MetricError
-from stopcli.recipes.moons.config import MoonsConfig
-from stopcli.recipes.moons.recipe import Moons
+from stopcli.recipes.moons import Moons
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
 from stopcli.stopping import BestEpoch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from stopcli.cli.option_groups import Group, WithDefault, in_panel
-from stopcli.recipes.cutout_sweep.config import Equal
+from stopcli.configs.cutout_sweep import Equal
 
 option = in_panel("Arms")
 

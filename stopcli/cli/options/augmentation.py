@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from stopcli.cli.option_groups import Group, in_panel
-from stopcli.recipes.images.settings import Augment as AugmentName
-from stopcli.recipes.images.settings import EraseOrder
+from stopcli.configs.images import Augment as AugmentName
+from stopcli.configs.images import EraseOrder
 
 Pair = tuple[float, float]
 

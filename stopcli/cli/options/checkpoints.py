@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from stopcli.cli.option_groups import Group, WithDefault, in_panel
-from stopcli.config import Mode
+from stopcli.configs.base import Mode
 from stopcli.paths import parse_path
 
 option = in_panel("Checkpoints")

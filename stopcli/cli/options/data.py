@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from stopcli.cli.option_groups import Group, in_panel
-from stopcli.config import ValidationRows
+from stopcli.configs.base import ValidationRows
+from stopcli.configs.images import ImageValidation as ImageValidationRows
 from stopcli.data.named import DATASET_NAMES
-from stopcli.recipes.images.settings import ImageValidation as ImageValidationRows
 
 option = in_panel("Data")
 

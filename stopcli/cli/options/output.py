@@ -7,7 +7,7 @@ from typing import Annotated
 
 from stopcli.cli.console import show_tracebacks
 from stopcli.cli.option_groups import Group, WithDefault, in_panel
-from stopcli.config import Scale
+from stopcli.configs.base import Scale
 from stopcli.paths import parse_path
 
 option = in_panel("Run and output")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from stopcli.cli.option_groups import Group, in_panel
-from stopcli.recipes.lr_range.config import Ramp
+from stopcli.configs.lr_range import Ramp
 
 option = in_panel("Range")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 from stopcli.cli.option_groups import Group, WithDefault, in_panel
+from stopcli.configs.images import CyclicModeName, LearningRatePolicy
 from stopcli.paths import parse_path
-from stopcli.recipes.images.rate_settings import CyclicModeName, LearningRatePolicy
 
 option = in_panel("Learning rate")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from stopcli.cli.option_groups import Group, WithDefault, in_panel
-from stopcli.config import Mode
-from stopcli.recipes.images.rate_settings import StopAt
+from stopcli.configs.base import Mode
+from stopcli.configs.images import StopAt
 
 option = in_panel("Stopping")
 

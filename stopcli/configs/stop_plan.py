@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from stopcli.config import CheckpointSettings, StoppingSettings
 from stopcli.stopping import AnyOf, BestEpoch, NonFinite, Patience, Rule, Threshold
 from stopcli.stopping.combine import parse_rule
+
+if TYPE_CHECKING:
+    from stopcli.configs.base import CheckpointSettings, StoppingSettings
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
-from stopcli.config import Count
+from stopcli.configs.base import Count, TrainedConfig
+from stopcli.configs.cifar_resnet import CifarResnetConfig
+from stopcli.configs.images import read_by_policies
 from stopcli.errors import ConfigError
 from stopcli.quantities import counted
-from stopcli.recipes.cifar_resnet.config import CifarResnetConfig
-from stopcli.recipes.images.rate_settings import read_by_policies
-from stopcli.recipes.trained import TrainedConfig
 
 Equal = Literal["epochs", "updates", "compute"]
 MOST_COPIES = 1024

@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Le
 
-from stopcli.config import Count, OptimizerName
+from stopcli.configs.base import Count, OptimizerName
+from stopcli.configs.images import ImageConfig
 from stopcli.models.architecture import Architecture, architectures
-from stopcli.recipes.images.settings import ImageConfig
 
 
 @dataclass(frozen=True, kw_only=True)

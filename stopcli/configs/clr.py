@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, get_args
 
-from stopcli.config import Positive, SweepSettings
+from stopcli.configs.base import Positive, SweepSettings
+from stopcli.configs.classifier import TrainConfig
+from stopcli.configs.images import CyclicModeName, read_by_policies
 from stopcli.errors import ConfigError
-from stopcli.recipes.images.rate_settings import CyclicModeName, read_by_policies
-from stopcli.recipes.train.config import TrainConfig
 from stopcli.schedules.policy import POLICY_NAMES, policies
 
 PolicyName = Literal["triangular", "triangular2", "exp_range", "one-cycle"]

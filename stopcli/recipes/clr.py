@@ -1,10 +1,12 @@
-"""What the runs of `stopcli clr` say together: accuracy of each policy, and how the policies differ."""
+"""The recipe of `stopcli clr`: policies of the learning rate against each other and against a fixed rate."""
 
 from __future__ import annotations
 
 import csv
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from stopcli.analysis.arms import RunArm, difference
 from stopcli.analysis.sweep import (
@@ -16,13 +18,22 @@ from stopcli.analysis.sweep import (
     sentences_against,
     shared_seeds,
     sweep_arms,
+    with_seeds,
 )
+from stopcli.configs.clr import ClrConfig
 from stopcli.quantities import counted, format_duration, numbered
-from stopcli.recipes.clr.config import ClrConfig
+from stopcli.recipes.arms import watched_name
+from stopcli.recipes.classifier import Classifier
 from stopcli.report.document import Table, csv_of
+from stopcli.report.drawing import Figures, drawn_name
+from stopcli.runs.metrics import read_metrics
 from stopcli.stats.differences import NONE, Difference, difference_cell, too_few
 from stopcli.stats.intervals import FEWEST, mean_interval
 from stopcli.sweeps.plan import JobResult
+
+if TYPE_CHECKING:
+    from stopcli.report.curves import RunGroup
+
 
 # The errors of a run that are compared: of the model that training ends with, and of the saved one.
 FINAL, SAVED = "final_test_error", "saved_test_error"
@@ -156,3 +167,43 @@ def _scores(result: JobResult) -> dict[str, float]:
     except (OSError, KeyError, TypeError, ValueError):
         # Points of a plane have none; and a table that cannot be read is no reason to lose the others' results.
         return {}
+
+
+def sweep_figures(config: ClrConfig, results: Sequence[JobResult]) -> Figures:
+    """The learning rate of every update by policy, and loss and accuracy by epoch, with the cycles shaded."""
+    from stopcli.report.curves import RunGroup
+    from stopcli.report.rates import policy_curves, policy_rates
+
+    arms = [arm for arm in sweep_arms(config, results) if arm.runs]
+    scale = " (quick scale)" if config.scale == "quick" else ""
+    title = f"{config.describe_model()} on {drawn_name(Path(config.dataset).name)}{scale}"
+    summaries = [result.summary for result in results if result.state == "finished" and result.summary]
+    steps = summaries[0].steps_per_epoch
+    cycle = sum(config.cycle_updates(steps)) if config.cyclical else None
+    cyclical = [arm.label for arm in arms if arm.config.cyclical]
+    curves = [RunGroup(with_seeds(arm, arms), arm.index, [result.run.metrics for result in arm.runs]) for arm in arms]
+    return {
+        "learning_rate": lambda: policy_rates([_rate(arm) for arm in arms], cycle, cyclical, title),
+        "curves": lambda: policy_curves(curves, watched_name(config), None if cycle is None else cycle / steps, title),
+    }
+
+
+def _rate(arm: RunArm) -> RunGroup:
+    """Of the arm's longest run: the others have the same, as far as they went."""
+    from stopcli.report.curves import RunGroup
+
+    longest = max(arm.runs, key=lambda result: result.cost["updates"])
+    return RunGroup(arm.label, arm.index, [read_metrics(longest.run.path / "steps.csv")])
+
+
+class Clr(Classifier):
+    """Policies of the learning rate against each other and against a fixed rate."""
+
+    config = ClrConfig
+
+    def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
+        return sweep_results(config, results)
+
+    def sweep_figures(self, config: Any, results: Sequence[JobResult]) -> Figures:
+
+        return sweep_figures(config, results)

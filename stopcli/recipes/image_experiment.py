@@ -1,28 +1,124 @@
-"""What a run on images says beside its accuracy: figures and tables that every such recipe leaves."""
+"""An experiment on images, and the figures and tables that a run of it leaves."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from stopcli.configs.images import AugmentSettings, ImageConfig
+from stopcli.configs.stop_plan import stop_plan
 from stopcli.recipes.arms import run_marks, watched_name
-from stopcli.recipes.images.settings import ImageConfig
+from stopcli.recipes.images import ImageParts, make_augmentation
 from stopcli.report.document import Table
 from stopcli.report.drawing import Draw, Figures
 from stopcli.runs.metrics import Columns
 from stopcli.runs.summary import RunSummary
+from stopcli.schedules.policy import policies
 from stopcli.seeding import derive_seed
-from stopcli.training.evaluate import Evaluation
-from stopcli.training.experiment import Experiment
 
 if TYPE_CHECKING:
+    import keras
     from matplotlib.figure import Figure
 
     from stopcli.report.images import Mistake
+    from stopcli.training.evaluate import Evaluation
+    from stopcli.training.experiment import Experiment
+    from stopcli.training.step import Inputs
+
+
+def image_experiment(config: ImageConfig, images: ImageParts) -> Experiment:
+    """A classifier, how it is trained, and when training stops."""
+    from stopcli.schedules.cyclic import CyclicMomentum
+    from stopcli.training.experiment import Experiment
+    from stopcli.training.step import BINARY_ACCURACY, CLASS_ACCURACY
+
+    model = make_model(config, images, config.seed)
+    optimizer = optimizer_of(config, config.learning_rate, images)
+    loss = loss_of(images)
+    # Compiled for its file alone: whoever loads it can evaluate it and train it further.
+    model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
+    steps_per_epoch = images.parts.train.batches(config.batch_size)
+    policy = policies()[config.lr_policy]
+    schedule = policy.schedule(config, steps_per_epoch)
+    return Experiment(
+        model,
+        optimizer,
+        loss,
+        (CLASS_ACCURACY if images.pixels else BINARY_ACCURACY,),
+        images.parts,
+        config.batch_size,
+        config.epochs,
+        config.seed,
+        stop_plan(config, config, config.metrics, lambda rule: config.asked(rule, steps_per_epoch)),
+        dataset=images.dataset,
+        jit_compile=xla_pays(),
+        long_epochs=True,
+        inputs=inputs_of(config, images),
+        schedule=schedule,
+        momentum=CyclicMomentum(schedule, config.min_momentum, config.momentum) if config.cycle_momentum else None,
+        log_steps=config.logs_steps,
+        plateau=policy.plateau(config),
+        classes=images.classes if images.pixels else (),
+    )
+
+
+def make_model(config: Any, images: ImageParts, seed: int) -> keras.Model:
+    """The model, not compiled: from float32 images in [0, 1] to class probabilities, or from points to the probability
+    of class 1.
+
+    Args:
+        config: has an `architecture`, with what it reads, `subtract_mean` and `mixed_precision`.
+        seed: of the initial weights.
+    """
+    train = images.parts.train.x
+    if not images.pixels:
+        return config.architecture.build_for_points(config, train.shape[1], seed)
+    return config.architecture.build(
+        config,
+        train.shape[1:],
+        len(images.classes),
+        seed,
+        mean_image=np.asarray(np.mean(train, axis=0) / 255, np.float32) if config.subtract_mean else None,
+        precision="mixed_float16" if config.mixed_precision else "float32",
+    )
+
+
+def optimizer_of(config: Any, learning_rate: float, images: ImageParts) -> keras.optimizers.Optimizer:
+    """The optimizer that the settings name, with its loss scaled under mixed precision.
+
+    Args:
+        config: has `optimizer`, `momentum`, `nesterov` and `mixed_precision`.
+    """
+    import keras
+
+    from stopcli.models.layers import make_optimizer
+
+    optimizer = make_optimizer(config.optimizer, learning_rate, config.momentum, nesterov=config.nesterov)
+    return keras.optimizers.LossScaleOptimizer(optimizer) if config.mixed_precision and images.pixels else optimizer
+
+
+def loss_of(images: ImageParts) -> keras.losses.Loss:
+    """The loss: of class indices, or of one probability."""
+    import keras
+
+    return keras.losses.SparseCategoricalCrossentropy() if images.pixels else keras.losses.BinaryCrossentropy()
+
+
+def inputs_of(config: AugmentSettings, images: ImageParts) -> Inputs:
+    """What happens to a batch before the model sees it; nothing to points."""
+    from stopcli.training.step import Inputs, from_bytes
+
+    return Inputs(from_bytes, make_augmentation(config), config.copies) if images.pixels else Inputs()
+
+
+def xla_pays() -> bool:
+    """Whether XLA makes convolutions faster: on a GPU, not on a CPU."""
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
 
 # Images on the sheet, and how often each of them is augmented.
 SHEET_IMAGES, SHEET_ROWS = 10, 5
@@ -62,6 +158,8 @@ def run_figures(
 
 def run_tables(experiment: Experiment, evaluation: Evaluation) -> dict[str, Table]:
     """Precision, recall and F1 by class of the model that the run leaves, on the test images."""
+    from sklearn.metrics import precision_recall_fscore_support
+
     if evaluation.test_predictions is None or not experiment.classes:
         return {}
     found = np.argmax(evaluation.test_predictions, axis=1)
@@ -88,6 +186,8 @@ def _curves(
 
 
 def _confusion(experiment: Experiment, predictions: NDArray[Any], of: str) -> Figure:
+    from sklearn.metrics import confusion_matrix
+
     from stopcli.report.images import confusion
 
     matrix = confusion_matrix(experiment.parts.test.y, np.argmax(predictions, axis=1), labels=_labels(experiment))
@@ -97,6 +197,8 @@ def _confusion(experiment: Experiment, predictions: NDArray[Any], of: str) -> Fi
 
 def _sheet(config: ImageConfig, experiment: Experiment) -> Figure:
     """Training images as they are, and as the first updates would see them."""
+    import tensorflow as tf
+
     from stopcli.report.images import image_sheet
 
     train, inputs = experiment.parts.train, experiment.inputs

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stopcli.analysis.sweep import SweepResults
+from stopcli.configs.base import POINT
+from stopcli.configs.moons import MoonsConfig
 from stopcli.data.dataset import Splits
 from stopcli.data.toy import moons, split_moons
 from stopcli.recipes.arms import SeedRecipe, run_marks, watched_name
 from stopcli.recipes.base import Loaded
-from stopcli.recipes.moons.case_tables import arms_of_run, seeds_case_results
-from stopcli.recipes.moons.config import MoonsConfig
-from stopcli.recipes.moons.title import moons_title
-from stopcli.recipes.trained import POINT
+from stopcli.recipes.case_study import arms_of_run, moons_title, seeds_case_results
 from stopcli.report.drawing import Draw, Figures
 from stopcli.runs.metrics import Columns
 from stopcli.runs.summary import RunSummary
@@ -49,12 +48,12 @@ class Moons(SeedRecipe):
         """Model and rules of a run."""
         import keras
 
+        from stopcli.configs.stop_plan import stop_plan
         from stopcli.models.layers import make_optimizer
         from stopcli.models.mlp import binary_mlp
-        from stopcli.recipes.moons.case_study import CaseStudy
+        from stopcli.recipes.case_study import CaseStudy
         from stopcli.training.experiment import Experiment
         from stopcli.training.step import BINARY_ACCURACY
-        from stopcli.training.stop_plan import stop_plan
 
         config: MoonsConfig = loaded.config
         model = binary_mlp(loaded.data.train.x.shape[1], config.hidden, config.seed)
@@ -88,7 +87,7 @@ class Moons(SeedRecipe):
         steps: Columns | None,
     ) -> Figures:
         """The learning curves, and the moons with the boundary of the model that the run leaves."""
-        from stopcli.recipes.moons.case_figures import case_curves
+        from stopcli.recipes.case_study import case_curves
         from stopcli.report.curves import learning_curves
 
         summary = evaluation.summary
@@ -116,7 +115,7 @@ class Moons(SeedRecipe):
         """Curves, where they stopped and when they were best, and accuracies over the seeds."""
         if not config.case_study:
             return super().sweep_figures(config, results)
-        from stopcli.recipes.moons.case_figures import seeds_case_figures
+        from stopcli.recipes.case_study import seeds_case_figures
 
         return seeds_case_figures(config, results)
 

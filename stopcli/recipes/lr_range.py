@@ -1,4 +1,4 @@
-"""What the curves of a range test come to: suggestions by seed, and bounds for all of them."""
+"""The recipe of `stopcli lr-range`, and what the curves of a range test come to."""
 
 from __future__ import annotations
 
@@ -6,15 +6,24 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import geometric_mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from stopcli.configs.base import POINT, large_batch
+from stopcli.configs.classifier import MOONS
+from stopcli.configs.lr_range import LrRangeConfig
 from stopcli.quantities import agreeing, counted
-from stopcli.recipes.lr_range.config import LrRangeConfig
+from stopcli.recipes.base import Loaded, Recipe
+from stopcli.recipes.classifier import moons_parts, moons_words, points
+from stopcli.recipes.images import ImageParts, data_words, read_parts
 from stopcli.report.document import Table
 from stopcli.runs.summary import RateBounds
 from stopcli.stats.intervals import FEWEST, mean_interval
 from stopcli.stats.lr_finder import Suggestions, suggest
-from stopcli.training.range_test import RangeCurve
+from stopcli.training.session import Observer
+
+if TYPE_CHECKING:
+    from stopcli.training.range_test import RangeCurve
+
 
 # In the order of the columns, with what they are called.
 KINDS = {"steepest": "steepest fall", "valley": "valley", "minimum_tenth": "minimum / 10"}
@@ -127,3 +136,29 @@ def geometric_interval(values: Sequence[float]) -> tuple[float, float]:
     assert interval.low is not None, "three values or more"
     assert interval.high is not None, "three values or more"
     return math.exp(interval.low), math.exp(interval.high)
+
+
+class LrRange(Recipe):
+    """What a range test is run on; the runner trains the model with a rising rate itself."""
+
+    config = LrRangeConfig
+
+    def load(self, config: LrRangeConfig, observer: Observer) -> Loaded:
+        """The images or points to train on."""
+        notes: tuple[str, ...] = ()
+        if config.dataset == MOONS:
+            parts = moons_parts(config.validation, config.validation_share)
+            data, sentence = points(parts), moons_words(parts)
+        else:
+            config, images, parts, notes = read_parts(config, observer)
+            config.architecture.check_sides(*parts.train.x.shape[1:3])
+            data, sentence = ImageParts(images.name, parts, images.classes), data_words(images, parts)
+        if large := large_batch(config, parts.train.count, POINT if config.dataset == MOONS else "image"):
+            notes = (*notes, large)
+        updates = config.updates(parts.train.batches(config.batch_size))
+        words = (
+            f"{sentence}.",
+            f"Range test: {config.describe_model()}, {updates} updates, batch {config.batch_size}, {config.optimizer}, "
+            f"{config.describe_ramp()}; it stops where the smoothed loss is {config.stop_factor:g} times its lowest.",
+        )
+        return Loaded(config, data, notes, words)
