@@ -1,60 +1,19 @@
-"""A small run of every command that trains is what it was with earlier code: files, settings, numbers, weights."""
+"""A small run of every command on points is what it was with earlier code: files, settings, numbers, weights."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from pinned import (
-    FIXTURES,
-    PINNED,
-    Near,
-    check_csv,
-    check_document,
-    check_files,
-    check_settings,
-    check_weights,
-    facts,
-    has_the_packages_of_the_fixtures,
-    is_processor_of_the_fixtures,
-    keys_of,
-)
+from pinned import FIXTURES, PINNED, POINTS, check_csv, check_run, has_the_packages_of_the_fixtures
 from program import run
 
 pytestmark = pytest.mark.slow
 
-POINTS = Near(epochs=(1e-4,) * 5, steps=(1e-5,) * 5, accuracy=1e-6, weights=1e-3)
-IMAGES = Near(epochs=(1e-2,), steps=(1e-5, 2e-3, 1e-2, 1e-2), accuracy=0.05, weights=3e-2)
-
 # A run is not resumed with other versions unless that is forced.
 FORCED = () if has_the_packages_of_the_fixtures() else ("--force",)
-
-
-def check_run(folder: Path, pinned: Path, near: Near) -> None:
-    """Hold that a run's or a sweep's folder is the pinned one."""
-    check_files(folder, pinned)
-    for then in sorted(pinned.rglob("config.toml")):
-        check_settings(folder / then.parent.relative_to(pinned), then.parent)
-    for then in sorted(pinned.rglob("*.csv")):
-        # Written with the figures, which are left out in this process.
-        if then.name != "classes.csv" or (folder / "classes.csv").exists():
-            check_csv(folder / then.relative_to(pinned), then, near)
-    summaries = ((path / "summary.json").read_text(encoding="utf-8") for path in (folder, pinned))
-    now, then = map(facts, map(json.loads, summaries))
-    # What the report has beside the results, such as F1 by class: made with the figures.
-    assert sorted(now.pop("report")) == sorted(then.pop("report"))
-    if is_processor_of_the_fixtures():
-        check_document(now, then)
-    else:
-        assert keys_of(now) == keys_of(then)
-    for name, weights in PINNED["weights"].items():
-        model = Path("runs") / name / "checkpoints" / "final.keras"
-        if folder in model.parents:
-            check_weights(model, weights, near)
 
 
 @pytest.mark.usefixtures("quick")
@@ -70,33 +29,6 @@ def test_a_config_of_a_policy_s_run() -> None:
     shutil.copy(FIXTURES / "runs/clr/jobs/triangular-seed0/config.toml", "config.toml")
     assert run("run", "config.toml", "--quiet", "--run-dir", "runs/train") == 0
     check_run(Path("runs/train"), FIXTURES / "runs/train", POINTS)
-
-
-@pytest.mark.usefixtures("quick")
-def test_a_command_on_images() -> None:
-    words = PINNED["commands"]["cifar-resnet"].split()
-    assert run(*words, "--quiet", "--run-dir", "runs/cifar-resnet") == 0
-    check_run(Path("runs/cifar-resnet"), FIXTURES / "runs/cifar-resnet", IMAGES)
-
-
-def test_a_job_of_a_sweep_over_copies() -> None:
-    """In a process of its own: a job of such a sweep has one thread, and this process has more."""
-    name = "cutout-sweep/jobs/m2-seed0"
-    pinned = FIXTURES / "runs" / name
-    command = [
-        sys.executable,
-        "-m",
-        "stopcli",
-        "run",
-        str(pinned / "config.toml"),
-        "--run-dir",
-        f"runs/{name}",
-        "--json",
-    ]
-    Path(f"runs/{name}").parent.mkdir(parents=True)
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == json.loads(Path(f"runs/{name}/summary.json").read_text(encoding="utf-8"))
-    check_run(Path("runs") / name, pinned, IMAGES)
 
 
 @pytest.mark.usefixtures("quick")

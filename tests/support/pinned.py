@@ -60,6 +60,10 @@ class Near:
     weights: float
 
 
+POINTS = Near(epochs=(1e-4,) * 5, steps=(1e-5,) * 5, accuracy=1e-6, weights=1e-3)
+IMAGES = Near(epochs=(1e-2,), steps=(1e-5, 2e-3, 1e-2, 1e-2), accuracy=0.05, weights=3e-2)
+
+
 def facts(value: Any, key: str = "", english: bool = False) -> Any:
     """A JSON document without times, and of its English only the decimal numbers."""
     english = english or key in ENGLISH
@@ -193,3 +197,26 @@ def check_weights(model: Path, pinned: Mapping[str, Any], near: Near) -> None:
         for name in sorted(arrays):
             digest.update(name.encode() + arrays[name].tobytes())
         assert digest.hexdigest() == pinned["sha256"]
+
+
+def check_run(folder: Path, pinned: Path, near: Near) -> None:
+    """Hold that a run's or a sweep's folder is the pinned one."""
+    check_files(folder, pinned)
+    for then in sorted(pinned.rglob("config.toml")):
+        check_settings(folder / then.parent.relative_to(pinned), then.parent)
+    for then in sorted(pinned.rglob("*.csv")):
+        # Written with the figures, which are left out in this process.
+        if then.name != "classes.csv" or (folder / "classes.csv").exists():
+            check_csv(folder / then.relative_to(pinned), then, near)
+    summaries = ((path / "summary.json").read_text(encoding="utf-8") for path in (folder, pinned))
+    now, then = map(facts, map(json.loads, summaries))
+    # What the report has beside the results, such as F1 by class: made with the figures.
+    assert sorted(now.pop("report")) == sorted(then.pop("report"))
+    if is_processor_of_the_fixtures():
+        check_document(now, then)
+    else:
+        assert keys_of(now) == keys_of(then)
+    for name, weights in PINNED["weights"].items():
+        model = Path("runs") / name / "checkpoints" / "final.keras"
+        if folder in model.parents:
+            check_weights(model, weights, near)
