@@ -39,7 +39,7 @@ def stopcli_round(settings: dict[str, Any], images: int, threads: int | None = N
     loop = CifarResnet().build(Loaded(config, ImageParts("noise", parts, tuple("0123456789")))).make_loop()
     loop.compile()
     # All steps of an epoch in one call, and its validation in the next.
-    loop._train_pacer.size = lambda remaining: remaining  # type: ignore[method-assign, attr-defined]
+    loop._train_sizer.size = lambda remaining: remaining  # type: ignore[method-assign, attr-defined]
     epoch = 0
 
     def run() -> None:

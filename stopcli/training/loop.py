@@ -1,38 +1,38 @@
-"""Compiled training loops: what they have in common, and what they hand back.
+"""Compiled training loops: what they have in common, and what they return.
 
 Keras's `fit` returns to Python for every batch, which on a small model costs a thousand times the training itself. Here
-a `tf.function` runs many steps a call. Where epochs are short, a call runs many of them (`EpochsLoop`); where they are
-long, some steps of one (`StepsLoop`). Either way a call lasts about a quarter second, and everything that training
-changes is a `State`, from which it can go on anywhere.
+a `tf.function` runs many steps a call: many epochs where they are short (`EpochsLoop`), some steps of one where they
+are long (`StepsLoop`). Either way a call lasts about a quarter second, and everything that training changes is a
+`State`, from which it can be resumed anywhere.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
+from stopcli.data.dataset import Examples
+from stopcli.seeding import derive_seed
 from stopcli.training.step import Metric
 
-Tensor = Any
 State = tuple[NDArray[Any], ...]
 """The values of the model's variables (weights, statistics, seed generators), then of the optimizer's."""
 
 
 @dataclass(frozen=True)
 class EpochBlock:
-    """Epochs that are complete.
+    """Complete epochs.
 
     Attributes:
         first_epoch: counted from 1.
         metrics: float32, shape [epochs, columns], a row an epoch.
-        anchor: a state from which the loop can give that after any of these epochs: the one before the first, or, of a
-            single epoch, the one after it.
+        anchor: a state from which the loop can recover that after any of these epochs: the one before the first, or, of
+            a single epoch, the one after it.
     """
 
     first_epoch: int
@@ -72,10 +72,14 @@ class StepLog:
 
 
 def initial_state(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> State:
-    """The state of a model and its optimizer as they stand, in a loop's order."""
+    """The current state of a model and its optimizer, in a loop's order."""
+    return tuple(variable.numpy().copy() for variable in _variables(model, optimizer))
+
+
+def _variables(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> list[Any]:
     if not optimizer.built:
         optimizer.build(model.trainable_variables)
-    return tuple(variable.numpy().copy() for variable in [*model.variables, *optimizer.variables])
+    return [*model.variables, *optimizer.variables]
 
 
 class Loop(ABC):
@@ -85,13 +89,15 @@ class Loop(ABC):
         model: a built Keras model with one input and one output. Its variables are the loop's: every call changes them.
         optimizer: a Keras optimizer, built by the loop where it is not yet.
         metrics: further metrics beside the loss.
-        watched: the prefixes of the metrics' names for the rows that are measured after every epoch (`val` gives
-            `val_loss`, …).
-        steps_per_epoch: ≥ 1.
+        train: the rows to train on.
+        evaluated: rows to measure after every epoch, by the prefix of their metrics' names (`val` gives `val_loss`, …).
+        batch_size: rows a step, ≥ 1; the smaller last batch of an epoch is trained on too.
+        seed: the run's seed, from which everything random is drawn.
 
     Attributes:
-        columns: the names of the metrics in the order of a call's columns; `learning_rate` is that of the epoch's last
+        columns: the names of the metrics in the order of a block's columns; `learning_rate` is that of the epoch's last
             update.
+        steps_per_epoch: ≥ 1.
     """
 
     def __init__(
@@ -99,17 +105,29 @@ class Loop(ABC):
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
         metrics: Sequence[Metric],
-        watched: Iterable[str],
-        steps_per_epoch: int,
+        train: Examples,
+        evaluated: Mapping[str, Examples],
+        batch_size: int,
+        seed: int,
     ) -> None:
-        self.model, self.steps_per_epoch = model, steps_per_epoch
+        if batch_size < 1:
+            raise ValueError(f"received batch_size {batch_size}, expected ≥ 1")
+        self.model, self._optimizer = model, optimizer
         names = ["loss", *(metric.name for metric in metrics)]
-        prefixes = ["", *(f"{prefix}_" for prefix in watched)]
+        prefixes = ["", *(f"{prefix}_" for prefix in evaluated)]
         self.columns = (*(prefix + name for prefix in prefixes for name in names), "learning_rate")
-        if not optimizer.built:
-            optimizer.build(model.trainable_variables)
-        self._optimizer = optimizer
-        self._variables = [variable.value for variable in [*model.variables, *optimizer.variables]]
+        self._variables = [variable.value for variable in _variables(model, optimizer)]
+        # Data are arguments, not constants of the function: XLA would spend its compile time on folding them.
+        self._train_data, *self._evaluated_data = (
+            (tf.constant(rows.x), tf.constant(rows.y)) for rows in (train, *evaluated.values())
+        )
+        self._rows, self._batch = train.count, min(batch_size, train.count)
+        self.steps_per_epoch = train.batches(self._batch)
+        self._begin(seed)
+
+    def _begin(self, seed: int) -> None:
+        """Draw from this seed, from the first epoch on."""
+        self._order_seed = derive_seed(seed, "order")
 
     @abstractmethod
     def compile(self) -> None:
@@ -127,7 +145,6 @@ class Loop(ABC):
             The epochs that were completed; None where the call ended within an epoch.
         """
 
-    @abstractmethod
     def reset(self, state: State, seed: int) -> None:
         """Begin another run of the same model and data, without compiling again.
 
@@ -135,19 +152,21 @@ class Loop(ABC):
             state: the initial state of the run, such as `initial_state` gives it.
             seed: the run's seed.
         """
+        self.restore(state)
+        self._begin(seed)
 
     @abstractmethod
     def replay_states(self, block: EpochBlock, epochs: Iterable[int]) -> Iterator[tuple[int, State]]:
-        """The states after some epochs of a block, exactly as the call went through them.
+        """The states after some epochs of a block, exactly as training went through them.
 
         Leaves the loop in the state of the last of them. `restore` puts another one back.
 
         Args:
-            block: one of this run's calls, the last or an earlier one.
+            block: one of this run, the last or an earlier one.
             epochs: epochs of the block, ascending.
 
         Raises:
-            ReplayError: the state cannot be had again.
+            ReplayError: the state cannot be recovered.
         """
 
     @property
@@ -170,7 +189,7 @@ class Loop(ABC):
         self.restore(state)
 
     def take_log(self) -> StepLog | None:
-        """The steps since the last time; None where the loop keeps no account of them."""
+        """The steps since the last call of this; None where the loop does not log them."""
         return None
 
     def set_learning_rate(self, value: float) -> None:

@@ -224,12 +224,15 @@ class TracedStep:
 
 
 def run_traced(function: Any, *inputs: Any) -> Any:
-    """Call a `tf.function` by what it was traced to for inputs like these, tracing it where they are the first.
+    """Call a `tf.function` by its trace for inputs like these (ints enter as int32), tracing it for the first of them.
 
-    Called itself, TensorFlow would count its traces with those of every other function that the same lines made, and
-    warn of retracing where a process makes some loops or models, each of which is traced as seldom as can be.
+    If it were called itself, TensorFlow would count its traces with those of every other function that the same lines
+    made, and warn of retracing where a process makes some loops or models, each traced as seldom as can be.
     """
-    return function.get_concrete_function(*inputs)(*inputs)
+    tensors = [
+        tf.constant(value, tf.int32) if isinstance(value, int) else tf.convert_to_tensor(value) for value in inputs
+    ]
+    return function.get_concrete_function(*tensors)(*tensors)
 
 
 def epoch_order(order_seed: Tensor, epoch: Tensor, rows: int) -> Tensor:

@@ -42,7 +42,7 @@ def cut_loop(train: Examples) -> Any:
         keras.losses.SparseCategoricalCrossentropy(),
         [CLASS_ACCURACY],
         train=train,
-        watched={},
+        evaluated={},
         inputs=inputs,
         batch_size=ROWS,
     )

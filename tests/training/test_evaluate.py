@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from stopcli.runs.summary import ModelValues
+
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
 HEADER = "epoch,step,loss,accuracy,val_loss,val_accuracy,test_loss,test_accuracy,learning_rate"
@@ -30,13 +32,14 @@ def recorded(epoch: int, *, held_out: bool) -> Any:
 
 def test_a_restored_model_is_told_with_its_own_epochs_metrics() -> None:
     # The best epoch, which --restore-best went back to, and not the last.
-    assert recorded(2, held_out=True) == {
-        "train": {"loss": 0.5, "accuracy": 0.25},
-        "test": {"loss": 0.375, "accuracy": 0.75},
-        "val": {"loss": 0.625, "accuracy": 0.5},
-    }
-    assert recorded(3, held_out=False)["test"] == {"loss": 1.5, "accuracy": 0.125}
+    assert recorded(2, held_out=True) == ModelValues(
+        epoch=2,
+        train={"loss": 0.5, "accuracy": 0.25},
+        test={"loss": 0.375, "accuracy": 0.75},
+        val={"loss": 0.625, "accuracy": 0.5},
+    )
+    assert recorded(3, held_out=False).test == {"loss": 1.5, "accuracy": 0.125}
 
 
 def test_before_the_first_epoch_is_complete_nothing_is_told() -> None:
-    assert recorded(0, held_out=True) == {"train": {}, "test": {}, "val": {}}
+    assert recorded(0, held_out=True) == ModelValues(epoch=0, train={}, test={}, val={})

@@ -59,7 +59,7 @@ def test_the_trajectory_is_that_of_fit(parts: Splits, optimizer: str, batch_size
     model = binary_mlp(2, 500, seed)
     loop = EpochsLoop(
         model, make_optimizer(optimizer, learning_rate), loss, [BINARY_ACCURACY],
-        train=parts.train, watched=parts.evaluated(), batch_size=batch_size, seed=seed,
+        train=parts.train, evaluated=parts.evaluated(), batch_size=batch_size, seed=seed,
     )  # fmt: skip
     ours = dict(zip(loop.columns, loop.run(1, epochs).metrics.T, strict=True))
 
@@ -124,7 +124,7 @@ def test_batch_statistics_regularization_schedule_and_rmse_are_keras_s(parts: Sp
     model = build()
     loop = EpochsLoop(
         model, optimizer(), keras.losses.MeanSquaredError(), [RMSE],
-        train=targets.train, watched={"val": targets.test}, batch_size=8, seed=2,
+        train=targets.train, evaluated={"val": targets.test}, batch_size=8, seed=2,
     )  # fmt: skip
     ours = dict(zip(loop.columns, loop.run(1, epochs).metrics.T, strict=True))
 

@@ -28,7 +28,7 @@ def make_loop(parts: Splits, *, seed: int = 0, batch_size: int = 8, **options: A
 
     return EpochsLoop(
         binary_mlp(2, 20, seed), make_optimizer("adam", 0.01), keras.losses.BinaryCrossentropy(), [BINARY_ACCURACY],
-        train=parts.train, watched=parts.evaluated(), batch_size=batch_size, seed=seed, **options,
+        train=parts.train, evaluated=parts.evaluated(), batch_size=batch_size, seed=seed, **options,
     )  # fmt: skip
 
 
@@ -166,7 +166,7 @@ def test_many_rows_are_evaluated_in_parts_and_measured_as_a_whole() -> None:
     loss = keras.losses.BinaryCrossentropy()
     loop = EpochsLoop(
         model, keras.optimizers.SGD(0.1), loss, [BINARY_ACCURACY],
-        train=rows.take(0, 64), watched={"val": rows}, batch_size=32,
+        train=rows.take(0, 64), evaluated={"val": rows}, batch_size=32,
     )  # fmt: skip
     measured = dict(zip(loop.columns, loop.run(1, 1).metrics[0].tolist(), strict=True))
     predictions = model.predict(rows.x, batch_size=4096, verbose=0)

@@ -36,7 +36,7 @@ def make_loop(train: Examples, test: Examples, *, optimizer: str = "sgd", augmen
         keras.losses.SparseCategoricalCrossentropy(),
         [CLASS_ACCURACY],
         train=train,
-        watched={"val": test},
+        evaluated={"val": test},
         inputs=Inputs(from_bytes, augment),
         batch_size=32,
         **options,
@@ -46,8 +46,8 @@ def make_loop(train: Examples, test: Examples, *, optimizer: str = "sgd", augmen
 def epochs_of(loop: Any, epochs: int, steps_a_call: int | None = None) -> np.ndarray:
     """The metrics of some epochs; with calls of a fixed size instead of one that the clock decides."""
     if steps_a_call:
-        loop._train_pacer.size = lambda remaining: min(steps_a_call, remaining)
-        loop._evaluation_pacer.size = lambda remaining: min(steps_a_call, remaining)
+        loop._train_sizer.size = lambda remaining: min(steps_a_call, remaining)
+        loop._evaluation_sizer.size = lambda remaining: min(steps_a_call, remaining)
     rows = []
     while len(rows) < epochs:
         call = loop.advance(len(rows) + 1, epochs)
@@ -182,13 +182,13 @@ def test_a_step_of_an_optimizer_that_divides_by_its_gradients_is_that_of_keras(o
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps_loop, "with_fused_batch_norm", lambda model: model)
         loop = make_loop(rows, rows.take(0, 32), optimizer=optimizer)
-    loop._train_pacer.size = lambda remaining: 1
+    loop._train_sizer.size = lambda remaining: 1
     loop.advance(1, 1)
     found = differences(loop, reference)
     assert max(value for path, value in found.items() if not path.endswith("_conv/bias")) <= 1e-5
 
     fused = make_loop(rows, rows.take(0, 32), optimizer=optimizer)
-    fused._train_pacer.size = lambda remaining: 1
+    fused._train_sizer.size = lambda remaining: 1
     fused.advance(1, 1)
     found = differences(fused, reference)
     shown = {path: value for path, value in found.items() if optimizer in path or "moving" in path}
@@ -234,7 +234,7 @@ def test_the_learning_rate_comes_from_the_step_and_is_logged() -> None:
     train, test = images(200, 0), images(32, 1)
     schedule = CyclicLR(0.001, 0.01, step_size=5)
     loop = make_loop(train, test, schedule=schedule, log_steps=True)
-    loop._train_pacer.size = lambda remaining: min(4, remaining)
+    loop._train_sizer.size = lambda remaining: min(4, remaining)
     rows, logs = [], []
     while len(rows) < 2:
         call = loop.advance(len(rows) + 1, 2)
@@ -288,7 +288,7 @@ def test_half_precision_trains_with_scaled_losses_and_float32_statistics() -> No
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01))
     loss = keras.losses.SparseCategoricalCrossentropy()
     loop = StepsLoop(
-        model, optimizer, loss, train=train, watched={"val": test}, inputs=Inputs(from_bytes), batch_size=32,
+        model, optimizer, loss, train=train, evaluated={"val": test}, inputs=Inputs(from_bytes), batch_size=32,
         schedule=keras.optimizers.schedules.CosineDecay(0.02, 10),
     )  # fmt: skip
     rows = epochs_of(loop, 3)
