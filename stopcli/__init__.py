@@ -1,7 +1,7 @@
 """stopcli: when to stop training, which checkpoint to keep, and what a regulariser buys for its cost.
 
-The parts that others can use in their own `model.fit` are here; each is imported when it is first asked for, so that
-`import stopcli` costs nothing. It is enough for `keras.saving.load_model` to read a saved model that holds them.
+The parts for use in your own `model.fit` are here; each is imported when it is first used, so that `import stopcli`
+costs nothing. It is enough for `keras.saving.load_model` to read a saved model that holds them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What Linux's control groups (v1 and v2) leave to this process: a container's share of processors and memory.
 
-A process may be in a group whose own limit is wide and that lies in one with a narrow limit, so that the whole way from
-its group up to where the groups are mounted counts.
+A group with a wide limit may be inside one with a narrow limit, so every group counts from that of the process up to
+where groups are mounted.
 """
 
 from __future__ import annotations

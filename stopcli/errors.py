@@ -1,4 +1,4 @@
-"""What stopcli raises when it cannot do what was asked.
+"""What stopcli raises when it cannot do what was requested.
 
 ::
 
@@ -6,11 +6,11 @@
     ├── RequestError         exit 2: the request was wrong and nothing was started
     │   ├── ConfigError      a setting has a value that it cannot have
     │   └── RunFolderError   the run folder exists, is missing, or cannot be written
-    │       └── RecordError  what a run has recorded is not what it wrote any more
+    │       └── RecordError  a file of a run was changed after the run wrote it
     └── RunError             exit 1: the run was started and failed
-        ├── MetricError      a rule watches a metric that the run does not report
+        ├── MetricError      a rule monitors a metric that the run does not report
         ├── CheckpointError  a model or a saved state could not be read
-        ├── ResourceError    something outside the run gave out: the disk, the memory, another machine
+        ├── ResourceError    something outside the run failed: the disk, the memory, another machine
         └── ReplayError      training again from a saved state gave other numbers
 
 Only the command line catches these, prints them and exits. Anything else that is raised is a bug and stays a
@@ -24,19 +24,19 @@ _SHOWN = 160
 
 
 def shortened(text: str) -> str:
-    """Text that may come from anywhere, at a length that can stand in a message."""
+    """Text from outside, at a length that fits a message."""
     if len(text) <= _SHOWN:
         return text
     return f"{text[: _SHOWN - 40]} … ({len(text):,} characters)"
 
 
 def system_words(error: BaseException) -> str:
-    """What the system has against a path, in words; of an error that is not the system's, what it says."""
+    """The system's reason in words; of another error, its message."""
     return getattr(error, "strerror", None) or str(error)
 
 
 def in_a_line(error: BaseException) -> str:
-    """An error for a sentence: the first line of what it says, with its kind where it is none of ours."""
+    """An error for a sentence: the first line of what it says, with its kind where it is not one of these."""
     first = next(iter(str(error).splitlines()), "").strip()
     if isinstance(error, StopcliError) and first:
         return first
@@ -70,7 +70,7 @@ class ConfigError(RequestError):
     """A setting has a value that it cannot have.
 
     Args:
-        setting: the setting's name as it stands in config.toml (`train_size`); the command line shows it as a flag.
+        setting: the setting's name in config.toml (`train_size`); the command line shows it as a flag.
         received: the value as it came.
         expected: what would have been accepted.
         hint: what to do about it, where that is not obvious.
@@ -93,7 +93,7 @@ class RunFolderError(RequestError):
 
 
 class RecordError(RunFolderError):
-    """What a run has recorded is not what it wrote any more. Once the file is put back, the run can be gone on with."""
+    """A file of a run was changed after the run wrote it. Once it is restored, the run can be resumed."""
 
     def __init__(self, message: str, *, hint: str = "Put the file back as it was, and resume.") -> None:
         super().__init__(message, hint=hint)
@@ -104,7 +104,7 @@ class RunError(StopcliError):
 
 
 class MetricError(RunError):
-    """A rule watches a metric that the run does not report."""
+    """A rule monitors a metric that the run does not report."""
 
 
 class CheckpointError(RunError):
@@ -112,7 +112,7 @@ class CheckpointError(RunError):
 
 
 class ResourceError(RunError):
-    """Something outside the run gave out: the disk, the memory, another machine. Going on later may succeed."""
+    """Something outside the run failed: the disk, the memory, another machine. Resuming later may succeed."""
 
 
 class ReplayError(RunError):
@@ -121,7 +121,7 @@ class ReplayError(RunError):
 
 def printable(text: object) -> str:
     """A text from outside, such as a file's name, in which everything can be printed: line breaks, tabs, and bytes that
-    are not UTF-8 stand escaped."""
+    are not UTF-8 are escaped."""
     return "".join(character if character.isprintable() else escaped(character) for character in str(text))
 
 

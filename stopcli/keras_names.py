@@ -2,7 +2,7 @@
 
 Keras finds the class of a saved object by the name under which the class is registered, and a class is registered when
 its module is imported. These modules import Keras and TensorFlow, which takes seconds that `import stopcli` is not to
-cost. So their names are registered as soon as Keras is imported, whoever does it, and a module when a name is used.
+cost. So their names are registered as soon as anyone imports Keras, and a module is imported when its name is used.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class KerasFinder:
             execute(module)
             _register(self._modules)
 
-        # The loader, which is this spec's own, stays what it is for everyone who asks it for Keras's files.
+        # The loader belongs to this spec, and still serves Keras's files.
         spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
         return spec
 

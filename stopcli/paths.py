@@ -9,7 +9,7 @@ from stopcli.errors import RequestError, system_words
 
 
 def parse_path(text: str) -> Path:
-    """The path that a word of the command line is. An empty one would mean the working folder, which nobody meant.
+    """The path that an argument names. An empty one would mean the working folder, which is hardly meant.
 
     Raises:
         RequestError: it is empty.
@@ -20,9 +20,9 @@ def parse_path(text: str) -> Path:
 
 
 def check_path(path: Path) -> None:
-    """Find out whether the system lets anybody look at a path: it may be too long, a loop of links, or not permitted.
+    """Check that the system can look at a path: it may be too long, a loop of links, or not permitted.
 
-    Where there is nothing, or a file lies where a folder should, is for those to say who know what they look for.
+    It need not exist; what should be there is for the caller to check.
 
     Raises:
         RequestError: it does not.
@@ -45,15 +45,13 @@ def is_text(path: Path | str) -> bool:
 
 
 def check_is_text(path: Path) -> None:
-    """Find out whether a path can be written down: what a run is made of stands in its config.toml, as text.
+    """Check that a path is UTF-8: config.toml records it as text.
 
     Raises:
         RequestError: it is not UTF-8.
     """
     if not is_text(path):
-        raise RequestError(
-            f"{path}: not UTF-8, and a run writes the paths that it is given down as text", hint="Give it another name."
-        )
+        raise RequestError(f"{path}: not UTF-8, and a run records its paths as text", hint="Give it another name.")
 
 
 def user_cache() -> Path | None:
@@ -66,11 +64,11 @@ def user_cache() -> Path | None:
 
 
 def why_unusable(folder: Path | None) -> str:
-    """Why files cannot be kept in a folder, which is made where it is missing; empty where they can."""
+    """Why files cannot be kept in a folder, which is created if missing; empty where they can."""
     if folder is None:
         return "there is no home directory"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        return f"{folder} cannot be made: {system_words(error)}"
+        return f"{folder} cannot be created: {system_words(error)}"
     return "" if os.access(folder, os.R_OK | os.W_OK | os.X_OK) else f"{folder} cannot be written"

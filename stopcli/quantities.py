@@ -18,7 +18,7 @@ def parse_duration(setting: str, text: str) -> float:
         setting: the setting's name, for the error.
 
     Raises:
-        ConfigError: the text is no length of time, or is none at all (`0s`).
+        ConfigError: the text is not a length of time, or is `0s`.
     """
     parts = _PART.findall(text.lower())
     units = [unit for _, unit in parts]
@@ -28,7 +28,7 @@ def parse_duration(setting: str, text: str) -> float:
         raise ConfigError(setting, text, "a length of time such as 90s, 45m, 2h30m")
     seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
     if seconds <= 0:
-        raise ConfigError(setting, text, "more than no time at all")
+        raise ConfigError(setting, text, "a length of time above 0")
     return seconds
 
 
@@ -36,7 +36,7 @@ def parse_save_every(text: str) -> tuple[int | None, float | None]:
     """(epochs, None), (None, seconds), or (None, None) for `auto`.
 
     Raises:
-        ConfigError: the text is none of these.
+        ConfigError: the text is something else.
     """
     if text == "auto":
         return None, None

@@ -24,7 +24,7 @@ class StopNow(BaseException):
 
     Attributes:
         exit_status: 128 + the signal's number, as shells have it: 130 after Ctrl-C, 143 after SIGTERM.
-        reported: whether the user has been told what becomes of the run.
+        reported: whether the user has been informed what becomes of the run.
     """
 
     def __init__(self, number: int) -> None:
@@ -52,7 +52,7 @@ def write_in_handler(text: str) -> None:
 def stop_signals() -> tuple[int, ...]:
     """The signals that ask this process to end.
 
-    SIGHUP is one of them unless the process was told to ignore it when it was started, as `nohup` does.
+    SIGHUP is one of them unless the process ignores it from its start, as under `nohup`.
     """
     asking = [int(signal.SIGINT), int(signal.SIGTERM)]
     if SIGHUP is not None and signal.getsignal(SIGHUP) is not signal.SIG_IGN:

@@ -17,7 +17,7 @@ MOST_CHANNELS = 4
 
 
 class ImageLayer(keras.layers.Layer):  # type: ignore[misc]
-    """A layer that changes images in training and leaves them alone otherwise.
+    """A layer that changes images in training, and does nothing otherwise.
 
     Args:
         seed: of the drawing; None for another one each time.
@@ -109,7 +109,7 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Steps one after the other. Each draws from streams of its own, so none of them changes what another draws."""
+    """Steps one after the other. Each draws from its own streams, so none of them changes what another draws."""
 
     steps: tuple[Step, ...]
 

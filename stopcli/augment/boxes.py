@@ -10,7 +10,7 @@ Tensor = Any
 
 
 class Boxes(NamedTuple):
-    """A box in each image; one of no height or width is none.
+    """A box in each image; one of height or width 0 is empty.
 
     Attributes:
         top, left: int32, shape [images]: the first row and column. height, width: likewise, rows and columns.
@@ -30,7 +30,7 @@ def fill_boxes(images: Tensor, boxes: Boxes, values: Tensor) -> Tensor:
         values: of the same dtype: [images, 1, 1, 1] for one an image, or the images' shape.
 
     Returns:
-        Of the images' shape and dtype; what lies outside a box is unchanged.
+        Of the images' shape and dtype; pixels outside a box are unchanged.
     """
     count, height, width, channels = (tf.shape(images)[i] for i in range(4))
     # A row of pixels as one row of numbers, and everything of one shape: TensorFlow chooses twice as fast as when it

@@ -23,7 +23,7 @@ def draw_squares(seed: Tensor, count: Any, height: int, width: int, *, size: int
     Args:
         seed: int32, shape [2].
         count: images, an int or a scalar int32.
-        size: of a side in pixels, ≥ 1. The square begins size // 2 before its centre.
+        size: of a side in pixels, ≥ 1. The square starts size // 2 before its centre.
     """
     top, down = _clipped(random_integers([count], fold_in(seed, "cutout rows"), 0, height), size, height)
     left, across = _clipped(random_integers([count], fold_in(seed, "cutout columns"), 0, width), size, width)
@@ -78,16 +78,16 @@ class Cutout(ImageLayer):
 
 @keras.saving.register_keras_serializable(package="stopcli")
 class CutoutCopies(ImageLayer):
-    """Turns a batch into `copies` copies of each of its images, every copy with a cutout of its own, in training.
+    """Turns a batch into `copies` copies of each of its images, each with its own cutout, in training.
 
     Args:
-        copies: of each image (M), ≥ 1. They stand side by side: rows i·copies … (i + 1)·copies − 1 are of image i.
+        copies: of each image (M), ≥ 1. They are adjacent: rows i·copies … (i + 1)·copies − 1 are of image i.
         size: of a cutout's side in pixels, ≥ 1; of a square at the border, less is seen.
         value: what it is filled with.
         seed: of the drawing; None for another one each time.
 
     Input: images, [images, height, width, channels] of any dtype, or a dict with these as `images` and with `labels`,
-    whose rows are then repeated along (as Keras's own layers that mix images take them). Use it where a data set is
+    whose rows are then repeated too (the form that Keras's layers for mixing images take). Use it where a data set is
     made, or ahead of a model that is given the repeated labels: within a model that `fit` trains on plain targets, the
     targets would be too few. Output: the same with `copies` times as many rows. TensorFlow's backend.
     """

@@ -60,7 +60,7 @@ def draw_boxes(
         candidates, fits = _candidates(seed, i, count, height, width, area, aspect, log_aspect)
         first = tf.argmax(fits, axis=1, output_type=tf.int32)
         fitting = tf.gather(candidates, first, batch_dims=1, axis=1)
-        # In here the count is no constant, also where it is one outside: then one image might be several.
+        # The count is not a constant in here, even if it is outside: a shape of 1 might then be any.
         new = tf.ensure_shape(tf.reduce_any(fits, axis=1), done.shape) & ~done
         drawn = (tf.where(new, tf.ensure_shape(fitting[:, side], old.shape), old) for side, old in enumerate(boxes))
         return i + 1, done | new, Boxes(*drawn)
@@ -136,8 +136,8 @@ class RandomErasing(ImageLayer):
         p: probability that an image is erased, in [0, 1].
         area: (s_l, s_h), the box's share of the image, in (0, 1].
         aspect: (r_1, r_2), height / width of the box, > 0.
-        value: (v_l, v_h), what it is filled with, in the images' scale: (0, 255) where they lie in 0 … 255.
-        pixel_level: whether each pixel and channel has a value of its own.
+        value: (v_l, v_h), what it is filled with, in the images' scale, such as (0, 255).
+        pixel_level: whether each pixel and channel has its own value.
         log_aspect: whether the aspect's logarithm is uniform, as later practice has it.
         seed: of the drawing; None for another one each time.
 

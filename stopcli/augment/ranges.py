@@ -25,19 +25,19 @@ def check_pair(name: str, pair: Any, low: float, high: float, *, open_low: bool 
 
 
 def check_probability(name: str, p: object) -> None:
-    """Raise ValueError where a probability is none."""
+    """Raise ValueError where a number is not in [0, 1]."""
     if not isinstance(p, (int, float, np.number)) or not 0 <= p <= 1:
         raise ValueError(f"{name}: received {p!r}, expected 0 to 1")
 
 
 def check_whole(name: str, number: object, least: int, expected: str) -> None:
-    """Raise ValueError where a number of pixels is no whole number, or too small."""
+    """Raise ValueError where a number is not a whole number, or less than `least`."""
     if not isinstance(number, (int, np.integer)) or isinstance(number, bool) or number < least:
         raise ValueError(f"{name}: received {number!r}, expected {expected}")
 
 
 def check_finite(name: str, number: object) -> None:
-    """Raise ValueError where a number is none, or infinite."""
+    """Raise ValueError where a number is not finite."""
     if not isinstance(number, (int, float, np.number)) or not math.isfinite(number):
         raise ValueError(f"{name}: received {number!r}, expected a finite number")
 

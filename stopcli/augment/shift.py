@@ -21,7 +21,7 @@ def draw_shifts(seed: Tensor, count: Any, pixels: int, pixels_right: int | None 
     """Shifts down and to the right, each uniform in −pixels … pixels, int32 [count].
 
     Args:
-        pixels_right: the limit of those to the right, where it is another one.
+        pixels_right: the limit of those to the right, where it differs.
     """
     right = pixels if pixels_right is None else pixels_right
     down = random_integers([count], fold_in(seed, "shifts down"), -pixels, pixels + 1)
@@ -41,7 +41,7 @@ def shift_and_flip(images: Tensor, down: Tensor, right: Tensor, flipped: Tensor,
     Args:
         images: [images, height, width, channels], any dtype.
         down, right: int32 [images]. flipped: bool [images].
-        fill: what stands where nothing comes from: 0, or the nearest pixel of the border.
+        fill: of the pixels that nothing is moved to: 0, or the nearest pixel of the border.
     """
     shape = tf.shape(images)
     count, height, width, channels = shape[0], shape[1], shape[2], shape[3]
@@ -52,7 +52,7 @@ def shift_and_flip(images: Tensor, down: Tensor, right: Tensor, flipped: Tensor,
         rows, columns = tf.clip_by_value(rows, 0, height - 1), tf.clip_by_value(columns, 0, width - 1)
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
     indices = (tf.range(count)[:, None, None] * height + rows[:, :, None]) * width + columns[:, None, :]
-    # Behind the last pixel lies one of zeros, for what comes from outside.
+    # After the last pixel comes one of zeros, for what comes from outside.
     pixels = tf.concat([tf.reshape(images, [-1, channels]), tf.zeros([1, channels], images.dtype)], axis=0)
     moved = tf.gather(pixels, tf.where(inside, indices, count * height * width))
     return tf.ensure_shape(moved, images.shape)
@@ -66,8 +66,7 @@ class ShiftAndFlip:
 
     Attributes:
         pixels: moved at most.
-        fraction: of the image's height and width moved at most, in whole pixels, in the place of `pixels`; None to use
-            these.
+        fraction: of the image's height and width moved at most, in whole pixels, instead of `pixels`; None for these.
     """
 
     pixels: int = 4
@@ -92,7 +91,7 @@ class RandomShift(ImageLayer):
     Args:
         pixels: at most, ≥ 0.
         seed: of the drawing; None for another one each time.
-        fill: what stands where nothing comes from: `zero`, or the `nearest` pixel of the border.
+        fill: of the pixels that nothing is moved to: `zero`, or the `nearest` pixel of the border.
 
     Input and output: [images, height, width, channels], or a single image, [height, width, channels] with up to 4
     channels; any dtype. TensorFlow's backend.

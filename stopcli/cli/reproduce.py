@@ -102,7 +102,7 @@ def _plan(
     with RunView(output, "reproduce") as observer, temporary_files(root):
 
         def load() -> Images:
-            return Images.of(load_images(dataset, tell=observer.counted))
+            return Images.of(load_images(dataset, on_progress=observer.counted))
 
         plan = make_plan(experiments, scale=scale, load=load, seeds=seeds, root=root, to=to, options=options)
     if plan.images is not None:

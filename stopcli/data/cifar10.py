@@ -27,7 +27,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from stopcli.data.dataset import Examples, ImageSet, Tell
+from stopcli.data.dataset import Examples, ImageSet, OnProgress
 from stopcli.data.download import download
 from stopcli.data.named import NamedDataset
 from stopcli.errors import RequestError, RunError, system_words
@@ -122,7 +122,7 @@ def _contents_of(path: Path) -> dict[str, bytes]:
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise RequestError(f"{path}: damaged, or no archive ({error})") from None
     if not contents:
-        raise RequestError(f"{path}: holds neither of {', '.join(_FOLDERS)}")
+        raise RequestError(f"{path}: contains neither of {', '.join(_FOLDERS)}")
     return contents
 
 
@@ -149,7 +149,7 @@ def _files_in(path: Path) -> dict[str, bytes]:
             file = archive.extractfile(member) if member.isfile() and member_path.parent.name in _FOLDERS else None
             if file is not None:
                 contents[member_path.name] = file.read()
-        # To the end, where a compressed archive has its check sum: tarfile stops before it, and takes what is there.
+        # To the end, where a compressed archive has its check sum: tarfile stops before it, and accepts a damaged one.
         while archive.fileobj is not None and archive.fileobj.read(1 << 20):
             pass
     return contents
@@ -252,18 +252,18 @@ class Cifar10(NamedDataset):
     title = "CIFAR-10"
     in_files = True
 
-    def load(self, tell: Tell) -> ImageSet:
-        return cached() or downloaded(tell)
+    def load(self, on_progress: OnProgress) -> ImageSet:
+        return cached() or downloaded(on_progress)
 
 
 def cached() -> ImageSet | None:
-    """CIFAR-10 from Keras's cache; None where it is not there, or where there is no cache that can be read.
+    """CIFAR-10 from Keras's cache; None where it is missing, or the cache cannot be read.
 
     Raises:
         RequestError: it is there and damaged or incomplete.
     """
     cache = _cache()
-    # Not Path.is_dir, which raises where a folder above may not be entered.
+    # Not Path.is_dir, which raises where a parent folder may not be entered.
     if cache is None or not os.path.isdir(cache):  # noqa: PTH112
         return None
     try:
@@ -296,7 +296,7 @@ def _whole(images: ImageSet, where: Path) -> ImageSet:
     return replace(images, name="cifar10")
 
 
-def downloaded(tell: Tell) -> ImageSet:
+def downloaded(on_progress: OnProgress) -> ImageSet:
     """CIFAR-10, downloaded into Keras's cache; where that cannot be written, for this once.
 
     Raises:
@@ -304,28 +304,28 @@ def downloaded(tell: Tell) -> ImageSet:
     """
     cache = _cache()
     if cache is None:
-        return _for_once("there is no home directory for a cache", tell)
+        return _for_once("there is no home directory for a cache", on_progress)
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        # Two runs that begin at once download it once.
+        # Two runs that start at once download it once.
         with _alone(cache):
             images = _read_cached(cache)
             if images is None:
-                _fetch(cache / _ARCHIVE, tell)
+                _fetch(cache / _ARCHIVE, on_progress)
                 _unpack(cache / _ARCHIVE, cache / _NAME)
                 images = _read_cached(cache)
     except OSError as error:
-        return _for_once(f"{cache} cannot be written: {system_words(error)}", tell)
+        return _for_once(f"{cache} cannot be written: {system_words(error)}", on_progress)
     if images is None:
         raise RunError(f"CIFAR-10 is not in {cache} although it was downloaded", hint=_HINT)
     return images
 
 
-def _for_once(why: str, tell: Tell) -> ImageSet:
+def _for_once(why: str, on_progress: OnProgress) -> ImageSet:
     try:
         with tempfile.TemporaryDirectory(prefix="stopcli-cifar10-") as folder:
             archive = Path(folder) / "cifar-10-python.tar.gz"
-            _fetch(archive, tell)
+            _fetch(archive, on_progress)
             images = _whole(read_archive(archive), archive)
     except OSError as error:
         raise RunError(f"CIFAR-10 cannot be downloaded ({system_words(error)})", hint=_HINT) from None
@@ -333,11 +333,11 @@ def _for_once(why: str, tell: Tell) -> ImageSet:
     return replace(images, notes=(note,))
 
 
-def _fetch(archive: Path, tell: Tell) -> None:
+def _fetch(archive: Path, on_progress: OnProgress) -> None:
     def tell_megabytes(done: int, total: int) -> None:
-        tell("downloading CIFAR-10, megabytes", done // _MEGABYTE, total // _MEGABYTE)
+        on_progress("downloading CIFAR-10, megabytes", done // _MEGABYTE, total // _MEGABYTE)
 
-    tell("downloading CIFAR-10, megabytes", 0, 0)
+    on_progress("downloading CIFAR-10, megabytes", 0, 0)
     try:
         download(_ORIGIN, archive, _SHA256, tell_megabytes)
     except RunError as error:
@@ -358,7 +358,7 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 
 def _cache() -> Path | None:
-    """Keras's folder of data sets; None where neither KERAS_HOME nor a home directory says where it is."""
+    """Keras's folder of data sets; None without KERAS_HOME and a home directory."""
     home = os.environ.get("KERAS_HOME")
     try:
         return (Path(home).expanduser() if home else Path.home() / ".keras") / "datasets"
@@ -368,7 +368,7 @@ def _cache() -> Path | None:
 
 @contextlib.contextmanager
 def _alone(cache: Path) -> Iterator[None]:
-    """Waits until no other run reads or writes the cache. One that cannot be written is nobody's to change."""
+    """Wait until no other run reads or writes the cache. One that cannot be written changes under nobody."""
     try:
         lock = FileLock(cache / "cifar10.stopcli.lock")
         lock.acquire()

@@ -69,11 +69,11 @@ class Splits:
         return parts
 
 
-Tell = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 """Reports the progress of something long: what it is, how much is done, of how much."""
 
 
-def tell_nobody(what: str, done: int, total: int) -> None:
+def ignore_progress(what: str, done: int, total: int) -> None:
     pass
 
 

@@ -21,12 +21,12 @@ TIMEOUT_SECONDS = 15.0
 _ATTEMPTS = 5
 _CHUNK_BYTES = 1 << 20
 
-TellBytes = Callable[[int, int], None]
-"""Is told how many bytes are there, and of how many; 0 where the server does not say."""
+OnBytes = Callable[[int, int], None]
+"""Called with how many bytes have come, of how many; 0 where the server does not say."""
 
 
-def download(url: str, path: Path, sha256: str, tell: TellBytes) -> None:
-    """Download a file. What an earlier call left in `PATH.part` is gone on with, where the server can.
+def download(url: str, path: Path, sha256: str, on_progress: OnBytes) -> None:
+    """Download a file. What an earlier call left in `PATH.part` is continued, where the server can.
 
     Args:
         path: what it is called once its hash is right; its folder is there.
@@ -38,19 +38,19 @@ def download(url: str, path: Path, sha256: str, tell: TellBytes) -> None:
     part = path.with_name(f"{path.name}.part")
     for attempt in range(1, _ATTEMPTS + 1):
         before = _size(part)
-        problem = _fetch(url, part, tell)
+        problem = _fetch(url, part, on_progress)
         if not problem:
             break
         if attempt == _ATTEMPTS or _size(part) <= before:
             raise RunError(problem)
     if _sha256(part) != sha256:
         part.unlink()
-        raise RunError("what came is another file, by its SHA-256")
+        raise RunError("the downloaded file is another one, by its SHA-256")
     part.replace(path)
 
 
-def _fetch(url: str, part: Path, tell: TellBytes) -> str:
-    """Append what is missing of a file. Returns why it is not all there, in words; empty where it is."""
+def _fetch(url: str, part: Path, on_progress: OnBytes) -> str:
+    """Append the missing rest of a file. Returns why it is still incomplete, in words; empty where it is not."""
     have = _size(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
@@ -58,7 +58,7 @@ def _fetch(url: str, part: Path, tell: TellBytes) -> str:
         response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         with contextlib.closing(error):
-            # Nothing lies beyond what is there: it is all there, or its hash will say that it is something else.
+            # There is nothing more: the file is complete, or its hash will show that it is another one.
             return "" if have and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE else _reason(error)
     except (OSError, http.client.HTTPException, ValueError) as error:
         return _reason(error)
@@ -78,7 +78,7 @@ def _fetch(url: str, part: Path, tell: TellBytes) -> str:
                     break
                 file.write(chunk)
                 have += len(chunk)
-                tell(have, total)
+                on_progress(have, total)
     return f"the connection ended after {have:,} of {total:,} bytes" if have < total else ""
 
 

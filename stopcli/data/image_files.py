@@ -25,12 +25,12 @@ VALIDATION_FOLDERS = ("val", "valid", "validation")
 NESTED = "images in a subfolder of a class"
 DANGLING = "links to nothing"
 DAMAGED = "images that cannot be decoded"
-LEAVE_OUT = "--skip-unreadable leaves them out, counts them and goes on."
+LEAVE_OUT = "--skip-unreadable leaves them out and counts them."
 
 
 @dataclass
 class LeftOut:
-    """What of a data set is not taken, though it looks like images: by what is wrong with it, the paths."""
+    """What looks like images of a data set and is left out: for each thing that is wrong, the paths."""
 
     root: Path
     paths: dict[str, list[str]] = field(default_factory=dict)
@@ -40,9 +40,9 @@ class LeftOut:
         self.paths.setdefault(what, []).append(f"{relative} ({reason})" if reason else relative)
 
     def check(self) -> None:
-        """Raise RequestError, which counts everything and names the first of each, where there is any."""
+        """Raise RequestError where anything is left out, with the count and the first path of each kind."""
         if self.paths:
-            hint = "Images are looked for in train/CLASS/ itself. " if NESTED in self.paths else ""
+            hint = "Images are expected directly in train/CLASS/. " if NESTED in self.paths else ""
             raise RequestError(f"{printable(self.root)}: {'; '.join(self.counted())}", hint=hint + LEAVE_OUT)
 
     def notes(self) -> list[str]:
@@ -84,7 +84,7 @@ class Listing:
         return np.repeat(np.arange(len(self.files), dtype=np.int32), [len(paths) for paths in self.files.values()])
 
     def check(self) -> None:
-        """Raise RequestError where there are fewer than two classes, one has no images, or a name is no text."""
+        """Raise RequestError where there are fewer than two classes, one has no images, or a name is not UTF-8."""
         for name in self.files:
             if not is_text(name):
                 raise RequestError(
@@ -101,10 +101,10 @@ class Listing:
 
 
 def list_part(folder: Path, left_out: LeftOut) -> Listing:
-    """The images of a folder with a subfolder for each class. Hidden files and folders are none of it.
+    """The images of a folder with a subfolder for each class. Hidden files and folders are ignored.
 
     Args:
-        left_out: where what cannot be taken is added.
+        left_out: gets what cannot be read.
 
     Raises:
         RequestError: the folder cannot be read.
@@ -210,8 +210,8 @@ def _kind(entry: os.DirEntry[str]) -> str:
     return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "other"
 
 
-# Pillow's other readers are never asked, whatever a file is called: that of EPS runs Ghostscript, a program of its own,
-# on what the file holds. What phones write into .jpg files, MPO, is JPEG.
+# Pillow's other readers are never asked, whatever a file is called: that of EPS runs another program,
+# Ghostscript, on the file. What phones write into .jpg files, MPO, is JPEG.
 FORMATS = ("PNG", "JPEG")
 
 # PNG's transparent colour is a sample as the file has it; Pillow spreads samples of few bits over 0 … 255.
@@ -222,8 +222,8 @@ _RGB_16_HIGH, _RGB_16_LOW = "RGB;16B", "RGB;16L"
 def to_rgb(content: bytes) -> tuple[Image.Image, bool]:
     """An image as RGB, and whether it was something else.
 
-    Grey, palette, CMYK and 16-bit images become RGB; what is transparent lies on black, also where a PNG only names a
-    colour that is; a rotation that a camera noted is applied.
+    Grey, palette, CMYK and 16-bit images become RGB; what is transparent becomes black, also where a PNG only names a
+    transparent colour; a rotation that a camera noted is applied.
 
     Args:
         content: of a JPEG or PNG file.

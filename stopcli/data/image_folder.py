@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 from stopcli.control_groups import usable_cores
-from stopcli.data.dataset import Tell
+from stopcli.data.dataset import OnProgress
 from stopcli.data.image_files import LEAVE_OUT, reason_of, to_rgb
 from stopcli.data.memory import check_fits
 from stopcli.errors import RequestError, printable, system_words
@@ -28,7 +28,7 @@ from stopcli.signals import ignore_terminal, release_signals, stop_signals_held
 
 # Files that are named in an error; the others are counted.
 _NAMED = 3
-# Images that are decoded at a time, and as many such chunks as are worth the second that processes take to begin.
+# Images that are decoded at a time, and how many such chunks are worth the second that processes take to start.
 _CHUNK = 256
 _WORTH_PROCESSES = 16
 
@@ -42,7 +42,7 @@ class Decoded:
         converted: images that were not RGB with 8 bits.
         unreadable: why a file could not be read, by its index among the files.
         digest: of what the files held when they were decoded (see `digest_of`).
-        lasting: whether the same would be found again; not so where the system refused to read a file.
+        lasting: whether decoding them again would give the same; not where the system refused to read a file.
     """
 
     x: NDArray[np.uint8]
@@ -52,8 +52,8 @@ class Decoded:
     lasting: bool = True
 
 
-def decode(files: Sequence[Path], image_size: int | None, tell: Tell) -> Decoded:
-    """The images in files, decoded by a process for each core; see `image_file.to_rgb` for what they become.
+def decode(files: Sequence[Path], image_size: int | None, on_progress: OnProgress) -> Decoded:
+    """The images in files, decoded by a process for each core; see `to_rgb` for what they become.
 
     Args:
         image_size: the side of the square that each is resized to (bilinear, with antialiasing); None to take them as
@@ -82,7 +82,7 @@ def decode(files: Sequence[Path], image_size: int | None, tell: Tell) -> Decoded
         digests += chunk.digests
         converted += chunk.converted
         lasting = lasting and chunk.lasting
-        tell("decoding images", len(digests), len(files))
+        on_progress("decoding images", len(digests), len(files))
     if other_sizes:
         index, (other_width, other_height) = other_sizes[0]
         raise RequestError(
@@ -95,7 +95,7 @@ def decode(files: Sequence[Path], image_size: int | None, tell: Tell) -> Decoded
 
 
 def digest_of(contents: Sequence[bytes]) -> str:
-    """What stands for the content of several files, in their order, out of each one's SHA-256."""
+    """A hash of several files in their order, from each one's SHA-256."""
     return hashlib.sha256(b"".join(contents)).hexdigest()
 
 
@@ -137,14 +137,14 @@ def _chunk_by_chunk(
         yield from map(work, chunks)
         return
     with pool:
-        # Begins them.
+        # Starts them.
         with stop_signals_held():
             read = pool.map(work, chunks)
         yield from read
 
 
 def _leave_signals_to_the_parent() -> None:
-    """Ctrl-C at a terminal goes to all processes there; what becomes of it is for the one that began them to say."""
+    """Ctrl-C at a terminal goes to all its processes; the one that started these handles it."""
     ignore_terminal()
     release_signals()
 
@@ -206,7 +206,7 @@ def cache_folder() -> Path | None:
 
 
 def content_digest(files: Sequence[Path]) -> str | None:
-    """What stands for the content of some files (see `digest_of`); None where one cannot be read.
+    """The hash of some files (see `digest_of`); None where one cannot be read.
 
     All of them are read: names, sizes and times of two data sets may agree, and those of a file before and after it was
     replaced (decision 26).
@@ -229,7 +229,7 @@ def _digests(files: Sequence[Path]) -> list[bytes]:
 
 
 def cache_file(digest: str, image_size: int | None) -> Path | None:
-    """Where the decoded form of files belongs; None where there is no folder for it.
+    """The path of the decoded form of files; None where there is no folder for it.
 
     Args:
         digest: of their content.
@@ -260,7 +260,7 @@ def read_cached(path: Path | None) -> Decoded | None:
 
 
 def write_cached(path: Path | None, decoded: Decoded) -> str | None:
-    """Keep decoded images; what was there before is replaced at once. Returns why it could not be done, if so."""
+    """Save decoded images, replacing the file at once. Returns why it could not be done, if so."""
     if path is None:
         return "there is no home directory"
     new = path.with_name(f".new-{os.getpid()}-{path.name}")

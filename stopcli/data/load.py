@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from stopcli.data import cifar10
-from stopcli.data.dataset import Examples, ImageSet, Tell, no_validation_folder, split_images, tell_nobody
+from stopcli.data.dataset import Examples, ImageSet, OnProgress, ignore_progress, no_validation_folder, split_images
 from stopcli.data.image_files import DAMAGED, VALIDATION_FOLDERS, LeftOut, Listing, list_part, unused_beside
 from stopcli.data.image_folder import (
     Decoded,
@@ -30,7 +30,7 @@ from stopcli.quantities import agreeing, counted
 
 DATASET_VARIABLE = "STOPCLI_DATASET"
 _EXPECTED = ", ".join(("auto", *DATASET_NAMES, "or a path"))
-# What is set apart to test where a folder has no test images, and the seed of that.
+# The fraction of images that test where a folder has no test images, and the seed that chooses them.
 _TEST_SHARE, _TEST_SEED = 0.2, 0
 
 
@@ -54,7 +54,7 @@ def load_images(
     *,
     image_size: int | None = None,
     rules: FolderRules = FolderRules(),
-    tell: Tell = tell_nobody,
+    on_progress: OnProgress = ignore_progress,
 ) -> ImageSet:
     """Images in memory.
 
@@ -72,29 +72,29 @@ def load_images(
     named = os.environ.get(DATASET_VARIABLE)
     if dataset == "auto" and named and named != "auto":
         try:
-            return load_images(named, image_size=image_size, rules=rules, tell=tell)
+            return load_images(named, image_size=image_size, rules=rules, on_progress=on_progress)
         except RequestError as error:
             raise RequestError(f"{DATASET_VARIABLE}: {error.message}", hint=error.hint) from None
     if rules.validation and dataset in ("auto", *DATASET_NAMES):
         # Before a download, which would be for nothing.
         raise no_validation_folder(dataset)
     if dataset == "auto":
-        return _resized(_cifar10_or_digits(tell), image_size)
+        return _resized(_cifar10_or_digits(on_progress), image_size)
     if dataset in DATASET_NAMES:
-        return _resized(named_datasets()[dataset].load(tell), image_size)
+        return _resized(named_datasets()[dataset].load(on_progress), image_size)
     if not dataset:
         raise RequestError(f"dataset: received '', expected {_EXPECTED}")
     try:
         # Absolute, so that a folder that is called `digits` is not taken for the data set of that name later.
         path = Path(dataset).expanduser().resolve()
         check_is_text(path)
-        return _from_path(path, image_size, rules, tell)
+        return _from_path(path, image_size, rules, on_progress)
     # What the system refuses (a folder without permission, a user without a home) is not damage and not a bug.
     except (OSError, RuntimeError, ValueError) as error:
         raise RequestError(f"{dataset}: cannot be read ({system_words(error)})") from None
 
 
-def _from_path(path: Path, image_size: int | None, rules: FolderRules, tell: Tell) -> ImageSet:
+def _from_path(path: Path, image_size: int | None, rules: FolderRules, on_progress: OnProgress) -> ImageSet:
     if cifar10.is_archive(path):
         return _resized(cifar10.read_archive(path), image_size)
     if not path.is_dir():
@@ -103,18 +103,18 @@ def _from_path(path: Path, image_size: int | None, rules: FolderRules, tell: Tel
     official = cifar10.official_folder(path)
     if official is not None:
         return _resized(cifar10.read_folder(official), image_size)
-    return _folder(path, image_size, rules, tell)
+    return _folder(path, image_size, rules, on_progress)
 
 
-def _cifar10_or_digits(tell: Tell) -> ImageSet:
+def _cifar10_or_digits(on_progress: OnProgress) -> ImageSet:
     try:
-        return named_datasets()["cifar10"].load(tell)
+        return named_datasets()["cifar10"].load(on_progress)
     except RunError as error:
         note = f"{error.message}; the run takes scikit-learn's small handwritten digits instead. {error.hint}"
-        return replace(named_datasets()["digits"].load(tell), notes=(note.rstrip("."),))
+        return replace(named_datasets()["digits"].load(on_progress), notes=(note.rstrip("."),))
 
 
-def _folder(path: Path, image_size: int | None, rules: FolderRules, tell: Tell) -> ImageSet:
+def _folder(path: Path, image_size: int | None, rules: FolderRules, on_progress: OnProgress) -> ImageSet:
     parts = _parts(path, rules)
     left_out = LeftOut(path)
     listings = [list_part(path / part, left_out) for part in parts or [""]]
@@ -123,12 +123,12 @@ def _folder(path: Path, image_size: int | None, rules: FolderRules, tell: Tell) 
     for listing in listings:
         listing.check()
     _check_same_classes(path, dict(zip(parts, listings, strict=False)))
-    decoded, notes = _decoded(listings, image_size, rules, left_out, tell)
+    decoded, notes = _decoded(listings, image_size, rules, left_out, on_progress)
     rows = _rows(listings, decoded)
     skipped = sum(listing.skipped for listing in listings)
     if skipped:
         are = agreeing(skipped, "is no JPEG or PNG and was", "are no JPEG or PNG and were")
-        notes.append(f"{counted(skipped, 'file')} in the class folders {are} passed over")
+        notes.append(f"{counted(skipped, 'file')} in the class folders {are} skipped")
     stray = [image for listing in listings for image in listing.stray]
     if stray:
         first = printable(stray[0].relative_to(path))
@@ -138,13 +138,13 @@ def _folder(path: Path, image_size: int | None, rules: FolderRules, tell: Tell) 
         notes += unused_beside(path, parts)
         return ImageSet(str(path), rows[0], rows[1], classes, tuple(notes), rows[2] if rules.validation else None)
     apart = split_images(ImageSet(str(path), rows[0], rows[0], classes), "split", _TEST_SHARE, _TEST_SEED)
-    notes.append(f"{path} has no test images, so {apart.validation.count:,} of its images were set apart to test")
+    notes.append(f"{path} has no test images, so {apart.validation.count:,} of its images, set apart, test")
     return ImageSet(str(path), apart.train, apart.validation, classes, tuple(notes))
 
 
 def _parts(path: Path, rules: FolderRules) -> list[str]:
-    """The folders with the parts: train, test, and where it is asked for, the one that validates; none where the path
-    itself has the classes."""
+    """The folders with the parts: train, test, and by request the one that validates; none where the path itself has
+    the classes."""
     there = [part for part in ("train", "test") if (path / part).is_dir()]
     if there and len(there) < 2:
         raise RequestError(f"{path}: has {there[0]}/ and no {'test' if there[0] == 'train' else 'train'}/")
@@ -153,7 +153,7 @@ def _parts(path: Path, rules: FolderRules) -> list[str]:
             raise RequestError(f"{path}: no images; expected train/CLASS/… and test/CLASS/…, or CIFAR-10's files")
         raise RequestError(
             f"{path}: has no train/ and test/",
-            hint="--validation split takes a folder of classes alone, and sets a fifth of it apart to test.",
+            hint="--validation split takes such a folder of classes; a fifth of its images then test.",
         )
     if not rules.validation:
         return there
@@ -168,7 +168,7 @@ def _parts(path: Path, rules: FolderRules) -> list[str]:
 
 
 def _check_same_classes(path: Path, listings: dict[str, Listing]) -> None:
-    """Raise RequestError where another part has not the classes of train/."""
+    """Raise RequestError where another part has other classes than train/."""
     for part, listing in listings.items():
         first, other = set(listings["train"].classes), set(listing.classes)
         if first != other:
@@ -181,9 +181,9 @@ def _check_same_classes(path: Path, listings: dict[str, Listing]) -> None:
 
 
 def _decoded(
-    listings: Sequence[Listing], image_size: int | None, rules: FolderRules, left_out: LeftOut, tell: Tell
+    listings: Sequence[Listing], image_size: int | None, rules: FolderRules, left_out: LeftOut, on_progress: OnProgress
 ) -> tuple[Decoded, list[str]]:
-    """The images of all parts, from the cache where they are there, and what there is to say of them.
+    """The images of all parts, from the cache if they are there, and notes on them.
 
     Raises:
         RequestError: some cannot be read, and are not to be skipped.
@@ -194,7 +194,7 @@ def _decoded(
     cached = read_cached(cache_file(digest, image_size)) if digest else None
     if cached is not None and len(cached.x) + len(cached.unreadable) != len(files):
         cached = None
-    decoded = decode(files, image_size, tell) if cached is None else cached
+    decoded = decode(files, image_size, on_progress) if cached is None else cached
     if decoded.unreadable and not rules.skip_unreadable:
         raise damaged_error(files, decoded.unreadable)
     if cached is None and decoded.lasting:
@@ -202,7 +202,7 @@ def _decoded(
         problem = write_cached(cache, decoded)
         if problem:
             where = f" in {cache.parent}" if cache else ""
-            notes.append(f"decoded images cannot be kept{where} ({problem}), so they are decoded each time")
+            notes.append(f"decoded images cannot be saved{where} ({problem}), so they are decoded each time")
     if decoded.converted:
         were = agreeing(decoded.converted, "was not RGB and was", "were not RGB and were")
         notes.append(f"{counted(decoded.converted, 'image')} {were} converted")

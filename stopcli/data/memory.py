@@ -1,4 +1,4 @@
-"""Whether images fit into memory, asked before they are read."""
+"""Whether images fit into memory, checked before they are read."""
 
 from __future__ import annotations
 

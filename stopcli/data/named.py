@@ -7,7 +7,7 @@ import pkgutil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stopcli.data.dataset import ImageSet, Tell
+    from stopcli.data.dataset import ImageSet, OnProgress
 
 _DATASETS = {
     "cifar10": "stopcli.data.cifar10:Cifar10",
@@ -27,11 +27,11 @@ class NamedDataset:
     title = ""
     in_files = False
 
-    def load(self, tell: Tell) -> ImageSet:
+    def load(self, on_progress: OnProgress) -> ImageSet:
         """Its images, with its name as theirs.
 
         Args:
-            tell: is told of something long, such as a download.
+            on_progress: reports the progress of something long, such as a download.
 
         Raises:
             RequestError: they are damaged.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from stopcli.data.dataset import Examples, ImageSet, Splits, Tell, fraction_of
+from stopcli.data.dataset import Examples, ImageSet, OnProgress, Splits, fraction_of
 from stopcli.data.named import NamedDataset
 
 SIDE = 32
@@ -17,7 +17,7 @@ class Digits(NamedDataset):
 
     title = "scikit-learn's handwritten digits"
 
-    def load(self, tell: Tell) -> ImageSet:
+    def load(self, on_progress: OnProgress) -> ImageSet:
         return digits()
 
 

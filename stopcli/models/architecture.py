@@ -75,7 +75,7 @@ class Architecture:
         Args:
             image_shape: (height, width, channels); images are float32 [rows, height, width, channels] in [0, 1].
             classes: ≥ 2.
-            seed: the run's seed; everything random about the model depends on it alone.
+            seed: the run's seed; everything random about the model depends only on it.
             mean_image: float32, `image_shape`: subtracted from every image by the model's first layer.
             precision: Keras's name of the layers' dtype policy: `float32`, `mixed_float16` or `mixed_bfloat16`.
         """

@@ -1,7 +1,7 @@
 """Batch normalization by TensorFlow's fused kernel, for training models of standard Keras layers faster.
 
 Keras 3 composes its `BatchNormalization` of a dozen small operations, each of which goes through memory once more. The
-fused kernel does the same in one, and TensorFlow joins it with the ReLU that follows. The one difference is put right
+fused kernel does the same in one, and TensorFlow joins it with the ReLU that follows. The one difference is corrected
 here: the kernel reports a batch's variance with n − 1 in the denominator, where Keras averages the one with n.
 """
 
@@ -21,8 +21,8 @@ _LEAST_EPSILON = 1.001e-5
 def with_fused_batch_norm(model: keras.Model) -> keras.Model:
     """A twin of a functional model that computes the same from the same variables, with the fused kernel.
 
-    The twin shares every other layer with the model, so training it trains the model; what is saved is the model, which
-    knows nothing of the twin. A model without layers that the kernel can do is its own twin.
+    The twin shares every other layer with the model, so training it trains the model. The model is what is saved, and
+    it does not know of the twin. A model without layers that the kernel can compute is its own twin.
 
     Args:
         model: functional or sequential. Its `BatchNormalization` layers over the last of four axes are replaced; others

@@ -1,4 +1,4 @@
-"""Layers that recur in networks, each with a name of its own and weights drawn by it; and optimizers."""
+"""Layers that recur in networks, each with its own name, by which its weights are drawn; and optimizers."""
 
 from __future__ import annotations
 

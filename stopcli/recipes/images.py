@@ -199,7 +199,7 @@ def read_parts(config: AnyImages, observer: Observer) -> tuple[AnyImages, ImageS
         config.dataset,
         image_size=config.image_size,
         rules=FolderRules(config.validation == "split", config.validation == "folder", config.skip_unreadable),
-        tell=observer.counted,
+        on_progress=observer.counted,
     )
     config = replace(config, dataset=_stable_name(images))
     effects = check_effects(config, *images.train.x.shape[1:3])

@@ -53,9 +53,9 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         cycle = ⌊1 + it / (2s)⌋            x = |it/s − 2·cycle + 1|
         rate  = base + (maximum − base) · max(0, 1 − x) · scale
 
-    where scale is 1 (`triangular`), 1/2^(cycle − 1) (`triangular2`), gamma^it (`exp_range`), or a function of one's
-    own. The first update runs at the base. With `step_size_down`, the way down has another length than the way up, as
-    in PyTorch's `CyclicLR`.
+    where scale is 1 (`triangular`), 1/2^(cycle − 1) (`triangular2`), gamma^it (`exp_range`), or your own function. The
+    first update runs at the base. With `step_size_down`, the way down has another length than the way up, as in
+    PyTorch's `CyclicLR`.
 
     Args:
         base: the lowest rate, ≥ 0.
@@ -65,7 +65,7 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         gamma: of `exp_range`, in (0, 1].
         step_size_down: updates from maximum to base, ≥ 1; None for as many as up.
         scale: a function from the cycle (1, 2, …) or the iteration (0, 1, …), as a float64 tensor, to a factor of the
-            cycle's height, in the place of the mode's. It has a name by which it is saved: a function of a module, or
+            cycle's height, instead of the mode's. It has a name by which it is saved: a function of a module, or
             one that is registered with `keras.saving.register_keras_serializable`.
         scale_by: what `scale` is a function of: `cycle` or `iteration`.
 

@@ -1,7 +1,7 @@
 """Reducing the learning rate where a metric stops improving, as a pure state machine.
 
 The rule is that of Keras's `ReduceLROnPlateau` with an absolute `min_delta`: an epoch is better where it beats the best
-value by more than that; after `patience` epochs that are not, the rate is multiplied by `factor`, the wait begins
+value by more than that; after `patience` epochs that are not, the rate is multiplied by `factor`, the wait starts
 again, and for `cooldown` epochs no epoch counts as waiting.
 """
 
@@ -32,7 +32,7 @@ class Plateau:
         direction: whether a lower or a higher value is better.
         factor: in (0, 1).
         patience: epochs without an improvement, ≥ 1.
-        min_delta: a change of no more than this is none, ≥ 0.
+        min_delta: a change of no more than this is no improvement, ≥ 0.
         cooldown: epochs after a reduction that do not count as waiting, ≥ 0.
         least: the rate never goes below this, ≥ 0.
     """
@@ -63,7 +63,7 @@ class Plateau:
         if cooldown > 0:
             return PlateauState(best, wait, cooldown), rate
         wait += 1
-        # In float32, as the optimizer holds it; a rate that is as low as it may be is left alone, with its wait.
+        # In float32, as the optimizer holds it; a rate that is as low as it may be stays, and so does its wait.
         if wait < self.patience or not is_below(self.least, rate):
             return PlateauState(best, wait, cooldown), rate
         return PlateauState(best, 0, self.cooldown), max(rate * self.factor, self.least)

@@ -34,7 +34,7 @@ class Policy:
 
     Attributes:
         reads: the settings that it reads, beside `epochs`.
-        per_update: whether every update has a learning rate of its own, which the run then records.
+        per_update: whether each update has its own learning rate, which the run then records.
         cycles: whether it repeats a cycle of `step_size`, at whose ends a run may stop.
         moves_momentum: whether a momentum can move against it (`cycle_momentum`).
         follows_monitor: whether it depends on the metric that rules monitor.
@@ -69,7 +69,7 @@ class Policy:
         return None
 
     def plateau(self, settings: Settings) -> Plateau | None:
-        """The rule that reduces the learning rate after an epoch; None where nothing does."""
+        """The rule that reduces the learning rate after an epoch; None if nothing does."""
         return None
 
 

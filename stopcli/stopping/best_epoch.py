@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class BestState(NamedTuple):
-    """Epoch 0 and None stand for: no epoch yet."""
+    """Epoch 0 and None mean that there is no best epoch yet."""
 
     epoch: int = 0
     value: float | None = None

@@ -80,7 +80,7 @@ class AnyOf(Rule[AnyOfState]):
 
     def update(self, state: AnyOfState, epoch: int, metrics: Metrics) -> tuple[AnyOfState, Verdict | None]:
         # Every rule sees every epoch, also after another one fired: its state stays the one that it would have without
-        # the others, so a run that is extended goes on rightly.
+        # the others, so that a run that is extended stays right.
         updates = [rule.update(s, epoch, metrics) for rule, s in zip(self.rules, state.states, strict=True)]
         first = next((verdict for _, verdict in updates if verdict is not None), None)
         return AnyOfState(tuple(rule_state for rule_state, _ in updates)), first

@@ -41,7 +41,7 @@ class StopOnRule(keras.callbacks.Callback):
     Raises:
         MetricError: at the end of the first epoch, where the logs lack a metric that is monitored; at that of the first
             validated one, where it is a metric of validation; at the end of training, where no epoch was validated.
-            And where a monitored metric is not a single number.
+            Also where a monitored metric is not a single number.
     """
 
     def __init__(self, rule: Rule[Any], *, restore_best: BestEpoch | None = None) -> None:
@@ -74,7 +74,7 @@ class StopOnRule(keras.callbacks.Callback):
         runners = [runner for runner in self._runners if metrics.keys() >= set(runner.rule.monitors)]
         verdicts = [runner.update(epoch + 1, metrics) for runner in runners]
         verdict = next(filter(None, verdicts), None)
-        # An epoch whose metrics are no numbers is never the best, however good another metric of it looks.
+        # An epoch with a metric that is not finite is never the best, however good another metric of it is.
         if verdict is None or verdict.reason != "non_finite":
             self._keep_best(epoch + 1, metrics)
         if verdict is not None:
@@ -92,8 +92,8 @@ class StopOnRule(keras.callbacks.Callback):
             self._warned = True
             name = next(iter(self._never_seen))
             warnings.warn(
-                f"epoch {epoch} has no {name}, because it was not validated. Rules on {name} are asked in epochs that "
-                "are; without validation_data, there are none",
+                f"epoch {epoch} has no {name}, because it was not validated. Rules on {name} decide only in validated "
+                "epochs; without validation_data, there are none",
                 stacklevel=2,
             )
 

@@ -65,7 +65,7 @@ def test_a_run_needs_no_more_than_its_own_folder(tmp_path: Path) -> None:
     )
     assert told.returncode == 0, told.stderr
     loaded, *_ = told.stdout.splitlines()
-    assert loaded.startswith("10; decoded images cannot be kept in ")
+    assert loaded.startswith("10; decoded images cannot be saved in ")
     assert "(Read-only file system), so they are decoded each time" in loaded
     assert told.stderr == ""
     (warning,) = summary_of(tmp_path / "run")["warnings"]

@@ -110,7 +110,7 @@ def test_another_version_and_other_data_are_refused(
         (["show", "empty"], "empty: not a run folder"),
         (["resume", "done"], "nothing is left to do"),
         (["resume", "done", "--epochs", "9000"], "stopped by val_loss patience=4000 min_delta=0.001, not"),
-        (["moons", "--time-budget", "0s"], "--time-budget: received '0s', expected more than no time at all"),
+        (["moons", "--time-budget", "0s"], "--time-budget: received '0s', expected a length of time above 0"),
         (["moons", "--time-budget", "soon"], "--time-budget: received 'soon', expected a length of time such as 90s"),
         (["moons", "--save-every", "often"], "--save-every: received 'often', expected 'auto', a number of epochs"),
         (["moons", "--init-from", "nowhere"], "nowhere: no such file or folder"),

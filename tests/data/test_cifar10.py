@@ -134,7 +134,7 @@ def test_damaged_binary_files_and_archives_are_named(tmp_path: Path) -> None:
         load_images(str(archive))
     with tarfile.open(archive, "w:gz") as file:
         file.addfile(tarfile.TarInfo("something.txt"), io.BytesIO())
-    with pytest.raises(RequestError, match=r"cifar.tar.gz: holds neither of"):
+    with pytest.raises(RequestError, match=r"cifar.tar.gz: contains neither of"):
         load_images(str(archive))
 
 

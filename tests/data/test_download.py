@@ -36,7 +36,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_download_ends_in_the_cache_as_keras_leaves_it_and_is_read_from_there(served: Served, cache: Path) -> None:
     told: list[tuple[str, int, int]] = []
-    images = load_images("auto", tell=lambda *numbers: told.append(numbers))
+    images = load_images("auto", on_progress=lambda *numbers: told.append(numbers))
     assert (images.name, images.train.count, images.test.count, images.notes) == ("cifar10", TRAIN, TEST, ())
     assert told[0] == ("downloading CIFAR-10, megabytes", 0, 0)
     assert load_images("cifar10").train.count == TRAIN
@@ -78,7 +78,7 @@ def test_a_part_of_another_file_is_found_out_and_not_kept(ranges: bool, served: 
     if not ranges:
         assert load_images("cifar10").train.count == TRAIN
         return
-    with pytest.raises(RunError, match="what came is another file, by its SHA-256"):
+    with pytest.raises(RunError, match="the downloaded file is another one, by its SHA-256"):
         load_images("cifar10")
     assert not part.exists()
     assert load_images("cifar10").train.count == TRAIN

@@ -134,6 +134,6 @@ def test_a_user_without_a_home_directory_has_no_cache_and_is_told(
     monkeypatch.setattr(Path, "home", no_home)
     images = load_images(str(root))
     assert images.notes[0] == (
-        "decoded images cannot be kept (there is no home directory), so they are decoded each time"
+        "decoded images cannot be saved (there is no home directory), so they are decoded each time"
     )
     np.testing.assert_array_equal(images.train.x, expected.train.x)

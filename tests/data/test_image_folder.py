@@ -73,7 +73,7 @@ def test_a_folder_is_decoded_once_until_it_changes(
 def test_a_cache_that_cannot_be_written_is_only_told(tmp_path: Path, cache: Path) -> None:
     cache.write_text("in the way")
     images = load_images(str(make_folder(tmp_path / "set")))
-    assert "decoded images cannot be kept in" in images.notes[0]
+    assert "decoded images cannot be saved in" in images.notes[0]
     assert images.train.count == 6
 
 
@@ -183,7 +183,7 @@ def test_other_files_are_passed_over_and_counted(tmp_path: Path) -> None:
     (root / "train" / "loop").symlink_to(root / "train")
     (root / "train" / "loop").unlink()
     images = load_images(str(root))
-    assert images.notes == ("1 file in the class folders is no JPEG or PNG and was passed over",)
+    assert images.notes == ("1 file in the class folders is no JPEG or PNG and was skipped",)
 
 
 def test_one_folder_of_classes_is_split(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_one_folder_of_classes_is_split(tmp_path: Path) -> None:
     images = load_images(str(root), rules=FolderRules(single_ok=True))
     assert (images.train.count, images.test.count) == (16, 4)
     assert np.bincount(images.test.y).tolist() == [2, 2]
-    assert "4 of its images were set apart to test" in images.notes[0]
+    assert "4 of its images, set apart, test" in images.notes[0]
 
 
 def test_what_would_not_fit_into_memory_is_refused_before_it_is_read(
@@ -214,7 +214,7 @@ def test_free_memory_is_known_here() -> None:
 @pytest.mark.skipif("STOPCLI_TEST_CIFAR10" not in os.environ, reason="STOPCLI_TEST_CIFAR10 names no folder of images")
 def test_sixty_thousand_real_images_are_decoded_in_parallel() -> None:
     told: list[tuple[str, int, int]] = []
-    images = load_images(os.environ["STOPCLI_TEST_CIFAR10"], tell=lambda *progress: told.append(progress))
+    images = load_images(os.environ["STOPCLI_TEST_CIFAR10"], on_progress=lambda *progress: told.append(progress))
     assert images.train.x.shape == (50_000, 32, 32, 3)
     assert np.bincount(images.train.y).tolist() == [5000] * 10
     assert np.bincount(images.test.y).tolist() == [1000] * 10
