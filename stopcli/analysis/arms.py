@@ -120,11 +120,11 @@ def short_labels(arms: Sequence[tuple[str, Run]]) -> list[str]:
         short = label.removeprefix(f"{run.command} ") if len(commands) == 1 else label
         # An arm's name is a folder's, of words between hyphens.
         labels.append(short.replace(run.arm, run.arm.replace("-", " "), 1) if run.sweep is not None else short)
-    told = _by_settings([run for _, run in arms])
+    by_settings = _by_settings([run for _, run in arms])
     for i, (_, run) in enumerate(arms):
         nameless = run.sweep is None and not run.settings.get("name") and _BY_TIME.match(run.path.name)
-        if nameless and told[i] and told.count(told[i]) == 1 and told[i] not in labels:
-            labels[i] = told[i]
+        if nameless and by_settings[i] and by_settings.count(by_settings[i]) == 1 and by_settings[i] not in labels:
+            labels[i] = by_settings[i]
     # Short is no use where it is the same.
     return labels if len(set(labels)) == len(labels) else [label for label, _ in arms]
 
@@ -133,19 +133,23 @@ def _by_settings(runs: Sequence[Run]) -> list[str]:
     """The settings by which runs differ, as words; empty where they are too many."""
     experiments = [run.experiment for run in runs]
     names = dict.fromkeys(name for experiment in experiments for name in experiment)
-    differ = [name for name in names if any(each.get(name) != experiments[0].get(name) for each in experiments)]
+    differ = [
+        name
+        for name in names
+        if any(experiment_settings.get(name) != experiments[0].get(name) for experiment_settings in experiments)
+    ]
     if len(differ) > _MOST_SETTINGS:
         return [""] * len(runs)
-    return [", ".join(_words(name, experiment.get(name)) for name in differ) for experiment in experiments]
+    return [", ".join(_setting_text(name, experiment.get(name)) for name in differ) for experiment in experiments]
 
 
-def _words(name: str, value: object) -> str:
-    words = name.replace("_", " ")
+def _setting_text(name: str, value: object) -> str:
+    text = name.replace("_", " ")
     if value is None or value is False:
-        return f"no {words}"
+        return f"no {text}"
     if value is True:
-        return words
-    return f"{words} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+        return text
+    return f"{text} {' '.join(map(str, value)) if isinstance(value, list) else value}"
 
 
 # Commands whose runs have no epochs.
@@ -192,12 +196,12 @@ def baseline_of(arms: Sequence[RunArm], name: str) -> RunArm:
     """
     if not name:
         return arms[0]
-    named = [arm for arm in arms if name.casefold() == arm.label.casefold()]
-    named = named or [arm for arm in arms if _lies_in(arm, Path(name))]
-    if len(named) != 1:
-        several = "a name that only one of them has: " if named else ""
+    matches = [arm for arm in arms if name.casefold() == arm.label.casefold()]
+    matches = matches or [arm for arm in arms if _lies_in(arm, Path(name))]
+    if len(matches) != 1:
+        several = "a name that only one of them has: " if matches else ""
         raise ConfigError("baseline", name, several + ", ".join(repr(arm.label) for arm in arms))
-    return named[0]
+    return matches[0]
 
 
 def _lies_in(arm: RunArm, folder: Path) -> bool:
@@ -270,11 +274,11 @@ def _agree(first: RunResult, other: RunResult) -> bool:
     return not other.run.finished or (first.final, first.saved) == (other.final, other.saved)
 
 
-def _on_left_out(left_out: Sequence[RunResult], of: int) -> str:
+def _on_left_out(left_out: Sequence[RunResult], total: int) -> str:
     runs = ", ".join(f"seed {result.seed} {result.run.state}" for result in left_out[:5])
     more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
     counts = agreeing(len(left_out), "does", "do")
-    return f"{len(left_out)} of {counted(of, 'run')} did not finish and {counts} not count ({runs}{more})"
+    return f"{len(left_out)} of {counted(total, 'run')} did not finish and {counts} not count ({runs}{more})"
 
 
 def _check(arms: Sequence[RunArm], warnings: Sequence[str]) -> None:

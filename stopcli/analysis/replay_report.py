@@ -187,7 +187,7 @@ PUBLISHED = "Prechelt (1998) found slower criteria about 4 % better on average, 
 
 def conclusions(results: ReplayResults) -> tuple[str, ...]:
     """What follows, a sentence or two each; of several experiments each by its name."""
-    named = []
+    conclusions_by_name = []
     for experiment in results.experiments:
         name = f"{experiment.label}: " if len(results.experiments) > 1 else ""
         sentences = (
@@ -196,8 +196,8 @@ def conclusions(results: ReplayResults) -> tuple[str, ...]:
             _slow_and_fast(experiment),
             _not_fired(experiment),
         )
-        named += [name + sentence for sentence in sentences if sentence]
-    return tuple(named)
+        conclusions_by_name += [name + sentence for sentence in sentences if sentence]
+    return tuple(conclusions_by_name)
 
 
 def _as_good_as_all(experiment: ExperimentResults) -> str:

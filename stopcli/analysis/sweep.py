@@ -95,7 +95,7 @@ def incomparable(arms: Sequence[RunArm], reference: RunArm, missing: str) -> str
 
 
 def sentences_against(
-    reference: RunArm, differences: Sequence[tuple[RunArm, Difference | None]], what: str, better: Direction
+    reference: RunArm, differences: Sequence[tuple[RunArm, Difference | None]], measured: str, better: Direction
 ) -> list[str]:
     """How each arm differs from the reference, as far as its runs can tell.
 
@@ -105,7 +105,7 @@ def sentences_against(
     return [
         f"{arm.label} has too few finished runs to be judged."
         if difference is None or difference.n < FEWEST
-        else difference.sentence(arm.label, reference.label, what, better)
+        else difference.sentence(arm.label, reference.label, measured, better)
         for arm, difference in differences
     ]
 

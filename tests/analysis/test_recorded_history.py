@@ -45,9 +45,9 @@ def history(select: str = "val_loss", **settings: Any) -> RecordedHistory:
 
 def test_what_a_rule_saves_and_loses_by_hand() -> None:
     # 0.7 at epoch 4 is not beaten at 5 and 6, so patience 2 stops there; the best of all is 0.5 at 7.
-    found = history().replay(Patience(2))
-    assert found.fired
-    assert found.values == pytest.approx(
+    replay = history().replay(Patience(2))
+    assert replay.fired
+    assert replay.values == pytest.approx(
         {
             "epochs": 6, "epochs_saved": 4, "share_saved": 0.4, "stop_value": 0.8, "stop_accuracy": 0.7,
             "kept_epoch": 4, "kept_value": 0.7, "kept_accuracy": 0.7,
@@ -58,11 +58,11 @@ def test_what_a_rule_saves_and_loses_by_hand() -> None:
 
 def test_the_kept_epoch_is_that_of_the_selecting_metric() -> None:
     # Selected by accuracy, epoch 4 of 1 to 6 gives way to epoch 5, which is the best of all.
-    found = history("val_accuracy").replay(Patience(2)).values
-    assert (found["kept_epoch"], found["kept_value"], found["regret"]) == (5, 0.9, 0)
+    replay = history("val_accuracy").replay(Patience(2)).values
+    assert (replay["kept_epoch"], replay["kept_value"], replay["regret"]) == (5, 0.9, 0)
     # Held-out test rows tell the accuracy, and are not asked which epoch to keep.
-    found = history(validation="holdout").replay(Patience(2)).values
-    assert (found["kept_epoch"], found["kept_accuracy"]) == (4, pytest.approx(0.65))
+    replay = history(validation="holdout").replay(Patience(2)).values
+    assert (replay["kept_epoch"], replay["kept_accuracy"]) == (4, pytest.approx(0.65))
 
 
 def test_a_stop_beyond_the_recording_is_told_from_the_end_of_a_whole_run() -> None:
@@ -77,11 +77,11 @@ def test_a_stop_beyond_the_recording_is_told_from_the_end_of_a_whole_run() -> No
 def test_a_run_breaks_off_where_a_metric_is_no_number() -> None:
     columns = {"loss": [1.0, 0.5, math.nan, 0.1], "val_loss": [1.0, 0.9, 0.1, 0.1]}
     run = RecordedHistory(run_of(columns), BestEpoch("val_loss"))
-    found = run.replay(Patience(5))
-    assert (found.fired, found.last.epoch, run.epochs) == (False, 3, 3)
-    assert found.selected is not None
+    replay = run.replay(Patience(5))
+    assert (replay.fired, replay.last.epoch, run.epochs) == (False, 3, 3)
+    assert replay.selected is not None
     # The model of epoch 3 is broken, although its validation loss is the lowest.
-    assert found.selected.epoch == 2
+    assert replay.selected.epoch == 2
     assert run.replay(parse_rule("threshold:0.95")).last.epoch == 2
     # Nothing is kept of a run that broke off at once.
     first = RecordedHistory(run_of({"loss": [math.inf], "val_loss": [1.0]}), BestEpoch("val_loss")).replay(Patience(1))
@@ -125,13 +125,13 @@ def test_a_replay_is_what_the_rules_of_a_run_decide_live(
 ) -> None:
     names = ("loss", "val_loss", "val_accuracy")
     plan = stop_plan(settings, CheckpointSettings(), names)
-    judge, watched, verdict, epoch = RuleRunner(plan.rule), BestState(), None, 0
+    judge, best, verdict, epoch = RuleRunner(plan.rule), BestState(), None, 0
     # As the trainer has it.
     for epoch, row in enumerate(series, start=1):
         metrics = dict(zip(names, row, strict=True))
         verdict = judge.update(epoch, metrics)
         if verdict is None or verdict.reason != "non_finite":
-            watched = plan.best_monitored.update(watched, epoch, metrics)
+            best = plan.best_monitored.update(best, epoch, metrics)
         if verdict is not None:
             break
 
@@ -141,8 +141,8 @@ def test_a_replay_is_what_the_rules_of_a_run_decide_live(
     first = RecordedHistory(run, plan.best_monitored).replay(AnyOf(rules or (Patience(1000),)))
     assert first.last.epoch == epoch
     assert first.verdict == verdict
-    kept = (first.selected.epoch, first.selected.value) if first.selected else (0, None)
-    assert kept == tuple(watched)
+    selected = (first.selected.epoch, first.selected.value) if first.selected else (0, None)
+    assert selected == tuple(best)
     assert min(first.values.get("regret", 0), first.values["epochs_saved"]) >= 0
 
 

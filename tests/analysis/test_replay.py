@@ -48,9 +48,9 @@ def test_seeds_are_summed_up_and_left_in_full_precision() -> None:
     lowest = [10, 14, 15, 19]
     for seed, epoch in enumerate(lowest):
         write(f"run-{seed}", epoch, seed=seed)
-    found = replayed("run-0", "run-1", "run-2", "run-3", options=ReplayOptions(patience=(3, 395), rules=("gl:1000",)))
-    assert found.warnings == ()
-    folder, written = write_output(output_of(found), root=Path("runs"))
+    results = replayed("run-0", "run-1", "run-2", "run-3", options=ReplayOptions(patience=(3, 395), rules=("gl:1000",)))
+    assert results.warnings == ()
+    folder, written = write_output(output_of(results), root=Path("runs"))
     summary = to_json(written)
     first, *_, never = rows_of(folder / "table.csv")
     stops = np.array(lowest) + 3
@@ -67,7 +67,7 @@ def test_seeds_are_summed_up_and_left_in_full_precision() -> None:
     # As float32, which metrics.csv holds.
     assert float(runs[0]["stop_accuracy"]) == float(np.float32(0.797))
     assert summary["experiments"][0]["rules"][0]["stops"] == stops.tolist()
-    assert any("patience:395, gl:1000 in 4 of 4 runs" in words for words in summary["conclusions"])
+    assert any("patience:395, gl:1000 in 4 of 4 runs" in sentence for sentence in summary["conclusions"])
     assert "patience:3, after 18 epochs on average (4.4 % of all). It against" in summary["conclusions"][0]
     report = (folder / "report.md").read_text()
     assert "The test rows also chose the saved epoch" in report
@@ -99,15 +99,19 @@ def test_each_rule_is_replayed_once_and_every_patience_with_every_min_delta() ->
 def test_several_experiments_have_a_table_and_a_figure_each() -> None:
     write_sweep("sweep", {"a": [0.8, 0.9], "b": [0.7]})
     write_run("held", columns=valley(12, held_out=True), epochs=EPOCHS, validation="holdout", hidden=77)
-    found = replayed("sweep", "held")
-    assert [experiment.n for experiment in found.experiments] == [2, 1, 1]
-    folder, written = write_output(output_of(found), root=Path("runs"))
+    results = replayed("sweep", "held")
+    assert [experiment.n for experiment in results.experiments] == [2, 1, 1]
+    folder, written = write_output(output_of(results), root=Path("runs"))
     summary = to_json(written)
-    assert [each["accuracy"] for each in summary["experiments"]] == ["val_accuracy", "val_accuracy", "test_accuracy"]
+    assert [content["accuracy"] for content in summary["experiments"]] == [
+        "val_accuracy",
+        "val_accuracy",
+        "test_accuracy",
+    ]
     assert summary["table"]["columns"][0] == "runs"
     names = {path.stem for path in (folder / "plots").iterdir()}
     assert names == {"frontier", "frontier_2", "frontier_3"}
-    assert all(words.startswith("moons ") for words in summary["conclusions"])
+    assert all(sentence.startswith("moons ") for sentence in summary["conclusions"])
 
 
 def test_what_is_wrong_with_runs_is_told_and_the_others_are_replayed() -> None:
@@ -122,10 +126,10 @@ def test_what_is_wrong_with_runs_is_told_and_the_others_are_replayed() -> None:
     write_run("range", columns={}, command="lr-range")
     write("twin")
     names = ("whole", "whole", "died", "cut", "broken", "empty", "no-metrics", "range", "twin")
-    found = replayed(*names, options=ReplayOptions(patience=(4, 30)))
-    assert [experiment.n for experiment in found.experiments] == [2, 1, 1]
-    told = "\n".join(found.warnings)
-    for words in (
+    results = replayed(*names, options=ReplayOptions(patience=(4, 30)))
+    assert [experiment.n for experiment in results.experiments] == [2, 1, 1]
+    warnings = "\n".join(results.warnings)
+    for sentence in (
         "left out: empty: no epoch on record (interrupted)",
         "left out: no-metrics: no epoch on record (failed)",
         "left out: range: a range test",
@@ -134,20 +138,20 @@ def test_what_is_wrong_with_runs_is_told_and_the_others_are_replayed() -> None:
         "stopped on a metric that is not finite, as under any rule: broken",
         "may not be on record: cut",
     ):
-        assert words in told
-    output = output_of(found)
+        assert sentence in warnings
+    output = output_of(results)
     assert "died,1,interrupted,12,beyond_recording" in output.files["replay.csv"]
     assert "broken,0,failed,15,non_finite" in output.files["replay.csv"]
     (cut,) = [row for row in output.table.rows if "cut" in row[0] and row[1] == "patience:30"]
     assert "beyond 25" in cut
-    assert any("the stop lies beyond what is on record" in words for words in output.conclusions)
+    assert any("the stop lies beyond what is on record" in sentence for sentence in output.conclusions)
 
 
 def test_nothing_is_concluded_from_rules_after_which_no_epoch_is_selected() -> None:
     for seed in range(3):
         write(f"run-{seed}", 10 + seed, seed=seed)
-    found = replayed("run-0", "run-1", "run-2", options=ReplayOptions(rules=("gl:1", "gl:500"), start_from_epoch=50))
-    assert found.warnings == (
+    results = replayed("run-0", "run-1", "run-2", options=ReplayOptions(rules=("gl:1", "gl:500"), start_from_epoch=50))
+    assert results.warnings == (
         "in some runs no epoch is selected, which the means of best epoch and regret leave out: gl:1",
     )
     output = output_of(replayed("run-0", "run-1", "run-2", options=ReplayOptions(rules=("gl:1",), start_from_epoch=50)))
@@ -157,8 +161,8 @@ def test_nothing_is_concluded_from_rules_after_which_no_epoch_is_selected() -> N
 def test_what_is_asked_in_vain_is_told() -> None:
     write("run", stop_at="cycle-end")
     cycles = "replayed rules may stop at every epoch; in these runs they could stop only at the end of a cycle"
-    (told,) = replayed("run").warnings
-    assert told == f"{cycles} (stop_at): run"
+    (warnings,) = replayed("run").warnings
+    assert warnings == f"{cycles} (stop_at): run"
     in_vain = ReplayOptions(rules=("gl:2",), min_delta=(0.0, 0.1), baseline=0.5, mode="max")
     contradicts, delta, baseline, _ = replayed("run", options=in_vain).warnings
     assert contradicts.startswith("mode 'max' contradicts the metric 'val_loss'")
@@ -171,12 +175,12 @@ def test_a_stop_beyond_the_recording_is_told_of_the_runs_that_it_is_true_of() ->
     write_run("cut", columns=valley(10, epochs=60), epochs=60, seed=1, state="interrupted")
     options = ReplayOptions(patience=(15,))
     # It stops before the end of the run that was cut short, and not at all in the whole one.
-    *_, words = output_of(replayed("falling", "cut", options=options)).conclusions
-    assert words == "Did not stop: patience:15 in 1 of 2 runs. All recorded epochs count as the cost of that."
+    *_, sentence = output_of(replayed("falling", "cut", options=options)).conclusions
+    assert sentence == "Did not stop: patience:15 in 1 of 2 runs. All recorded epochs count as the cost of that."
     write_run("short", columns=valley(20, epochs=30), epochs=30, seed=2, state="interrupted")
-    *_, words = output_of(replayed("falling", "cut", "short", options=options)).conclusions
-    assert words.startswith("Did not stop: patience:15 in 2 of 3 runs.")
-    assert words.endswith(
+    *_, sentence = output_of(replayed("falling", "cut", "short", options=options)).conclusions
+    assert sentence.startswith("Did not stop: patience:15 in 2 of 3 runs.")
+    assert sentence.endswith(
         "where 1 of the runs ended before all epochs had run, the stop lies beyond what is on record."
     )
 
@@ -212,9 +216,9 @@ def test_what_holds_no_run_is_passed_over_and_told() -> None:
     write("runs/a")
     Path("runs/study").mkdir()
     Path("runs/study/status.json").write_text("{}")
-    found = replayed("runs/a", "runs/study")
-    assert [experiment.n for experiment in found.experiments] == [1]
-    assert found.warnings[0].startswith("runs/study holds no run")
+    results = replayed("runs/a", "runs/study")
+    assert [experiment.n for experiment in results.experiments] == [1]
+    assert results.warnings[0].startswith("runs/study holds no run")
     with pytest.raises(RequestError, match="runs/study holds no run"):
         replayed("runs/study")
 

@@ -37,16 +37,18 @@ def result(arm: str, seed: int, honest: float, claimed: float, state: str = "fin
 def test_every_arm_has_its_row_and_every_run_its_line() -> None:
     runs = [result("patience-0", seed, 0.80, 0.80 + seed / 100) for seed in (1, 2, 3)]
     runs += [result("none", 1, 0.9, 0.9), result("none", 2, 0.5, 0.9, state="failed")]
-    found = with_selection(MoonsConfig(), FOUND, runs)
-    assert [table.title for table in found.tables] == ["Results", "Honest selection"]
-    assert [row[:2] for row in found.tables[1].rows] == [("patience 0", "3"), ("none", "1")]
-    assert found.conclusions[0] == "Told."
-    assert "Choosing the epochs on the test rows would have moved the claimed test accuracy by" in found.conclusions[1]
-    first, second = found.summary["selection"]
+    results = with_selection(MoonsConfig(), FOUND, runs)
+    assert [table.title for table in results.tables] == ["Results", "Honest selection"]
+    assert [row[:2] for row in results.tables[1].rows] == [("patience 0", "3"), ("none", "1")]
+    assert results.conclusions[0] == "Told."
+    assert (
+        "Choosing the epochs on the test rows would have moved the claimed test accuracy by" in results.conclusions[1]
+    )
+    first, second = results.summary["selection"]
     assert first["optimism_mean"] == pytest.approx(0.02)
     assert 0.0099 <= first["optimism_low"] < 0.02 < first["optimism_high"] <= 0.0301
     assert (second["n"], second["optimism_low"]) == (1, None)
-    lines = list(csv.DictReader(io.StringIO(found.files["selection.csv"])))
+    lines = list(csv.DictReader(io.StringIO(results.files["selection.csv"])))
     assert [(line["arm"], line["seed"]) for line in lines] == [("patience-0", s) for s in "123"] + [("none", "1")]
     assert float(lines[2]["optimism"]) == pytest.approx(0.03)
 

@@ -30,21 +30,21 @@ def results(config: Any = CUTOUT) -> list[JobResult]:
     ]
 
 
-def conclusions(config: Any, found: Sequence[JobResult]) -> tuple[str, ...]:
-    return recipe_of(config.command).sweep_results(config, found).conclusions
+def conclusions(config: Any, jobs_done: Sequence[JobResult]) -> tuple[str, ...]:
+    return recipe_of(config.command).sweep_results(config, jobs_done).conclusions
 
 
-def pareto(found: Sequence[JobResult]) -> dict[str, str]:
-    return {arm: row["Pareto"] for arm, row in cells(CUTOUT, found).items()}
+def pareto(jobs_done: Sequence[JobResult]) -> dict[str, str]:
+    return {arm: row["Pareto"] for arm, row in cells(CUTOUT, jobs_done).items()}
 
 
 def test_without_a_finished_baseline_there_is_no_ratio_and_none_of_another_arm() -> None:
-    found = without(results(), "simple-seed0", "simple-seed1", "simple-seed2", "m2-seed2")
-    table = cells(CUTOUT, found)
+    jobs_done = without(results(), "simple-seed0", "simple-seed1", "simple-seed2", "m2-seed2")
+    table = cells(CUTOUT, jobs_done)
     assert {arm: row["cost ratio"] for arm, row in table.items()} == {"simple": "–", "M = 2": "–", "M = 4": "–"}
     # Published are multiples of simple, whatever has finished here.
     assert [row["published ratio"] for row in table.values()] == ["1.00", "1.20", "1.89"]
-    assert conclusions(CUTOUT, found) == (
+    assert conclusions(CUTOUT, jobs_done) == (
         "No run of simple, which the others are compared with, has finished: there are no differences and no cost "
         "ratios.",
         "The Pareto front is over seeds 0, 1, which every arm with runs has finished.",
@@ -64,9 +64,9 @@ def test_the_pareto_front_is_over_the_seeds_that_all_arms_have() -> None:
     # By seed 0 alone M = 4 is worth its cost; over all of its own runs M = 2 looks as good for less.
     jobs = plan_jobs(CUTOUT)
     errors = {"simple": [0.5, 0.5, 0.5], "m2": [0.4, 0.2, 0.2], "m4": [0.3, 0.3, 0.3]}
-    found = [result(job, errors[job.arm][job.config.seed], SECONDS[job.arm]) for job in jobs]
-    assert pareto(found) == {"simple": "yes", "M = 2": "yes", "M = 4": ""}
-    thin = without(found, "m4-seed1", "m4-seed2")
+    jobs_done = [result(job, errors[job.arm][job.config.seed], SECONDS[job.arm]) for job in jobs]
+    assert pareto(jobs_done) == {"simple": "yes", "M = 2": "yes", "M = 4": ""}
+    thin = without(jobs_done, "m4-seed1", "m4-seed2")
     assert pareto(thin) == {"simple": "yes", "M = 2": "yes", "M = 4": "yes"}
     assert conclusions(CUTOUT, thin)[-1] == "The Pareto front is over seed 0, which every arm with runs has finished."
     none = without(thin, "m2-seed0")
@@ -77,8 +77,8 @@ def test_the_pareto_front_is_over_the_seeds_that_all_arms_have() -> None:
 
 
 def test_few_runs_are_compared_over_the_seeds_that_all_have() -> None:
-    found = without(results(), "simple-seed2", "m2-seed2", "m4-seed1", "m4-seed2")
-    assert conclusions(CUTOUT, found)[0] == (
+    jobs_done = without(results(), "simple-seed2", "m2-seed2", "m4-seed1", "m4-seed2")
+    assert conclusions(CUTOUT, jobs_done)[0] == (
         "Not distinguishable at n = 2: fewer than 3 seeds give no interval. In seed 0 the lowest error at the end is "
         "that of M = 4, 0.300, against 0.500 of simple at 4.00 times its training; --seeds 5 or more would show "
         "whether that is more than chance."
@@ -86,19 +86,19 @@ def test_few_runs_are_compared_over_the_seeds_that_all_have() -> None:
 
 
 def test_what_has_not_run_is_said_by_arm_and_seed() -> None:
-    found = without(results(), "m2-seed2", "m4-seed0", "m4-seed1", "m4-seed2")
-    found[1] = job_result(found[1].job, "paused", "time_budget=9s")
-    assert not_finished(CUTOUT, found) == (
+    jobs_done = without(results(), "m2-seed2", "m4-seed0", "m4-seed1", "m4-seed2")
+    jobs_done[1] = job_result(jobs_done[1].job, "paused", "time_budget=9s")
+    assert not_finished(CUTOUT, jobs_done) == (
         "Not finished: simple (seed 1 paused); M = 2 (seed 2 not begun); M = 4 (seeds 0 to 2 not begun)."
     )
     assert not_finished(CUTOUT, results()) == ""
 
 
 def test_policies_without_a_finished_reference_differ_by_nothing() -> None:
-    found = without(results(CLR), "constant-seed0", "constant-seed1")
-    differences = {value for row in cells(CLR, found).values() for name, value in row.items() if "against" in name}
+    jobs_done = without(results(CLR), "constant-seed0", "constant-seed1")
+    differences = {value for row in cells(CLR, jobs_done).values() for name, value in row.items() if "against" in name}
     assert differences == {"–"}
-    assert conclusions(CLR, found) == (
+    assert conclusions(CLR, jobs_done) == (
         "No run of constant, which the others are compared with, has finished: there are no differences.",
     )
 
@@ -109,15 +109,15 @@ def test_an_arm_has_its_colour_in_every_figure_whatever_has_finished(
 ) -> None:
     from stopcli.report.curves import arm_look
 
-    found, first = results(config), plan_jobs(config)[0].arm
-    places = {job.arm: i for i, job in enumerate(plan_jobs(config)[:: config.seeds])}
-    del places[first]
-    thin = without(found, *(job.name for job in plan_jobs(config) if job.arm == first))
-    looks = {label: arm_look(place)[0] for label, place in places.items()}
+    jobs_done, first = results(config), plan_jobs(config)[0].arm
+    indices = {job.arm: i for i, job in enumerate(plan_jobs(config)[:: config.seeds])}
+    del indices[first]
+    thin = without(jobs_done, *(job.name for job in plan_jobs(config) if job.arm == first))
+    looks = {label: arm_look(index)[0] for label, index in indices.items()}
     assert colours(config, thin, monkeypatch) == {config.arm_label(arm): colour for arm, colour in looks.items()}
 
 
-def colours(config: Any, found: Sequence[JobResult], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def colours(config: Any, jobs_done: Sequence[JobResult], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The colour of each arm by its label, which has to be the same for its lines and points in all figures."""
     import numpy as np
     from matplotlib.colors import to_hex
@@ -127,7 +127,7 @@ def colours(config: Any, found: Sequence[JobResult], monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Run, "metrics", columns)
     monkeypatch.setattr("stopcli.recipes.clr.read_metrics", lambda path: columns)
     drawn: dict[str, set[str]] = {}
-    for draw in recipe_of(config.command).sweep_figures(config, found).values():
+    for draw in recipe_of(config.command).sweep_figures(config, jobs_done).values():
         for axes in draw().axes:
             title = axes.get_title(loc="left")
             for line in axes.get_lines():
@@ -135,6 +135,6 @@ def colours(config: Any, found: Sequence[JobResult], monkeypatch: pytest.MonkeyP
             for text in axes.texts:
                 (points,) = [each for each in axes.collections if tuple(each.get_offsets()[0]) == text.xy]
                 drawn.setdefault(text.get_text(), set()).add(to_hex(points.get_facecolor()[0]))
-    labels = {config.arm_label(result.job.arm) for result in found}
+    labels = {config.arm_label(result.job.arm) for result in jobs_done}
     assert all(len(drawn[label]) == 1 for label in labels & drawn.keys()), drawn
     return {label: drawn[label].pop().upper() for label in drawn.keys() & labels}

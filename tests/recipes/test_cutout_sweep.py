@@ -32,10 +32,10 @@ def results(errors: dict[str, list[float]], seconds: dict[str, float], **setting
     return [result(job, errors[job.arm][job.config.seed], seconds[job.arm]) for job in jobs]
 
 
-def arms(found: list[JobResult]) -> tuple[list[RunArm], RunArm]:
+def arms(jobs_done: list[JobResult]) -> tuple[list[RunArm], RunArm]:
     """The arms of some results, and the one that the others are compared with."""
-    every = sweep_arms(config(m=(2, 4, 8, 16)), found)
-    reference = next(result.job.arm for result in found if result.job.is_reference)
+    every = sweep_arms(config(m=(2, 4, 8, 16)), jobs_done)
+    reference = next(result.job.arm for result in jobs_done if result.job.is_reference)
     return every, next(arm for arm in every if arm.name == reference)
 
 
@@ -141,13 +141,13 @@ def test_a_config_comes_back_from_its_file() -> None:
 
 
 def test_only_finished_runs_count() -> None:
-    found = results({"simple": [0.5], "m2": [0.4]}, {"simple": 10, "m2": 20})
-    broken = job_result(found[1].job, "failed", "a fault", found[1].summary)
-    simple, m2 = sweep_arms(config(m=(2,)), [found[0], broken])
+    jobs_done = results({"simple": [0.5], "m2": [0.4]}, {"simple": 10, "m2": 20})
+    broken = job_result(jobs_done[1].job, "failed", "a fault", jobs_done[1].summary)
+    simple, m2 = sweep_arms(config(m=(2,)), [jobs_done[0], broken])
     assert simple.values("final_val_error") == [0.5]
     assert (m2.runs, m2.planned) == ((), 1)
     assert recommend([simple, m2], simple) == ("Too few runs have finished to compare anything.",)
-    assert sweep_results(config(m=(2,)), [found[0], broken]).tables[0].rows[1][:3] == ("M = 2", "0 of 1", "–")
+    assert sweep_results(config(m=(2,)), [jobs_done[0], broken]).tables[0].rows[1][:3] == ("M = 2", "0 of 1", "–")
 
 
 def test_the_pareto_front_has_nothing_that_is_dearer_and_no_better() -> None:
@@ -160,20 +160,21 @@ SECONDS = {"simple": 10.0, "m2": 19.0, "m4": 36.0, "m8": 70.0}
 
 
 def test_one_seed_recommends_nothing() -> None:
-    told = recommended({"simple": [0.5], "m2": [0.4], "m4": [0.45]})
-    assert told[0].startswith("Not distinguishable at n = 1: fewer than 3 seeds give no interval.")
+    sentences = recommended({"simple": [0.5], "m2": [0.4], "m4": [0.45]})
+    assert sentences[0].startswith("Not distinguishable at n = 1: fewer than 3 seeds give no interval.")
     assert (
-        "lowest error at the end is that of M = 2, 0.400, against 0.500 of simple at 1.90 times its training" in told[0]
+        "lowest error at the end is that of M = 2, 0.400, against 0.500 of simple at 1.90 times its training"
+        in sentences[0]
     )
-    assert told[1] == (
+    assert sentences[1] == (
         "Cost of training against simple: M = 2 takes 1.90 times for 2 times the images (95%); "
         "M = 4 takes 3.60 times for 4 times the images (90%)."
     )
 
 
 def test_of_equal_errors_the_cheapest_is_named() -> None:
-    told = recommended({"m4": [0.9], "simple": [0.9]})
-    assert "the lowest error at the end is that of simple, 0.900; --seeds 5" in told[0]
+    sentences = recommended({"m4": [0.9], "simple": [0.9]})
+    assert "the lowest error at the end is that of simple, 0.900; --seeds 5" in sentences[0]
 
 
 def test_the_cheapest_arm_that_nothing_beats_is_recommended() -> None:
@@ -183,11 +184,11 @@ def test_the_cheapest_arm_that_nothing_beats_is_recommended() -> None:
         "m4": [0.41, 0.42, 0.40, 0.43, 0.41],
         "m8": [0.41, 0.41, 0.41, 0.43, 0.40],  # no better than m4
     }
-    told = recommended(errors)
-    assert told[0].startswith("Recommended: M = 4.")
-    assert "it costs 3.60 times the training of simple" in told[0]
-    assert "not distinguishable at n = 5" in told[1]  # m2
-    assert "lower in 5 of 5 seeds" in told[2]
+    sentences = recommended(errors)
+    assert sentences[0].startswith("Recommended: M = 4.")
+    assert "it costs 3.60 times the training of simple" in sentences[0]
+    assert "not distinguishable at n = 5" in sentences[1]  # m2
+    assert "lower in 5 of 5 seeds" in sentences[2]
 
 
 def test_a_dearer_arm_is_recommended_where_it_is_distinguishably_better() -> None:
@@ -200,31 +201,31 @@ def test_a_dearer_arm_is_recommended_where_it_is_distinguishably_better() -> Non
 
 
 def test_an_arm_with_too_few_runs_does_not_silence_the_others() -> None:
-    found = results({"simple": [0.5, 0.52, 0.51], "m2": [0.4, 0.41, 0.42], "m4": [0.3, 0.3, 0.3]}, SECONDS)
-    thin = [result for result in found if result.job.arm != "m4" or result.job.config.seed == 0]
-    told = recommend(*arms(thin))
-    assert told[0].startswith("Recommended: M = 2.")
-    assert "M = 4 has too few finished runs to be judged." in told
+    jobs_done = results({"simple": [0.5, 0.52, 0.51], "m2": [0.4, 0.41, 0.42], "m4": [0.3, 0.3, 0.3]}, SECONDS)
+    thin = [result for result in jobs_done if result.job.arm != "m4" or result.job.config.seed == 0]
+    sentences = recommend(*arms(thin))
+    assert sentences[0].startswith("Recommended: M = 2.")
+    assert "M = 4 has too few finished runs to be judged." in sentences
 
 
 def test_nothing_is_recommended_where_nothing_is_better() -> None:
     errors = {"simple": [0.50, 0.52, 0.51, 0.49], "m2": [0.51, 0.50, 0.52, 0.50], "m4": [0.60, 0.61, 0.62, 0.60]}
-    told = recommended(errors)
-    assert told[0] == "No M is distinguishable from simple as an improvement at n = 4."
+    sentences = recommended(errors)
+    assert sentences[0] == "No M is distinguishable from simple as an improvement at n = 4."
 
 
 def test_without_a_baseline_the_fewest_copies_are_compared_with() -> None:
-    told = recommended({"m2": [0.5, 0.5, 0.51], "m4": [0.4, 0.39, 0.42]})
-    assert told[0].startswith("Recommended: M = 4. It is the cheapest that is better than M = 2")
+    sentences = recommended({"m2": [0.5, 0.5, 0.51], "m4": [0.4, 0.39, 0.42]})
+    assert sentences[0].startswith("Recommended: M = 4. It is the cheapest that is better than M = 2")
 
 
 def test_the_table_sets_published_beside_measured() -> None:
     runs = results({"simple": [0.5], "m2": [0.4], "m3": [0.3]}, {**SECONDS, "m3": 30.0})
-    found, by_arm = sweep_results(config(m=(2, 3)), runs), cells(config(m=(2, 3)), runs)
+    jobs_done, by_arm = sweep_results(config(m=(2, 3)), runs), cells(config(m=(2, 3)), runs)
     assert by_arm["M = 2"]["cost ratio"] == "1.90"
     assert (by_arm["M = 2"]["published hours"], by_arm["M = 2"]["published ratio"]) == ("1.47", "1.20")
     assert by_arm["M = 3"]["published hours"] == "–"
-    header, *rows = found.files["jobs.csv"].splitlines()
+    header, *rows = jobs_done.files["jobs.csv"].splitlines()
     assert header.startswith("job,arm,m,seed,state,reason,epochs,test_accuracy")
     assert rows[1].startswith("m2-seed0,m2,2,0,finished,,100,0.6,")
 

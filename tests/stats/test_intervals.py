@@ -17,37 +17,37 @@ RESAMPLES = 9999
 
 def test_a_mean_has_scipy_s_bootstrap_interval_from_three_values_on() -> None:
     values = np.random.default_rng(1).normal(3, 1, 12)
-    found = mean_interval(values.tolist())
+    interval = mean_interval(values.tolist())
     # Student's t of 11 degrees of freedom, from a table.
     wide = 2 * stats.norm.cdf(np.sqrt(12 / 11) * 2.200985) - 1
     expected = stats.bootstrap(
         (values,), np.mean, n_resamples=RESAMPLES, confidence_level=wide, method="BCa", rng=0
     ).confidence_interval
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
-    assert found.mean == pytest.approx(values.mean())
-    assert found.sd == pytest.approx(values.std(ddof=1))
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
+    assert interval.mean == pytest.approx(values.mean())
+    assert interval.sd == pytest.approx(values.std(ddof=1))
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_there_is_none_for_fewer(n: int) -> None:
-    found = mean_interval([1.0, 3.0][:n])
-    assert (found.n, found.low, found.high) == (n, None, None)
-    assert (found.sd is None) == (n == 1)
+    interval = mean_interval([1.0, 3.0][:n])
+    assert (interval.n, interval.low, interval.high) == (n, None, None)
+    assert (interval.sd is None) == (n == 1)
 
 
 def test_equal_values_have_an_interval_of_no_width_and_no_values_are_refused() -> None:
-    found = mean_interval([2.0] * 4)
-    assert (found.mean, found.low, found.high) == (2.0, 2.0, 2.0)
+    interval = mean_interval([2.0] * 4)
+    assert (interval.mean, interval.low, interval.high) == (2.0, 2.0, 2.0)
     with pytest.raises(ValueError, match="received no values"):
         mean_interval([])
 
 
 @pytest.mark.parametrize("values", [[0.0, 0.0, 1.0], [0.0, 1.0, 5.0, 5.0], [0.0] * 9 + [1.0], [1e9, 1e9 + 1, 1e9 + 2]])
 def test_few_and_lopsided_values_have_an_interval_around_their_mean_within_them(values: list[float]) -> None:
-    found = mean_interval(values)
-    assert found.low is not None
-    assert found.high is not None
-    assert min(values) <= found.low < found.mean < found.high <= max(values)
+    interval = mean_interval(values)
+    assert interval.low is not None
+    assert interval.high is not None
+    assert min(values) <= interval.low < interval.mean < interval.high <= max(values)
 
 
 @pytest.mark.parametrize("right", [[62, 64, 66, 65, 64], [64, 64, 64, 66], [66, 60, 66, 65, 66, 66, 66]])
@@ -61,9 +61,9 @@ def test_errors_have_the_interval_of_the_accuracies_that_they_are_the_rest_of(ri
 
 
 def test_many_values_are_asked_for_95_percent_and_few_for_more() -> None:
-    asked = [widened_confidence(n) for n in (3, 5, 10, 30, 1000)]
-    assert asked == sorted(asked, reverse=True)
-    assert asked[2:] == pytest.approx([0.98290, 0.96249, 0.95039], abs=2e-5)
+    level = [widened_confidence(n) for n in (3, 5, 10, 30, 1000)]
+    assert level == sorted(level, reverse=True)
+    assert level[2:] == pytest.approx([0.98290, 0.96249, 0.95039], abs=2e-5)
 
 
 def bca(samples: Floats, confidence: float) -> tuple[Floats, Floats]:
@@ -74,7 +74,7 @@ def bca(samples: Floats, confidence: float) -> tuple[Floats, Floats]:
     """
     n = samples.shape[1]
     picked = np.random.default_rng(0).integers(0, n, (RESAMPLES, n))
-    counts = np.stack([(picked == place).sum(axis=1) for place in range(n)])
+    counts = np.stack([(picked == index).sum(axis=1) for index in range(n)])
     means = np.sort(samples @ (counts / n), axis=1)
     mean = samples.mean(axis=1, keepdims=True)
     tie = 1e-12
@@ -86,9 +86,9 @@ def bca(samples: Floats, confidence: float) -> tuple[Floats, Floats]:
     bounds = []
     for z in (ndtri((1 - confidence) / 2), ndtri((1 + confidence) / 2)):
         quantile = ndtr(bias + (bias + z) / (1 - acceleration * (bias + z)))
-        place = quantile * (RESAMPLES - 1)
-        rows, down, up = np.arange(len(means)), np.floor(place).astype(int), np.ceil(place).astype(int)
-        bounds.append(means[rows, down] + (place - down) * (means[rows, up] - means[rows, down]))
+        index = quantile * (RESAMPLES - 1)
+        rows, down, up = np.arange(len(means)), np.floor(index).astype(int), np.ceil(index).astype(int)
+        bounds.append(means[rows, down] + (index - down) * (means[rows, up] - means[rows, down]))
     return bounds[0], bounds[1]
 
 

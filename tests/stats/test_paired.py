@@ -10,27 +10,27 @@ from stopcli.stats.differences import paired_difference
 
 
 def test_the_difference_is_taken_pair_by_pair() -> None:
-    found = paired_difference([0.5, 0.4, 0.7, 0.4], [0.6, 0.5, 0.6, 0.6])
-    assert found.n == 4
-    assert found.mean == pytest.approx(-0.075)
-    assert found.share_below == 0.75
+    difference = paired_difference([0.5, 0.4, 0.7, 0.4], [0.6, 0.5, 0.6, 0.6])
+    assert difference.n == 4
+    assert difference.mean == pytest.approx(-0.075)
+    assert difference.share_below == 0.75
 
 
 def test_fewer_than_three_pairs_give_no_interval() -> None:
-    found = paired_difference([0.1, 0.1], [0.9, 0.9])
-    assert (found.low, found.high, found.distinguishable) == (None, None, False)
+    difference = paired_difference([0.1, 0.1], [0.9, 0.9])
+    assert (difference.low, difference.high, difference.distinguishable) == (None, None, False)
 
 
 def test_the_interval_of_three_pairs_lies_within_what_resampling_can_give() -> None:
     differences = [-0.1, -0.2, -0.4]
     means = [float(np.mean(sample)) for sample in itertools.product(differences, repeat=3)]
-    found = paired_difference(differences, [0.0] * 3)
-    assert found.low is not None
-    assert found.high is not None
-    assert min(means) <= found.low < found.mean < found.high <= max(means)
+    difference = paired_difference(differences, [0.0] * 3)
+    assert difference.low is not None
+    assert difference.high is not None
+    assert min(means) <= difference.low < difference.mean < difference.high <= max(means)
     # Three pairs that agree would convince the bootstrap alone; the t-test says p = 0.12.
-    assert found.p == pytest.approx(0.1181, abs=1e-3)
-    assert not found.distinguishable
+    assert difference.p == pytest.approx(0.1181, abs=1e-3)
+    assert not difference.distinguishable
     assert paired_difference([-0.1, -0.11, -0.12], [0.0] * 3).distinguishable
 
 
@@ -38,8 +38,8 @@ def test_the_interval_of_three_pairs_lies_within_what_resampling_can_give() -> N
 @pytest.mark.parametrize("n", [3, 5, 10])
 def test_where_there_is_no_difference_few_are_told_apart(n: int) -> None:
     draw = np.random.default_rng(n)
-    told = sum(paired_difference(draw.normal(size=n).tolist(), [0.0] * n).distinguishable for _ in range(200))
-    assert told / 200 <= 0.08
+    sentence = sum(paired_difference(draw.normal(size=n).tolist(), [0.0] * n).distinguishable for _ in range(200))
+    assert sentence / 200 <= 0.08
 
 
 def test_an_interval_that_holds_0_distinguishes_nothing() -> None:
@@ -47,8 +47,8 @@ def test_an_interval_that_holds_0_distinguishes_nothing() -> None:
 
 
 def test_equal_differences_have_themselves_as_their_interval() -> None:
-    found = paired_difference([0.5, 0.25, 0.75], [0.25, 0.0, 0.5])
-    assert (found.low, found.high) == (0.25, 0.25)
+    difference = paired_difference([0.5, 0.25, 0.75], [0.25, 0.0, 0.5])
+    assert (difference.low, difference.high) == (0.25, 0.25)
 
 
 def test_the_same_values_give_the_same_interval() -> None:
@@ -64,29 +64,29 @@ def test_what_is_no_pairs_is_refused(values: list[float], others: list[float]) -
 
 @pytest.mark.parametrize(("n", "convinces"), [(3, False), (5, False), (6, True)])
 def test_differences_that_are_all_the_same_convince_as_far_as_their_signs_do(n: int, convinces: bool) -> None:
-    found = paired_difference([0.75] * n, [0.5] * n)
-    assert found.p == pytest.approx(stats.binomtest(n, n, 0.5).pvalue)
-    assert (found.low, found.high) == (0.25, 0.25)
-    assert found.distinguishable == convinces
+    difference = paired_difference([0.75] * n, [0.5] * n)
+    assert difference.p == pytest.approx(stats.binomtest(n, n, 0.5).pvalue)
+    assert (difference.low, difference.high) == (0.25, 0.25)
+    assert difference.distinguishable == convinces
     assert not paired_difference([0.5] * n, [0.5] * n).distinguishable
 
 
 def test_differences_of_as_many_rows_are_the_same_whatever_float32_makes_of_them() -> None:
     right = np.array([64, 63, 61, 60, 47], dtype=np.float32)
-    found = paired_difference(((right + 2) / 70).tolist(), (right / 70).tolist())
-    assert found.low == found.high == pytest.approx(2 / 70)
-    assert found.p == pytest.approx(stats.binomtest(5, 5, 0.5).pvalue)
-    assert not found.distinguishable
-    same = paired_difference([0.9, 0.8, 0.7], [0.9 + 1e-8, 0.8 - 1e-8, 0.7])
-    assert (same.mean, same.p, same.share_equal) == (0, 1, 1)
+    difference = paired_difference(((right + 2) / 70).tolist(), (right / 70).tolist())
+    assert difference.low == difference.high == pytest.approx(2 / 70)
+    assert difference.p == pytest.approx(stats.binomtest(5, 5, 0.5).pvalue)
+    assert not difference.distinguishable
+    equal = paired_difference([0.9, 0.8, 0.7], [0.9 + 1e-8, 0.8 - 1e-8, 0.7])
+    assert (equal.mean, equal.p, equal.share_equal) == (0, 1, 1)
 
 
 @pytest.mark.parametrize("runaway", [250.0, 1e6, 1e30])
 def test_a_loss_that_ran_away_hides_no_difference_of_the_others(runaway: float) -> None:
     values, others = [0.30, 0.20, 0.25, runaway], [0.25, 0.15, 0.10, runaway]
-    found = paired_difference(values, others)
-    assert found.p == pytest.approx(stats.ttest_rel(values, others).pvalue)
-    assert (found.share_above, found.share_equal) == (0.75, 0.25)
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low < found.mean < found.high
+    difference = paired_difference(values, others)
+    assert difference.p == pytest.approx(stats.ttest_rel(values, others).pvalue)
+    assert (difference.share_above, difference.share_equal) == (0.75, 0.25)
+    assert difference.low is not None
+    assert difference.high is not None
+    assert difference.low < difference.mean < difference.high

@@ -8,17 +8,17 @@ from stopcli.stats.intervals import proportion, proportion_of
 
 @pytest.mark.parametrize(("right", "rows"), [(66, 70), (0, 7), (7, 7), (1, 1), (0, 1), (5312, 10_000), (1, 10**7)])
 def test_the_interval_is_wilson_s_as_scipy_has_it(right: int, rows: int) -> None:
-    found = proportion(right, rows)
+    share = proportion(right, rows)
     expected = stats.binomtest(right, rows).proportion_ci(method="wilson")
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
-    assert 0 <= found.low <= right / rows <= found.high <= 1
+    assert (share.low, share.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert 0 <= share.low <= right / rows <= share.high <= 1
 
 
 def test_an_accuracy_is_counted_back_from_what_float32_has_left_of_it() -> None:
-    found = proportion_of(0.9428571462631226, 70)
-    assert found is not None
-    assert (found.right, found.rows) == (66, 70)
-    assert (found.low, found.high) == pytest.approx((0.8621, 0.9776), abs=1e-4)
+    share = proportion_of(0.9428571462631226, 70)
+    assert share is not None
+    assert (share.right, share.rows) == (66, 70)
+    assert (share.low, share.high) == pytest.approx((0.8621, 0.9776), abs=1e-4)
 
 
 def test_where_nothing_was_counted_there_is_none() -> None:

@@ -30,28 +30,28 @@ def columns(**changes: list[float]) -> Columns:
     return {name: np.array(column, float) for name, column in values.items()}
 
 
-def chosen(found: Selection | None) -> tuple[int, float, int, float]:
-    assert found is not None
-    honest, claimed = found.honest, found.claimed
+def chosen(selection: Selection | None) -> tuple[int, float, int, float]:
+    assert selection is not None
+    honest, claimed = selection.honest, selection.claimed
     return honest.epoch, honest.test_accuracy, claimed.epoch, claimed.test_accuracy
 
 
 def test_of_equal_epochs_both_choose_the_first() -> None:
-    found = compare_selection(columns(), BestEpoch("val_accuracy"), READABLE)
-    assert chosen(found) == (2, 0.7, 4, 0.9)
-    assert found is not None
-    assert found.optimism == pytest.approx(0.2)
-    assert (found.honest.value, found.claimed.monitor) == (0.8, "test_accuracy")
-    assert from_json(Selection, to_json(found)) == found
+    selection = compare_selection(columns(), BestEpoch("val_accuracy"), READABLE)
+    assert chosen(selection) == (2, 0.7, 4, 0.9)
+    assert selection is not None
+    assert selection.optimism == pytest.approx(0.2)
+    assert (selection.honest.value, selection.claimed.monitor) == (0.8, "test_accuracy")
+    assert from_json(Selection, to_json(selection)) == selection
 
 
 def test_a_monitored_loss_is_the_test_rows_loss_for_the_claim() -> None:
     assert chosen(compare_selection(columns(), BestEpoch("val_loss"), READABLE)) == (3, 0.8, 4, 0.9)
     # The model with the lowest test loss need not be the most accurate one.
     worse = columns(test_accuracy=[0.5, 0.7, 0.8, 0.6, 0.9])
-    found = compare_selection(worse, BestEpoch("val_loss"), READABLE)
-    assert found is not None
-    assert found.optimism == pytest.approx(-0.2)
+    selection = compare_selection(worse, BestEpoch("val_loss"), READABLE)
+    assert selection is not None
+    assert selection.optimism == pytest.approx(-0.2)
 
 
 def test_a_training_metric_is_the_test_rows_own_for_the_claim() -> None:

@@ -14,26 +14,26 @@ from stopcli.errors import ConfigError, RequestError, RunFolderError
 
 
 def arms_in(*paths: Path | str) -> tuple[list[RunArm], str]:
-    found, told = read_arms([Path(path) for path in paths])
-    return found, "; ".join(told)
+    arms, warnings = read_arms([Path(path) for path in paths])
+    return arms, "; ".join(warnings)
 
 
 def test_runs_that_differ_by_their_seed_alone_stand_together() -> None:
     for seed in (3, 0, 1):
         write_run(f"a{seed}", seed=seed, name="low", patience=5)
     write_run("b", seed=0, name="high", patience=50)
-    found, told = arms_in("a3", "a0", "b", "a1")
-    assert [arm.label for arm in found] == ["low", "high"]
-    assert [result.seed for result in found[0].runs] == [0, 1, 3]
-    assert told == ""
+    arms, warnings = arms_in("a3", "a0", "b", "a1")
+    assert [arm.label for arm in arms] == ["low", "high"]
+    assert [result.seed for result in arms[0].runs] == [0, 1, 3]
+    assert warnings == ""
 
 
 def test_the_arms_of_a_sweep_stand_beside_runs() -> None:
     write_sweep("sweep", {"patience-0": [0.8, 0.81], "patience-200": [0.9, 0.91]})
     write_run("lone", patience=7)
     assert [arm.label for arm in arms_in("sweep")[0]] == ["patience 0", "patience 200"]
-    found, _ = arms_in("lone", "sweep")
-    assert [(arm.label, len(arm.runs)) for arm in found] == [
+    arms, _ = arms_in("lone", "sweep")
+    assert [(arm.label, len(arm.runs)) for arm in arms] == [
         ("lone", 1),
         ("patience 0", 2),
         ("patience 200", 2),
@@ -43,8 +43,8 @@ def test_the_arms_of_a_sweep_stand_beside_runs() -> None:
 def test_runs_without_a_name_are_called_by_the_settings_that_differ() -> None:
     write_run("20260101T000000Z-moons", patience=None, restore_best=False)
     write_run("20260101T000001Z-moons", patience=200, restore_best=True)
-    found, _ = arms_in("20260101T000000Z-moons", "20260101T000001Z-moons")
-    assert [arm.label for arm in found] == ["no restore best, no patience", "restore best, patience 200"]
+    arms, _ = arms_in("20260101T000000Z-moons", "20260101T000001Z-moons")
+    assert [arm.label for arm in arms] == ["no restore best, no patience", "restore best, patience 200"]
 
 
 @pytest.mark.parametrize("names", [("a/run", "b/run"), ("a/one", "b/two")])
@@ -60,29 +60,29 @@ def test_a_seed_that_is_there_twice_counts_once() -> None:
     write_run("a", patience=5)
     shutil.copytree("a", "copy")
     write_run("b", patience=50)
-    found, told = arms_in("a", "copy", "b", "b")
-    assert [len(arm.runs) for arm in found] == [1, 1]
-    assert "seed 0 is there more than once (a, copy), identical by design, and counted once" in told
-    assert "b is named more than once, and counts once" in told
+    arms, warnings = arms_in("a", "copy", "b", "b")
+    assert [len(arm.runs) for arm in arms] == [1, 1]
+    assert "seed 0 is there more than once (a, copy), identical by design, and counted once" in warnings
+    assert "b is named more than once, and counts once" in warnings
 
 
 def test_a_seed_with_two_results_is_told() -> None:
     write_run("a", patience=5, accuracy=0.9)
     write_run("other", patience=5, accuracy=0.8)
     write_run("b", patience=50)
-    found, told = arms_in("a", "other", "b")
-    assert found[0].runs[0].final["test_accuracy"] == 0.9
-    assert "do not agree although their settings do" in told
+    arms, warnings = arms_in("a", "other", "b")
+    assert arms[0].runs[0].final["test_accuracy"] == 0.9
+    assert "do not agree although their settings do" in warnings
 
 
 def test_what_did_not_finish_does_not_count_beside_what_did() -> None:
     write_run("a0", patience=5)
     write_run("a1", seed=1, patience=5, state="running", summary={"final": None})
     write_run("b", patience=50)
-    found, told = arms_in("a0", "a1", "b")
-    assert [len(arm.runs) for arm in found] == [1, 1]
-    assert [result.seed for result in found[0].left_out] == [1]
-    assert "1 of 2 runs did not finish and does not count (seed 1 died)" in told
+    arms, warnings = arms_in("a0", "a1", "b")
+    assert [len(arm.runs) for arm in arms] == [1, 1]
+    assert [result.seed for result in arms[0].left_out] == [1]
+    assert "1 of 2 runs did not finish and does not count (seed 1 died)" in warnings
 
 
 def test_a_run_that_died_alone_is_shown_by_its_last_epoch() -> None:
@@ -90,15 +90,15 @@ def test_a_run_that_died_alone_is_shown_by_its_last_epoch() -> None:
     columns = falling_curves(30, 0.6)
     columns["val_accuracy"][9] = 0.7
     write_run("b", patience=50, name="b", state="running", summary={"final": None}, columns=columns)
-    found, told = arms_in("a", "b")
-    assert found[1].label == "b (died)"
-    (result,) = found[1].runs
+    arms, warnings = arms_in("a", "b")
+    assert arms[1].label == "b (died)"
+    (result,) = arms[1].runs
     # The rows that validate are the test rows.
     assert result.final["test_accuracy"] == pytest.approx(0.6)
     assert (result.saved["epoch"], result.saved["test_accuracy"]) == (10, pytest.approx(0.7))
     assert result.cost == {"epochs": 30, "updates": 30}
     assert not result.measured
-    assert "b has not finished (died at epoch 30): shown is what there is, the values of its last epoch" in told
+    assert "b has not finished (died at epoch 30): shown is what there is, the values of its last epoch" in warnings
 
 
 def test_rows_that_only_validate_are_not_taken_for_test_rows() -> None:
@@ -118,11 +118,11 @@ def test_what_has_no_epochs_is_left_out_and_told() -> None:
     write_run("begun", patience=7, state="failed", columns={}, summary={"final": None})
     write_run("diverged", patience=8, state="failed", name="diverged", summary={"stop": {"reason": "non_finite"}})
     write_run("lost", patience=9, columns={})
-    found, told = arms_in("a", "range", "begun", "diverged", "lost", "b")
-    assert [arm.label for arm in found] == ["a", "diverged (failed)", "lost", "b"]
-    assert "range is a range test, which has no epochs to compare" in told
-    assert "begun (failed) is left out: begun/metrics.csv: cannot be read" in told
-    assert "lost has no curves: lost/metrics.csv: cannot be read" in told
+    arms, warnings = arms_in("a", "range", "begun", "diverged", "lost", "b")
+    assert [arm.label for arm in arms] == ["a", "diverged (failed)", "lost", "b"]
+    assert "range is a range test, which has no epochs to compare" in warnings
+    assert "begun (failed) is left out: begun/metrics.csv: cannot be read" in warnings
+    assert "lost has no curves: lost/metrics.csv: cannot be read" in warnings
 
 
 @pytest.mark.parametrize("names", [["a"], ["a", "a"], ["a", "a1"], ["a", "range"]])
@@ -151,9 +151,9 @@ def test_what_holds_no_run_is_passed_over_and_told() -> None:
         Path("runs", name).mkdir()
         for file in files:
             Path("runs", name, file).write_text("{}")
-    found, told = arms_in(*sorted(Path("runs").iterdir()))
-    assert [arm.label for arm in found] == ["a", "b"]
-    assert told.count("holds no run (an analysis of runs, or one that never started); it is skipped") == 2
+    arms, warnings = arms_in(*sorted(Path("runs").iterdir()))
+    assert [arm.label for arm in arms] == ["a", "b"]
+    assert warnings.count("holds no run (an analysis of runs, or one that never started); it is skipped") == 2
     with pytest.raises(RequestError, match=r"there is nothing to compare\. runs/study holds no run"):
         arms_in("runs/study")
     # A run that has lost its settings is none of these.
@@ -203,22 +203,22 @@ def test_a_run_of_a_sweep_that_went_on_under_other_rules_is_told_apart_by_its_ow
 def test_the_others_are_compared_with_the_first_or_the_one_that_is_named() -> None:
     write_sweep("sweep", {"patience-0": [0.8], "patience-200": [0.9]})
     write_run("runs/lone", patience=7, name="Lone")
-    found, _ = arms_in("sweep", "runs/lone")
-    assert baseline_of(found, "") is found[0]
-    assert baseline_of(found, "lone") is found[2]
-    assert baseline_of(found, "runs/lone") is found[2]
-    assert baseline_of(found, "patience 200") is found[1]
+    arms, _ = arms_in("sweep", "runs/lone")
+    assert baseline_of(arms, "") is arms[0]
+    assert baseline_of(arms, "lone") is arms[2]
+    assert baseline_of(arms, "runs/lone") is arms[2]
+    assert baseline_of(arms, "patience 200") is arms[1]
     with pytest.raises(ConfigError, match="a name that only one of them has: 'patience 0'"):
-        baseline_of(found, "sweep")
+        baseline_of(arms, "sweep")
     with pytest.raises(ConfigError, match="expected 'patience 0', 'patience 200', 'Lone'"):
-        baseline_of(found, "nothing")
+        baseline_of(arms, "nothing")
 
 
 def test_settings_that_differ_are_listed_and_the_others_counted() -> None:
     write_run("a", patience=5, stop=["gl:2"], min_delta=0.0, restore_best=True)
     write_run("b", patience=5, stop=[], min_delta=0, restore_best=False, new_setting=3)
-    found, _ = arms_in("a", "b")
-    settings = settings_of(found)
+    arms, _ = arms_in("a", "b")
+    settings = settings_of(arms)
     assert settings.differ == {"stop": ("gl:2", "–"), "restore_best": ("yes", "no"), "new_setting": ("–", "3")}
     # The command, what moons has, patience and min_delta: 0 and 0.0 are the same number.
     assert settings.same == 1 + 6 + 2
@@ -229,8 +229,8 @@ def test_seeds_are_told_in_few_words() -> None:
         write_run(f"a{seed}", seed=seed, patience=5)
     for seed in (1, 7):
         write_run(f"b{seed}", seed=seed, patience=50)
-    found, _ = arms_in("a0", "a1", "a2", "a3", "b1", "b7")
-    assert [seeds_of(arm) for arm in found] == ["0 to 3", "1, 7"]
+    arms, _ = arms_in("a0", "a1", "a2", "a3", "b1", "b7")
+    assert [seeds_of(arm) for arm in arms] == ["0 to 3", "1, 7"]
 
 
 def test_other_test_rows_are_found_by_the_settings_that_choose_them() -> None:
@@ -241,8 +241,8 @@ def test_other_test_rows_are_found_by_the_settings_that_choose_them() -> None:
     write_run("images", command="cifar-resnet", dataset="digits", limit=500)
     write_run("fewer", command="cifar-resnet", dataset="digits", limit=200)
     write_run("tests", command="cifar-resnet", dataset="digits", limit=500, test_limit=100)
-    a, same, data, held, images, fewer, tests = arms_in("a", "same", "data", "held", "images", "fewer", "tests")[0]
-    assert other_test_rows(same, a) == []
+    a, unchanged, data, held, images, fewer, tests = arms_in("a", "same", "data", "held", "images", "fewer", "tests")[0]
+    assert other_test_rows(unchanged, a) == []
     assert other_test_rows(data, a) == ["data_seed 1 and 2"]
     assert other_test_rows(held, a) == ["validation – and holdout"]
     assert other_test_rows(images, a) == ["dataset moons and digits"]
@@ -256,8 +256,8 @@ def test_a_share_that_sets_as_many_rows_apart_as_none_is_the_same() -> None:
     write_run("asked", validation="holdout", validation_share=0.5, summary={"rows": rows})
     write_run("other", validation="holdout", validation_share=0.4, summary={"rows": {**rows, "test": 42}})
     write_run("died", validation="holdout", validation_share=0.3, state="running", summary={"final": None})
-    default, asked, other, unknown = arms_in("default", "asked", "other", "died")[0]
-    assert other_test_rows(asked, default) == []
+    default, given_name, other, unknown = arms_in("default", "asked", "other", "died")[0]
+    assert other_test_rows(given_name, default) == []
     assert other_test_rows(other, default) == ["validation_share – and 0.4"]
     assert other_test_rows(unknown, default) == ["validation_share – and 0.3"]
 
@@ -280,5 +280,5 @@ def test_a_damaged_environment_is_warned_of() -> None:
     write_run("a")
     write_run("b", hidden=3)
     Path("b/environment.json").write_text("[]")
-    told = environments_differ(arms_in("a", "b")[0])
-    assert told[0].startswith("b/environment.json: damaged (received [], expected values by name): with what")
+    warnings = environments_differ(arms_in("a", "b")[0])
+    assert warnings[0].startswith("b/environment.json: damaged (received [], expected values by name): with what")
