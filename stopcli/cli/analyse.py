@@ -1,11 +1,4 @@
-"""`stopcli compare`: runs and sweeps side by side.
-
-`stopcli replay`: what other stopping rules would have done on runs that are finished.
-
-`stopcli report`.
-
-From a analysis of finished runs to its folder, and to what is told of it.
-"""
+"""`stopcli report`, `stopcli compare`, `stopcli replay`: what read finished runs, and train nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +16,6 @@ from stopcli.cli.options.output import Json, Name, Quiet, RunDir, RunsDir, Verbo
 from stopcli.cli.options.stopping import Baseline, Monitor, MonitorMode, StartFromEpoch
 from stopcli.errors import ConfigError, RequestError, ResourceError, system_words
 from stopcli.paths import parse_path
-from stopcli.runner.report import report_again
 from stopcli.runs.files import dump_json
 from stopcli.runs.folder import check_can_be_made, check_is_run, runs_root
 
@@ -52,12 +44,15 @@ def report(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write report.html and report.md of a run or a sweep again, from its folder alone, as it stands now.
+    """Write report.html and report.md of a run or a sweep again, from what its folder holds now.
 
-    The HTML is one file with everything in it; it opens without network, in light and dark, on a phone too.
+    The HTML is one file with everything in it; it opens without a network, in light and dark mode, and on a phone.
     """
     if to is not None and len(runs) > 1:
         raise RequestError(f"--to: one file for {len(runs)} runs", hint="Give one run, or leave --to out.")
+    # After parsing, as below: --help need not know how figures and statistics are made.
+    from stopcli.runner.report import report_again
+
     for run in runs:
         check_is_run(run)
     output = Output(json, quiet, verbose)
@@ -79,7 +74,7 @@ def report(
 
 
 def write_and_print(analysis: AnalysisOutput, output: Output, *, root: Path, name: str, run_dir: Path | None) -> Path:
-    """Warn, write the analysis's folder, print its results and what follows from them. Returns the folder."""
+    """Write the folder of an analysis, and print its warnings, results and conclusions. Returns the folder."""
     from stopcli.analysis.output import write_output
 
     for warning in analysis.warnings:
@@ -88,8 +83,8 @@ def write_and_print(analysis: AnalysisOutput, output: Output, *, root: Path, nam
     for warning in summary.warnings[len(analysis.warnings) :]:
         output.warn(warning)
     output.results(analysis.tables, summary)
-    for words in analysis.conclusions:
-        output.say(words)
+    for conclusion in analysis.conclusions:
+        output.say(conclusion)
     return folder
 
 
@@ -98,13 +93,13 @@ Runs = Annotated[
 ]
 BaselineRun = Annotated[
     str,
-    typer.Option(help="What the others are compared with: its label, or its folder.", show_default="the first"),
+    typer.Option(help="The arm that the others are compared with: its label, or its folder.", show_default="the first"),
 ]
 Metric = Annotated[
     str,
     typer.Option(
-        help="What is compared: test_accuracy, test_loss, train_accuracy, train_loss (of the final and the saved "
-        "model), epochs, updates, rows, train_seconds, or a column of metrics.csv (of the last and its best epoch)."
+        help="The value that is compared: test_accuracy, test_loss, train_accuracy, train_loss (of the final and the "
+        "saved model), epochs, updates, rows, train_seconds, or a column of metrics.csv (its last and its best epoch)."
     ),
 ]
 
@@ -120,14 +115,13 @@ def compare(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Set runs and sweeps side by side: settings that differ, curves overlaid, paired statistics, cost.
+    """Compare runs and sweeps: settings that differ, curves in one figure, paired statistics, cost.
 
-    Runs that differ by their seed alone stand together, as one thing that is compared; a sweep has as many as it has
-    arms. Nothing is trained, and nothing of the runs is changed.
+    Runs that differ only by their seed form one arm; a sweep has its own arms. Nothing is trained, and the runs stay as
+    they are.
     """
     root = runs_root(runs_dir)
     check_can_be_made(root, run_dir)
-    # After parsing: --help need not know how figures and statistics are made.
     from stopcli.analysis.compare import compare as compare_runs
     from stopcli.analysis.compare_report import output_of
 
@@ -164,10 +158,10 @@ Rules = Annotated[
 ]
 Select = Annotated[
     str,
-    option(help="The metric whose best epoch is kept, such as val_accuracy.", show_default="the monitored one"),
+    option(help="The metric that selects the saved epoch, such as val_accuracy.", show_default="the monitored one"),
 ]
 
-_RUNS_FIRST = "Folders stand before lists of values: stopcli replay RUN … --patience 0 50 200"
+_RUNS_FIRST = "Folders come before lists of values: stopcli replay RUN … --patience 0 50 200"
 
 
 def replay(
@@ -187,18 +181,14 @@ def replay(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Find out what other stopping rules would have done on finished runs, without training.
+    """Show what other stopping rules would have done on finished runs, without training.
 
-    Each rule stops where it would have stopped live. What it saves in epochs and loses against the best epoch there
-    was is summed up over the runs of an experiment (its seeds), with intervals, and drawn as the frontier of cost
-    against quality. Without --patience and --rule, a grid of both is replayed.
+    Each rule stops where it would have stopped in training. The epochs that it saves, and what it loses against the
+    best recorded epoch, are summed up over the runs of an experiment (its seeds), with intervals, and drawn as the frontier
+    of cost against quality. Without --patience and --rule, a grid of both is replayed.
     """
     if not runs:
-        raise RequestError(
-            "received no run, expected the folder of one or more",
-            hint=_RUNS_FIRST,
-        )
-    # After parsing: --help need not know how figures and statistics are made.
+        raise RequestError("received no run, expected the folder of one run or more", hint=_RUNS_FIRST)
     from stopcli.analysis.replay import ReplayOptions
     from stopcli.analysis.replay import replay as replay_rules
     from stopcli.analysis.replay_report import output_of

@@ -49,8 +49,8 @@ app.command(
 )(verify_resume)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(version: bool) -> None:
+    if version:
         print(f"stopcli {__version__}")
         raise typer.Exit
 
@@ -67,10 +67,10 @@ def stopcli(
     """
 
 
-def run_program(words: Sequence[str]) -> int:
-    """Run the words of a command line, and print its error where there is one. Returns the exit status."""
+def run_program(args: Sequence[str]) -> int:
+    """Run a command line, and print its error where there is one. Returns the exit status."""
     try:
-        app(args=list(words), prog_name="stopcli")
+        app(args=list(args), prog_name="stopcli")
     except StopcliError as error:
         message = error.as_flag() if isinstance(error, ConfigError) else error.message
         print_error(message, error.hint)

@@ -1,6 +1,6 @@
-"""The `stopcli` program from its first moment to its last: what it prints through, signals, its exit status.
+"""The `stopcli` program: its output streams, its signals, its exit status.
 
-Only what takes no time is imported here. The commands are imported once a signal can no longer end in a traceback.
+Imports only what takes no time. The commands are imported once a signal can no longer end in a traceback.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def main(args: list[str] | None = None) -> NoReturn:
     """Run the program and exit: 0 done, 1 the run failed, 2 the request was wrong, 130, 143 and 129 interrupted.
 
     Args:
-        args: the words of the command line; None for those of the process, which then is the program's alone, with its
-            signals from here to its end.
+        args: the command line; None for that of the process, which then belongs to the program, with its signals, until
+            it ends.
     """
     alone = args is None
     if alone:
@@ -60,7 +60,7 @@ def main(args: list[str] | None = None) -> NoReturn:
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    """Leave before anything was started. Not by an exception, which code that is being imported may swallow or wrap."""
+    """Exit before anything was started. Not by an exception, which code that is being imported may swallow or wrap."""
     # A terminal stands behind the ^C that it has shown.
     start = "\n" if sys.stderr is not None and sys.stderr.isatty() else ""
     write_in_handler(f"{start}Interrupted by {signal_name(number)}.\n")
@@ -68,7 +68,7 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    """Leave by way of all that has to be tidied up."""
+    """Exit by way of everything that has to be cleaned up."""
     raise StopNow(number)
 
 

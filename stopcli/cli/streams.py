@@ -1,8 +1,8 @@
-"""The way out for everything that the program prints: a stream that cannot be written never ends a training.
+"""Output streams that never fail, so that a stream that cannot be written never ends a training.
 
-`install` puts streams in the place of `sys.stdout` and `sys.stderr` that take everything. Where a write fails (a reader
-that is gone, a terminal that was closed, a full disk, a closed descriptor), the failure is remembered and what follows
-is dropped; characters that the encoding lacks are replaced. rich, Typer, warnings and tracebacks print through them.
+`install` replaces `sys.stdout` and `sys.stderr`. Where a write fails (a reader is gone, a terminal was closed, a disk is
+full, a descriptor is closed), the failure is remembered and later output is dropped; characters that the encoding lacks
+are replaced. rich, Typer, warnings and tracebacks print through them.
 
 Imports next to nothing, because it is needed before anything else.
 """
@@ -20,8 +20,8 @@ from typing import Any, TextIO
 from stopcli.errors import escaped, system_words
 
 _ERRORS = "stopcli-replace"
-# What stands for characters of our texts, and of rich's tables and bars, where an encoding lacks them.
-_STAND_INS = {
+# Replacements for characters of our texts, and of rich's tables and bars, that an encoding lacks.
+_REPLACEMENTS = {
     "±": "+/-", "→": "->", "←": "<-", "×": "x", "·": "-", "•": "*", "…": "...", "−": "-", "–": "-", "—": "-",
     "≥": ">=", "≤": "<=", "≠": "!=", "≈": "~", "√": "sqrt", "π": "pi", "δ": "delta", "Φ": "Phi", "²": "^2", "⁴": "^4",
     "⁻": "^-", "⌊": "floor(", "⌋": ")", "‘": "'", "’": "'", "“": '"', "”": '"', "━": "-", "─": "-", "╸": "-", "╺": "-",
@@ -31,7 +31,7 @@ _BOX_DRAWING, _BRAILLE = range(0x2500, 0x2580), range(0x2800, 0x2900)
 
 
 class Outlet(io.RawIOBase):
-    """Hands bytes on to another raw stream until that fails; from then on it drops them, and never fails itself.
+    """Writes to another raw stream until that fails; from then on it drops what is written, and never fails itself.
 
     Args:
         target: the raw stream; None for none, where the descriptor was closed when the process began.
@@ -87,8 +87,8 @@ class Outlet(io.RawIOBase):
 def install() -> None:
     """Make stdout and stderr streams that never fail, and fill descriptors 0, 1 and 2 where they are closed.
 
-    A closed one is filled with the null device: the next file that is opened would get its number, and with it whatever
-    is printed. Streams that somebody else has put in their place (a test, a program that calls `main`) stay.
+    A closed one is opened on the null device: else the next file that is opened would get its number, and with it all
+    output. Streams that somebody else has installed (a test, a program that calls `main`) stay.
     """
     _fill_descriptors()
     for name in ("stdout", "stderr"):
@@ -118,20 +118,20 @@ def _stream_over(original: Any) -> TextIO:
 
 
 def text_over(outlet: Outlet, encoding: str, **options: bool) -> TextIO:
-    """A stream of text that writes to an outlet, whatever characters the encoding lacks."""
+    """A text stream that writes to an outlet; characters that the encoding lacks are replaced."""
     codecs.register_error(_ERRORS, _replace)
     newline = None if os.name == "nt" else "\n"
     return io.TextIOWrapper(io.BufferedWriter(outlet), encoding=encoding, errors=_ERRORS, newline=newline, **options)
 
 
 def copy_of_stderr() -> TextIO:
-    """A stream on a descriptor of its own to where stderr goes now, which never fails either."""
+    """A stream that writes to where stderr goes now, through a descriptor of its own, and never fails either."""
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     return text_over(Outlet(io.FileIO(os.dup(2), "w"), owned=True), encoding, line_buffering=True)
 
 
 def failure_of_stdout() -> str:
-    """Why something that was printed on stdout could not be written; empty where all of it was."""
+    """Why some output could not be written to stdout; empty where all of it was."""
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
     outlet = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
@@ -139,15 +139,15 @@ def failure_of_stdout() -> str:
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:
-    """What stands for characters that an encoding lacks: ASCII that reads alike, else an escape such as \\xe9."""
+    """The replacement of characters that an encoding lacks: similar ASCII, else an escape such as \\xe9."""
     assert isinstance(error, UnicodeEncodeError), "only for writing"
-    return "".join(map(_stand_in, error.object[error.start : error.end])), error.end
+    return "".join(map(_replacement, error.object[error.start : error.end])), error.end
 
 
-def _stand_in(character: str) -> str:
+def _replacement(character: str) -> str:
     code = ord(character)
-    if character in _STAND_INS:
-        return _STAND_INS[character]
+    if character in _REPLACEMENTS:
+        return _REPLACEMENTS[character]
     if code in _BOX_DRAWING:
         return "+"
     if code in _BRAILLE:

@@ -67,11 +67,11 @@ def test_results_are_on_stdout_and_talk_on_stderr(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
-        ([], "received no run, expected the folder of one or more"),
+        ([], "received no run, expected the folder of one run or more"),
         (["nowhere"], "nowhere: no such folder"),
         (["no-run"], "no-run: not a run folder (config.toml and status.json missing)"),
-        (["a", "--patience", "2", "a"], "Folders stand before lists of values"),
-        (["a", "--rule", "gl:2", "a"], "Folders stand before lists of values"),
+        (["a", "--patience", "2", "a"], "Folders come before lists of values"),
+        (["a", "--rule", "gl:2", "a"], "Folders come before lists of values"),
         (["a", "--rule", "hunch"], "--rule: received 'hunch', expected KIND:VALUE"),
         (["a", "--patience", "a" * 300], "--patience: received 'aaa"),
         (["a", "--min-delta", "little"], "--min-delta: received 'little', expected numbers"),
