@@ -184,8 +184,8 @@ def replay(
     """Show what other stopping rules would have done on finished runs, without training.
 
     Each rule stops where it would have stopped in training. The epochs that it saves, and what it loses against the
-    best recorded epoch, are summed up over the runs of an experiment (its seeds), with intervals, and drawn as the frontier
-    of cost against quality. Without --patience and --rule, a grid of both is replayed.
+    best recorded epoch, are summed up over the runs of an experiment (its seeds), with intervals, and drawn as the
+    frontier of cost against quality. Without --patience and --rule, a grid of both is replayed.
     """
     if not runs:
         raise RequestError("received no run, expected the folder of one run or more", hint=_RUNS_FIRST)

@@ -1,8 +1,8 @@
 """Output streams that never fail, so that a stream that cannot be written never ends a training.
 
-`install` replaces `sys.stdout` and `sys.stderr`. Where a write fails (a reader is gone, a terminal was closed, a disk is
-full, a descriptor is closed), the failure is remembered and later output is dropped; characters that the encoding lacks
-are replaced. rich, Typer, warnings and tracebacks print through them.
+`install` replaces `sys.stdout` and `sys.stderr`. Where a write fails (a reader is gone, a terminal was closed, a disk
+is full, a descriptor is closed), the failure is remembered and later output is dropped; characters that the encoding
+lacks are replaced. rich, Typer, warnings and tracebacks print through them.
 
 Imports next to nothing, because it is needed before anything else.
 """
