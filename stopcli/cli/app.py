@@ -18,7 +18,7 @@ from stopcli.cli.lr_range import lr_range
 from stopcli.cli.moons import moons
 from stopcli.cli.reproduce import reproduce
 from stopcli.cli.resume import list_runs, resume, show
-from stopcli.cli.run import run
+from stopcli.cli.train import run
 from stopcli.cli.verify import verify_resume
 from stopcli.errors import ConfigError, StopcliError
 

@@ -1,23 +1,25 @@
-"""From a command's options to a run: one config, one folder, one call, one result."""
+"""`stopcli run`, and what every command that trains does: options to one config, one call, one result."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stopcli.cli.console import Output, RunView
 from stopcli.cli.list_options import parse_counts, parse_words
+from stopcli.cli.options.output import Json, Quiet, RunDir, RunsDir, TimeBudget, Verbose
 from stopcli.configs.base import RunConfig, resolve, setting_names, to_toml
 from stopcli.configs.lr_range import mismatch, read_bounds
-from stopcli.errors import RequestError
+from stopcli.errors import ConfigError, RequestError
+from stopcli.paths import parse_path
 from stopcli.quantities import counted, format_duration, parse_duration
 from stopcli.recipes.base import config_class
 from stopcli.report.document import results_table
 from stopcli.report.run_report import words_of
-from stopcli.runs.files import temporary_files
+from stopcli.runs.files import read_toml, temporary_files
 from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
 from stopcli.runs.summary import SweepSummary, TrainingSummary
 from stopcli.signals import StopNow, write_in_handler
@@ -27,6 +29,12 @@ from stopcli.training.tf_setup import has_gpu, start_tensorflow
 
 if TYPE_CHECKING:
     from stopcli.runner.run import Task
+
+
+ConfigFile = Annotated[
+    Path,
+    typer.Argument(help="A config.toml: a run's own, or one written by hand.", metavar="CONFIG", parser=parse_path),
+]
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,30 @@ def run_from_options(ctx: typer.Context, command: str) -> None:
         output.warn(warning)
     location = RunLocation(params["runs_dir"], params["run_dir"])
     run_config(config, location, output, params["time_budget"], dry_run=params.get("dry_run", False))
+
+
+def run(
+    config_file: ConfigFile,
+    runs_dir: RunsDir = None,
+    run_dir: RunDir = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    time_budget: TimeBudget = None,
+) -> None:
+    """Run a config file: `command` and any of its settings, the others at their default."""
+    settings = read_toml(config_file)
+    if "command" not in settings and "arms" in settings and "config" in settings:
+        raise RequestError(
+            f"{config_file}: a published result's file, not a run's config", hint=f"stopcli reproduce {config_file}"
+        )
+    if "command" not in settings:
+        raise RequestError(f"{config_file}: has no command", hint='Its first line should be: command = "moons"')
+    try:
+        config = resolve(config_class(settings.pop("command")), settings, has_gpu)
+    except ConfigError as error:
+        raise RequestError(f"{config_file}: {error.message}", hint=error.hint) from None
+    run_config(config, RunLocation(runs_dir, run_dir), Output(json, quiet, verbose), time_budget)
 
 
 def run_config(

@@ -1,12 +1,8 @@
-"""Other stopping rules for a run that has started: replayed over its recorded epochs.
+"""What may change when a run is resumed: its stopping rules, which are replayed, and the place of its data.
 
 A rule does not change the training that it monitors; it only ends it. So a run whose rules are replaced continues as if
-it had had the new ones from its start, unless they would have ended it before the epoch that it has reached.
-
-The data of a run that is resumed: where they are now, and whether they are the same.
-
-A path belongs to the machine; a run depends on the rows. So the place may change, and the hash of all rows in a saved
-state may not.
+it had had the new ones from its start, unless they would have ended it before the epoch that it has reached. And a run
+depends on its rows, not on their path: the place may change, the hash of all rows in a saved state may not.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from stopcli.configs.base import AnyConfig, RunConfig, TrainedConfig, to_toml
 from stopcli.errors import RequestError, ResourceError
-from stopcli.recipes.base import Loaded, Recipe, recipe_of
+from stopcli.recipes.base import Loaded, recipe_of
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures
 from stopcli.runner.provenance import record_environment
@@ -50,7 +50,6 @@ class Task:
     """
 
     loaded: Loaded
-    recipe: Recipe
     layout: Layout | None = None
     start: Start = Start()  # noqa: RUF009, a frozen value
 
@@ -99,7 +98,7 @@ def load_task(
         if run is not None:
             jobs = pending_jobs(jobs, run / "jobs", retry_failed=start.retry_failed)
         recipe.check_fits(loaded, jobs, layout)
-    return Task(loaded, recipe, layout, start)
+    return Task(loaded, layout, start)
 
 
 def check_warm_start(task: Task) -> None:
@@ -107,7 +106,7 @@ def check_warm_start(task: Task) -> None:
     start_tensorflow(getattr(task.config, "threads", None))
     arms = [task.config] if task.layout is None else {job.arm: job.config for job in plan_jobs(task.config)}.values()
     for config in arms:
-        warm_start(config, task.recipe.build(replace(task.loaded, config=config)))
+        warm_start(config, recipe_of(config.command).build(replace(task.loaded, config=config)))
 
 
 def execute(
@@ -137,8 +136,8 @@ def execute(
             # Nothing is trained yet, so there is nothing to save.
             raise session.request.stop_now
     if task.layout is None:
-        return run_one(task.loaded, task.recipe, folder, session, task.start)
-    return run_sweep(task.loaded, task.recipe, folder, task.layout, show_jobs, session, task.start)
+        return run_one(task.loaded, folder, session, task.start)
+    return run_sweep(task.loaded, folder, task.layout, show_jobs, session, task.start)
 
 
 def stopwatch_since_start() -> Stopwatch:
@@ -157,7 +156,6 @@ def process_age() -> float:
 
 def run_one(
     loaded: Loaded,
-    recipe: Recipe,
     folder: RunFolder,
     session: Session,
     start: Start = Start(),  # noqa: B008, a frozen value
@@ -182,7 +180,7 @@ def run_one(
     """
     with _failures_logged(folder):
         if isinstance(loaded.config, TrainedConfig):
-            return _train(loaded, recipe, folder, session, start, loop_cache, plots)
+            return _train(loaded, folder, session, start, loop_cache, plots)
         from stopcli.runner.range_test import run_range_test
 
         return run_range_test(loaded, folder, session, start)
@@ -212,7 +210,6 @@ def _failures_logged(folder: RunFolder) -> Iterator[None]:
 
 def _train(
     loaded: Loaded,
-    recipe: Recipe,
     folder: RunFolder,
     session: Session,
     start: Start,
@@ -224,6 +221,7 @@ def _train(
     from stopcli.training.trainer import Trainer
 
     config, stopwatch = loaded.config, session.stopwatch
+    recipe = recipe_of(config.command)
     with stopwatch.part("build"):
         experiment = recipe.build(loaded)
     fingerprint = {**settings_fingerprint(config), **data_fingerprint(experiment.parts)}

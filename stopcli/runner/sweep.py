@@ -14,7 +14,7 @@ from stopcli.analysis.sweep import SweepResults, not_finished, runs_table, with_
 from stopcli.configs.base import to_toml
 from stopcli.errors import RecordError, RequestError, RunFolderError, StopcliError, in_a_line
 from stopcli.quantities import agreeing, counted
-from stopcli.recipes.base import Loaded, Recipe, recipe_of
+from stopcli.recipes.base import Loaded, recipe_of
 from stopcli.runner.provenance import record_environment
 from stopcli.runner.report import write_results
 from stopcli.runner.resume import Resumption, prepare
@@ -96,11 +96,14 @@ class RunJob:
         start_tensorflow(getattr(config, "threads", None))
         from stopcli.runner.run import run_one
 
-        recipe, session = recipe_of(config.command), Session(request=context.request)
+        session = Session(request=context.request)
         with session.stopwatch.part("data"):
-            loaded = replace(self.shared, config=config) if self.shared else recipe.load(config, session.observer)
+            if self.shared:
+                loaded = replace(self.shared, config=config)
+            else:
+                loaded = recipe_of(config.command).load(config, session.observer)
         loop_cache = context.loop_cache if self.shared else None
-        run_one(loaded, recipe, folder, session, resumption.start, loop_cache=loop_cache, plots=self.plots)
+        run_one(loaded, folder, session, resumption.start, loop_cache=loop_cache, plots=self.plots)
 
 
 def _wait_for(path: Path) -> None:
@@ -191,7 +194,6 @@ class SweepMonitor:
 
 def run_sweep(
     loaded: Loaded,
-    recipe: Recipe,
     folder: RunFolder,
     layout: Layout,
     show: ShowJobs,
@@ -233,7 +235,7 @@ def run_sweep(
         with session.stopwatch.part("jobs"):
             layout.make()(pending, work, monitor)
         results = collect(jobs, folder.jobs, monitor.errors)
-        return _finish(loaded, recipe, folder, results, session)
+        return _finish(loaded, folder, results, session)
     except StopNow as stopped:
         _mark_interrupted(folder, stopped)
         raise
@@ -257,15 +259,9 @@ def _mark_interrupted(folder: RunFolder, stopped: StopNow) -> None:
             StatusFile(job / "status.json").write("interrupted", str(stopped), epoch=status.epoch)
 
 
-def _finish(
-    loaded: Loaded,
-    recipe: Recipe,
-    folder: RunFolder,
-    results: Sequence[JobResult],
-    session: Session,
-) -> SweepSummary:
+def _finish(loaded: Loaded, folder: RunFolder, results: Sequence[JobResult], session: Session) -> SweepSummary:
     """Sum up what the jobs came to, and write it."""
-    config = loaded.config
+    config, recipe = loaded.config, recipe_of(loaded.config.command)
     sweep_results = with_selection(config, recipe.sweep_results(config, results), results)
     finished = any(result.state == "finished" for result in results)
     if not finished:
