@@ -10,8 +10,8 @@ from typing import Any
 from stopcli.analysis.arms import Arm, RunArm, SeedValues
 from stopcli.analysis.results import measured_result
 from stopcli.quantities import counted, numbered
-from stopcli.report.document import COLUMNS, Table, csv_of, model_cell, model_values
-from stopcli.report.run_report import SELECTION
+from stopcli.report.document import Table, csv_of
+from stopcli.report.run_report import COLUMNS, SELECTION, model_cell, model_values
 from stopcli.runs.summary import RunSummary, Selection
 from stopcli.stats.differences import NONE, Difference, difference_cell, paired_difference, signed
 from stopcli.stats.intervals import FEWEST, MeanInterval, mean_interval
@@ -298,12 +298,12 @@ def selection_conclusion(arms: Mapping[str, Sequence[Selection]]) -> str:
     if len(differences) > 1:
         low, high = (signed(pick(difference.mean for difference in differences)) for pick in (min, max))
         span = low if low == high else f"{low} to {high}, depending on the arm"
-        sentence = f"Choosing the epochs on the test rows would have moved the claimed test accuracy by {span}: see "
-        sentence += f"{SELECTION}."
+        sentence = "Choosing the epochs on the test rows would have changed the claimed test accuracy by "
+        sentence += f"{span}: see {SELECTION}."
     else:
         labels = ("Epochs chosen on the test rows", "epochs chosen without them")
         sentence = differences[0].sentence(*labels, "claimed test accuracy")
-    return f"{sentence} (The luck of the rows that choose, and that fewer rows choose a worse epoch, together.)"
+    return f"{sentence} (This is the luck of the rows that choose, together with the worse choices of fewer rows.)"
 
 
 def selection_summary(arms: Mapping[str, Sequence[Selection]]) -> list[dict[str, Any]]:

@@ -21,8 +21,7 @@ from stopcli.cli.train import execute_task, parse_time_budget
 from stopcli.errors import ConfigError, StopcliError
 from stopcli.paths import parse_path
 from stopcli.quantities import agreeing, format_duration
-from stopcli.report.document import results_table
-from stopcli.report.run_report import words_of
+from stopcli.report.run_report import results_table, sentences_of
 from stopcli.runs.files import dump_json, read_json, temporary_files
 from stopcli.runs.folder import RunFolder, check_is_made_here, runs_root
 from stopcli.runs.run import Run, runs_in
@@ -165,7 +164,7 @@ def show(folder: RunPath, json: Json = False) -> None:
         print(f"Reason: {run.reason}")
     if summary is not None:
         Output().result(results_table(summary), summary)
-        for sentence in words_of(summary):
+        for sentence in sentences_of(summary):
             print(sentence)
     # A comparison or a replay that was ended is simply made again.
     if (folder / "config.toml").is_file() and (step := next_step(folder, run.state, results.stop if results else None)):

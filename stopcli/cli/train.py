@@ -17,8 +17,7 @@ from stopcli.errors import ConfigError, RequestError
 from stopcli.paths import parse_path
 from stopcli.quantities import counted, format_duration, parse_duration
 from stopcli.recipes.base import config_class
-from stopcli.report.document import results_table
-from stopcli.report.run_report import words_of
+from stopcli.report.run_report import results_table, sentences_of
 from stopcli.runs.files import read_toml, temporary_files
 from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
 from stopcli.runs.summary import SweepSummary, TrainingSummary
@@ -205,7 +204,7 @@ def _print_result(task: Task, folder: RunFolder, output: Output, summary: Traini
     from stopcli.runner.resume_changes import next_step
 
     output.result(results_table(summary), summary)
-    for sentence in words_of(summary):
+    for sentence in sentences_of(summary):
         output.say(sentence)
     printed = {*task.config.warnings(), *task.loaded.notes}
     for warning in summary.warnings:

@@ -2,14 +2,6 @@
 
 Texts are plain except for `code` between backticks; whatever else looks like markup is escaped when a document is
 rendered.
-
-Tables of results as plain rows of text, which the terminal, Markdown and CSV show each in its own way.
-
-A document as Markdown.
-
-The only markup within the texts of a report: `code` between backticks.
-
-What each figure shows, for readers who do not see it. A test checks that every figure is named here.
 """
 
 from __future__ import annotations
@@ -20,9 +12,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from stopcli.runs.summary import RunSummary, Summary
-from stopcli.stats.intervals import proportion_of
 
 # As many backticks after it as before it, and no others beside them.
 _CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
@@ -131,66 +120,6 @@ def csv_of(rows: Sequence[Mapping[str, object]]) -> str:
     """Rows with the same names as a CSV; None is an empty cell."""
     cells = tuple(tuple("" if value is None else str(value) for value in row.values()) for row in rows)
     return Table("", tuple(rows[0]), cells).csv()
-
-
-COLUMNS = (
-    "stopped at",
-    "final epoch",
-    "train accuracy",
-    "test accuracy",
-    "saved epoch",
-    "its train acc.",
-    "its test acc.",
-)
-_EPOCHS = ("stopped at", "final epoch", "saved epoch")
-_TEST = ("test accuracy", "its test acc.")
-
-
-def model_values(summary: RunSummary) -> dict[str, float]:
-    """What a table says of a run, by column, without what is not known or does not exist."""
-    final, best = summary.final, summary.best
-    values: dict[str, float | None] = {
-        "stopped at": summary.epochs,
-        "final epoch": final.epoch,
-        "train accuracy": final.get("train", "accuracy"),
-        "test accuracy": final.get("test", "accuracy"),
-    }
-    if best is not None:
-        values["saved epoch"] = best.epoch
-        values["its train acc."] = best.get("train", "accuracy")
-        values["its test acc."] = best.get("test", "accuracy")
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def run_table(summary: RunSummary, arm: str) -> Table:
-    """A run in a row: the model that training ended with, and the best one as loaded from its file.
-
-    Behind the test accuracies stand their binomial 95 % intervals.
-    """
-    values = model_values(summary)
-    cells = (model_cell(column, values.get(column), summary.rows.test) for column in COLUMNS)
-    return Table("Results", ("arm", *COLUMNS), ((arm, *cells),))
-
-
-def results_table(summary: Summary) -> Table:
-    """The results of whatever left a summary.json: the table that it holds, or that of a run, named by its arm."""
-    if isinstance(summary, RunSummary) and summary.table is None:
-        return run_table(summary, summary.arm.replace("-", " "))
-    return Table.from_summary(summary.table or {})
-
-
-def model_cell(column: str, value: float | None, test_rows: int = 0) -> str:
-    """A column's value as text.
-
-    Args:
-        test_rows: that a test accuracy was measured on, for its interval; 0 for none.
-    """
-    if value is None:
-        return "–"
-    if column in _EPOCHS:
-        return f"{value:g}" if value == int(value) else f"{value:.1f}"
-    interval = proportion_of(value, test_rows) if column in _TEST else None
-    return f"{value:.3f}" + (f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else "")
 
 
 @dataclass(frozen=True)

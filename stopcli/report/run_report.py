@@ -1,9 +1,4 @@
-"""A run's result in sentences.
-
-What the reports of runs, sweeps and range tests say: what was asked, what came of it, how to run it again.
-
-Honest selection in tables and sentences: what the chosen epoch is worth, what the test rows would have claimed.
-"""
+"""The reports of runs, sweeps and range tests: what was run, what came of it, and how to run it again."""
 
 from __future__ import annotations
 
@@ -11,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from stopcli.quantities import agreeing, counted, format_duration
+from stopcli.quantities import agreeing, counted, format_duration, numbered
 from stopcli.report.document import Bullets, Code, Document, Paragraph, Part, Picture, Section, Table, Warn, code
 from stopcli.runs.environment import Environment
 from stopcli.runs.summary import RangeSummary, RunSummary, Selection, Summary, SweepSummary, TrainingSummary
@@ -19,100 +14,23 @@ from stopcli.stats.intervals import proportion_of
 from stopcli.stopping.combine import rule_of_reason
 from stopcli.stopping.rule import Rule, Verdict
 
-SELECTION = "Honest selection"
-
-
-def selection_table(found: Selection) -> Table:
-    """Of one run."""
-    rows = [
-        (f"by {each.monitor}", str(each.epoch), f"{each.test_accuracy:.3f}") for each in (found.honest, found.claimed)
-    ]
-    difference = ("the test rows would claim", "", f"{found.optimism:+.3f}")
-    return Table(SELECTION, ("epoch chosen", "epoch", "accuracy on the test rows"), (*rows, difference), sums=1)
-
-
-def selection_words(found: Selection, test_rows: int) -> str:
-    """Of one run, in a sentence or two.
-
-    Args:
-        test_rows: that the accuracies were measured on.
-    """
-    honest, claimed = found.honest, found.claimed
-    more = "more" if found.optimism > 0 else "less"
-    by = "as much"
-    if found.optimism:
-        rows = f"{round(abs(found.optimism) * test_rows):,} of {counted(test_rows, 'row')}"
-        by = f"{abs(found.optimism):.3f} {more}. That is {rows}; how much of it is their luck, one run cannot tell"
-    return (
-        f"Chosen by {honest.monitor}, epoch {honest.epoch} has a test accuracy of {honest.test_accuracy:.3f}, on rows "
-        f"that chose nothing; chosen by {claimed.monitor}, epoch {claimed.epoch} would have claimed "
-        f"{claimed.test_accuracy:.3f}: {by}."
-    )
-
-
-def why_stopped(summary: RunSummary) -> str:
-    """A sentence or two: at which epoch training stopped and why, and which epoch the final model is of."""
-    stop, epochs = summary.stop, summary.max_epochs
-    at = f"epoch {stop.epoch} of {summary.max_epochs}"
-    best = _best_so_far(stop, summary.monitor)
-    sentences = {
-        "completed": f"{agreeing(epochs, 'Ran its only epoch', f'Ran all {epochs} epochs')}; no rule stopped it{best}.",
-        "non_finite": f"Broke off at {at}: {stop.rule}. Every epoch until then is kept.",
-        "time_budget": f"Paused after {at} ({stop.rule}); everything is saved{best}.",
-        "interrupted": f"Interrupted after {at} by {stop.rule}; everything until then is saved{best}.",
-    }
-    text = sentences.get(stop.reason) or f"Stopped at {at}: {_rule_words(stop)}{best}."
-    if summary.final.epoch != summary.epochs:
-        text += f" The final model is restored: that of epoch {summary.final.epoch}."
-    return text
-
-
-def words_of(summary: Summary) -> list[str]:
-    """What is said of a summary beside its table: of a run why it stopped, of any what follows, of a run what choosing
-    on the test rows would have claimed."""
-    if not isinstance(summary, RunSummary):
-        return list(summary.conclusions)
-    selection = [] if summary.selection is None else [selection_words(summary.selection, summary.rows.test)]
-    return [why_stopped(summary), *summary.conclusions, *selection]
-
-
-def interval_words(summary: RunSummary) -> str:
-    """What the brackets behind a run's test accuracies are; empty where none was measured."""
-    counts = []
-    for model, name in ((summary.final, "final model"), (summary.best, "saved model")):
-        accuracy = None if model is None else model.get("test", "accuracy")
-        interval = None if accuracy is None else proportion_of(accuracy, summary.rows.test)
-        if interval:
-            counts.append(f"{interval.right:,} of {interval.rows:,} ({name})")
-    if not counts:
-        return ""
-    return (
-        f"Test rows that were right: {', '.join(counts)}. In brackets the 95 % interval (Wilson) that so many rows "
-        "leave; it speaks of other rows like these, not of other seeds."
-    )
-
-
-def _rule_words(stop: Verdict) -> str:
-    rule = rule_of_reason(stop.reason)
-    if rule is None:
-        # Another version may have other rules.
-        return stop.rule
-    text = dict(rule.sentences)[stop.reason]
-    wait, since = counted(stop.wait, "epoch"), stop.epoch - stop.wait
-    return f"{text.format(wait=wait, since=since)} ({stop.rule})"
-
-
-def _best_so_far(stop: Verdict, monitor: str) -> str:
-    # A threshold is reached at its best.
-    if stop.best_value is None or (rule_of_reason(stop.reason) and stop.best_epoch == stop.epoch):
-        return ""
-    return f"; the best {monitor}, {stop.best_value:.4f}, was at epoch {stop.best_epoch}"
-
-
-TEST_ROWS_CHOSE = (
-    "The test rows also chose the saved epoch, as in the published experiment, so its test accuracy is too good; "
-    "`--validation holdout` reports rows that chose nothing."
+COLUMNS = (
+    "stopped at",
+    "final epoch",
+    "train accuracy",
+    "test accuracy",
+    "saved epoch",
+    "its train acc.",
+    "its test acc.",
 )
+_EPOCHS = ("stopped at", "final epoch", "saved epoch")
+_TEST = ("test accuracy", "its test acc.")
+SELECTION = "Honest selection"
+TEST_ROWS_CHOSE = (
+    "The test rows also chose the saved epoch, as in the published experiment, so its test accuracy is too high; "
+    "`--validation holdout` reports the accuracy on rows that chose nothing."
+)
+_QUICK = "Quick scale: a smaller version of the published setting, which shows trends and cannot be compared with it."
 
 
 @dataclass(frozen=True)
@@ -130,6 +48,124 @@ class Provenance:
     words: Sequence[str] = ()
 
 
+def model_values(summary: RunSummary) -> dict[str, float]:
+    """A run's values by column, without what was not measured."""
+    final, best = summary.final, summary.best
+    values: dict[str, float | None] = {
+        "stopped at": summary.epochs,
+        "final epoch": final.epoch,
+        "train accuracy": final.get("train", "accuracy"),
+        "test accuracy": final.get("test", "accuracy"),
+    }
+    if best is not None:
+        values["saved epoch"] = best.epoch
+        values["its train acc."] = best.get("train", "accuracy")
+        values["its test acc."] = best.get("test", "accuracy")
+    return {column: value for column, value in values.items() if value is not None}
+
+
+def model_cell(column: str, value: float | None, test_rows: int = 0) -> str:
+    """A column's value as text.
+
+    Args:
+        test_rows: that a test accuracy was measured on, for its binomial 95 % interval; 0 for no interval.
+    """
+    if value is None:
+        return "–"
+    if column in _EPOCHS:
+        return f"{value:g}" if value == int(value) else f"{value:.1f}"
+    interval = proportion_of(value, test_rows) if column in _TEST else None
+    return f"{value:.3f}" + (f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else "")
+
+
+def results_table(summary: Summary) -> Table:
+    """The table that a summary holds, or that of a run, named by its arm."""
+    if isinstance(summary, RunSummary) and summary.table is None:
+        return run_table(summary, summary.arm.replace("-", " "))
+    return Table.from_summary(summary.table or {})
+
+
+def run_table(summary: RunSummary, arm: str) -> Table:
+    """A run in a row: the model that training ended with, and the saved one, as loaded from its file."""
+    values = model_values(summary)
+    cells = (model_cell(column, values.get(column), summary.rows.test) for column in COLUMNS)
+    return Table("Results", ("arm", *COLUMNS), ((arm, *cells),))
+
+
+def selection_table(selection: Selection) -> Table:
+    """What choosing the epoch on the test rows would have claimed of a run."""
+    rows = [
+        (f"by {epoch.monitor}", str(epoch.epoch), f"{epoch.test_accuracy:.3f}")
+        for epoch in (selection.honest, selection.claimed)
+    ]
+    difference = ("the test rows would claim", "", f"{selection.optimism:+.3f}")
+    return Table(SELECTION, ("epoch chosen", "epoch", "accuracy on the test rows"), (*rows, difference), sums=1)
+
+
+def sentences_of(summary: Summary) -> list[str]:
+    """What a summary says beside its table: why a run stopped, what follows, and what choosing on the test rows would
+    have claimed."""
+    if not isinstance(summary, RunSummary):
+        return list(summary.conclusions)
+    selection = [] if summary.selection is None else [selection_sentence(summary.selection, summary.rows.test)]
+    return [why_stopped(summary), *summary.conclusions, *selection]
+
+
+def why_stopped(summary: RunSummary) -> str:
+    """At which epoch training stopped and why, and which epoch the final model is of."""
+    stop, epochs = summary.stop, summary.max_epochs
+    at = f"epoch {stop.epoch} of {epochs}"
+    best = _best_so_far(stop, summary.monitor)
+    sentences = {
+        "completed": f"{agreeing(epochs, 'Ran its only epoch', f'Ran all {epochs} epochs')}; no rule stopped it{best}.",
+        "non_finite": f"Stopped at {at}: a metric is not finite ({stop.rule}). Every epoch until then is saved.",
+        "time_budget": f"Paused after {at} ({stop.rule}); everything is saved{best}.",
+        "interrupted": f"Interrupted after {at} by {stop.rule}; everything until then is saved{best}.",
+    }
+    text = sentences.get(stop.reason) or f"Stopped at {at}: {_rule_sentence(stop)}{best}."
+    if summary.final.epoch != summary.epochs:
+        text += f" The final model is restored from epoch {summary.final.epoch}."
+    return text
+
+
+def _rule_sentence(stop: Verdict) -> str:
+    rule = rule_of_reason(stop.reason)
+    if rule is None:
+        # Another version may have other rules.
+        return stop.rule
+    text = dict(rule.sentences)[stop.reason]
+    wait, since = counted(stop.wait, "epoch"), stop.epoch - stop.wait
+    return f"{text.format(wait=wait, since=since)} ({stop.rule})"
+
+
+def _best_so_far(stop: Verdict, monitor: str) -> str:
+    # A threshold is reached at its best.
+    if stop.best_value is None or (rule_of_reason(stop.reason) and stop.best_epoch == stop.epoch):
+        return ""
+    return f"; the best {monitor}, {stop.best_value:.4f}, was at epoch {stop.best_epoch}"
+
+
+def selection_sentence(selection: Selection, test_rows: int) -> str:
+    """What choosing the epoch on the test rows would have claimed of a run.
+
+    Args:
+        test_rows: that the accuracies were measured on.
+    """
+    honest, claimed, optimism = selection.honest, selection.claimed, selection.optimism
+    comparison = "the same"
+    if optimism:
+        more, rows = "more" if optimism > 0 else "less", round(abs(optimism) * test_rows)
+        comparison = (
+            f"{abs(optimism):.3f} {more}. That is {rows:,} of {counted(test_rows, 'row')}; one run cannot tell how "
+            "much of it is luck"
+        )
+    return (
+        f"Chosen by {honest.monitor}, epoch {honest.epoch} has a test accuracy of {honest.test_accuracy:.3f}, on rows "
+        f"that chose nothing; chosen by {claimed.monitor}, epoch {claimed.epoch} would have claimed "
+        f"{claimed.test_accuracy:.3f}: {comparison}."
+    )
+
+
 def run_report(
     title: str, summary: RunSummary, tables: Sequence[Table], provenance: Provenance, pictures: Sequence[Picture]
 ) -> Document:
@@ -139,32 +175,34 @@ def run_report(
         tables: the results, then further ones.
     """
     selection = [] if summary.selection is None else [selection_table(summary.selection)]
-    return _report(title, words_of(summary), _notes(summary), summary, [*tables, *selection], provenance, pictures)
+    return _report(title, sentences_of(summary), _notes(summary), summary, [*tables, *selection], provenance, pictures)
 
 
 def sweep_report(
     title: str, summary: SweepSummary, tables: Sequence[Table], provenance: Provenance, pictures: Sequence[Picture]
 ) -> Document:
     """The report of a sweep; arguments as for `run_report`."""
-    why = f" ({summary.reason})" if summary.reason else ""
-    told = f"{summary.finished} of {counted(len(summary.jobs), 'run')} finished; state: {summary.state}{why}."
+    state = f"{summary.finished} of {counted(len(summary.jobs), 'run')} finished; {_state(summary)}."
     failed = [f"{job.name}: {job.state} ({job.reason})" for job in summary.jobs if job.reason]
     notes = [TEST_ROWS_CHOSE] if summary.test_rows_chose else []
-    return _report(title, [told, *summary.conclusions], notes, summary, tables, provenance, pictures, failed)
+    return _report(title, [state, *summary.conclusions], notes, summary, tables, provenance, pictures, failed)
 
 
 def range_report(
     title: str, summary: RangeSummary, tables: Sequence[Table], provenance: Provenance, pictures: Sequence[Picture]
 ) -> Document:
     """The report of a range test; arguments as for `run_report`."""
-    why = f" ({summary.reason})" if summary.reason else ""
-    told = f"{summary.finished} of {counted(summary.seeds, 'seed')} tested; state: {summary.state}{why}."
-    return _report(title, [told, *summary.conclusions], [], summary, tables, provenance, pictures)
+    state = f"{summary.finished} of {counted(summary.seeds, 'seed')} tested; {_state(summary)}."
+    return _report(title, [state, *summary.conclusions], [], summary, tables, provenance, pictures)
+
+
+def _state(summary: SweepSummary | RangeSummary) -> str:
+    return f"state: {summary.state}" + (f" ({summary.reason})" if summary.reason else "")
 
 
 def _report(
     title: str,
-    told: Sequence[str],
+    sentences: Sequence[str],
     notes: Sequence[str],
     summary: TrainingSummary,
     tables: Sequence[Table],
@@ -173,29 +211,23 @@ def _report(
     failed: Sequence[str] = (),
 ) -> Document:
     results, *others = tables
-    lead: list[Part] = [Paragraph(text) for text in told]
-    asked = [*(provenance.words or [f"Data: {summary.dataset}."]), _scale(summary)]
-    lead += [Bullets(tuple(points)) for points in (failed, asked) if points]
+    seeds = 1 if isinstance(summary, RunSummary) else summary.seeds
+    scale = f"Scale: {summary.scale}; {numbered('seed', range(summary.seed, summary.seed + seeds))}."
+    settings = [*(provenance.words or [f"Data: {summary.dataset}."]), scale]
+    lead: list[Part] = [Paragraph(text) for text in sentences]
+    lead += [Bullets(tuple(points)) for points in (failed, settings) if points]
     lead += [Warn(f"{warning}.") for warning in summary.warnings]
     if summary.scale == "quick":
-        quick = "Quick scale: a smaller version of the published setting, for a trend and not for a comparison with it."
-        lead.append(Paragraph(quick))
-    shown: list[Part] = [results, *([Bullets(tuple(notes))] if notes else [])]
-    sections = [Section("Results", tuple(shown))]
+        lead.append(Paragraph(_QUICK))
+    sections = [Section("Results", (results, *([Bullets(tuple(notes))] if notes else [])))]
     if pictures:
         sections.append(Section("Figures", tuple(pictures)))
     sections += [Section(table.title, (table,)) for table in others]
-    sections += [
-        Section("Time", _seconds(summary)),
-        Section("How it was made", how_it_was_made(provenance.environment, provenance.config, _left(summary))),
-    ]
+    # What diverged cannot be resumed.
+    state = "finished" if isinstance(summary, RunSummary) and summary.diverged else summary.state
+    provenance_parts = how_it_was_made(provenance.environment, provenance.config, state)
+    sections += [Section("Time", _time(summary)), Section("How it was made", provenance_parts)]
     return Document(title, tuple(lead), tuple(sections))
-
-
-def _scale(summary: TrainingSummary) -> str:
-    first, seeds = summary.seed, 1 if isinstance(summary, RunSummary) else summary.seeds
-    of_seeds = f"seed {first}" if seeds == 1 else f"seeds {first} to {first + seeds - 1}"
-    return f"Scale: {summary.scale}; {of_seeds}."
 
 
 def _notes(summary: RunSummary) -> list[str]:
@@ -203,78 +235,85 @@ def _notes(summary: RunSummary) -> list[str]:
     rows = ", ".join(f"{count:,} {part}" for part, count in asdict(summary.rows).items())
     notes = [f"Rows: {rows}. Parameters of the model: {summary.parameters:,}."]
     if stop.margin:
-        of = (rule_of_reason(stop.reason) or Rule).margin_from
-        notes.append(f"At the stop {summary.monitor} lay {stop.margin:.4g} from {of}.")
+        reference = (rule_of_reason(stop.reason) or Rule).margin_from
+        notes.append(f"At the stop, {summary.monitor} was {stop.margin:.4g} away from {reference}.")
     notes.append(
-        "The curves' training values are means over each epoch as it trains, as Keras reports them; the table's are "
-        "measured on the finished model."
+        "In the figure, training values are means over each epoch while it trains, as Keras reports them; in the table "
+        "they are measured on the finished model."
     )
-    if said := interval_words(summary):
-        notes.append(said)
-    # A run that was left before its end may have measured nothing.
+    notes += filter(None, [_interval_note(summary)])
+    # A run that was stopped before its end may not have measured its best model.
     if summary.best and summary.best.test is not None and summary.best.val is None:
         notes.append(TEST_ROWS_CHOSE)
     return notes
 
 
-def _left(summary: TrainingSummary) -> str:
-    """The state of what was summed up; of what diverged, which cannot be gone on with, that it finished."""
-    return "finished" if isinstance(summary, RunSummary) and summary.diverged else summary.state
+def _interval_note(summary: RunSummary) -> str:
+    """What the brackets behind a run's test accuracies are; empty where none was measured."""
+    counts = []
+    for model, name in ((summary.final, "final model"), (summary.best, "saved model")):
+        accuracy = None if model is None else model.get("test", "accuracy")
+        interval = None if accuracy is None else proportion_of(accuracy, summary.rows.test)
+        if interval:
+            counts.append(f"{interval.right:,} of {interval.rows:,} ({name})")
+    if not counts:
+        return ""
+    return (
+        f"Correct test rows: {', '.join(counts)}. In brackets is the 95 % interval (Wilson) for so many rows; it is "
+        "about other rows like these, not about other seeds."
+    )
 
 
-def _seconds(summary: TrainingSummary) -> tuple[Part, ...]:
+def _time(summary: TrainingSummary) -> tuple[Part, ...]:
     spent = {part: f"{seconds:.2f}" for part, seconds in summary.seconds.items() if seconds >= 0.005}
-    told = []
+    sentences = []
     if isinstance(summary, RunSummary) and summary.projected_train_seconds:
-        took, projected = summary.train_and_validation_seconds, summary.projected_train_seconds
-        told.append(
-            f"Training and validating took {format_duration(took)}; the first steps promised "
-            f"{format_duration(projected)} for {counted(summary.max_epochs, 'epoch')}."
+        sentences.append(
+            f"Training and validation took {format_duration(summary.train_and_validation_seconds)}; the estimate from "
+            f"the first steps was {format_duration(summary.projected_train_seconds)} for "
+            f"{counted(summary.max_epochs, 'epoch')}."
         )
     if isinstance(summary, RunSummary) and summary.samples_per_second:
-        told.append(f"{summary.samples_per_second:,.0f} training rows a second, validation included.")
+        sentences.append(f"{summary.samples_per_second:,.0f} training rows per second, validation included.")
     table = Table("Time", ("part", *spent), (("seconds", *spent.values()),))
-    return (table, *([Paragraph(" ".join(told))] if told else []))
+    return (table, *([Paragraph(" ".join(sentences))] if sentences else []))
 
 
 def how_it_was_made(environment: Environment, config: str = "", state: str = "finished") -> tuple[Part, ...]:
-    """Command, machine, versions, and how it is made again, or gone on with.
+    """Command, machine, versions, and how it is run again or resumed.
 
     Args:
         environment: the content of environment.json; empty where a run was killed before it wrote one.
         config: the text of config.toml; empty where there is none.
         state: of the run.
     """
-    parts: list[Part] = []
-    if environment:
-        parts.append(Bullets(_environment(environment)))
+    parts: list[Part] = [Bullets(_environment(environment))] if environment else []
     if not config:
         return tuple(parts)
-    again = "In this folder, `stopcli run config.toml` runs it again, in a new one"
+    next_step = "In this folder, `stopcli run config.toml` runs it again, in a new folder"
     if state == "running":
-        again = "It is being written by a process; `stopcli report .` in this folder says later how it stands"
+        next_step = "A process is still writing it; later, `stopcli report .` in this folder updates this report"
     elif state != "finished":
-        again += ", and `stopcli resume .` goes on with this one"
-    return (*parts, Paragraph(f"{again}. config.toml holds:"), Code(config, "toml"))
+        next_step += ", and `stopcli resume .` resumes this one"
+    return (*parts, Paragraph(f"{next_step}. config.toml:"), Code(config, "toml"))
 
 
 def _environment(environment: Environment) -> tuple[str, ...]:
-    # A sweep's runs say for themselves what they computed on.
+    # Only a run records the GPUs it computed on; a sweep leaves that to its runs.
     gpus = f", {counted(len(environment['gpus']), 'GPU')}" if "gpus" in environment else ""
     points = []
     if "argv" in environment:
         points.append(f"Command: {code(shlex.join(['stopcli', *environment['argv'][1:]]))}")
     if {"platform", "cpu", "cores"} <= environment.keys():
-        cores = f"{environment['cores']} {agreeing(environment['cores'], 'core', 'cores')}"
+        cores = counted(environment["cores"], "core")
         points.append(f"Machine: {environment['platform']}, {environment['cpu']}, {cores}{gpus}")
     if "executor" in environment:
-        points.append(f"Runs executed: {environment['executor']}")
+        points.append(f"Executor: {environment['executor']}")
     if "versions" in environment:
-        points.append(
-            "Versions: " + ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
-        )
-    resumed = environment.get("resumed") or []
-    if resumed:
-        places = ", ".join(str(session.get("from_epoch", "?")) for session in resumed)
-        points.append(f"Gone on with {counted(len(resumed), 'time')}, after epoch {places}")
+        versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+        points.append(f"Versions: {versions}")
+    sessions = environment.get("resumed") or []
+    if sessions:
+        epochs = ", ".join(str(session.get("from_epoch", "?")) for session in sessions)
+        points.append(f"Resumed {counted(len(sessions), 'time')}, after epoch {epochs}")
     return tuple(points)

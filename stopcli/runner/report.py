@@ -17,10 +17,18 @@ from stopcli.errors import RequestError, RunFolderError, StopcliError
 from stopcli.paths import check_path
 from stopcli.quantities import counted
 from stopcli.recipes.base import Loaded
-from stopcli.report.document import Document, Paragraph, Part, Picture, Section, Table, Warn, alt_text, results_table
+from stopcli.report.document import Document, Paragraph, Part, Picture, Section, Table, Warn, alt_text
 from stopcli.report.drawing import Drawn, Figures, draw
 from stopcli.report.html import to_html, write_or_warn, write_report
-from stopcli.report.run_report import Provenance, how_it_was_made, range_report, run_report, sweep_report, words_of
+from stopcli.report.run_report import (
+    Provenance,
+    how_it_was_made,
+    range_report,
+    results_table,
+    run_report,
+    sentences_of,
+    sweep_report,
+)
 from stopcli.runner.resume import read_config
 from stopcli.runs.environment import read_environment
 from stopcli.runs.files import write_json, write_text
@@ -97,7 +105,7 @@ def write_results(
     if problems:
         summary = replace(summary, warnings=(*summary.warnings, *problems))
         write_json(folder.summary, summary)
-    folder.log(f"{summary.state}: {' '.join(words_of(summary))}")
+    folder.log(f"{summary.state}: {' '.join(sentences_of(summary))}")
     folder.status.write(summary.state, summary.reason, epoch=summary.epochs, outside=outside)
     return summary
 

@@ -42,7 +42,7 @@ def test_every_arm_has_its_row_and_every_run_its_line() -> None:
     assert [row[:2] for row in results.tables[1].rows] == [("patience 0", "3"), ("none", "1")]
     assert results.conclusions[0] == "Told."
     assert (
-        "Choosing the epochs on the test rows would have moved the claimed test accuracy by" in results.conclusions[1]
+        "Choosing the epochs on the test rows would have changed the claimed test accuracy by" in results.conclusions[1]
     )
     first, second = results.summary["selection"]
     assert first["optimism_mean"] == pytest.approx(0.02)

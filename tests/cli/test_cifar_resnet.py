@@ -58,7 +58,7 @@ def test_a_run_leaves_what_a_user_wants_to_see(capsys: pytest.CaptureFixture[str
         precision, recall, f1 = map(float, line.split(",")[1:4])
         assert f1 == pytest.approx(2 * precision * recall / max(precision + recall, 1e-9), rel=1e-12)
     report = Path("a/report.md").read_text()
-    for part in ("## By class", "](plots/augmented.png)", "training rows a second", "- Data: digits"):
+    for part in ("## By class", "](plots/augmented.png)", "training rows per second", "- Data: digits"):
         assert part in report
     check_same_again(Path("a"))
     config = Path("a/config.toml").read_text()

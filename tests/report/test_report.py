@@ -8,10 +8,10 @@ import pytest
 from summaries import run_summary
 
 from stopcli.report.curves import Marks, learning_curves, seed_curves, seed_points
-from stopcli.report.document import Picture, Table, run_table, to_markdown
+from stopcli.report.document import Picture, Table, to_markdown
 from stopcli.report.drawing import draw
 from stopcli.report.images import Points, decision_boundary, grid_around, plain_scatter
-from stopcli.report.run_report import Provenance, run_report, selection_words, why_stopped
+from stopcli.report.run_report import Provenance, run_report, run_table, selection_sentence, why_stopped
 from stopcli.runs.summary import ChosenEpoch, Selection
 
 
@@ -40,26 +40,26 @@ SELECTION = {
 
 def test_a_run_whose_test_rows_are_set_apart_says_what_they_would_have_claimed() -> None:
     environment = {"argv": ["stopcli"], "versions": {}, "platform": "L", "cpu": "C", "cores": 2, "gpus": []}
-    told = run_summary(selection=SELECTION, best=None)
-    text = to_markdown(run_report("moons", told, [run_table(told, "x")], Provenance("", environment), []))
+    summary = run_summary(selection=SELECTION, best=None)
+    text = to_markdown(run_report("moons", summary, [run_table(summary, "x")], Provenance("", environment), []))
     for part in (
         "Chosen by val_accuracy, epoch 90 has a test accuracy of 0.900, on rows that chose nothing; chosen by "
-        "test_accuracy, epoch 70 would have claimed 0.925: 0.025 more. That is 2 of 70 rows; how much "
-        "of it is their luck, one run cannot tell.",
+        "test_accuracy, epoch 70 would have claimed 0.925: 0.025 more. That is 2 of 70 rows; one run "
+        "cannot tell how much of it is luck.",
         "## Honest selection",
         "| by test_accuracy | 70 | 0.925 |",
         "| the test rows would claim |  | +0.025 |",
-        "Test rows that were right: 63 of 70 (final model). In brackets",
+        "Correct test rows: 63 of 70 (final model). In brackets is",
     ):
         assert part in text
 
 
 @pytest.mark.parametrize(
-    ("claimed", "ending"), [(0.9, "claimed 0.900: as much."), (0.8, "0.100 less. That is 1,000 of 10,000 rows; how")]
+    ("claimed", "ending"), [(0.9, "claimed 0.900: the same."), (0.8, "0.100 less. That is 1,000 of 10,000 rows; one")]
 )
 def test_what_the_test_rows_would_not_have_claimed_is_said_too(claimed: float, ending: str) -> None:
-    found = Selection(ChosenEpoch("val_loss", 9, 0.2, 0.9), ChosenEpoch("test_loss", 8, 0.1, claimed))
-    assert ending in selection_words(found, 10_000)
+    selection = Selection(ChosenEpoch("val_loss", 9, 0.2, 0.9), ChosenEpoch("test_loss", 8, 0.1, claimed))
+    assert ending in selection_sentence(selection, 10_000)
 
 
 def test_a_table_is_markdown_and_csv() -> None:
@@ -75,7 +75,7 @@ def test_a_table_is_markdown_and_csv() -> None:
         ("baseline", "Stopped at epoch 120 of 400: 20 epochs and the baseline was never beaten"),
         ("threshold", "Stopped at epoch 120 of 400: the threshold was reached"),
         ("completed", "Ran all 400 epochs; no rule stopped it; the best val_loss, 0.2345, was at epoch 100."),
-        ("non_finite", "Broke off at epoch 120 of 400"),
+        ("non_finite", "Stopped at epoch 120 of 400: a metric is not finite (val_loss patience=20). Every epoch"),
         ("interrupted", "Interrupted after epoch 120 of 400"),
         ("time_budget", "Paused after epoch 120 of 400"),
     ],
