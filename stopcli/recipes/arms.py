@@ -51,7 +51,7 @@ def _level(config: TrainedConfig) -> tuple[str, float, str] | None:
     return None
 
 
-def watched_name(config: TrainedConfig) -> str:
+def val_rows(config: TrainedConfig) -> str:
     """What the `val_` metrics were measured on."""
     return "test" if config.validation == "test" else "validation"
 
@@ -92,9 +92,7 @@ class SeedRecipe(Recipe):
             epochs[f"saved (best {config.checkpoint_monitor})"] = saved
             accuracies["test, saved model"] = arm.values("saved_test_accuracy")
         return {
-            "curves": lambda: seed_curves(
-                metrics, watched_name(config), [summary.epochs for summary in summaries], title
-            ),
+            "curves": lambda: seed_curves(metrics, val_rows(config), [summary.epochs for summary in summaries], title),
             "stop_epochs": lambda: seed_points(epochs, "epoch", "{:.0f}", title),
             "accuracies": lambda: seed_points(accuracies, "accuracy", "{:.3f}", title),
         }

@@ -13,7 +13,7 @@ from stopcli.analysis.sweep import SweepResults
 from stopcli.configs.moons import ArmValues, CaseArm, MoonsConfig, case_arms
 from stopcli.configs.stop_plan import stop_plan
 from stopcli.quantities import counted
-from stopcli.recipes.arms import watched_name
+from stopcli.recipes.arms import val_rows
 from stopcli.report.document import Table, csv_of
 from stopcli.report.drawing import Figures
 from stopcli.runs.files import write_text
@@ -343,7 +343,7 @@ def seeds_case_figures(config: MoonsConfig, results: Sequence[JobResult]) -> Fig
             epochs[arm.name] = [values.saved_epoch or values.stopped_at for values in measured]
     stops = [arm.measured.stopped_at for arms in seeds for arm in arms[1:3]]
     return {
-        "curves": lambda: seed_curves(metrics, watched_name(config), stops, title),
+        "curves": lambda: seed_curves(metrics, val_rows(config), stops, title),
         "stop_epochs": lambda: seed_points(epochs, "epoch", "{:.0f}", f"{title}, epoch of each arm's model"),
         "accuracies": lambda: seed_points(accuracies, "accuracy", "{:.3f}", f"{title}, test accuracy"),
     }

@@ -6,7 +6,7 @@ import csv
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stopcli.analysis.arms import RunArm, difference
 from stopcli.analysis.sweep import (
@@ -22,7 +22,7 @@ from stopcli.analysis.sweep import (
 )
 from stopcli.configs.clr import ClrConfig
 from stopcli.quantities import counted, format_duration, numbered
-from stopcli.recipes.arms import watched_name
+from stopcli.recipes.arms import val_rows
 from stopcli.recipes.classifier import Classifier
 from stopcli.report.document import Table, csv_of
 from stopcli.report.drawing import Figures, drawn_name
@@ -39,28 +39,53 @@ if TYPE_CHECKING:
 FINAL, SAVED = "final_test_error", "saved_test_error"
 
 
-def sweep_results(config: ClrConfig, results: Sequence[JobResult]) -> SweepResults:
-    """A row for each policy, with mean and standard deviation over its seeds, and its paired differences to the
-    reference; F1 by class of each. All accuracies are of the test rows."""
-    arms = sweep_arms(config, results)
-    base = reference_of(config, arms)
-    final = "restored" if config.restore_best else "final"
-    against = f", against {base.label}" if len(arms) > 1 else ", difference"
-    columns = ("policy", "runs", f"{final} test acc.", final + against, "saved test acc.", f"saved{against}")
-    table = Table("Results", (*columns, "its epoch", "training"), tuple(_row(arm, base) for arm in arms))
-    values = [_values(arm, base) for arm in arms]
-    by_class = _by_class(config, arms, results)
-    return SweepResults(
-        f"clr: {config.describe_model()}, {', '.join(arm.label for arm in arms)}, {counted(config.seeds, 'seed')}",
-        (table, *([by_class] if by_class else [])),
-        {
-            "table.csv": csv_of(values),
-            "jobs.csv": csv_of([job_row(result) for result in results]),
-            **({"classes.csv": by_class.csv()} if by_class else {}),
-        },
-        _conclusions(config, arms, base),
-        {"arms": values},
-    )
+class Clr(Classifier):
+    """Policies of the learning rate against each other and against a fixed rate."""
+
+    config = ClrConfig
+
+    def sweep_results(self, config: ClrConfig, results: Sequence[JobResult]) -> SweepResults:
+        """A row for each policy, with mean and standard deviation over its seeds, and its paired differences to the
+        reference; F1 by class of each. All accuracies are of the test rows."""
+        arms = sweep_arms(config, results)
+        base = reference_of(config, arms)
+        final = "restored" if config.restore_best else "final"
+        against = f", against {base.label}" if len(arms) > 1 else ", difference"
+        columns = ("policy", "runs", f"{final} test acc.", final + against, "saved test acc.", f"saved{against}")
+        table = Table("Results", (*columns, "its epoch", "training"), tuple(_row(arm, base) for arm in arms))
+        values = [_values(arm, base) for arm in arms]
+        by_class = _by_class(config, arms, results)
+        return SweepResults(
+            f"clr: {config.describe_model()}, {', '.join(arm.label for arm in arms)}, {counted(config.seeds, 'seed')}",
+            (table, *([by_class] if by_class else [])),
+            {
+                "table.csv": csv_of(values),
+                "jobs.csv": csv_of([job_row(result) for result in results]),
+                **({"classes.csv": by_class.csv()} if by_class else {}),
+            },
+            _conclusions(config, arms, base),
+            {"arms": values},
+        )
+
+    def sweep_figures(self, config: ClrConfig, results: Sequence[JobResult]) -> Figures:
+        """The learning rate of every update by policy, and loss and accuracy by epoch, with the cycles shaded."""
+        from stopcli.report.curves import RunGroup
+        from stopcli.report.rates import policy_curves, policy_rates
+
+        arms = [arm for arm in sweep_arms(config, results) if arm.runs]
+        scale = " (quick scale)" if config.scale == "quick" else ""
+        title = f"{config.describe_model()} on {drawn_name(Path(config.dataset).name)}{scale}"
+        summaries = [result.summary for result in results if result.state == "finished" and result.summary]
+        steps = summaries[0].steps_per_epoch
+        cycle = sum(config.cycle_updates(steps)) if config.cyclical else None
+        cyclical = [arm.label for arm in arms if arm.config.cyclical]
+        curves = [
+            RunGroup(with_seeds(arm, arms), arm.index, [result.run.metrics for result in arm.runs]) for arm in arms
+        ]
+        return {
+            "learning_rate": lambda: policy_rates([_rate(arm) for arm in arms], cycle, cyclical, title),
+            "curves": lambda: policy_curves(curves, val_rows(config), None if cycle is None else cycle / steps, title),
+        }
 
 
 def _row(arm: RunArm, base: RunArm) -> tuple[str, ...]:
@@ -169,41 +194,9 @@ def _scores(result: JobResult) -> dict[str, float]:
         return {}
 
 
-def sweep_figures(config: ClrConfig, results: Sequence[JobResult]) -> Figures:
-    """The learning rate of every update by policy, and loss and accuracy by epoch, with the cycles shaded."""
-    from stopcli.report.curves import RunGroup
-    from stopcli.report.rates import policy_curves, policy_rates
-
-    arms = [arm for arm in sweep_arms(config, results) if arm.runs]
-    scale = " (quick scale)" if config.scale == "quick" else ""
-    title = f"{config.describe_model()} on {drawn_name(Path(config.dataset).name)}{scale}"
-    summaries = [result.summary for result in results if result.state == "finished" and result.summary]
-    steps = summaries[0].steps_per_epoch
-    cycle = sum(config.cycle_updates(steps)) if config.cyclical else None
-    cyclical = [arm.label for arm in arms if arm.config.cyclical]
-    curves = [RunGroup(with_seeds(arm, arms), arm.index, [result.run.metrics for result in arm.runs]) for arm in arms]
-    return {
-        "learning_rate": lambda: policy_rates([_rate(arm) for arm in arms], cycle, cyclical, title),
-        "curves": lambda: policy_curves(curves, watched_name(config), None if cycle is None else cycle / steps, title),
-    }
-
-
 def _rate(arm: RunArm) -> RunGroup:
     """Of the arm's longest run: the others have the same, as far as they went."""
     from stopcli.report.curves import RunGroup
 
     longest = max(arm.runs, key=lambda result: result.cost["updates"])
     return RunGroup(arm.label, arm.index, [read_metrics(longest.run.path / "steps.csv")])
-
-
-class Clr(Classifier):
-    """Policies of the learning rate against each other and against a fixed rate."""
-
-    config = ClrConfig
-
-    def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
-        return sweep_results(config, results)
-
-    def sweep_figures(self, config: Any, results: Sequence[JobResult]) -> Figures:
-
-        return sweep_figures(config, results)

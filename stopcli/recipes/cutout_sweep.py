@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,13 +24,13 @@ from stopcli.analysis.sweep import (
 from stopcli.configs.cutout_sweep import CutoutSweepConfig, copies_of
 from stopcli.configs.published import published_arms
 from stopcli.quantities import counted, format_duration, numbered
-from stopcli.recipes.arms import watched_name
+from stopcli.recipes.arms import val_rows
 from stopcli.recipes.classifier import CifarResnet
 from stopcli.report.document import Table, csv_of
 from stopcli.report.drawing import Figures, drawn_name
-from stopcli.stats import pareto
-from stopcli.stats.differences import NONE, too_few
+from stopcli.stats.differences import NONE, Ratio, too_few
 from stopcli.stats.intervals import FEWEST
+from stopcli.stats.pareto import pareto_front
 from stopcli.sweeps.plan import JobResult
 
 if TYPE_CHECKING:
@@ -40,6 +40,67 @@ if TYPE_CHECKING:
 
 # A run's error at the end, on the rows that validate.
 ERROR = "final_val_error"
+# Where the published figure has its horizontal line.
+PUBLISHED_LEVEL = 0.06
+
+
+class CutoutSweep(CifarResnet):
+    """Numbers of cutout copies against simple augmentation."""
+
+    config = CutoutSweepConfig
+
+    def sweep_results(self, config: CutoutSweepConfig, results: Sequence[JobResult]) -> SweepResults:
+        """A row for each arm, with mean and standard deviation over its seeds; what follows from them."""
+        arms = sweep_arms(config, results)
+        reference = reference_of(config, arms)
+        front = front_of(arms, reference)
+        values = [_values(arm, reference, front) for arm in arms]
+        # With simple augmentation as the reference, as published, it goes without saying.
+        to = f" to {reference.label}" if copies_of(reference.config) else ""
+        columns = (
+            *("arm", "runs", "error at the end", "best epoch's", "training", "validation"),
+            *(f"cost ratio{to}", "published hours", f"published ratio{to}", "Pareto"),
+        )
+        rows = tuple(_row(arm, time_ratio(arm, reference), of_arm) for arm, of_arm in zip(arms, values, strict=True))
+        m = ", ".join(map(str, config.m))
+        return SweepResults(
+            f"cutout-sweep: ResNet-{config.depth}, M = {m}, {counted(config.seeds, 'seed')}",
+            (Table("Results", columns, rows),),
+            {
+                "table.csv": csv_of(values),
+                "jobs.csv": csv_of([job_row(result, m=copies_of(result.job.config)) for result in results]),
+            },
+            (*recommend(arms, reference), *filter(None, [front.sentence()])),
+            {"arms": values},
+        )
+
+    def sweep_figures(self, config: CutoutSweepConfig, results: Sequence[JobResult]) -> Figures:
+        """The published figure (validation error by epoch, a line for each M), and error against cost."""
+        from stopcli.report.arm_curves import arm_curves, error_against_cost
+
+        scale = ", quick scale" if config.scale == "quick" else ""
+        title = f"ResNet-{config.depth} on {drawn_name(Path(config.dataset).name)}, cutout {config.cutout_size}{scale}"
+        if config.equal != "epochs":
+            title += f"; equal {config.equal}"
+        arms = sweep_arms(config, results)
+        reference = reference_of(config, arms)
+        front = front_of(arms, reference)
+        finished = [arm for arm in arms if arm.runs]
+        by_copies = sorted(finished, key=lambda arm: copies_of(arm.config))
+        curves = [_curves(config, arm, with_seeds(arm, arms)) for arm in by_copies]
+        points = [_point(arm, reference, front) for arm in finished if costs_of(arm, reference)]
+        rows = val_rows(config)
+        abscissa = "epoch" if config.equal == "epochs" else "images trained on, copies counted"
+        unit = f"{reference.label} of the same seed = 1" if reference.runs else "seconds"
+        over = f" over {numbered('seed', front.seeds)}" if front.unequal and front.seeds else ""
+        return {
+            "validation_error": lambda: arm_curves(
+                curves, f"{rows} error (1 − accuracy)", abscissa, PUBLISHED_LEVEL, title, "images", "error"
+            ),
+            "cost": lambda: error_against_cost(
+                points, f"training time, {unit}", f"{rows} error at the end", title, over
+            ),
+        }
 
 
 def published_hours(arm: RunArm) -> float | None:
@@ -69,6 +130,10 @@ class Front:
     names: tuple[str, ...]
     unequal: bool
 
+    def holds(self, arm: RunArm) -> bool | None:
+        """Whether an arm is on the front; None where there is none that it could be on."""
+        return arm.name in self.names if self.names and arm.name in self.costs else None
+
     def sentence(self) -> str:
         """What it is over, in a sentence; empty where that goes without saying."""
         if not self.unequal:
@@ -86,7 +151,7 @@ def front_of(arms: Sequence[RunArm], reference: RunArm) -> Front:
         cost, error = costs_of(arm, reference), arm.by_seed(ERROR)
         costs[arm.name] = statistics.fmean(cost[seed] for seed in seeds)
         errors[arm.name] = statistics.fmean(error[seed] for seed in seeds)
-    front = pareto.pareto_front(list(costs.values()), list(errors.values())) if len(costs) > 1 else []
+    front = pareto_front(list(costs.values()), list(errors.values())) if len(costs) > 1 else []
     unequal = any(arm.seeds != seeds for arm in finished)
     return Front(tuple(seeds), costs, errors, tuple(list(costs)[i] for i in front), unequal)
 
@@ -96,6 +161,50 @@ def costs_of(arm: RunArm, reference: RunArm) -> dict[int, float]:
     has finished that, or in seconds where it has finished nothing."""
     seconds, base = arm.by_seed("train_seconds"), reference.by_seed("train_seconds")
     return {seed: seconds[seed] / base[seed] for seed in seconds if seed in base} if base else seconds
+
+
+def _values(arm: RunArm, reference: RunArm, front: Front) -> dict[str, Any]:
+    """A row of table.csv, in full precision."""
+    hours, reference_hours = published_hours(arm), published_hours(reference)
+    ratio = time_ratio(arm, reference)
+    means = means_and_sds(
+        arm,
+        error=ERROR,
+        best_error="saved_test_error",
+        seconds="train_seconds",
+        validation_seconds="validation_seconds",
+        images="rows",
+    )
+    return {
+        "arm": arm.name,
+        "m": copies_of(arm.config),
+        "planned": arm.planned,
+        "finished": len(arm.runs),
+        **means,
+        "cost_ratio": ratio.mean if ratio else None,
+        "published_hours": hours,
+        "published_ratio": hours / reference_hours if hours and reference_hours else None,
+        "pareto": front.holds(arm),
+        "cost_ratio_sd": ratio.sd if ratio else None,
+        "cost_ratio_n": ratio.n if ratio else 0,
+        "cost_ratio_to": reference.name,
+    }
+
+
+def _row(arm: RunArm, ratio: Ratio | None, values: Mapping[str, Any]) -> tuple[str, ...]:
+    """The same for people."""
+    seconds = (values["seconds_mean"], values["validation_seconds_mean"])
+    published = (values["published_hours"], values["published_ratio"])
+    return (
+        arm.label,
+        f"{len(arm.runs)} of {arm.planned}",
+        mean_cell(arm.interval(ERROR)),
+        mean_cell(arm.interval("saved_test_error")),
+        *(NONE if value is None else format_duration(value) for value in seconds),
+        NONE if ratio is None else str(ratio),
+        *(NONE if value is None else f"{value:.2f}" for value in published),
+        {True: "yes", False: "", None: NONE}[values["pareto"]],
+    )
 
 
 def recommend(arms: Sequence[RunArm], reference: RunArm) -> tuple[str, ...]:
@@ -145,20 +254,16 @@ def _few_runs_tell_little(arms: Sequence[RunArm], reference: RunArm, n: int) -> 
     front = front_of(arms, reference)
     if not front.seeds:
         return too_few(n)
-    of = f"In {numbered('seed', front.seeds)}" if front.unequal else "In these runs"
-    lowest = _lowest(arms, reference, front)
-    return f"{too_few(n)} {of} {lowest}; --seeds 5 or more would show whether that is more than chance."
-
-
-def _lowest(arms: Sequence[RunArm], reference: RunArm, front: Front) -> str:
-    known = [arm for arm in arms if arm.name in front.errors]
     # Of several that are the same, the cheapest.
-    best = min(known, key=lambda arm: (front.errors[arm.name], front.costs[arm.name]))
-    lowest = f"the lowest error at the end is that of {best.label}, {front.errors[best.name]:.3f}"
-    if best is reference:
-        return lowest
-    against = f"against {front.errors[reference.name]:.3f} of {reference.label}"
-    return f"{lowest}, {against} at {front.costs[best.name]:.2f} times its training"
+    by_error = sorted(front.errors, key=lambda name: (front.errors[name], front.costs[name]))
+    best = next(arm for arm in arms if arm.name == by_error[0])
+    runs = numbered("seed", front.seeds) if front.unequal else "these runs"
+    sentence = f"{too_few(n)} In {runs} the lowest error at the end is that of {best.label}, "
+    sentence += f"{front.errors[best.name]:.3f}"
+    if best is not reference:
+        sentence += f", against {front.errors[reference.name]:.3f} of {reference.label}"
+        sentence += f" at {front.costs[best.name]:.2f} times its training"
+    return f"{sentence}; --seeds 5 or more would show whether that is more than chance."
 
 
 def _costs(reference: RunArm, others: Sequence[RunArm]) -> tuple[str, ...]:
@@ -175,142 +280,17 @@ def _costs(reference: RunArm, others: Sequence[RunArm]) -> tuple[str, ...]:
     return (f"Cost of training against {reference.label}: {'; '.join(shares)}.",) if shares else ()
 
 
-def sweep_results(config: CutoutSweepConfig, results: Sequence[JobResult]) -> SweepResults:
-    """A row for each arm, with mean and standard deviation over its seeds; what follows from them."""
-    arms = sweep_arms(config, results)
-    reference = reference_of(config, arms)
-    front = front_of(arms, reference)
-    rows = tuple(_row(arm, reference, front) for arm in arms)
-    values = [_values(arm, reference, front) for arm in arms]
-    return SweepResults(
-        f"cutout-sweep: ResNet-{config.depth}, M = {', '.join(map(str, config.m))}, {counted(config.seeds, 'seed')}",
-        (Table("Results", _columns(reference), rows),),
-        {
-            "table.csv": csv_of(values),
-            "jobs.csv": csv_of([job_row(result, m=copies_of(result.job.config)) for result in results]),
-        },
-        (*recommend(arms, reference), *filter(None, [front.sentence()])),
-        {"arms": values},
-    )
-
-
-def _columns(reference: RunArm) -> tuple[str, ...]:
-    # With simple augmentation as the reference, as published, it goes without saying.
-    to = f" to {reference.label}" if copies_of(reference.config) else ""
-    return (
-        *("arm", "runs", "error at the end", "best epoch's", "training", "validation"),
-        *(f"cost ratio{to}", "published hours", f"published ratio{to}", "Pareto"),
-    )
-
-
-def _row(arm: RunArm, reference: RunArm, front: Front) -> tuple[str, ...]:
-    hours, published = _published(arm, reference)
-    ratio = time_ratio(arm, reference)
-    on_front = {True: "yes", False: "", None: NONE}[_is_on(front, arm)]
-    return (
-        arm.label,
-        f"{len(arm.runs)} of {arm.planned}",
-        mean_cell(arm.interval(ERROR)),
-        mean_cell(arm.interval("saved_test_error")),
-        _duration_cell(arm, "train_seconds"),
-        _duration_cell(arm, "validation_seconds"),
-        NONE if ratio is None else str(ratio),
-        NONE if hours is None else f"{hours:.2f}",
-        NONE if published is None else f"{published:.2f}",
-        on_front,
-    )
-
-
-def _duration_cell(arm: RunArm, name: str) -> str:
-    seconds = arm.mean(name)
-    return NONE if seconds is None else format_duration(seconds)
-
-
-def _published(arm: RunArm, reference: RunArm) -> tuple[float | None, float | None]:
-    """The published hours of an arm, and their ratio to those of the reference."""
-    hours, of_reference = published_hours(arm), published_hours(reference)
-    return hours, hours / of_reference if hours and of_reference else None
-
-
-def _is_on(front: Front, arm: RunArm) -> bool | None:
-    """Whether an arm is on the Pareto front; None where there is none that it could be on."""
-    return arm.name in front.names if front.names and arm.name in front.costs else None
-
-
-def _values(arm: RunArm, reference: RunArm, front: Front) -> dict[str, object]:
-    """A row of table.csv, in full precision."""
-    hours, published = _published(arm, reference)
-    ratio = time_ratio(arm, reference)
-    values: dict[str, object] = {
-        "arm": arm.name,
-        "m": copies_of(arm.config),
-        "planned": arm.planned,
-        "finished": len(arm.runs),
-    }
-    values |= means_and_sds(
-        arm,
-        error=ERROR,
-        best_error="saved_test_error",
-        seconds="train_seconds",
-        validation_seconds="validation_seconds",
-        images="rows",
-    )
-    return {
-        **values,
-        "cost_ratio": ratio.mean if ratio else None,
-        "published_hours": hours,
-        "published_ratio": published,
-        "pareto": _is_on(front, arm),
-        "cost_ratio_sd": ratio.sd if ratio else None,
-        "cost_ratio_n": ratio.n if ratio else 0,
-        "cost_ratio_to": reference.name,
-    }
-
-
-# Where the published figure has its horizontal line.
-PUBLISHED_LEVEL = 0.06
-
-
-def sweep_figures(config: CutoutSweepConfig, results: Sequence[JobResult]) -> Figures:
-    """The published figure (validation error by epoch, a line for each M), and error against cost."""
-    from stopcli.report.arm_curves import arm_curves, error_against_cost
-
-    scale = ", quick scale" if config.scale == "quick" else ""
-    title = f"ResNet-{config.depth} on {drawn_name(Path(config.dataset).name)}, cutout {config.cutout_size}{scale}"
-    if config.equal != "epochs":
-        title += f"; equal {config.equal}"
-    arms = sweep_arms(config, results)
-    reference = reference_of(config, arms)
-    front = front_of(arms, reference)
-    finished = [arm for arm in arms if arm.runs]
-    by_copies = sorted(finished, key=lambda arm: copies_of(arm.config))
-    curves = [_curves(config, arm, with_seeds(arm, arms)) for arm in by_copies]
-    points = [_point(arm, reference, front) for arm in finished if costs_of(arm, reference)]
-    watched = watched_name(config)
-    across = "epoch" if config.equal == "epochs" else "images trained on, copies counted"
-    unit = f"{reference.label} of the same seed = 1" if reference.runs else "seconds"
-    over = f" over {numbered('seed', front.seeds)}" if front.unequal and front.seeds else ""
-    return {
-        "validation_error": lambda: arm_curves(
-            curves, f"{watched} error (1 − accuracy)", across, PUBLISHED_LEVEL, title, "seen", "error"
-        ),
-        "cost": lambda: error_against_cost(
-            points, f"training time, {unit}", f"{watched} error at the end", title, over
-        ),
-    }
-
-
 def _point(arm: RunArm, reference: RunArm, front: Front) -> CostPoint:
     from stopcli.report.arm_curves import CostPoint
 
     costs, errors = costs_of(arm, reference), arm.by_seed(ERROR)
-    shown = front.seeds if arm.name in front.costs else tuple(costs)
+    seeds = front.seeds if arm.name in front.costs else tuple(costs)
     return CostPoint(
         arm.label,
         arm.index,
         list(costs.values()),
         [errors[seed] for seed in costs],
-        (statistics.fmean(costs[seed] for seed in shown), statistics.fmean(errors[seed] for seed in shown)),
+        (statistics.fmean(costs[seed] for seed in seeds), statistics.fmean(errors[seed] for seed in seeds)),
         arm.name in front.names,
     )
 
@@ -323,18 +303,5 @@ def _curves(config: CutoutSweepConfig, arm: RunArm, label: str) -> RunGroup:
         # What an epoch counts as on the horizontal axis.
         images = 1.0 if config.equal == "epochs" else result.cost["rows"] / result.cost["epochs"]
         columns = result.run.metrics
-        runs.append({"seen": columns["epoch"] * images, "error": 1 - columns["val_accuracy"]})
+        runs.append({"images": columns["epoch"] * images, "error": 1 - columns["val_accuracy"]})
     return RunGroup(label, arm.index, runs)
-
-
-class CutoutSweep(CifarResnet):
-    """Numbers of cutout copies against simple augmentation."""
-
-    config = CutoutSweepConfig
-
-    def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
-        return sweep_results(config, results)
-
-    def sweep_figures(self, config: Any, results: Sequence[JobResult]) -> Figures:
-
-        return sweep_figures(config, results)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stopcli.configs.images import AugmentSettings, ImageConfig
 from stopcli.configs.stop_plan import stop_plan
-from stopcli.recipes.arms import run_marks, watched_name
+from stopcli.recipes.arms import run_marks, val_rows
 from stopcli.recipes.images import ImageParts, make_augmentation
 from stopcli.report.document import Table
 from stopcli.report.drawing import Draw, Figures
@@ -182,7 +182,7 @@ def _curves(
     marks = run_marks(config, evaluation.summary)
     of_loss = "cross-entropy + L2" if experiment.model.losses else "cross-entropy"
     cycle = sum(config.cycle_updates(experiment.steps_per_epoch)) / experiment.steps_per_epoch
-    return error_curves(metrics, watched_name(config), marks, title, of_loss, cycle if config.cyclical else None)
+    return error_curves(metrics, val_rows(config), marks, title, of_loss, cycle if config.cyclical else None)
 
 
 def _confusion(experiment: Experiment, predictions: NDArray[Any], of: str) -> Figure:

@@ -13,7 +13,7 @@ from stopcli.configs.base import POINT
 from stopcli.configs.moons import MoonsConfig
 from stopcli.data.dataset import Splits
 from stopcli.data.toy import moons, split_moons
-from stopcli.recipes.arms import SeedRecipe, run_marks, watched_name
+from stopcli.recipes.arms import SeedRecipe, run_marks, val_rows
 from stopcli.recipes.base import Loaded
 from stopcli.recipes.case_study import arms_of_run, moons_title, seeds_case_results
 from stopcli.report.drawing import Draw, Figures
@@ -94,11 +94,9 @@ class Moons(SeedRecipe):
         figures: dict[str, Draw] = {}
         if len(metrics["epoch"]):
             title = f"{self.title(config)}: seed {config.seed}"
-            figures["curves"] = lambda: learning_curves(
-                metrics, watched_name(config), run_marks(config, summary), title
-            )
+            figures["curves"] = lambda: learning_curves(metrics, val_rows(config), run_marks(config, summary), title)
             if summary.case_study is not None:
-                figures["case_study"] = lambda: case_curves(metrics, arms_of_run(summary), watched_name(config), title)
+                figures["case_study"] = lambda: case_curves(metrics, arms_of_run(summary), val_rows(config), title)
         figures["moons"] = lambda: _moons(config, experiment.parts, evaluation.predict, summary)
         return figures
 

@@ -14,7 +14,7 @@ from stopcli.configs.classifier import TrainConfig
 from stopcli.configs.cutout_sweep import CutoutSweepConfig
 from stopcli.errors import ConfigError, RequestError
 from stopcli.recipes import images as memory
-from stopcli.recipes.cutout_sweep import front_of, recommend, sweep_results
+from stopcli.recipes.cutout_sweep import CutoutSweep, front_of, recommend
 from stopcli.recipes.images import batch_bytes, check_batches_fit
 from stopcli.sweeps.executor import in_rounds
 from stopcli.sweeps.layout import Layout
@@ -147,7 +147,11 @@ def test_only_finished_runs_count() -> None:
     assert simple.values("final_val_error") == [0.5]
     assert (m2.runs, m2.planned) == ((), 1)
     assert recommend([simple, m2], simple) == ("Too few runs have finished to compare anything.",)
-    assert sweep_results(config(m=(2,)), [jobs_done[0], broken]).tables[0].rows[1][:3] == ("M = 2", "0 of 1", "–")
+    assert CutoutSweep().sweep_results(config(m=(2,)), [jobs_done[0], broken]).tables[0].rows[1][:3] == (
+        "M = 2",
+        "0 of 1",
+        "–",
+    )
 
 
 def test_the_pareto_front_has_nothing_that_is_dearer_and_no_better() -> None:
@@ -221,7 +225,7 @@ def test_without_a_baseline_the_fewest_copies_are_compared_with() -> None:
 
 def test_the_table_sets_published_beside_measured() -> None:
     runs = results({"simple": [0.5], "m2": [0.4], "m3": [0.3]}, {**SECONDS, "m3": 30.0})
-    jobs_done, by_arm = sweep_results(config(m=(2, 3)), runs), cells(config(m=(2, 3)), runs)
+    jobs_done, by_arm = CutoutSweep().sweep_results(config(m=(2, 3)), runs), cells(config(m=(2, 3)), runs)
     assert by_arm["M = 2"]["cost ratio"] == "1.90"
     assert (by_arm["M = 2"]["published hours"], by_arm["M = 2"]["published ratio"]) == ("1.47", "1.20")
     assert by_arm["M = 3"]["published hours"] == "–"
