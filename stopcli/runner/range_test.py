@@ -26,6 +26,7 @@ from stopcli.runner.run import start_session
 from stopcli.runs.files import write_json, write_text
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
+from stopcli.runs.status import StatusProgress
 from stopcli.runs.summary import SEEDS_FILE, RangeSummary, TestedSeed, TestedSeeds, read_seeds
 from stopcli.schedules.cyclic import RampLR
 from stopcli.stats.lr_finder import runaway, smoothed
@@ -152,7 +153,7 @@ def _test_seeds(
     loop: StepsLoop | None = None
 
     def on_updates(count: int) -> None:
-        folder.status.beat(0, {"updates": count})
+        folder.status.beat(0, StatusProgress(updates=count))
         session.observer.counted("updates", count, updates)
 
     for seed in range(config.seed, config.seed + config.seeds):

@@ -6,13 +6,13 @@ import os
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from stopcli.runs.files import overwrite_json, read_checked
-from stopcli.runs.typed_json import from_json
+from stopcli.runs.typed_json import OPTIONAL, from_json
 
 RunState = Literal["running", "finished", "paused", "interrupted", "failed"]
 
@@ -33,18 +33,21 @@ class Process:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far a run is that is running.
+class StatusProgress:
+    """How far a run is that is running, as far as it is known.
 
     Attributes:
         metrics: of the last complete epoch.
+        samples_per_second: training rows a second, over the whole run so far.
+        seconds, seconds_left: of training.
+        updates: of a range test, in the current seed.
     """
 
-    metrics: Mapping[str, float | None] = field(default_factory=dict)
-    samples_per_second: float | None = None
-    seconds: float | None = None
-    seconds_left: float | None = None
-    updates: int | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict, metadata=OPTIONAL)
+    samples_per_second: float | None = field(default=None, metadata=OPTIONAL)
+    seconds: float | None = field(default=None, metadata=OPTIONAL)
+    seconds_left: float | None = field(default=None, metadata=OPTIONAL)
+    updates: int | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +57,7 @@ class Status:
     Attributes:
         reason: why, in words; empty while running.
         epoch: epochs that are recorded so far.
-        outside: whether what made it fail lies outside of it (a full disk), so that resuming may succeed.
+        outside: of a run that failed, whether the reason is outside of it (a full disk), so that resuming may succeed.
         process: that wrote it.
         started, heartbeat: when the session began, and the last time that the file was written, in UTC.
     """
@@ -62,8 +65,8 @@ class Status:
     state: str
     reason: str = ""
     epoch: int = 0
-    progress: Progress | None = None
-    outside: bool = False
+    progress: StatusProgress | None = field(default=None, metadata=OPTIONAL)
+    outside: bool | None = field(default=None, metadata=OPTIONAL)
     process: Process | None = None
     started: str = ""
     heartbeat: str = ""
@@ -92,33 +95,26 @@ class StatusFile:
         reason: str = "",
         *,
         epoch: int = 0,
-        progress: Mapping[str, Any] | None = None,
+        progress: StatusProgress | None = None,
         outside: bool = False,
     ) -> None:
-        """Set the state.
-
-        Args:
-            reason: why, in words; empty while running.
-            epoch: epochs that are recorded so far.
-            progress: how far it is, as `Progress` reads it.
-            outside: whether what made it fail lies outside of it (a full disk), so that resuming may succeed.
-        """
+        """Set the state; arguments as the attributes of `Status`."""
         self._written = time.monotonic()
-        values = {
-            "state": state,
-            "reason": reason,
-            "epoch": epoch,
-            **({"progress": dict(progress)} if progress else {}),
-            **({"outside": outside} if state == "failed" else {}),
-            "process": asdict(self._process),
-            "started": self._started,
-            "heartbeat": utc_now(),
-        }
+        status = Status(
+            state=state,
+            reason=reason,
+            epoch=epoch,
+            progress=progress,
+            outside=outside if state == "failed" else None,
+            process=self._process,
+            started=self._started,
+            heartbeat=utc_now(),
+        )
         # Else `running` would stay of a run that a full disk has ended.
-        overwrite_json(self._path, values)
+        overwrite_json(self._path, status)
         self.state, self.epoch = state, epoch
 
-    def beat(self, epoch: int, progress: Mapping[str, Any] | None = None) -> None:
+    def beat(self, epoch: int, progress: StatusProgress | None = None) -> None:
         """Write the heartbeat where the last one is old enough."""
         if time.monotonic() - self._written >= HEARTBEAT_SECONDS:
             self.write("running", epoch=epoch, progress=progress)

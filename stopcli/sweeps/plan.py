@@ -13,7 +13,7 @@ from typing import Any, Generic
 
 from stopcli.configs.base import AnyConfig, SweepSettings
 from stopcli.runs.run import Run
-from stopcli.runs.status import Progress
+from stopcli.runs.status import StatusProgress
 from stopcli.runs.summary import RunSummary, SweepSummary
 
 
@@ -93,12 +93,12 @@ class JobResult:
         return self.run.results
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> StatusProgress:
         """The last complete epoch, and what is known of the run's speed."""
         if self.run.status.progress is None and self.state == "finished" and self.summary:
             validated = self.summary.final.validated
-            return Progress(metrics={f"val_{name}": value for name, value in validated.items()})
-        return self.run.status.progress or Progress()
+            return StatusProgress(metrics={f"val_{name}": value for name, value in validated.items()})
+        return self.run.status.progress or StatusProgress()
 
     @property
     def error(self) -> float | None:

@@ -17,9 +17,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Protocol
+from typing import Protocol
 
 from stopcli.quantities import format_duration, parse_save_every
+from stopcli.runs.status import StatusProgress
 from stopcli.signals import SIGHUP, StopNow, handle_stop_signals, restore_handlers, signal_name
 from stopcli.stopping import Verdict
 from stopcli.training.state_file import TrainState
@@ -59,14 +60,14 @@ class Progress:
         done = self.epoch + self.fraction
         return self.seconds * (self.epochs - done) / max(done, 1e-9)
 
-    def to_dict(self) -> dict[str, Any]:
-        """What status.json says of it."""
-        return {
-            "metrics": dict(self.metrics),
-            "samples_per_second": round(self.samples_per_second, 1),
-            "seconds": round(self.seconds, 3),
-            "seconds_left": round(self.seconds_left, 1),
-        }
+    def for_status(self) -> StatusProgress:
+        """What status.json holds of it."""
+        return StatusProgress(
+            metrics=dict(self.metrics),
+            samples_per_second=round(self.samples_per_second, 1),
+            seconds=round(self.seconds, 3),
+            seconds_left=round(self.seconds_left, 1),
+        )
 
 
 class Observer(Protocol):

@@ -210,7 +210,7 @@ class Trainer:
             if verdict is None and self._epoch < epochs and self._record.due(self._epoch):
                 self._commit(None)
             progress = self._progress()
-            self._folder.status.beat(self._epoch, progress.to_dict())
+            self._folder.status.beat(self._epoch, progress.for_status())
             self._observer.progress(progress)
             if verdict is not None:
                 return verdict
