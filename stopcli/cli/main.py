@@ -24,8 +24,8 @@ def main(args: list[str] | None = None) -> NoReturn:
         args: the command line; None for that of the process, which then belongs to the program, with its signals, until
             it ends.
     """
-    alone = args is None
-    if alone:
+    owns_process = args is None
+    if owns_process:
         handle_stop_signals(_leave)
     # scikit-learn's joblib asks for a semaphore when it is imported, and warns where /dev/shm has none to give.
     os.environ.setdefault("JOBLIB_MULTIPROCESSING", "0")
@@ -36,24 +36,24 @@ def main(args: list[str] | None = None) -> NoReturn:
     from stopcli.cli.app import run_program
     from stopcli.cli.console import Output, print_error
 
-    if alone:
+    if owns_process:
         handle_stop_signals(_stop)
     try:
         status = run_program(sys.argv[1:] if args is None else args)
     except StopNow as stopped:
         status = stopped.exit_status
-        if alone:
+        if owns_process:
             ignore_terminal()
         if not stopped.reported:
             Output().say(f"Interrupted by {stopped}.")
-        if alone:
+        if owns_process:
             streams.failure_of_stdout()
             _exit_at_once(status)
     failure = streams.failure_of_stdout()
     if failure:
         print_error(f"not everything could be written to stdout: {failure}")
         status = status or 1
-    if alone:
+    if owns_process:
         # Everything is done and printed, and the status is known.
         ignore_terminal()
     sys.exit(status)
@@ -61,7 +61,7 @@ def main(args: list[str] | None = None) -> NoReturn:
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
     """Exit before anything was started. Not by an exception, which code that is being imported may swallow or wrap."""
-    # A terminal stands behind the ^C that it has shown.
+    # A terminal has printed ^C, without a line end.
     start = "\n" if sys.stderr is not None and sys.stderr.isatty() else ""
     write_in_handler(f"{start}Interrupted by {signal_name(number)}.\n")
     os._exit(128 + number)

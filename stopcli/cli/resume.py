@@ -158,8 +158,8 @@ def show(folder: RunPath, json: Json = False) -> None:
     # The other summaries name their unit.
     if epochs and (results or summary is None):
         epochs += f" {agreeing(int(run.progress.rpartition('/')[2]), 'epoch', 'epochs')}"
-    started = f", started {_age(run)} ago" if run.age_seconds is not None else ""
-    print(f"{folder}: {run.state}{epochs}{started}")
+    age = f", started {_age(run)} ago" if run.age_seconds is not None else ""
+    print(f"{folder}: {run.state}{epochs}{age}")
     if run.reason:
         print(f"Reason: {run.reason}")
     if summary is not None:

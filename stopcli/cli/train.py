@@ -45,7 +45,7 @@ class RunLocation:
 
 
 def settings_from_options(ctx: typer.Context, command: str) -> dict[str, Any]:
-    """The settings that stand on the command line, by name: those that win over the scale."""
+    """The settings that were given on the command line, by name: they win over the scale."""
     settings = {}
     for name in setting_names(config_class(command)):
         source = ctx.get_parameter_source(name)
@@ -153,7 +153,7 @@ def execute_task(task: Task, folder: RunFolder, output: Output, budget_seconds: 
     from stopcli.runner.run import execute, stopwatch_since_start
     from stopcli.sweeps.plan import plan_jobs
 
-    for line in task.loaded.words:
+    for line in task.loaded.description:
         output.say(line)
     if getattr(task.config, "tensorboard", False):
         output.say(f"To follow it: tensorboard --logdir {folder.jobs if task.layout else folder.tensorboard}")
@@ -185,7 +185,7 @@ def show_plan(task: Task, output: Output) -> None:
 
     layout = task.layout
     assert layout is not None, "only sweeps have a plan"
-    for line in task.loaded.words:
+    for line in task.loaded.description:
         output.say(line)
     with RunView(output, task.config.command) as view:
         view.stage("starting TensorFlow")

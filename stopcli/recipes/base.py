@@ -59,14 +59,14 @@ class Loaded:
         config: as given, with what only the data could tell filled in.
         data: what the recipe builds from.
         notes: what the user should be told of the data, a sentence without a full stop each.
-        words: what will be run, a line each.
+        description: what will be run, a line each.
         seconds: that reading the data took.
     """
 
     config: Any
     data: Any
     notes: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
+    description: tuple[str, ...] = ()
     seconds: float = 0.0
 
 

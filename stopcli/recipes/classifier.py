@@ -12,7 +12,7 @@ from stopcli.configs.moons import DEFAULT_SHARES, MoonsConfig
 from stopcli.data.dataset import Splits
 from stopcli.data.toy import moons, split_moons
 from stopcli.recipes.base import Loaded
-from stopcli.recipes.images import ImageParts, ImageRecipe, load, training_words
+from stopcli.recipes.images import ImageParts, ImageRecipe, load, training_description
 from stopcli.report.drawing import drawn_name
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def points(parts: Splits) -> ImageParts:
     return ImageParts(MOONS, parts, ("0", "1"), pixels=False)
 
 
-def moons_words(parts: Splits) -> str:
+def moons_description(parts: Splits) -> str:
     """What there is to train on, in words."""
     return f"Data: moons, 2 classes, points of a plane: {parts.train.count} to train on"
 
@@ -66,5 +66,5 @@ class Classifier(ImageRecipe):
             return loaded
         parts = moons_parts(config.validation, config.validation_share)
         notes = config.notes_on_rows(parts, POINT) + config.notes_on_updates(parts.train.batches(config.batch_size))
-        words = (f"{moons_words(parts)}, {parts.test.count} to test.", *training_words(config, parts))
-        return Loaded(config, points(parts), notes, words)
+        description = (f"{moons_description(parts)}, {parts.test.count} to test.", *training_description(config, parts))
+        return Loaded(config, points(parts), notes, description)

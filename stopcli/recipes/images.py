@@ -190,7 +190,7 @@ def load(config: ImageConfig, observer: Observer) -> Loaded:
     """
     config, images, parts, notes = read_parts(config, observer)
     notes += config.notes_on_rows(parts, "image") + config.notes_on_updates(parts.train.batches(config.batch_size))
-    return Loaded(config, ImageParts(images.name, parts, images.classes), notes, _words(config, images, parts))
+    return Loaded(config, ImageParts(images.name, parts, images.classes), notes, _description(config, images, parts))
 
 
 def read_parts(config: AnyImages, observer: Observer) -> tuple[AnyImages, ImageSet, Splits, tuple[str, ...]]:
@@ -244,7 +244,7 @@ def _images_in_several(parts: Splits) -> list[str]:
     ]
 
 
-def data_words(images: ImageSet, parts: Splits) -> str:
+def data_description(images: ImageSet, parts: Splits) -> str:
     """What there is to train on, in words."""
     height, width = parts.train.x.shape[1:3]
     images_to_train = agreeing(images.train.count, "image", "images")
@@ -255,14 +255,14 @@ def data_words(images: ImageSet, parts: Splits) -> str:
     )
 
 
-def _words(config: ImageConfig, images: ImageSet, parts: Splits) -> tuple[str, ...]:
+def _description(config: ImageConfig, images: ImageSet, parts: Splits) -> tuple[str, ...]:
     tested = f"{parts.test.count:,} to test"
     if parts.test_is_held_out:
         tested = f"{parts.validation.count:,} to validate, {tested}"
-    return (f"{data_words(images, parts)}, {tested}.", *training_words(config, parts))
+    return (f"{data_description(images, parts)}, {tested}.", *training_description(config, parts))
 
 
-def training_words(config: ImageConfig, parts: Splits) -> tuple[str, ...]:
+def training_description(config: ImageConfig, parts: Splits) -> tuple[str, ...]:
     """How a classifier is trained, a line each."""
     steps = parts.train.batches(config.batch_size)
     return (

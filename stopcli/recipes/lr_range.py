@@ -13,8 +13,8 @@ from stopcli.configs.classifier import MOONS
 from stopcli.configs.lr_range import LrRangeConfig
 from stopcli.quantities import agreeing, counted
 from stopcli.recipes.base import Loaded, Recipe
-from stopcli.recipes.classifier import moons_parts, moons_words, points
-from stopcli.recipes.images import ImageParts, data_words, read_parts
+from stopcli.recipes.classifier import moons_description, moons_parts, points
+from stopcli.recipes.images import ImageParts, data_description, read_parts
 from stopcli.report.document import Table
 from stopcli.runs.summary import RateBounds
 from stopcli.stats.intervals import FEWEST, mean_interval
@@ -148,17 +148,17 @@ class LrRange(Recipe):
         notes: tuple[str, ...] = ()
         if config.dataset == MOONS:
             parts = moons_parts(config.validation, config.validation_share)
-            data, sentence = points(parts), moons_words(parts)
+            data, sentence = points(parts), moons_description(parts)
         else:
             config, images, parts, notes = read_parts(config, observer)
             config.architecture.check_sides(*parts.train.x.shape[1:3])
-            data, sentence = ImageParts(images.name, parts, images.classes), data_words(images, parts)
+            data, sentence = ImageParts(images.name, parts, images.classes), data_description(images, parts)
         if large := large_batch(config, parts.train.count, POINT if config.dataset == MOONS else "image"):
             notes = (*notes, large)
         updates = config.updates(parts.train.batches(config.batch_size))
-        words = (
+        description = (
             f"{sentence}.",
             f"Range test: {config.describe_model()}, {updates} updates, batch {config.batch_size}, {config.optimizer}, "
             f"{config.describe_ramp()}; it stops where the smoothed loss is {config.stop_factor:g} times its lowest.",
         )
-        return Loaded(config, data, notes, words)
+        return Loaded(config, data, notes, description)

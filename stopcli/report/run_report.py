@@ -40,12 +40,12 @@ class Provenance:
     Attributes:
         config: the text of config.toml.
         environment: the content of environment.json.
-        words: what was run, a line each.
+        description: what was run, a line each.
     """
 
     config: str
     environment: Environment
-    words: Sequence[str] = ()
+    description: Sequence[str] = ()
 
 
 def model_values(summary: RunSummary) -> dict[str, float]:
@@ -213,7 +213,7 @@ def _report(
     results, *others = tables
     seeds = 1 if isinstance(summary, RunSummary) else summary.seeds
     scale = f"Scale: {summary.scale}; {numbered('seed', range(summary.seed, summary.seed + seeds))}."
-    settings = [*(provenance.words or [f"Data: {summary.dataset}."]), scale]
+    settings = [*(provenance.description or [f"Data: {summary.dataset}."]), scale]
     lead: list[Part] = [Paragraph(text) for text in sentences]
     lead += [Bullets(tuple(points)) for points in (failed, settings) if points]
     lead += [Warn(f"{warning}.") for warning in summary.warnings]

@@ -109,11 +109,11 @@ def estimate(loaded: Loaded, layout: Layout, process_seconds: float, observer: O
 
 def _measure(loaded: Loaded, process_seconds: float) -> ArmEstimate:
     config = loaded.config
-    started = time.perf_counter()
+    start_time = time.perf_counter()
     experiment = recipe_of(config.command).build(loaded)
     loop = experiment.make_loop()
     loop.compile()
-    start_seconds = process_seconds + time.perf_counter() - started
+    start_seconds = process_seconds + time.perf_counter() - start_time
     step_seconds = _step_seconds(loop)
     batch = config.batch_size * config.copies
     evaluated = sum(examples.count for examples in experiment.parts.evaluated().values())
@@ -126,9 +126,9 @@ def _step_seconds(loop: Loop) -> float:
     """Seconds of a training step, over some calls of a loop that is at its start."""
     calls: list[tuple[int, float]] = []
     while len(calls) <= _CALLS:
-        before, started = loop.partial.steps if loop.partial else 0, time.perf_counter()
+        before, start_time = loop.partial.steps if loop.partial else 0, time.perf_counter()
         loop.advance(1, 1)
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - start_time
         if loop.partial is None or loop.partial.steps == before:
             # The epoch was too short for more.
             break

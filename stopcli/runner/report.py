@@ -93,7 +93,7 @@ def write_results(
         warnings=(*summary.warnings, *drawn.warnings),
         report=ReportParts(
             title,
-            loaded.words,
+            loaded.description,
             tuple(table.for_summary() for table in tables),
             tuple(picture.name for picture in drawn.pictures),
         ),
@@ -181,11 +181,11 @@ def _summary_report(folder: Path, summary: TrainingSummary) -> Document:
     return range_report(report.title, summary, *parts)
 
 
-def _provenance(folder: Path, words: Sequence[str]) -> Provenance:
+def _provenance(folder: Path, lines: Sequence[str]) -> Provenance:
     text = (folder / "config.toml").read_text(encoding="utf-8", errors="replace")
     if text.startswith(_HEADER):
         text = text.partition("\n")[2]
-    return Provenance(text, read_environment(folder)[0], words)
+    return Provenance(text, read_environment(folder)[0], lines)
 
 
 def _outdated(run: Run) -> str:

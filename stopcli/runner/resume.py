@@ -28,7 +28,7 @@ from stopcli.training.fingerprint import (
 from stopcli.training.session import Start
 from stopcli.training.state_file import PassedOver, StateStore, TrainState
 
-# Event files show what stands in metrics.csv, and are written again from there.
+# Event files show what is in metrics.csv, and are written again from there.
 _DERIVED = "tensorboard/"
 
 
@@ -249,8 +249,8 @@ def _check_has_pending_jobs(run: Path, config: Any, retry_failed: bool) -> None:
             f"{run}: nothing is left to do; {failed} of {counted(len(jobs), 'run')} failed",
             hint="--retry-failed resumes those that did not diverge.",
         )
-    others = f"every other run of the sweep is finished, {failed} diverged"
-    raise RunFolderError(f"{run}: {others if failed else 'every run of the sweep is finished'}")
+    diverged = f"every other run of the sweep is finished, {failed} diverged"
+    raise RunFolderError(f"{run}: {diverged if failed else 'every run of the sweep is finished'}")
 
 
 def _check_not_over(
@@ -302,9 +302,9 @@ def _position_under(
             f"{run}: trained {trained}, and these rules would not have stopped it earlier",
             hint=how_to_continue("completed"),
         )
-    started = state.epoch + (1 if state.partial_sums else 0)
-    if config.epochs < started:
-        raise ConfigError("epochs", config.epochs, f"at least the {started} that the run has started")
+    started_epochs = state.epoch + (1 if state.partial_sums else 0)
+    if config.epochs < started_epochs:
+        raise ConfigError("epochs", config.epochs, f"at least the {started_epochs} that the run has started")
     # With more epochs than it had, the run is not completed any more.
     if completed and config.epochs > state.epoch:
         state = replace(state, stopped=None)

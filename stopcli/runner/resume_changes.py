@@ -190,8 +190,8 @@ def changed_data(config: Any, saved: Iterable[str], now: str, *, force: bool) ->
     Raises:
         RequestError: they differ, and that was not forced.
     """
-    others = Counter(data for data in saved if data != now)
-    in_runs = {data: f" in {counted(count, 'run')}" if config.is_sweep else "" for data, count in others.items()}
+    counts = Counter(data for data in saved if data != now)
+    in_runs = {data: f" in {counted(count, 'run')}" if config.is_sweep else "" for data, count in counts.items()}
     changed = [f"data: was {data!r}{where}, is {now!r}" for data, where in in_runs.items()]
     if changed and not force:
         raise changed_error(changed, hint=other_data(config))

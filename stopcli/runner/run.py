@@ -91,8 +91,8 @@ def load_task(
     Raises:
         RequestError: the data are missing, damaged, or not as the config says; the jobs have no room.
     """
-    recipe, started = recipe_of(config.command), time.perf_counter()
-    loaded = replace(recipe.load(config, observer), seconds=time.perf_counter() - started)
+    recipe, start_time = recipe_of(config.command), time.perf_counter()
+    loaded = replace(recipe.load(config, observer), seconds=time.perf_counter() - start_time)
     if layout is not None:
         jobs: Sequence[Job[Any]] = plan_jobs(loaded.config)
         if run is not None:
@@ -146,10 +146,10 @@ def stopwatch_since_start() -> Stopwatch:
 
 
 def process_age() -> float:
-    """Seconds since the process started; where the system does not tell, since this module was imported."""
+    """Seconds since the process started; where the system does not say, since this module was imported."""
     try:
-        started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
-        return float(Path("/proc/uptime").read_text().split()[0]) - started
+        start_time = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+        return float(Path("/proc/uptime").read_text().split()[0]) - start_time
     except (OSError, ValueError, IndexError):
         return time.perf_counter() - _IMPORTED
 

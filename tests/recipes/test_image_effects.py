@@ -143,7 +143,7 @@ def test_images_that_stand_in_two_parts_are_told(tmp_path: Path) -> None:
         "1 of 6 validation images also stand in the training images, pixel by pixel",
         "1 of 6 test images also stand in the validation images, pixel by pixel",
     ]
-    assert found.words[0].endswith("6 images to train on, 6 to validate, 6 to test.")
+    assert found.description[0].endswith("6 images to train on, 6 to validate, 6 to test.")
     parts = found.data.parts
     assert (parts.train.count, parts.validation.count, parts.test.count) == (6, 6, 6)
 

@@ -16,13 +16,13 @@ TimeBudget = Annotated[
     str | None,
     option(
         metavar="TIME",
-        help="Pause after this time (90s, 45m, 2h30m) with everything saved; `stopcli resume` goes on.",
+        help="Pause after this time (90s, 45m, 2h30m) with everything saved; `stopcli resume` continues.",
         show_default="no limit",
     ),
 ]
 Name = Annotated[
     str,
-    option(help="A name for the run, a part of its folder's.", show_default=False),
+    option(help="A name for the run, which becomes part of its folder's name.", show_default=False),
 ]
 RunScale = Annotated[
     Scale,
@@ -53,14 +53,14 @@ RunDir = Annotated[
         help="The run's folder itself; must not exist.", metavar="<path>", parser=parse_path, show_default="by time"
     ),
 ]
-Json = Annotated[bool, option("--json", help="Print summary.json alone on stdout.")]
-Quiet = Annotated[bool, option("--quiet", "-q", help="No talk: results and errors alone.")]
+Json = Annotated[bool, option("--json", help="Print only summary.json on stdout.")]
+Quiet = Annotated[bool, option("--quiet", "-q", help="Print only results and errors.")]
 Verbose = Annotated[
     bool,
     option(
         "--verbose",
         "-v",
-        help="More talk, and the traceback of errors.",
+        help="Print more, and the traceback of errors.",
         callback=show_tracebacks,
     ),
 ]
