@@ -43,12 +43,12 @@ class View:
     Attributes:
         name: `final`, `saved` or `best`.
         value: as a run calls it (`RunResult.value`).
-        words: what it is in a sentence.
+        phrase: what it is in a sentence.
     """
 
     name: str
     value: str
-    words: str
+    phrase: str
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Measure:
         return self.name in COSTS
 
     @property
-    def words(self) -> str:
+    def phrase(self) -> str:
         return self.name.replace("_", " ")
 
 
@@ -93,11 +93,11 @@ def measure_of(name: str, runs: Sequence[RunResult]) -> Measure:
 
 
 def _measure(name: str) -> Measure:
-    words, better = name.replace("_", " "), natural_direction(name)
+    phrase, better = name.replace("_", " "), natural_direction(name)
     if name in COSTS:
-        return Measure(name, (View("final", name, words),))
+        return Measure(name, (View("final", name, phrase),))
     if name in _OF_MODELS:
-        views = (View(which, f"{which}_{name}", f"{words} of the {which} model") for which in ("final", "saved"))
+        views = (View(which, f"{which}_{name}", f"{phrase} of the {which} model") for which in ("final", "saved"))
         return Measure(name, tuple(views), better)
     last = View("final", f"last_{name}", f"{name} of the last epoch")
     best = View("best", f"best_{name}", f"{name} of its best epoch")
@@ -135,9 +135,9 @@ def _compare(arm: RunArm, base: RunArm, measure: Measure, view: View) -> Compari
     values, others = arm.by_seed(view.value), base.by_seed(view.value)
     if not values or not others:
         missing = (base if values else arm).label
-        return Comparison(arm, base, view, None, f"{arm.label} against {base.label}: {missing} has no {view.words}.")
+        return Comparison(arm, base, view, None, f"{arm.label} against {base.label}: {missing} has no {view.phrase}.")
     difference, note = difference_of(values, others)
-    sentence = difference.sentence(arm.label, base.label, view.words, measure.better)
+    sentence = difference.sentence(arm.label, base.label, view.phrase, measure.better)
     return Comparison(arm, base, view, difference, sentence + note)
 
 
@@ -195,7 +195,7 @@ class CompareResults:
             verdict = comparison.difference.verdict(self.measure.better) if comparison.difference else "no claim"
             labels.setdefault(verdict, []).append(comparison.arm.label)
         counts = "; ".join(f"{len(names)} {verdict} ({some(names)})" for verdict, names in labels.items())
-        return f"{view.words} of {len(comparisons)} against {self.base.label}: {counts}."
+        return f"{view.phrase} of {len(comparisons)} against {self.base.label}: {counts}."
 
     def notes(self) -> list[str]:
         """How to read it."""

@@ -26,7 +26,7 @@ _IN_A_TITLE = 4
 MOST_DRAWN = 14
 # What is drawn where all have it, in this order; the second pair where the first is not there.
 _PREFERRED = (("val_loss", "val_accuracy"), ("loss", "accuracy"))
-_WORDS = {
+_AXIS_LABELS = {
     "val_loss": "validation loss",
     "val_accuracy": "validation accuracy",
     "loss": "training loss",
@@ -81,7 +81,7 @@ def _results_table(results: CompareResults) -> Table:
             count = str(len(arm.values(view.value)))
             rows.append((arm.label, view.name, count, _epochs(epochs), *map(_mean, means), _interval(arm, view)))
     names = (name.replace("_", " ") for name in others)
-    columns = ("", "of", "runs", "epoch", *names, results.measure.words, "95 % interval")
+    columns = ("", "of", "runs", "epoch", *names, results.measure.phrase, "95 % interval")
     return Table("Results", columns, tuple(rows))
 
 
@@ -130,7 +130,7 @@ def _differences_table(results: CompareResults) -> Table:
             )
         rows.append((comparison.arm.label, comparison.view.name, *cells))
     columns = ("", "of", "n", "difference", "95 % interval", "p", "seeds", "verdict")
-    return Table(f"{results.measure.words.capitalize()} against {results.base.label}", columns, tuple(rows))
+    return Table(f"{results.measure.phrase.capitalize()} against {results.base.label}", columns, tuple(rows))
 
 
 def _settings_table(results: CompareResults) -> Table:
@@ -290,7 +290,7 @@ def curves_of(arms: Sequence[RunArm], measure: Measure) -> Curves:
     unequal = sorted(set().union(*recorded) - common)
     if unequal:
         notes.append(f"Not all have recorded {', '.join(unequal)}; what all have is overlaid.")
-    return Curves(drawn, {name: _WORDS.get(name, name) for name in names}, notes)
+    return Curves(drawn, {name: _AXIS_LABELS.get(name, name) for name in names}, notes)
 
 
 def figures_of(results: CompareResults, curves: Curves) -> Figures:
@@ -308,10 +308,10 @@ def figures_of(results: CompareResults, curves: Curves) -> Figures:
         return ValueRow(arm.label, arm.values(view.value), interval.bounds if interval else None)
 
     # Arms without a value have a row too: the panels share their rows.
-    rows = {view.words: [row(arm, view) for arm in results.arms[:MOST_DRAWN]] for view in results.measure.views}
-    shown = {words: of_arms for words, of_arms in rows.items() if any(row.values for row in of_arms)}
+    rows = {view.phrase: [row(arm, view) for arm in results.arms[:MOST_DRAWN]] for view in results.measure.views}
+    shown = {phrase: of_arms for phrase, of_arms in rows.items() if any(row.values for row in of_arms)}
     if shown:
-        figures["values"] = lambda: value_strips(shown, f"{results.measure.words} of each run")
+        figures["values"] = lambda: value_strips(shown, f"{results.measure.phrase} of each run")
     return figures
 
 

@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 from stopcli.errors import ConfigError
 
 
-def gather(words: Sequence[str], options: frozenset[str]) -> list[str]:
+def gather(arguments: Sequence[str], options: frozenset[str]) -> list[str]:
     """Words of a command line with the values that follow an option put into one word after it.
 
     Args:
@@ -21,9 +21,9 @@ def gather(words: Sequence[str], options: frozenset[str]) -> list[str]:
     """
     gathered: list[str] = []
     in_list = False
-    for i, word in enumerate(words):
+    for i, word in enumerate(arguments):
         if word == "--":
-            return [*gathered, *words[i:]]
+            return [*gathered, *arguments[i:]]
         name, _, value = word.partition("=")
         if name in options:
             in_list = True
@@ -60,65 +60,65 @@ def listing(*options: str) -> type[TyperCommand]:
     return ListingCommand
 
 
-def parse_words(setting: str, given: Sequence[str]) -> tuple[str, ...]:
+def parse_words(setting: str, values: Sequence[str]) -> tuple[str, ...]:
     """The words of a list option; `none` by itself is an empty list.
 
     Raises:
         ConfigError: there is none.
     """
-    words = _split(given)
-    if not words:
-        raise ConfigError(setting, " ".join(given), "one word or more")
-    return () if words == ["none"] else tuple(words)
+    items = _split(values)
+    if not items:
+        raise ConfigError(setting, " ".join(values), "one word or more")
+    return () if items == ["none"] else tuple(items)
 
 
-def parse_counts(setting: str, given: Sequence[str]) -> tuple[int, ...]:
+def parse_counts(setting: str, values: Sequence[str]) -> tuple[int, ...]:
     """Whole numbers out of the words of a list option.
 
     Raises:
         ConfigError: there is none, or a word is no whole number.
     """
-    words = _split(given)
-    if not words:
-        raise ConfigError(setting, " ".join(given), "one whole number or more, such as 2 4 8")
-    for word in words:
+    items = _split(values)
+    if not items:
+        raise ConfigError(setting, " ".join(values), "one whole number or more, such as 2 4 8")
+    for word in items:
         # Python refuses to read numbers of thousands of digits.
         if not word.removeprefix("-").isdecimal() or len(word) > _MOST_DIGITS:
             raise ConfigError(setting, word, "whole numbers, such as 2 4 8")
-    return tuple(map(int, words))
+    return tuple(map(int, items))
 
 
-def parse_numbers(setting: str, given: Sequence[str]) -> tuple[float, ...]:
+def parse_numbers(setting: str, values: Sequence[str]) -> tuple[float, ...]:
     """Numbers out of the words of a list option.
 
     Raises:
         ConfigError: there is none, or a word is no number.
     """
-    words = _split(given)
-    if not words:
-        raise ConfigError(setting, " ".join(given), "one number or more, such as 0 0.001")
-    for word in words:
+    items = _split(values)
+    if not items:
+        raise ConfigError(setting, " ".join(values), "one number or more, such as 0 0.001")
+    for word in items:
         if not _is_number(word):
             raise ConfigError(setting, word, "numbers, such as 0 0.001")
-    return tuple(map(float, words))
+    return tuple(map(float, items))
 
 
-def parse_number_or_none(setting: str, given: str, kind: type[int] | type[float]) -> int | float | None:
+def parse_number_or_none(setting: str, text: str, kind: type[int] | type[float]) -> int | float | None:
     """The number of an option that can also be taken away, by the word none.
 
     Raises:
         ConfigError: it is neither.
     """
-    if given == "none":
+    if text == "none":
         return None
     whole = kind is int
-    if whole and given.removeprefix("-").isdecimal() and len(given) <= _MOST_DIGITS:
-        return int(given)
-    if not whole and _is_number(given):
-        return float(given)
-    raise ConfigError(setting, given, f"a {'whole ' if whole else ''}number, or none")
+    if whole and text.removeprefix("-").isdecimal() and len(text) <= _MOST_DIGITS:
+        return int(text)
+    if not whole and _is_number(text):
+        return float(text)
+    raise ConfigError(setting, text, f"a {'whole ' if whole else ''}number, or none")
 
 
-def _split(given: Sequence[str]) -> list[str]:
+def _split(values: Sequence[str]) -> list[str]:
     # `--m 2, 4` comes with a comma too many.
-    return [word.strip() for value in given for word in value.split(",") if word.strip()]
+    return [word.strip() for value in values for word in value.split(",") if word.strip()]

@@ -69,7 +69,7 @@ def with_options(config: type[RunConfig], *groups: Group) -> Callable[[Command],
     def give(command: Command) -> Command:
         # Typer reads both; mypy knows of no function that has a signature of its own.
         command.__signature__ = signature  # type: ignore[attr-defined]
-        command.__annotations__ = {name: each.annotation for name, each in signature.parameters.items()}
+        command.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
         return command
 
     return give
@@ -100,17 +100,21 @@ def with_changes(*groups: Group) -> Callable[[Command], Command]:
 
     def give(command: Command) -> Command:
         signature = inspect.signature(command, eval_str=True)
-        own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+        own = [
+            parameter
+            for parameter in signature.parameters.values()
+            if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
         # As keywords, so that an option without a value may come after those with one.
-        own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
-        given = [
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        added = [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=alias)
             for name, alias in options
         ]
         # Raises where a name is there twice.
-        whole = signature.replace(parameters=[*own, *given])
+        whole = signature.replace(parameters=[*own, *added])
         command.__signature__ = whole  # type: ignore[attr-defined]
-        command.__annotations__ = {name: each.annotation for name, each in whole.parameters.items()}
+        command.__annotations__ = {name: parameter.annotation for name, parameter in whole.parameters.items()}
         return command
 
     return give

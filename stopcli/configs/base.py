@@ -185,10 +185,15 @@ def _config_error(config_class: type[RunConfig], settings: dict[str, Any], detai
     # A setting that may be of several types (a number, or one of some words) fails once for each of them.
     same = [d["msg"] for d in details if d["loc"][0] == setting]
     expected = " or ".join(dict.fromkeys(m.removeprefix("Input should be ") for m in same))
-    received, place = settings.get(setting), first["loc"][1:]
-    if isinstance(received, tuple) and place and isinstance(place[0], int) and isinstance(received[place[0]], str):
+    received, location = settings.get(setting), first["loc"][1:]
+    if (
+        isinstance(received, tuple)
+        and location
+        and isinstance(location[0], int)
+        and isinstance(received[location[0]], str)
+    ):
         # Of a list of words, the one that is wrong.
-        received = received[place[0]]
+        received = received[location[0]]
     return ConfigError(setting, received, expected)
 
 
@@ -197,21 +202,21 @@ def setting_names(config_class: type[RunConfig]) -> list[str]:
 
 
 def resolve(
-    config_class: type[AnyConfig], given: dict[str, Any], has_gpu: Callable[[], bool] = lambda: False
+    config_class: type[AnyConfig], explicit: dict[str, Any], has_gpu: Callable[[], bool] = lambda: False
 ) -> AnyConfig:
     """A config from the settings that were given, the rest filled in as `scale` says.
 
     Args:
-        given: the settings that the user named; they win over the scale.
+        explicit: the settings that the user named; they win over the scale.
         has_gpu: whether there is a GPU; asked where the scale depends on it, and the settings are right.
     """
 
     def at(scale: str) -> AnyConfig:
         filled = config_class.quick if scale == "quick" else {}
-        return parse(config_class, {**filled, **given, "scale": scale})
+        return parse(config_class, {**filled, **explicit, "scale": scale})
 
-    if given.get("scale", "auto") != "auto":
-        return at(given["scale"])
+    if explicit.get("scale", "auto") != "auto":
+        return at(explicit["scale"])
     if config_class.full_is_short:
         return at("full")
     quick = at("quick")
@@ -279,7 +284,7 @@ class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
         run has on record, and the run goes on as if it had had them from its beginning."""
         return frozenset(field.name for field in fields(StoppingSettings))
 
-    def asked(self, rule: Rule[Any], steps_per_epoch: int) -> Rule[Any]:
+    def evaluated_rule(self, rule: Rule[Any], steps_per_epoch: int) -> Rule[Any]:
         """A rule as it is asked whether to stop: after every epoch."""
         return rule
 
@@ -326,63 +331,63 @@ class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
             raise ConfigError("checkpoint_every", self.checkpoint_every, expected)
 
     def warnings(self) -> list[str]:
-        told = [
+        warnings = [
             mode_warning(self.monitor, self.mode),
             mode_warning(self.checkpoint_monitor, self.checkpoint_mode),
         ]
         if self.patience is None:
-            told += [
+            warnings += [
                 f"{setting} has no effect without patience"
                 for setting in ("min_delta", "baseline")
                 if getattr(self, setting) not in (None, 0.0)
             ]
         if self.init_optimizer and not self.init_from:
-            told.append("init_optimizer has no effect without init_from")
+            warnings.append("init_optimizer has no effect without init_from")
         if not self.checkpoint and self.restore_best:
-            told.append("restore_best measures the restored model, but with --no-checkpoint none is saved")
+            warnings.append("restore_best measures the restored model, but with --no-checkpoint none is saved")
         if not self.checkpoint and self.checkpoint_every != "best":
-            told.append("checkpoint_every has no effect with --no-checkpoint")
-        told += self.late_settings()
-        return [*super().warnings(), *(warning for warning in told if warning)]
+            warnings.append("checkpoint_every has no effect with --no-checkpoint")
+        warnings += self.late_settings()
+        return [*super().warnings(), *(warning for warning in warnings if warning)]
 
     def late_settings(self) -> list[str]:
         """What is to be said of settings that come too late to change anything, such as rules to save an epoch."""
         return [
-            f"{words} stops no training of {counted(self.epochs, 'epoch')} before its end: it can after epoch "
+            f"{label} stops no training of {counted(self.epochs, 'epoch')} before its end: it can after epoch "
             f"{rule.earliest_stop:,} at the earliest"
-            for words, rule in requested_rules(self)
+            for label, rule in requested_rules(self)
             if rule.earliest_stop >= max(self.epochs, 2)
         ]
 
-    def notes_on_rows(self, parts: Splits, thing: str) -> tuple[str, ...]:
+    def notes_on_rows(self, parts: Splits, noun: str) -> tuple[str, ...]:
         """What is to be said of how many rows there are, once they are known.
 
         Args:
-            thing: what a row is, such as `image`.
+            noun: what a row is, such as `image`.
         """
         few = parts.validation.count
-        told = [large_batch(self, parts.train.count, thing)]
+        warnings = [large_batch(self, parts.train.count, noun)]
         if few < FEW_ROWS and (self.checkpoint or self.rules != "no-stopping"):
             what = "the saved epoch" if self.checkpoint else "the epoch to stop at"
             other = "" if self.checkpoint_monitor == "val_loss" else ", or checkpoint_monitor val_loss,"
-            told.append(
-                f"{counted(few, thing)} {agreeing(few, 'validates', 'validate')}, so {what} is chosen by little; more "
-                f"{thing}s{other} choose better"
+            warnings.append(
+                f"{counted(few, noun)} {agreeing(few, 'validates', 'validate')}, so {what} is chosen by little; more "
+                f"{noun}s{other} choose better"
             )
-        return tuple(filter(None, told))
+        return tuple(filter(None, warnings))
 
 
-def large_batch(config: Any, rows: int, thing: str) -> str:
+def large_batch(config: Any, rows: int, noun: str) -> str:
     """What is to be said where a batch has room for more rows than there are to train on; empty where it has not.
 
     Args:
         config: has a `batch_size`.
-        thing: what a row is. Points are few, and all of them in a batch is how their network is published: of a batch
+        noun: what a row is. Points are few, and all of them in a batch is how their network is published: of a batch
             size that nobody chose nothing is said.
     """
-    if config.batch_size <= rows or (thing == POINT and not config.chosen("batch_size")):
+    if config.batch_size <= rows or (noun == POINT and not config.chosen("batch_size")):
         return ""
     return (
-        f"batch_size {config.batch_size:,} is more than the {counted(rows, thing)} to train on, so an epoch is a "
+        f"batch_size {config.batch_size:,} is more than the {counted(rows, noun)} to train on, so an epoch is a "
         "single update"
     )

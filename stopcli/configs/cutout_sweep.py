@@ -88,24 +88,24 @@ class CutoutSweepConfig(CifarResnetConfig):
             arm.check()
 
     def late_settings(self) -> list[str]:
-        told = super().late_settings()
+        warnings = super().late_settings()
         for name, arm in self.arms().items():
             if arm.epochs < self.epochs:
-                told += [f"{self.arm_label(name)}: {words}" for words in arm.late_settings()]
-        return told
+                warnings += [f"{self.arm_label(name)}: {warning}" for warning in arm.late_settings()]
+        return warnings
 
     def warnings(self) -> list[str]:
-        told = super().warnings()
+        warnings = super().warnings()
         for m in self.m if self.equal != "epochs" else ():
             epochs = round(self.epochs / m)
             share = epochs * m / self.epochs
             if abs(share - 1) > _MOST_UNEVEN:
                 of = counted(epochs, "epoch")
-                told.append(
+                warnings.append(
                     f"M = {m} trains for {of}, {self.epochs} / {m} rounded, and so sees {share:.0%} "
                     f"of the baseline's images; with a multiple of {m} epochs they would be as many"
                 )
-        return told
+        return warnings
 
     def _check_copies(self) -> None:
         if not self.m:
@@ -141,8 +141,8 @@ class CutoutSweepConfig(CifarResnetConfig):
         base = self._run().describe_augmentation()
         against = f", against {base} alone" if self.baseline_arm else ""
         size = self.cutout_size
-        words = f"M copies of every image in a batch, each with its own {base} and cutout of {size} × {size} pixels"
-        return f"{words}, M = {several}{against} (equal {self.equal})"
+        text = f"M copies of every image in a batch, each with its own {base} and cutout of {size} × {size} pixels"
+        return f"{text}, M = {several}{against} (equal {self.equal})"
 
 
 def copies_of(config: CifarResnetConfig) -> int:

@@ -69,7 +69,7 @@ class LearningRateConfig(TrainedConfig):
         # There the learning rate follows the monitored metric.
         return names - {"monitor", "mode"} if self._policy.follows_monitor else names
 
-    def asked(self, rule: Rule[Any], steps_per_epoch: int) -> Rule[Any]:
+    def evaluated_rule(self, rule: Rule[Any], steps_per_epoch: int) -> Rule[Any]:
         if self.stop_at == "epoch":
             return rule
         return AtCycleEnds(rule, sum(self.cycle_updates(steps_per_epoch)), steps_per_epoch)
@@ -116,12 +116,12 @@ class LearningRateConfig(TrainedConfig):
         # Where no cycle ends at all, that is said of all rules; of those that come too late anyway, each.
         if self.stop_at == "epoch" or cycle > self.epochs * steps_per_epoch:
             return []
-        rules = [(words, rule, self.asked(rule, steps_per_epoch)) for words, rule in requested_rules(self)]
+        rules = [(label, rule, self.evaluated_rule(rule, steps_per_epoch)) for label, rule in requested_rules(self)]
         return [
-            f"{words}, asked at the ends of cycles alone, stops no training of {counted(self.epochs, 'epoch')} before "
-            f"its end: it can after epoch {asked.earliest_stop:,} at the earliest"
-            for words, rule, asked in rules
-            if rule.earliest_stop < self.epochs <= asked.earliest_stop
+            f"{label}, asked at the ends of cycles alone, stops no training of {counted(self.epochs, 'epoch')} before "
+            f"its end: it can after epoch {at_ends.earliest_stop:,} at the earliest"
+            for label, rule, at_ends in rules
+            if rule.earliest_stop < self.epochs <= at_ends.earliest_stop
         ]
 
     def mid_cycle(self, steps_per_epoch: int) -> str:
@@ -135,18 +135,18 @@ class LearningRateConfig(TrainedConfig):
         whole = math.lcm(cycle, steps_per_epoch) // steps_per_epoch
         if not self.cyclical or self.epochs % whole == 0:
             return ""
-        never = "; no cycle ends before the training does, so no rule is ever asked"
-        asked = never if self.stop_at == "cycle-end" and cycle > updates else ""
+        no_end = "; no cycle ends before the training does, so no rule is ever asked"
+        remark = no_end if self.stop_at == "cycle-end" and cycle > updates else ""
         if whole > MOST_TIMES * self.epochs:
             step = self.epochs / (2 * max(1, round(updates / cycle)))
             return (
                 f"training ends within a cycle of the learning rate ({counted(cycle / steps_per_epoch, 'epoch')}); "
-                f"a step size of {counted(step, 'epoch')} would end with one{asked}"
+                f"a step size of {counted(step, 'epoch')} would end with one{remark}"
             )
         ends = sorted({max(1, self.epochs // whole) * whole, (self.epochs // whole + 1) * whole})
         return (
             f"training ends within a cycle of the learning rate ({counted(cycle / steps_per_epoch, 'epoch')}); "
-            f"{' or '.join(map(str, ends))} epochs would end with one{asked}"
+            f"{' or '.join(map(str, ends))} epochs would end with one{remark}"
         )
 
     def check(self) -> None:
@@ -182,25 +182,25 @@ class LearningRateConfig(TrainedConfig):
         return [*super().late_settings(), *(text for name in self.policies for text in policies()[name].warnings(self))]
 
     def warnings(self) -> list[str]:
-        told = super().warnings()
-        told += [
+        warnings = super().warnings()
+        warnings += [
             f"{name} has no effect with {self._policy_words}"
             for name in self.chosen(*read_by_policies(POLICY_NAMES))
             if name not in read_by_policies(self.policies)
         ]
         if self.step_size_iterations is not None and self.chosen("step_size"):
-            told.append("step_size has no effect with step_size_iterations")
+            warnings.append("step_size has no effect with step_size_iterations")
         if self.optimizer != "sgd":
-            told += [
+            warnings += [
                 f"{name} has no effect with optimizer {self.optimizer}" for name in self.chosen("momentum", "nesterov")
             ]
         elif self.nesterov and not self.momentum:
-            told.append("nesterov has no effect without momentum")
+            warnings.append("nesterov has no effect without momentum")
         if self.chosen("min_momentum") and not self.cycle_momentum:
-            told.append("min_momentum has no effect without cycle_momentum")
+            warnings.append("min_momentum has no effect without cycle_momentum")
         if self.stop_at == "cycle-end" and self.rules == "no-stopping":
-            told.append("stop_at has no effect without a rule that stops (patience, threshold, stop)")
-        return told
+            warnings.append("stop_at has no effect without a rule that stops (patience, threshold, stop)")
+        return warnings
 
     @property
     def _policy_words(self) -> str:
@@ -318,9 +318,9 @@ class AugmentSettings:
             )
         if self.cutout is not None:
             parts.append(f"cutout of {self.cutout} × {self.cutout} pixels")
-        told = ", then ".join(parts) or "no augmentation"
+        text = ", then ".join(parts) or "no augmentation"
         return (
-            told if self.copies == 1 else f"{self.copies} copies of every image in a batch, each with its own: {told}"
+            text if self.copies == 1 else f"{self.copies} copies of every image in a batch, each with its own: {text}"
         )
 
 
@@ -390,10 +390,10 @@ class ImageConfig(DataSettings, AugmentSettings, SweepSettings, LearningRateConf
         self.check_augmentation()
 
     def warnings(self) -> list[str]:
-        told = super().warnings()
+        warnings = super().warnings()
         if not self.is_sweep:
-            told += [f"{name} has no effect on a single run" for name in self.chosen(*_OF_SWEEPS)]
-        return [*told, *augmentation_warnings(self)]
+            warnings += [f"{name} has no effect on a single run" for name in self.chosen(*_OF_SWEEPS)]
+        return [*warnings, *augmentation_warnings(self)]
 
     @property
     def architecture(self) -> Architecture:
@@ -407,11 +407,13 @@ class ImageConfig(DataSettings, AugmentSettings, SweepSettings, LearningRateConf
 
 def augmentation_warnings(config: Any) -> list[str]:
     """What of the augmentation of a config (with AugmentSettings) has no effect."""
-    told = []
+    warnings = []
     if not config.erasing:
-        told += [f"{name} has no effect without erasing" for name in config.chosen(*_READ_BY_ERASING)]
+        warnings += [f"{name} has no effect without erasing" for name in config.chosen(*_READ_BY_ERASING)]
     elif not config.erase_p:
-        told.append("erase_p 0 erases nothing")
+        warnings.append("erase_p 0 erases nothing")
     if config.copies > 1 and not config.changes_images:
-        told.append(f"copies {config.copies} are all the same without augmentation: the same updates at a higher cost")
-    return told
+        warnings.append(
+            f"copies {config.copies} are all the same without augmentation: the same updates at a higher cost"
+        )
+    return warnings

@@ -102,12 +102,12 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
                 raise ConfigError(name, getattr(self, name), "nothing: a range test begins anew and saves no states")
 
     def warnings(self) -> list[str]:
-        told = [*super().warnings(), *network_warnings(self), *augmentation_warnings(self)]
+        warnings = [*super().warnings(), *network_warnings(self), *augmentation_warnings(self)]
         if self.optimizer != "sgd":
-            told += [
+            warnings += [
                 f"{name} has no effect with optimizer {self.optimizer}" for name in self.chosen("momentum", "nesterov")
             ]
-        return told
+        return warnings
 
     def describe_ramp(self) -> str:
         """How the learning rate rises, in words."""

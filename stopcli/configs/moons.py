@@ -116,10 +116,10 @@ class MoonsConfig(TrainedConfig):
     def _check_case_study(self) -> None:
         """Raise where a setting says what the published arms say."""
         of_arms = [field.name for kind in (StoppingSettings, CheckpointSettings) for field in fields(kind)]
-        given = self.chosen(*of_arms, "init_from", "init_optimizer")
-        if self.case_study and given:
+        conflicting = self.chosen(*of_arms, "init_from", "init_optimizer")
+        if self.case_study and conflicting:
             expected = "nothing with case_study, whose arms are the published ones"
-            raise ConfigError(given[0], getattr(self, given[0]), expected)
+            raise ConfigError(conflicting[0], getattr(self, conflicting[0]), expected)
 
     def _check_data(self) -> None:
         if self.train_size >= self.samples:
@@ -132,4 +132,6 @@ class MoonsConfig(TrainedConfig):
 
     def late_settings(self) -> list[str]:
         arms = [replace(self, case_study=False, **arm.settings) for arm in case_arms()] if self.case_study else []
-        return list(dict.fromkeys([*super().late_settings(), *(told for arm in arms for told in arm.late_settings())]))
+        return list(
+            dict.fromkeys([*super().late_settings(), *(warning for arm in arms for warning in arm.late_settings())])
+        )

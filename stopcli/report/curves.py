@@ -110,11 +110,11 @@ def mean_and_band(axes: Axes, group: RunGroup, name: str, *, abscissa: str, widt
     colour, style = arm_look(group.index)
     common = min(len(run[name]) for run in group.runs)
     values = np.stack([run[name][:common] for run in group.runs])
-    mean, places = values.mean(axis=0), group.runs[0][abscissa][:common]
-    axes.plot(places, mean, color=colour, ls=style, lw=width, marker=_marker(common), label=group.label)
+    mean, positions = values.mean(axis=0), group.runs[0][abscissa][:common]
+    axes.plot(positions, mean, color=colour, ls=style, lw=width, marker=_marker(common), label=group.label)
     if len(values) > 1:
         sd = values.std(axis=0, ddof=1)
-        axes.fill_between(places, mean - sd, mean + sd, color=colour, alpha=alpha, lw=0)
+        axes.fill_between(positions, mean - sd, mean + sd, color=colour, alpha=alpha, lw=0)
     return common
 
 

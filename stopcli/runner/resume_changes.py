@@ -70,7 +70,7 @@ def with_other_rules(
         RequestError: they would have stopped the run before this position; the model that restore_best asks for was
             not kept; or its metrics.csv is missing, damaged, or shorter than it was when the position was saved.
     """
-    plan = stop_plan(config, config, config.metrics, lambda rule: config.asked(rule, state.steps_per_epoch))
+    plan = stop_plan(config, config, config.metrics, lambda rule: config.evaluated_rule(rule, state.steps_per_epoch))
     rule_runner, best = RuleRunner(plan.rule), BestState()
     stopped: Verdict | None = None
     before: Verdict | None = None

@@ -83,8 +83,8 @@ def _squared_error(targets: Tensor, predictions: Tensor) -> Tensor:
 
 
 def _class_hits(targets: Tensor, predictions: Tensor) -> Tensor:
-    found = tf.argmax(predictions, axis=-1, output_type=tf.int32)
-    return tf.cast(tf.equal(found, tf.reshape(tf.cast(targets, tf.int32), [-1])), tf.float32)
+    classes = tf.argmax(predictions, axis=-1, output_type=tf.int32)
+    return tf.cast(tf.equal(classes, tf.reshape(tf.cast(targets, tf.int32), [-1])), tf.float32)
 
 
 BINARY_ACCURACY = Metric("accuracy", _binary_hits)
@@ -126,12 +126,12 @@ def scheduled_momentum(optimizer: keras.optimizers.Optimizer, momentum: Tensor |
         yield
         return
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    kept = inner.momentum
+    momentum_before = inner.momentum
     inner.momentum = _Traced(momentum)
     try:
         yield
     finally:
-        inner.momentum = kept
+        inner.momentum = momentum_before
 
 
 Tensor = Any
