@@ -25,7 +25,7 @@ def run_marks(config: TrainedConfig, summary: RunSummary) -> Marks:
 
     stop, best = summary.stop, summary.best
     rule = rule_of_reason(stop.reason)
-    words = {
+    reasons = {
         "completed": "end of training",
         "non_finite": "a metric is not finite",
         "interrupted": "interrupted",
@@ -33,7 +33,7 @@ def run_marks(config: TrainedConfig, summary: RunSummary) -> Marks:
     }
     return Marks(
         stop.epoch,
-        f"epoch {stop.epoch}: {words.get(stop.reason, 'stopped by ' + stop.reason)}",
+        f"epoch {stop.epoch}: {reasons.get(stop.reason, 'stopped by ' + stop.reason)}",
         stop.best_epoch,
         f"epoch {stop.best_epoch}: best {config.monitor}",
         best.epoch if best else 0,

@@ -284,17 +284,17 @@ def _ending(config: MoonsConfig, arm: CaseArm, metrics: Columns) -> _Ending:
     return _Ending(arm, epoch, best.epoch, fired=False)
 
 
-def case_curves(metrics: Columns, arms: Sequence[ArmResult], watched: str, title: str) -> Figure:
+def case_curves(metrics: Columns, arms: Sequence[ArmResult], validation: str, title: str) -> Figure:
     """The published figure of each arm: loss on the training rows and on the watched ones, up to where it stopped.
 
     Args:
-        watched: what the `val_` metrics were measured on.
+        validation: what the `val_` metrics were measured on.
     """
     from stopcli.report.curves import legend_below, new_figure
 
     figure, drawn = new_figure(9, 6.6, 2, 2, sharey=True)
     for axes, arm in zip(drawn, arms, strict=True):
-        _arm(axes, metrics, arm, watched)
+        _arm(axes, metrics, arm, validation)
     for axes in drawn[::2]:
         axes.set_ylabel("loss (cross-entropy)")
     for axes in drawn[2:]:
@@ -306,22 +306,22 @@ def case_curves(metrics: Columns, arms: Sequence[ArmResult], watched: str, title
     return figure
 
 
-def _arm(axes: Axes, metrics: Columns, arm: ArmResult, watched: str) -> None:
+def _arm(axes: Axes, metrics: Columns, arm: ArmResult, validation: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     from stopcli.report.curves import BLUE, ORANGE, PURPLE, thinned
 
     last, saved = arm.measured.stopped_at, arm.measured.saved_epoch
     shown = slice(None, last, thinned(last).step)
-    for name, colour, label in (("loss", BLUE, "train (as it trains)"), ("val_loss", ORANGE, watched)):
+    for name, colour, label in (("loss", BLUE, "train (as it trains)"), ("val_loss", ORANGE, validation)):
         axes.plot(metrics["epoch"][shown], metrics[name][shown], color=colour, lw=1.4, label=label)
     axes.axvline(last, color="black", lw=1.3, ls=":", label="last epoch")
-    words = f"{arm.name}: epoch {last:,}"
+    title_text = f"{arm.name}: epoch {last:,}"
     if saved is not None:
         axes.axvline(saved, color=PURPLE, lw=1.3, ls="-.", label="saved epoch")
-        words += f", saved {saved:,}"
+        title_text += f", saved {saved:,}"
     accuracies = f"accuracy: train {arm.measured.train_accuracy:.3f}, test {arm.measured.test_accuracy:.3f}"
-    axes.set_title(f"{words}\n{accuracies}", fontsize=10)
+    axes.set_title(f"{title_text}\n{accuracies}", fontsize=10)
     axes.set_xlim(0, last * 1.04)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
 

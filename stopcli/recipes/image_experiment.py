@@ -51,7 +51,7 @@ def image_experiment(config: ImageConfig, images: ImageParts) -> Experiment:
         config.batch_size,
         config.epochs,
         config.seed,
-        stop_plan(config, config, config.metrics, lambda rule: config.asked(rule, steps_per_epoch)),
+        stop_plan(config, config, config.metrics, lambda rule: config.evaluated_rule(rule, steps_per_epoch)),
         dataset=images.dataset,
         jit_compile=xla_pays(),
         long_epochs=True,
@@ -148,11 +148,11 @@ def run_figures(
         return figures
     figures["augmented"] = lambda: _sheet(config, experiment)
     if evaluation.test_predictions is not None:
-        found = evaluation.test_predictions
+        predicted = evaluation.test_predictions
         of = _which_model(evaluation.summary)
         worst = f"{of}: the test images that it misclassified most confidently"
-        figures["confusion"] = lambda: _confusion(experiment, found, of)
-        figures["worst"] = lambda: worst_images(_mistakes(experiment, found), worst)
+        figures["confusion"] = lambda: _confusion(experiment, predicted, of)
+        figures["worst"] = lambda: worst_images(_mistakes(experiment, predicted), worst)
     return figures
 
 
@@ -162,9 +162,9 @@ def run_tables(experiment: Experiment, evaluation: Evaluation) -> dict[str, Tabl
 
     if evaluation.test_predictions is None or not experiment.classes:
         return {}
-    found = np.argmax(evaluation.test_predictions, axis=1)
+    predicted = np.argmax(evaluation.test_predictions, axis=1)
     by_class = precision_recall_fscore_support(
-        experiment.parts.test.y, found, labels=_labels(experiment), zero_division=0.0
+        experiment.parts.test.y, predicted, labels=_labels(experiment), zero_division=0.0
     )
     rows = [
         *zip(experiment.classes, *(values.tolist() for values in by_class), strict=True),
@@ -203,14 +203,14 @@ def _sheet(config: ImageConfig, experiment: Experiment) -> Figure:
 
     train, inputs = experiment.parts.train, experiment.inputs
     # One of each class, as far as there are so many.
-    places = [int(np.flatnonzero(train.y == label)[0]) for label in _labels(experiment)[:SHEET_IMAGES]]
-    images = inputs.prepare(tf.constant(train.x[places]))
+    indices = [int(np.flatnonzero(train.y == label)[0]) for label in _labels(experiment)[:SHEET_IMAGES]]
+    images = inputs.prepare(tf.constant(train.x[indices]))
     rows = [images.numpy()]
     if inputs.augment is not None:
         seed = derive_seed(config.seed, "sheet")
         rows += [inputs.augment(images, tf.constant([seed, i], tf.int32)).numpy() for i in range(SHEET_ROWS)]
     names = ["as it is", *(f"augmented {i}" for i in range(1, len(rows)))]
-    columns = [experiment.classes[int(train.y[place])] for place in places]
+    columns = [experiment.classes[int(train.y[index])] for index in indices]
     return image_sheet(rows, names, columns, f"Training images: {config.describe_augmentation()}")
 
 
@@ -219,11 +219,11 @@ def _mistakes(experiment: Experiment, predictions: NDArray[Any]) -> list[Mistake
     from stopcli.report.images import Mistake
 
     test, classes = experiment.parts.test, experiment.classes
-    found, confidence = np.argmax(predictions, axis=1), np.max(predictions, axis=1)
-    wrong = np.flatnonzero(found != test.y)
+    predicted, confidence = np.argmax(predictions, axis=1), np.max(predictions, axis=1)
+    wrong = np.flatnonzero(predicted != test.y)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:WORST_IMAGES]
     return [
-        Mistake(test.x[i] / np.float32(255), classes[int(test.y[i])], classes[int(found[i])], float(confidence[i]))
+        Mistake(test.x[i] / np.float32(255), classes[int(test.y[i])], classes[int(predicted[i])], float(confidence[i]))
         for i in worst
     ]
 

@@ -129,8 +129,8 @@ def _moons(config: MoonsConfig, parts: Splits, predict: Predict, summary: RunSum
         groups.insert(1, Points("validation", parts.validation.x, parts.validation.y[:, 0], "s"))
     every_x = np.concatenate([group.x for group in groups])
     grid = grid_around(every_x)
-    places = np.stack([side.ravel() for side in grid], axis=1).astype(np.float32)
-    probability = predict(places).reshape(grid[0].shape)
+    points = np.stack([side.ravel() for side in grid], axis=1).astype(np.float32)
+    probability = predict(points).reshape(grid[0].shape)
     shown, which = (summary.best, "best") if summary.best else (summary.final, "final")
     scale = " (quick scale)" if config.scale == "quick" else ""
     title = f"Two moons, noise {config.noise:g}{scale}; {which} model, epoch {shown.epoch}: "
