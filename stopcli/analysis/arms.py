@@ -1,7 +1,5 @@
 """Runs that differ by their seed only are one arm: its values, how two of them differ, and arms read from folders."""
 
-from __future__ import annotations
-
 import re
 import statistics
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Runs and sweeps side by side: by what they are compared, and how they differ from one of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

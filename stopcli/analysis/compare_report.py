@@ -1,7 +1,5 @@
 """What `stopcli compare` leaves: tables, CSV files in full precision, figures, a report, a summary."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace

@@ -1,7 +1,5 @@
 """The folder that an analysis of finished runs leaves: tables, figures, a report."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a run came to: by its summary or, where it has none, by the epochs on record."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """In what arms differ beside their results: settings, test rows, machines, versions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

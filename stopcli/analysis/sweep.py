@@ -1,7 +1,5 @@
 """What a sweep's runs say together: arms against each other, seeds in a table, honest selection, what is missing."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -22,7 +22,6 @@ from stopcli.runs.metrics import Columns, read_metrics
 from stopcli.runs.summary import RunSummary
 from stopcli.stats.differences import NONE
 from stopcli.stats.intervals import proportion_of
-from stopcli.stopping import BestState, RuleRunner
 from stopcli.sweeps.plan import JobResult
 from stopcli.training.model_files import load_model, save_model
 
@@ -266,62 +265,52 @@ class CaseStudy:
 
 def _ending(config: MoonsConfig, arm: CaseArm, metrics: Columns) -> _Ending:
     """Where the rules of an arm, as its live run has them, end a training with these metrics."""
-    from stopcli.training.experiment import readable
-
     run = replace(config, case_study=False, **arm.settings)
     plan = stop_plan(run, run, run.metrics)
-    rules, best = RuleRunner(plan.rule), BestState()
-    names = readable(tuple(name for name in metrics if name not in ("epoch", "step")))
-    rows = zip(*(metrics[name].tolist() for name in names), strict=True)
-    epoch = 0
-    for epoch, row in enumerate(rows, start=1):
-        values = dict(zip(names, row, strict=True))
-        verdict = rules.update(epoch, values)
-        if plan.best_checkpoint is not None:
-            best = plan.best_checkpoint.update(best, epoch, values)
-        if verdict is not None:
-            return _Ending(arm, epoch, best.epoch, fired=True)
-    return _Ending(arm, epoch, best.epoch, fired=False)
+    verdict = plan.rule.first_stop(metrics)
+    epoch = verdict.epoch if verdict else len(metrics["epoch"])
+    best = plan.best_checkpoint.epochs(metrics)[epoch - 1] if plan.best_checkpoint else 0
+    return _Ending(arm, epoch, int(best), fired=verdict is not None)
 
 
-def case_curves(metrics: Columns, arms: Sequence[ArmResult], validation: str, title: str) -> Figure:
-    """The published figure of each arm: loss on the training rows and on the watched ones, up to where it stopped.
+def case_curves(metrics: Columns, arms: Sequence[ArmResult], val_name: str, title: str) -> Figure:
+    """The published figure of each arm: loss on the training rows and on those that validate, up to where it stopped.
 
     Args:
-        validation: what the `val_` metrics were measured on.
+        val_name: the rows that the `val_` metrics were measured on.
     """
     from stopcli.report.curves import legend_below, new_figure
 
-    figure, drawn = new_figure(9, 6.6, 2, 2, sharey=True)
-    for axes, arm in zip(drawn, arms, strict=True):
-        _arm(axes, metrics, arm, validation)
-    for axes in drawn[::2]:
+    figure, panels = new_figure(9, 6.6, 2, 2, sharey=True)
+    for axes, arm in zip(panels, arms, strict=True):
+        _draw_arm(axes, metrics, arm, val_name)
+    for axes in panels[::2]:
         axes.set_ylabel("loss (cross-entropy)")
-    for axes in drawn[2:]:
+    for axes in panels[2:]:
         axes.set_xlabel("epoch")
-    drawn[0].set_ylim(bottom=0)
+    panels[0].set_ylim(bottom=0)
     figure.suptitle(title, fontsize=11)
     # The last arm has every mark.
-    legend_below(figure, drawn[-1:], columns=4)
+    legend_below(figure, panels[-1:], columns=4)
     return figure
 
 
-def _arm(axes: Axes, metrics: Columns, arm: ArmResult, validation: str) -> None:
+def _draw_arm(axes: Axes, metrics: Columns, arm: ArmResult, val_name: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     from stopcli.report.curves import BLUE, ORANGE, PURPLE, thinned
 
     last, saved = arm.measured.stopped_at, arm.measured.saved_epoch
-    shown = slice(None, last, thinned(last).step)
-    for name, colour, label in (("loss", BLUE, "train (as it trains)"), ("val_loss", ORANGE, validation)):
-        axes.plot(metrics["epoch"][shown], metrics[name][shown], color=colour, lw=1.4, label=label)
+    epochs = slice(None, last, thinned(last).step)
+    for name, colour, label in (("loss", BLUE, "train (as it trains)"), ("val_loss", ORANGE, val_name)):
+        axes.plot(metrics["epoch"][epochs], metrics[name][epochs], color=colour, lw=1.4, label=label)
     axes.axvline(last, color="black", lw=1.3, ls=":", label="last epoch")
-    title_text = f"{arm.name}: epoch {last:,}"
+    text = f"{arm.name}: epoch {last:,}"
     if saved is not None:
         axes.axvline(saved, color=PURPLE, lw=1.3, ls="-.", label="saved epoch")
-        title_text += f", saved {saved:,}"
+        text += f", saved {saved:,}"
     accuracies = f"accuracy: train {arm.measured.train_accuracy:.3f}, test {arm.measured.test_accuracy:.3f}"
-    axes.set_title(f"{title_text}\n{accuracies}", fontsize=10)
+    axes.set_title(f"{text}\n{accuracies}", fontsize=10)
     axes.set_xlim(0, last * 1.04)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
 

@@ -1,7 +1,5 @@
 """How two arms differ, pair by pair of the same seed or as independent samples, and how that is put into words."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Mapping, Sequence

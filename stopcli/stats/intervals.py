@@ -1,7 +1,5 @@
 """How sure a mean over few seeds is, and an accuracy that was counted on few rows."""
 
-from __future__ import annotations
-
 import functools
 import math
 import statistics

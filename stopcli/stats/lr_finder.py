@@ -1,7 +1,5 @@
 """Bounds for a learning rate, from the loss of a range test: a training in which the rate rose."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What nothing else beats in cost and quality at once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 

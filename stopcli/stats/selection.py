@@ -1,7 +1,5 @@
 """What choosing an epoch on the test rows would have claimed, against what the epoch chosen on other rows is worth."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a repeated experiment says of a published result: reproduced or not, or no more than a trend. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 
