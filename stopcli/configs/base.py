@@ -49,7 +49,7 @@ class RunConfig:
     # What `--scale quick` changes. Settings that are not named keep their default, which is the published value.
     quick: ClassVar[dict[str, Any]] = {}
     # Whether the published setting takes a minute or less on a laptop, so that `--scale auto` means full.
-    full_is_short: ClassVar[bool] = False
+    default_to_full: ClassVar[bool] = False
 
     name: str = ""
     scale: Scale = "auto"
@@ -73,7 +73,7 @@ class RunConfig:
         """What the user should know about these settings before the run, a sentence each."""
         return []
 
-    def chosen(self, *names: str) -> list[str]:
+    def non_default(self, *names: str) -> list[str]:
         """Those of some settings that have neither their default nor what the scale makes of them."""
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         at_scale = self.quick if self.scale == "quick" else {}
@@ -87,7 +87,7 @@ class RunConfig:
         return self.seeds > 1
 
     @property
-    def moves_with_epochs(self) -> str:
+    def schedule_depends_on_epochs(self) -> str:
         """The setting by which what is trained in an epoch depends on how many there are in all; empty for none."""
         return ""
 
@@ -217,7 +217,7 @@ def resolve(
 
     if explicit.get("scale", "auto") != "auto":
         return at(explicit["scale"])
-    if config_class.full_is_short:
+    if config_class.default_to_full:
         return at("full")
     quick = at("quick")
     return at("full") if has_gpu() else quick
@@ -242,7 +242,7 @@ POINT = "row"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
+class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
     """Training with stopping rules and checkpoints."""
 
     # Whether a call of the loop runs many epochs, and any epoch's state can be had by training up to it again.
@@ -288,7 +288,7 @@ class TrainedConfig(StoppingSettings, CheckpointSettings, RunConfig):
         """A rule as it is asked whether to stop: after every epoch."""
         return rule
 
-    def arms(self) -> Mapping[str, TrainedConfig]:
+    def arms(self) -> Mapping[str, TrainingConfig]:
         """What a sweep compares, by name: the settings of each, for all seeds."""
         return {self.arm: self}
 
@@ -385,7 +385,7 @@ def large_batch(config: Any, rows: int, noun: str) -> str:
         noun: what a row is. Points are few, and all of them in a batch is how their network is published: of a batch
             size that nobody chose nothing is said.
     """
-    if config.batch_size <= rows or (noun == POINT and not config.chosen("batch_size")):
+    if config.batch_size <= rows or (noun == POINT and not config.non_default("batch_size")):
         return ""
     return (
         f"batch_size {config.batch_size:,} is more than the {counted(rows, noun)} to train on, so an epoch is a "

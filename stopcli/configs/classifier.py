@@ -55,10 +55,11 @@ class NetworkSettings:
 def network_warnings(config: Any) -> list[str]:
     """What of a config with NetworkSettings has no effect on its network, or on its data."""
     warnings = [
-        f"{name} has no effect with model {config.model}" for name in config.chosen(*sorted(config.sizes_of_others()))
+        f"{name} has no effect with model {config.model}"
+        for name in config.non_default(*sorted(config.sizes_of_others()))
     ]
     if config.dataset == MOONS:
-        warnings += [f"{name} has no effect with dataset moons" for name in config.chosen(*OF_IMAGES)]
+        warnings += [f"{name} has no effect with dataset moons" for name in config.non_default(*OF_IMAGES)]
     return warnings
 
 
@@ -76,7 +77,7 @@ QUICK: dict[str, Any] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(NetworkSettings, ImageConfig):
+class ClassifierConfig(NetworkSettings, ImageConfig):
     """A network trained under a learning-rate policy."""
 
     command: ClassVar[str] = "train"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, get_args
 
 from stopcli.configs.base import Positive, SweepSettings
-from stopcli.configs.classifier import TrainConfig
+from stopcli.configs.classifier import ClassifierConfig
 from stopcli.configs.images import CyclicModeName, read_by_policies
 from stopcli.errors import ConfigError
 from stopcli.schedules.policy import POLICY_NAMES, policies
@@ -16,7 +16,7 @@ FixedName = Literal["constant", "step", "cosine"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClrConfig(TrainConfig):
+class ClrConfig(ClassifierConfig):
     """Cyclical learning rates against each other and against others: an arm for each policy.
 
     `learning_rate` is that of the arms in `vs`, from which they begin; without it they have the cycles' highest.
@@ -49,11 +49,11 @@ class ClrConfig(TrainConfig):
         """What the arms in `vs` begin from."""
         return self.max_lr if self.learning_rate is None else self.learning_rate
 
-    def arms(self) -> dict[str, TrainConfig]:
+    def arms(self) -> dict[str, ClassifierConfig]:
         """The policies, then what they are compared with, each in the order in which they were given."""
         # How the sweep is executed is no business of an arm's, and its learning rate is that of `vs`.
         own = {field.name for field in fields(SweepSettings)} | {"learning_rate"}
-        run = TrainConfig(**{f.name: getattr(self, f.name) for f in fields(TrainConfig) if f.name not in own})
+        run = ClassifierConfig(**{f.name: getattr(self, f.name) for f in fields(ClassifierConfig) if f.name not in own})
         arms = {name: _under(run, "clr", clr_mode=name) for name in get_args(CyclicModeName)}
         arms["one-cycle"] = _under(run, "one-cycle")
         arms |= {name: _under(run, name, learning_rate=self.fixed_rate) for name in get_args(FixedName)}
@@ -66,7 +66,7 @@ class ClrConfig(TrainConfig):
 
     def check(self) -> None:
         self._check_arms()
-        single = [name for name in ("lr_policy", "clr_mode") if getattr(self, name) != getattr(TrainConfig, name)]
+        single = [name for name in ("lr_policy", "clr_mode") if getattr(self, name) != getattr(ClassifierConfig, name)]
         if single:
             raise ConfigError(single[0], getattr(self, single[0]), "nothing: here it is policy and vs that say it")
         super().check()
@@ -91,7 +91,7 @@ class ClrConfig(TrainConfig):
 
     def warnings(self) -> list[str]:
         warnings = super().warnings()
-        if self.chosen("gamma") and self.cyclical and "exp_range" not in self.policy:
+        if self.non_default("gamma") and self.cyclical and "exp_range" not in self.policy:
             warnings.append("gamma has no effect without policy exp_range")
         if self.learning_rate is not None and not self.vs:
             warnings.append("learning_rate has no effect without vs")
@@ -113,11 +113,11 @@ class ClrConfig(TrainConfig):
         return "; ".join(parts)
 
 
-def _under(run: TrainConfig, policy: str, **settings: Any) -> TrainConfig:
+def _under(run: ClassifierConfig, policy: str, **settings: Any) -> ClassifierConfig:
     """A run under a policy, with what it does not read at its default, so that its config says nothing of it."""
     unread = list(set(read_by_policies(POLICY_NAMES)) - set(policies()[policy].reads))
     unread += [] if settings.get("clr_mode") == "exp_range" else ["gamma"]
     unread += [] if policy == "clr" else ["stop_at"]
     unread += [] if policies()[policy].moves_momentum else ["cycle_momentum", "min_momentum"]
-    defaults = {name: getattr(TrainConfig, name) for name in unread}
+    defaults = {name: getattr(ClassifierConfig, name) for name in unread}
     return replace(run, **{**defaults, **settings, "lr_policy": policy})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
-from stopcli.configs.base import Count, TrainedConfig
+from stopcli.configs.base import Count, TrainingConfig
 from stopcli.configs.cifar_resnet import CifarResnetConfig
 from stopcli.configs.images import read_by_policies
 from stopcli.errors import ConfigError
@@ -50,10 +50,10 @@ class CutoutSweepConfig(CifarResnetConfig):
     def arm(self) -> str:
         return "-".join(["cutout", str(self.cutout_size), *(f"m{m}" for m in self.m)])
 
-    def arms(self) -> dict[str, TrainedConfig]:
+    def arms(self) -> dict[str, TrainingConfig]:
         """The baseline, where there is one, then every M, in the order in which they were given."""
         base = self._run()
-        arms: dict[str, TrainedConfig] = {base.arm: base} if self.baseline_arm else {}
+        arms: dict[str, TrainingConfig] = {base.arm: base} if self.baseline_arm else {}
         for m in self.m:
             share = 1 if self.equal == "epochs" else m
             arms[f"m{m}"] = self._run(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from stopcli.configs.base import Count, Natural, NonNegative, Seed, SweepSettings, TrainedConfig
+from stopcli.configs.base import Count, Natural, NonNegative, Seed, SweepSettings, TrainingConfig
 from stopcli.configs.stop_plan import requested_rules
 from stopcli.errors import ConfigError
 from stopcli.models.architecture import Architecture
@@ -33,7 +33,7 @@ MOST_TIMES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearningRateConfig(TrainedConfig):
+class LearningRateConfig(TrainingConfig):
     """Training with a learning rate that moves; `learning_rate` is what it starts from (of `clr`: base_lr)."""
 
     lr_policy: LearningRatePolicy = "step"
@@ -56,7 +56,7 @@ class LearningRateConfig(TrainedConfig):
     min_momentum: Momentum = 0.8
 
     @property
-    def moves_with_epochs(self) -> str:
+    def schedule_depends_on_epochs(self) -> str:
         return f"lr_policy {self.lr_policy}" if self._policy.depends_on_epochs(self) else ""
 
     @property
@@ -185,18 +185,19 @@ class LearningRateConfig(TrainedConfig):
         warnings = super().warnings()
         warnings += [
             f"{name} has no effect with {self._policy_words}"
-            for name in self.chosen(*read_by_policies(POLICY_NAMES))
+            for name in self.non_default(*read_by_policies(POLICY_NAMES))
             if name not in read_by_policies(self.policies)
         ]
-        if self.step_size_iterations is not None and self.chosen("step_size"):
+        if self.step_size_iterations is not None and self.non_default("step_size"):
             warnings.append("step_size has no effect with step_size_iterations")
         if self.optimizer != "sgd":
             warnings += [
-                f"{name} has no effect with optimizer {self.optimizer}" for name in self.chosen("momentum", "nesterov")
+                f"{name} has no effect with optimizer {self.optimizer}"
+                for name in self.non_default("momentum", "nesterov")
             ]
         elif self.nesterov and not self.momentum:
             warnings.append("nesterov has no effect without momentum")
-        if self.chosen("min_momentum") and not self.cycle_momentum:
+        if self.non_default("min_momentum") and not self.cycle_momentum:
             warnings.append("min_momentum has no effect without cycle_momentum")
         if self.stop_at == "cycle-end" and self.rules == "no-stopping":
             warnings.append("stop_at has no effect without a rule that stops (patience, threshold, stop)")
@@ -392,7 +393,7 @@ class ImageConfig(DataSettings, AugmentSettings, SweepSettings, LearningRateConf
     def warnings(self) -> list[str]:
         warnings = super().warnings()
         if not self.is_sweep:
-            warnings += [f"{name} has no effect on a single run" for name in self.chosen(*_OF_SWEEPS)]
+            warnings += [f"{name} has no effect on a single run" for name in self.non_default(*_OF_SWEEPS)]
         return [*warnings, *augmentation_warnings(self)]
 
     @property
@@ -409,7 +410,7 @@ def augmentation_warnings(config: Any) -> list[str]:
     """What of the augmentation of a config (with AugmentSettings) has no effect."""
     warnings = []
     if not config.erasing:
-        warnings += [f"{name} has no effect without erasing" for name in config.chosen(*_READ_BY_ERASING)]
+        warnings += [f"{name} has no effect without erasing" for name in config.non_default(*_READ_BY_ERASING)]
     elif not config.erase_p:
         warnings.append("erase_p 0 erases nothing")
     if config.copies > 1 and not config.changes_images:

@@ -105,7 +105,8 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
         warnings = [*super().warnings(), *network_warnings(self), *augmentation_warnings(self)]
         if self.optimizer != "sgd":
             warnings += [
-                f"{name} has no effect with optimizer {self.optimizer}" for name in self.chosen("momentum", "nesterov")
+                f"{name} has no effect with optimizer {self.optimizer}"
+                for name in self.non_default("momentum", "nesterov")
             ]
         return warnings
 

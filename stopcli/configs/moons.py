@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Le
 
-from stopcli.configs.base import CheckpointSettings, Count, Seed, StoppingSettings, TrainedConfig
+from stopcli.configs.base import CheckpointSettings, Count, Seed, StoppingSettings, TrainingConfig
 from stopcli.configs.published import PublishedArm, published_arms
 from stopcli.errors import ConfigError
 
@@ -78,12 +78,12 @@ DEFAULT_SHARES = {"split": 0.2, "holdout": 0.5}
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoonsConfig(TrainedConfig):
+class MoonsConfig(TrainingConfig):
     """An overfitting MLP on two moons; as a case study, the four published arms of it from one training."""
 
     command: ClassVar[str] = "moons"
     quick: ClassVar[dict[str, Any]] = {"epochs": 1500}
-    full_is_short: ClassVar[bool] = True
+    default_to_full: ClassVar[bool] = True
     short_epochs: ClassVar[bool] = True
 
     samples: Annotated[int, Ge(2), Le(10_000_000)] = 100
@@ -116,7 +116,7 @@ class MoonsConfig(TrainedConfig):
     def _check_case_study(self) -> None:
         """Raise where a setting says what the published arms say."""
         of_arms = [field.name for kind in (StoppingSettings, CheckpointSettings) for field in fields(kind)]
-        conflicting = self.chosen(*of_arms, "init_from", "init_optimizer")
+        conflicting = self.non_default(*of_arms, "init_from", "init_optimizer")
         if self.case_study and conflicting:
             expected = "nothing with case_study, whose arms are the published ones"
             raise ConfigError(conflicting[0], getattr(self, conflicting[0]), expected)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from stopcli.analysis.sweep import SweepResults, seed_results, sweep_arms
-from stopcli.configs.base import TrainedConfig
+from stopcli.configs.base import TrainingConfig
 from stopcli.quantities import counted
 from stopcli.recipes.base import Recipe
 from stopcli.report.drawing import Figures
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stopcli.report.curves import Marks
 
 
-def run_marks(config: TrainedConfig, summary: RunSummary) -> Marks:
+def run_marks(config: TrainingConfig, summary: RunSummary) -> Marks:
     """The stop, the best epoch, the saved one, and the value that a rule compares with."""
     # Where tables alone are made, matplotlib need not be there.
     from stopcli.report.curves import Marks
@@ -43,7 +43,7 @@ def run_marks(config: TrainedConfig, summary: RunSummary) -> Marks:
     )
 
 
-def _level(config: TrainedConfig) -> tuple[str, float, str] | None:
+def _level(config: TrainingConfig) -> tuple[str, float, str] | None:
     for name in ("threshold", "baseline"):
         value = getattr(config, name)
         if value is not None:
@@ -51,7 +51,7 @@ def _level(config: TrainedConfig) -> tuple[str, float, str] | None:
     return None
 
 
-def val_rows(config: TrainedConfig) -> str:
+def val_rows(config: TrainingConfig) -> str:
     """What the `val_` metrics were measured on."""
     return "test" if config.validation == "test" else "validation"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from stopcli.configs.base import POINT
 from stopcli.configs.cifar_resnet import CifarResnetConfig
-from stopcli.configs.classifier import MOONS, TrainConfig
+from stopcli.configs.classifier import MOONS, ClassifierConfig
 from stopcli.configs.moons import DEFAULT_SHARES, MoonsConfig
 from stopcli.data.dataset import Splits
 from stopcli.data.toy import moons, split_moons
@@ -50,9 +50,9 @@ class CifarResnet(ImageRecipe):
 class Classifier(ImageRecipe):
     """A ResNet, an MLP or MiniGoogLeNet on images, or an MLP on the two moons."""
 
-    config = TrainConfig
+    config = ClassifierConfig
 
-    def title(self, config: TrainConfig, dataset: str | None = None) -> str:
+    def title(self, config: ClassifierConfig, dataset: str | None = None) -> str:
         """The model, its data and its arm; every figure says when it is of quick scale."""
         scale = " (quick scale)" if config.scale == "quick" else ""
         arm = config.arm.removeprefix(f"{config.model}-").replace("-", " ")

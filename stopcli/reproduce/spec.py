@@ -45,7 +45,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from stopcli.configs.base import RunConfig, TrainedConfig, resolve
+from stopcli.configs.base import RunConfig, TrainingConfig, resolve
 from stopcli.data.cifar10 import is_archive, official_folder
 from stopcli.data.dataset import ImageSet
 from stopcli.data.named import DATASET_NAMES, named_datasets
@@ -389,7 +389,7 @@ def configs_of(
             raise published.refusal(f"{source}.{error.message}", error.hint) from None
 
     shared = config_of("", {})
-    if not isinstance(shared, TrainedConfig):
+    if not isinstance(shared, TrainingConfig):
         raise published.refusal(f"config.command: {shared.command} trains no arms that could be compared")
     # A command that compares arms by itself is a sweep even with one seed.
     if not replace(shared, seeds=1).is_sweep:

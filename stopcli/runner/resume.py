@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from stopcli.configs.base import RunConfig, StoppingSettings, TrainedConfig, parse, settings_of
+from stopcli.configs.base import RunConfig, StoppingSettings, TrainingConfig, parse, settings_of
 from stopcli.errors import CheckpointError, ConfigError, RecordError, RequestError, RunFolderError
 from stopcli.quantities import agreeing, counted
 from stopcli.recipes.base import config_class
@@ -103,7 +103,7 @@ class Resumption:
         """Where it resumes, in words."""
         if self.config.is_sweep:
             return "with the runs that have not finished"
-        if not isinstance(self.config, TrainedConfig):
+        if not isinstance(self.config, TrainingConfig):
             return "with the seeds that are not done"
         state = self.start.state
         return "from its start" if state is None else f"after epoch {state.epoch} (step {state.step})"
@@ -156,16 +156,17 @@ def prepare(
     config = parse(type(original), {**settings_of(original), **changes})
     start = Start(resumed=True, force=force, changed=_changed_settings(original, config))
     warnings = _damaged_files(run)
-    if not isinstance(config, TrainedConfig):
+    if not isinstance(config, TrainingConfig):
         if Run.read(run).finished:
             raise RunFolderError(f"{run}: finished, nothing is left to do")
         return Resumption(config, start, warnings)
     _check_not_over(run, original, config, start.changed, more_epochs="epochs" in changes)
-    if "epochs" in start.changed and config.moves_with_epochs and not force:
+    if "epochs" in start.changed and config.schedule_depends_on_epochs and not force:
         raise ConfigError(
             "epochs",
             config.epochs,
-            f"the same number of epochs, because with {config.moves_with_epochs} the learning rate depends on it",
+            f"the same number of epochs, because with {config.schedule_depends_on_epochs} the learning rate depends "
+            "on it",
             hint="--init-from starts a new run with this one's weights; --force resumes under the new schedule.",
         )
     state, state_warnings = find_position(run, tensorboard=config.tensorboard)
@@ -209,7 +210,7 @@ def _check_changes(run: Path, config: RunConfig, changes: Mapping[str, Any]) -> 
     if config.is_sweep:
         hint = f"stopcli resume {run / 'jobs'}/RUN changes them for one run."
         raise ConfigError(name, changes[name], f"no new {what} for a whole sweep", hint=hint)
-    if not isinstance(config, TrainedConfig):
+    if not isinstance(config, TrainingConfig):
         raise ConfigError(name, changes[name], f"no new {what} for a run of {config.command}")
     rate_settings = {field.name for field in fields(StoppingSettings)} - config.stopping_names
     for name in filter(rate_settings.__contains__, names):
@@ -254,7 +255,7 @@ def _check_has_pending_jobs(run: Path, config: Any, retry_failed: bool) -> None:
 
 
 def _check_not_over(
-    run: Path, original: TrainedConfig, config: TrainedConfig, changed: tuple[str, ...], *, more_epochs: bool
+    run: Path, original: TrainingConfig, config: TrainingConfig, changed: tuple[str, ...], *, more_epochs: bool
 ) -> None:
     """Raise where a run has ended, and these changes of its settings do not let it train further."""
     saved = Run.read(run)
@@ -279,7 +280,7 @@ def _check_not_over(
 
 
 def _position_under(
-    run: Path, state: TrainState, config: TrainedConfig, force: bool
+    run: Path, state: TrainState, config: TrainingConfig, force: bool
 ) -> tuple[TrainState, tuple[str, ...]]:
     """The position that a run resumes from under a config, and what was forced, a line each.
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from stopcli.configs.base import TrainedConfig
+from stopcli.configs.base import TrainingConfig
 from stopcli.configs.stop_plan import stop_plan
 from stopcli.data.named import DATASET_NAMES, named_datasets
 from stopcli.errors import ConfigError, MetricError, RequestError, RunFolderError
@@ -55,7 +55,7 @@ def next_step(run: Path, state: str, stop: Verdict | None = None) -> str:
 
 
 def with_other_rules(
-    run: Path, state: TrainState, config: TrainedConfig, *, force: bool = False
+    run: Path, state: TrainState, config: TrainingConfig, *, force: bool = False
 ) -> tuple[TrainState, list[str]]:
     """The saved position as it would be if the run had had the rules of a config from its start.
 
@@ -121,7 +121,7 @@ def _stopped_before(verdict: Verdict, state: TrainState) -> str:
     return f"{verdict.rule} would have stopped it after epoch {verdict.epoch}{why}; it {reached}"
 
 
-def _best_states(run: Path, state: TrainState, config: TrainedConfig, best: BestState) -> dict[str, Arrays]:
+def _best_states(run: Path, state: TrainState, config: TrainingConfig, best: BestState) -> dict[str, Arrays]:
     """The states after the best epochs that a resumed run needs, without those that it gets by training again.
 
     Raises:

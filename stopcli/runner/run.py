@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stopcli.configs.base import AnyConfig, RunConfig, TrainedConfig, to_toml
+from stopcli.configs.base import AnyConfig, RunConfig, TrainingConfig, to_toml
 from stopcli.errors import RequestError, ResourceError
 from stopcli.recipes.base import Loaded, recipe_of
 from stopcli.report.document import Table
@@ -179,7 +179,7 @@ def run_one(
         RunError: the run failed; the folder's log and status say why.
     """
     with _failures_logged(folder):
-        if isinstance(loaded.config, TrainedConfig):
+        if isinstance(loaded.config, TrainingConfig):
             return _train(loaded, folder, session, start, loop_cache, plots)
         from stopcli.runner.range_test import run_range_test
 

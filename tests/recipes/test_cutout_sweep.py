@@ -10,7 +10,7 @@ from job_results import cells, job_result, result
 from stopcli.analysis.arms import RunArm
 from stopcli.analysis.sweep import sweep_arms
 from stopcli.configs.base import parse, resolve, settings_of
-from stopcli.configs.classifier import TrainConfig
+from stopcli.configs.classifier import ClassifierConfig
 from stopcli.configs.cutout_sweep import CutoutSweepConfig
 from stopcli.errors import ConfigError, RequestError
 from stopcli.recipes import images as memory
@@ -276,5 +276,5 @@ def test_the_estimate_is_near_what_was_measured(depth: int, copies: int, gigabyt
 
 @pytest.mark.parametrize(("width", "images", "gigabytes"), [(1.0, 256, 1.53), (0.25, 512, 0.74)])
 def test_the_estimate_for_minigooglenet_is_near_what_was_measured(width: float, images: int, gigabytes: float) -> None:
-    of = resolve(TrainConfig, {"scale": "full", "width": width, "batch_size": images})
+    of = resolve(ClassifierConfig, {"scale": "full", "width": width, "batch_size": images})
     assert batch_bytes(of, 32, 32) == pytest.approx(gigabytes * 1e9, rel=0.25)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stopcli.configs.base import parse
-from stopcli.configs.classifier import TrainConfig
+from stopcli.configs.classifier import ClassifierConfig
 from stopcli.configs.moons import MoonsConfig
 from stopcli.configs.stop_plan import stop_plan
 from stopcli.errors import RequestError
@@ -81,7 +81,7 @@ def test_a_replayed_rule_has_the_state_and_the_verdict_that_it_would_have_live(
 
 
 def test_a_rule_is_asked_at_the_ends_of_cycles_where_the_settings_say_so() -> None:
-    config = parse(TrainConfig, CYCLES)
+    config = parse(ClassifierConfig, CYCLES)
     # Cycles of 12 steps end with epochs 3 and 6; the loss rises from epoch 4 on.
     state = recorded([5, 4, 3, 3.5, 4])
     found, _ = with_other_rules(Path(), state, config)
@@ -115,7 +115,7 @@ def test_rules_that_would_have_stopped_the_run_before_can_be_forced() -> None:
 
 
 def test_the_state_of_the_best_epoch_is_taken_from_where_it_is() -> None:
-    config = parse(TrainConfig, {"dataset": "digits", "restore_best": True})
+    config = parse(ClassifierConfig, {"dataset": "digits", "restore_best": True})
 
     def states(state: TrainState, **others: Any) -> Any:
         return with_other_rules(Path(), state, replace(config, **others))[0].best_states
