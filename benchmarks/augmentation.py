@@ -1,7 +1,7 @@
 """Erasing, shifting and flipping: the compiled augmentation beside Keras's legacy `ImageDataGenerator`, in one process.
 
 Both take batches of 64 float images of 32 × 32 pixels; the generator erases with a function for each image. They are
-timed in turn and set against each other pair by pair. Then each step of the augmentation alone.
+timed in turn and compared pair by pair. Then each step of the augmentation is timed by itself.
 
     python benchmarks/augmentation.py
 """
@@ -9,12 +9,12 @@ timed in turn and set against each other pair by pair. Then each step of the aug
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from eraser import generator
+from timing import in_turn, ratio, seconds
 
 from stopcli.training.tf_setup import start_tensorflow
 
@@ -36,10 +36,8 @@ def main() -> None:
     on_device = tf.constant(x[: 64 * BATCH])
 
     def by_generator() -> float:
-        start = time.perf_counter()
-        for _ in range(GENERATOR_BATCHES):
-            next(batches)
-        return GENERATOR_BATCHES * BATCH / (time.perf_counter() - start)
+        spent = seconds(lambda: [next(batches) for _ in range(GENERATOR_BATCHES)])
+        return GENERATOR_BATCHES * BATCH / spent
 
     def by_loop(step: Callable[[Any, Any], Any]) -> Callable[[], float]:
         @tf.function(autograph=False)
@@ -52,29 +50,25 @@ def main() -> None:
             return tf.while_loop(lambda i, _: i < LOOP_BATCHES, body, (tf.constant(0), tf.constant(0.0)))[1]
 
         def run() -> float:
-            start = time.perf_counter()
-            many(tf.constant(1)).numpy()
-            return LOOP_BATCHES * BATCH / (time.perf_counter() - start)
+            return LOOP_BATCHES * BATCH / seconds(lambda: many(tf.constant(1)).numpy())
 
         run()
         return run
 
     both = by_loop(Augmentation((ErasingOp(), ShiftAndFlip())))
     by_generator()
-    pairs = [(by_generator(), both()) for _ in range(ROUNDS)]
-    ratios = [ours / theirs for theirs, ours in pairs]
-    print(f"ImageDataGenerator, eraser an image:  {statistics.median(p[0] for p in pairs):8,.0f} images/s")
-    print(f"compiled, erase + shift + flip:       {statistics.median(p[1] for p in pairs):8,.0f} images/s")
-    print(f"ratio: {statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f} in {ROUNDS} pairs)")
+    legacy, compiled = in_turn(ROUNDS, by_generator, both)
+    print(f"ImageDataGenerator, eraser per image: {statistics.median(legacy):8,.0f} images/s")
+    print(f"compiled, erase + shift + flip:       {statistics.median(compiled):8,.0f} images/s")
+    print(f"ratio: {ratio(compiled, legacy, '{:.1f}')}")
     for name, step in {
-        "batches alone": lambda images, seed: images,
+        "batches only": lambda images, seed: images,
         "erase": ErasingOp(),
         "erase, pixel level": ErasingOp(pixel_level=True),
         "shift + flip": ShiftAndFlip(),
         "cutout": CutoutOp(),
     }.items():
-        seconds = BATCH / by_loop(step)()
-        print(f"  {name:20s} {seconds * 1e6:6.0f} µs a batch of {BATCH}")
+        print(f"  {name:20s} {BATCH / by_loop(step)() * 1e6:6.0f} µs per batch of {BATCH}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A hundred rules on a hundred runs of 4,000 epochs, told from whole columns, beside asking the rules epoch by epoch.
+"""A hundred rules on a hundred runs of 4,000 epochs, replayed on whole columns, beside updating them epoch by epoch.
 
-The runs are made up: a loss that falls and rises again, with noise. Asking epoch by epoch is timed on one of them, in
-turn with the same one told from whole columns. What else `stopcli replay` does, reading a hundred metrics.csv and
+The runs are made up: a loss that falls and rises again, with noise. Replaying epoch by epoch is timed on one of them,
+in turn with replaying the same one on whole columns. What else `stopcli replay` does, reading a hundred metrics.csv and
 computing an interval for every mean, is timed as well.
 
     python benchmarks/replay.py
@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from timing import in_turn, ratio, seconds
 
 from stopcli.runs.metrics import Columns, MetricsFile, read_metrics
 from stopcli.stats.intervals import mean_interval
@@ -39,13 +39,16 @@ def made_up(seed: int) -> NDArray[np.float32]:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def seconds(rules: list[Rule], runs: list[Columns], *, at_once: bool) -> float:
-    start = time.perf_counter()
+def replay(runs: list[Columns]) -> None:
     for run in runs:
-        for rule in rules:
-            # Rule's own `first_stop` asks epoch by epoch.
-            rule.first_stop(run) if at_once else Rule.first_stop(rule, run)
-    return time.perf_counter() - start
+        for rule in RULES:
+            rule.first_stop(run)
+
+
+def replay_by_epoch(run: Columns) -> None:
+    for rule in RULES:
+        # That of the base class updates the rule epoch by epoch.
+        Rule.first_stop(rule, run)
 
 
 def main() -> None:
@@ -55,27 +58,22 @@ def main() -> None:
             file = MetricsFile(path, NAMES)
             file.append(1, 1, made_up(seed))
             file.close()
-        start = time.perf_counter()
-        runs = [read_metrics(path) for path in paths]
-        read_seconds = time.perf_counter() - start
+        runs: list[Columns] = []
+        read_seconds = seconds(lambda: runs.extend(map(read_metrics, paths)))
 
-    pairs = [(seconds(RULES, runs[:1], at_once=False), seconds(RULES, runs[:1], at_once=True)) for _ in range(ROUNDS)]
-    ratios = [slow / fast for slow, fast in pairs]
-    whole = seconds(RULES, runs, at_once=True)
-    values = np.random.default_rng(0).normal(size=(RUNS, RUNS))
-    mean_interval(values[0].tolist())
-    start = time.perf_counter()
-    for row in values:
-        mean_interval(row.tolist())
-    interval_seconds = (time.perf_counter() - start) / RUNS
+    by_epoch, by_column = in_turn(
+        ROUNDS, lambda: seconds(lambda: replay_by_epoch(runs[0])), lambda: seconds(lambda: replay(runs[:1]))
+    )
+    whole = seconds(lambda: replay(runs))
+    first, *rows = np.random.default_rng(0).normal(size=(RUNS + 1, RUNS)).tolist()
+    mean_interval(first)
+    interval_seconds = seconds(lambda: [mean_interval(row) for row in rows]) / RUNS
 
     replays = len(RULES)
-    print(f"epoch by epoch:  {statistics.median(p[0] for p in pairs) / replays * 1e3:.2f} ms a replay")
-    print(f"whole columns:   {statistics.median(p[1] for p in pairs) / replays * 1e3:.3f} ms a replay")
-    print(
-        f"ratio:           {statistics.median(ratios):.0f} (of {ROUNDS} pairs {min(ratios):.0f} to {max(ratios):.0f})"
-    )
-    print(f"{len(RULES)} rules × {RUNS} runs × {EPOCHS:,} epochs: {whole:.2f} s; reading the runs {read_seconds:.2f} s")
+    print(f"epoch by epoch:  {statistics.median(by_epoch) / replays * 1e3:.2f} ms per replay")
+    print(f"whole columns:   {statistics.median(by_column) / replays * 1e3:.3f} ms per replay")
+    print(f"ratio:           {ratio(by_epoch, by_column, '{:.0f}')}")
+    print(f"{replays} rules × {RUNS} runs × {EPOCHS:,} epochs: {whole:.2f} s; reading the runs {read_seconds:.2f} s")
     print(f"an interval of {RUNS} values: {interval_seconds * 1e3:.1f} ms")
 
 

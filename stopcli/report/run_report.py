@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from stopcli.quantities import agreeing, counted, format_duration, numbered
-from stopcli.report.document import Bullets, Code, Document, Paragraph, Part, Picture, Section, Table, Warn, code
+from stopcli.report.document import (
+    Bullets,
+    Code,
+    Document,
+    Paragraph,
+    Part,
+    Picture,
+    Section,
+    Table,
+    Warn,
+    alt_text,
+    code,
+)
 from stopcli.runs.environment import Environment
-from stopcli.runs.summary import RangeSummary, RunSummary, Selection, Summary, SweepSummary, TrainingSummary
+from stopcli.runs.summary import ReportParts, RunSummary, Selection, Summary, SweepSummary, TrainingSummary
 from stopcli.stats.intervals import proportion_of
 from stopcli.stopping.combine import rule_of_reason
 from stopcli.stopping.rule import Rule, Verdict
@@ -31,21 +42,6 @@ TEST_ROWS_CHOSE = (
     "`--validation holdout` reports the accuracy on rows that chose nothing."
 )
 _QUICK = "Quick scale: a smaller version of the published setting, which shows trends and cannot be compared with it."
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """How a run was made.
-
-    Attributes:
-        config: the text of config.toml.
-        environment: the content of environment.json.
-        description: what was run, a line each.
-    """
-
-    config: str
-    environment: Environment
-    description: Sequence[str] = ()
 
 
 def model_values(summary: RunSummary) -> dict[str, float]:
@@ -166,68 +162,43 @@ def selection_sentence(selection: Selection, test_rows: int) -> str:
     )
 
 
-def run_report(
-    title: str, summary: RunSummary, tables: Sequence[Table], provenance: Provenance, pictures: Sequence[Picture]
-) -> Document:
-    """The report of one run.
+def training_report(summary: TrainingSummary, parts: ReportParts, environment: Environment, config: str) -> Document:
+    """The report of a run, a sweep or a range test.
 
     Args:
-        tables: the results, then further ones.
+        parts: of the summary.
+        environment, config: as for `how_it_was_made`.
     """
-    selection = [] if summary.selection is None else [selection_table(summary.selection)]
-    return _report(title, sentences_of(summary), _notes(summary), summary, [*tables, *selection], provenance, pictures)
-
-
-def sweep_report(
-    title: str, summary: SweepSummary, tables: Sequence[Table], provenance: Provenance, pictures: Sequence[Picture]
-) -> Document:
-    """The report of a sweep; arguments as for `run_report`."""
-    state = f"{summary.finished} of {counted(len(summary.jobs), 'run')} finished; {_state(summary)}."
-    failed = [f"{job.name}: {job.state} ({job.reason})" for job in summary.jobs if job.reason]
-    notes = [TEST_ROWS_CHOSE] if summary.test_rows_chose else []
-    return _report(title, [state, *summary.conclusions], notes, summary, tables, provenance, pictures, failed)
-
-
-def range_report(
-    title: str, summary: RangeSummary, tables: Sequence[Table], provenance: Provenance, pictures: Sequence[Picture]
-) -> Document:
-    """The report of a range test; arguments as for `run_report`."""
-    state = f"{summary.finished} of {counted(summary.seeds, 'seed')} tested; {_state(summary)}."
-    return _report(title, [state, *summary.conclusions], [], summary, tables, provenance, pictures)
-
-
-def _state(summary: SweepSummary | RangeSummary) -> str:
-    return f"state: {summary.state}" + (f" ({summary.reason})" if summary.reason else "")
-
-
-def _report(
-    title: str,
-    sentences: Sequence[str],
-    notes: Sequence[str],
-    summary: TrainingSummary,
-    tables: Sequence[Table],
-    provenance: Provenance,
-    pictures: Sequence[Picture],
-    failed: Sequence[str] = (),
-) -> Document:
-    results, *others = tables
-    seeds = 1 if isinstance(summary, RunSummary) else summary.seeds
+    seeds, notes, failed = 1, [], []
+    tables = [Table.from_summary(table) for table in parts.tables]
+    if isinstance(summary, RunSummary):
+        sentences, notes = sentences_of(summary), _notes(summary)
+        tables += [] if summary.selection is None else [selection_table(summary.selection)]
+    else:
+        seeds, reason = summary.seeds, f" ({summary.reason})" if summary.reason else ""
+        finished = f"of {counted(seeds, 'seed')} tested"
+        if isinstance(summary, SweepSummary):
+            finished = f"of {counted(len(summary.jobs), 'run')} finished"
+            failed = [f"{job.name}: {job.state} ({job.reason})" for job in summary.jobs if job.reason]
+            notes = [TEST_ROWS_CHOSE] if summary.test_rows_chose else []
+        sentences = [f"{summary.finished} {finished}; state: {summary.state}{reason}.", *summary.conclusions]
     scale = f"Scale: {summary.scale}; {numbered('seed', range(summary.seed, summary.seed + seeds))}."
-    settings = [*(provenance.description or [f"Data: {summary.dataset}."]), scale]
+    description = [*(parts.words or [f"Data: {summary.dataset}."]), scale]
     lead: list[Part] = [Paragraph(text) for text in sentences]
-    lead += [Bullets(tuple(points)) for points in (failed, settings) if points]
+    lead += [Bullets(tuple(points)) for points in (failed, description) if points]
     lead += [Warn(f"{warning}.") for warning in summary.warnings]
     if summary.scale == "quick":
         lead.append(Paragraph(_QUICK))
-    sections = [Section("Results", (results, *([Bullets(tuple(notes))] if notes else [])))]
-    if pictures:
+    sections = [Section("Results", (results_table(summary), *([Bullets(tuple(notes))] if notes else [])))]
+    if parts.figures:
+        pictures = (Picture(f"plots/{name}", alt_text(name)) for name in parts.figures)
         sections.append(Section("Figures", tuple(pictures)))
-    sections += [Section(table.title, (table,)) for table in others]
+    sections += [Section(table.title, (table,)) for table in tables]
     # What diverged cannot be resumed.
     state = "finished" if isinstance(summary, RunSummary) and summary.diverged else summary.state
-    provenance_parts = how_it_was_made(provenance.environment, provenance.config, state)
-    sections += [Section("Time", _time(summary)), Section("How it was made", provenance_parts)]
-    return Document(title, tuple(lead), tuple(sections))
+    sections.append(Section("Time", _time(summary)))
+    sections.append(Section("How it was made", how_it_was_made(environment, config, state)))
+    return Document(parts.title, tuple(lead), tuple(sections))
 
 
 def _notes(summary: RunSummary) -> list[str]:

@@ -179,11 +179,11 @@ def progress_of(sweep: Sweep) -> Progress:
 
 def _check_same(sweep: Sweep) -> None:
     """Raise where a folder holds runs of other settings: they are never mixed."""
-    there, now = _compared(read_config(sweep.folder)), _compared(sweep.config)
-    for name in sorted(now.keys() | there.keys()):
-        if now.get(name) != there.get(name):
+    then, now = _compared(read_config(sweep.folder)), _compared(sweep.config)
+    for name in sorted(now.keys() | then.keys()):
+        if now.get(name) != then.get(name):
             raise RunFolderError(
-                f"{sweep.folder}: made with {name} {_shown(there.get(name))}, now {_shown(now.get(name))}",
+                f"{sweep.folder}: made with {name} {_shown(then.get(name))}, now {_shown(now.get(name))}",
                 hint=f"Another --runs-dir keeps both; or {_move_away(sweep.folder)}",
             )
 

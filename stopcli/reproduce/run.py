@@ -1,6 +1,6 @@
 """Published results repeated: what is missing is run, what is done is reused, and all of it is judged.
 
-Running sweeps as the program itself does, each in its own process: TensorFlow's state belongs to a process.
+Each sweep runs in its own process, as the program itself runs it: TensorFlow's state belongs to a process.
 """
 
 from __future__ import annotations
@@ -28,65 +28,9 @@ from stopcli.runs.run import Run
 from stopcli.runs.summary import SweepSummary
 from stopcli.training.session import StopRequest
 
-_POLL_SECONDS = 0.05
-
-
-def run_sweep(sweep: Sweep, progress: Progress, request: StopRequest, output_options: Sequence[str] = ()) -> str:
-    """Start or resume a sweep, and wait until its process has ended.
-
-    A signal to this process is forwarded to it once, and it saves. What it prints goes to stderr; its results are read
-    from its folder.
-
-    Args:
-        request: what ends it from outside; its time budget is the sweep's.
-        output_options: how much it prints.
-
-    Returns:
-        Why it failed; empty where it did not.
-    """
-    with temporary_files(sweep.folder), tempfile.TemporaryDirectory(prefix="stopcli-reproduce-") as folder:
-        config = Path(folder) / f"{sweep.experiment}.toml"
-        write_text(config, to_toml(sweep.config))
-        argv = ["run", str(config), "--run-dir", str(sweep.folder)]
-        if progress == "unfinished":
-            argv = ["resume", str(sweep.folder), *(["--retry-failed"] if sweep.config.is_sweep else [])]
-        if request.seconds_left is not None:
-            # A budget of nothing is refused; a sweep that gets one ends after its first call.
-            argv += ["--time-budget", f"{max(request.seconds_left, 0.1):.1f}s"]
-        status = _wait([sys.executable, "-m", "stopcli", *argv, *output_options], request)
-    # A process that was asked to stop did not fail, whatever its status.
-    return "" if request.signalled or not status else _failure(sweep, status)
-
-
-def _wait(command: Sequence[str], request: StopRequest) -> int:
-    # A session of its own: Ctrl-C at a terminal goes to a whole group, and the second signal would not let it save.
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
-    forwarded = False
-    try:
-        while process.poll() is None:
-            if request.signalled and not forwarded:
-                forwarded = True
-                # Also where this process got a SIGHUP, which no second signal would follow: see stop_on_signals.
-                process.send_signal(signal.SIGINT if request.exit_status == 128 + signal.SIGINT else signal.SIGTERM)
-            time.sleep(_POLL_SECONDS)
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
-    return process.returncode
-
-
-def _failure(sweep: Sweep, status: int) -> str:
-    """Why a process failed, from its exit status and its folder."""
-    run = Run.read(sweep.folder)
-    jobs = run.summary.jobs if isinstance(run.summary, SweepSummary) else ()
-    reasons = [run.status.reason, *(f"{job.name}: {job.reason}" for job in jobs if job.reason)]
-    ending = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
-    return ": ".join(filter(None, (ending, "; ".join(filter(None, reasons)))))
-
-
 # Below a folder of runs.
 FOLDER = "reproduction"
+_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -201,3 +145,57 @@ def _run(sweep: Sweep, request: StopRequest, say: Callable[[str], None], output_
     if progress == "finished" or request.stop_requested:
         return ""
     return run_sweep(sweep, progress, request, output_options)
+
+
+def run_sweep(sweep: Sweep, progress: Progress, request: StopRequest, output_options: Sequence[str] = ()) -> str:
+    """Start or resume a sweep, and wait until its process has ended.
+
+    A signal to this process is forwarded to it once, and it saves. What it prints goes to stderr; its results are read
+    from its folder.
+
+    Args:
+        request: what ends it from outside; its time budget is the sweep's.
+        output_options: how much it prints.
+
+    Returns:
+        Why it failed; empty where it did not.
+    """
+    with temporary_files(sweep.folder), tempfile.TemporaryDirectory(prefix="stopcli-reproduce-") as folder:
+        config = Path(folder) / f"{sweep.experiment}.toml"
+        write_text(config, to_toml(sweep.config))
+        argv = ["run", str(config), "--run-dir", str(sweep.folder)]
+        if progress == "unfinished":
+            argv = ["resume", str(sweep.folder), *(["--retry-failed"] if sweep.config.is_sweep else [])]
+        if request.seconds_left is not None:
+            # A budget of nothing is refused; a sweep that gets one ends after its first call.
+            argv += ["--time-budget", f"{max(request.seconds_left, 0.1):.1f}s"]
+        status = _wait([sys.executable, "-m", "stopcli", *argv, *output_options], request)
+    # A process that was asked to stop did not fail, whatever its status.
+    return "" if request.signalled or not status else _failure(sweep, status)
+
+
+def _wait(command: Sequence[str], request: StopRequest) -> int:
+    # A session of its own: Ctrl-C at a terminal goes to a whole group, and the second signal would not let it save.
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+    forwarded = False
+    try:
+        while process.poll() is None:
+            if request.signalled and not forwarded:
+                forwarded = True
+                # Also where this process got a SIGHUP, which no second signal would follow: see stop_on_signals.
+                process.send_signal(signal.SIGINT if request.exit_status == 128 + signal.SIGINT else signal.SIGTERM)
+            time.sleep(_POLL_SECONDS)
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    return process.returncode
+
+
+def _failure(sweep: Sweep, status: int) -> str:
+    """Why a process failed, from its exit status and its folder."""
+    run = Run.read(sweep.folder)
+    jobs = run.summary.jobs if isinstance(run.summary, SweepSummary) else ()
+    reasons = [run.status.reason, *(f"{job.name}: {job.reason}" for job in jobs if job.reason)]
+    ending = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+    return ": ".join(filter(None, (ending, "; ".join(filter(None, reasons)))))

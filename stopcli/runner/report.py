@@ -17,25 +17,17 @@ from stopcli.errors import RequestError, RunFolderError, StopcliError
 from stopcli.paths import check_path
 from stopcli.quantities import counted
 from stopcli.recipes.base import Loaded
-from stopcli.report.document import Document, Paragraph, Part, Picture, Section, Table, Warn, alt_text
+from stopcli.report.document import Document, Paragraph, Part, Section, Table, Warn
 from stopcli.report.drawing import Drawn, Figures, draw
 from stopcli.report.html import to_html, write_or_warn, write_report
-from stopcli.report.run_report import (
-    Provenance,
-    how_it_was_made,
-    range_report,
-    results_table,
-    run_report,
-    sentences_of,
-    sweep_report,
-)
+from stopcli.report.run_report import how_it_was_made, sentences_of, training_report
 from stopcli.runner.resume import read_config
-from stopcli.runs.environment import read_environment
+from stopcli.runs.environment import Environment, read_environment
 from stopcli.runs.files import write_json, write_text
 from stopcli.runs.folder import RunFolder, check_is_run
 from stopcli.runs.metrics import Columns
 from stopcli.runs.run import NOT_BEGUN, Run, runs_in
-from stopcli.runs.summary import AnalysisSummary, ReportParts, RunSummary, SweepSummary, TrainingSummary, read_seeds
+from stopcli.runs.summary import AnalysisSummary, ReportParts, TrainingSummary, read_seeds
 from stopcli.sweeps.plan import collect, plan_jobs
 from stopcli.training.session import Stopwatch
 
@@ -168,24 +160,12 @@ def _summary_report(folder: Path, summary: TrainingSummary) -> Document:
         raise RunFolderError(
             f"{folder}/summary.json: damaged (report: missing)", hint=f"stopcli resume {folder} may write it again."
         )
-    parts = (
-        [results_table(summary), *map(Table.from_summary, report.tables)],
-        _provenance(folder, report.words),
-        # Names, not paths: a figure lies in `plots/`, whatever somebody has written into summary.json.
-        [Picture(f"plots/{name}", alt_text(name)) for name in (Path(figure).name for figure in report.figures)],
-    )
-    if isinstance(summary, RunSummary):
-        return run_report(report.title, summary, *parts)
-    if isinstance(summary, SweepSummary):
-        return sweep_report(report.title, summary, *parts)
-    return range_report(report.title, summary, *parts)
+    return training_report(summary, report, *_environment_and_config(folder))
 
 
-def _provenance(folder: Path, lines: Sequence[str]) -> Provenance:
+def _environment_and_config(folder: Path) -> tuple[Environment, str]:
     text = (folder / "config.toml").read_text(encoding="utf-8", errors="replace")
-    if text.startswith(_HEADER):
-        text = text.partition("\n")[2]
-    return Provenance(text, read_environment(folder)[0], lines)
+    return read_environment(folder)[0], text.partition("\n")[2] if text.startswith(_HEADER) else text
 
 
 def _outdated(run: Run) -> str:
@@ -210,11 +190,10 @@ def _unfinished_report(run: Run, plots: Path) -> tuple[Document, Drawn]:
     reason = f": {run.reason}" if run.reason else ""
     problems = [*filter(None, [problem]), *(f"{warning}." for warning in drawn.warnings)]
     lead = [f"{state}{reason}. It has no results yet; this is what was recorded so far.", *problems]
-    provenance = _provenance(run.path, ())
     sections = [Section("So far", tuple(_parts_so_far(run.path, columns)))]
     if drawn.pictures:
         sections.append(Section("Figures", tuple(drawn.pictures)))
-    sections.append(Section("How it was made", how_it_was_made(provenance.environment, provenance.config, run.state)))
+    sections.append(Section("How it was made", how_it_was_made(*_environment_and_config(run.path), run.state)))
     return Document(f"{run.command}: {run.path.resolve().name}", tuple(map(Warn, lead)), tuple(sections)), drawn
 
 

@@ -8,11 +8,12 @@ import pytest
 from summaries import run_summary
 
 from stopcli.report.curves import Marks, learning_curves, seed_curves, seed_points
-from stopcli.report.document import Picture, Table, to_markdown
+from stopcli.report.document import Table, to_markdown
 from stopcli.report.drawing import draw
 from stopcli.report.images import Points, decision_boundary, grid_around, plain_scatter
-from stopcli.report.run_report import Provenance, run_report, run_table, selection_sentence, why_stopped
-from stopcli.runs.summary import ChosenEpoch, Selection
+from stopcli.report.run_report import run_table, selection_sentence, training_report, why_stopped
+from stopcli.runs.environment import Environment
+from stopcli.runs.summary import ChosenEpoch, ReportParts, RunSummary, Selection
 
 
 def metrics(epochs: int) -> dict[str, np.ndarray]:
@@ -38,10 +39,16 @@ SELECTION = {
 }
 
 
+def report_of(summary: RunSummary, config: str = "") -> str:
+    environment: Environment = {
+        "argv": ["stopcli", "moons"], "versions": {"keras": "3"}, "platform": "L", "cpu": "C", "cores": 2, "gpus": [],
+    }  # fmt: skip
+    assert summary.report is not None
+    return to_markdown(training_report(summary, summary.report, environment, config))
+
+
 def test_a_run_whose_test_rows_are_set_apart_says_what_they_would_have_claimed() -> None:
-    environment = {"argv": ["stopcli"], "versions": {}, "platform": "L", "cpu": "C", "cores": 2, "gpus": []}
-    summary = run_summary(selection=SELECTION, best=None)
-    text = to_markdown(run_report("moons", summary, [run_table(summary, "x")], Provenance("", environment), []))
+    text = report_of(run_summary(selection=SELECTION, best=None))
     for part in (
         "Chosen by val_accuracy, epoch 90 has a test accuracy of 0.900, on rows that chose nothing; chosen by "
         "test_accuracy, epoch 70 would have claimed 0.925: 0.025 more. That is 2 of 70 rows; one run "
@@ -95,23 +102,17 @@ def test_a_run_of_one_epoch_is_told_of_in_the_singular() -> None:
 
 
 def test_the_report_says_what_a_reader_needs() -> None:
-    environment = {
-        "argv": ["stopcli", "moons"], "versions": {"keras": "3"},
-        "platform": "Linux", "cpu": "C", "cores": 2, "gpus": [],
-    }  # fmt: skip
-    table = run_table(run_summary(), "patience 20")
-    provenance = Provenance("patience = 20\n", environment, ("an MLP",))
-    text = to_markdown(
-        run_report("moons", run_summary(scale="quick"), [table], provenance, [Picture("plots/curves", "curves")])
-    )
-    assert "- an MLP" in text
-    for part in ("# moons", "Stopped at epoch 120", "Quick scale", table.markdown(), "![curves](plots/curves.png)",
-                 "`stopcli moons`", "patience = 20", "chose nothing"):  # fmt: skip
-        assert part in text
     summary = run_summary()
+    table = run_table(summary, "patience 20")
+    parts = ReportParts("moons", ("an MLP",), (), ("other",))
+    text = report_of(replace(summary, scale="quick", report=parts), "patience = 20\n")
+    assert "- an MLP" in text
+    for part in ("# moons", "Stopped at epoch 120", "Quick scale", table.markdown(),
+                 "](plots/other.png)", "`stopcli moons`", "patience = 20", "chose nothing"):  # fmt: skip
+        assert part in text
     assert summary.best is not None
     held_out = replace(summary, best=replace(summary.best, val={"loss": 0.1, "accuracy": 0.9}))
-    assert "chose nothing" not in to_markdown(run_report("moons", held_out, [table], Provenance("", environment), []))
+    assert "chose nothing" not in report_of(held_out)
 
 
 MARKS = Marks(120, "epoch 120: stopped", 100, "epoch 100: best", 90, "epoch 90: saved", wait=20)
