@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, Literal, get_args
@@ -27,17 +28,17 @@ def check_named(argument: str, function: Callable[[Any], Any]) -> None:
         )
 
 
-def to_saved(function: Callable[[Any], Any] | None) -> Any:
-    """What a config holds of it."""
-    return None if function is None else keras.saving.serialize_keras_object(function)
+class Saved:
+    """Saved by the arguments of its constructor, which are its attributes; functions and schedules by their names."""
 
+    def get_config(self) -> dict[str, Any]:
+        names = inspect.signature(type(self)).parameters
+        return {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in names}
 
-def from_saved(saved: Any) -> Callable[[Any], Any] | None:
-    """The function of a config."""
-    if saved is None:
-        return None
-    function: Callable[[Any], Any] = keras.saving.deserialize_keras_object(saved)
-    return function
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        restore = keras.saving.deserialize_keras_object
+        return cls(**{name: restore(value) if isinstance(value, dict) else value for name, value in config.items()})
 
 
 CyclicMode = Literal["triangular", "triangular2", "exp_range"]
@@ -45,7 +46,7 @@ ScaleBy = Literal["cycle", "iteration"]
 
 
 @keras.saving.register_keras_serializable(package="stopcli")
-class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+class CyclicLR(Saved, keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """A learning rate that rises from a base to a maximum and falls back, again and again.
 
     With it the number of updates that were made before, and s the step size::
@@ -126,22 +127,6 @@ class CyclicLR(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
             return height * ops.power(_double(self.gamma), it)
         return height
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "base": self.base,
-            "maximum": self.maximum,
-            "step_size": self.step_size,
-            "mode": self.mode,
-            "gamma": self.gamma,
-            "step_size_down": self.step_size_down,
-            "scale": to_saved(self.scale),
-            "scale_by": self.scale_by,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> CyclicLR:
-        return cls(**{**config, "scale": from_saved(config.get("scale"))})
-
 
 def _double(value: float) -> Any:
     # `ops.cast` would take the number through float32.
@@ -149,7 +134,7 @@ def _double(value: float) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="stopcli")
-class CyclicMomentum:
+class CyclicMomentum(Saved):
     """``high − (high − low) · height``, with the height of a cyclical learning rate, as in PyTorch's `CyclicLR`.
 
     Args:
@@ -171,20 +156,9 @@ class CyclicMomentum:
         """The momentum of the update after `step` others, float32."""
         return ops.cast(self.high - (self.high - self.low) * self.schedule.height(step), "float32")
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "schedule": keras.saving.serialize_keras_object(self.schedule),
-            "low": self.low,
-            "high": self.high,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> CyclicMomentum:
-        return cls(**{**config, "schedule": keras.saving.deserialize_keras_object(config["schedule"])})
-
 
 @keras.saving.register_keras_serializable(package="stopcli")
-class OneCycleLR(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+class OneCycleLR(Saved, keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """A learning rate that rises from maximum / 25 to its maximum and falls to almost nothing, both along a cosine.
 
     As PyTorch's `OneCycleLR` with `anneal_strategy="cos"`: the rise ends at update ``rise · steps − 1`` and the fall at
@@ -240,21 +214,12 @@ class OneCycleLR(keras.optimizers.schedules.LearningRateSchedule):  # type: igno
         share = ops.where(rising, it / top, (end - it) / (end - top))
         return rising, (1 - ops.cos(math.pi * share)) / 2
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "maximum": self.maximum,
-            "steps": self.steps,
-            "rise": self.rise,
-            "start_divisor": self.start_divisor,
-            "end_divisor": self.end_divisor,
-        }
-
 
 RampMode = Literal["exponential", "linear"]
 
 
 @keras.saving.register_keras_serializable(package="stopcli")
-class RampLR(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+class RampLR(Saved, keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """A learning rate that goes from one value to another and stays there.
 
     At update it of n (from 0): ``first · (last/first)^(it/(n − 1))`` (`exponential`) or ``first + (last − first) ·
@@ -285,6 +250,3 @@ class RampLR(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[m
         if self.mode == "linear":
             return ops.cast(self.first + (self.last - self.first) * share, "float32")
         return ops.cast(self.first * ops.exp(math.log(self.last / self.first) * share), "float32")
-
-    def get_config(self) -> dict[str, Any]:
-        return {"first": self.first, "last": self.last, "steps": self.steps, "mode": self.mode}
