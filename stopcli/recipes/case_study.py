@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from stopcli.analysis.arms import Arm, SeedValues, difference
 from stopcli.analysis.sweep import SweepResults
@@ -18,7 +16,7 @@ from stopcli.report.document import Table, csv_of
 from stopcli.report.drawing import Figures
 from stopcli.runs.files import write_text
 from stopcli.runs.folder import RunFolder
-from stopcli.runs.metrics import Columns, read_metrics
+from stopcli.runs.metrics import Columns, read_metrics, read_rows
 from stopcli.runs.summary import RunSummary
 from stopcli.stats.differences import NONE
 from stopcli.stats.intervals import proportion_of
@@ -212,7 +210,7 @@ class CaseStudy:
         metrics = read_metrics(folder.metrics)
         endings = [_ending(self.config, arm, metrics) for arm in case_arms()]
         live = loop.state()
-        accuracies = self._measure(loop, folder, metrics, endings)
+        accuracies = self._measure(loop, folder, endings)
         loop.restore(live)
         results = [self._result(ending, *accuracies[ending.arm.name]) for ending in endings]
         table = run_case_table(results, self.config.seed, self.experiment.parts.test.count)
@@ -223,15 +221,15 @@ class CaseStudy:
             "conclusions": run_case_conclusions(self.config),
         }
 
-    def _measure(
-        self, loop: Loop, folder: RunFolder, metrics: Columns, endings: Sequence[_Ending]
-    ) -> dict[str, tuple[float, float]]:
+    def _measure(self, loop: Loop, folder: RunFolder, endings: Sequence[_Ending]) -> dict[str, tuple[float, float]]:
         """The accuracies of each arm's model on the training and on the test rows, by the arm's name."""
         from stopcli.training.evaluate import evaluate_model, predictor_of
+        from stopcli.training.loop import EpochBlock
 
+        recorded = EpochBlock(1, read_rows(folder.metrics, loop.columns), self.initial)
         predict = predictor_of(self.experiment, loop.model)
         accuracies: dict[str, tuple[float, float]] = {}
-        for epoch in self._epochs(loop, metrics, sorted({ending.model_epoch for ending in endings})):
+        for epoch, _ in loop.replay_states(recorded, sorted({ending.model_epoch for ending in endings})):
             for ending in endings:
                 if ending.model_epoch != epoch:
                     continue
@@ -243,14 +241,6 @@ class CaseStudy:
                 values = evaluate_model(self.experiment, model, predict_rows)[0]
                 accuracies[ending.arm.name] = values["train"]["accuracy"], values["test"]["accuracy"]
         return accuracies
-
-    def _epochs(self, loop: Loop, metrics: Columns, epochs: Sequence[int]) -> Iterator[int]:
-        """Some epochs, ascending; as each is yielded, the loop is in its state."""
-        from stopcli.training.loop import EpochBlock
-
-        rows = np.stack([metrics[name] for name in loop.columns], axis=1).astype(np.float32)
-        for epoch, _ in loop.replay_states(EpochBlock(1, rows, self.initial), epochs):
-            yield epoch
 
     def _result(self, ending: _Ending, train: float, test: float) -> ArmResult:
         saved = ending.saved if ending.arm.loads_saved else None

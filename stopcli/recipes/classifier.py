@@ -12,7 +12,8 @@ from stopcli.configs.moons import DEFAULT_SHARES, MoonsConfig
 from stopcli.data.dataset import Splits
 from stopcli.data.toy import moons, split_moons
 from stopcli.recipes.base import Loaded
-from stopcli.recipes.images import ImageParts, ImageRecipe, load, training_description
+from stopcli.recipes.image_experiment import ImageRecipe
+from stopcli.recipes.images import ImageParts, training_description
 from stopcli.report.drawing import drawn_name
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Classifier(ImageRecipe):
     def load(self, config: Any, observer: Observer) -> Loaded:
         """The images, as for every recipe on images; or scikit-learn's two moons, as `stopcli moons` has them."""
         if config.dataset != MOONS:
-            loaded = load(config, observer)
+            loaded = super().load(config, observer)
             config.architecture.check_sides(*loaded.data.parts.train.x.shape[1:3])
             return loaded
         parts = moons_parts(config.validation, config.validation_share)

@@ -1,7 +1,8 @@
-"""An experiment on images, and the figures and tables that a run of it leaves."""
+"""The recipe of a run on images, which those of single commands extend: its experiment, its figures and tables."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,14 +10,17 @@ from numpy.typing import NDArray
 
 from stopcli.configs.images import AugmentSettings, ImageConfig
 from stopcli.configs.stop_plan import stop_plan
-from stopcli.recipes.arms import run_marks, val_rows
-from stopcli.recipes.images import ImageParts, make_augmentation
+from stopcli.recipes.arms import SeedRecipe, run_marks, val_rows
+from stopcli.recipes.base import Loaded
+from stopcli.recipes.images import ImageParts, check_batches_fit, load, make_augmentation
 from stopcli.report.document import Table
 from stopcli.report.drawing import Draw, Figures
 from stopcli.runs.metrics import Columns
 from stopcli.runs.summary import RunSummary
 from stopcli.schedules.policy import policies
 from stopcli.seeding import derive_seed
+from stopcli.sweeps.layout import Layout
+from stopcli.sweeps.plan import Job
 
 if TYPE_CHECKING:
     import keras
@@ -25,43 +29,104 @@ if TYPE_CHECKING:
     from stopcli.report.images import Mistake
     from stopcli.training.evaluate import Evaluation
     from stopcli.training.experiment import Experiment
+    from stopcli.training.session import Observer
     from stopcli.training.step import Inputs
 
 
-def image_experiment(config: ImageConfig, images: ImageParts) -> Experiment:
-    """A classifier, how it is trained, and when training stops."""
-    from stopcli.schedules.cyclic import CyclicMomentum
-    from stopcli.training.experiment import Experiment
-    from stopcli.training.step import BINARY_ACCURACY, CLASS_ACCURACY
+# Images on the sheet, and how often each of them is augmented.
+SHEET_IMAGES, SHEET_ROWS = 10, 5
+WORST_IMAGES = 24
 
-    model = make_model(config, images, config.seed)
-    optimizer = optimizer_of(config, config.learning_rate, images)
-    loss = loss_of(images)
-    # Compiled for its file alone: whoever loads it can evaluate it and train it further.
-    model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
-    steps_per_epoch = images.parts.train.batches(config.batch_size)
-    policy = policies()[config.lr_policy]
-    schedule = policy.schedule(config, steps_per_epoch)
-    return Experiment(
-        model,
-        optimizer,
-        loss,
-        (CLASS_ACCURACY if images.pixels else BINARY_ACCURACY,),
-        images.parts,
-        config.batch_size,
-        config.epochs,
-        config.seed,
-        stop_plan(config, config, config.metrics, lambda rule: config.evaluated_rule(rule, steps_per_epoch)),
-        dataset=images.dataset,
-        jit_compile=xla_pays(),
-        long_epochs=True,
-        inputs=inputs_of(config, images),
-        schedule=schedule,
-        momentum=CyclicMomentum(schedule, config.min_momentum, config.momentum) if config.cycle_momentum else None,
-        log_steps=config.logs_steps,
-        plateau=policy.plateau(config),
-        classes=images.classes if images.pixels else (),
-    )
+
+class ImageRecipe(SeedRecipe):
+    """A classifier of images: its data, its training, and what a run says of them."""
+
+    def load(self, config: Any, observer: Observer) -> Loaded:
+        return load(config, observer)
+
+    def check_fits(self, loaded: Loaded, jobs: Sequence[Job[Any]], layout: Layout) -> None:
+        # Points take next to nothing.
+        if loaded.data.pixels:
+            check_batches_fit(jobs, layout, *loaded.data.parts.train.x.shape[1:3])
+
+    def build(self, loaded: Loaded) -> Experiment:
+        """Model, augmentation, schedule and rules of a run."""
+        from stopcli.schedules.cyclic import CyclicMomentum
+        from stopcli.training.experiment import Experiment
+        from stopcli.training.step import BINARY_ACCURACY, CLASS_ACCURACY
+
+        config: ImageConfig = loaded.config
+        images: ImageParts = loaded.data
+        model = make_model(config, images, config.seed)
+        optimizer = optimizer_of(config, config.learning_rate, images)
+        loss = loss_of(images)
+        # Compiled only for its file: whoever loads it can evaluate it and train it further.
+        model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
+        steps_per_epoch = images.parts.train.batches(config.batch_size)
+        policy = policies()[config.lr_policy]
+        schedule = policy.schedule(config, steps_per_epoch)
+        return Experiment(
+            model,
+            optimizer,
+            loss,
+            (CLASS_ACCURACY if images.pixels else BINARY_ACCURACY,),
+            images.parts,
+            config.batch_size,
+            config.epochs,
+            config.seed,
+            stop_plan(config, config, config.metrics, lambda rule: config.evaluated_rule(rule, steps_per_epoch)),
+            dataset=images.dataset,
+            jit_compile=xla_pays(),
+            long_epochs=True,
+            inputs=inputs_of(config, images),
+            schedule=schedule,
+            momentum=CyclicMomentum(schedule, config.min_momentum, config.momentum) if config.cycle_momentum else None,
+            log_steps=config.logs_steps,
+            plateau=policy.plateau(config),
+            classes=images.classes if images.pixels else (),
+        )
+
+    def run_figures(
+        self, config: Any, experiment: Experiment, evaluation: Evaluation, metrics: Columns, steps: Columns | None
+    ) -> Figures:
+        """Curves, learning rates, augmented images, and, where the model was evaluated, its confusions and mistakes."""
+        # Here and below, because tables are made without matplotlib.
+        from stopcli.report.images import worst_images
+        from stopcli.report.rates import learning_rate_by_step
+
+        title = f"{self.title(config, experiment.dataset)}: seed {config.seed}"
+        figures: dict[str, Draw] = {}
+        if len(metrics["epoch"]):
+            figures["curves"] = lambda: _curves(config, experiment, evaluation, metrics, title)
+        if steps is not None and len(steps["step"]):
+            figures["learning_rate"] = lambda: learning_rate_by_step(steps, config.describe_learning_rate())
+        if not experiment.classes:
+            # Points of a plane are nothing to look at one by one.
+            return figures
+        figures["augmented"] = lambda: _sheet(config, experiment)
+        if evaluation.test_predictions is not None:
+            predictions, model = evaluation.test_predictions, _which_model(evaluation.summary)
+            worst = f"{model}: the test images that it misclassified most confidently"
+            figures["confusion"] = lambda: _confusion(experiment, predictions, model)
+            figures["worst"] = lambda: worst_images(_mistakes(experiment, predictions), worst)
+        return figures
+
+    def run_tables(self, experiment: Experiment, evaluation: Evaluation) -> dict[str, Table]:
+        """Precision, recall and F1 by class of the model that the run leaves, on the test images."""
+        from sklearn.metrics import precision_recall_fscore_support
+
+        if evaluation.test_predictions is None or not experiment.classes:
+            return {}
+        predicted = np.argmax(evaluation.test_predictions, axis=1)
+        by_class = precision_recall_fscore_support(
+            experiment.parts.test.y, predicted, labels=_labels(experiment), zero_division=0.0
+        )
+        rows = [
+            *zip(experiment.classes, *(values.tolist() for values in by_class), strict=True),
+            ("mean", *(float(np.mean(values)) for values in by_class[:3]), int(np.sum(by_class[3]))),
+        ]
+        title = f"By class ({_which_model(evaluation.summary)}, test images)"
+        return {"classes": Table.of_shares(title, ("class", "precision", "recall", "F1", "images"), rows, sums=1)}
 
 
 def make_model(config: Any, images: ImageParts, seed: int) -> keras.Model:
@@ -120,79 +185,25 @@ def xla_pays() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-# Images on the sheet, and how often each of them is augmented.
-SHEET_IMAGES, SHEET_ROWS = 10, 5
-WORST_IMAGES = 24
-
-
-def run_figures(
-    config: ImageConfig,
-    experiment: Experiment,
-    evaluation: Evaluation,
-    metrics: Columns,
-    steps: Columns | None,
-    title: str,
-) -> Figures:
-    """Curves, a sheet of augmented images, and, where the model was measured, its confusions and worst mistakes."""
-    # Here and below, because tables are made without matplotlib.
-    from stopcli.report.images import worst_images
-    from stopcli.report.rates import learning_rate_by_step
-
-    figures: dict[str, Draw] = {}
-    if len(metrics["epoch"]):
-        figures["curves"] = lambda: _curves(config, experiment, evaluation, metrics, title)
-    if steps is not None and len(steps["step"]):
-        figures["learning_rate"] = lambda: learning_rate_by_step(steps, config.describe_learning_rate())
-    if not experiment.classes:
-        # Points of a plane are nothing to look at one by one.
-        return figures
-    figures["augmented"] = lambda: _sheet(config, experiment)
-    if evaluation.test_predictions is not None:
-        predicted = evaluation.test_predictions
-        of = _which_model(evaluation.summary)
-        worst = f"{of}: the test images that it misclassified most confidently"
-        figures["confusion"] = lambda: _confusion(experiment, predicted, of)
-        figures["worst"] = lambda: worst_images(_mistakes(experiment, predicted), worst)
-    return figures
-
-
-def run_tables(experiment: Experiment, evaluation: Evaluation) -> dict[str, Table]:
-    """Precision, recall and F1 by class of the model that the run leaves, on the test images."""
-    from sklearn.metrics import precision_recall_fscore_support
-
-    if evaluation.test_predictions is None or not experiment.classes:
-        return {}
-    predicted = np.argmax(evaluation.test_predictions, axis=1)
-    by_class = precision_recall_fscore_support(
-        experiment.parts.test.y, predicted, labels=_labels(experiment), zero_division=0.0
-    )
-    rows = [
-        *zip(experiment.classes, *(values.tolist() for values in by_class), strict=True),
-        ("mean", *(float(np.mean(values)) for values in by_class[:3]), int(np.sum(by_class[3]))),
-    ]
-    title = f"By class ({_which_model(evaluation.summary)}, test images)"
-    return {"classes": Table.of_shares(title, ("class", "precision", "recall", "F1", "images"), rows, sums=1)}
-
-
 def _curves(
     config: ImageConfig, experiment: Experiment, evaluation: Evaluation, metrics: Columns, title: str
 ) -> Figure:
     from stopcli.report.curves import error_curves
 
     marks = run_marks(config, evaluation.summary)
-    of_loss = "cross-entropy + L2" if experiment.model.losses else "cross-entropy"
+    loss_name = "cross-entropy + L2" if experiment.model.losses else "cross-entropy"
     cycle = sum(config.cycle_updates(experiment.steps_per_epoch)) / experiment.steps_per_epoch
-    return error_curves(metrics, val_rows(config), marks, title, of_loss, cycle if config.cyclical else None)
+    return error_curves(metrics, val_rows(config), marks, title, loss_name, cycle if config.cyclical else None)
 
 
-def _confusion(experiment: Experiment, predictions: NDArray[Any], of: str) -> Figure:
+def _confusion(experiment: Experiment, predictions: NDArray[Any], model: str) -> Figure:
     from sklearn.metrics import confusion_matrix
 
     from stopcli.report.images import confusion
 
     matrix = confusion_matrix(experiment.parts.test.y, np.argmax(predictions, axis=1), labels=_labels(experiment))
     accuracy = np.trace(matrix) / matrix.sum()
-    return confusion(matrix, experiment.classes, f"{of}: {accuracy:.3f} of the test images right")
+    return confusion(matrix, experiment.classes, f"{model}: {accuracy:.3f} of the test images right")
 
 
 def _sheet(config: ImageConfig, experiment: Experiment) -> Figure:
@@ -210,7 +221,7 @@ def _sheet(config: ImageConfig, experiment: Experiment) -> Figure:
         seed = derive_seed(config.seed, "sheet")
         rows += [inputs.augment(images, tf.constant([seed, i], tf.int32)).numpy() for i in range(SHEET_ROWS)]
     names = ["as it is", *(f"augmented {i}" for i in range(1, len(rows)))]
-    columns = [experiment.classes[int(train.y[index])] for index in indices]
+    columns = [experiment.classes[int(train.y[i])] for i in indices]
     return image_sheet(rows, names, columns, f"Training images: {config.describe_augmentation()}")
 
 

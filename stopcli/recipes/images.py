@@ -1,4 +1,4 @@
-"""What recipes on images share: reading the data, warnings, memory, augmentation, learning rates."""
+"""What recipes on images share: their data, whether these and their augmentation make sense and fit into memory."""
 
 from __future__ import annotations
 
@@ -15,21 +15,13 @@ from stopcli.data.memory import available_bytes
 from stopcli.data.named import DATASET_NAMES
 from stopcli.errors import ConfigError, RequestError
 from stopcli.quantities import agreeing, counted
-from stopcli.recipes.arms import SeedRecipe
 from stopcli.recipes.base import Loaded
-from stopcli.report.document import Table
-from stopcli.report.drawing import Figures
-from stopcli.runs.metrics import Columns
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job
 from stopcli.training.session import Observer
 
 if TYPE_CHECKING:
     from stopcli.augment.base import Augmentation, Step
-    from stopcli.training.evaluate import Evaluation
-    from stopcli.training.experiment import Experiment
-    from stopcli.training.session import Observer
-
 
 # Measured as the peak of a training process, ResNet-8, -20 and -44 on 64 to 2048 images of 32 × 32 and MiniGoogLeNet of
 # a quarter and of full width on 64 to 512: what TensorFlow and the data take, and what an image of a batch takes for
@@ -46,15 +38,6 @@ def batch_bytes(config: AnyImageConfig, height: int, width: int) -> float:
     """What training on one batch takes, roughly."""
     per_pixel: float = config.architecture.bytes_per_pixel(config)
     return per_pixel * height * width * float(config.batch_size * config.copies)
-
-
-def check_fits(loaded: Loaded, jobs: Sequence[Job[Any]], layout: Layout) -> None:
-    """`check_batches_fit` for a sweep's settings and images."""
-    if not loaded.data.pixels:
-        # Points take next to nothing.
-        return
-    height, width = loaded.data.parts.train.x.shape[1:3]
-    check_batches_fit(jobs, layout, height, width)
 
 
 def check_batches_fit(jobs: Sequence[Job[Any]], layout: Layout, height: int, width: int) -> None:
@@ -298,34 +281,3 @@ def make_augmentation(settings: AugmentSettings) -> Augmentation | None:
     if settings.cutout is not None:
         steps.append(CutoutOp(settings.cutout))
     return Augmentation(tuple(steps)) if steps else None
-
-
-class ImageRecipe(SeedRecipe):
-    """A classifier of images: its data, and what a run says of them."""
-
-    def load(self, config: Any, observer: Observer) -> Loaded:
-        return load(config, observer)
-
-    def build(self, loaded: Loaded) -> Experiment:
-        """Model, augmentation, schedule and rules of a run."""
-        from stopcli.recipes.image_experiment import image_experiment
-
-        return image_experiment(loaded.config, loaded.data)
-
-    def run_figures(
-        self, config: Any, experiment: Experiment, evaluation: Evaluation, metrics: Columns, steps: Columns | None
-    ) -> Figures:
-        """Curves, learning rates by step, augmented images, confusions, worst mistakes."""
-        from stopcli.recipes.image_experiment import run_figures
-
-        title = f"{self.title(config, experiment.dataset)}: seed {config.seed}"
-        return run_figures(config, experiment, evaluation, metrics, steps, title)
-
-    def run_tables(self, experiment: Experiment, evaluation: Evaluation) -> dict[str, Table]:
-        """Results by class."""
-        from stopcli.recipes.image_experiment import run_tables
-
-        return run_tables(experiment, evaluation)
-
-    def check_fits(self, loaded: Loaded, jobs: Sequence[Job[Any]], layout: Layout) -> None:
-        check_fits(loaded, jobs, layout)

@@ -26,7 +26,7 @@ from stopcli.training.fingerprint import (
     settings_fingerprint,
 )
 from stopcli.training.session import Start
-from stopcli.training.state_file import PassedOver, StateStore, TrainState
+from stopcli.training.state_file import SkippedState, StateStore, TrainState
 
 # Event files show what is in metrics.csv, and are written again from there.
 _DERIVED = "tensorboard/"
@@ -46,7 +46,7 @@ def find_position(run: Path, *, tensorboard: bool) -> tuple[TrainState | None, t
         CheckpointError: there are states, and none of them can be read.
     """
     loaded = StateStore(run / "checkpoints" / "resume").load(lambda state: _check_record(run, state))
-    problems = [_problem(passed_over) for passed_over in loaded.passed_over]
+    problems = [_problem(skipped) for skipped in loaded.skipped]
     if loaded.state is not None:
         warnings = [f"{problem}; the state before it is used" for problem in problems]
         return loaded.state, (*warnings, *(_changed_events(run, loaded.state) if tensorboard else ()))
@@ -54,14 +54,14 @@ def find_position(run: Path, *, tensorboard: bool) -> tuple[TrainState | None, t
         return None, ()
     new_run = f"stopcli run {run / 'config.toml'} starts over, in a new folder."
     # The oldest is the surest to be the run's own.
-    for _, error in reversed(loaded.passed_over):
+    for _, error in reversed(loaded.skipped):
         if isinstance(error, RecordError):
             raise RecordError(error.message, hint=f"Restore the file as it was and resume; or {new_run}")
     raise CheckpointError(f"{run}: no saved state can be read: {'; '.join(problems)}", hint=new_run)
 
 
-def _problem(passed_over: PassedOver) -> str:
-    path, error = passed_over
+def _problem(skipped: SkippedState) -> str:
+    path, error = skipped
     return f"{path}: does not match {error.message}" if isinstance(error, RecordError) else error.message
 
 

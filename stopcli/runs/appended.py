@@ -23,7 +23,7 @@ class Prefix(NamedTuple):
 
     Attributes:
         length: in bytes; 0 for nothing, so that the file is written anew.
-        sha256: of these bytes; empty where it is not known.
+        sha256: of these bytes.
     """
 
     length: int = 0
@@ -87,9 +87,6 @@ def close_all(files: Iterable[AppendedFile]) -> None:
 def check_prefix(path: Path, prefix: Prefix, header: bytes = b"") -> hashlib._Hash:
     """Check that a file still begins as it was committed. Nothing is written.
 
-    Where no hash is known, the file has to be long enough and to begin with its header, and the prefix of a CSV file
-    has to end with a row.
-
     Args:
         header: what the file has to begin with; empty where that is not known.
 
@@ -102,13 +99,13 @@ def check_prefix(path: Path, prefix: Prefix, header: bytes = b"") -> hashlib._Ha
     if not path.exists():
         raise RecordError(f"{path}: missing; it had {prefix.length:,} bytes when the run was saved")
     _check_regular(path)
-    digest, missing, last, returns = hashlib.sha256(), prefix.length, b"", 0
+    digest, missing, returns = hashlib.sha256(), prefix.length, 0
     with path.open("rb") as file:
         has_header = file.read(len(header)) == header
         file.seek(0)
         while missing and (chunk := file.read(min(missing, _CHUNK))):
             digest.update(chunk)
-            missing, last, returns = missing - len(chunk), chunk[-1:], returns + chunk.count(b"\r")
+            missing, returns = missing - len(chunk), returns + chunk.count(b"\r")
     if missing:
         raise RecordError(
             f"{path}: shorter than when the run was saved (received {prefix.length - missing:,} bytes, expected"
@@ -117,10 +114,8 @@ def check_prefix(path: Path, prefix: Prefix, header: bytes = b"") -> hashlib._Ha
     changed = f"{path}: changed within its first {prefix.length:,} bytes since the run was saved"
     if not has_header:
         raise RecordError(f"{changed} (expected it to begin with {header.decode().strip()})")
-    if prefix.sha256 and digest.hexdigest() != prefix.sha256:
+    if digest.hexdigest() != prefix.sha256:
         raise RecordError(changed + (" (its lines end otherwise: an editor has saved it)" if returns else ""))
-    if not prefix.sha256 and path.suffix == ".csv" and last != b"\n":
-        raise RecordError(f"{changed} (they end within a row)")
     return digest
 
 

@@ -100,6 +100,12 @@ def read_metrics(path: Path) -> Columns:
     }
 
 
+def read_rows(path: Path, columns: Sequence[str]) -> NDArray[np.float32]:
+    """Some columns of a metrics.csv, a row an epoch, with the same errors as `read_metrics`."""
+    metrics = read_metrics(path)
+    return np.stack([metrics[name] for name in columns], axis=1).astype(np.float32)
+
+
 def _numbers(rows: Sequence[str], columns: int) -> NDArray[np.float64]:
     """Rows of numbers, shape [rows, columns].
 

@@ -1,11 +1,6 @@
-"""Loss and metrics of a model on rows, outside the compiled loop: what is reported of a model that was saved.
+"""What a run comes to: its final and its best model, the latter loaded from its file, evaluated on all rows."""
 
-After training: the saved model is loaded from its file and measured, and the run is summed up.
-"""
-
-from __future__ import annotations
-
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,60 +10,22 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from stopcli.configs.base import RunConfig
-from stopcli.data.dataset import Examples
 from stopcli.models.fused_batch_norm import with_fused_batch_norm
 from stopcli.runs.environment import Environment
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
 from stopcli.runs.status import RunState
-from stopcli.runs.summary import ModelValues, RowCounts, RunSummary, Selection, Values
+from stopcli.runs.summary import ModelValues, RowCounts, RunSummary, Selection
 from stopcli.stats.intervals import Proportion, proportion_of
 from stopcli.stats.selection import compare_selection
 from stopcli.training.experiment import Experiment, readable
 from stopcli.training.model_files import load_model
 from stopcli.training.session import Stopwatch
-from stopcli.training.step import Inputs, Metric, even_batch, run_traced
+from stopcli.training.step import even_batch, run_traced
 from stopcli.training.trainer import Outcome
 
-Tensor = Any
 Predict = Callable[[NDArray[Any]], NDArray[Any]]
-
-
-def predictor(model: keras.Model, inputs: Inputs, batch_size: int) -> Predict:
-    """A function from rows as they lie in memory to the model's predictions, compiled once.
-
-    Args:
-        batch_size: rows that are predicted at a time, at most.
-    """
-
-    predict = tf.function(lambda x: model(inputs.prepare(x), training=False), autograph=False, reduce_retracing=True)
-
-    def all_of(x: NDArray[Any]) -> NDArray[Any]:
-        size = even_batch(len(x), batch_size)
-        batches = (tf.constant(x[i : i + size]) for i in range(0, len(x), size))
-        return np.concatenate([run_traced(predict, batch).numpy() for batch in batches])
-
-    return all_of
-
-
-def evaluate(
-    model: keras.Model,
-    loss: Callable[[Any, Any], Any],
-    metrics: Iterable[Metric],
-    rows: Examples,
-    predictions: NDArray[Any],
-) -> dict[str, float]:
-    """Loss (with the model's regularization) and metrics by name, over all rows.
-
-    Args:
-        predictions: the model's, for the rows.
-    """
-    targets = tf.constant(rows.y)
-    values = {"loss": float(tf.add_n([loss(targets, tf.constant(predictions)), *model.losses]))}
-    for metric in metrics:
-        values[metric.name] = float(metric.finish(tf.reduce_mean(metric.per_row(targets, predictions))))
-    return values
-
+"""From rows as they lie in memory to a model's predictions."""
 
 _STATES: dict[str, RunState] = {"interrupted": "interrupted", "time_budget": "paused", "non_finite": "failed"}
 
@@ -106,67 +63,69 @@ def evaluate_run(
     predict, predictions = predictor_of(experiment, trained), None
     ended_early = outcome.verdict.reason in ("interrupted", "time_budget")
     with stopwatch.part("evaluate"):
-        best: ModelValues | None = None
-        if outcome.best_state is not None and experiment.plan.best_checkpoint is not None:
-            best = ModelValues(
-                monitor=experiment.plan.best_checkpoint.monitor, epoch=outcome.best.epoch, value=outcome.best.value
-            )
+        final, best = ModelValues(epoch=outcome.final_epoch), None
+        rule = experiment.plan.best_checkpoint
+        if outcome.best_state is not None and rule is not None:
+            best = ModelValues(monitor=rule.monitor, epoch=outcome.best.epoch, value=outcome.best.value)
         if ended_early and experiment.long_epochs:
-            final = _recorded(folder, experiment, outcome.final_epoch)
+            final = replace(final, **_recorded(folder, experiment, outcome.final_epoch))
         else:
             values, predictions = evaluate_model(experiment, trained, predict)
-            final = _with_values(ModelValues(epoch=outcome.final_epoch), values)
+            final = replace(final, **values)
             if best is not None:
                 saved = load_model(folder.best_model)
                 predict = predictor_of(experiment, saved)
                 values, predictions = evaluate_model(experiment, saved, predict)
-                best = _with_values(best, values)
+                best = replace(best, **values)
     return Evaluation(predict, predictions, _summary(config, experiment, outcome, final, best, folder))
 
 
 def predictor_of(experiment: Experiment, model: keras.Model) -> Predict:
-    """What predicts by a model, for rows as they lie in memory."""
-    # The twin makes a model that was loaded as fast as the one that was trained.
+    """What predicts by a model, compiled once."""
+    # Fused batch normalization makes a model that was loaded as fast as the one that was trained.
     twin = with_fused_batch_norm(model) if experiment.long_epochs else model
-    return predictor(twin, experiment.inputs, experiment.evaluation_batch)
+    prepare = experiment.inputs.prepare
+    compiled = tf.function(lambda x: twin(prepare(x), training=False), autograph=False, reduce_retracing=True)
+
+    def predict(x: NDArray[Any]) -> NDArray[Any]:
+        size = even_batch(len(x), experiment.evaluation_batch)
+        return np.concatenate([run_traced(compiled, x[i : i + size]).numpy() for i in range(0, len(x), size)])
+
+    return predict
 
 
-def evaluate_model(
-    experiment: Experiment, model: keras.Model, predict: Predict
-) -> tuple[dict[str, dict[str, float]], NDArray[Any]]:
-    """Loss and metrics of a model on the training, the test and, where they are others, the validation rows.
+def evaluate_model(experiment: Experiment, model: keras.Model, predict: Predict) -> tuple[dict[str, Any], NDArray[Any]]:
+    """Loss (with the model's regularization) and metrics, outside the compiled loop.
 
     Returns:
-        The values by part, and the predictions for the test rows.
+        The values on the training, the test and, where they are others, the validation rows, as ModelValues names them;
+        and the predictions for the test rows.
     """
     parts = {"train": experiment.parts.train, "test": experiment.parts.test}
     if experiment.parts.test_is_held_out:
         parts["val"] = experiment.parts.validation
     predictions = {name: predict(rows.x) for name, rows in parts.items()}
-    values = {
-        name: evaluate(model, experiment.loss, experiment.metrics, rows, predictions[name])
-        for name, rows in parts.items()
-    }
+    values: dict[str, dict[str, float]] = {}
+    for name, rows in parts.items():
+        targets, predicted = tf.constant(rows.y), predictions[name]
+        values[name] = {"loss": float(tf.add_n([experiment.loss(targets, tf.constant(predicted)), *model.losses]))}
+        for metric in experiment.metrics:
+            mean = tf.reduce_mean(metric.per_row(targets, predicted))
+            values[name][metric.name] = float(metric.finish(mean))
     return values, predictions["test"]
 
 
-def _with_values(model: ModelValues, values: Mapping[str, Values]) -> ModelValues:
-    """A model with its values by part."""
-    return replace(model, train=values["train"], test=values["test"], val=values.get("val"))
-
-
-def _recorded(folder: RunFolder, experiment: Experiment, epoch: int) -> ModelValues:
-    """A complete epoch's metrics, as they were recorded in training; none where there is no such epoch."""
+def _recorded(folder: RunFolder, experiment: Experiment, epoch: int) -> dict[str, Any]:
+    """A complete epoch's metrics as they were recorded, as `evaluate_model` gives them; empty without such an epoch."""
     columns = read_metrics(folder.metrics)
     names = ["loss", *(metric.name for metric in experiment.metrics)]
-    tested = "test" if experiment.parts.test_is_held_out else "val"
-    prefixes = {"train": "", "test": f"{tested}_", **({"val": "val_"} if tested == "test" else {})}
+    held_out = experiment.parts.test_is_held_out
+    prefixes = {"train": "", "test": "test_", "val": "val_"} if held_out else {"train": "", "test": "val_"}
     rows = [i for i, number in enumerate(columns["epoch"].tolist()) if number == epoch]
-    values = {
+    return {
         part: {name: float(columns[prefix + name][rows[0]]) for name in names} if rows else {}
         for part, prefix in prefixes.items()
     }
-    return _with_values(ModelValues(epoch=epoch), values)
 
 
 def _summary(

@@ -1,7 +1,5 @@
 """What is trained: everything that a recipe decides, handed to the trainer in one piece."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,42 +75,24 @@ class Experiment:
         Raises:
             MetricError: a rule reads a metric that the loop does not report, or one of held-out test rows.
         """
-        loop = self._long_loop() if self.long_epochs else self._short_loop()
+        shared: dict[str, Any] = {
+            "train": self.parts.train,
+            "evaluated": self.parts.evaluated(),
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "jit_compile": self.jit_compile,
+        }
+        loop: Loop
+        if self.long_epochs:
+            shared |= {name: getattr(self, name) for name in ("inputs", "schedule", "momentum", "log_steps")}
+            loop = StepsLoop(self.model, self.optimizer, self.loss, self.metrics, **shared)
+        else:
+            loop = EpochsLoop(self.model, self.optimizer, self.loss, self.metrics, **shared)
         unknown = sorted(self.plan.monitors - set(readable(loop.columns)))
         if unknown:
-            there = ", ".join(readable(loop.columns))
-            raise MetricError(f"no metric {unknown[0]!r} can be monitored; there are: {there}")
+            names = ", ".join(readable(loop.columns))
+            raise MetricError(f"no metric {unknown[0]!r} can be monitored; there are: {names}")
         return loop
-
-    def _short_loop(self) -> Loop:
-        return EpochsLoop(
-            self.model,
-            self.optimizer,
-            self.loss,
-            self.metrics,
-            train=self.parts.train,
-            evaluated=self.parts.evaluated(),
-            batch_size=self.batch_size,
-            seed=self.seed,
-            jit_compile=self.jit_compile,
-        )
-
-    def _long_loop(self) -> Loop:
-        return StepsLoop(
-            self.model,
-            self.optimizer,
-            self.loss,
-            self.metrics,
-            train=self.parts.train,
-            evaluated=self.parts.evaluated(),
-            inputs=self.inputs,
-            schedule=self.schedule,
-            momentum=self.momentum,
-            batch_size=self.batch_size,
-            seed=self.seed,
-            log_steps=self.log_steps,
-            jit_compile=self.jit_compile,
-        )
 
 
 def readable(columns: tuple[str, ...]) -> tuple[str, ...]:

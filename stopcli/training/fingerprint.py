@@ -1,7 +1,5 @@
 """What a run's numbers depend on, and how two of them differ: asked before a run is resumed."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any

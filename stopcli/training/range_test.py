@@ -1,7 +1,5 @@
 """A training in which the learning rate rises from update to update, until it is over or the loss has run away."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from stopcli.runs.appended import AppendedFile, Prefix
 from stopcli.runs.folder import RunFolder
-from stopcli.runs.metrics import MetricsFile, StepsFile, TimingFile, read_metrics
+from stopcli.runs.metrics import MetricsFile, StepsFile, TimingFile, read_rows
 from stopcli.runs.tensorboard import TensorBoardFolder
 from stopcli.training.loop import EpochBlock, StepLog
 from stopcli.training.session import SaveCadence
@@ -22,16 +20,16 @@ from stopcli.training.state_file import StateStore, TrainState
 class RunLog:
     """The files of a run that grow, and the states that say how much of them counts.
 
-    A new run makes the files; one that goes on cuts them back to the committed position, so that no epoch stands in
-    them twice.
+    A new run makes the files; a resumed one cuts them back to the committed position: no epoch is in them twice.
 
     Args:
         columns: the loop's.
         steps_per_epoch: the loop's.
         log_steps: whether there is a steps.csv.
         tensorboard: the text of config.toml where there is a tensorboard/, which shows it; None where there is none.
-        state: the position to go on from; None to begin.
-        resumed: whether the folder has been written before. Without a state, its files are begun anew.
+        cadence: when the state is saved.
+        state: the position to resume from; None for the first epoch.
+        resumed: whether the folder has been written before. Without a state, its files are written anew.
         fingerprint: what the run's numbers depend on, saved with every state.
 
     Raises:
@@ -51,43 +49,31 @@ class RunLog:
         log_steps: bool = False,
         tensorboard: str | None = None,
     ) -> None:
-        prefixes = state.files if state else {}
-        self._folder, self._steps, self._cadence = folder, steps_per_epoch, cadence
-        self._fingerprint = dict(fingerprint)
+        prefixes, epochs = (state.files, state.epoch) if state else ({}, 0)
+        self._folder, self._steps, self.cadence = folder, steps_per_epoch, cadence
+        self._fingerprint, self._store = dict(fingerprint), StateStore(folder.resume)
 
         def keep(path: Path) -> Prefix | None:
-            # A run that was killed while it began has not made all of its files.
+            # A run that was killed while it started has not made all of its files.
             return prefixes.get(path.name, Prefix()) if resumed else None
 
-        self._store = StateStore(folder.resume)
-        epochs = state.epoch if state else 0
         self._log: StepsFile | None = None
         self._board: TensorBoardFolder | None = None
         # Where one cannot be opened, the others are closed.
         with ExitStack() as opened:
-            self._metrics = MetricsFile(folder.metrics, columns, keep(folder.metrics))
-            opened.callback(self._metrics.close)
-            self._timing = TimingFile(folder.timing, keep(folder.timing))
-            opened.callback(self._timing.close)
+            self._metrics = opened.enter_context(closing(MetricsFile(folder.metrics, columns, keep(folder.metrics))))
+            self._timing = opened.enter_context(closing(TimingFile(folder.timing, keep(folder.timing))))
             if log_steps:
-                self._log = StepsFile(folder.steps, keep(folder.steps))
-                opened.callback(self._log.close)
+                self._log = opened.enter_context(closing(StepsFile(folder.steps, keep(folder.steps))))
             if tensorboard is not None:
-                self._board = self._open_board(columns, tensorboard, epochs, prefixes)
+                board = folder.tensorboard
+                own = {name.removeprefix(f"{board.name}/"): prefix for name, prefix in prefixes.items()}
+                self._board = TensorBoardFolder(
+                    board, columns, tensorboard, epochs, lambda: read_rows(folder.metrics, columns), own
+                )
                 opened.callback(self._board.close)
             self._opened = opened.pop_all()
         cadence.begin(epochs)
-
-    def _open_board(
-        self, columns: tuple[str, ...], config: str, epochs: int, prefixes: Mapping[str, Prefix]
-    ) -> TensorBoardFolder:
-        def recorded() -> np.ndarray[Any, Any]:
-            metrics = read_metrics(self._folder.metrics)
-            return np.stack([metrics[name] for name in columns], axis=1).astype(np.float32)
-
-        folder = self._folder.tensorboard
-        own = {name.removeprefix(f"{folder.name}/"): prefix for name, prefix in prefixes.items()}
-        return TensorBoardFolder(folder, columns, config, epochs, recorded, own)
 
     def append(self, block: EpochBlock, last: int, seconds: float) -> None:
         """Record a block's epochs up to `last`."""
@@ -98,7 +84,7 @@ class RunLog:
         self._timing.append(block.first_epoch, last, seconds)
 
     def append_steps(self, log: StepLog | None) -> None:
-        """Record steps, where the run keeps an account of them."""
+        """Record steps, where the run logs them."""
         if self._log is not None and log is not None:
             self._log.append(log.first_step, log.values)
 
@@ -119,15 +105,7 @@ class RunLog:
             **fields(),
         )
         self._store.save(state)
-        self._cadence.saved(epoch, time.perf_counter() - start)
-
-    def due(self, epoch: int) -> bool:
-        """Whether the state should be saved after this epoch."""
-        return self._cadence.due(epoch)
-
-    def room(self, epoch: int) -> int | None:
-        """Epochs that may be run after `epoch` before the state has to be saved; None where time decides."""
-        return self._cadence.room(epoch)
+        self.cadence.saved(epoch, time.perf_counter() - start)
 
     def __enter__(self) -> RunLog:
         return self

@@ -1,12 +1,10 @@
 """The exact state of a run on disk: written whole, verified when it is read, the last two kept.
 
-A state is one file, an uncompressed zip of NumPy arrays (never pickles) and a meta.json with everything that is no
-array and the SHA-256 of every part. It gets its name only when all of it is on the disk, so a crash leaves the states
-before it. A damaged file is found by its hashes, and the one before it is used. So is one that does not go with the
-run's metrics, steps and times, of which it holds the lengths and hashes.
+A state is one file, an uncompressed zip of NumPy arrays (never pickles) and a meta.json with everything else and the
+SHA-256 of every part. It gets its name only when all of it is on the disk, so a crash leaves the states before it. A
+damaged file is recognized by its hashes, and the one before it is used; so is a file that does not belong to the run's
+metrics, steps and times, of which it holds the lengths and hashes.
 """
-
-from __future__ import annotations
 
 import hashlib
 import io
@@ -24,31 +22,31 @@ from stopcli.runs.appended import Prefix
 from stopcli.runs.files import replacing
 
 FORMAT = 3
-# Has the lengths of metrics.csv, timing.csv and steps.csv, under other names, and no hashes of them.
-_LENGTHS_FORMAT = 2
 # How many of the newest states stay.
 NEWEST = 2
 _SUFFIX = ".state"
+# The fields of TrainState that are arrays; all others are in meta.json.
+_ARRAYS = ("live", "partial_sums", "best_states")
 
 Arrays = tuple[np.ndarray[Any, Any], ...]
 
 
 @dataclass(frozen=True)
 class TrainState:
-    """A position of a run and everything that training goes on from.
+    """A position of a run and everything that training resumes from.
 
     Attributes:
         epoch, step: done so far; more steps than the epochs have lie in the next one.
         live: the loop's state.
         rule_state: the stopping rule's state, as `Rule.state_to_dict` gives it.
-        best: by `watch` (stopping) and `keep` (checkpoints): the best epoch and its value.
+        best: by `watch` (the best by the monitored metric) and `keep` (for checkpoints): the epoch and its value.
         best_states: by the same names, the state after that epoch where it is needed.
         files: what of each appended file belongs to the position, by its path in the run's folder.
         train_seconds: spent training so far.
         fingerprint: what the numbers depend on: config, versions, data; compared when the run is resumed.
         stopped: the verdict where training has ended at this position, else None.
         partial_sums: of the epoch that the position lies in, as in `Partial`; no array between two epochs.
-        steps_per_epoch: when it was saved; 0 where that is not known.
+        steps_per_epoch: when it was saved.
         partial_seconds: spent in that epoch.
         validation_seconds: of `train_seconds`, those in which rows were measured and nothing was trained.
         plateau_state: of the reduction of the learning rate, where there is one.
@@ -71,9 +69,9 @@ class TrainState:
     plateau_state: dict[str, Any] = field(default_factory=dict)
 
 
-class PassedOver(NamedTuple):
-    """A state's file that is not gone on from: a CheckpointError says that it is none, a RecordError that the run has
-    another record than it was saved with."""
+class SkippedState(NamedTuple):
+    """A state's file that a run cannot resume from: a CheckpointError says that it is damaged, a RecordError that the
+    run's metrics, steps or times are not those that it was saved with."""
 
     path: Path
     error: CheckpointError | RecordError
@@ -81,10 +79,10 @@ class PassedOver(NamedTuple):
 
 @dataclass
 class LoadedState:
-    """The newest state that can be gone on from, and the newer ones that cannot, the newest first."""
+    """The newest state that a run can resume from, and the newer ones that it cannot, the newest first."""
 
     state: TrainState | None
-    passed_over: list[PassedOver] = field(default_factory=list)
+    skipped: list[SkippedState] = field(default_factory=list)
 
 
 class StateStore:
@@ -102,11 +100,11 @@ class StateStore:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"step-{state.step:012}{_SUFFIX}"
         if path.is_dir():
-            # It was passed over, and a file cannot take its place.
+            # It was skipped, and a file cannot replace it.
             path.rename(path.with_name(f"{path.name}.folder"))
         with replacing(path) as new:
             _write(new, state)
-        # Later ones were passed over when the run was resumed: they are not of the two.
+        # Later ones were skipped when the run was resumed: they are not of the two.
         own = [file for file in self.files() if file.name <= path.name and file.is_file()]
         for old in own[NEWEST:]:
             old.unlink()
@@ -121,23 +119,24 @@ class StateStore:
         Args:
             check: raises RecordError for a state that was saved with another record than the run has.
         """
-        passed_over: list[PassedOver] = []
+        skipped: list[SkippedState] = []
         for path in self.files():
             try:
                 state = read_state(path)
                 if check is not None:
                     check(state)
-                return LoadedState(state, passed_over)
+                return LoadedState(state, skipped)
             except (CheckpointError, RecordError) as error:
-                passed_over.append(PassedOver(path, error))
-        return LoadedState(None, passed_over)
+                skipped.append(SkippedState(path, error))
+        return LoadedState(None, skipped)
 
 
 def _write(path: Path, state: TrainState) -> None:
     groups = {"live": state.live, "partial": state.partial_sums}
     groups |= {f"best-{name}": arrays for name, arrays in state.best_states.items()}
     parts = {f"{name}/{i:04}.npy": _npy(array) for name, group in groups.items() for i, array in enumerate(group)}
-    plain = {key: value for key, value in _plain(state).items() if key not in ("live", "partial_sums", "best_states")}
+    # asdict would copy every array.
+    plain = {name: getattr(state, name) for name in state.__dataclass_fields__ if name not in _ARRAYS}
     hashes = {name: hashlib.sha256(part).hexdigest() for name, part in parts.items()}
     meta = json.dumps({"format": FORMAT, "point": plain, "sha256": hashes}, allow_nan=False).encode()
     with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as archive:
@@ -145,11 +144,6 @@ def _write(path: Path, state: TrainState) -> None:
         archive.writestr("meta.sha256", hashlib.sha256(meta).hexdigest())
         for name, part in parts.items():
             archive.writestr(name, part)
-
-
-def _plain(state: TrainState) -> dict[str, Any]:
-    # asdict would copy every array.
-    return {name: getattr(state, name) for name in state.__dataclass_fields__}
 
 
 def _npy(array: np.ndarray[Any, Any]) -> bytes:
@@ -174,24 +168,17 @@ def read_state(path: Path) -> TrainState:
         if hashlib.sha256(meta_bytes).hexdigest().encode() != parts.pop("meta.sha256"):
             raise ValueError("meta.json does not have its hash")
         meta = json.loads(meta_bytes)
-        if meta["format"] not in (FORMAT, _LENGTHS_FORMAT):
+        if meta["format"] != FORMAT:
             raise ValueError(f"format {meta['format']}, expected {FORMAT}")
-        _check_hashes(meta["sha256"], parts)
-        if meta["format"] == _LENGTHS_FORMAT:
-            lengths = meta["point"].pop("file_lengths")
-            meta["point"]["files"] = {f"{name}.csv": (length, "") for name, length in lengths.items()}
+        if meta["sha256"].keys() != parts.keys():
+            raise ValueError("parts are missing or foreign")
+        for name, part in parts.items():
+            if hashlib.sha256(part).hexdigest() != meta["sha256"][name]:
+                raise ValueError(f"{name} does not have its hash")
         return _point(meta["point"], parts)
     # zipfile raises whatever its parsing meets: zlib and struct errors, EOFError, NotImplementedError, …
     except Exception as error:
         raise CheckpointError(f"{path}: not a state that can be resumed ({type(error).__name__}: {error})") from error
-
-
-def _check_hashes(expected: Mapping[str, str], parts: Mapping[str, bytes]) -> None:
-    if expected.keys() != parts.keys():
-        raise ValueError("parts are missing or foreign")
-    for name, part in parts.items():
-        if hashlib.sha256(part).hexdigest() != expected[name]:
-            raise ValueError(f"{name} does not have its hash")
 
 
 def _point(plain: dict[str, Any], parts: Mapping[str, bytes]) -> TrainState:

@@ -1,18 +1,8 @@
-"""What is computed on one batch, as TensorFlow operations: a training step, or an evaluation.
+"""What is computed on one batch, as TensorFlow operations: a training step or an evaluation; and what batches are.
 
 The mathematics is that of Keras's `fit`: a training metric is the mean over the epoch's batches as each was predicted
 before its update, the smaller last batch counts by its rows, the loss includes the model's regularization.
-
-From rows as they lie in memory to what a model takes.
-
-What is measured on every row, in training and in validation: each a function of targets and predictions.
-
-A momentum that is a tensor, for an optimizer of Keras's that knows a number alone.
-
-The order in which an epoch takes the rows, and how it is cut into batches.
 """
-
-from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +12,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+Tensor = Any
+Schedule = Callable[[Tensor], Tensor]
+"""From the number of updates that were made before (scalar int32) to the next one's learning rate (scalar float32)."""
 
-def as_they_are(x: Tensor) -> Tensor:
+
+def _unchanged(x: Tensor) -> Tensor:
     return x
 
 
@@ -38,19 +32,15 @@ class Inputs:
 
     Attributes:
         prepare: for all rows, such as scaling.
-        augment: (prepared rows, int32 seed of shape [2]) → rows of the same shape and dtype; for training rows alone.
+        augment: (prepared rows, int32 seed of shape [2]) → rows of the same shape and dtype; only for training rows.
             The seed is (a seed of the run, the update's number), so that a position determines what is drawn.
         copies: how often each row of a training batch enters, ≥ 1; every copy is augmented anew, and together they make
             one update (Hoffer et al. 2019, "Augment your batch", arXiv 1901.09335).
     """
 
-    prepare: Callable[[Tensor], Tensor] = as_they_are
+    prepare: Callable[[Tensor], Tensor] = _unchanged
     augment: Callable[[Tensor, Tensor], Tensor] | None = None
     copies: int = 1
-
-
-def _identity(mean: Tensor) -> Tensor:
-    return mean
 
 
 @dataclass(frozen=True)
@@ -65,7 +55,7 @@ class Metric:
 
     name: str
     per_row: Callable[[Tensor, Tensor], Tensor]
-    finish: Callable[[Tensor], Tensor] = _identity
+    finish: Callable[[Tensor], Tensor] = _unchanged
 
 
 def _row_mean(values: Tensor) -> Tensor:
@@ -93,10 +83,10 @@ CLASS_ACCURACY = Metric("accuracy", _class_hits)
 RMSE = Metric("rmse", _squared_error, tf.sqrt)
 
 
-class _Traced:
-    """Stands for a momentum while an update is traced.
+class _MomentumTensor:
+    """A momentum that is a tensor, while an update is traced.
 
-    Keras asks whether its momentum is 0, which a tensor of a graph cannot answer, and then casts it.
+    Keras compares its momentum with 0, which a tensor of a graph does not allow, and then casts it.
     """
 
     def __init__(self, value: Tensor) -> None:
@@ -126,17 +116,12 @@ def scheduled_momentum(optimizer: keras.optimizers.Optimizer, momentum: Tensor |
         yield
         return
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    momentum_before = inner.momentum
-    inner.momentum = _Traced(momentum)
+    constant = inner.momentum
+    inner.momentum = _MomentumTensor(momentum)
     try:
         yield
     finally:
-        inner.momentum = momentum_before
-
-
-Tensor = Any
-Schedule = Callable[[Tensor], Tensor]
-"""From the number of updates that were made before (scalar int32) to the next one's learning rate (scalar float32)."""
+        inner.momentum = constant
 
 
 class TracedStep:

@@ -1,20 +1,13 @@
-"""The one path of a run: calls of the compiled loop, rules after each, the states that are to be kept.
-
-The best epoch of a run together with the state after it, which is had only when it is needed.
-"""
-
-from __future__ import annotations
+"""Trains a run: calls of the compiled loop, the rules after each, and the states and models that are saved."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from stopcli.quantities import agreeing
 from stopcli.runs.folder import RunFolder
-from stopcli.runs.metrics import read_metrics
+from stopcli.runs.metrics import read_rows
 from stopcli.schedules.plateau import PlateauState
 from stopcli.stopping import BestEpoch, BestState, RuleRunner, Verdict
 from stopcli.training.experiment import Experiment, readable
@@ -28,10 +21,10 @@ from stopcli.training.state_file import TrainState
 class BestTracker:
     """Follows the best epoch by a metric.
 
-    It remembers the call in which the epoch lies; the state is had by training up to the epoch again, once.
+    It keeps the block in which the epoch lies; the state is recovered by training up to the epoch again, once.
 
     Args:
-        rule: what is the best; None to follow nothing.
+        rule: which epoch is the best; None to follow nothing.
     """
 
     def __init__(self, rule: BestEpoch | None) -> None:
@@ -49,11 +42,11 @@ class BestTracker:
             self.best, self._block, self._state = best, block, None
 
     def resume(self, best: tuple[int, float | None], state: State | None, block: EpochBlock | None = None) -> None:
-        """Go on from a saved best epoch.
+        """Resume from a saved best epoch.
 
         Args:
-            state: after that epoch; None where it was not kept.
-            block: one that the epoch lies in, from which the state can then be had; None where it is not needed.
+            state: after that epoch; None where it was not saved.
+            block: one that the epoch lies in, to recover the state from; None where it is not needed.
         """
         self.best, self._block, self._state = BestState(*best), block, state
 
@@ -106,12 +99,12 @@ class Outcome:
 
 
 class Trainer:
-    """Trains an experiment and records it in a run folder: metrics, times, exact states, the models that are asked for.
+    """Trains an experiment and records it in a run folder: metrics, times, exact states, the models that settings name.
 
     Args:
-        loop: compiled or not yet; in the experiment's initial state, also where the run goes on from a state.
-        record: opened at the same position as `state`.
-        state: the position to go on from; None to begin.
+        loop: compiled or not yet; in the experiment's initial state, also where the run is resumed.
+        run_log: opened at the same position as `state`.
+        state: the position to resume from; None for a new run.
     """
 
     def __init__(
@@ -119,23 +112,25 @@ class Trainer:
         experiment: Experiment,
         loop: Loop,
         folder: RunFolder,
-        record: RunLog,
+        run_log: RunLog,
         session: Session,
         state: TrainState | None = None,
     ) -> None:
         self._experiment, self._plan, self._loop = experiment, experiment.plan, loop
-        self._folder, self._record = folder, record
+        self._folder, self._run_log = folder, run_log
         self._observer, self._request, self._stopwatch = session.observer, session.request, session.stopwatch
-        self._judge = RuleRunner(self._plan.rule)
+        self._rule_runner = RuleRunner(self._plan.rule)
         self._best_monitored = BestTracker(self._plan.best_monitored)
         self._best_checkpoint = BestTracker(self._plan.best_checkpoint)
+        # By their names in a saved state.
+        self._trackers = {"watch": self._best_monitored, "keep": self._best_checkpoint}
         self._saved_epoch, self._saved_at = 0, time.monotonic()
         self._readable = readable(loop.columns)
         self._readable_indices = [loop.columns.index(name) for name in self._readable]
         self._epoch, self._train_seconds, self._validation_seconds = 0, 0.0, 0.0
-        # Of the epochs that are not recorded yet; a resumed run goes on within one.
+        # Of the epochs that are not recorded yet; a run may be resumed within one.
         self._epoch_seconds = 0.0
-        self._last_row: np.ndarray[Any, Any] | None = None
+        self._metrics: dict[str, float] = {}
         self._projected: float | None = None
         self._plateau_state = PlateauState()
         self._stopped: Verdict | None = None
@@ -144,42 +139,33 @@ class Trainer:
             self._resume(state)
 
     def _resume(self, state: TrainState) -> None:
-        for name, tracked in self._tracked().items():
-            tracked.resume(state.best[name], state.best_states.get(name))
+        for name, tracker in self._trackers.items():
+            tracker.resume(state.best[name], state.best_states.get(name))
         if self._plan.restore_best and state.best["watch"][0] > 0 and "watch" not in state.best_states:
-            # Other rules have another best epoch, whose state nobody needed until now. At once: where it cannot be had,
-            # that is known before anything is trained.
-            self._best_monitored.resume(state.best["watch"], None, self._all_epochs(self._loop.state()))
+            # Other rules have another best epoch, whose state nobody needed until now. It is recovered at once: a failure
+            # is then known before anything is trained.
+            recorded = EpochBlock(1, read_rows(self._folder.metrics, self._loop.columns), self._loop.state())
+            self._best_monitored.resume(state.best["watch"], None, recorded)
             self._best_monitored.state(self._loop)
         partial = None
-        # With another number of steps an epoch, which had to be forced, the sums are of other batches: begin it again.
-        if state.partial_sums and state.steps_per_epoch in (0, self._loop.steps_per_epoch):
+        # With another number of steps an epoch, which had to be forced, the sums are of other batches: start it over.
+        if state.partial_sums and state.steps_per_epoch == self._loop.steps_per_epoch:
             steps = state.step - state.epoch * self._loop.steps_per_epoch
             partial = Partial(steps, state.partial_sums[0])
         self._loop.resume(state.live, partial)
         if self._experiment.plateau is not None:
             self._plateau_state = self._experiment.plateau.state_from_dict(state.plateau_state)
-        self._judge.state = self._plan.rule.state_from_dict(state.rule_state)
-        self._epoch, self._train_seconds = state.epoch, state.train_seconds
-        self._validation_seconds = state.validation_seconds
-        self._epoch_seconds = state.partial_seconds
+        self._rule_runner.state = self._plan.rule.state_from_dict(state.rule_state)
+        self._epoch, self._epoch_seconds = state.epoch, state.partial_seconds
+        self._train_seconds, self._validation_seconds = state.train_seconds, state.validation_seconds
         if state.stopped is not None:
             self._stopped = Verdict(**state.stopped)
 
-    def _all_epochs(self, initial: State) -> EpochBlock:
-        """The epochs on record as a single call."""
-        metrics = read_metrics(self._folder.metrics)
-        rows = np.stack([metrics[name] for name in self._loop.columns], axis=1).astype(np.float32)
-        return EpochBlock(1, rows, initial)
-
-    def _tracked(self) -> dict[str, BestTracker]:
-        return {"watch": self._best_monitored, "keep": self._best_checkpoint}
-
     def train(self) -> Outcome:
-        """Train until a rule stops, the epochs are over, or a stop is asked for; save the state and the models."""
+        """Train until a rule stops it, its epochs are over, or a stop is requested; save the state and the models."""
         ended = self._stopped or self._train()
         verdict = replace(ended, best_epoch=self._best_monitored.best.epoch, best_value=self._best_monitored.best.value)
-        # A run that was only interrupted has not stopped: it goes on from here.
+        # A run that was only interrupted has not stopped: it resumes from here.
         self._commit(None if verdict.reason in ("interrupted", "time_budget") else verdict)
         with self._stopwatch.part("models"):
             return self._finish(verdict)
@@ -193,7 +179,7 @@ class Trainer:
                 if verdict.reason == "time_budget" and calls == 1:
                     self._warnings = (self._request.spent_on_one("call of the training loop"),)
                 return verdict
-            room = self._record.room(self._epoch) or epochs
+            room = self._run_log.cadence.room(self._epoch) or epochs
             if self._plan.checkpoint_every:
                 # Writing a call's models is part of its time: few enough that Ctrl-C does not wait for them.
                 room = min(room, self._plan.checkpoint_every * MODELS_A_CALL)
@@ -204,10 +190,10 @@ class Trainer:
             self._epoch_seconds += seconds
             self._validation_seconds += seconds if evaluates else 0.0
             self._stopwatch.add("validate" if evaluates else "train", seconds)
-            self._record.append_steps(self._loop.take_log())
+            self._run_log.append_steps(self._loop.take_log())
             calls += 1
             verdict = None if block is None else self._complete(block)
-            if verdict is None and self._epoch < epochs and self._record.due(self._epoch):
+            if verdict is None and self._epoch < epochs and self._run_log.cadence.due(self._epoch):
                 self._commit(None)
             progress = self._progress()
             self._folder.status.beat(self._epoch, progress.for_status())
@@ -219,32 +205,29 @@ class Trainer:
     def _complete(self, block: EpochBlock) -> Verdict | None:
         """Judge, record and settle epochs that are complete. Returns the verdict where one of them is the last."""
         verdict, last = self._judge_block(block)
-        self._record.append(block, last, self._epoch_seconds)
+        self._run_log.append(block, last, self._epoch_seconds)
         self._epoch, self._epoch_seconds = last, 0.0
-        self._last_row = block.metrics[last - block.first_epoch]
         with self._stopwatch.part("models"):
             self._settle(block, last)
-        # In the last epoch too: a run that other rules do not stop there goes on as if nothing had stopped it.
+        # In the last epoch too: a run that is resumed under other rules trains on as if nothing had stopped it.
         if self._experiment.plateau is not None:
-            metrics = dict(zip(self._readable, self._last_row[self._readable_indices].tolist(), strict=True))
-            before = self._loop.learning_rate
-            self._plateau_state, rate = self._experiment.plateau.update(
-                self._plateau_state, metrics[self._experiment.plateau.monitor], before
-            )
+            plateau, before = self._experiment.plateau, self._loop.learning_rate
+            value = self._metrics[plateau.monitor]
+            self._plateau_state, rate = plateau.update(self._plateau_state, value, before)
             if rate != before:
                 self._loop.set_learning_rate(rate)
         return verdict
 
     def _judge_block(self, block: EpochBlock) -> tuple[Verdict | None, int]:
-        """Let the rules see the epochs of a call one by one. Returns the verdict and the last epoch that counts."""
+        """Show the rules the epochs of a block one by one. Returns the verdict and the last epoch that counts."""
         for i, row in enumerate(block.metrics[:, self._readable_indices].tolist()):
             epoch = block.first_epoch + i
-            metrics = dict(zip(self._readable, row, strict=True))
-            verdict = self._judge.update(epoch, metrics)
-            # The model of an epoch whose loss is no number is broken, however good another metric of it looks.
+            self._metrics = dict(zip(self._readable, row, strict=True))
+            verdict = self._rule_runner.update(epoch, self._metrics)
+            # The model of an epoch whose loss is not finite is broken, however good another metric of it looks.
             if verdict is None or verdict.reason != "non_finite":
-                self._best_monitored.update(epoch, metrics, block)
-                self._best_checkpoint.update(epoch, metrics, block)
+                for tracker in self._trackers.values():
+                    tracker.update(epoch, self._metrics, block)
             if verdict is not None:
                 return verdict, epoch
         return None, block.last_epoch
@@ -275,21 +258,18 @@ class Trainer:
         return state
 
     def _commit(self, stopped: Verdict | None) -> None:
-        def state() -> dict[str, Any]:
+        def fields() -> dict[str, Any]:
             # The state of the best monitored epoch is needed only where the run ends with it.
-            needed = {
-                "keep": self._best_checkpoint,
-                **({"watch": self._best_monitored} if self._plan.restore_best else {}),
-            }
-            states = {name: tracked.state(self._loop) for name, tracked in needed.items()}
+            needed = self._trackers if self._plan.restore_best else {"keep": self._best_checkpoint}
+            states = {name: tracker.state(self._loop) for name, tracker in needed.items()}
             partial = self._loop.partial
             return {
                 "live": self._loop.state(),
                 "partial_sums": (partial.sums,) if partial else (),
                 "partial_seconds": self._epoch_seconds,
                 "plateau_state": self._plateau_state._asdict(),
-                "rule_state": self._plan.rule.state_to_dict(self._judge.state),
-                "best": {name: tuple(tracked.best) for name, tracked in self._tracked().items()},
+                "rule_state": self._plan.rule.state_to_dict(self._rule_runner.state),
+                "best": {name: tuple(tracker.best) for name, tracker in self._trackers.items()},
                 "best_states": {name: state for name, state in states.items() if state is not None},
                 "train_seconds": self._train_seconds,
                 "validation_seconds": self._validation_seconds,
@@ -297,7 +277,7 @@ class Trainer:
             }
 
         with self._stopwatch.part("save"):
-            self._record.commit(self._epoch, self._steps_within, state)
+            self._run_log.commit(self._epoch, self._steps_within, fields)
 
     @property
     def _steps_within(self) -> int:
@@ -313,7 +293,7 @@ class Trainer:
                 final, final_epoch = restored, self._best_monitored.best.epoch
         best_state = self._save_best()
         self._loop.restore(final)
-        # A model whose weights are no numbers is no use to anyone; what led to it stands in metrics.csv.
+        # A model whose weights are not finite is no use to anyone; metrics.csv shows what led to it.
         broken = verdict.reason == "non_finite" and final_epoch == verdict.epoch
         if self._plan.best_checkpoint is not None and final_epoch > 0 and not broken:
             save_model(self._loop.model, self._folder.final_model)
@@ -335,17 +315,15 @@ class Trainer:
         done = self._epoch + self._loop.fraction
         if self._projected is None and self._train_seconds >= SETTLED_SECONDS and done < experiment.epochs:
             self._projected = self._train_seconds * experiment.epochs / done
-        row = self._last_row
-        metrics = {} if row is None else dict(zip(self._readable, row[self._readable_indices].tolist(), strict=True))
         rows = self._epoch * experiment.parts.train.count + self._steps_within * experiment.batch_size
         return Progress(
             self._epoch,
             experiment.epochs,
-            metrics,
+            self._metrics,
             self._plan.best_monitored.monitor,
             best.epoch,
             best.value,
-            self._judge.progress(),
+            self._rule_runner.progress(),
             rows * experiment.inputs.copies / max(self._train_seconds, 1e-9),
             self._train_seconds,
             self._loop.fraction,

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from earlier_states import as_format_2
 from program import run, status_of, summary_of
 from small_runs import MOONS, died
 
@@ -115,33 +114,6 @@ def test_a_pipe_in_the_place_of_the_newest_state_is_passed_over(
     assert f"{newest}: not a state that can be resumed (not a regular file)" in said
     assert f"resuming after epoch {epoch}" in said
     assert compare(fingerprint_of(finished_moons), fingerprint_of(Path("died"))) == []
-
-
-def test_states_of_an_earlier_version_are_gone_on_from_as_far_as_the_record_can_be_checked(
-    finished_moons: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    died(finished_moons)
-    newest, before = states_of(Path("died"))
-    newest.unlink()
-    as_format_2(before)
-    shutil.copytree("died", "changed")
-    assert run("resume", "died") == 0
-    assert compare(fingerprint_of(finished_moons), fingerprint_of(Path("died"))) == []
-    metrics = Path("changed/metrics.csv")
-    content = metrics.read_bytes()
-    metrics.write_bytes(CHANGES["line ends"][1](content))
-    capsys.readouterr()
-    assert run("resume", "changed") == 2
-    assert "they end within a row" in capsys.readouterr().err
-    # What the head should be is known only once the model is built: still before anything is trained.
-    metrics.write_bytes(content.replace(b"val_loss", b"loss_val", 1))
-    changed = metrics.read_bytes()
-    assert run("resume", "changed") == 2
-    said = capsys.readouterr().err
-    assert "expected it to begin with epoch,step,loss,accuracy,val_loss,val_accuracy" in said
-    assert "Put the file back as it was" in said
-    assert metrics.read_bytes() == changed
-    assert (status_of("changed")["state"], status_of("changed")["outside"]) == ("failed", True)
 
 
 def test_changed_event_files_are_told_and_written_again(

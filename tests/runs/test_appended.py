@@ -69,19 +69,6 @@ def test_a_file_that_is_not_what_was_committed_is_refused_and_left_as_it_is(chan
     assert PATH.read_bytes() == content
 
 
-def test_where_no_hash_is_known_what_shows_without_one_is_found() -> None:
-    """States of earlier versions hold lengths alone."""
-    unhashed = Prefix(written().length)
-    opened(unhashed).close()
-    content = PATH.read_bytes()
-    for found in ("the head", "line ends", "quotes", "cut", "emptied"):
-        PATH.write_bytes(CHANGES[found][0](content))
-        with pytest.raises(RecordError):
-            opened(unhashed)
-    PATH.write_bytes(CHANGES["a digit"][0](content))
-    opened(unhashed).close()
-
-
 def test_what_is_no_regular_file_is_refused_without_waiting_for_it() -> None:
     with pytest.raises(RecordError, match=r"metrics\.csv: missing; it had 100 bytes when the run was saved"):
         check_prefix(PATH, Prefix(100))

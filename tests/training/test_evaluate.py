@@ -1,4 +1,4 @@
-"""What is told of a run that was left before its end: the metrics of the very epoch that the final model is of."""
+"""What is reported of a run that was ended early: the metrics of the very epoch that the final model is of."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-from stopcli.runs.summary import ModelValues
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -30,16 +28,15 @@ def recorded(epoch: int, *, held_out: bool) -> Any:
     return _recorded(SimpleNamespace(metrics=Path("metrics.csv")), experiment, epoch)  # type: ignore[arg-type]
 
 
-def test_a_restored_model_is_told_with_its_own_epochs_metrics() -> None:
+def test_a_restored_model_is_reported_with_its_own_epochs_metrics() -> None:
     # The best epoch, which --restore-best went back to, and not the last.
-    assert recorded(2, held_out=True) == ModelValues(
-        epoch=2,
-        train={"loss": 0.5, "accuracy": 0.25},
-        test={"loss": 0.375, "accuracy": 0.75},
-        val={"loss": 0.625, "accuracy": 0.5},
-    )
-    assert recorded(3, held_out=False).test == {"loss": 1.5, "accuracy": 0.125}
+    assert recorded(2, held_out=True) == {
+        "train": {"loss": 0.5, "accuracy": 0.25},
+        "test": {"loss": 0.375, "accuracy": 0.75},
+        "val": {"loss": 0.625, "accuracy": 0.5},
+    }
+    assert recorded(3, held_out=False)["test"] == {"loss": 1.5, "accuracy": 0.125}
 
 
-def test_before_the_first_epoch_is_complete_nothing_is_told() -> None:
-    assert recorded(0, held_out=True) == ModelValues(epoch=0, train={}, test={}, val={})
+def test_before_the_first_epoch_is_complete_there_are_no_metrics() -> None:
+    assert recorded(0, held_out=True) == {"train": {}, "test": {}, "val": {}}

@@ -9,12 +9,12 @@ import os
 import pickle
 import resource
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from earlier_states import as_format_2, rewrite_meta
 
 from stopcli.errors import CheckpointError, RecordError
 from stopcli.runs.appended import Prefix
@@ -70,20 +70,29 @@ def test_a_full_disk_leaves_the_states_before(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in (tmp_path / "resume").iterdir()] == ["step-000000000004.state"]
-    assert store.load().passed_over == []
+    assert store.load().skipped == []
 
 
-def test_a_state_of_an_earlier_version_knows_lengths_alone(tmp_path: Path) -> None:
+def test_a_state_of_another_format_is_refused(tmp_path: Path) -> None:
     store = StateStore(tmp_path)
     store.save(point_of(1))
     (path,) = store.files()
-    as_format_2(path)
-    read = read_state(path)
-    assert read.files == {"metrics.csv": Prefix(7)}
-    assert read.rule_state == {"wait": 1}
     rewrite_meta(path, lambda meta: meta.update(format=4))
     with pytest.raises(CheckpointError, match="format 4, expected 3"):
         read_state(path)
+
+
+def rewrite_meta(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the meta.json of a state, and its hash with it."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    meta = json.loads(parts["meta.json"])
+    change(meta)
+    parts["meta.json"] = json.dumps(meta).encode()
+    parts["meta.sha256"] = hashlib.sha256(parts["meta.json"]).hexdigest().encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device", "dangling link"])
@@ -100,7 +109,7 @@ def test_a_state_that_is_no_file_is_passed_over_and_in_nobodys_way(kind: str, tm
     found = store.load()
     assert found.state is not None
     assert found.state.epoch == 1
-    ((path, error),) = found.passed_over
+    ((path, error),) = found.skipped
     assert path == newest
     assert f"{newest}: not a state that can be resumed" in str(error)
     # Of those that are kept it is none, and where its name is needed it makes room.
@@ -109,7 +118,7 @@ def test_a_state_that_is_no_file_is_passed_over_and_in_nobodys_way(kind: str, tm
     store.save(point_of(3))
     found = store.load()
     assert found.state is not None
-    assert (found.state.epoch, found.passed_over) == (3, [])
+    assert (found.state.epoch, found.skipped) == (3, [])
     assert [path.name for path in store.files()] == [f"step-{step:012}.state" for step in (12, 8)]
     assert kind != "folder" or (tmp_path / "resume" / f"{newest.name}.folder" / "of somebody").is_dir()
 
@@ -125,7 +134,7 @@ def test_a_state_that_does_not_go_with_the_record_is_passed_over(tmp_path: Path)
     found = store.load(check)
     assert found.state is not None
     assert found.state.epoch == 1
-    assert [(each.path.name, str(each.error)) for each in found.passed_over] == [
+    assert [(skipped.path.name, str(skipped.error)) for skipped in found.skipped] == [
         ("step-000000000008.state", "metrics.csv: changed")
     ]
 
