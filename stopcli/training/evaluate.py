@@ -35,10 +35,9 @@ class Evaluation:
     """The model that a run leaves, and what it came to.
 
     Attributes:
-        predict: from rows as they lie in memory to predictions of the best model as loaded from its file; of the final
-            one where no checkpoint was kept.
-        test_predictions: what it gives for the test rows; None where the run was left before its end and its epochs are
-            long, so that measuring the model would keep whoever stopped it waiting.
+        predict: with the best model as loaded from its file; with the final one where no checkpoint was saved.
+        test_predictions: for the test rows; None where the run was ended early and its epochs are long, so that
+            evaluating the model would keep whoever stopped it waiting.
         summary: its results, without report and times.
     """
 

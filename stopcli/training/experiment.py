@@ -30,11 +30,11 @@ class Experiment:
         dataset: what the rows are, in a word or a path.
         jit_compile: whether XLA compiles the loop.
         long_epochs: whether an epoch is trained in several calls, rather than several epochs in a call.
-        inputs, schedule, momentum, log_steps: as for StepsLoop; for long epochs alone.
-        plateau: reduces the learning rate after an epoch; for long epochs alone, because a call of short ones runs on.
+        inputs, schedule, momentum, log_steps: as for StepsLoop; only for long epochs.
+        plateau: reduces the learning rate after an epoch; only for long epochs, because a call of short ones runs on.
         classes: the names of the classes, where the targets are class indices and the predictions probabilities.
-        afterwards: what is found out once training has come to its end, from the loop in its last state and from the
-            run's folder; gives what summary.json holds of it.
+        afterwards: what is computed once training has ended, from the loop in its last state and from the run's folder;
+            returns fields of the run's summary.
     """
 
     model: keras.Model

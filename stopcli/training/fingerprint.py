@@ -1,4 +1,4 @@
-"""What a run's numbers depend on, and how two of them differ: asked before a run is resumed."""
+"""What a run's numbers depend on, and how that differs from what was saved: checked before a run is resumed."""
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from stopcli.runs.environment import versions
 # Settings that change no number: what a run is called, how often it is saved, how far it goes, what it shows, and
 # which files are refused; those that are left out are missing from the data's own part.
 FREE_SETTINGS = frozenset({"name", "scale", "save_every", "epochs", "tensorboard", "skip_unreadable"})
-# Settings that say where the data lie. Whether they are the same is asked of the rows, by `data_fingerprint`.
+# Settings that say where the data are. Whether these are the same is checked by their rows, with `data_fingerprint`.
 PLACE_SETTINGS = frozenset({"dataset"})
 # Packages whose other version may compute other numbers.
 PACKAGES = ("tensorflow", "keras", "numpy")
@@ -22,7 +22,7 @@ PACKAGES = ("tensorflow", "keras", "numpy")
 
 def settings_fingerprint(config: RunConfig) -> dict[str, Any]:
     """The parts that are known before TensorFlow is: settings and versions."""
-    # A saved fingerprint comes back from JSON, which knows lists alone.
+    # A saved fingerprint comes back from JSON, which knows only lists.
     settings = {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in settings_of(config).items()

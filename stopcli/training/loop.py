@@ -198,7 +198,7 @@ class Loop(ABC):
 
     @property
     def learning_rate(self) -> float:
-        """The optimizer's learning rate as it stands."""
+        """The optimizer's current learning rate."""
         return float(self._optimizer.learning_rate.numpy())
 
     def state(self) -> State:

@@ -1,9 +1,4 @@
-"""Model files: written whole, holding weights and optimizer state of one epoch, read back without running any code.
-
-Beginning from a trained model's weights instead of drawn ones.
-
-The file of a trained model that a path means, and whether it is one: found out before Keras is started.
-"""
+"""Model files: written whole, checked before Keras is started, loaded without running their code, and started from."""
 
 from __future__ import annotations
 

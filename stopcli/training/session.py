@@ -1,13 +1,4 @@
-"""What a run is run under: who watches it, who may stop it, where its time is counted, and from where it begins.
-
-What a run tells to whoever is watching it.
-
-How much a call of a compiled loop should run, and where a run's seconds go.
-
-What ends a run from outside: Ctrl-C, SIGTERM, SIGHUP, a time budget. Each stops it where it can save.
-
-The first signal asks, the second leaves at once.
-"""
+"""What a run is given from outside: an observer, requests to stop, a stopwatch, and the state that it starts from."""
 
 from __future__ import annotations
 
@@ -71,29 +62,20 @@ class Progress:
 
 
 class Observer(Protocol):
-    """Is told what happens in a run. Calls come from the thread that trains."""
+    """Receives what happens in a run. Calls come from the thread that trains."""
 
     def stage(self, text: str) -> None:
-        """Something that takes a while begins, such as `compiling`."""
+        """Something that takes a while starts, such as `compiling`."""
 
     def counted(self, what: str, done: int, total: int) -> None:
-        """Something that can be counted goes on, such as images that are decoded."""
+        """Something that can be counted proceeds, such as images that are decoded."""
 
     def progress(self, progress: Progress) -> None:
         """A call of the loop has ended."""
 
 
-class NullObserver:
-    """An observer that tells nobody."""
-
-    def stage(self, text: str) -> None:
-        pass
-
-    def counted(self, what: str, done: int, total: int) -> None:
-        pass
-
-    def progress(self, progress: Progress) -> None:
-        pass
+class NullObserver(Observer):
+    """Ignores everything."""
 
 
 # The share of the time that saving may take where the user names no interval: less than the 2 % that are promised,
@@ -109,7 +91,8 @@ _GROWTH = 64
 class CallSizer:
     """Sizes calls so that each takes about `seconds`. What is counted may be epochs, steps or batches.
 
-    The size never changes a number of the run, only how often the host is asked: so it may depend on the clock.
+    The size never changes a number of the run, only how often rules and signals are looked at: so it may depend on the
+    clock.
     """
 
     def __init__(self, most: int, seconds: float = CALL_SECONDS) -> None:
@@ -146,7 +129,7 @@ class SaveCadence:
         self._last_epoch, self._last_time, self._cost = 0, time.monotonic(), 0.0
 
     def begin(self, epoch: int) -> None:
-        """Training goes on from an epoch that is saved."""
+        """Training starts after an epoch that is saved."""
         self._last_epoch, self._last_time = epoch, time.monotonic()
 
     def room(self, epoch: int) -> int | None:
@@ -217,14 +200,11 @@ class StopRequest:
         self._deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
 
     def ask(self, signal_number: int) -> None:
+        """Request a stop by a signal."""
         self._signal = signal_number
 
     def cancel(self, reason: str) -> None:
-        """Ask for the same without a signal.
-
-        Args:
-            reason: who asks, or what for.
-        """
+        """Request a stop without a signal, for a reason."""
         self._cancelled = reason
 
     @property
@@ -249,7 +229,7 @@ class StopRequest:
 
     @property
     def stop_requested(self) -> bool:
-        """Whether to stop, for either reason."""
+        """Whether to stop, by signal, by `cancel` or by the budget."""
         return self.interrupted or self.over
 
     @property
@@ -262,11 +242,7 @@ class StopRequest:
         return f"time_budget={format_duration(self._budget)}" if self._budget is not None else "nobody"
 
     def spent_on_one(self, what: str) -> str:
-        """A warning, for a time budget that is spent when a session has done the least that every session does.
-
-        Args:
-            what: that least, such as `seed`.
-        """
+        """A warning that the time budget was spent when the first `what`, such as `seed`, was done."""
         assert self._deadline is not None
         assert self._budget is not None
         passed = format_duration(time.monotonic() - self._deadline + self._budget)
@@ -286,7 +262,7 @@ class StopRequest:
         return StopNow(self._signal or 0)
 
     def verdict(self, epoch: int, *, trained: bool) -> Verdict | None:
-        """Why to stop after an epoch, None to go on.
+        """Why to stop after an epoch; None to continue.
 
         Args:
             trained: whether this process has trained anything yet. A budget that is shorter than the start of the
@@ -348,13 +324,13 @@ class Session:
 
 @dataclass(frozen=True)
 class Start:
-    """From where a run begins.
+    """What a run starts from.
 
     Attributes:
         state: the saved position; None for the first epoch.
         resumed: whether the folder was written before.
-        force: whether to go on although what the numbers depend on has changed.
-        retry_failed: of a sweep, whether to go on with runs that failed by an error of their own.
+        force: whether to resume although what the numbers depend on has changed.
+        retry_failed: of a sweep, whether to resume runs that failed by an error of their own.
         notes: what the record of the run should say of this start, such as the changes that were forced.
         changed: the settings that are others from now on, by name; the run's config.toml is then written anew.
     """

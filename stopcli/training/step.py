@@ -48,7 +48,7 @@ class Metric:
     """A metric that is a mean over rows, perhaps with a last step after it.
 
     Args:
-        name: as it stands in metrics.csv; validation adds `val_`.
+        name: as in metrics.csv; validation adds `val_`.
         per_row: (targets [rows, …], predictions [rows, …]) → float32 [rows].
         finish: from the mean over all rows to the value, such as the square root of RMSE.
     """
@@ -110,7 +110,7 @@ def scheduled_momentum(optimizer: keras.optimizers.Optimizer, momentum: Tensor |
 
     Args:
         optimizer: `keras.optimizers.SGD` with a momentum > 0, or one that scales the loss for it.
-        momentum: scalar float32; None to leave the optimizer alone.
+        momentum: scalar float32; None to leave the optimizer's as it is.
     """
     if momentum is None:
         yield
@@ -221,7 +221,7 @@ def run_traced(function: Any, *inputs: Any) -> Any:
 
 
 def epoch_order(order_seed: Tensor, epoch: Tensor, rows: int) -> Tensor:
-    """The order in which an epoch takes the rows: a permutation drawn from (seed, epoch) alone.
+    """The order in which an epoch takes the rows: a permutation drawn from (seed, epoch) only.
 
     Args:
         order_seed: scalar int32, ≥ 0.
@@ -239,7 +239,7 @@ def epoch_order(order_seed: Tensor, epoch: Tensor, rows: int) -> Tensor:
 def fold_batches(rows: int, batch: int, body: Callable[[Tensor, int, Any], Any], carry: Any) -> Any:
     """Fold over consecutive batches: `carry = body(start, size, carry)`, the smaller last batch included.
 
-    Sizes are Python ints, because XLA needs every shape when it compiles; only the place where a batch starts moves.
+    Sizes are Python ints, because XLA needs every shape when it compiles; only the row at which a batch starts moves.
     """
     full, rest = divmod(rows, batch)
     if full == 1:

@@ -163,10 +163,10 @@ class StepsLoop(Loop):
             self._order = (epoch, epoch_order(seed, number, self._rows) if shuffled else tf.range(self._rows))
         before = (epoch - 1) * self.steps_per_epoch + first
         numbers = first * self._batch, steps, before, self._augment_seed
-        row_sums, log = self._functions.run(_train_batches, size, *numbers, self._order[1], *self._train_data, sums)
+        totals, log = self._functions.run(_train_batches, size, *numbers, self._order[1], *self._train_data, sums)
         if self._log_steps and steps:
             self._log = StepLog(before + 1, log[:steps].numpy())
-        new_sums: NDArray[np.float32] = row_sums.numpy()
+        new_sums: NDArray[np.float32] = totals.numpy()
         return new_sums
 
     def _evaluate(self) -> None:

@@ -115,7 +115,7 @@ def set_environment() -> None:
     if "tensorflow" not in sys.modules:
         # Off by default on some CPU types, although it is the faster there for convolutions.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-        # 2: errors alone.
+        # 2: only errors.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "tensorflow"

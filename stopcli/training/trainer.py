@@ -142,8 +142,8 @@ class Trainer:
         for name, tracker in self._trackers.items():
             tracker.resume(state.best[name], state.best_states.get(name))
         if self._plan.restore_best and state.best["watch"][0] > 0 and "watch" not in state.best_states:
-            # Other rules have another best epoch, whose state nobody needed until now. It is recovered at once: a failure
-            # is then known before anything is trained.
+            # Other rules have another best epoch, whose state nobody needed until now. Recovered at once, so that a
+            # failure is known before anything is trained.
             recorded = EpochBlock(1, read_rows(self._folder.metrics, self._loop.columns), self._loop.state())
             self._best_monitored.resume(state.best["watch"], None, recorded)
             self._best_monitored.state(self._loop)
