@@ -19,7 +19,7 @@ from stopcli.runs.folder import runs_root
 from stopcli.training.session import stop_on_signals
 
 if TYPE_CHECKING:
-    from stopcli.reproduce.run import Outcome, Plan
+    from stopcli.reproduce.run import Plan
 
 option = in_panel("Reproduction")
 
@@ -75,12 +75,17 @@ def reproduce(
         print(dump_json({"command": "reproduce", "plan": lines}) if json else "\n".join(lines))
         return
     output_options = [option for option, is_set in (("--quiet", quiet), ("--verbose", verbose)) if is_set]
+    from stopcli.reproduce.report import terminal_table
     from stopcli.reproduce.run import reproduce as run_all
 
     with stop_on_signals(budget) as request:
-        outcome = run_all(plan, to, request, lambda line: output.say(line, style="bold"), output_options)
-    _show(outcome, to, output)
-    status = request.exit_status if request.signalled else 1 if outcome.failed else 0
+        results, summary = run_all(plan, to, request, lambda line: output.say(line, style="bold"), output_options)
+    output.result(terminal_table(results), summary)
+    failures = [f"{name} failed: {reason}" for name, reason in summary["problems"].items()]
+    for line in (*summary["conclusions"], *failures, f"Report: {to / 'REPRODUCTION.md'}", summary["unfinished"]):
+        if line:
+            output.say(line)
+    status = request.exit_status if request.signalled else 1 if failures else 0
     if status:
         raise typer.Exit(status)
 
@@ -110,16 +115,3 @@ def _plan(
         for note in (*differ, *plan.images.notes):
             output.warn(note)
     return plan
-
-
-def _show(outcome: Outcome, to: Path, output: Output) -> None:
-    from stopcli.reproduce.report import terminal_table
-
-    output.result(terminal_table(outcome.results), outcome.summary)
-    for line in outcome.summary["conclusions"]:
-        output.say(line)
-    for name in outcome.failed:
-        output.say(f"{name} failed: {outcome.summary['problems'][name]}")
-    output.say(f"Report: {to / 'REPRODUCTION.md'}")
-    if outcome.unfinished:
-        output.say(outcome.unfinished)

@@ -57,21 +57,6 @@ class Plan:
         return [sweep.describe(self.progress[sweep.name]) for sweep in self.sweeps]
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a reproduction came to.
-
-    Attributes:
-        summary: the content of summary.json.
-        failed: names of sweeps that failed.
-    """
-
-    results: tuple[ExperimentResult, ...]
-    summary: dict[str, Any]
-    failed: tuple[str, ...]
-    unfinished: str
-
-
 def make_plan(
     paths: Sequence[Path],
     *,
@@ -103,13 +88,16 @@ def make_plan(
 
 def reproduce(
     plan: Plan, to: Path, request: StopRequest, say: Callable[[str], None], output_options: Sequence[str] = ()
-) -> Outcome:
+) -> tuple[list[ExperimentResult], dict[str, Any]]:
     """Run what is left, and write the report of everything that has been run.
 
     Args:
         request: what ends it from outside.
         say: prints a line on each sweep.
         output_options: as for `run_sweep`.
+
+    Returns:
+        The results, and the content of summary.json.
 
     Raises:
         ResourceError: the report cannot be written.
@@ -121,15 +109,14 @@ def reproduce(
     if request.stop_requested and not done:
         unfinished = f"Ended by {request.reason} before everything was run; the same command resumes it."
     context = ReportContext(plan.scale, plan.options, plan.images, describe_environment(), failures, unfinished)
-    results = tuple(results_of(experiment) for experiment in plan.experiments)
+    results = [results_of(experiment) for experiment in plan.experiments]
     try:
-        summary = write_reproduction(to, results, context)
+        return results, write_reproduction(to, results, context)
     except OSError as error:
         raise ResourceError(
             f"{to}: the report cannot be written ({system_words(error)})",
             hint="The runs are kept; the same command writes the report.",
         ) from error
-    return Outcome(results, summary, tuple(failures), unfinished)
 
 
 def _run(sweep: Sweep, request: StopRequest, say: Callable[[str], None], output_options: Sequence[str]) -> str:

@@ -149,11 +149,11 @@ def test_what_another_call_has_run_meanwhile_is_taken(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(reproduction, "run_sweep", run_both)
     lines: list[str] = []
-    outcome = reproduce(planned, Path(), StopRequest(), lines.append)
+    results, summary = reproduce(planned, Path(), StopRequest(), lines.append)
     assert started == ["a"]
     assert "already finished" in lines[1]
-    assert outcome.failed == ()
-    assert [other_sweep.verdict for other_sweep in outcome.results[0].values] == [
+    assert summary["problems"] == {}
+    assert [value.verdict for value in results[0].values] == [
         "reproduced", "reproduced", "shown, not judged", "reproduced",
     ]  # fmt: skip
 
