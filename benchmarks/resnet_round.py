@@ -27,7 +27,7 @@ def stopcli_round(settings: dict[str, Any], images: int, threads: int | None = N
     from stopcli.configs.base import parse
     from stopcli.configs.cifar_resnet import CifarResnetConfig
     from stopcli.data.dataset import Examples, Splits
-    from stopcli.recipes.base import Loaded
+    from stopcli.recipes.base import LoadedConfig
     from stopcli.recipes.classifier import CifarResnet
     from stopcli.recipes.images import ImageParts
 
@@ -36,7 +36,7 @@ def stopcli_round(settings: dict[str, Any], images: int, threads: int | None = N
     # One batch validates.
     few = train.take(0, config.batch_size)
     parts = Splits(train, few, few)
-    loop = CifarResnet().build(Loaded(config, ImageParts("noise", parts, tuple("0123456789")))).make_loop()
+    loop = CifarResnet().build(LoadedConfig(config, ImageParts("noise", parts, tuple("0123456789")))).make_loop()
     loop.compile()
     # All steps of an epoch in one call, and its validation in the next.
     loop._train_sizer.size = lambda remaining: remaining  # type: ignore[method-assign, attr-defined]

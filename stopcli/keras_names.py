@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class NotImported:
+class ImportPlaceholder:
     """Stands for a class in Keras's registry until its module is imported, by which the class takes its place."""
 
     def __init__(self, module: str, name: str) -> None:
@@ -78,4 +78,4 @@ def _register(modules: Mapping[str, str]) -> None:
 
     registered = keras.saving.get_custom_objects()
     for name, module in modules.items():
-        registered.setdefault(f"stopcli>{name}", NotImported(module, name))
+        registered.setdefault(f"stopcli>{name}", ImportPlaceholder(module, name))

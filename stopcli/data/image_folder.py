@@ -34,7 +34,7 @@ _WORTH_PROCESSES = 16
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedImages:
     """The images of some files as arrays.
 
     Attributes:
@@ -52,7 +52,7 @@ class Decoded:
     lasting: bool = True
 
 
-def decode(files: Sequence[Path], image_size: int | None, on_progress: OnProgress) -> Decoded:
+def decode(files: Sequence[Path], image_size: int | None, on_progress: OnProgress) -> DecodedImages:
     """The images in files, decoded by a process for each core; see `to_rgb` for what they become.
 
     Args:
@@ -91,7 +91,7 @@ def decode(files: Sequence[Path], image_size: int | None, on_progress: OnProgres
             "unlike the first",
             hint="--image-size N resizes all of them to N × N.",
         )
-    return Decoded(x[:taken], converted, unreadable, digest_of(digests), lasting)
+    return DecodedImages(x[:taken], converted, unreadable, digest_of(digests), lasting)
 
 
 def digest_of(contents: Sequence[bytes]) -> str:
@@ -243,14 +243,14 @@ def cache_file(digest: str, image_size: int | None) -> Path | None:
     return folder / f"images-{key.hexdigest()[:32]}.npz"
 
 
-def read_cached(path: Path | None) -> Decoded | None:
+def read_cached(path: Path | None) -> DecodedImages | None:
     """The images in a cache file; None where it is missing or damaged."""
     if path is None:
         return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             reasons = zip(held["places"].tolist(), held["reasons"].tolist(), strict=True)
-            decoded = Decoded(held["x"], int(held["converted"]), dict(reasons))
+            decoded = DecodedImages(held["x"], int(held["converted"]), dict(reasons))
     # A damaged zip leads to nearly any error; the images are then decoded again.
     except Exception:
         return None
@@ -259,7 +259,7 @@ def read_cached(path: Path | None) -> Decoded | None:
     return decoded
 
 
-def write_cached(path: Path | None, decoded: Decoded) -> str | None:
+def write_cached(path: Path | None, decoded: DecodedImages) -> str | None:
     """Save decoded images, replacing the file at once. Returns why it could not be done, if so."""
     if path is None:
         return "there is no home directory"

@@ -14,7 +14,7 @@ from stopcli.data import cifar10
 from stopcli.data.dataset import Examples, ImageSet, OnProgress, ignore_progress, no_validation_folder, split_images
 from stopcli.data.image_files import DAMAGED, VALIDATION_FOLDERS, LeftOut, Listing, list_part, unused_beside
 from stopcli.data.image_folder import (
-    Decoded,
+    DecodedImages,
     cache_file,
     content_digest,
     damaged_error,
@@ -182,7 +182,7 @@ def _check_same_classes(path: Path, listings: dict[str, Listing]) -> None:
 
 def _decoded(
     listings: Sequence[Listing], image_size: int | None, rules: FolderRules, left_out: LeftOut, on_progress: OnProgress
-) -> tuple[Decoded, list[str]]:
+) -> tuple[DecodedImages, list[str]]:
     """The images of all parts, from the cache if they are there, and notes on them.
 
     Raises:
@@ -211,7 +211,7 @@ def _decoded(
     return decoded, notes + left_out.notes()
 
 
-def _rows(listings: Sequence[Listing], decoded: Decoded) -> list[Examples]:
+def _rows(listings: Sequence[Listing], decoded: DecodedImages) -> list[Examples]:
     """The images of each part that could be read.
 
     Raises:

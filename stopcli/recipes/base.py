@@ -52,7 +52,7 @@ def config_class(command: object) -> type[RunConfig]:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedConfig:
     """A config with the data that it names.
 
     Attributes:
@@ -79,7 +79,7 @@ class Recipe:
 
     config: ClassVar[type[RunConfig]]
 
-    def load(self, config: Any, observer: Observer) -> Loaded:
+    def load(self, config: Any, observer: Observer) -> LoadedConfig:
         """Read the data, before anything is started.
 
         Raises:
@@ -87,7 +87,7 @@ class Recipe:
         """
         raise NotImplementedError
 
-    def build(self, loaded: Loaded) -> Experiment:
+    def build(self, loaded: LoadedConfig) -> Experiment:
         """Model and rules of one run."""
         raise NotImplementedError
 
@@ -101,7 +101,7 @@ class Recipe:
         """Tables of one run beside that of its results, by the name of their file."""
         return {}
 
-    def check_fits(self, loaded: Loaded, jobs: Sequence[Job[Any]], layout: Layout) -> None:
+    def check_fits(self, loaded: LoadedConfig, jobs: Sequence[Job[Any]], layout: Layout) -> None:
         """Check, before a sweep's jobs are started, that their batches fit into memory.
 
         Raises:

@@ -11,7 +11,7 @@ from stopcli.configs.classifier import MOONS, ClassifierConfig
 from stopcli.configs.moons import DEFAULT_SHARES, MoonsConfig
 from stopcli.data.dataset import Splits
 from stopcli.data.toy import moons, split_moons
-from stopcli.recipes.base import Loaded
+from stopcli.recipes.base import LoadedConfig
 from stopcli.recipes.image_experiment import ImageRecipe
 from stopcli.recipes.images import ImageParts, training_description
 from stopcli.report.drawing import drawn_name
@@ -59,7 +59,7 @@ class Classifier(ImageRecipe):
         arm = config.arm.removeprefix(f"{config.model}-").replace("-", " ")
         return f"{config.describe_model()} on {drawn_name(Path(dataset or config.dataset).name)}, {arm}{scale}"
 
-    def load(self, config: Any, observer: Observer) -> Loaded:
+    def load(self, config: Any, observer: Observer) -> LoadedConfig:
         """The images, as for every recipe on images; or scikit-learn's two moons, as `stopcli moons` has them."""
         if config.dataset != MOONS:
             loaded = super().load(config, observer)
@@ -68,4 +68,4 @@ class Classifier(ImageRecipe):
         parts = moons_parts(config.validation, config.validation_share)
         notes = config.notes_on_rows(parts, POINT) + config.notes_on_updates(parts.train.batches(config.batch_size))
         description = (f"{moons_description(parts)}, {parts.test.count} to test.", *training_description(config, parts))
-        return Loaded(config, points(parts), notes, description)
+        return LoadedConfig(config, points(parts), notes, description)

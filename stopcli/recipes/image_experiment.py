@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stopcli.configs.images import AugmentSettings, ImageConfig
 from stopcli.configs.stop_plan import stop_plan
 from stopcli.recipes.arms import SeedRecipe, run_marks, val_rows
-from stopcli.recipes.base import Loaded
+from stopcli.recipes.base import LoadedConfig
 from stopcli.recipes.images import ImageParts, check_batches_fit, load, make_augmentation
 from stopcli.report.document import Table
 from stopcli.report.drawing import Draw, Figures
@@ -41,15 +41,15 @@ WORST_IMAGES = 24
 class ImageRecipe(SeedRecipe):
     """A classifier of images: its data, its training, and what a run says of them."""
 
-    def load(self, config: Any, observer: Observer) -> Loaded:
+    def load(self, config: Any, observer: Observer) -> LoadedConfig:
         return load(config, observer)
 
-    def check_fits(self, loaded: Loaded, jobs: Sequence[Job[Any]], layout: Layout) -> None:
+    def check_fits(self, loaded: LoadedConfig, jobs: Sequence[Job[Any]], layout: Layout) -> None:
         # Points take next to nothing.
         if loaded.data.pixels:
             check_batches_fit(jobs, layout, *loaded.data.parts.train.x.shape[1:3])
 
-    def build(self, loaded: Loaded) -> Experiment:
+    def build(self, loaded: LoadedConfig) -> Experiment:
         """Model, augmentation, schedule and rules of a run."""
         from stopcli.schedules.cyclic import CyclicMomentum
         from stopcli.training.experiment import Experiment

@@ -15,7 +15,7 @@ from stopcli.data.memory import available_bytes
 from stopcli.data.named import DATASET_NAMES
 from stopcli.errors import ConfigError, RequestError
 from stopcli.quantities import agreeing, counted
-from stopcli.recipes.base import Loaded
+from stopcli.recipes.base import LoadedConfig
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job
 from stopcli.training.session import Observer
@@ -164,7 +164,7 @@ class ImageParts:
     pixels: bool = True
 
 
-def load(config: ImageConfig, observer: Observer) -> Loaded:
+def load(config: ImageConfig, observer: Observer) -> LoadedConfig:
     """Read, limit and split the images.
 
     Returns:
@@ -173,7 +173,9 @@ def load(config: ImageConfig, observer: Observer) -> Loaded:
     """
     config, images, parts, notes = read_parts(config, observer)
     notes += config.notes_on_rows(parts, "image") + config.notes_on_updates(parts.train.batches(config.batch_size))
-    return Loaded(config, ImageParts(images.name, parts, images.classes), notes, _description(config, images, parts))
+    return LoadedConfig(
+        config, ImageParts(images.name, parts, images.classes), notes, _description(config, images, parts)
+    )
 
 
 def read_parts(config: AnyImages, observer: Observer) -> tuple[AnyImages, ImageSet, Splits, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from stopcli.configs.base import POINT, large_batch
 from stopcli.configs.classifier import MOONS
 from stopcli.configs.lr_range import LrRangeConfig
 from stopcli.quantities import agreeing, counted
-from stopcli.recipes.base import Loaded, Recipe
+from stopcli.recipes.base import LoadedConfig, Recipe
 from stopcli.recipes.classifier import moons_description, moons_parts, points
 from stopcli.recipes.images import ImageParts, data_description, read_parts
 from stopcli.report.document import Table
@@ -143,7 +143,7 @@ class LrRange(Recipe):
 
     config = LrRangeConfig
 
-    def load(self, config: LrRangeConfig, observer: Observer) -> Loaded:
+    def load(self, config: LrRangeConfig, observer: Observer) -> LoadedConfig:
         """The images or points to train on."""
         notes: tuple[str, ...] = ()
         if config.dataset == MOONS:
@@ -161,4 +161,4 @@ class LrRange(Recipe):
             f"Range test: {config.describe_model()}, {updates} updates, batch {config.batch_size}, {config.optimizer}, "
             f"{config.describe_ramp()}; it stops where the smoothed loss is {config.stop_factor:g} times its lowest.",
         )
-        return Loaded(config, data, notes, description)
+        return LoadedConfig(config, data, notes, description)

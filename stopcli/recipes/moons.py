@@ -14,7 +14,7 @@ from stopcli.configs.moons import MoonsConfig
 from stopcli.data.dataset import Splits
 from stopcli.data.toy import moons, split_moons
 from stopcli.recipes.arms import SeedRecipe, run_marks, val_rows
-from stopcli.recipes.base import Loaded
+from stopcli.recipes.base import LoadedConfig
 from stopcli.recipes.case_study import arms_of_run, moons_title, seeds_case_results
 from stopcli.report.drawing import Draw, Figures
 from stopcli.runs.metrics import Columns
@@ -38,13 +38,13 @@ class Moons(SeedRecipe):
     def title(self, config: MoonsConfig, dataset: str | None = None) -> str:
         return moons_title(config)
 
-    def load(self, config: MoonsConfig, observer: Observer) -> Loaded:
+    def load(self, config: MoonsConfig, observer: Observer) -> LoadedConfig:
         """The two moons, split as the config says."""
         rows = moons(config.samples, config.noise, config.data_seed)
         parts = split_moons(rows, config.train_size, config.validation, config.share)
-        return Loaded(config, parts, config.notes_on_rows(parts, POINT))
+        return LoadedConfig(config, parts, config.notes_on_rows(parts, POINT))
 
-    def build(self, loaded: Loaded) -> Experiment:
+    def build(self, loaded: LoadedConfig) -> Experiment:
         """Model and rules of a run."""
         import keras
 

@@ -12,7 +12,7 @@ from stopcli.configs.base import RunConfig, SweepSettings, settings_of
 from stopcli.errors import RequestError, RunFolderError
 from stopcli.paths import check_path
 from stopcli.quantities import counted
-from stopcli.reproduce.spec import Images, Published, check_arms, configs_of, needs_images, read_published
+from stopcli.reproduce.spec import Images, PublishedResult, check_arms, configs_of, needs_images, read_published
 from stopcli.runner.resume import read_config
 from stopcli.runs.folder import check_is_run, holder, is_held
 from stopcli.runs.run import Run
@@ -65,7 +65,7 @@ class Experiment:
         notes: on the settings, a sentence without a full stop each.
     """
 
-    published: Published
+    published: PublishedResult
     sweeps: tuple[Sweep, ...]
     notes: tuple[str, ...] = ()
 
@@ -81,7 +81,7 @@ class Experiment:
         return None
 
 
-def read_all(paths: Sequence[Path]) -> list[Published]:
+def read_all(paths: Sequence[Path]) -> list[PublishedResult]:
     """The published results in some files, or in folders of them, each checked with its settings at both scales.
 
     Raises:
@@ -119,7 +119,7 @@ def _files_in(paths: Sequence[Path]) -> list[Path]:
 
 
 def plan(
-    published: Published, scale: ReproductionScale, images: Images | None, seeds: int | None, root: Path
+    published: PublishedResult, scale: ReproductionScale, images: Images | None, seeds: int | None, root: Path
 ) -> Experiment:
     """The sweeps of a published result.
 

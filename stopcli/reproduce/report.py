@@ -94,30 +94,30 @@ def check_destination(folder: Path, names: Collection[str], scale: ReproductionS
     if figures.exists() and not reports and not _may_be_overwritten(figures):
         raise _refusal(f"{figures} exists without a {NAME}.md beside it, and is not overwritten")
     if reports:
-        summary, damage = read_checked(figures / "summary.json", lambda value: from_json(_Reported, value))
+        summary, damage = read_checked(figures / "summary.json", lambda value: from_json(_EarlierReport, value))
         if damage:
             raise _refusal(f"{figures}/{damage}, so that it is not known what {reports[0]} reports")
-        _check_says_no_less(reports[0], summary or _Reported(), names, scale)
+        _check_says_no_less(reports[0], summary or _EarlierReport(), names, scale)
 
 
 @dataclass(frozen=True)
-class _Named:
+class _EarlierExperiment:
     name: str
 
 
 @dataclass(frozen=True)
-class _Reported:
+class _EarlierReport:
     """What an earlier report covers, from its summary.json."""
 
     scale: str = ""
-    experiments: tuple[_Named, ...] = ()
+    experiments: tuple[_EarlierExperiment, ...] = ()
 
 
 def _refusal(problem: str, hint: str = "--to names another folder.") -> RequestError:
     return RequestError(problem, hint=hint)
 
 
-def _check_says_no_less(report: Path, summary: _Reported, names: Collection[str], scale: str) -> None:
+def _check_says_no_less(report: Path, summary: _EarlierReport, names: Collection[str], scale: str) -> None:
     """Raise where a report would be replaced by one of fewer experiments, or of a smaller scale."""
     lost = [experiment.name for experiment in summary.experiments if experiment.name not in names]
     if lost:

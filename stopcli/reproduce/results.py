@@ -9,7 +9,7 @@ from pathlib import Path
 from stopcli.analysis.arms import RunArm
 from stopcli.analysis.results import measured_result
 from stopcli.reproduce.plan import Experiment
-from stopcli.reproduce.spec import MEASURES, ArmSpec, Claim, Measure, Reported
+from stopcli.reproduce.spec import MEASURES, ArmSpec, Claim, Measure, ReportedValue
 from stopcli.runs.run import Run, read_runs
 from stopcli.stats.differences import Difference, Ratio, difference_by_seed, ratio_of
 from stopcli.stats.intervals import MeanInterval, mean_interval
@@ -45,7 +45,7 @@ class ValueResult:
     """
 
     arm: ArmResult
-    reported: Reported
+    reported: ReportedValue
     measured: MeanInterval | None
     verdict: Verdict
     ratio: Ratio | None = None
@@ -121,7 +121,7 @@ def _recorded(path: Path) -> list[Run]:
     return read_runs([path])
 
 
-def _value(arm: ArmResult, base: ArmResult, reported: Reported) -> ValueResult:
+def _value(arm: ArmResult, base: ArmResult, reported: ReportedValue) -> ValueResult:
     measure = MEASURES[reported.measure]
     values = arm.values(measure)
     measured = mean_interval(list(values.values())) if values else None

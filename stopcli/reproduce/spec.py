@@ -110,7 +110,7 @@ class Source(_Strict):
     url: str = Field(min_length=1)
 
 
-class Reported(_Strict):
+class ReportedValue(_Strict):
     """A value that was published for an arm."""
 
     measure: MeasureName
@@ -130,7 +130,7 @@ class ArmSpec(_Strict):
     name: str = Field(pattern=_NAME)
     title: str = Field(min_length=1)
     settings: dict[str, Any] = {}
-    reported: list[Reported] = []
+    reported: list[ReportedValue] = []
 
 
 class Claim(_Strict):
@@ -156,7 +156,7 @@ class FigureSpec(_Strict):
     shows: str = Field(min_length=1)
 
 
-class Published(_Strict):
+class PublishedResult(_Strict):
     """A published result."""
 
     title: str = Field(min_length=1)
@@ -189,7 +189,7 @@ class Published(_Strict):
         return RequestError(f"{self._path}: {problem}", hint=hint)
 
 
-def read_published(path: Path) -> Published:
+def read_published(path: Path) -> PublishedResult:
     """A published result from its file; its settings are checked when runs are planned.
 
     Raises:
@@ -197,7 +197,7 @@ def read_published(path: Path) -> Published:
     """
     content = read_toml(path)
     try:
-        published = Published.model_validate(content)
+        published = PublishedResult.model_validate(content)
     except ValidationError as error:
         # A key that is misspelt is missing too: the word that stands there helps more.
         first = min(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
@@ -237,11 +237,11 @@ def _key(content: Any, location: Sequence[Any]) -> str:
 
 def _keys_beside(location: Sequence[Any]) -> list[str]:
     """The keys that the table around a location can have."""
-    model: type[BaseModel] = Published
+    model: type[BaseModel] = PublishedResult
     tables: dict[str, type[BaseModel]] = {
         "source": Source,
         "arms": ArmSpec,
-        "reported": Reported,
+        "reported": ReportedValue,
         "claims": Claim,
         "figures": FigureSpec,
     }
@@ -256,7 +256,7 @@ def suggestion(word: str, known: Sequence[str]) -> str:
     return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}."
 
 
-def _check_names(published: Published) -> None:
+def _check_names(published: PublishedResult) -> None:
     """Raise where arms share a name, or something names an arm or a figure that does not exist."""
     names = [arm.name for arm in published.arms]
     repeated = [name for name in names if names.count(name) > 1]
@@ -278,7 +278,7 @@ def _check_names(published: Published) -> None:
             raise published.refusal(problem, suggestion(figure.plot, list(ALT_TEXTS)))
 
 
-def _check_reported(published: Published, key: str, reported: Reported) -> None:
+def _check_reported(published: PublishedResult, key: str, reported: ReportedValue) -> None:
     band, is_time = reported.bounds, MEASURES[reported.measure].is_time
     if band is not None and not (reported.why and reported.value is not None and band[0] <= band[1]):
         raise published.refusal(f"{key}: a band needs a value, why it counts as reproduced, and LOW ≤ HIGH")
@@ -347,13 +347,13 @@ REPLACEABLE = "cifar10"
 _NOT_IN_FILES = ("scale", "name")
 
 
-def needs_images(published: Published) -> bool:
+def needs_images(published: PublishedResult) -> bool:
     """Whether `--dataset` chooses what it is trained on."""
     return published.config.get("dataset") == REPLACEABLE
 
 
 def configs_of(
-    published: Published, scale: str, images: Images | None = None, seeds: int | None = None
+    published: PublishedResult, scale: str, images: Images | None = None, seeds: int | None = None
 ) -> dict[str, Any]:
     """The config of each sweep by its arm; of the empty arm where the command makes the file's arms itself.
 
@@ -400,7 +400,7 @@ def configs_of(
     return {"": shared}
 
 
-def check_arms(published: Published, configs: dict[str, Any]) -> None:
+def check_arms(published: PublishedResult, configs: dict[str, Any]) -> None:
     """Raise RequestError where a command makes its arms itself, and the file names one that it does not make."""
     shared = configs.get("")
     if shared is None:
@@ -414,7 +414,7 @@ def check_arms(published: Published, configs: dict[str, Any]) -> None:
             )
 
 
-def _config_class(published: Published) -> type[RunConfig]:
+def _config_class(published: PublishedResult) -> type[RunConfig]:
     if "command" not in published.config:
         raise published.refusal("config.command: missing")
     try:
@@ -423,7 +423,7 @@ def _config_class(published: Published) -> type[RunConfig]:
         raise published.refusal(f"config.{error.message}") from None
 
 
-def _tables(published: Published, scale: str) -> dict[str, dict[str, Any]]:
+def _tables(published: PublishedResult, scale: str) -> dict[str, dict[str, Any]]:
     """The file's tables that make the settings of all arms at a scale, the later on top of the earlier."""
     tables = {"config": {name: value for name, value in published.config.items() if name != "command"}}
     if scale == "quick" and published.quick is not None:

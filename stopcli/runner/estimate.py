@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from stopcli.quantities import format_duration
-from stopcli.recipes.base import Loaded, recipe_of
+from stopcli.recipes.base import LoadedConfig, recipe_of
 from stopcli.report.document import Table
 from stopcli.sweeps.executor import in_rounds
 from stopcli.sweeps.layout import Layout
@@ -91,7 +91,7 @@ class SweepEstimate:
         return {"executor": self.layout.describe(), "seconds": round(self.seconds, 1), "jobs": jobs}
 
 
-def estimate(loaded: Loaded, layout: Layout, process_seconds: float, observer: Observer) -> SweepEstimate:
+def estimate(loaded: LoadedConfig, layout: Layout, process_seconds: float, observer: Observer) -> SweepEstimate:
     """Measure each arm of a sweep on a few steps, in this process and with its number of threads.
 
     Args:
@@ -107,7 +107,7 @@ def estimate(loaded: Loaded, layout: Layout, process_seconds: float, observer: O
     return SweepEstimate(jobs, arms, layout)
 
 
-def _measure(loaded: Loaded, process_seconds: float) -> ArmEstimate:
+def _measure(loaded: LoadedConfig, process_seconds: float) -> ArmEstimate:
     config = loaded.config
     start_time = time.perf_counter()
     experiment = recipe_of(config.command).build(loaded)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from stopcli.configs.lr_range import LrRangeConfig
 from stopcli.errors import RequestError
-from stopcli.recipes.base import Loaded
+from stopcli.recipes.base import LoadedConfig
 from stopcli.recipes.image_experiment import inputs_of, loss_of, make_model, optimizer_of, xla_pays
 from stopcli.recipes.images import ImageParts
 from stopcli.recipes.lr_range import RangeResults, results_of
@@ -114,7 +114,7 @@ def _path(folder: Path, seed: int) -> Path:
     return folder / f"steps-seed{seed}.csv"
 
 
-def run_range_test(loaded: Loaded, folder: RunFolder, session: Session, start: Start) -> RangeSummary:
+def run_range_test(loaded: LoadedConfig, folder: RunFolder, session: Session, start: Start) -> RangeSummary:
     """Train each seed under a rising learning rate, and sum up what the curves suggest.
 
     A seed that an earlier session has finished is read from its file.
@@ -203,7 +203,7 @@ def _make_loop(config: LrRangeConfig, images: ImageParts, seed: int, updates: in
     return loop
 
 
-def _summary(loaded: Loaded, folder: RunFolder, session: Session, results: RangeResults) -> RangeSummary:
+def _summary(loaded: LoadedConfig, folder: RunFolder, session: Session, results: RangeResults) -> RangeSummary:
     config = loaded.config
     finished = len(results.curves) == config.seeds
     next_step = [f"To train by them: stopcli clr --from-range {folder.path}"] if results.bounds else []

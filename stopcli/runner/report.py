@@ -16,7 +16,7 @@ from stopcli.analysis.sweep import not_finished
 from stopcli.errors import RequestError, RunFolderError, StopcliError
 from stopcli.paths import check_path
 from stopcli.quantities import counted
-from stopcli.recipes.base import Loaded
+from stopcli.recipes.base import LoadedConfig
 from stopcli.report.document import Document, Paragraph, Part, Section, Table, Warn
 from stopcli.report.drawing import Drawn, Figures, draw
 from stopcli.report.html import to_html, write_or_warn, write_report
@@ -48,7 +48,7 @@ _STATES = {
 def write_results(
     folder: RunFolder,
     summary: AnySummary,
-    loaded: Loaded,
+    loaded: LoadedConfig,
     stopwatch: Stopwatch,
     *,
     title: str,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from stopcli.configs.base import AnyConfig, RunConfig, TrainingConfig, to_toml
 from stopcli.errors import RequestError, ResourceError
-from stopcli.recipes.base import Loaded, recipe_of
+from stopcli.recipes.base import LoadedConfig, recipe_of
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures
 from stopcli.runner.provenance import record_environment
@@ -49,7 +49,7 @@ class Task:
         start: the position to start from.
     """
 
-    loaded: Loaded
+    loaded: LoadedConfig
     layout: Layout | None = None
     start: Start = Start()  # noqa: RUF009, a frozen value
 
@@ -155,7 +155,7 @@ def process_age() -> float:
 
 
 def run_one(
-    loaded: Loaded,
+    loaded: LoadedConfig,
     folder: RunFolder,
     session: Session,
     start: Start = Start(),  # noqa: B008, a frozen value
@@ -209,7 +209,7 @@ def _failures_logged(folder: RunFolder) -> Iterator[None]:
 
 
 def _train(
-    loaded: Loaded,
+    loaded: LoadedConfig,
     folder: RunFolder,
     session: Session,
     start: Start,

@@ -14,7 +14,7 @@ from stopcli.analysis.sweep import SweepResults, not_finished, runs_table, with_
 from stopcli.configs.base import to_toml
 from stopcli.errors import RecordError, RequestError, RunFolderError, StopcliError, in_a_line
 from stopcli.quantities import agreeing, counted
-from stopcli.recipes.base import Loaded, recipe_of
+from stopcli.recipes.base import LoadedConfig, recipe_of
 from stopcli.runner.provenance import record_environment
 from stopcli.runner.report import write_results
 from stopcli.runner.resume import Resumption, prepare
@@ -53,7 +53,7 @@ class RunJob:
     force: bool = False
     retry_failed: bool = False
     plots: bool = True
-    shared: Loaded | None = None
+    shared: LoadedConfig | None = None
 
     def __call__(self, job: Job[Any], context: JobContext) -> None:
         path, config = self.jobs / job.name, job.config
@@ -193,7 +193,7 @@ class SweepMonitor:
 
 
 def run_sweep(
-    loaded: Loaded,
+    loaded: LoadedConfig,
     folder: RunFolder,
     layout: Layout,
     show: ShowJobs,
@@ -244,7 +244,7 @@ def run_sweep(
         raise cannot_be_written(folder.path, error) from error
 
 
-def _changed_data(loaded: Loaded, jobs: Sequence[Job[Any]], folder: RunFolder, *, force: bool) -> list[str]:
+def _changed_data(loaded: LoadedConfig, jobs: Sequence[Job[Any]], folder: RunFolder, *, force: bool) -> list[str]:
     """As `changed_data`, for the runs of a sweep that have saved a state."""
     now = data_fingerprint(getattr(loaded.data, "parts", loaded.data))["data"]
     states = [StateStore(folder.jobs / job.name / "checkpoints" / "resume").load().state for job in jobs]
@@ -259,7 +259,7 @@ def _mark_interrupted(folder: RunFolder, stopped: StopNow) -> None:
             StatusFile(job / "status.json").write("interrupted", str(stopped), epoch=status.epoch)
 
 
-def _finish(loaded: Loaded, folder: RunFolder, results: Sequence[JobResult], session: Session) -> SweepSummary:
+def _finish(loaded: LoadedConfig, folder: RunFolder, results: Sequence[JobResult], session: Session) -> SweepSummary:
     """Sum up what the jobs came to, and write it."""
     config, recipe = loaded.config, recipe_of(loaded.config.command)
     sweep_results = with_selection(config, recipe.sweep_results(config, results), results)
@@ -284,7 +284,7 @@ def _finish(loaded: Loaded, folder: RunFolder, results: Sequence[JobResult], ses
 
 
 def _summary(
-    loaded: Loaded,
+    loaded: LoadedConfig,
     folder: RunFolder,
     results: Sequence[JobResult],
     sweep_results: SweepResults,

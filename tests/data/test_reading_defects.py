@@ -16,7 +16,7 @@ from filelock import FileLock
 from PIL import Image
 
 from stopcli.data import cifar10, memory
-from stopcli.data.image_folder import Decoded, read_cached, write_cached
+from stopcli.data.image_folder import DecodedImages, read_cached, write_cached
 from stopcli.data.load import load_images
 from stopcli.errors import RequestError
 
@@ -74,7 +74,7 @@ def test_a_dark_image_of_sixteen_bits_stays_dark(tmp_path: Path) -> None:
 def test_no_damage_to_a_cache_file_is_more_than_a_reason_to_decode_again(tmp_path: Path) -> None:
     x = np.arange(4 * 2 * 2 * 3, dtype=np.uint8).reshape(4, 2, 2, 3)
     path = tmp_path / "images.npz"
-    assert write_cached(path, Decoded(x, 0)) is None
+    assert write_cached(path, DecodedImages(x, 0)) is None
     whole = path.read_bytes()
     # Not the pixels, which the zip's checksum guards, but what is said about them. 33: bits that flags are made of.
     for place in [i for i in range(len(whole)) if whole[i] not in x or i < 200]:

@@ -14,7 +14,7 @@ from stopcli.configs.base import parse, to_toml
 from stopcli.configs.clr import ClrConfig
 from stopcli.configs.cutout_sweep import CutoutSweepConfig
 from stopcli.configs.moons import MoonsConfig
-from stopcli.recipes.base import Loaded
+from stopcli.recipes.base import LoadedConfig
 from stopcli.runner.sweep import run_sweep
 from stopcli.runs.folder import RunFolder
 from stopcli.sweeps.layout import Layout
@@ -40,7 +40,7 @@ def test_before_a_run_has_finished_it_shows_how_far_runs_are_and_no_table_of_das
             job.write_config(to_toml(jobs[0].config))
             job.status.write("interrupted", "Ctrl-C", epoch=7)
         layout = Layout("in-process", 1, None)
-        run_sweep(Loaded(config, None), folder, layout, lambda _: None, Session(request=request))
+        run_sweep(LoadedConfig(config, None), folder, layout, lambda _: None, Session(request=request))
     check_said(config, jobs)
     assert run("show", "sweep") == 0
     assert "7/12" in capsys.readouterr().out

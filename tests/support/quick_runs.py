@@ -13,7 +13,7 @@ from typing import Any
 from unittest import mock
 
 from stopcli.configs.base import CheckpointSettings, StoppingSettings, settings_of
-from stopcli.recipes.base import Loaded
+from stopcli.recipes.base import LoadedConfig
 
 # Settings that no compiled loop depends on: when a run stops, what is kept of it, and where its data lie, which are
 # known by their content.
@@ -25,7 +25,7 @@ _FREE = {
 _LOOP_CACHES: dict[str, dict[str, Any]] = {}
 
 
-def _loop_cache_of(loaded: Loaded) -> dict[str, Any]:
+def _loop_cache_of(loaded: LoadedConfig) -> dict[str, Any]:
     from stopcli.training.fingerprint import data_fingerprint
 
     # Schedules of the learning rate depend on the number of epochs; moons has none.
@@ -49,7 +49,7 @@ def quick_runs(*, sweep_figures: bool = False) -> Iterator[None]:
     whole = run.run_one
 
     def quick(
-        loaded: Loaded, *others: Any, loop_cache: dict[str, Any] | None = None, plots: bool = True
+        loaded: LoadedConfig, *others: Any, loop_cache: dict[str, Any] | None = None, plots: bool = True
     ) -> dict[str, Any]:
         cache = _loop_cache_of(loaded) if loop_cache is None else loop_cache
         try:
