@@ -21,7 +21,7 @@ from stopcli.cli.streams import copy_of_stderr
 from stopcli.quantities import counted, format_duration
 from stopcli.report.document import Table
 from stopcli.runs.files import dump_json
-from stopcli.runs.run import NOT_BEGUN
+from stopcli.runs.run import NOT_STARTED
 from stopcli.sweeps.plan import JobResult
 from stopcli.training.session import Progress as RunProgress
 
@@ -293,7 +293,7 @@ def _jobs_table(name: str, jobs: Sequence[JobResult], room: int) -> RichTable:
 
 
 def _urgency(job: JobResult) -> int:
-    order = ("running", "failed", "died", "interrupted", "paused", "finished", NOT_BEGUN)
+    order = ("running", "failed", "died", "interrupted", "paused", "finished", NOT_STARTED)
     return order.index(job.state) if job.state in order else len(order)
 
 

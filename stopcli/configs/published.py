@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stopcli.runs.files import read_toml_file
+from stopcli.runs.files import read_toml
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -37,7 +37,7 @@ def published_arms(experiment: str) -> dict[str, PublishedArm]:
     """
     # A wheel holds the files within the package; in a checkout they lie beside it.
     folders = (_PACKAGE / "experiments", _PACKAGE.parent / "experiments")
-    content = read_toml_file(next((path for path in folders if path.is_dir()), folders[0]) / f"{experiment}.toml")
+    content = read_toml(next((path for path in folders if path.is_dir()), folders[0]) / f"{experiment}.toml")
     return {
         arm["name"]: PublishedArm(
             arm["title"],

@@ -26,7 +26,7 @@ from stopcli.runs.environment import Environment, read_environment
 from stopcli.runs.files import write_json, write_text
 from stopcli.runs.folder import RunFolder, check_is_run
 from stopcli.runs.metrics import Columns
-from stopcli.runs.run import NOT_BEGUN, Run, runs_in
+from stopcli.runs.run import NOT_STARTED, Run, runs_in
 from stopcli.runs.summary import AnalysisSummary, ReportParts, TrainingSummary, read_seeds
 from stopcli.sweeps.plan import collect, plan_jobs
 from stopcli.training.session import Stopwatch
@@ -244,5 +244,5 @@ def _not_started(sweep: Path) -> list[Part]:
         # The runs that there are can be shown all the same.
         return [Warn(f"The other planned runs are not known: {error.message}.")]
     planned = collect(plan_jobs(config), sweep / "jobs", {})
-    sentence = not_finished(config, [result for result in planned if result.state == NOT_BEGUN])
+    sentence = not_finished(config, [result for result in planned if result.state == NOT_STARTED])
     return [Paragraph(sentence)] if sentence else []

@@ -1,4 +1,4 @@
-"""environment.json: with what a run was made, so that it can be made again or its difference be found."""
+"""environment.json: what a run was made with, so that it can be repeated or its differences be explained."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Threads(TypedDict, total=False):
 
 
 class Session(TypedDict, total=False):
-    """What a session wrote down that resumed a run."""
+    """A record of the session that resumed a run."""
 
     time: str
     from_epoch: int
@@ -72,7 +72,7 @@ def versions() -> dict[str, str]:
 
 
 def cpu_name() -> str:
-    """The processor's name, or what Python knows of it where the system does not say."""
+    """The processor's name, or what Python knows of it where the system does not tell."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

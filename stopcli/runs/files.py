@@ -26,6 +26,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+T = TypeVar("T")
+
 # Nothing that stopcli writes nests more than a few levels; what does ends whoever reads it in a RecursionError.
 LEVELS = 40
 # TOML's integers, and all that stopcli writes, have 64 bits.
@@ -46,18 +48,19 @@ def read_json_file(path: Path) -> Any:
     return _parsed(_content(path, pipe_ok=False), "not JSON", json.loads, finite=True)
 
 
-def read_toml_file(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
     """The table in a TOML file; a pipe will do too (`stopcli run <(…)`).
 
     Raises:
-        UnusableFileError: it cannot be read or does not exist, is not TOML, or has numbers or nesting that nobody can
-            have meant.
+        RequestError: it cannot be read or does not exist, is not TOML, or has numbers or nesting that nobody can have
+            meant.
     """
     try:
-        content = _content(path, pipe_ok=True)
+        table: dict[str, Any] = _parsed(_content(path, pipe_ok=True), "not a TOML file", tomllib.loads, finite=False)
     except FileNotFoundError as error:
-        raise UnusableFileError(f"cannot be read ({system_words(error)})") from None
-    table: dict[str, Any] = _parsed(content, "not a TOML file", tomllib.loads, finite=False)
+        raise RequestError(f"{path}: cannot be read ({system_words(error)})") from None
+    except UnusableFileError as error:
+        raise RequestError(f"{path}: {error}") from None
     return table
 
 
@@ -143,19 +146,6 @@ def _text(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The settings in a TOML file, unchecked.
-
-    Raises:
-        RequestError: the file is missing, unreadable, or not TOML.
-    """
-    try:
-        return read_toml_file(path)
-    except UnusableFileError as error:
-        raise RequestError(f"{path}: {error}") from None
-
-
-T = TypeVar("T")
 # How the names of unfinished files begin.
 _NEW = ".new-"
 

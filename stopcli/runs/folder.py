@@ -88,6 +88,16 @@ def runs_root(named: Path | None) -> Path:
     return named or Path(os.environ.get(RUNS_DIR_VARIABLE) or DEFAULT_RUNS_DIR)
 
 
+class _Inside:
+    """A file or folder inside a run's folder."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: RunFolder, owner: type[RunFolder]) -> Path:
+        return folder.path / self._name
+
+
 class RunFolder:
     """A run's folder, or a sweep's. One that `create` made is new, and nobody else's.
 
@@ -95,6 +105,20 @@ class RunFolder:
     `failed`, Ctrl-C `interrupted`. An error of the disk leaves the block as a ResourceError. No other process can write
     the folder until then.
     """
+
+    config = _Inside("config.toml")
+    environment = _Inside("environment.json")
+    metrics = _Inside("metrics.csv")
+    timing = _Inside("timing.csv")
+    steps = _Inside("steps.csv")
+    tensorboard = _Inside("tensorboard")
+    summary = _Inside("summary.json")
+    jobs = _Inside("jobs")
+    checkpoints = _Inside("checkpoints")
+    resume = _Inside("checkpoints/resume")
+    best_model = _Inside("checkpoints/best.keras")
+    final_model = _Inside("checkpoints/final.keras")
+    case_model = _Inside("checkpoints/patience-200-best.keras")
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -206,62 +230,6 @@ class RunFolder:
     def write_config(self, text: str) -> None:
         header = "# Runs again with: stopcli run config.toml\n"
         write_text(self.config, header + text)
-
-    @property
-    def config(self) -> Path:
-        return self.path / "config.toml"
-
-    @property
-    def environment(self) -> Path:
-        return self.path / "environment.json"
-
-    @property
-    def metrics(self) -> Path:
-        return self.path / "metrics.csv"
-
-    @property
-    def timing(self) -> Path:
-        return self.path / "timing.csv"
-
-    @property
-    def steps(self) -> Path:
-        return self.path / "steps.csv"
-
-    @property
-    def tensorboard(self) -> Path:
-        return self.path / "tensorboard"
-
-    @property
-    def summary(self) -> Path:
-        return self.path / "summary.json"
-
-    @property
-    def plots(self) -> Path:
-        return self.path / "plots"
-
-    @property
-    def jobs(self) -> Path:
-        return self.path / "jobs"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
-
-    @property
-    def resume(self) -> Path:
-        return self.checkpoints / "resume"
-
-    @property
-    def best_model(self) -> Path:
-        return self.checkpoints / "best.keras"
-
-    @property
-    def final_model(self) -> Path:
-        return self.checkpoints / "final.keras"
-
-    @property
-    def case_model(self) -> Path:
-        return self.checkpoints / "patience-200-best.keras"
 
     def epoch_model(self, epoch: int) -> Path:
         return self.checkpoints / f"epoch_{epoch:04d}.keras"

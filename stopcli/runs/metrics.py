@@ -19,7 +19,7 @@ class MetricsFile(AppendedFile):
     """metrics.csv: a row for each epoch.
 
     Values are written in the shortest form that gives the same float32 back, so the file loses nothing. Time is not
-    among them, because two runs of one config have to write the same bytes; it stands in timing.csv.
+    among them, because two runs of one config have to write the same bytes; it is in timing.csv.
 
     Args:
         names: the names of the metrics, after `epoch` and `step`.
@@ -55,7 +55,7 @@ class TimingFile(AppendedFile):
 
 
 class StepsFile(AppendedFile):
-    """steps.csv: learning rate and loss of every step, for runs whose learning rate moves within an epoch."""
+    """steps.csv: learning rate and loss of every step, for runs whose learning rate changes within an epoch."""
 
     def __init__(self, path: Path, keep: Prefix | None = None) -> None:
         super().__init__(path, b"step,learning_rate,loss\n", keep)
@@ -92,7 +92,7 @@ def read_metrics(path: Path) -> Columns:
         values = _numbers(rows, len(names))
     except ValueError as error:
         raise RequestError(f"{path}: damaged ({error})") from None
-    # Through float32, because the text is the shortest for it: read as float64 it would be another number.
+    # Through float32, of which the text is the shortest form: read as float64 it would be another number.
     exact = {"epoch", "step"}
     return {
         name: values[:, i] if name in exact else values[:, i].astype(np.float32).astype(np.float64)
@@ -110,9 +110,9 @@ def _numbers(rows: Sequence[str], columns: int) -> NDArray[np.float64]:
     """Rows of numbers, shape [rows, columns].
 
     Raises:
-        ValueError: something is no number, or a row has another length.
+        ValueError: something is not a number, or a row has another length.
     """
-    # NumPy passes over empty rows.
+    # NumPy skips empty rows.
     if not all(rows):
         raise ValueError(f"row {rows.index('') + 1} is empty")
     if not rows:

@@ -23,8 +23,8 @@ from stopcli.runs.typed_json import from_json
 if TYPE_CHECKING:
     from stopcli.runs.metrics import Columns
 
-NOT_BEGUN = "not begun"
-# Settings that say how or where a run is made, or which of several it is; none of them is its experiment.
+NOT_STARTED = "not begun"
+# Settings of how and where a run is executed, or of which run of an experiment it is.
 NOT_THE_EXPERIMENT = frozenset(
     (
         *("name", "seed", "seeds", "scale", "save_every", "tensorboard"),
@@ -35,13 +35,13 @@ NOT_THE_EXPERIMENT = frozenset(
 
 @dataclass(frozen=True)
 class Run:
-    """A folder's status and summary as they were when it was read; its other files are read when they are asked for.
+    """A folder's status and summary at the time of reading; its other files are read when they are first used.
 
     Attributes:
-        status: of its status.json; of a folder without one, that the run has not begun.
-        summary: of its summary.json; None where it never got so far, or where the file is damaged.
+        status: of its status.json; without one, the run has not started.
+        summary: of its summary.json; None where there is none (yet), or where the file is damaged.
         damage: what is wrong with status.json or summary.json, beginning with the file's name; empty for nothing.
-        sweep: the folder of the sweep that it is a job of; None where it stands alone.
+        sweep: the folder of the sweep that it belongs to; None for a single run.
     """
 
     path: Path
@@ -52,16 +52,16 @@ class Run:
 
     @classmethod
     def read(cls, path: Path, sweep: Path | None = None) -> Run:
-        """A folder, which need not exist. Damaged files are no error here."""
+        """Read a folder, which need not exist. Damaged files are no error here."""
         status, status_damage = read_checked(path / "status.json", lambda values: from_json(Status, values))
         summary, summary_damage = read_checked(path / "summary.json", parse_summary)
         # Of a damaged status nothing is known.
-        absent = Status(state="damaged" if status_damage else NOT_BEGUN)
+        absent = Status(state="damaged" if status_damage else NOT_STARTED)
         return cls(path, status or absent, summary, status_damage or summary_damage, sweep)
 
     @cached_property
     def state(self) -> str:
-        """As in status.json; `died` where it says `running` and no process holds the folder; `damaged` where
+        """As in status.json; `died` where that is `running` and no process holds the folder; `damaged` where
         status.json or summary.json is."""
         if self.damage:
             return "damaged"
@@ -71,7 +71,7 @@ class Run:
 
     @property
     def reason(self) -> str:
-        """Why it is in this state; empty where that needs no reason."""
+        """Why it is in this state; empty where it needs no reason."""
         return self.damage or self.status.reason
 
     @property
@@ -90,7 +90,7 @@ class Run:
 
     @property
     def progress(self) -> str:
-        """Epochs done, of how many where that is known; of a sweep its runs, of a range test its seeds. A dash where
+        """Epochs done, of how many where that is known; for a sweep its runs, for a range test its seeds. A dash where
         nothing is trained, or where it is not known."""
         summary = self.summary
         if isinstance(summary, SweepSummary):
@@ -138,7 +138,7 @@ class Run:
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
-        """Of its config.toml, unchecked, without the command.
+        """The settings in its config.toml, unchecked, without the command.
 
         Raises:
             RequestError: the file is missing or damaged.
@@ -154,7 +154,7 @@ class Run:
 
     @property
     def arm(self) -> str:
-        """What distinguishes it from its sweep's other runs; a lone run's name, or its folder's."""
+        """What distinguishes it from its sweep's other runs; the name of a single run, or of its folder."""
         if self.sweep is not None:
             return re.sub(r"-seed\d+$", "", self.path.name)
         return str(self.settings.get("name") or self.path.name)
@@ -167,7 +167,7 @@ class Run:
 
     @cached_property
     def environment(self) -> Environment:
-        """Of its environment.json; empty where there is none, or it is damaged."""
+        """Its environment.json; empty where there is none, or it is damaged."""
         return read_environment(self.path)[0]
 
     @cached_property
@@ -201,7 +201,7 @@ def _may_be_run(path: Path) -> bool:
     try:
         return (path / "status.json").is_file()
     except OSError:
-        # One that may not be looked into is shown as what it is.
+        # A folder that may not be read is listed as damaged.
         return path.is_dir()
 
 
@@ -228,10 +228,10 @@ def without_analyses(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
 
 
 def read_runs(paths: Iterable[Path]) -> list[Run]:
-    """The runs in some folders, each a run's or a sweep's, whose jobs it stands for; each run once.
+    """The runs in folders of runs and sweeps; each run once.
 
     Raises:
-        RunFolderError: a folder is no run's, is a sweep's in which no job was started, or holds a damaged run.
+        RunFolderError: a folder is not a run's, is a sweep's in which no run has started, or holds a damaged run.
     """
     runs: dict[Path, Run] = {}
     for path in paths:
@@ -246,7 +246,7 @@ def _jobs(sweep: Path) -> list[Run]:
     if not started:
         raise RunFolderError(f"{sweep}: a sweep in which no run has started yet")
     summary = Run.read(sweep).summary
-    # As the plan has them, not as the file system does: by arm as first planned, then by seed.
+    # In the order of the plan: by arm, then by seed.
     planned = [job.name for job in summary.jobs] if isinstance(summary, SweepSummary) else []
     order = {name: i for i, name in enumerate(planned)}
     runs = [_whole(Run.read(path, sweep)) for path in started]
@@ -254,7 +254,7 @@ def _jobs(sweep: Path) -> list[Run]:
 
 
 def _whole(run: Run) -> Run:
-    """A run whose files can be read.
+    """The run itself, after a check that its files can be read.
 
     Raises:
         RunFolderError: status.json, summary.json or the seed in config.toml is damaged.
@@ -280,14 +280,15 @@ def experiments_of(runs: Iterable[Run]) -> list[Experiment]:
             groups.append((run.experiment, [run]))
     labels = [f"{group[0].command} {group[0].arm}" for _, group in groups]
     folders = [group[0].sweep or group[0].path for _, group in groups]
-    # By the folder that they lie in, its name or its path; in one sweep by the run's own, whose rules may have changed.
+    # By the name of the run's or the sweep's folder, or its path; within one sweep, where rules may have been changed,
+    # by the run's own folder.
     for names in ([folder.name for folder in folders], map(str, folders), [group[0].path.name for _, group in groups]):
-        labels = _told_apart(labels, list(names))
+        labels = _distinct(labels, list(names))
     return [Experiment(label, tuple(group)) for label, (_, group) in zip(labels, groups, strict=True)]
 
 
-def _told_apart(labels: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Labels that are given several times with different names, each with its name in brackets."""
+def _distinct(labels: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Labels; those of several names are followed by the name in brackets."""
     pairs = list(zip(labels, names, strict=True))
     names_of = {label: {name for other, name in pairs if other == label} for label in labels}
     return [f"{label} ({name})" if len(names_of[label]) > 1 else label for label, name in pairs]

@@ -1,18 +1,14 @@
-"""A run's tensorboard/: what stands in its metrics.csv, as TensorBoard reads it, while the run goes on.
+"""A run's tensorboard/: its metrics.csv as TensorBoard reads it, while the run trains; written without TensorFlow.
 
 The folders `train` and `validation` and the tags `epoch_loss`, `epoch_accuracy` and `epoch_learning_rate` are those of
 Keras's own callback, so that TensorBoard draws training and validation over each other. Steps are epochs, counted from
 1 as in metrics.csv. Nothing is shown of held-out test rows.
 
-A run that goes on cuts its files back in place. Because an epoch's record has the same length every time, a TensorBoard
-that has watched the run die goes on reading where it was. A file that is not what the run wrote is written again.
-
-The records of TensorBoard's event files, written without TensorFlow.
-
-A file is a sequence of TFRecords: the length of the content (uint64), its checksum, the content, its checksum; the
-content is a protocol buffer `tensorflow.Event`. What is written here is the part of it that a curve needs: when
-(field 1), the step (field 2), and in the summary (field 5) a tag and a float32 for each value. All records of the same
-tags have the same length, so that a call's thousands of epochs are one array, and a file can be cut back to any epoch.
+An event file is a sequence of TFRecords: the length of the content (uint64), its checksum, the content, its checksum.
+The content is a protocol buffer `tensorflow.Event`, of which a curve needs the time (field 1), the step (field 2), and
+in the summary (field 5) a tag and a float32 for each value. All records of the same tags have the same length, so that
+thousands of epochs are packed as one array, and a resumed run cuts its files back in place: a TensorBoard that watched
+the run die continues to read where it was. A file that is not what the run wrote is written again.
 """
 
 from __future__ import annotations
@@ -88,7 +84,7 @@ def text_record(seconds: float, tag: str, text: str) -> bytes:
 
 
 def without_times(file: bytes) -> bytes:
-    """What the records of an event file say, but not when: the same for two runs of one config."""
+    """The records of an event file without their times: the same for two runs of one config."""
     contents, position = [], 0
     while position < len(file):
         (length,) = struct.unpack_from("<Q", file, position)
@@ -108,11 +104,6 @@ class ScalarRecords:
         # A value is the last of its field, and the last value the last of the record.
         after = [sum(len(_field(1, value)) for value in values[i + 1 :]) for i in range(len(values))]
         self._offsets = [_FRAME_BYTES + len(content) - 4 - rest for rest in after]
-
-    @property
-    def size(self) -> int:
-        """Bytes of a record."""
-        return len(self._template)
 
     def pack(self, seconds: float, steps: NDArray[np.int64], values: NDArray[np.float32]) -> bytes:
         """A record for each step.
@@ -161,10 +152,10 @@ class TensorBoardFolder:
     """Writes a run's event files.
 
     Args:
-        folder: made where it is not there.
+        folder: made where it does not exist.
         columns: the metrics' names, as in metrics.csv after `epoch` and `step`.
         config: the text of config.toml, shown among the texts.
-        epochs: that stand in metrics.csv already.
+        epochs: that are in metrics.csv already.
         recorded: gives these epochs, shape [epochs, columns]; called where the event files do not hold them (the folder
             was deleted, a file was changed, or the run had none until now).
         prefixes: what of each file was committed with these epochs, by its path in the folder.
@@ -182,28 +173,17 @@ class TensorBoardFolder:
         self._files: list[tuple[list[int], _EpochsFile]] = []
         with contextlib.ExitStack() as opened:
             opened.callback(self.close)
-            self._open(folder, columns, epochs, recorded, prefixes)
-            _write_config(folder, config)
+            for part, tags in _parts(columns).items():
+                path, indices = folder / part / EPOCHS_NAME, list(tags.values())
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = _EpochsFile(path, list(tags), prefixes.get(f"{part}/{EPOCHS_NAME}", Prefix()))
+                self._files.append((indices, file))
+                if file.is_new and epochs:
+                    file.append(1, recorded()[:, indices])
+            with replacing(folder / "train" / CONFIG_NAME) as new:
+                now = time.time()
+                new.write_bytes(header(now) + text_record(now, "config", f"```toml\n{config}```\n"))
             opened.pop_all()
-
-    def _open(
-        self,
-        folder: Path,
-        columns: Sequence[str],
-        epochs: int,
-        recorded: Callable[[], Rows],
-        prefixes: Mapping[str, Prefix],
-    ) -> None:
-        for part, shown in _parts(columns).items():
-            if not shown:
-                continue
-            (folder / part).mkdir(parents=True, exist_ok=True)
-            file = _EpochsFile(
-                folder / part / EPOCHS_NAME, list(shown), prefixes.get(f"{part}/{EPOCHS_NAME}", Prefix())
-            )
-            self._files.append((list(shown.values()), file))
-            if file.is_new and epochs:
-                file.append(1, recorded()[:, list(shown.values())])
 
     def append(self, first_epoch: int, rows: Rows) -> None:
         """Append consecutive epochs.
@@ -216,27 +196,21 @@ class TensorBoardFolder:
 
     @property
     def files(self) -> list[AppendedFile]:
-        """Those that grow."""
+        """The files that grow."""
         return [file for _, file in self._files]
 
     def close(self) -> None:
         close_all(self.files)
 
 
-def _write_config(folder: Path, config: str) -> None:
-    with replacing(folder / "train" / CONFIG_NAME) as new:
-        now = time.time()
-        new.write_bytes(header(now) + text_record(now, "config", f"```toml\n{config}```\n"))
-
-
 def _parts(columns: Sequence[str]) -> dict[str, dict[str, int]]:
-    """By folder, the tags in it with the places of their columns."""
-    parts: dict[str, dict[str, int]] = {"train": {}, "validation": {}}
-    for position, name in enumerate(columns):
+    """By folder, the tags in it with the indices of their columns."""
+    parts: dict[str, dict[str, int]] = {}
+    for index, name in enumerate(columns):
         if name.startswith("val_"):
-            parts["validation"][f"epoch_{name.removeprefix('val_')}"] = position
+            parts.setdefault("validation", {})[f"epoch_{name.removeprefix('val_')}"] = index
         elif not name.startswith("test_"):
-            parts["train"][f"epoch_{name}"] = position
+            parts.setdefault("train", {})[f"epoch_{name}"] = index
     return parts
 
 
@@ -244,10 +218,10 @@ class _EpochsFile(AppendedFile):
     """An event file with a record for each epoch.
 
     Args:
-        keep: what of an existing file to go on from; where it is not that any more, the file is begun anew.
+        keep: what to keep of an existing file; where that has changed, the file is written anew.
 
     Attributes:
-        is_new: whether it was begun anew.
+        is_new: whether it was written anew.
     """
 
     def __init__(self, path: Path, tags: Sequence[str], keep: Prefix) -> None:

@@ -1,4 +1,4 @@
-"""How a sweep's jobs are laid out over a machine: how many at a time, with how many threads, on which cores."""
+"""How a sweep uses a machine: how many jobs at a time, with how many threads, on which cores."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Layout:
         return Processes(self.workers, core_shares(self.workers, self.threads or 1))
 
     def check(self) -> None:
-        """Find out whether the executor is there, before anything is started.
+        """Check that the executor is available, before anything is started.
 
         Raises:
             RequestError: Ray is not installed, or no cluster answers.
@@ -58,7 +58,7 @@ class Layout:
             check_ray(self.ray_address)
 
     def describe(self) -> str:
-        """In words."""
+        """The layout in words."""
         if self.threads is None:
             return f"{self.workers} at a time in this process"
         threads = f"{counted(self.threads, 'thread')} each"
@@ -70,10 +70,10 @@ class Layout:
 
 
 def plan_layout(config: Any, *, gpu: bool) -> Layout:
-    """The layout that a sweep's settings ask for; what they leave open is chosen by what was measured to be fastest.
+    """The layout that a sweep's settings ask for; what they leave open is what was measured to be fastest.
 
-    One job a core with one thread each (benchmarks/sweep_throughput.py); on a GPU one job at a time, because it is
-    shared badly. Threads that the settings name, as a sweep that was begun does, stay.
+    That is one job a core with one thread each (benchmarks/sweep_throughput.py); on a GPU one job at a time, because
+    jobs share it badly. A number of threads that the settings name, as those of a resumed sweep do, is kept.
     """
     cores = usable_cores()
     if not isinstance(config, SweepSettings):
@@ -93,7 +93,7 @@ def plan_layout(config: Any, *, gpu: bool) -> Layout:
 
 
 def core_shares(workers: int, threads: int) -> tuple[tuple[int, ...], ...]:
-    """The cores of each worker; none where they would have to share, or where the system does not pin."""
+    """The cores of each worker; none where they would have to share cores, or where the system cannot pin them."""
     if not hasattr(os, "sched_getaffinity"):
         return ()
     cores = sorted(os.sched_getaffinity(0))

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stopcli.runs.files import UnusableFileError, read_json_file, read_toml_file
+from stopcli.errors import RequestError
+from stopcli.runs.files import UnusableFileError, read_json_file, read_toml
 
 # Name, content, what it is not.
 NO_TOML = {
@@ -38,9 +39,9 @@ NO_JSON = {
 def test_what_is_no_toml_is_refused_in_a_line(kind: str) -> None:
     content, words = NO_TOML[kind]
     Path("it.toml").write_bytes(content)
-    with pytest.raises(UnusableFileError) as refused:
-        read_toml_file(Path("it.toml"))
-    assert str(refused.value).startswith(words)
+    with pytest.raises(RequestError) as refused:
+        read_toml(Path("it.toml"))
+    assert str(refused.value).startswith(f"it.toml: {words}")
     assert len(str(refused.value).splitlines()) == 1
     assert len(str(refused.value)) < 250
 
@@ -59,7 +60,7 @@ def test_what_is_no_json_is_refused_in_a_line(kind: str) -> None:
 def test_a_byte_order_mark_is_passed_over() -> None:
     Path("it.toml").write_bytes(b'\xef\xbb\xbfcommand = "moons"\n')
     Path("it.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
-    assert read_toml_file(Path("it.toml")) == {"command": "moons"}
+    assert read_toml(Path("it.toml")) == {"command": "moons"}
     assert read_json_file(Path("it.json")) == {"a": 1}
 
 
@@ -74,7 +75,7 @@ def test_a_pipe_that_nobody_writes_to_holds_nothing_up() -> None:
     with pytest.raises(UnusableFileError, match="is no regular file"):
         read_json_file(Path("it"))
     # A config may be piped in; this one is empty.
-    assert read_toml_file(Path("it")) == {}
+    assert read_toml(Path("it")) == {}
 
 
 @pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="the system names no pipes")
@@ -83,7 +84,7 @@ def test_a_config_can_be_piped_in() -> None:
     os.write(into, b'command = "moons"\n')
     os.close(into)
     try:
-        assert read_toml_file(Path(f"/dev/fd/{out}")) == {"command": "moons"}
+        assert read_toml(Path(f"/dev/fd/{out}")) == {"command": "moons"}
     finally:
         os.close(out)
 
@@ -95,14 +96,14 @@ def test_a_path_that_the_system_refuses_is_no_file(path: str) -> None:
     Path("loop").symlink_to("loop")
     with pytest.raises(UnusableFileError, match=r"cannot be read|is a folder"):
         read_json_file(Path(path))
-    with pytest.raises(UnusableFileError, match=r"cannot be read|is a folder"):
-        read_toml_file(Path(path))
+    with pytest.raises(RequestError, match=r"cannot be read|is a folder"):
+        read_toml(Path(path))
 
 
 @given(st.binary(max_size=60) | st.text('[]{}"\\:,=.#0123456789eEtfx_-+ \n', max_size=60).map(str.encode))
 def test_nothing_else_is_raised_whatever_a_file_holds(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     file = tmp_path_factory.mktemp("any") / "file"
     file.write_bytes(content)
-    for read in (read_toml_file, read_json_file):
-        with contextlib.suppress(UnusableFileError):
+    for read in (read_toml, read_json_file):
+        with contextlib.suppress(UnusableFileError, RequestError):
             read(file)
