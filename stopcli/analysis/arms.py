@@ -249,9 +249,9 @@ def _arm(experiment: Experiment, results: Sequence[RunResult], warnings: list[st
     if not finished:
         states = ", ".join(dict.fromkeys(result.run.state for result in ordered))
         epochs = max(result.cost.get("epochs", 0) for result in ordered)
-        last = "" if all(result.measured for result in ordered) else ", the values of its last epoch on record"
+        last = "" if all(result.measured for result in ordered) else ", those of its last recorded epoch"
         position = f"{states} at epoch {epochs:g}"
-        warnings.append(f"{experiment.label} has not finished ({position}): shown is what there is{last}")
+        warnings.append(f"{experiment.label} has not finished ({position}): its values so far are shown{last}")
     return Arm(experiment.label, finished or tuple(ordered), left_out)
 
 
@@ -263,7 +263,7 @@ def _on_repeated_seeds(repeated: Sequence[tuple[RunResult, RunResult]]) -> str:
     paths = f"such as {first.run.path} and {other.run.path}" if several else f"{first.run.path}, {other.run.path}"
     ending = "identical by design, and counted once"
     if contrary:
-        ending = "and these do not agree although their settings do (another machine or version?); the first counts"
+        ending = "but their results differ (another machine or version?), and the first counts"
     return f"{seeds} {agreeing(len(repeated), 'is', 'are')} there more than once ({paths}), {ending}"
 
 

@@ -29,8 +29,8 @@ _MANY_DIFFERENCES = 3
 # Of more arms than this the sentences are summed up.
 _MANY_ARMS = 8
 _SHARED_ROWS = (
-    "The seeds share their test rows: intervals over seeds and p say what other seeds would give on these rows, and "
-    "nothing of other rows."
+    "The seeds share their test rows: intervals and p-values over seeds describe other seeds on these rows, and not "
+    "other rows."
 )
 
 
@@ -202,13 +202,13 @@ class CompareResults:
         tested = sum(difference is not None and difference.p is not None for difference in differences)
         if tested >= _MANY_DIFFERENCES:
             notes.append(
-                f"{tested} differences are tested, each with an error of 5 %: where nothing differs, one of them is "
-                f"told apart by chance with a probability of up to {min(100, tested * 5)} %."
+                f"{tested} differences are tested, each with an error of 5 %: where nothing differs, the probability "
+                f"that one of them still looks distinguishable is up to {min(100, tested * 5)} %."
             )
         if any(counted_on_rows(arm, view) for arm in self.arms for view in self.measure.views):
             notes.append(
-                "The interval of a single run is that of an accuracy which was counted on so many rows (Wilson's); it "
-                "says nothing of other seeds."
+                "The interval of a single run is Wilson's, of an accuracy that was counted on so many rows; it does "
+                "not describe other seeds."
             )
         if self.measure.name.startswith("test_"):
             notes += [_SHARED_ROWS] if tested else []

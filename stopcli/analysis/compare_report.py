@@ -287,7 +287,7 @@ def curves_of(arms: Sequence[RunArm], measure: Measure) -> Curves:
         names.append(measure.name)
     unequal = sorted(set().union(*recorded) - common)
     if unequal:
-        notes.append(f"Not all have recorded {', '.join(unequal)}; what all have is overlaid.")
+        notes.append(f"Not all runs recorded {', '.join(unequal)}; only what all of them recorded is overlaid.")
     return Curves(drawn, {name: _AXIS_LABELS.get(name, name) for name in names}, notes)
 
 

@@ -268,7 +268,7 @@ def _not_fired(experiment: ExperimentResults) -> str:
         return ""
     n = experiment.n
     groups = [", ".join(names) + _one_or("", n, f" in {count} of {n} runs") for count, names in labels.items()]
-    sentence = f"Did not stop: {'; '.join(groups)}. All recorded epochs count as the cost of that"
+    sentence = f"Did not stop: {'; '.join(groups)}. All recorded epochs count as their cost"
     cut_short = {
         replay.history.run.path
         for rule in experiment.rules
@@ -354,11 +354,11 @@ def _document(results: ReplayResults, tables: Sequence[Table], pictures: Sequenc
 def _notes(results: ReplayResults) -> list[str]:
     metric = results.selecting_rule.monitor
     notes = [
-        "Stops after: epochs that are trained under the rule. Where it does not fire, all that were recorded.",
+        "Stops after: epochs trained under the rule; where it does not fire, all recorded epochs.",
         f"Best epoch: that of the best {metric} until the stop, which a checkpoint would have saved; {metric} and the "
-        "accuracy beside it are its.",
-        f"Regret: how much worse its {metric} is than the best of the whole run. Given up: the same in accuracy, by "
-        "which the epoch was not chosen, so that it may be below 0.",
+        "accuracy beside it are of that epoch.",
+        f"Regret: how much worse its {metric} is than the best of the whole run. Given up: the same in accuracy, "
+        "which did not choose the epoch, so that it may be below 0.",
         "Square brackets: bootstrap 95 % interval of the mean over the runs; none for fewer than three.",
         "table.csv has a row for each rule, replay.csv one for each rule and run, both in full precision.",
     ]

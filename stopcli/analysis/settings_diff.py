@@ -101,11 +101,11 @@ def environments_differ(arms: Sequence[RunArm]) -> list[str]:
     """Warnings where machines or versions are not the same for all runs, or are not known any more."""
     runs = [result.run.path for arm in arms for result in arm.runs]
     damages = [f"{run}/{damage}" for run in runs if (damage := read_environment(run)[1])]
-    warnings = [f"{damage}: with what it was made is not known" for damage in damages]
+    warnings = [f"{damage}: the machine and the versions it was made with are unknown" for damage in damages]
     machines = _labels_by_value(arms, _machine)
     if len(machines) > 1:
         on = "; ".join(f"{', '.join(labels)} on {machine}" for machine, labels in machines.items())
-        warnings.append(f"their times are of different machines ({on}), so a difference in time may be theirs")
+        warnings.append(f"they ran on different machines ({on}), so a difference in time may be due to that")
     versions = _labels_by_value(arms, _made_with)
     if len(versions) > 1:
         by = "; ".join(f"{', '.join(labels)} with {text}" for text, labels in versions.items())

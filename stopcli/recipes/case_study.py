@@ -148,7 +148,7 @@ def _conclusions(arms: Sequence[Arm[SeedValues]], runs: Sequence[Sequence[ArmRes
     interval = proportion_of(best, test_rows)
     if interval:
         sentences.append(
-            f"Seeds share their {test_rows:,} test rows, and what these leave open is in no interval over seeds: for "
+            f"Seeds share their {test_rows:,} test rows, whose uncertainty no interval over seeds includes: for "
             f"{best:.3f} it is {interval.low:.3f} to {interval.high:.3f} (Wilson); --data-seed draws other rows."
         )
     return sentences
@@ -156,7 +156,7 @@ def _conclusions(arms: Sequence[Arm[SeedValues]], runs: Sequence[Sequence[ArmRes
 
 def run_case_conclusions(config: MoonsConfig) -> tuple[str, ...]:
     """What is said below the table of one seed."""
-    first = "All arms are read off one training: each is its beginning, up to the epoch at which the arm's rules stop."
+    first = "All arms come from one training: each is its beginning, up to the epoch at which the arm's rules stop it."
     few = "One seed proves little: --seeds 30 gives means with their intervals."
     return (first, *_not_published(config), few)
 

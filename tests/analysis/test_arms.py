@@ -72,7 +72,7 @@ def test_a_seed_with_two_results_is_told() -> None:
     write_run("b", patience=50)
     arms, warnings = arms_in("a", "other", "b")
     assert arms[0].runs[0].final["test_accuracy"] == 0.9
-    assert "do not agree although their settings do" in warnings
+    assert "but their results differ" in warnings
 
 
 def test_what_did_not_finish_does_not_count_beside_what_did() -> None:
@@ -98,7 +98,7 @@ def test_a_run_that_died_alone_is_shown_by_its_last_epoch() -> None:
     assert (result.saved["epoch"], result.saved["test_accuracy"]) == (10, pytest.approx(0.7))
     assert result.cost == {"epochs": 30, "updates": 30}
     assert not result.measured
-    assert "b has not finished (died at epoch 30): shown is what there is, the values of its last epoch" in warnings
+    assert "b has not finished (died at epoch 30): its values so far are shown, those of its last recorded" in warnings
 
 
 def test_rows_that_only_validate_are_not_taken_for_test_rows() -> None:
@@ -281,4 +281,4 @@ def test_a_damaged_environment_is_warned_of() -> None:
     write_run("b", hidden=3)
     Path("b/environment.json").write_text("[]")
     warnings = environments_differ(arms_in("a", "b")[0])
-    assert warnings[0].startswith("b/environment.json: damaged (received [], expected values by name): with what")
+    assert warnings[0].startswith("b/environment.json: damaged (received [], expected values by name): the machine")

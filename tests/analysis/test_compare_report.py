@@ -137,7 +137,7 @@ def test_the_accuracy_of_one_run_is_as_sure_as_its_rows_make_it() -> None:
     results = compared("a", "b")
     expected = stats.binomtest(63, 70).proportion_ci(method="wilson")
     assert tables_of(results)[0].rows[0][-1] == f"{expected.low:.3f} to {expected.high:.3f} (70 rows)"
-    assert any("says nothing of other seeds" in note for note in results.notes())
+    assert any("does not describe other seeds" in note for note in results.notes())
     assert output_of(results).summary["things"][0]["counted_on_rows"]["final"]["right"] == 63
 
 
@@ -229,7 +229,7 @@ def test_what_all_have_recorded_is_overlaid_and_the_rest_told() -> None:
     write_run("c", patience=7, columns=diverged)
     folder, _ = left(compared("a", "b", "c"))
     report = (folder / "report.md").read_text()
-    assert "Not all have recorded val_accuracy, val_loss; what all have is overlaid." in report
+    assert "Not all runs recorded val_accuracy, val_loss; only what all of them recorded is overlaid." in report
     assert (folder / "plots" / "curves.png").stat().st_size > 10_000
     assert "training loss" in (folder / "plots" / "curves.svg").read_text()
 

@@ -176,7 +176,7 @@ def test_a_stop_beyond_the_recording_is_told_of_the_runs_that_it_is_true_of() ->
     options = ReplayOptions(patience=(15,))
     # It stops before the end of the run that was cut short, and not at all in the whole one.
     *_, sentence = output_of(replayed("falling", "cut", options=options)).conclusions
-    assert sentence == "Did not stop: patience:15 in 1 of 2 runs. All recorded epochs count as the cost of that."
+    assert sentence == "Did not stop: patience:15 in 1 of 2 runs. All recorded epochs count as their cost."
     write_run("short", columns=valley(20, epochs=30), epochs=30, seed=2, state="interrupted")
     *_, sentence = output_of(replayed("falling", "cut", "short", options=options)).conclusions
     assert sentence.startswith("Did not stop: patience:15 in 2 of 3 runs.")
