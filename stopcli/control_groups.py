@@ -4,8 +4,6 @@ A group with a wide limit may be inside one with a narrow limit, so every group 
 where groups are mounted.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

@@ -17,8 +17,6 @@ Only the command line catches these, prints them and exits. Anything else that i
 traceback.
 """
 
-from __future__ import annotations
-
 # Longer than any name or list of settings that somebody writes by hand, and no more than two lines of a terminal.
 _SHOWN = 160
 

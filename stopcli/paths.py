@@ -1,7 +1,5 @@
 """Paths that a user names, checked before anything is done, and the user's cache."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

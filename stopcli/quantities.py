@@ -1,7 +1,5 @@
 """Numbers of things and lengths of time in words: 1 seed, 3 seeds, seeds 0 to 2; 90s, 2h30m, 1d."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

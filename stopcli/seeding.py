@@ -5,8 +5,6 @@ draw from a seed derived here. So a position in a run determines everything that
 has to be saved.
 """
 
-from __future__ import annotations
-
 import hashlib
 
 

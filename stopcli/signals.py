@@ -3,8 +3,6 @@
 Imports next to nothing, because it is needed before anything else.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

@@ -1,7 +1,5 @@
 """What augmentations share: a Keras layer, a pipeline for the compiled loop, and random numbers from a step's seed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Protocol
 

@@ -1,7 +1,5 @@
 """Boxes within images, and filling them."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import tensorflow as tf

@@ -2,8 +2,6 @@
 augmentation; Hoffer et al. 2019, arXiv 1901.09335).
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any
 

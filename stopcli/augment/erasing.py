@@ -1,7 +1,5 @@
 """Random erasing (Zhong et al. 2017, arXiv 1708.04896): a random box of an image is filled with random values."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The ranges of erasing's parameters: what they have to be, and how often a box that is drawn from them fits."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

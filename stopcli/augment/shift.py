@@ -1,7 +1,5 @@
 """Shifting and flipping images (He et al. 2015, section 4.2: the simple augmentation)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 

@@ -4,8 +4,6 @@ Keras's own loader is not used: importing Keras starts TensorFlow, whose number 
 which is not needed to read data.
 """
 
-from __future__ import annotations
-
 import _codecs
 import contextlib
 import functools

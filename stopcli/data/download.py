@@ -3,8 +3,6 @@
 Proxies are taken from the environment, as urllib does (http_proxy, https_proxy, no_proxy).
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import http.client

@@ -1,7 +1,5 @@
 """Which image files a folder holds, class by class, and what one of them, JPEG or PNG, looks like as RGB."""
 
-from __future__ import annotations
-
 import io
 import os
 import stat

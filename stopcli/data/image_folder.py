@@ -1,7 +1,5 @@
 """The images of a folder decoded to one array, by several processes and only once: the array is cached on disk."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib

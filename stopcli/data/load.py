@@ -1,7 +1,5 @@
 """Image sets by the names that a command line gives them."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

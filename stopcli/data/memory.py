@@ -1,7 +1,5 @@
 """Whether images fit into memory, checked before they are read."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from stopcli.control_groups import memory_left

@@ -1,7 +1,5 @@
 """scikit-learn's handwritten digits and two moons: data that need no download."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image
 

@@ -5,8 +5,6 @@ fused kernel does the same in one, and TensorFlow joins it with the ReLU that fo
 here: the kernel reports a batch's variance with n − 1 in the denominator, where Keras averages the one with n.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

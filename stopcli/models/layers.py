@@ -1,7 +1,5 @@
 """Layers that recur in networks, each with its own name, by which its weights are drawn; and optimizers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Schedules as Keras classes: cyclical learning rates and the momentum against them, one cycle, and a ramp."""
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A schedule for an optimizer that was compiled with a number."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -5,8 +5,6 @@ value by more than that; after `patience` epochs that are not, the rate is multi
 again, and for `cooldown` epochs no epoch counts as waiting.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Learning rates that drop after given epochs: how they are written, and how the published ones are scaled."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from stopcli.errors import ConfigError

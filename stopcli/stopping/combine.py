@@ -1,7 +1,5 @@
 """The registry of rules, from text and from saved options to a rule, and rules made of other rules."""
 
-from __future__ import annotations
-
 import functools
 import pkgutil
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Any stopping rule inside a plain `model.fit`."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping
 from typing import Any
