@@ -9,8 +9,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 
-from filelock import FileLock, Timeout
-
 from stopcli.errors import RecordError, ResourceError, RunFolderError, system_words
 from stopcli.paths import check_is_text, check_path
 from stopcli.runs.files import is_disk_fault, read_json, remove_temporary_files, temporary_files, write_text
@@ -26,6 +24,9 @@ class RunLock:
     """
 
     def __init__(self, run: Path) -> None:
+        # Here, because it imports asyncio.
+        from filelock import FileLock
+
         self._run = run
         # Not a singleton: two holders in one process exclude each other too. Not local to a thread: a sweep's folders
         # are made in one thread and may be left in another.
@@ -37,6 +38,8 @@ class RunLock:
         Raises:
             RunFolderError: another process holds it, or the folder cannot be written.
         """
+        from filelock import Timeout
+
         try:
             self._lock.acquire()
         except Timeout:

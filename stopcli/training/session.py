@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from stopcli.quantities import format_duration, parse_save_every
 from stopcli.runs.status import StatusProgress
 from stopcli.signals import SIGHUP, StopNow, handle_stop_signals, restore_handlers, signal_name
 from stopcli.stopping import Verdict
-from stopcli.training.state_file import TrainState
+
+if TYPE_CHECKING:
+    from stopcli.training.state_file import TrainState
 
 
 @dataclass(frozen=True)
