@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -19,11 +20,12 @@ from rich.text import Text
 
 from stopcli.cli.streams import copy_of_stderr
 from stopcli.quantities import counted, format_duration
-from stopcli.report.document import Table
 from stopcli.runs.files import dump_json
-from stopcli.runs.run import NOT_STARTED
-from stopcli.sweeps.plan import JobResult
-from stopcli.training.session import Progress as RunProgress
+
+if TYPE_CHECKING:
+    from stopcli.report.document import Table
+    from stopcli.sweeps.plan import JobResult
+    from stopcli.training.session import Progress as RunProgress
 
 # Without a terminal, a line of progress is printed this often.
 PLAIN_LINE_SECONDS = 5.0
@@ -293,7 +295,7 @@ def _jobs_table(name: str, jobs: Sequence[JobResult], room: int) -> RichTable:
 
 
 def _urgency(job: JobResult) -> int:
-    order = ("running", "failed", "died", "interrupted", "paused", "finished", NOT_STARTED)
+    order = ("running", "failed", "died", "interrupted", "paused", "finished")
     return order.index(job.state) if job.state in order else len(order)
 
 

@@ -17,11 +17,9 @@ from stopcli.cli.option_groups import with_changes
 from stopcli.cli.options.output import Json, Quiet, RunsDir, TimeBudget, Verbose
 from stopcli.cli.options.stopping import NEW_STOPPING
 from stopcli.cli.options.sweep import HOW
-from stopcli.cli.train import execute_task, parse_time_budget
 from stopcli.errors import ConfigError, StopcliError
 from stopcli.paths import parse_path
 from stopcli.quantities import agreeing, format_duration
-from stopcli.report.run_report import results_table, sentences_of
 from stopcli.runs.files import dump_json, read_json, temporary_files
 from stopcli.runs.folder import RunFolder, check_is_made_here, runs_root
 from stopcli.runs.run import Run, runs_in
@@ -67,6 +65,7 @@ def resume(
     stopped it earlier are refused.
     """
     # After parsing: --help need not know how runs are resumed.
+    from stopcli.cli.execute import execute_task, parse_time_budget
     from stopcli.runner.resume import prepare
     from stopcli.runner.run import load_task, settle_layout
 
@@ -146,6 +145,7 @@ def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
 
 def show(folder: RunPath, json: Json = False) -> None:
     """Show a run: its state, why it stopped, its results; or what a comparison or a replay found."""
+    from stopcli.report.run_report import results_table, sentences_of
     from stopcli.runner.resume_changes import next_step
 
     check_is_made_here(folder)

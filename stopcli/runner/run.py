@@ -30,7 +30,7 @@ from stopcli.runs.summary import RangeSummary, RunSummary, TrainingSummary
 from stopcli.sweeps.layout import Layout, plan_layout
 from stopcli.sweeps.plan import Job, pending_jobs, plan_jobs
 from stopcli.training.fingerprint import data_fingerprint, settings_fingerprint
-from stopcli.training.session import Observer, SaveCadence, Session, Start, Stopwatch
+from stopcli.training.session import Observer, SaveCadence, Session, Start
 from stopcli.training.tf_setup import has_gpu, start_tensorflow
 
 if TYPE_CHECKING:
@@ -138,11 +138,6 @@ def execute(
     if task.layout is None:
         return run_one(task.loaded, folder, session, task.start)
     return run_sweep(task.loaded, folder, task.layout, show_jobs, session, task.start)
-
-
-def stopwatch_since_start() -> Stopwatch:
-    """A stopwatch that has run since the process started."""
-    return Stopwatch(elapsed=process_age())
 
 
 def process_age() -> float:

@@ -1,0 +1,145 @@
+"""What every command that trains does: one config, one folder, one call, one result.
+
+Imports what trains and reports; the commands import it once their options are read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from stopcli.cli.console import Output, RunView
+from stopcli.configs.base import RunConfig, to_toml
+from stopcli.errors import RequestError
+from stopcli.quantities import counted, format_duration, parse_duration
+from stopcli.report.run_report import results_table, sentences_of
+from stopcli.runner.resume_changes import next_step
+from stopcli.runner.run import Task, check_warm_start, execute, load_task, process_age, settle_layout
+from stopcli.runs.files import temporary_files
+from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
+from stopcli.runs.summary import SweepSummary, TrainingSummary
+from stopcli.signals import StopNow, write_in_handler
+from stopcli.sweeps.plan import plan_jobs
+from stopcli.training.model_files import check_model_file, model_file
+from stopcli.training.session import Session, Stopwatch, stop_on_signals
+from stopcli.training.tf_setup import start_tensorflow
+
+
+def run_config(
+    config: RunConfig,
+    runs_dir: Path | None,
+    run_dir: Path | None,
+    output: Output,
+    time_budget: str | None,
+    *,
+    dry_run: bool = False,
+) -> None:
+    """Run a checked config in a new folder. Raises typer.Exit with the exit status where it is not 0.
+
+    Args:
+        runs_dir, run_dir: the root that the folder's name is under, or the folder itself; None where not given.
+        dry_run: only print what a sweep would run and how long it would take.
+    """
+    if runs_dir is not None and run_dir is not None:
+        raise RequestError("--runs-dir and --run-dir both name the run's folder; give one of them")
+    budget_seconds, root = parse_time_budget(time_budget), runs_root(runs_dir)
+    check_can_be_made(root, run_dir)
+    if config.init_from:
+        check_model_file(model_file(Path(config.init_from)))
+    config, layout = settle_layout(config)
+    for warning in config.warnings():
+        output.warn(warning)
+    # Until there is a run's folder, which has a place for them.
+    with temporary_files(run_dir or root):
+        with RunView(output, config.command) as view:
+            task = load_task(config, layout, view)
+        for note in task.loaded.notes:
+            output.warn(note)
+        if dry_run and layout is not None:
+            show_plan(task, output)
+            return
+        if config.init_from:
+            check_warm_start(task)
+    config = task.config
+    folder = RunFolder.create(
+        root=root, command=config.command, name=config.name, run_dir=run_dir, config=to_toml(config)
+    )
+    with folder:
+        output.say(f"stopcli {config.command} → {folder.path}", style="bold")
+        if config.scale == "quick":
+            output.say("Quick scale: a smaller version of the published setting. --scale full runs the published one.")
+        output.detail(to_toml(config).rstrip())
+        execute_task(task, folder, output, budget_seconds)
+
+
+def parse_time_budget(text: str | None) -> float | None:
+    """The seconds of --time-budget; None where it is not given."""
+    return None if text is None else parse_duration("time_budget", text)
+
+
+def execute_task(task: Task, folder: RunFolder, output: Output, budget_seconds: float | None) -> None:
+    """Execute a new or a resumed task in a folder that is held, print the result, and exit as it ended."""
+    for line in task.loaded.description:
+        output.say(line)
+    if getattr(task.config, "tensorboard", False):
+        output.say(f"To follow it: tensorboard --logdir {folder.jobs if task.layout else folder.tensorboard}")
+    if task.layout is not None:
+        output.say(f"Runs: {len(plan_jobs(task.config))}, {task.layout.describe()}.")
+
+    def on_first_signal() -> None:
+        if not output.quiet:
+            write_in_handler("\nSaving. Press Ctrl-C again to quit without saving.\n")
+
+    with stop_on_signals(budget_seconds, on_first_signal) as request:
+        try:
+            with RunView(output, task.config.command) as view:
+                session = Session(view, request, Stopwatch(elapsed=process_age()))
+                summary = execute(task, folder, session, view.show_jobs, output.detail)
+        except StopNow as stopped:
+            stopped.reported = True
+            output.say(f"Quit without saving. To resume from the last saved state: stopcli resume {folder.path}")
+            raise
+    _print_result(task, folder, output, summary)
+    exit_status = {"finished": 0, "paused": 0, "failed": 1, "interrupted": request.exit_status}[summary.state]
+    if exit_status:
+        raise typer.Exit(exit_status)
+
+
+def show_plan(task: Task, output: Output) -> None:
+    """Measure a few steps of each arm of a sweep, and print its plan."""
+    layout = task.layout
+    assert layout is not None, "only sweeps have a plan"
+    for line in task.loaded.description:
+        output.say(line)
+    with RunView(output, task.config.command) as view:
+        view.stage("starting TensorFlow")
+        start_tensorflow(layout.threads)
+        # After TensorFlow, which it imports.
+        from stopcli.runner.estimate import estimate
+
+        plan = estimate(task.loaded, layout, process_age(), view)
+    output.result(plan.table(), plan.summary())
+    how = "in all" if layout.workers else "one after the other; the cluster decides how many run at a time"
+    runs, duration = counted(len(plan.jobs), "run"), format_duration(plan.seconds)
+    output.say(f"{runs}, {layout.describe()}: about {duration} {how}. Nothing was trained.")
+
+
+def _print_result(task: Task, folder: RunFolder, output: Output, summary: TrainingSummary) -> None:
+    output.result(results_table(summary), summary)
+    for sentence in sentences_of(summary):
+        output.say(sentence)
+    printed = {*task.config.warnings(), *task.loaded.notes}
+    for warning in summary.warnings:
+        if warning not in printed:
+            output.warn(warning)
+    if isinstance(summary, SweepSummary):
+        for job in summary.jobs:
+            if job.reason:
+                output.say(f"{job.name} {job.state}: {job.reason}")
+        output.say(f"{summary.finished} of {counted(len(summary.jobs), 'run')} finished.")
+    times = "  ".join(f"{part} {seconds:.1f}" for part, seconds in summary.seconds.items() if seconds >= 0.05)
+    output.detail(f"Seconds: {times}")
+    output.say(f"Report, plots and models: {folder.path}")
+    if summary.state != "finished" and (step := next_step(folder.path, summary.state)):
+        output.say(step)
