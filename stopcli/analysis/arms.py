@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from stopcli.analysis.experiments import Experiment, experiment_of, experiments_of
 from stopcli.analysis.results import RunResult, result_of
 from stopcli.errors import ConfigError, RequestError
 from stopcli.quantities import agreeing, counted
 from stopcli.runs.metrics import Columns
-from stopcli.runs.run import Experiment, Run, experiments_of, read_runs, without_analyses
+from stopcli.runs.run import Run, read_runs, without_analyses
 from stopcli.stats.differences import Difference, Ratio, difference_by_seed, ratio_of
 from stopcli.stats.intervals import MeanInterval, mean_interval
 
@@ -129,7 +130,7 @@ def short_labels(arms: Sequence[tuple[str, Run]]) -> list[str]:
 
 def _by_settings(runs: Sequence[Run]) -> list[str]:
     """The settings by which runs differ, as words; empty where they are too many."""
-    experiments = [run.experiment for run in runs]
+    experiments = [experiment_of(run) for run in runs]
     names = dict.fromkeys(name for experiment in experiments for name in experiment)
     differ = [
         name

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stopcli.analysis.arms import Arm
+from stopcli.analysis.experiments import Experiment, experiments_of
 from stopcli.errors import ConfigError, MetricError, RequestError
 from stopcli.quantities import counted
 from stopcli.runs.metrics import Columns
-from stopcli.runs.run import Experiment, Run, experiments_of, read_runs, without_analyses
+from stopcli.runs.run import Run, read_runs, without_analyses
 from stopcli.stopping import BestEpoch, Patience, Rule, Verdict
 from stopcli.stopping.combine import parse_rule
 from stopcli.stopping.rule import finite_part, mode_warning, resolve_direction

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from stopcli.analysis.arms import RunArm
+from stopcli.analysis.experiments import experiment_of
+from stopcli.configs.options import settings_with
+from stopcli.configs.registry import COMMANDS, config_class
+from stopcli.configs.training import TrainingConfig
 from stopcli.quantities import counted, in_words
 from stopcli.runs.environment import read_environment
 from stopcli.runs.run import Run
 
 UNSET = "–"
-# The settings that decide which rows test, beside those of how many of them validate.
-_TEST_ROWS = ("dataset", "image_size", "test_limit", "data_seed", "samples", "noise", "train_size")
 _VERSIONS = ("stopcli", "tensorflow", "keras", "numpy")
 
 
@@ -31,7 +33,7 @@ class Settings:
 def settings_of(arms: Sequence[RunArm]) -> Settings:
     """How the settings of arms differ. One that a config lacks, because it has no value or because an older version
     knew no such setting, is unset."""
-    experiments = [arm.runs[0].run.experiment for arm in arms]
+    experiments = [experiment_of(arm.runs[0].run) for arm in arms]
     names = list(dict.fromkeys(name for experiment in experiments for name in experiment))
     texts = {name: tuple(_text(experiment.get(name)) for experiment in experiments) for name in names}
     differ = {name: values for name, values in texts.items() if len(set(values)) > 1}
@@ -77,7 +79,9 @@ def _rows_of(arm: RunArm) -> tuple[object, object]:
 
 def _test_rows(arm: RunArm) -> dict[str, Any]:
     run = arm.runs[0].run
-    rows = {name: run.settings[name] for name in _TEST_ROWS if name in run.settings}
+    known = config_class(run.command) if run.command in COMMANDS else TrainingConfig
+    deciding = settings_with(known, "test-rows")
+    rows = {name: value for name, value in run.settings.items() if name in deciding}
     rows.setdefault("dataset", run.results.dataset if run.results else run.command)
     if run.settings.get("validation") == "holdout":
         rows |= {"validation": "holdout", "validation_share": run.settings.get("validation_share")}

@@ -54,14 +54,14 @@ def with_options(config: type[RunConfig], *groups: Group) -> Callable[[Command],
         config: the command's config class.
 
     Raises:
-        ValueError: an option stands there twice, or has no default.
+        ValueError: an option is given twice, or has no default.
     """
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
     names: set[str] = set()
     for name, option in [pair for group in groups for pair in group.items()]:
         if name in names:
-            raise ValueError(f"{config.command}: the option {name} stands there twice")
+            raise ValueError(f"{config.command}: the option {name} is given twice")
         names.add(name)
         parameters.append(_parameter(config, name, option, defaults.get(name, dataclasses.MISSING)))
     signature = inspect.Signature(parameters, return_annotation=None)
@@ -94,7 +94,7 @@ def with_changes(*groups: Group) -> Callable[[Command], Command]:
     None of them has a default there: an option that is not given changes nothing.
 
     Raises:
-        ValueError: an option stands there twice.
+        ValueError: an option is given twice.
     """
     options = [pair for group in groups for pair in group.items()]
 

@@ -24,7 +24,7 @@ ConfigFile = Annotated[
 
 def settings_from_options(ctx: typer.Context, command: str) -> dict[str, Any]:
     """The settings that were given on the command line, by name: they win over the scale."""
-    from stopcli.recipes.base import config_class
+    from stopcli.configs.registry import config_class
 
     settings = {}
     for name in setting_names(config_class(command)):
@@ -50,7 +50,7 @@ def settings_from_options(ctx: typer.Context, command: str) -> dict[str, Any]:
 def config_from_options(ctx: typer.Context, command: str, output: Output) -> RunConfig:
     """The config of a command with the options of its context, what they leave out as the scale says."""
     from stopcli.configs.lr_range import mismatch
-    from stopcli.recipes.base import config_class
+    from stopcli.configs.registry import config_class
 
     config = resolve(config_class(command), settings_from_options(ctx, command), has_gpu)
     from_range = ctx.params.get("from_range")
@@ -65,7 +65,7 @@ def config_from_file(file: Path) -> RunConfig:
     Raises:
         RequestError: it holds no settings of a command.
     """
-    from stopcli.recipes.base import config_class
+    from stopcli.configs.registry import config_class
 
     settings = read_toml(file)
     if "command" not in settings and "arms" in settings and "config" in settings:

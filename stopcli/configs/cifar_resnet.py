@@ -7,8 +7,10 @@ from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Le
 
-from stopcli.configs.base import Count, OptimizerName
+from stopcli.configs.base import Count
 from stopcli.configs.images import ImageConfig
+from stopcli.configs.options import Option
+from stopcli.configs.training import OptimizerName
 from stopcli.models.architecture import Architecture, architectures
 
 
@@ -19,7 +21,9 @@ class CifarResnetConfig(ImageConfig):
     command: ClassVar[str] = "cifar-resnet"
     quick: ClassVar[dict[str, Any]] = {"depth": 8, "limit": 5000, "epochs": 15}
 
-    depth: Annotated[int, Ge(8), Le(1202)] = 44
+    depth: Annotated[
+        int, Ge(8), Le(1202), Option("Layers with weights, 6n + 2: 8, 14, 20, …", "Training", ("range",))
+    ] = 44
     epochs: Count = 100
     batch_size: Count = 64
     optimizer: OptimizerName = "rmsprop"

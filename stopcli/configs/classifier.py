@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from stopcli.configs.base import Count, OptimizerName, Positive
-from stopcli.configs.images import OF_IMAGES, Augment, ImageConfig, LearningRatePolicy, Momentum
+from stopcli.configs.base import Count, Positive
+from stopcli.configs.images import Augment, ImageConfig
+from stopcli.configs.learning_rate import LearningRatePolicy, Momentum
+from stopcli.configs.options import Option, options_of
+from stopcli.configs.training import OptimizerName
+from stopcli.data.named import DATASET_NAMES
 from stopcli.errors import ConfigError
 from stopcli.models.architecture import MODEL_NAMES, Architecture, architectures
 
@@ -18,16 +22,36 @@ else:
     ModelName = Literal[MODEL_NAMES]
 # The data set that is no set of images: scikit-learn's two moons, as `stopcli moons` has them.
 MOONS = "moons"
+AnyDataset = Annotated[
+    str,
+    Option(
+        "As for `stopcli cifar-resnet`; moons: the two moons of `stopcli moons`, for model mlp.",
+        "Data",
+        ("test-rows", "range"),
+        metavar="|".join(("auto", *DATASET_NAMES, MOONS, "PATH")),
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings:
     """The model, and the size of each kind of it."""
 
-    model: ModelName = "minigooglenet"
-    width: Annotated[float, Gt(0), Le(16)] = 1.0
-    depth: Annotated[int, Ge(8), Le(1202)] = 44
-    hidden: Annotated[int, Ge(1), Le(1_000_000)] = 500
+    model: Annotated[
+        ModelName, Option("The network; of the points of `--dataset moons`, mlp.", "Training", ("range",))
+    ] = "minigooglenet"
+    width: Annotated[
+        float,
+        Gt(0),
+        Le(16),
+        Option("minigooglenet: factor of every number of filters, > 0.", "Training", ("range",)),
+    ] = 1.0
+    depth: Annotated[
+        int, Ge(8), Le(1202), Option("resnet: layers with weights, 6n + 2: 8, 14, 20, …", "Training", ("range",))
+    ] = 44
+    hidden: Annotated[
+        int, Ge(1), Le(1_000_000), Option("mlp: units of the hidden layer, ≥ 1.", "Training", ("range",))
+    ] = 500
 
     @property
     def architecture(self) -> Architecture:
@@ -59,7 +83,8 @@ def network_warnings(config: Any) -> list[str]:
         for name in config.non_default(*sorted(config.sizes_of_others()))
     ]
     if config.dataset == MOONS:
-        warnings += [f"{name} has no effect with dataset moons" for name in config.non_default(*OF_IMAGES)]
+        of_images = [name for name, option in options_of(type(config)).items() if "images" in option.roles]
+        warnings += [f"{name} has no effect with dataset moons" for name in config.non_default(*of_images)]
     return warnings
 
 
@@ -83,6 +108,7 @@ class ClassifierConfig(NetworkSettings, ImageConfig):
     command: ClassVar[str] = "train"
     quick: ClassVar[dict[str, Any]] = QUICK
 
+    dataset: AnyDataset = "auto"
     epochs: Count = 96
     batch_size: Count = 64
     optimizer: OptimizerName = "sgd"

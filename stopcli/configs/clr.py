@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from stopcli.configs.base import Positive, SweepSettings
+from stopcli.configs.base import Positive
 from stopcli.configs.classifier import ClassifierConfig
-from stopcli.configs.images import CyclicModeName, read_by_policies
+from stopcli.configs.learning_rate import CyclicModeName, read_by_policies
+from stopcli.configs.options import Option, settings_with
 from stopcli.errors import ConfigError
 from stopcli.schedules.policy import POLICY_NAMES, policies
 
 PolicyName = Literal["triangular", "triangular2", "exp_range", "one-cycle"]
 FixedName = Literal["constant", "step", "cosine"]
+
+FixedRate = Annotated[
+    Positive | None, Option("What the arms of --vs start from, > 0.", "Arms", used_with="vs", default="--max-lr")
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +29,25 @@ class ClrConfig(ClassifierConfig):
 
     command: ClassVar[str] = "clr"
 
-    policy: tuple[PolicyName, ...] = get_args(CyclicModeName)
-    vs: tuple[FixedName, ...] = ("constant",)
-    learning_rate: Positive | None = None  # type: ignore[assignment]
+    policy: Annotated[
+        tuple[PolicyName, ...],
+        Option(
+            f"Cyclical policies, a list: {', '.join(get_args(PolicyName))}.",
+            "Arms",
+            metavar="POLICY …",
+            default="triangular triangular2 exp_range",
+        ),
+    ] = get_args(CyclicModeName)
+    vs: Annotated[
+        tuple[FixedName, ...],
+        Option(
+            f"What they are compared with, a list: {', '.join(get_args(FixedName))}; or none.",
+            "Arms",
+            metavar="POLICY …",
+            default="constant",
+        ),
+    ] = ("constant",)
+    learning_rate: FixedRate = None  # type: ignore[assignment]
 
     @property
     def is_sweep(self) -> bool:
@@ -52,7 +73,7 @@ class ClrConfig(ClassifierConfig):
     def arms(self) -> dict[str, ClassifierConfig]:
         """The policies, then what they are compared with, each in the order in which they were given."""
         # How the sweep is executed is no business of an arm's, and its learning rate is that of `vs`.
-        own = {field.name for field in fields(SweepSettings)} | {"learning_rate"}
+        own = {*settings_with(ClrConfig, "layout"), "keep_going", "learning_rate"}
         run = ClassifierConfig(**{f.name: getattr(self, f.name) for f in fields(ClassifierConfig) if f.name not in own})
         arms = {name: _under(run, "clr", clr_mode=name) for name in get_args(CyclicModeName)}
         arms["one-cycle"] = _under(run, "one-cycle")
@@ -66,9 +87,9 @@ class ClrConfig(ClassifierConfig):
 
     def check(self) -> None:
         self._check_arms()
-        single = [name for name in ("lr_policy", "clr_mode") if getattr(self, name) != getattr(ClassifierConfig, name)]
-        if single:
-            raise ConfigError(single[0], getattr(self, single[0]), "nothing: here it is policy and vs that say it")
+        given = [name for name in ("lr_policy", "clr_mode") if getattr(self, name) != getattr(ClassifierConfig, name)]
+        if given:
+            raise ConfigError(given[0], getattr(self, given[0]), "nothing: here it is policy and vs that say it")
         super().check()
         for arm in self.arms().values():
             arm.check()
@@ -82,10 +103,10 @@ class ClrConfig(ClassifierConfig):
 
     def _check_arms(self) -> None:
         for name in ("policy", "vs"):
-            policies = getattr(self, name)
-            twice = [policy for policy in policies if policies.count(policy) > 1]
+            given = getattr(self, name)
+            twice = [name for name in given if given.count(name) > 1]
             if twice:
-                raise ConfigError(name, " ".join(policies), f"each of them once; {twice[0]} stands there twice")
+                raise ConfigError(name, " ".join(given), f"each of them once; {twice[0]} is given twice")
         if not self.policy:
             raise ConfigError("policy", "", f"one or more of {', '.join(get_args(PolicyName))}")
 
@@ -93,8 +114,6 @@ class ClrConfig(ClassifierConfig):
         warnings = super().warnings()
         if self.non_default("gamma") and self.cyclical and "exp_range" not in self.policy:
             warnings.append("gamma has no effect without policy exp_range")
-        if self.learning_rate is not None and not self.vs:
-            warnings.append("learning_rate has no effect without vs")
         return warnings
 
     @property
@@ -103,14 +122,14 @@ class ClrConfig(ClassifierConfig):
 
     def describe_learning_rate(self) -> str:
         arms = self.arms()
-        parts = [f"{name}: {arm.describe_learning_rate()}" for name, arm in arms.items() if name in self.vs]
+        words = [f"{name}: {arm.describe_learning_rate()}" for name, arm in arms.items() if name in self.vs]
         if "one-cycle" in self.policy:
-            parts.insert(0, f"one-cycle: {arms['one-cycle'].describe_learning_rate()}")
+            words.insert(0, f"one-cycle: {arms['one-cycle'].describe_learning_rate()}")
         modes = [policy for policy in self.policy if policy != "one-cycle"]
         if modes:
             bounds = f"learning rate {self.base_lr:g} to {self.max_lr:g}, {self.describe_step_size()}"
-            parts.insert(0, f"{', '.join(modes)}: {bounds}")
-        return "; ".join(parts)
+            words.insert(0, f"{', '.join(modes)}: {bounds}")
+        return "; ".join(words)
 
 
 def _under(run: ClassifierConfig, policy: str, **settings: Any) -> ClassifierConfig:

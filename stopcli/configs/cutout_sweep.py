@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from stopcli.configs.base import Count, TrainingConfig
+from stopcli.configs.base import Count
 from stopcli.configs.cifar_resnet import CifarResnetConfig
-from stopcli.configs.images import read_by_policies
+from stopcli.configs.learning_rate import read_by_policies
+from stopcli.configs.options import Option
+from stopcli.configs.training import TrainingConfig
 from stopcli.errors import ConfigError
 from stopcli.quantities import counted
 
@@ -32,11 +34,41 @@ class CutoutSweepConfig(CifarResnetConfig):
     command: ClassVar[str] = "cutout-sweep"
     quick: ClassVar[dict[str, Any]] = {"m": (2, 4, 8), "depth": 8, "limit": 2000, "epochs": 12}
 
-    m: tuple[int, ...] = (2, 4, 8, 16, 32)
+    not_offered: ClassVar[frozenset[str]] = frozenset({"cutout", "copies"})
+
+    m: Annotated[
+        tuple[int, ...],
+        Option(
+            "Copies of every image in a batch, a list: --m 2 4 8 or --m 2,4,8. Each ≥ 1.",
+            "Arms",
+            metavar="M …",
+            default="2 4 8 16 32; quick: 2 4 8",
+        ),
+    ] = (2, 4, 8, 16, 32)
     # Not `baseline`, which is a value for the stopping rule.
-    baseline_arm: bool = True
-    cutout_size: Count = 16
-    equal: Equal = "epochs"
+    baseline_arm: Annotated[
+        bool, Option("Also train without copies and cutout.", "Arms", flags=("--baseline/--no-baseline",))
+    ] = True
+    cutout_size: Annotated[Count, Option("Pixels of a cutout's side, ≥ 1.", "Arms")] = 16
+    equal: Annotated[
+        Equal,
+        Option(
+            "What the arms have equal. epochs: as published, M times the images in as many updates; updates: as many "
+            "updates on as many images, of which 1/M differ; compute: as many images in batches M times as large.",
+            "Arms",
+        ),
+    ] = "epochs"
+    baseline: Annotated[
+        float | None,
+        Option(
+            "Only improvements beyond this value reset the wait (`--baseline` of the other commands).",
+            "Stopping",
+            ("stopping",),
+            used_with="patience",
+            default="none",
+            flags=("--stop-baseline",),
+        ),
+    ] = None
 
     @property
     def is_sweep(self) -> bool:
@@ -117,7 +149,7 @@ class CutoutSweepConfig(CifarResnetConfig):
                 raise ConfigError("m", m, f"numbers of copies from 1 to {MOST_COPIES}")
         twice = [m for m in self.m if self.m.count(m) > 1]
         if twice:
-            raise ConfigError("m", list(self.m), f"every number of copies once; {twice[0]} stands there twice")
+            raise ConfigError("m", list(self.m), f"every number of copies once; {twice[0]} is given twice")
 
     def _check_equal(self) -> None:
         if self.equal == "epochs":

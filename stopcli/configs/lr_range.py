@@ -9,18 +9,22 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from stopcli.configs.base import Count, OptimizerName, RunConfig, Share, check_validation_share
-from stopcli.configs.classifier import QUICK, NetworkSettings, network_warnings
+from stopcli.configs.base import RunConfig
+from stopcli.configs.classifier import QUICK, AnyDataset, NetworkSettings, network_warnings
 from stopcli.configs.images import (
     DEFAULT_SHARE,
     Augment,
     AugmentSettings,
     DataSettings,
-    ImageValidation,
-    Momentum,
-    Rate,
+    ImageShare,
+    MixedPrecision,
+    Threads,
+    ValidationImages,
     augmentation_warnings,
 )
+from stopcli.configs.learning_rate import Nesterov, Rate, SgdMomentum
+from stopcli.configs.options import Option, options_of
+from stopcli.configs.training import BatchSize, Optimizer, check_validation_share
 from stopcli.errors import ConfigError, RequestError
 from stopcli.runs.files import read_toml
 from stopcli.runs.folder import check_is_run
@@ -41,22 +45,35 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
     command: ClassVar[str] = "lr-range"
     quick: ClassVar[dict[str, Any]] = {name: QUICK[name] for name in ("width", "depth", "limit")}
 
-    start_lr: Rate = 1e-7
-    end_lr: Rate = 10.0
-    iterations: Annotated[int, Ge(FEWEST_UPDATES), Le(MOST_UPDATES)] | None = None
-    epochs: Annotated[float, Gt(0), Le(MOST_UPDATES)] | None = None
-    ramp: Ramp = "exponential"
-    smoothing: Annotated[float, Ge(0), Lt(1)] = 0.9
-    stop_factor: Annotated[float, Gt(1)] = 4.0
-    batch_size: Count = 64
-    optimizer: OptimizerName = "sgd"
-    momentum: Momentum = 0.9
-    nesterov: bool = False
+    not_offered: ClassVar[frozenset[str]] = frozenset({"save_every", "init_from", "init_optimizer"})
+
+    start_lr: Annotated[Rate, Option("The first learning rate, > 0.", "Range")] = 1e-7
+    end_lr: Annotated[Rate, Option("The last learning rate, > --start-lr.", "Range")] = 10.0
+    iterations: Annotated[
+        Annotated[int, Ge(FEWEST_UPDATES), Le(MOST_UPDATES)] | None,
+        Option(f"Updates from the first to the last, ≥ {FEWEST_UPDATES}.", "Range", default=str(UPDATES)),
+    ] = None
+    epochs: Annotated[
+        Annotated[float, Gt(0), Le(MOST_UPDATES)] | None,
+        Option("The same in epochs, > 0.", "Range", ("free",), default="by --iterations"),
+    ] = None
+    ramp: Annotated[Ramp, Option("How the rate rises.", "Range")] = "exponential"
+    smoothing: Annotated[
+        float, Ge(0), Lt(1), Option("Weight of the past in the smoothed loss, in [0, 1).", "Range")
+    ] = 0.9
+    stop_factor: Annotated[
+        float, Gt(1), Option("Stop where the smoothed loss is so many times its lowest, > 1.", "Range")
+    ] = 4.0
+    dataset: AnyDataset = "auto"
+    batch_size: BatchSize = 64
+    optimizer: Optimizer = "sgd"
+    momentum: SgdMomentum = 0.9
+    nesterov: Nesterov = False
     augment: Augment = "nearest"
-    mixed_precision: bool = False
-    threads: Annotated[int, Ge(1), Le(1024)] | None = None
-    validation: ImageValidation = "test"
-    validation_share: Share | None = None
+    mixed_precision: MixedPrecision = False
+    threads: Threads = None
+    validation: ValidationImages = "test"
+    validation_share: ImageShare = None
 
     @property
     def is_sweep(self) -> bool:
@@ -97,18 +114,12 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
         check_validation_share(self.validation, self.validation_share)
         if self.epochs is not None and self.iterations is not None:
             raise ConfigError("epochs", self.epochs, f"nothing beside iterations ({self.iterations}); give one of them")
-        for name in ("save_every", "init_from", "init_optimizer"):
+        for name in sorted(self.not_offered):
             if getattr(self, name) != getattr(RunConfig, name):
                 raise ConfigError(name, getattr(self, name), "nothing: a range test begins anew and saves no states")
 
     def warnings(self) -> list[str]:
-        warnings = [*super().warnings(), *network_warnings(self), *augmentation_warnings(self)]
-        if self.optimizer != "sgd":
-            warnings += [
-                f"{name} has no effect with optimizer {self.optimizer}"
-                for name in self.non_default("momentum", "nesterov")
-            ]
-        return warnings
+        return [*super().warnings(), *network_warnings(self), *augmentation_warnings(self)]
 
     def describe_ramp(self) -> str:
         """How the learning rate rises, in words."""
@@ -133,10 +144,6 @@ def read_bounds(run: Path) -> dict[str, float]:
     return asdict(summary.bounds)
 
 
-# What the rates that train depend on.
-_DEPENDS_ON = ("model", "width", "depth", "hidden", "dataset", "batch_size", "optimizer", "momentum", "nesterov")
-
-
 def mismatch(run: Path, config: Any) -> str:
     """What is to be said where a range test was made of something else than its bounds are taken for; empty for
     nothing.
@@ -148,8 +155,11 @@ def mismatch(run: Path, config: Any) -> str:
     others = config.sizes_of_others()
     changed = [
         f"{name} {tested[name]}"
-        for name in _DEPENDS_ON
+        for name, option in options_of(LrRangeConfig).items()
         # A data set that is still to be found has no name yet.
-        if name not in others and name in tested and getattr(config, name) not in (tested[name], "auto")
+        if "range" in option.roles
+        and name not in others
+        and name in tested
+        and getattr(config, name) not in (tested[name], "auto")
     ]
     return f"the bounds of {run} were found with other settings: {', '.join(changed)}" if changed else ""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Le
 
-from stopcli.configs.base import CheckpointSettings, Count, Seed, StoppingSettings, TrainingConfig
+from stopcli.configs.base import Count, Seed
+from stopcli.configs.options import Option, settings_with
 from stopcli.configs.published import PublishedArm, published_arms
+from stopcli.configs.training import TrainingConfig
 from stopcli.errors import ConfigError
 
 
@@ -86,13 +88,24 @@ class MoonsConfig(TrainingConfig):
     default_to_full: ClassVar[bool] = True
     short_epochs: ClassVar[bool] = True
 
-    samples: Annotated[int, Ge(2), Le(10_000_000)] = 100
-    noise: Annotated[float, Ge(0), Le(1e6)] = 0.2
-    train_size: Count = 30
-    data_seed: Seed = 1
-    hidden: Annotated[int, Ge(1), Le(1_000_000)] = 500
+    samples: Annotated[int, Ge(2), Le(10_000_000), Option("Rows in all, ≥ 2.", "Data", ("test-rows",))] = 100
+    noise: Annotated[float, Ge(0), Le(1e6), Option("Standard deviation of the noise, ≥ 0.", "Data", ("test-rows",))] = (
+        0.2
+    )
+    train_size: Annotated[
+        Count, Option("Rows that train; the others test. 1 … samples − 1.", "Data", ("test-rows",))
+    ] = 30
+    data_seed: Annotated[Seed, Option("Seed of the data set, ≥ 0.", "Data", ("test-rows",))] = 1
+    hidden: Annotated[int, Ge(1), Le(1_000_000), Option("Units of the hidden layer, ≥ 1.", "Training")] = 500
     epochs: Count = 4000
-    case_study: bool = False
+    case_study: Annotated[
+        bool,
+        Option(
+            "Train all epochs once and read the four published arms off it, as a table with the published figures: no "
+            "stopping, patience 0, patience 200, patience 200 with the best model saved and loaded.",
+            "Arms",
+        ),
+    ] = False
 
     @property
     def arm(self) -> str:
@@ -115,11 +128,10 @@ class MoonsConfig(TrainingConfig):
 
     def _check_case_study(self) -> None:
         """Raise where a setting says what the published arms say."""
-        of_arms = [field.name for kind in (StoppingSettings, CheckpointSettings) for field in fields(kind)]
-        conflicting = self.non_default(*of_arms, "init_from", "init_optimizer")
-        if self.case_study and conflicting:
+        given = self.non_default(*sorted(settings_with(type(self), "stopping", "checkpoints", "start")))
+        if self.case_study and given:
             expected = "nothing with case_study, whose arms are the published ones"
-            raise ConfigError(conflicting[0], getattr(self, conflicting[0]), expected)
+            raise ConfigError(given[0], getattr(self, given[0]), expected)
 
     def _check_data(self) -> None:
         if self.train_size >= self.samples:
@@ -132,6 +144,4 @@ class MoonsConfig(TrainingConfig):
 
     def late_settings(self) -> list[str]:
         arms = [replace(self, case_study=False, **arm.settings) for arm in case_arms()] if self.case_study else []
-        return list(
-            dict.fromkeys([*super().late_settings(), *(warning for arm in arms for warning in arm.late_settings())])
-        )
+        return list(dict.fromkeys([*super().late_settings(), *(text for arm in arms for text in arm.late_settings())]))

@@ -10,7 +10,7 @@ from stopcli.stopping import AnyOf, BestEpoch, NonFinite, Patience, Rule, Thresh
 from stopcli.stopping.combine import parse_rule
 
 if TYPE_CHECKING:
-    from stopcli.configs.base import CheckpointSettings, StoppingSettings
+    from stopcli.configs.training import CheckpointSettings, StoppingSettings
 
 
 @dataclass(frozen=True)

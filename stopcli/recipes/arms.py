@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from stopcli.analysis.sweep import SweepResults, seed_results, sweep_arms
-from stopcli.configs.base import TrainingConfig
+from stopcli.configs.training import TrainingConfig
 from stopcli.quantities import counted
 from stopcli.recipes.base import Recipe
 from stopcli.report.drawing import Figures

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from stopcli.analysis.sweep import SweepResults
-from stopcli.configs.base import RunConfig
-from stopcli.errors import ConfigError
+from stopcli.configs.registry import command_classes
 from stopcli.report.document import Table
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job, JobResult
@@ -21,16 +20,6 @@ if TYPE_CHECKING:
     from stopcli.training.experiment import Experiment
     from stopcli.training.session import Observer
 
-# Command → the module and name of its recipe. Text, so that nothing is imported before a command is run.
-RECIPES = {
-    "moons": "stopcli.recipes.moons:Moons",
-    "cifar-resnet": "stopcli.recipes.classifier:CifarResnet",
-    "train": "stopcli.recipes.classifier:Classifier",
-    "clr": "stopcli.recipes.clr:Clr",
-    "lr-range": "stopcli.recipes.lr_range:LrRange",
-    "cutout-sweep": "stopcli.recipes.cutout_sweep:CutoutSweep",
-}
-
 
 def recipe_of(command: object) -> Recipe:
     """The recipe of a command. Imports neither TensorFlow nor matplotlib.
@@ -38,17 +27,8 @@ def recipe_of(command: object) -> Recipe:
     Raises:
         ConfigError: there is no such command.
     """
-    # A config.toml may have anything there, a list too.
-    if not isinstance(command, str) or command not in RECIPES:
-        raise ConfigError("command", command, f"one of {', '.join(RECIPES)}")
-    module, name = RECIPES[command].split(":")
-    recipe: Recipe = getattr(importlib.import_module(module), name)()
+    recipe: Recipe = pkgutil.resolve_name(command_classes(command).recipe)()
     return recipe
-
-
-def config_class(command: object) -> type[RunConfig]:
-    """The config class of a command, with the same errors as `recipe_of`."""
-    return recipe_of(command).config
 
 
 @dataclass(frozen=True)
@@ -71,13 +51,7 @@ class LoadedConfig:
 
 
 class Recipe:
-    """The parts of a command that need its data, TensorFlow or matplotlib; its methods import what they need.
-
-    Attributes:
-        config: the class of its settings.
-    """
-
-    config: ClassVar[type[RunConfig]]
+    """The parts of a command that need its data, TensorFlow or matplotlib; its methods import what they need."""
 
     def load(self, config: Any, observer: Observer) -> LoadedConfig:
         """Read the data, before anything is started.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stopcli.configs.base import POINT
 from stopcli.configs.cifar_resnet import CifarResnetConfig
 from stopcli.configs.classifier import MOONS, ClassifierConfig
 from stopcli.configs.moons import DEFAULT_SHARES, MoonsConfig
+from stopcli.configs.training import POINT
 from stopcli.data.dataset import Splits
 from stopcli.data.toy import moons, split_moons
 from stopcli.recipes.base import LoadedConfig
@@ -39,8 +39,6 @@ def moons_description(parts: Splits) -> str:
 class CifarResnet(ImageRecipe):
     """ResNet v1 on images, with augmentation, erasing or cutout copies."""
 
-    config = CifarResnetConfig
-
     def title(self, config: CifarResnetConfig, dataset: str | None = None) -> str:
         """The experiment, its data and its arm; every figure says when it is of quick scale."""
         scale = " (quick scale)" if config.scale == "quick" else ""
@@ -50,8 +48,6 @@ class CifarResnet(ImageRecipe):
 
 class Classifier(ImageRecipe):
     """A ResNet, an MLP or MiniGoogLeNet on images, or an MLP on the two moons."""
-
-    config = ClassifierConfig
 
     def title(self, config: ClassifierConfig, dataset: str | None = None) -> str:
         """The model, its data and its arm; every figure says when it is of quick scale."""

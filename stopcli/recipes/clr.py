@@ -42,8 +42,6 @@ FINAL, SAVED = "final_test_error", "saved_test_error"
 class Clr(Classifier):
     """Policies of the learning rate against each other and against a fixed rate."""
 
-    config = ClrConfig
-
     def sweep_results(self, config: ClrConfig, results: Sequence[JobResult]) -> SweepResults:
         """A row for each policy, with mean and standard deviation over its seeds, and its paired differences to the
         reference; F1 by class of each. All accuracies are of the test rows."""

@@ -47,8 +47,6 @@ PUBLISHED_LEVEL = 0.06
 class CutoutSweep(CifarResnet):
     """Numbers of cutout copies against simple augmentation."""
 
-    config = CutoutSweepConfig
-
     def sweep_results(self, config: CutoutSweepConfig, results: Sequence[JobResult]) -> SweepResults:
         """A row for each arm, with mean and standard deviation over its seeds; what follows from them."""
         arms = sweep_arms(config, results)

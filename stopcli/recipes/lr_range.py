@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from statistics import geometric_mean
 from typing import TYPE_CHECKING, Any
 
-from stopcli.configs.base import POINT, large_batch
 from stopcli.configs.classifier import MOONS
 from stopcli.configs.lr_range import LrRangeConfig
+from stopcli.configs.training import POINT, large_batch
 from stopcli.quantities import agreeing, counted
 from stopcli.recipes.base import LoadedConfig, Recipe
 from stopcli.recipes.classifier import moons_description, moons_parts, points
@@ -140,8 +140,6 @@ def geometric_interval(values: Sequence[float]) -> tuple[float, float]:
 
 class LrRange(Recipe):
     """What a range test is run on; the runner trains the model with a rising rate itself."""
-
-    config = LrRangeConfig
 
     def load(self, config: LrRangeConfig, observer: Observer) -> LoadedConfig:
         """The images or points to train on."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stopcli.analysis.sweep import SweepResults
-from stopcli.configs.base import POINT
 from stopcli.configs.moons import MoonsConfig
+from stopcli.configs.training import POINT
 from stopcli.data.dataset import Splits
 from stopcli.data.toy import moons, split_moons
 from stopcli.recipes.arms import SeedRecipe, run_marks, val_rows
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 class Moons(SeedRecipe):
     """An MLP on two moons that overfits, as published, and its case study."""
 
-    config = MoonsConfig
     shows_best_epochs = True
 
     def title(self, config: MoonsConfig, dataset: str | None = None) -> str:

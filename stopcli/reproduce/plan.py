@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from stopcli.configs.base import RunConfig, SweepSettings, settings_of
+from stopcli.configs.base import RunConfig, settings_of
+from stopcli.configs.options import settings_with
 from stopcli.errors import RequestError, RunFolderError
 from stopcli.paths import check_path
 from stopcli.quantities import counted
@@ -20,9 +21,6 @@ from stopcli.sweeps.plan import is_summed_up, pending_jobs, plan_jobs
 
 ReproductionScale = Literal["quick", "full"]
 Progress = Literal["new", "unfinished", "finished", "diverged"]
-
-# How runs are executed and saved changes no number that is compared.
-_NOT_COMPARED = {field.name for field in fields(SweepSettings)} | {"name", "save_every", "threads"}
 
 
 @dataclass(frozen=True)
@@ -193,7 +191,9 @@ def _move_away(folder: Path) -> str:
 
 
 def _compared(config: RunConfig) -> dict[str, Any]:
-    settings = {name: value for name, value in settings_of(config).items() if name not in _NOT_COMPARED}
+    # How runs are executed and saved changes no number that is compared.
+    ignored = settings_with(type(config), "execution") | {"name"}
+    settings = {name: value for name, value in settings_of(config).items() if name not in ignored}
     return {"command": config.command, **settings}
 
 

@@ -45,12 +45,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from stopcli.configs.base import RunConfig, TrainingConfig, resolve
+from stopcli.configs.base import RunConfig, resolve
+from stopcli.configs.registry import config_class
+from stopcli.configs.training import TrainingConfig
 from stopcli.data.cifar10 import is_archive, official_folder
 from stopcli.data.dataset import ImageSet
 from stopcli.data.named import DATASET_NAMES, named_datasets
 from stopcli.errors import ConfigError, RequestError, shortened
-from stopcli.recipes.base import config_class
 from stopcli.report.document import ALT_TEXTS
 from stopcli.runs.files import read_toml
 from stopcli.stats.verdicts import Expected

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stopcli.configs.base import RunConfig, StoppingSettings, TrainingConfig, parse, settings_of
+from stopcli.configs.base import RunConfig, parse, settings_of
+from stopcli.configs.options import settings_with
+from stopcli.configs.registry import config_class
+from stopcli.configs.training import TrainingConfig
 from stopcli.errors import CheckpointError, ConfigError, RecordError, RequestError, RunFolderError
 from stopcli.quantities import agreeing, counted
-from stopcli.recipes.base import config_class
 from stopcli.runner.resume_changes import check_can_move, how_to_continue, with_other_rules
 from stopcli.runs.appended import check_prefix
 from stopcli.runs.environment import read_environment
@@ -212,7 +214,7 @@ def _check_changes(run: Path, config: RunConfig, changes: Mapping[str, Any]) -> 
         raise ConfigError(name, changes[name], f"no new {what} for a whole sweep", hint=hint)
     if not isinstance(config, TrainingConfig):
         raise ConfigError(name, changes[name], f"no new {what} for a run of {config.command}")
-    rate_settings = {field.name for field in fields(StoppingSettings)} - config.stopping_names
+    rate_settings = settings_with(type(config), "stopping") - config.stopping_names
     for name in filter(rate_settings.__contains__, names):
         raise ConfigError(name, changes[name], f"no change: this run's learning rate depends on its {name}")
 

@@ -13,8 +13,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from stopcli.configs.base import TrainingConfig
 from stopcli.configs.stop_plan import stop_plan
+from stopcli.configs.training import TrainingConfig
 from stopcli.data.named import DATASET_NAMES, named_datasets
 from stopcli.errors import ConfigError, MetricError, RequestError, RunFolderError
 from stopcli.quantities import counted

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stopcli.configs.base import AnyConfig, RunConfig, TrainingConfig, to_toml
+from stopcli.configs.base import AnyConfig, RunConfig, to_toml
+from stopcli.configs.training import TrainingConfig
 from stopcli.errors import RequestError, ResourceError
 from stopcli.recipes.base import LoadedConfig, recipe_of
 from stopcli.report.document import Table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
     from stopcli.runs.metrics import Columns
 
 NOT_STARTED = "not begun"
-# Settings of how and where a run is executed, or of which run of an experiment it is.
-NOT_THE_EXPERIMENT = frozenset(
-    (
-        *("name", "seed", "seeds", "scale", "save_every", "tensorboard"),
-        *("executor", "jobs", "ray_address", "keep_going", "threads"),
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -159,12 +152,6 @@ class Run:
             return re.sub(r"-seed\d+$", "", self.path.name)
         return str(self.settings.get("name") or self.path.name)
 
-    @property
-    def experiment(self) -> Mapping[str, Any]:
-        """The settings that it shares with runs of other seeds, by name."""
-        shared = {name: value for name, value in self.settings.items() if name not in NOT_THE_EXPERIMENT}
-        return {"command": self.command, **shared}
-
     @cached_property
     def environment(self) -> Environment:
         """Its environment.json; empty where there is none, or it is damaged."""
@@ -203,14 +190,6 @@ def _may_be_run(path: Path) -> bool:
     except OSError:
         # A folder that may not be read is listed as damaged.
         return path.is_dir()
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """Runs that differ only in their seed."""
-
-    label: str
-    runs: tuple[Run, ...]
 
 
 def without_analyses(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
@@ -266,29 +245,3 @@ def _whole(run: Run) -> Run:
         )
     _ = run.seed
     return run
-
-
-def experiments_of(runs: Iterable[Run]) -> list[Experiment]:
-    """Runs by experiment, in the order in which each first appears, with labels that tell them apart."""
-    groups: list[tuple[Mapping[str, Any], list[Run]]] = []
-    for run in runs:
-        for settings, group in groups:
-            if settings == run.experiment:
-                group.append(run)
-                break
-        else:
-            groups.append((run.experiment, [run]))
-    labels = [f"{group[0].command} {group[0].arm}" for _, group in groups]
-    folders = [group[0].sweep or group[0].path for _, group in groups]
-    # By the name of the run's or the sweep's folder, or its path; within one sweep, where rules may have been changed,
-    # by the run's own folder.
-    for names in ([folder.name for folder in folders], map(str, folders), [group[0].path.name for _, group in groups]):
-        labels = _distinct(labels, list(names))
-    return [Experiment(label, tuple(group)) for label, (_, group) in zip(labels, groups, strict=True)]
-
-
-def _distinct(labels: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Labels; those of several names are followed by the name in brackets."""
-    pairs = list(zip(labels, names, strict=True))
-    names_of = {label: {name for other, name in pairs if other == label} for label in labels}
-    return [f"{label} ({name})" if len(names_of[label]) > 1 else label for label, name in pairs]

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from stopcli.configs.base import SweepSettings
+from stopcli.configs.training import SweepSettings
 from stopcli.control_groups import usable_cores
 from stopcli.errors import ConfigError
 from stopcli.quantities import counted

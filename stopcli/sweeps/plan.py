@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Generic
 
-from stopcli.configs.base import AnyConfig, SweepSettings
+from stopcli.configs.base import AnyConfig
+from stopcli.configs.training import SweepSettings
 from stopcli.runs.run import Run
 from stopcli.runs.status import StatusProgress
 from stopcli.runs.summary import RunSummary, SweepSummary

@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 
 from stopcli.configs.base import RunConfig, settings_of
+from stopcli.configs.options import settings_with
 from stopcli.data.dataset import Splits
 from stopcli.errors import RequestError
 from stopcli.runs.environment import versions
 
-# Settings that change no number: what a run is called, how often it is saved, how far it goes, what it shows, and
-# which files are refused; those that are left out are missing from the data's own part.
-FREE_SETTINGS = frozenset({"name", "scale", "save_every", "epochs", "tensorboard", "skip_unreadable"})
 # Settings that say where the data are. Whether these are the same is checked by their rows, with `data_fingerprint`.
 PLACE_SETTINGS = frozenset({"dataset"})
 # Packages whose other version may compute other numbers.
@@ -23,10 +21,11 @@ PACKAGES = ("tensorflow", "keras", "numpy")
 def settings_fingerprint(config: RunConfig) -> dict[str, Any]:
     """The parts that are known before TensorFlow is: settings and versions."""
     # A saved fingerprint comes back from JSON, which knows only lists.
+    free = settings_with(type(config), "free")
     settings = {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in settings_of(config).items()
-        if key not in FREE_SETTINGS
+        if key not in free
     }
     installed = versions()
     return {

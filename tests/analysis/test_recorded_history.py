@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stopcli.analysis.experiments import Experiment
 from stopcli.analysis.replay import LabelledRule, RecordedHistory, replay_experiment
-from stopcli.configs.base import CheckpointSettings, StoppingSettings
 from stopcli.configs.stop_plan import stop_plan
+from stopcli.configs.training import CheckpointSettings, StoppingSettings
 from stopcli.runs.metrics import Columns
-from stopcli.runs.run import Experiment, Run
+from stopcli.runs.run import Run
 from stopcli.runs.status import Status
 from stopcli.stats.pareto import pareto_front
 from stopcli.stopping import AnyOf, BestEpoch, BestState, Patience, Rule, RuleRunner

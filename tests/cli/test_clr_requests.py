@@ -19,7 +19,7 @@ WRONG = [
     ("clr", ["--policy"], "--policy: received '', expected one word or more"),
     ("clr", ["--policy", "none"], "--policy: received '', expected one or more of triangular"),
     ("clr", ["--vs", "step", "warmup"], "--vs: received 'warmup', expected 'constant', 'step' or 'cosine'"),
-    ("clr", ["--vs", "step,step"], "each of them once; step stands there twice"),
+    ("clr", ["--vs", "step,step"], "each of them once; step is given twice"),
     ("clr", ["--optimizer", "adam", "--cycle-momentum"], "expected optimizer sgd, because adam has no momentum"),
     ("clr", ["--momentum", "0", "--cycle-momentum"], "--min-momentum: received 0.8, expected less than momentum (0)"),
     ("clr", ["--model", "vgg"], "Invalid value for '--model'"),

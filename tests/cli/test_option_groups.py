@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from stopcli.cli.app import app
 from stopcli.cli.option_groups import Group, WithDefault, with_options, without
 from stopcli.configs.base import RunConfig, setting_names
+from stopcli.configs.registry import config_class
 from stopcli.errors import RequestError
-from stopcli.recipes.base import config_class
 
 # Settings that a command has no option for, with what it has instead.
 NOT_OFFERED = {
@@ -101,7 +101,7 @@ def test_typer_reads_them() -> None:
 
 
 def test_an_option_of_two_groups_is_told() -> None:
-    with pytest.raises(ValueError, match="kettle: the option degrees stands there twice"):
+    with pytest.raises(ValueError, match="kettle: the option degrees is given twice"):
         _kettle(HEAT, TALK, {"degrees": Degrees})
 
 

@@ -15,7 +15,7 @@ WRONG = [
     (["--m"], "--m: received '', expected one whole number or more, such as 2 4 8"),
     (["--m", "0"], "--m: received 0, expected 1 copy or more"),
     (["--m", "2", "-1"], "--m: received -1, expected numbers of copies from 1 to 1024"),
-    (["--m", "2", "4", "2"], "2 stands there twice"),
+    (["--m", "2", "4", "2"], "2 is given twice"),
     (["--m", "2,two"], "--m: received 'two', expected whole numbers"),
     (["--m", "2", "4", "eight", "--epochs", "3"], "--m: received 'eight', expected whole numbers"),
     (["--m", "2.5"], "--m: received '2.5', expected whole numbers"),

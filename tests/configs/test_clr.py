@@ -8,7 +8,7 @@ import pytest
 
 from stopcli.configs.base import resolve, settings_of
 from stopcli.configs.clr import ClrConfig
-from stopcli.configs.images import LearningRateConfig
+from stopcli.configs.learning_rate import LearningRateConfig
 from stopcli.configs.lr_range import LrRangeConfig
 from stopcli.errors import ConfigError
 from stopcli.sweeps.executor import in_rounds
@@ -97,7 +97,7 @@ def test_quick_decays_by_exp_range_as_far_as_the_published_run() -> None:
         ({"step_size_down": 0.0}, "step_size_down: received 0.0"),
         ({"policy": ("sawtooth",)}, "policy: received"),
         ({"policy": ()}, "policy: received '', expected one or more of triangular"),
-        ({"policy": ("triangular", "triangular")}, "each of them once; triangular stands there twice"),
+        ({"policy": ("triangular", "triangular")}, "each of them once; triangular is given twice"),
         ({"vs": ("plateau",)}, "vs: received"),
         ({"cycle_momentum": True, "optimizer": "adam"}, "optimizer sgd, because adam has no momentum"),
         ({"cycle_momentum": True, "momentum": 0.8}, "min_momentum: received 0.8, expected less than momentum"),
@@ -106,7 +106,7 @@ def test_quick_decays_by_exp_range_as_far_as_the_published_run() -> None:
         ({"dataset": "moons"}, "model: received 'minigooglenet', expected mlp"),
         ({"model": "resnet", "depth": 9}, "depth: received 9, expected 6n \\+ 2"),
         ({"stop_at": "cycle-end", "policy": ("one-cycle",)}, "epoch, because none of these policies has cycles"),
-        ({"vs": ("constant", "constant")}, "constant stands there twice"),
+        ({"vs": ("constant", "constant")}, "constant is given twice"),
         ({"max_lr": 1e300}, "max_lr: received 1e\\+300"),
         ({"step_size_iterations": 10, "step_size_down": 0.5}, "step_size_down: received 0.5, expected whole updates"),
     ],

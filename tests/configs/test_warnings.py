@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stopcli.configs.base import POINT, RunConfig, large_batch, resolve
+from stopcli.configs.base import RunConfig, resolve
+from stopcli.configs.registry import config_class
+from stopcli.configs.training import POINT, large_batch
 from stopcli.data.dataset import Examples, Splits
-from stopcli.recipes.base import config_class, recipe_of
+from stopcli.recipes.base import recipe_of
 from stopcli.sweeps.plan import plan_jobs
 from stopcli.training.session import NullObserver
 

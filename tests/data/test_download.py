@@ -145,7 +145,8 @@ def test_loading_imports_no_tensorflow(tmp_path: Path) -> None:
 import os, shutil, sys
 from cifar_server import cifar_served
 from stopcli.configs.base import resolve
-from stopcli.recipes.base import recipe_of, config_class
+from stopcli.configs.registry import config_class
+from stopcli.recipes.base import recipe_of
 from stopcli.training.session import NullObserver
 
 for command in ("cifar-resnet", "train", "clr", "lr-range", "cutout-sweep", "moons"):

@@ -110,7 +110,7 @@ def test_what_the_arms_have_equal(equal: str, epochs: list[int], batch_size: lis
         ({"m": ()}, "m: received"),
         ({"m": (2, 0)}, "m: received 0, expected 1 copy or more"),
         ({"m": (-2,)}, "m: received -2, expected numbers of copies from 1 to 1024"),
-        ({"m": (2, 4, 2)}, "every number of copies once; 2 stands there twice"),
+        ({"m": (2, 4, 2)}, "every number of copies once; 2 is given twice"),
         ({"m": (2.5,)}, "m: received"),
         ({"cutout": 8}, "cutout: received 8, expected nothing: a sweep has m and cutout_size instead"),
         ({"copies": 2}, "copies: received 2, expected nothing"),

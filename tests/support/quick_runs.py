@@ -12,7 +12,8 @@ from dataclasses import fields
 from typing import Any
 from unittest import mock
 
-from stopcli.configs.base import CheckpointSettings, StoppingSettings, settings_of
+from stopcli.configs.base import settings_of
+from stopcli.configs.training import CheckpointSettings, StoppingSettings
 from stopcli.recipes.base import LoadedConfig
 
 # Settings that no compiled loop depends on: when a run stops, what is kept of it, and where its data lie, which are

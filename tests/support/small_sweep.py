@@ -32,11 +32,12 @@ finally:
 WITHOUT_FIGURES = """
 from unittest import mock
 from stopcli.runner import sweep as sweeping
-from stopcli.recipes.base import RECIPES, recipe_of
+from stopcli.configs.registry import COMMANDS
+from stopcli.recipes.base import recipe_of
 whole = sweeping.RunJob.__init__
 without_plots = lambda self, *args, **options: whole(self, *args, **{**options, "plots": False})
 mock.patch.object(sweeping.RunJob, "__init__", without_plots).start()
-for command in RECIPES:
+for command in COMMANDS:
     mock.patch.object(type(recipe_of(command)), "sweep_figures", return_value={}).start()
 """
 

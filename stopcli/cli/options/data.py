@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from stopcli.cli.option_groups import Group, in_panel
-from stopcli.configs.base import ValidationRows
 from stopcli.configs.images import ImageValidation as ImageValidationRows
+from stopcli.configs.training import ValidationRows
 from stopcli.data.named import DATASET_NAMES
 
 option = in_panel("Data")

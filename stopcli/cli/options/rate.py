@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from stopcli.cli.option_groups import Group, WithDefault, in_panel
-from stopcli.configs.images import CyclicModeName, LearningRatePolicy
+from stopcli.configs.learning_rate import CyclicModeName, LearningRatePolicy
 from stopcli.paths import parse_path
 
 option = in_panel("Learning rate")

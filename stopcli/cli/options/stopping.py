@@ -6,7 +6,7 @@ from typing import Annotated
 
 from stopcli.cli.option_groups import Group, WithDefault, in_panel
 from stopcli.configs.base import Mode
-from stopcli.configs.images import StopAt
+from stopcli.configs.learning_rate import StopAt
 
 option = in_panel("Stopping")
 

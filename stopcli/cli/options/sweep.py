@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from stopcli.cli.option_groups import Group, WithDefault, in_panel
-from stopcli.configs.base import ExecutorName
+from stopcli.configs.training import ExecutorName
 
 option = in_panel("Sweep")
 

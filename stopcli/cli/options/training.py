@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from stopcli.cli.option_groups import Group, in_panel
-from stopcli.configs.base import OptimizerName
 from stopcli.configs.classifier import ModelName
+from stopcli.configs.training import OptimizerName
 
 option = in_panel("Training")
 

@@ -1,0 +1,59 @@
+"""The commands that train: the class of each one's settings and of its recipe."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from stopcli.configs.base import RunConfig
+from stopcli.configs.options import settings_with
+from stopcli.configs.training import TrainingConfig
+from stopcli.errors import ConfigError
+
+
+class CommandClasses(NamedTuple):
+    """Where a command's classes are, as `module:class`: text, so that nothing is imported before it is needed."""
+
+    config: str
+    recipe: str
+
+
+COMMANDS = {
+    "moons": CommandClasses("stopcli.configs.moons:MoonsConfig", "stopcli.recipes.moons:Moons"),
+    "cifar-resnet": CommandClasses(
+        "stopcli.configs.cifar_resnet:CifarResnetConfig", "stopcli.recipes.classifier:CifarResnet"
+    ),
+    "cutout-sweep": CommandClasses(
+        "stopcli.configs.cutout_sweep:CutoutSweepConfig", "stopcli.recipes.cutout_sweep:CutoutSweep"
+    ),
+    "clr": CommandClasses("stopcli.configs.clr:ClrConfig", "stopcli.recipes.clr:Clr"),
+    "train": CommandClasses("stopcli.configs.classifier:ClassifierConfig", "stopcli.recipes.classifier:Classifier"),
+    "lr-range": CommandClasses("stopcli.configs.lr_range:LrRangeConfig", "stopcli.recipes.lr_range:LrRange"),
+}
+
+
+def command_classes(command: object) -> CommandClasses:
+    """The classes of a command that trains.
+
+    Raises:
+        ConfigError: there is no such command.
+    """
+    # A config.toml may have anything there, a list too.
+    if not isinstance(command, str) or command not in COMMANDS:
+        raise ConfigError("command", command, f"one of {', '.join(COMMANDS)}")
+    return COMMANDS[command]
+
+
+def config_class(command: object) -> type[RunConfig]:
+    """The config class of a command, with the same errors as `command_classes`."""
+    config: type[RunConfig] = pkgutil.resolve_name(command_classes(command).config)
+    return config
+
+
+def experiment_settings(command: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of settings read from a config.toml, those that a run shares with runs of other seeds of its experiment."""
+    # A folder may be of a command that this version does not have.
+    known = config_class(command) if command in COMMANDS else TrainingConfig
+    ignored = settings_with(known, "label", "seed", "execution")
+    return {name: value for name, value in settings.items() if name not in ignored}

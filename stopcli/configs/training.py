@@ -1,0 +1,339 @@
+"""The settings of every training: when it stops, what it saves, how its runs are executed; and their checks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge, Le
+
+from stopcli.configs.base import ONLY_SWEEPS, Count, Mode, Natural, NonNegative, Positive, RunConfig, Share
+from stopcli.configs.options import Option, settings_with
+from stopcli.configs.stop_plan import requested_rules
+from stopcli.errors import ConfigError
+from stopcli.quantities import agreeing, counted, parse_save_every
+from stopcli.stopping.combine import parse_rule
+from stopcli.stopping.rule import Rule, mode_warning, resolve_direction
+
+if TYPE_CHECKING:
+    from stopcli.data.dataset import Splits
+
+OptimizerName = Literal["sgd", "rmsprop", "adam"]
+BatchSize = Annotated[Count, Option("Rows a step, ≥ 1.", "Training", ("range",))]
+Optimizer = Annotated[OptimizerName, Option("Optimizer, with Keras's defaults.", "Training", ("range",))]
+
+
+ExecutorName = Literal["auto", "in-process", "processes", "ray"]
+
+
+ValidationRows = Literal["test", "split", "holdout"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StoppingSettings:
+    """When training stops, and which epoch counts as the best for stopping."""
+
+    patience: Annotated[
+        Natural | None,
+        Option(
+            "Stop after so many epochs without an improvement, ≥ 0. Without it, all epochs run.",
+            "Stopping",
+            ("stopping",),
+            default="no stopping",
+        ),
+    ] = None
+    monitor: Annotated[str, Option("The metric that stopping monitors.", "Stopping", ("stopping",))] = "val_loss"
+    mode: Annotated[
+        Mode, Option("Whether lower or higher is better; auto: by the metric.", "Stopping", ("stopping",))
+    ] = "auto"
+    min_delta: Annotated[
+        NonNegative,
+        Option(
+            "A change of no more than this is no improvement, ≥ 0.", "Stopping", ("stopping",), used_with="patience"
+        ),
+    ] = 0.0
+    baseline: Annotated[
+        float | None,
+        Option(
+            "Only improvements beyond this value reset the wait.",
+            "Stopping",
+            ("stopping",),
+            used_with="patience",
+            default="none",
+        ),
+    ] = None
+    start_from_epoch: Annotated[
+        Natural, Option("Epochs at the start that are not monitored, ≥ 0.", "Stopping", ("stopping",))
+    ] = 0
+    threshold: Annotated[
+        float | None,
+        Option(
+            "Stop at the first epoch whose monitored metric reaches this value.",
+            "Stopping",
+            ("stopping",),
+            default="none",
+        ),
+    ] = None
+    stop: Annotated[
+        tuple[str, ...],
+        Option(
+            "Also stop by rules of Prechelt, a list; the first that fires counts. gl:2 (generalization loss, %), "
+            "pq:0.75 (progress quotient), up:3 (strips of 5 epochs that rise).",
+            "Stopping",
+            ("stopping",),
+            metavar="RULE …",
+            default="none",
+        ),
+    ] = ()
+    restore_best: Annotated[
+        bool,
+        Option("End with the model of the best monitored epoch, not of the last.", "Stopping", ("stopping",)),
+    ] = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepSettings:
+    """How a sweep's runs are executed. None of it changes a number of theirs."""
+
+    executor: Annotated[
+        ExecutorName,
+        Option(
+            "What executes the runs of a sweep: processes of this machine (auto), this process, or a Ray cluster.",
+            "Sweep",
+            ("execution", "layout"),
+            used_with=ONLY_SWEEPS,
+        ),
+    ] = "auto"
+    jobs: Annotated[
+        Annotated[int, Ge(1), Le(1024)] | None,
+        Option(
+            "Runs of a sweep at a time, ≥ 1.",
+            "Sweep",
+            ("execution", "layout"),
+            used_with=ONLY_SWEEPS,
+            default="one a core; one in all on a GPU",
+        ),
+    ] = None
+    ray_address: Annotated[
+        str,
+        Option(
+            "The Ray cluster of a sweep: auto for this machine's, or its head's HOST or HOST:PORT.",
+            "Sweep",
+            ("execution", "layout"),
+            used_with=ONLY_SWEEPS,
+            metavar="auto|HOST",
+            default="one started on this machine",
+        ),
+    ] = ""
+    keep_going: Annotated[
+        bool,
+        Option(
+            "Whether the other runs of a sweep continue when one fails.",
+            "Sweep",
+            ("execution",),
+            used_with=ONLY_SWEEPS,
+            flags=("--keep-going/--fail-fast",),
+        ),
+    ] = True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckpointSettings:
+    """Which epochs' models are kept."""
+
+    checkpoint: Annotated[bool, Option("Save models.", "Checkpoints", ("checkpoints",))] = True
+    checkpoint_monitor: Annotated[
+        str, Option("The metric by which the best model is saved.", "Checkpoints", ("checkpoints",))
+    ] = "val_accuracy"
+    checkpoint_mode: Annotated[
+        Mode, Option("Whether lower or higher is better; auto: by the metric.", "Checkpoints", ("checkpoints",))
+    ] = "auto"
+    checkpoint_every: Annotated[
+        Count | Literal["best", "all"],
+        Option(
+            "Besides the best epoch's model, also keep every epoch's, or every N-th.",
+            "Checkpoints",
+            ("checkpoints",),
+            metavar="best|all|N",
+        ),
+    ] = "best"
+
+
+def check_validation_share(validation: str, share: float | None) -> None:
+    """Raise ConfigError where a share of rows is named, and none is split off to validate."""
+    if share is not None and validation in ("test", "folder"):
+        who = "the test rows validate" if validation == "test" else "the images of a folder validate"
+        expected = f"no share where {who} (choose --validation split or holdout)"
+        raise ConfigError("validation_share", share, expected)
+
+
+# Fewer rows than this are warned about: one of them is more than 5 % of the accuracy.
+FEW_ROWS = 20
+
+
+# What a row is called where it is no image.
+POINT = "row"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
+    """Training with stopping rules and checkpoints."""
+
+    # Whether a call of the loop runs many epochs, and any epoch's state can be had by training up to it again.
+    short_epochs: ClassVar[bool] = False
+
+    validation: Annotated[
+        ValidationRows,
+        Option(
+            "Rows used for validation: the test rows (as published); split: a share of the training rows; holdout: a "
+            "share of the test rows. The remaining test rows stay untouched.",
+            "Data",
+        ),
+    ] = "test"
+    validation_share: Annotated[
+        Share | None,
+        Option("The share that is split off, in (0, 1).", "Data", default="0.2 for split, 0.5 for holdout"),
+    ] = None
+    epochs: Annotated[Count, Option("Epochs at most, ≥ 1.", "Training", ("free",))] = 100
+    batch_size: BatchSize = 32
+    optimizer: Optimizer = "adam"
+    learning_rate: Annotated[Positive, Option("Learning rate, > 0.", "Training")] = 0.001
+    # Changes no number of the run, but is no matter of one session: a resumed run has to continue with it.
+    tensorboard: Annotated[
+        bool,
+        Option(
+            "Also write each run's curves to its tensorboard/, while it trains, for TensorBoard to show.",
+            "Run and output",
+            ("execution", "free"),
+            flags=("--tensorboard",),
+        ),
+    ] = False
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that rules can monitor."""
+        return ("loss", "accuracy", "val_loss", "val_accuracy")
+
+    @property
+    def arm(self) -> str:
+        """What distinguishes this run from the others of the experiment, as a part of a folder's name."""
+        return self.rules
+
+    @property
+    def rules(self) -> str:
+        """The rules that stop it, as a part of a folder's name."""
+        parts = []
+        if self.patience is not None:
+            parts.append(f"patience-{self.patience}")
+        if self.threshold is not None:
+            parts.append(f"threshold-{self.threshold:g}")
+        parts += [text.replace(":", "-") for text in self.stop]
+        return "-".join(parts) or "no-stopping"
+
+    @property
+    def stopping_names(self) -> frozenset[str]:
+        """The settings that say when training is cut off and nothing else. Others of them can be replayed over what a
+        run has on record, and the run goes on as if it had had them from its beginning."""
+        return settings_with(type(self), "stopping")
+
+    def evaluated_rule(self, rule: Rule[Any], steps_per_epoch: int) -> Rule[Any]:
+        """A rule as it is asked whether to stop: after every epoch."""
+        return rule
+
+    def arms(self) -> Mapping[str, TrainingConfig]:
+        """What a sweep compares, by name: the settings of each, for all seeds."""
+        return {self.arm: self}
+
+    @property
+    def reference_arm(self) -> str:
+        """The arm of a sweep that its others are compared with, by name: whichever runs have finished."""
+        return next(iter(self.arms()))
+
+    def arm_label(self, arm: str) -> str:
+        """What an arm of a sweep is called in tables, figures and sentences."""
+        return arm.replace("-", " ")
+
+    @property
+    def cost(self) -> float:
+        """How much there is to compute in a run, in any unit that is the same for all arms of a sweep."""
+        return 1.0
+
+    def check(self) -> None:
+        super().check()
+        parse_save_every(self.save_every)
+        check_validation_share(self.validation, self.validation_share)
+        self._check_rules()
+
+    def _check_rules(self) -> None:
+        for setting, mode_setting in (("monitor", "mode"), ("checkpoint_monitor", "checkpoint_mode")):
+            metric = getattr(self, setting)
+            if metric not in self.metrics:
+                hint = "Test rows that are held out cannot be monitored." if metric.startswith("test_") else ""
+                raise ConfigError(setting, metric, "one of " + ", ".join(self.metrics), hint=hint)
+            resolve_direction(metric, getattr(self, mode_setting), setting=mode_setting)
+        for text in self.stop:
+            missing = set(parse_rule(text, self.monitor, self.mode).monitors) - set(self.metrics)
+            if missing:
+                raise ConfigError("stop", text, f"no rule of {sorted(missing)[0]}, which there is none of")
+        if self.start_from_epoch >= self.epochs:
+            expected = f"less than epochs ({self.epochs}), else no epoch is ever watched"
+            raise ConfigError("start_from_epoch", self.start_from_epoch, expected)
+        if isinstance(self.checkpoint_every, int) and self.checkpoint_every > self.epochs:
+            expected = f"at most epochs ({self.epochs}), else no epoch is ever kept"
+            raise ConfigError("checkpoint_every", self.checkpoint_every, expected)
+
+    def warnings(self) -> list[str]:
+        warnings = [
+            mode_warning(self.monitor, self.mode),
+            mode_warning(self.checkpoint_monitor, self.checkpoint_mode),
+        ]
+        if not self.checkpoint and self.restore_best:
+            warnings.append("restore_best measures the restored model, but with --no-checkpoint none is saved")
+        if not self.checkpoint and self.checkpoint_every != "best":
+            warnings.append("checkpoint_every has no effect with --no-checkpoint")
+        warnings += self.late_settings()
+        return [*super().warnings(), *(warning for warning in warnings if warning)]
+
+    def late_settings(self) -> list[str]:
+        """What is to be said of settings that come too late to change anything, such as rules to save an epoch."""
+        return [
+            f"{words} stops no training of {counted(self.epochs, 'epoch')} before its end: it can after epoch "
+            f"{rule.earliest_stop:,} at the earliest"
+            for words, rule in requested_rules(self)
+            if rule.earliest_stop >= max(self.epochs, 2)
+        ]
+
+    def notes_on_rows(self, parts: Splits, thing: str) -> tuple[str, ...]:
+        """What is to be said of how many rows there are, once they are known.
+
+        Args:
+            thing: what a row is, such as `image`.
+        """
+        few = parts.validation.count
+        told = [large_batch(self, parts.train.count, thing)]
+        if few < FEW_ROWS and (self.checkpoint or self.rules != "no-stopping"):
+            what = "the saved epoch" if self.checkpoint else "the epoch to stop at"
+            other = "" if self.checkpoint_monitor == "val_loss" else ", or checkpoint_monitor val_loss,"
+            told.append(
+                f"{counted(few, thing)} {agreeing(few, 'validates', 'validate')}, so {what} is chosen by little; more "
+                f"{thing}s{other} choose better"
+            )
+        return tuple(filter(None, told))
+
+
+def large_batch(config: Any, rows: int, thing: str) -> str:
+    """What is to be said where a batch has room for more rows than there are to train on; empty where it has not.
+
+    Args:
+        config: has a `batch_size`.
+        thing: what a row is. Points are few, and all of them in a batch is how their network is published: of a batch
+            size that nobody chose nothing is said.
+    """
+    if config.batch_size <= rows or (thing == POINT and not config.non_default("batch_size")):
+        return ""
+    return (
+        f"batch_size {config.batch_size:,} is more than the {counted(rows, thing)} to train on, so an epoch is a "
+        "single update"
+    )
