@@ -1,7 +1,5 @@
 """Published numbers, from the files of `experiments/`, where each of them stands once."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass

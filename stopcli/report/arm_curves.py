@@ -1,7 +1,5 @@
 """Figures that set arms side by side: their curves, error against cost, and a value of each run."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ Each function returns a Figure and saves nothing. Figures are made without pyplo
 state, and may be made in any thread.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

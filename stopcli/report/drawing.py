@@ -8,8 +8,6 @@ pictures would differ between users, and a setting that only a screen needs (LaT
 Nothing else in stopcli may import matplotlib first.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import logging

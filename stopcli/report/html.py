@@ -4,8 +4,6 @@ Texts are escaped by the template engine; figures are images, in which no script
 a Content-Security-Policy allows only the one style sheet and the one script that are written here.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import functools

@@ -1,7 +1,5 @@
 """Figures of data: points over a model's boundary, augmented images, confusions, the worst mistakes of a model."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

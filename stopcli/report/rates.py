@@ -1,7 +1,5 @@
 """Figures of learning rates that move, of what becomes of a model meanwhile, and of a range test."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

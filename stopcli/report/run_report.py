@@ -1,7 +1,5 @@
 """The reports of runs, sweeps and range tests: what was run, what came of it, and how to run it again."""
 
-from __future__ import annotations
-
 import shlex
 from dataclasses import asdict
 
@@ -94,7 +92,7 @@ def selection_table(selection: Selection) -> Table:
         (f"by {epoch.monitor}", str(epoch.epoch), f"{epoch.test_accuracy:.3f}")
         for epoch in (selection.honest, selection.claimed)
     ]
-    difference = ("the test rows would claim", "", f"{selection.optimism:+.3f}")
+    difference = ("difference", "", f"{selection.optimism:+.3f}")
     return Table(SELECTION, ("epoch chosen", "epoch", "accuracy on the test rows"), (*rows, difference), sums=1)
 
 
@@ -230,8 +228,8 @@ def _interval_note(summary: RunSummary) -> str:
     if not counts:
         return ""
     return (
-        f"Correct test rows: {', '.join(counts)}. In brackets is the 95 % interval (Wilson) for so many rows; it is "
-        "about other rows like these, not about other seeds."
+        f"Correct test rows: {', '.join(counts)}. In brackets is the 95 % interval (Wilson) for so many rows; it "
+        "covers other rows like these, not other seeds."
     )
 
 

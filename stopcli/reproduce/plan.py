@@ -1,7 +1,5 @@
 """The sweeps that repeat published results: settings, folders, and how far each is."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass

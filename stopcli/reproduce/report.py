@@ -1,7 +1,5 @@
 """The files that a reproduction writes: REPRODUCTION.md and .html, and beside them its figures and a summary."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil

@@ -1,7 +1,5 @@
 """What the runs of a reproduction came to, beside what was reported, with a verdict on each."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path

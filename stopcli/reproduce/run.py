@@ -3,8 +3,6 @@
 Each sweep runs in its own process, as the program itself runs it: TensorFlow's state belongs to a process.
 """
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys
