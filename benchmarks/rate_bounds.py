@@ -25,7 +25,7 @@ def falls(run: Path, rates: tuple[float, ...], updates: int) -> list[list[float]
     import numpy as np
 
     from stopcli.models.layers import make_optimizer
-    from stopcli.recipes.image_experiment import inputs_of, loss_of, make_model, xla_pays
+    from stopcli.recipes.images import inputs_of, loss_of, make_model, xla_pays
     from stopcli.recipes.lr_range import LrRange
     from stopcli.runner.resume import read_config
     from stopcli.training.loop import initial_state

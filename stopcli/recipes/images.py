@@ -1,150 +1,48 @@
-"""What recipes on images share: their data, whether these and their augmentation make sense and fit into memory."""
+"""What recipes on images share: their data, model, training, and what a run leaves beside its curves."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from stopcli.augment.ranges import check_boxes_fit, cutout_fraction, useless_boxes
+import numpy as np
+from numpy.typing import NDArray
+
 from stopcli.configs.images import NEAREST_SHARE, SIMPLE_PIXELS, AugmentSettings, DataSettings, ImageConfig
-from stopcli.data.dataset import ImageSet, Splits, images_in_both, split_images, subsample
+from stopcli.configs.stop_plan import stop_plan
+from stopcli.configs.training import POINT
+from stopcli.data.dataset import Splits, split_images, subsample
 from stopcli.data.load import FolderRules, load_images
-from stopcli.data.memory import available_bytes
 from stopcli.data.named import DATASET_NAMES
-from stopcli.errors import ConfigError, RequestError
 from stopcli.quantities import agreeing, counted
+from stopcli.recipes.arms import SeedRecipe, run_marks, val_rows
 from stopcli.recipes.base import LoadedConfig
+from stopcli.recipes.image_checks import check_batches_fit, check_effects, images_in_several_parts
+from stopcli.report.document import Table
+from stopcli.report.drawing import Draw, Figures
+from stopcli.runs.metrics import Columns
+from stopcli.runs.summary import RunSummary
+from stopcli.schedules.policy import policies
+from stopcli.seeding import derive_seed
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job
-from stopcli.training.session import Observer
 
 if TYPE_CHECKING:
+    import keras
+    from matplotlib.figure import Figure
+
     from stopcli.augment.base import Augmentation, Step
+    from stopcli.report.images import Mistake
+    from stopcli.training.evaluate import Evaluation
+    from stopcli.training.experiment import Experiment
+    from stopcli.training.session import Observer
+    from stopcli.training.step import Inputs
 
-# Measured as the peak of a training process, ResNet-8, -20 and -44 on 64 to 2048 images of 32 × 32 and MiniGoogLeNet of
-# a quarter and of full width on 64 to 512: what TensorFlow and the data take, and what an image of a batch takes for
-# each of its pixels and with each block of a stage of a ResNet, or with the width of a MiniGoogLeNet.
-_PROCESS_BYTES = 0.8e9
-# Of the memory that is free; the estimate is good to a tenth.
-_SHARE = 0.85
-
-AnyImageConfig = Any
-"""Settings of a run on images: of ResNets alone, or with a `model`."""
-
-
-def batch_bytes(config: AnyImageConfig, height: int, width: int) -> float:
-    """What training on one batch takes, roughly."""
-    per_pixel: float = config.architecture.bytes_per_pixel(config)
-    return per_pixel * height * width * float(config.batch_size * config.copies)
-
-
-def check_batches_fit(jobs: Sequence[Job[Any]], layout: Layout, height: int, width: int) -> None:
-    """Raise RequestError where the jobs that run at a time would need more memory than there is.
-
-    On a GPU, and on Ray's machines, the memory that counts is not this machine's.
-    """
-    free = available_bytes()
-    if free is None or layout.gpu or layout.ray_address or not jobs:
-        return
-    needed = sorted((batch_bytes(job.config, height, width) + _PROCESS_BYTES for job in jobs), reverse=True)
-    workers, room = min(layout.workers, len(jobs)), _SHARE * free
-    if sum(needed[:workers]) <= room:
-        return
-    largest = max(jobs, key=lambda job: batch_bytes(job.config, height, width)).config
-    one = batch_bytes(largest, height, width) / largest.copies
-    fits = [int((room / at_once - _PROCESS_BYTES) / one) for at_once in (workers, 1)]
-    images = largest.batch_size * largest.copies
-    of_copies = f"M = {largest.copies} with " if largest.copies > 1 else ""
-    model = largest.describe_model().removesuffix(" v1")
-    raise RequestError(
-        f"{of_copies}batch_size {largest.batch_size} trains {model} on {images:,} images at a time; "
-        f"{workers} such runs at a time need about {sum(needed[:workers]) / 1e9:.1f} GB of memory, "
-        f"and {free / 1e9:.1f} GB are free",
-        hint=_what_fits(largest.copies, workers, fits),
-    )
-
-
-def _what_fits(copies: int, workers: int, fits: list[int]) -> str:
-    """What would have room.
-
-    Args:
-        fits: the most copies, with `workers` runs at a time and with one.
-    """
-    if copies == 1:
-        return "A smaller --batch-size needs less" + (", and so does --jobs 1." if workers > 1 else ".")
-    most = f"At most M = {fits[0]} fits" if fits[0] > 0 else "No M fits, but a smaller --batch-size might"
-    more = f"; with --jobs 1, M = {fits[1]}" if workers > 1 and fits[1] > max(fits[0], 0) else ""
-    return f"{most}{more}."
-
-
-# Of the boxes of erasing, and of an image's pixels under cutout, on average; more are warned about.
-_MANY_EMPTY, _MUCH_CUT_OUT = 0.1, 0.5
-
-
-def check_effects(config: AugmentSettings, height: int, width: int) -> list[str]:
-    """What has little effect or too much on images of this size, a sentence each.
-
-    Raises:
-        RequestError: of an image nothing may be left, or erasing erases nothing.
-    """
-    size = f"{height} × {width}"
-    return [
-        *_of_shifts(config, height, width, size),
-        *(_of_erasing(config, height, width, size) if config.erasing else ()),
-        *_of_cutout(config, height, width, size),
-    ]
-
-
-def _of_shifts(config: AugmentSettings, height: int, width: int, size: str) -> list[str]:
-    if config.augment == "simple" and min(height, width) <= SIMPLE_PIXELS:
-        return [f"augment simple moves images by up to {SIMPLE_PIXELS} pixels, so nothing is left of some of {size}"]
-    if config.augment == "nearest" and max(height, width) * NEAREST_SHARE < 1:
-        return [
-            f"augment nearest moves no image of {size}: {NEAREST_SHARE * 100:.0f} % of its sides is less than a pixel"
-        ]
-    return []
-
-
-def _of_erasing(config: AugmentSettings, height: int, width: int, size: str) -> list[str]:
-    area, aspect, log_aspect = config.erase_area, config.erase_aspect, config.erase_log_aspect
-    try:
-        check_boxes_fit(area, aspect, log_aspect=log_aspect, height=height, width=width)
-    except ValueError as error:
-        raise RequestError(f"--erase-area, --erase-aspect: {error}") from None
-    empty, whole = useless_boxes(area, aspect, log_aspect=log_aspect, height=height, width=width)
-    if empty == 1:
-        pixels = " to ".join(f"{share * height * width:.2g}" for share in area)
-        expected = (
-            f"boxes that have a pixel; of images of {size}, these have an area of {pixels} pixels, and erase nothing"
-        )
-        raise ConfigError("erase_area", area, expected)
-    if whole == 1:
-        raise ConfigError("erase_area", area, f"boxes that leave something of images of {size}; these cover all of one")
-    if empty > _MANY_EMPTY:
-        return [f"erasing erases nothing with {empty * 100:.0f} % of its boxes: in images of {size} they have no pixel"]
-    return []
-
-
-def _of_cutout(config: AugmentSettings, height: int, width: int, size: str) -> list[str]:
-    if config.cut_out is None:
-        return []
-    setting, side = config.cut_out
-    if side >= max(height, width):
-        raise ConfigError(
-            setting,
-            side,
-            f"less than {max(height, width)}: images are {size}, and such a square can cut out all of one",
-            hint=f"A square of half the side, {max(height, width) // 2}, is what was published for CIFAR-10.",
-        )
-    share = cutout_fraction(side, height, width)
-    if share > _MUCH_CUT_OUT:
-        return [f"{setting} {side} cuts out {share * 100:.0f} % of an image of {size} on average"]
-    return []
-
-
-AnyImages = TypeVar("AnyImages", bound=Any)
+# Images on the sheet, and how often each of them is augmented.
+SHEET_IMAGES, SHEET_ROWS = 10, 5
+WORST_IMAGES = 24
 
 
 @dataclass(frozen=True)
@@ -164,30 +62,27 @@ class ImageParts:
     pixels: bool = True
 
 
-def load(config: ImageConfig, observer: Observer) -> LoadedConfig:
-    """Read, limit and split the images.
+def read_images(config: Any, observer: Observer) -> LoadedConfig:
+    """Read, limit and split the images that settings name.
+
+    Args:
+        config: has DataSettings, AugmentSettings, `validation`, `share` and `scale`.
 
     Returns:
         The config with the data set that was found (where it was `auto`) and, at quick scale, no more images than there
-        are; the ImageParts.
+        are; the ImageParts; what there is to train on, as a sentence's beginning.
     """
-    config, images, parts, notes = read_parts(config, observer)
-    notes += config.notes_on_rows(parts, "image") + config.notes_on_updates(parts.train.batches(config.batch_size))
-    return LoadedConfig(
-        config, ImageParts(images.name, parts, images.classes), notes, _description(config, images, parts)
-    )
-
-
-def read_parts(config: AnyImages, observer: Observer) -> tuple[AnyImages, ImageSet, Splits, tuple[str, ...]]:
-    """The images that settings name: the settings as `load` gives them, what was found, its parts, and notes."""
     images = load_images(
         config.dataset,
         image_size=config.image_size,
         rules=FolderRules(config.validation == "split", config.validation == "folder", config.skip_unreadable),
         on_progress=observer.counted,
     )
-    config = replace(config, dataset=_stable_name(images))
-    effects = check_effects(config, *images.train.x.shape[1:3])
+    # An absolute path, for a config that is read again in another folder.
+    known = images.name in DATASET_NAMES
+    config = replace(config, dataset=images.name if known else str(Path(images.name).resolve()))
+    height, width = images.train.x.shape[1:3]
+    effects = check_effects(config, height, width)
     parts = split_images(images, config.validation, config.share, config.data_seed)
     quick = type(config).quick if config.scale == "quick" else {}
     # The scale's limits, not the user's, who would want to know that there are fewer.
@@ -195,9 +90,15 @@ def read_parts(config: AnyImages, observer: Observer) -> tuple[AnyImages, ImageS
         if getattr(config, name) is not None and getattr(config, name) == quick.get(name):
             config = replace(config, **{name: min(getattr(config, name), rows.count)})
     parts = limit_parts(parts, config, images.classes)
-    if config.skip_unreadable and images.name in DATASET_NAMES:
+    if config.skip_unreadable and known:
         effects.append(f"skip_unreadable has no effect on {images.name}")
-    return config, images, parts, (*images.notes, *_images_in_several(parts), *effects)
+    share = f" of {images.train.count:,}" if parts.train.count < images.train.count else ""
+    description = (
+        f"Data: {images.name}, {len(images.classes)} classes, {height} × {width}: {parts.train.count:,}{share} "
+        f"{agreeing(images.train.count, 'image', 'images')} to train on"
+    )
+    notes = (*images.notes, *images_in_several_parts(parts), *effects)
+    return LoadedConfig(config, ImageParts(images.name, parts, images.classes), notes, (description,))
 
 
 def limit_parts(parts: Splits, config: DataSettings, classes: tuple[str, ...]) -> Splits:
@@ -210,51 +111,229 @@ def limit_parts(parts: Splits, config: DataSettings, classes: tuple[str, ...]) -
     return parts
 
 
-def _stable_name(images: ImageSet) -> str:
-    """The data set's name for a config that is read again from another folder."""
-    return images.name if images.name in DATASET_NAMES else str(Path(images.name).resolve())
+class ImageRecipe(SeedRecipe):
+    """A classifier of images: its data, its training, and what a run says of them."""
+
+    def read(self, config: Any, observer: Observer) -> LoadedConfig:
+        """The data, as `read_images` gives them."""
+        return read_images(config, observer)
+
+    def load(self, config: Any, observer: Observer) -> LoadedConfig:
+        loaded = self.read(config, observer)
+        config, parts = loaded.config, loaded.data.parts
+        steps = parts.train.batches(config.batch_size)
+        validated = f"{parts.validation.count:,} to validate, " if parts.test_is_held_out else ""
+        description = (
+            f"{loaded.description[0]}, {validated}{parts.test.count:,} to test.",
+            f"Training: {config.describe_model()}, {counted(config.epochs, 'epoch')} of {counted(steps, 'step')}, "
+            f"batch {config.batch_size}, {config.describe_optimizer()}, {config.describe_learning_rate()}.",
+            f"Augmentation: {config.describe_augmentation()}.",
+        )
+        notes = config.notes_on_rows(parts, "image" if loaded.data.pixels else POINT) + config.notes_on_updates(steps)
+        return replace(loaded, notes=(*loaded.notes, *notes), description=description)
+
+    def check_fits(self, loaded: LoadedConfig, jobs: Sequence[Job[Any]], layout: Layout) -> None:
+        # Points take next to nothing.
+        if loaded.data.pixels:
+            check_batches_fit(jobs, layout, *loaded.data.parts.train.x.shape[1:3])
+
+    def build(self, loaded: LoadedConfig) -> Experiment:
+        """Model, augmentation, schedule and rules of a run."""
+        from stopcli.schedules.cyclic import CyclicMomentum
+        from stopcli.training.experiment import Experiment
+        from stopcli.training.step import BINARY_ACCURACY, CLASS_ACCURACY
+
+        config: ImageConfig = loaded.config
+        images: ImageParts = loaded.data
+        model = make_model(config, images, config.seed)
+        optimizer = optimizer_of(config, config.learning_rate, images)
+        loss = loss_of(images)
+        # Compiled only for its file: whoever loads it can evaluate it and train it further.
+        model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
+        steps_per_epoch = images.parts.train.batches(config.batch_size)
+        policy = policies()[config.lr_policy]
+        schedule = policy.schedule(config, steps_per_epoch)
+        return Experiment(
+            model,
+            optimizer,
+            loss,
+            (CLASS_ACCURACY if images.pixels else BINARY_ACCURACY,),
+            images.parts,
+            config.batch_size,
+            config.epochs,
+            config.seed,
+            stop_plan(config, config, config.metrics, lambda rule: config.evaluated_rule(rule, steps_per_epoch)),
+            dataset=images.dataset,
+            jit_compile=xla_pays(),
+            long_epochs=True,
+            inputs=inputs_of(config, images),
+            schedule=schedule,
+            momentum=CyclicMomentum(schedule, config.min_momentum, config.momentum) if config.cycle_momentum else None,
+            log_steps=config.logs_steps,
+            plateau=policy.plateau(config),
+            classes=images.classes if images.pixels else (),
+        )
+
+    def run_figures(
+        self, config: Any, experiment: Experiment, evaluation: Evaluation, metrics: Columns, steps: Columns | None
+    ) -> Figures:
+        """Curves, learning rates, augmented images, and, where the model was evaluated, its confusions and mistakes."""
+        # Here and below, because tables are made without matplotlib.
+        from stopcli.report.images import worst_images
+        from stopcli.report.rates import learning_rate_by_step
+
+        title = f"{self.title(config, experiment.dataset)}: seed {config.seed}"
+        figures: dict[str, Draw] = {}
+        if len(metrics["epoch"]):
+            figures["curves"] = lambda: _curves(config, experiment, evaluation, metrics, title)
+        if steps is not None and len(steps["step"]):
+            figures["learning_rate"] = lambda: learning_rate_by_step(steps, config.describe_learning_rate())
+        if not experiment.classes:
+            # Points of a plane are nothing to look at one by one.
+            return figures
+        figures["augmented"] = lambda: _sheet(config, experiment)
+        if evaluation.test_predictions is not None:
+            predictions, model = evaluation.test_predictions, _which_model(evaluation.summary)
+            worst = f"{model}: the test images that it misclassified most confidently"
+            figures["confusion"] = lambda: _confusion(experiment, predictions, model)
+            figures["worst"] = lambda: worst_images(_mistakes(experiment, predictions), worst)
+        return figures
+
+    def run_tables(self, experiment: Experiment, evaluation: Evaluation) -> dict[str, Table]:
+        """Precision, recall and F1 by class of the model that the run leaves, on the test images."""
+        from sklearn.metrics import precision_recall_fscore_support
+
+        if evaluation.test_predictions is None or not experiment.classes:
+            return {}
+        predicted = np.argmax(evaluation.test_predictions, axis=1)
+        by_class = precision_recall_fscore_support(
+            experiment.parts.test.y, predicted, labels=_labels(experiment), zero_division=0.0
+        )
+        rows = [
+            *zip(experiment.classes, *(values.tolist() for values in by_class), strict=True),
+            ("mean", *(float(np.mean(values)) for values in by_class[:3]), int(np.sum(by_class[3]))),
+        ]
+        title = f"By class ({_which_model(evaluation.summary)}, test images)"
+        return {"classes": Table.of_shares(title, ("class", "precision", "recall", "F1", "images"), rows, sums=1)}
 
 
-def _images_in_several(parts: Splits) -> list[str]:
-    """What images stand in two parts, which would then be no strangers to the model or to the rules."""
-    pairs = [("test", parts.test, "training", parts.train)]
-    if parts.test_is_held_out:
-        pairs.append(("validation", parts.validation, "training", parts.train))
-        pairs.append(("test", parts.test, "validation", parts.validation))
-    counts = [(images_in_both(rows, others), rows.count, name, among) for name, rows, among, others in pairs]
+def make_model(config: Any, images: ImageParts, seed: int) -> keras.Model:
+    """The model, not compiled: from float32 images in [0, 1] to class probabilities, or from points to the probability
+    of class 1.
+
+    Args:
+        config: has an `architecture`, with what it reads, `subtract_mean` and `mixed_precision`.
+        seed: of the initial weights.
+    """
+    train = images.parts.train.x
+    if not images.pixels:
+        return config.architecture.build_for_points(config, train.shape[1], seed)
+    return config.architecture.build(
+        config,
+        train.shape[1:],
+        len(images.classes),
+        seed,
+        mean_image=np.asarray(np.mean(train, axis=0) / 255, np.float32) if config.subtract_mean else None,
+        precision="mixed_float16" if config.mixed_precision else "float32",
+    )
+
+
+def optimizer_of(config: Any, learning_rate: float, images: ImageParts) -> keras.optimizers.Optimizer:
+    """The optimizer that the settings name, with its loss scaled under mixed precision.
+
+    Args:
+        config: has `optimizer`, `momentum`, `nesterov` and `mixed_precision`.
+    """
+    import keras
+
+    from stopcli.models.layers import make_optimizer
+
+    optimizer = make_optimizer(config.optimizer, learning_rate, config.momentum, nesterov=config.nesterov)
+    return keras.optimizers.LossScaleOptimizer(optimizer) if config.mixed_precision and images.pixels else optimizer
+
+
+def loss_of(images: ImageParts) -> keras.losses.Loss:
+    """The loss: of class indices, or of one probability."""
+    import keras
+
+    return keras.losses.SparseCategoricalCrossentropy() if images.pixels else keras.losses.BinaryCrossentropy()
+
+
+def inputs_of(config: AugmentSettings, images: ImageParts) -> Inputs:
+    """What happens to a batch before the model sees it; nothing to points."""
+    from stopcli.training.step import Inputs, from_bytes
+
+    return Inputs(from_bytes, make_augmentation(config), config.copies) if images.pixels else Inputs()
+
+
+def xla_pays() -> bool:
+    """Whether XLA makes convolutions faster: on a GPU, not on a CPU."""
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def _curves(
+    config: ImageConfig, experiment: Experiment, evaluation: Evaluation, metrics: Columns, title: str
+) -> Figure:
+    from stopcli.report.curves import error_curves
+
+    marks = run_marks(config, evaluation.summary)
+    loss_name = "cross-entropy + L2" if experiment.model.losses else "cross-entropy"
+    cycle = sum(config.cycle_updates(experiment.steps_per_epoch)) / experiment.steps_per_epoch
+    return error_curves(metrics, val_rows(config), marks, title, loss_name, cycle if config.cyclical else None)
+
+
+def _confusion(experiment: Experiment, predictions: NDArray[Any], model: str) -> Figure:
+    from sklearn.metrics import confusion_matrix
+
+    from stopcli.report.images import confusion
+
+    matrix = confusion_matrix(experiment.parts.test.y, np.argmax(predictions, axis=1), labels=_labels(experiment))
+    accuracy = np.trace(matrix) / matrix.sum()
+    return confusion(matrix, experiment.classes, f"{model}: {accuracy:.3f} of the test images right")
+
+
+def _sheet(config: ImageConfig, experiment: Experiment) -> Figure:
+    """Training images as they are, and as the first updates would see them."""
+    import tensorflow as tf
+
+    from stopcli.report.images import image_sheet
+
+    train, inputs = experiment.parts.train, experiment.inputs
+    # One of each class, as far as there are so many.
+    indices = [int(np.flatnonzero(train.y == label)[0]) for label in _labels(experiment)[:SHEET_IMAGES]]
+    images = inputs.prepare(tf.constant(train.x[indices]))
+    rows = [images.numpy()]
+    if inputs.augment is not None:
+        seed = derive_seed(config.seed, "sheet")
+        rows += [inputs.augment(images, tf.constant([seed, i], tf.int32)).numpy() for i in range(SHEET_ROWS)]
+    names = ["as it is", *(f"augmented {i}" for i in range(1, len(rows)))]
+    columns = [experiment.classes[int(train.y[i])] for i in indices]
+    return image_sheet(rows, names, columns, f"Training images: {config.describe_augmentation()}")
+
+
+def _mistakes(experiment: Experiment, predictions: NDArray[Any]) -> list[Mistake]:
+    """The misclassified test images, the one with the most confident wrong class first."""
+    from stopcli.report.images import Mistake
+
+    test, classes = experiment.parts.test, experiment.classes
+    predicted, confidence = np.argmax(predictions, axis=1), np.max(predictions, axis=1)
+    wrong = np.flatnonzero(predicted != test.y)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:WORST_IMAGES]
     return [
-        f"{count:,} of {of:,} {name} images also stand in the {among} images, pixel by pixel"
-        for count, of, name, among in counts
-        if count
+        Mistake(test.x[i] / np.float32(255), classes[int(test.y[i])], classes[int(predicted[i])], float(confidence[i]))
+        for i in worst
     ]
 
 
-def data_description(images: ImageSet, parts: Splits) -> str:
-    """What there is to train on, in words."""
-    height, width = parts.train.x.shape[1:3]
-    images_to_train = agreeing(images.train.count, "image", "images")
-    share = f" of {images.train.count:,}" if parts.train.count < images.train.count else ""
-    return (
-        f"Data: {images.name}, {len(images.classes)} classes, {height} × {width}: "
-        f"{parts.train.count:,}{share} {images_to_train} to train on"
-    )
+def _labels(experiment: Experiment) -> list[int]:
+    return list(range(len(experiment.classes)))
 
 
-def _description(config: ImageConfig, images: ImageSet, parts: Splits) -> tuple[str, ...]:
-    tested = f"{parts.test.count:,} to test"
-    if parts.test_is_held_out:
-        tested = f"{parts.validation.count:,} to validate, {tested}"
-    return (f"{data_description(images, parts)}, {tested}.", *training_description(config, parts))
-
-
-def training_description(config: ImageConfig, parts: Splits) -> tuple[str, ...]:
-    """How a classifier is trained, a line each."""
-    steps = parts.train.batches(config.batch_size)
-    return (
-        f"Training: {config.describe_model()}, {counted(config.epochs, 'epoch')} of {counted(steps, 'step')}, "
-        f"batch {config.batch_size}, {config.describe_optimizer()}, {config.describe_learning_rate()}.",
-        f"Augmentation: {config.describe_augmentation()}.",
-    )
+def _which_model(summary: RunSummary) -> str:
+    best = summary.best
+    return f"model of epoch {best.epoch} (best)" if best else f"final model, epoch {summary.final.epoch}"
 
 
 def make_augmentation(settings: AugmentSettings) -> Augmentation | None:

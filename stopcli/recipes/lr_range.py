@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import geometric_mean
 from typing import TYPE_CHECKING, Any
 
-from stopcli.configs.classifier import MOONS
 from stopcli.configs.lr_range import LrRangeConfig
 from stopcli.configs.training import POINT, large_batch
 from stopcli.quantities import agreeing, counted
 from stopcli.recipes.base import LoadedConfig, Recipe
-from stopcli.recipes.classifier import moons_description, moons_parts, points
-from stopcli.recipes.images import ImageParts, data_description, read_parts
+from stopcli.recipes.classifier import read_data
 from stopcli.report.document import Table
 from stopcli.runs.summary import RateBounds
 from stopcli.stats.intervals import FEWEST, mean_interval
@@ -143,20 +141,13 @@ class LrRange(Recipe):
 
     def load(self, config: LrRangeConfig, observer: Observer) -> LoadedConfig:
         """The images or points to train on."""
-        notes: tuple[str, ...] = ()
-        if config.dataset == MOONS:
-            parts = moons_parts(config.validation, config.validation_share)
-            data, sentence = points(parts), moons_description(parts)
-        else:
-            config, images, parts, notes = read_parts(config, observer)
-            config.architecture.check_sides(*parts.train.x.shape[1:3])
-            data, sentence = ImageParts(images.name, parts, images.classes), data_description(images, parts)
-        if large := large_batch(config, parts.train.count, POINT if config.dataset == MOONS else "image"):
-            notes = (*notes, large)
-        updates = config.updates(parts.train.batches(config.batch_size))
+        loaded = read_data(config, observer)
+        config, train = loaded.config, loaded.data.parts.train
+        large = large_batch(config, train.count, "image" if loaded.data.pixels else POINT)
         description = (
-            f"{sentence}.",
-            f"Range test: {config.describe_model()}, {updates} updates, batch {config.batch_size}, {config.optimizer}, "
-            f"{config.describe_ramp()}; it stops where the smoothed loss is {config.stop_factor:g} times its lowest.",
+            f"{loaded.description[0]}.",
+            f"Range test: {config.describe_model()}, {config.updates(train.batches(config.batch_size))} updates, "
+            f"batch {config.batch_size}, {config.optimizer}, {config.describe_ramp()}; it stops where the smoothed "
+            f"loss is {config.stop_factor:g} times its lowest.",
         )
-        return LoadedConfig(config, data, notes, description)
+        return replace(loaded, notes=(*loaded.notes, *filter(None, [large])), description=description)

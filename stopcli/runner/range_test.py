@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from stopcli.configs.lr_range import LrRangeConfig
 from stopcli.errors import RequestError
 from stopcli.recipes.base import LoadedConfig
-from stopcli.recipes.image_experiment import inputs_of, loss_of, make_model, optimizer_of, xla_pays
-from stopcli.recipes.images import ImageParts
+from stopcli.recipes.images import ImageParts, inputs_of, loss_of, make_model, optimizer_of, xla_pays
 from stopcli.recipes.lr_range import RangeResults, results_of
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures, drawn_name

@@ -8,7 +8,7 @@ import sys
 import pytest
 from refusals import check_refused
 
-from stopcli.recipes import images
+from stopcli.recipes import image_checks
 
 DIGITS = ["--dataset", "digits"]
 WRONG = [
@@ -37,7 +37,7 @@ WRONG = [
 def test_a_wrong_sweep_is_told_what_is_wrong_and_leaves_nothing(
     args: list[str], answer: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "available_bytes", lambda: int(20e9))
+    monkeypatch.setattr(image_checks, "available_bytes", lambda: int(20e9))
     check_refused(["cutout-sweep", "--json", *DIGITS, *args], answer, capsys, monkeypatch)
 
 

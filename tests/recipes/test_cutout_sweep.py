@@ -13,9 +13,9 @@ from stopcli.configs.base import parse, resolve, settings_of
 from stopcli.configs.classifier import ClassifierConfig
 from stopcli.configs.cutout_sweep import CutoutSweepConfig
 from stopcli.errors import ConfigError, RequestError
-from stopcli.recipes import images as memory
+from stopcli.recipes import image_checks as memory
 from stopcli.recipes.cutout_sweep import CutoutSweep, front_of, recommend
-from stopcli.recipes.images import batch_bytes, check_batches_fit
+from stopcli.recipes.image_checks import batch_bytes, check_batches_fit
 from stopcli.sweeps.executor import in_rounds
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import JobResult, plan_jobs

@@ -20,8 +20,11 @@ from stopcli.configs.lr_range import LrRangeConfig
 from stopcli.data import cifar10
 from stopcli.data.dataset import Examples, images_in_both
 from stopcli.errors import ConfigError, RequestError
-from stopcli.recipes.images import check_effects, load
+from stopcli.recipes.classifier import CifarResnet
+from stopcli.recipes.image_checks import check_effects
 from stopcli.training.session import NullObserver
+
+RECIPE = CifarResnet()
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +130,7 @@ def test_images_in_two_parts_are_counted_by_their_pixels() -> None:
 
 
 def loaded(root: Path, **settings: Any) -> Any:
-    return load(resolve(CifarResnetConfig, {"dataset": str(root), **settings}), NullObserver())
+    return RECIPE.load(resolve(CifarResnetConfig, {"dataset": str(root), **settings}), NullObserver())
 
 
 def test_images_that_stand_in_two_parts_are_told(tmp_path: Path) -> None:
@@ -149,7 +152,9 @@ def test_images_that_stand_in_two_parts_are_told(tmp_path: Path) -> None:
 
 
 def test_skipping_files_of_a_data_set_that_has_none_is_told() -> None:
-    found = load(resolve(CifarResnetConfig, {"dataset": "digits", "skip_unreadable": True}), NullObserver())
+    found = CifarResnet().load(
+        resolve(CifarResnetConfig, {"dataset": "digits", "skip_unreadable": True}), NullObserver()
+    )
     assert "skip_unreadable has no effect on digits" in found.notes
 
 
@@ -157,9 +162,9 @@ def test_what_has_no_folder_cannot_validate_on_one(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"validation: received 'folder', expected test, split or holdout: digits is no"
     ):
-        load(resolve(CifarResnetConfig, {"dataset": "digits", "validation": "folder"}), NullObserver())
+        RECIPE.load(resolve(CifarResnetConfig, {"dataset": "digits", "validation": "folder"}), NullObserver())
     with mock.patch.object(cifar10, "downloaded") as download, pytest.raises(ConfigError, match="cifar10 is no"):
-        load(resolve(CifarResnetConfig, {"dataset": "cifar10", "validation": "folder"}), NullObserver())
+        RECIPE.load(resolve(CifarResnetConfig, {"dataset": "cifar10", "validation": "folder"}), NullObserver())
     download.assert_not_called()
     with pytest.raises(RequestError, match="--validation folder expects one of val/"):
         loaded(make_folder(tmp_path / "set"), validation="folder")

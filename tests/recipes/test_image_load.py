@@ -9,12 +9,14 @@ import pytest
 from stopcli.configs.base import resolve
 from stopcli.configs.cifar_resnet import CifarResnetConfig
 from stopcli.errors import ConfigError
-from stopcli.recipes.images import load
+from stopcli.recipes.classifier import CifarResnet
 from stopcli.training.session import NullObserver
+
+RECIPE = CifarResnet()
 
 
 def loaded(**settings: Any) -> Any:
-    return load(resolve(CifarResnetConfig, {"dataset": "digits", **settings}), NullObserver())
+    return RECIPE.load(resolve(CifarResnetConfig, {"dataset": "digits", **settings}), NullObserver())
 
 
 @pytest.mark.parametrize(("validation", "rows"), [("test", 1437), ("split", 1293), ("holdout", 1437)])
