@@ -320,6 +320,5 @@ def _changed_settings(original: RunConfig, config: RunConfig) -> tuple[str, ...]
 
 
 def _damaged_files(run: Path) -> tuple[str, ...]:
-    """A warning for a damaged file that a resumed run writes again."""
-    damage = Run.read(run).damage
-    return (f"{run}/{damage}; it is written again",) if damage else ()
+    """A warning for each damaged file that a resumed run writes again."""
+    return tuple(f"{run}/{damage}; it is written again" for damage in Run.read(run).damages)

@@ -33,14 +33,14 @@ class Run:
     Attributes:
         status: of its status.json; without one, the run has not started.
         summary: of its summary.json; None where there is none (yet), or where the file is damaged.
-        damage: what is wrong with status.json or summary.json, beginning with the file's name; empty for nothing.
+        damages: what is wrong with status.json and summary.json, each beginning with the file's name.
         sweep: the folder of the sweep that it belongs to; None for a single run.
     """
 
     path: Path
     status: Status
     summary: Summary | None = None
-    damage: str = ""
+    damages: tuple[str, ...] = ()
     sweep: Path | None = None
 
     @classmethod
@@ -50,7 +50,12 @@ class Run:
         summary, summary_damage = read_checked(path / "summary.json", parse_summary)
         # Of a damaged status nothing is known.
         absent = Status(state="damaged" if status_damage else NOT_STARTED)
-        return cls(path, status or absent, summary, status_damage or summary_damage, sweep)
+        return cls(path, status or absent, summary, tuple(filter(None, (status_damage, summary_damage))), sweep)
+
+    @property
+    def damage(self) -> str:
+        """The first of its damages; empty for none."""
+        return next(iter(self.damages), "")
 
     @cached_property
     def state(self) -> str:
