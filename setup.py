@@ -1,4 +1,4 @@
-"""All but this stands in pyproject.toml: a wheel holds the published results of experiments/ within the package."""
+"""Puts the published results of experiments/ into wheels, within the package; all else is in pyproject.toml."""
 
 import shutil
 from pathlib import Path

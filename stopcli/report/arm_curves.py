@@ -28,10 +28,10 @@ from stopcli.report.drawing import drawn_name
 from stopcli.runs.metrics import Columns
 from stopcli.stopping.rule import natural_direction
 
-# Losses that lie further apart than this are drawn by their logarithm: one that runs away would flatten the others. So
+# Losses that differ by a larger factor are drawn by their logarithm: one that runs away would flatten the others. So
 # are epochs, where one run has so many times another's.
 _LOG_FROM = 50.0
-# Letters of a label that there is room for: a name and the folder that tells it apart.
+# Letters of a label that fit: a name, and the folder that distinguishes it.
 _LONGEST = 80
 
 

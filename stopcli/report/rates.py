@@ -121,12 +121,12 @@ def range_figure(
         linear: whether the rate rose linearly, and is shown so.
     """
     figure, (axes,) = new_figure(8, 5)
-    alone = len(lines) == 1
+    single = len(lines) == 1
     for i, line in enumerate(lines):
-        if alone:
+        if single:
             axes.plot(line.rates, line.losses, color=GREY, lw=0.8, alpha=0.5, label="loss of each update")
-        label = "smoothed loss" if alone else f"smoothed loss, {len(lines)} seeds"
-        axes.plot(line.rates, line.smoothed, color=BLUE, lw=1.8 if alone else 1.1, label="" if i else label)
+        label = "smoothed loss" if single else f"smoothed loss, {len(lines)} seeds"
+        axes.plot(line.rates, line.smoothed, color=BLUE, lw=1.8 if single else 1.1, label="" if i else label)
     if bounds is not None:
         label = f"suggested for cycles: {bounds[0]:.1e} to {bounds[1]:.1e}"
         axes.axvspan(*bounds, color=GREEN, alpha=0.12, lw=0, label=label)
