@@ -190,10 +190,11 @@ def _config_error(config_class: type[RunConfig], settings: dict[str, Any], detai
     # A setting that may be of several types (a number, or one of some words) fails once for each of them.
     same = [d["msg"] for d in details if d["loc"][0] == setting]
     expected = " or ".join(dict.fromkeys(m.removeprefix("Input should be ") for m in same))
-    received, place = settings.get(setting), first["loc"][1:]
-    if isinstance(received, tuple) and place and isinstance(place[0], int) and isinstance(received[place[0]], str):
+    received, location = settings.get(setting), first["loc"][1:]
+    index = location[0] if location else None
+    if isinstance(received, tuple) and isinstance(index, int) and isinstance(received[index], str):
         # Of a list of words, the one that is wrong.
-        received = received[place[0]]
+        received = received[index]
     return ConfigError(setting, received, expected)
 
 
@@ -202,21 +203,21 @@ def setting_names(config_class: type[RunConfig]) -> list[str]:
 
 
 def resolve(
-    config_class: type[AnyConfig], given: dict[str, Any], has_gpu: Callable[[], bool] = lambda: False
+    config_class: type[AnyConfig], explicit: dict[str, Any], has_gpu: Callable[[], bool] = lambda: False
 ) -> AnyConfig:
     """A config from the settings that were given, the rest filled in as `scale` says.
 
     Args:
-        given: the settings that the user named; they win over the scale.
+        explicit: the settings that the user named; they win over the scale.
         has_gpu: whether there is a GPU; asked where the scale depends on it, and the settings are right.
     """
 
     def at(scale: str) -> AnyConfig:
         filled = config_class.quick if scale == "quick" else {}
-        return parse(config_class, {**filled, **given, "scale": scale})
+        return parse(config_class, {**filled, **explicit, "scale": scale})
 
-    if given.get("scale", "auto") != "auto":
-        return at(given["scale"])
+    if explicit.get("scale", "auto") != "auto":
+        return at(explicit["scale"])
     if config_class.default_to_full:
         return at("full")
     quick = at("quick")

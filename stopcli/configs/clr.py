@@ -87,9 +87,9 @@ class ClrConfig(ClassifierConfig):
 
     def check(self) -> None:
         self._check_arms()
-        given = [name for name in ("lr_policy", "clr_mode") if getattr(self, name) != getattr(ClassifierConfig, name)]
-        if given:
-            raise ConfigError(given[0], getattr(self, given[0]), "nothing: here it is policy and vs that say it")
+        single = [name for name in ("lr_policy", "clr_mode") if getattr(self, name) != getattr(ClassifierConfig, name)]
+        if single:
+            raise ConfigError(single[0], getattr(self, single[0]), "nothing: here it is policy and vs that say it")
         super().check()
         for arm in self.arms().values():
             arm.check()
@@ -103,10 +103,10 @@ class ClrConfig(ClassifierConfig):
 
     def _check_arms(self) -> None:
         for name in ("policy", "vs"):
-            given = getattr(self, name)
-            twice = [name for name in given if given.count(name) > 1]
+            policies = getattr(self, name)
+            twice = [policy for policy in policies if policies.count(policy) > 1]
             if twice:
-                raise ConfigError(name, " ".join(given), f"each of them once; {twice[0]} is given twice")
+                raise ConfigError(name, " ".join(policies), f"each of them once; {twice[0]} is given twice")
         if not self.policy:
             raise ConfigError("policy", "", f"one or more of {', '.join(get_args(PolicyName))}")
 
@@ -122,14 +122,14 @@ class ClrConfig(ClassifierConfig):
 
     def describe_learning_rate(self) -> str:
         arms = self.arms()
-        words = [f"{name}: {arm.describe_learning_rate()}" for name, arm in arms.items() if name in self.vs]
+        parts = [f"{name}: {arm.describe_learning_rate()}" for name, arm in arms.items() if name in self.vs]
         if "one-cycle" in self.policy:
-            words.insert(0, f"one-cycle: {arms['one-cycle'].describe_learning_rate()}")
+            parts.insert(0, f"one-cycle: {arms['one-cycle'].describe_learning_rate()}")
         modes = [policy for policy in self.policy if policy != "one-cycle"]
         if modes:
             bounds = f"learning rate {self.base_lr:g} to {self.max_lr:g}, {self.describe_step_size()}"
-            words.insert(0, f"{', '.join(modes)}: {bounds}")
-        return "; ".join(words)
+            parts.insert(0, f"{', '.join(modes)}: {bounds}")
+        return "; ".join(parts)
 
 
 def _under(run: ClassifierConfig, policy: str, **settings: Any) -> ClassifierConfig:

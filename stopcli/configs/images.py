@@ -206,9 +206,9 @@ class AugmentSettings:
             )
         if self.cutout is not None:
             parts.append(f"cutout of {self.cutout} × {self.cutout} pixels")
-        told = ", then ".join(parts) or "no augmentation"
+        text = ", then ".join(parts) or "no augmentation"
         return (
-            told if self.copies == 1 else f"{self.copies} copies of every image in a batch, each with its own: {told}"
+            text if self.copies == 1 else f"{self.copies} copies of every image in a batch, each with its own: {text}"
         )
 
 

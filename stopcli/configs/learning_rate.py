@@ -156,12 +156,12 @@ class LearningRateConfig(TrainingConfig):
         # Where no cycle ends at all, that is said of all rules; of those that come too late anyway, each.
         if self.stop_at == "epoch" or cycle > self.epochs * steps_per_epoch:
             return []
-        rules = [(words, rule, self.evaluated_rule(rule, steps_per_epoch)) for words, rule in requested_rules(self)]
+        rules = [(label, rule, self.evaluated_rule(rule, steps_per_epoch)) for label, rule in requested_rules(self)]
         return [
-            f"{words}, asked at the ends of cycles alone, stops no training of {counted(self.epochs, 'epoch')} before "
-            f"its end: it can after epoch {asked.earliest_stop:,} at the earliest"
-            for words, rule, asked in rules
-            if rule.earliest_stop < self.epochs <= asked.earliest_stop
+            f"{label}, asked at the ends of cycles alone, stops no training of {counted(self.epochs, 'epoch')} before "
+            f"its end: it can after epoch {at_ends.earliest_stop:,} at the earliest"
+            for label, rule, at_ends in rules
+            if rule.earliest_stop < self.epochs <= at_ends.earliest_stop
         ]
 
     def mid_cycle(self, steps_per_epoch: int) -> str:
@@ -175,18 +175,18 @@ class LearningRateConfig(TrainingConfig):
         whole = math.lcm(cycle, steps_per_epoch) // steps_per_epoch
         if not self.cyclical or self.epochs % whole == 0:
             return ""
-        never = "; no cycle ends before the training does, so no rule is ever asked"
-        asked = never if self.stop_at == "cycle-end" and cycle > updates else ""
+        no_end = "; no cycle ends before the training does, so no rule is ever asked"
+        remark = no_end if self.stop_at == "cycle-end" and cycle > updates else ""
         if whole > MOST_TIMES * self.epochs:
             step = self.epochs / (2 * max(1, round(updates / cycle)))
             return (
                 f"training ends within a cycle of the learning rate ({counted(cycle / steps_per_epoch, 'epoch')}); "
-                f"a step size of {counted(step, 'epoch')} would end with one{asked}"
+                f"a step size of {counted(step, 'epoch')} would end with one{remark}"
             )
         ends = sorted({max(1, self.epochs // whole) * whole, (self.epochs // whole + 1) * whole})
         return (
             f"training ends within a cycle of the learning rate ({counted(cycle / steps_per_epoch, 'epoch')}); "
-            f"{' or '.join(map(str, ends))} epochs would end with one{asked}"
+            f"{' or '.join(map(str, ends))} epochs would end with one{remark}"
         )
 
     def check(self) -> None:

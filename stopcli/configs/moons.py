@@ -128,10 +128,10 @@ class MoonsConfig(TrainingConfig):
 
     def _check_case_study(self) -> None:
         """Raise where a setting says what the published arms say."""
-        given = self.non_default(*sorted(settings_with(type(self), "stopping", "checkpoints", "start")))
-        if self.case_study and given:
+        conflicting = self.non_default(*sorted(settings_with(type(self), "stopping", "checkpoints", "start")))
+        if self.case_study and conflicting:
             expected = "nothing with case_study, whose arms are the published ones"
-            raise ConfigError(given[0], getattr(self, given[0]), expected)
+            raise ConfigError(conflicting[0], getattr(self, conflicting[0]), expected)
 
     def _check_data(self) -> None:
         if self.train_size >= self.samples:

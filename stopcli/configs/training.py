@@ -299,41 +299,41 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
     def late_settings(self) -> list[str]:
         """What is to be said of settings that come too late to change anything, such as rules to save an epoch."""
         return [
-            f"{words} stops no training of {counted(self.epochs, 'epoch')} before its end: it can after epoch "
+            f"{label} stops no training of {counted(self.epochs, 'epoch')} before its end: it can after epoch "
             f"{rule.earliest_stop:,} at the earliest"
-            for words, rule in requested_rules(self)
+            for label, rule in requested_rules(self)
             if rule.earliest_stop >= max(self.epochs, 2)
         ]
 
-    def notes_on_rows(self, parts: Splits, thing: str) -> tuple[str, ...]:
+    def notes_on_rows(self, parts: Splits, noun: str) -> tuple[str, ...]:
         """What is to be said of how many rows there are, once they are known.
 
         Args:
-            thing: what a row is, such as `image`.
+            noun: what a row is, such as `image`.
         """
         few = parts.validation.count
-        told = [large_batch(self, parts.train.count, thing)]
+        warnings = [large_batch(self, parts.train.count, noun)]
         if few < FEW_ROWS and (self.checkpoint or self.rules != "no-stopping"):
             what = "the saved epoch" if self.checkpoint else "the epoch to stop at"
             other = "" if self.checkpoint_monitor == "val_loss" else ", or checkpoint_monitor val_loss,"
-            told.append(
-                f"{counted(few, thing)} {agreeing(few, 'validates', 'validate')}, so {what} is chosen by little; more "
-                f"{thing}s{other} choose better"
+            warnings.append(
+                f"{counted(few, noun)} {agreeing(few, 'validates', 'validate')}, so {what} is chosen by little; more "
+                f"{noun}s{other} choose better"
             )
-        return tuple(filter(None, told))
+        return tuple(filter(None, warnings))
 
 
-def large_batch(config: Any, rows: int, thing: str) -> str:
+def large_batch(config: Any, rows: int, noun: str) -> str:
     """What is to be said where a batch has room for more rows than there are to train on; empty where it has not.
 
     Args:
         config: has a `batch_size`.
-        thing: what a row is. Points are few, and all of them in a batch is how their network is published: of a batch
+        noun: what a row is. Points are few, and all of them in a batch is how their network is published: of a batch
             size that nobody chose nothing is said.
     """
-    if config.batch_size <= rows or (thing == POINT and not config.non_default("batch_size")):
+    if config.batch_size <= rows or (noun == POINT and not config.non_default("batch_size")):
         return ""
     return (
-        f"batch_size {config.batch_size:,} is more than the {counted(rows, thing)} to train on, so an epoch is a "
+        f"batch_size {config.batch_size:,} is more than the {counted(rows, noun)} to train on, so an epoch is a "
         "single update"
     )

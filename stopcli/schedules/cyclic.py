@@ -26,7 +26,7 @@ def check_named(argument: str, function: Callable[[Any], Any]) -> None:
         )
 
 
-class Saved:
+class ConstructorConfig:
     """Saved by the arguments of its constructor, which are its attributes; functions and schedules by their names."""
 
     def get_config(self) -> dict[str, Any]:
@@ -44,7 +44,7 @@ ScaleBy = Literal["cycle", "iteration"]
 
 
 @keras.saving.register_keras_serializable(package="stopcli")
-class CyclicLR(Saved, keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+class CyclicLR(ConstructorConfig, keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """A learning rate that rises from a base to a maximum and falls back, again and again.
 
     With it the number of updates that were made before, and s the step size::
@@ -132,7 +132,7 @@ def _double(value: float) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="stopcli")
-class CyclicMomentum(Saved):
+class CyclicMomentum(ConstructorConfig):
     """``high − (high − low) · height``, with the height of a cyclical learning rate, as in PyTorch's `CyclicLR`.
 
     Args:
@@ -156,7 +156,7 @@ class CyclicMomentum(Saved):
 
 
 @keras.saving.register_keras_serializable(package="stopcli")
-class OneCycleLR(Saved, keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+class OneCycleLR(ConstructorConfig, keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """A learning rate that rises from maximum / 25 to its maximum and falls to almost nothing, both along a cosine.
 
     As PyTorch's `OneCycleLR` with `anneal_strategy="cos"`: the rise ends at update ``rise · steps − 1`` and the fall at
@@ -217,7 +217,7 @@ RampMode = Literal["exponential", "linear"]
 
 
 @keras.saving.register_keras_serializable(package="stopcli")
-class RampLR(Saved, keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+class RampLR(ConstructorConfig, keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """A learning rate that goes from one value to another and stays there.
 
     At update it of n (from 0): ``first · (last/first)^(it/(n − 1))`` (`exponential`) or ``first + (last − first) ·
