@@ -43,10 +43,6 @@ class RunResult:
     def seed(self) -> int:
         return self.run.results.seed if self.run.results else self.run.seed
 
-    def model(self, view: str) -> Values:
-        """The values of the `final` model or of the `saved` one; none of any other view."""
-        return {"final": self.final, "saved": self.saved}.get(view, {})
-
     def value(self, name: str) -> float | None:
         """One of its values; None where it has none.
 
@@ -76,8 +72,7 @@ class RunResult:
     @cached_property
     def _values(self) -> Values:
         values = dict(self.cost)
-        for view in ("final", "saved"):
-            model = self.model(view)
+        for view, model in (("final", self.final), ("saved", self.saved)):
             values |= {f"{view}_{name}": value for name, value in model.items()}
             for rows in ("val", "test"):
                 if f"{rows}_accuracy" in model:

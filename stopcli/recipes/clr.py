@@ -13,6 +13,7 @@ from stopcli.analysis.sweep import (
     SweepResults,
     incomparable,
     job_row,
+    mean_cell,
     means_and_sds,
     reference_of,
     sentences_against,
@@ -28,7 +29,7 @@ from stopcli.report.document import Table, csv_of
 from stopcli.report.drawing import Figures, drawn_name
 from stopcli.runs.metrics import read_metrics
 from stopcli.stats.differences import NONE, Difference, difference_cell, too_few
-from stopcli.stats.intervals import FEWEST, mean_interval
+from stopcli.stats.intervals import FEWEST, MeanInterval, mean_interval
 from stopcli.sweeps.plan import JobResult
 
 if TYPE_CHECKING:
@@ -93,22 +94,18 @@ def _row(arm: RunArm, base: RunArm) -> tuple[str, ...]:
     return (
         arm.label,
         f"{len(arm.runs)} of {arm.planned}",
-        _accuracy_cell(arm, FINAL),
+        mean_cell(_accuracy(arm, FINAL)),
         difference_cell(_gain(arm, base, FINAL)),
-        _accuracy_cell(arm, SAVED),
+        mean_cell(_accuracy(arm, SAVED)),
         difference_cell(_gain(arm, base, SAVED)),
         NONE if epoch is None else f"{epoch:.4g}",
         format_duration(arm.mean("train_seconds") or 0.0),
     )
 
 
-def _accuracy_cell(arm: RunArm, error: str) -> str:
-    accuracies = _accuracies(arm, error)
-    return mean_interval(accuracies).cell(interval=False) if accuracies else NONE
-
-
-def _accuracies(arm: RunArm, error: str) -> list[float]:
-    return [1 - value for value in arm.values(error)]
+def _accuracy(arm: RunArm, error: str) -> MeanInterval | None:
+    accuracies = [1 - value for value in arm.values(error)]
+    return mean_interval(accuracies) if accuracies else None
 
 
 def _gain(arm: RunArm, base: RunArm, error: str = FINAL) -> Difference | None:
@@ -120,16 +117,11 @@ def _values(arm: RunArm, base: RunArm) -> dict[str, object]:
     """A row of table.csv, in full precision: accuracies of the test rows, of the final model and of the saved one."""
     values: dict[str, object] = {"policy": arm.name, "planned": arm.planned, "finished": len(arm.runs)}
     for prefix, error in (("", FINAL), ("best_", SAVED)):
-        accuracies, gain = _accuracies(arm, error), _gain(arm, base, error)
-        values |= {
-            f"{prefix}accuracy_mean": statistics.fmean(accuracies) if accuracies else None,
-            f"{prefix}accuracy_sd": statistics.stdev(accuracies) if len(accuracies) > 1 else None,
-            f"{prefix}difference": gain.mean if gain else None,
-            f"{prefix}difference_low": gain.low if gain else None,
-            f"{prefix}difference_high": gain.high if gain else None,
-            f"{prefix}difference_p": gain.p if gain else None,
-            f"{prefix}share_higher": gain.share_above if gain else None,
-        }
+        accuracy, gain = _accuracy(arm, error), _gain(arm, base, error)
+        values |= {f"{prefix}accuracy_{key}": getattr(accuracy, key, None) for key in ("mean", "sd")}
+        values[f"{prefix}difference"] = gain.mean if gain else None
+        values |= {f"{prefix}difference_{key}": getattr(gain, key, None) for key in ("low", "high", "p")}
+        values[f"{prefix}share_higher"] = gain.share_above if gain else None
     against = base.name if arm is not base and arm.runs and base.runs else None
     return {**values, **means_and_sds(arm, best_epoch="saved_epoch", seconds="train_seconds"), "against": against}
 

@@ -235,9 +235,8 @@ def recommend(arms: Sequence[RunArm], reference: RunArm) -> tuple[str, ...]:
         if not any(_beats(rival, arm) for rival in better if rival is not arm)
     )
     recommendation = (
-        f"Recommended: {chosen.label}. It is the cheapest that is better than {reference.label} and that no "
-        f"other arm is distinguishably better than at n = {n}; it costs {ratios[chosen.name]} times the training of "
-        f"{reference.label}."
+        f"Recommended: {chosen.label}. It is the cheapest arm that is better than {reference.label} and that no other "
+        f"distinguishably beats at n = {n}; it costs {ratios[chosen.name]} times the training of {reference.label}."
     )
     return (recommendation, *sentences, *costs)
 

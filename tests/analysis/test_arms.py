@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from written_runs import ENVIRONMENT, falling_curves, write_run, write_sweep
 
-from stopcli.analysis.arms import RunArm, baseline_of, read_arms
+from stopcli.analysis.arms import Arm, RunArm, SeedValues, baseline_of, difference, read_arms
 from stopcli.analysis.settings_diff import environments_differ, other_test_rows, seeds_of, settings_of
 from stopcli.errors import ConfigError, RequestError, RunFolderError
 
@@ -282,3 +282,17 @@ def test_a_damaged_environment_is_warned_of() -> None:
     Path("b/environment.json").write_text("[]")
     warnings = environments_differ(arms_in("a", "b")[0])
     assert warnings[0].startswith("b/environment.json: damaged (received [], expected values by name): the machine")
+
+
+def test_an_arm_sums_up_the_runs_that_have_a_value() -> None:
+    arm = Arm("a", (SeedValues(2, {"epochs": 5, "error": 0.5}), SeedValues(0, {"epochs": 3}), SeedValues(1, {})))
+    assert (arm.seeds, arm.values("epochs"), arm.by_seed("epochs")) == ([0, 1, 2], [5, 3], {2: 5, 0: 3})
+    assert (arm.mean("epochs"), arm.mean("loss"), arm.interval("loss")) == (4, None, None)
+    interval = arm.interval("error")
+    assert interval is not None
+    assert (interval.n, interval.mean, interval.bounds) == (1, 0.5, None)
+    other = Arm("b", (SeedValues(2, {"epochs": 4}), SeedValues(3, {"epochs": 9})))
+    pairs = difference(arm, other, "epochs")
+    assert pairs is not None
+    assert (pairs.n, pairs.mean) == (1, 1)
+    assert difference(arm, other, "error") is None

@@ -220,7 +220,7 @@ def test_nothing_is_recommended_where_nothing_is_better() -> None:
 
 def test_without_a_baseline_the_fewest_copies_are_compared_with() -> None:
     sentences = recommended({"m2": [0.5, 0.5, 0.51], "m4": [0.4, 0.39, 0.42]})
-    assert sentences[0].startswith("Recommended: M = 4. It is the cheapest that is better than M = 2")
+    assert sentences[0].startswith("Recommended: M = 4. It is the cheapest arm that is better than M = 2")
 
 
 def test_the_table_sets_published_beside_measured() -> None:

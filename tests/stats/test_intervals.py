@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import doctest
 from collections.abc import Callable
 
 import numpy as np
@@ -8,11 +9,23 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import ndtr, ndtri
 
-from stopcli.stats.intervals import bootstrap_interval, mean_interval, widened_confidence
+from stopcli.stats import intervals
+from stopcli.stats.intervals import MeanInterval, bootstrap_interval, mean_interval, widened_confidence
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, int]], Floats]
 RESAMPLES = 9999
+
+
+def test_the_examples_in_the_docstrings_hold() -> None:
+    assert doctest.testmod(intervals).failed == 0
+
+
+def test_a_cell_has_what_is_asked_of_it_and_known() -> None:
+    interval = MeanInterval(3, 0.5, 0.25, 0.25, 0.75)
+    assert interval.cell("{:.1f}".format, sd=False) == "0.5 [0.2, 0.8]"
+    assert interval.cell(interval=False) == "0.500 ± 0.250"
+    assert MeanInterval(1, 0.5, None, None, None).cell() == "0.500"
 
 
 def test_a_mean_has_scipy_s_bootstrap_interval_from_three_values_on() -> None:
