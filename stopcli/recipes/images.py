@@ -21,7 +21,7 @@ from stopcli.recipes.arms import SeedRecipe, run_marks, val_rows
 from stopcli.recipes.base import LoadedConfig
 from stopcli.recipes.image_checks import check_batches_fit, check_effects, images_in_several_parts
 from stopcli.report.document import Table
-from stopcli.report.drawing import Draw, Figures
+from stopcli.report.drawing import Draw, Figures, drawn_name
 from stopcli.runs.metrics import Columns
 from stopcli.runs.summary import RunSummary
 from stopcli.schedules.policy import policies
@@ -113,6 +113,13 @@ def limit_parts(parts: Splits, config: DataSettings, classes: tuple[str, ...]) -
 
 class ImageRecipe(SeedRecipe):
     """A classifier of images: its data, its training, and what a run says of them."""
+
+    def title(self, config: Any, dataset: str | None = None) -> str:
+        """The model, its data and its arm; every figure says when it is of quick scale."""
+        scale = " (quick scale)" if config.scale == "quick" else ""
+        # Where a command trains several models, the arm begins with their name.
+        arm = config.arm.removeprefix(f"{getattr(config, 'model', '')}-").replace("-", " ")
+        return f"{config.describe_model()} on {drawn_name(Path(dataset or config.dataset).name)}, {arm}{scale}"
 
     def read(self, config: Any, observer: Observer) -> LoadedConfig:
         """The data, as `read_images` gives them."""

@@ -58,7 +58,7 @@ class Moons(SeedRecipe):
         model = binary_mlp(loaded.data.train.x.shape[1], config.hidden, config.seed)
         optimizer = make_optimizer(config.optimizer, config.learning_rate)
         loss = keras.losses.BinaryCrossentropy()
-        # Compiled for its file alone: whoever loads it can evaluate it and train it further.
+        # Compiled only for its file: whoever loads it can evaluate it and train it further.
         model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
         experiment = Experiment(
             model,

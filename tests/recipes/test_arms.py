@@ -133,7 +133,7 @@ def colours(config: Any, jobs_done: Sequence[JobResult], monkeypatch: pytest.Mon
             for line in axes.get_lines():
                 drawn.setdefault((title or str(line.get_label())).split(" (")[0], set()).add(to_hex(line.get_color()))
             for text in axes.texts:
-                (points,) = [each for each in axes.collections if tuple(each.get_offsets()[0]) == text.xy]
+                (points,) = [drawing for drawing in axes.collections if tuple(drawing.get_offsets()[0]) == text.xy]
                 drawn.setdefault(text.get_text(), set()).add(to_hex(points.get_facecolor()[0]))
     labels = {config.arm_label(result.job.arm) for result in jobs_done}
     assert all(len(drawn[label]) == 1 for label in labels & drawn.keys()), drawn

@@ -91,11 +91,11 @@ def test_a_sweep_runs_seed_by_seed_and_its_baseline_first(
 )
 def test_what_the_arms_have_equal(equal: str, epochs: list[int], batch_size: list[int]) -> None:
     planned = [job.config for job in plan_jobs(config(m=(2, 8), epochs=24, equal=equal))]
-    assert [each.epochs for each in planned] == epochs
-    assert [each.batch_size for each in planned] == batch_size
+    assert [arm.epochs for arm in planned] == epochs
+    assert [arm.batch_size for arm in planned] == batch_size
     rows = 6400
-    updates = [each.epochs * rows / each.batch_size for each in planned]
-    images = [each.epochs * rows * each.copies for each in planned]
+    updates = [arm.epochs * rows / arm.batch_size for arm in planned]
+    images = [arm.epochs * rows * arm.copies for arm in planned]
     if equal == "epochs":
         assert updates == [2400] * 3
         assert images == [24 * rows, 48 * rows, 192 * rows]
@@ -240,7 +240,7 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("little_memory")
-def test_batches_that_do_not_fit_are_told_with_the_m_that_fits() -> None:
+def test_batches_that_do_not_fit_are_refused_with_the_m_that_fits() -> None:
     jobs, two = plan_jobs(config(m=(2, 32), depth=44)), Layout("processes", 2, 1)
     with pytest.raises(
         RequestError, match=r"M = 32 .* trains ResNet-44 on 2,048 images at a time; 2 such runs"

@@ -44,7 +44,7 @@ def test_what_was_published_has_its_effect_on_the_images_it_was_published_for() 
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"cutout": 1000}, r"cutout: received 1000, expected less than 32: images are 32 × 32, and such a square"),
         ({"cutout": 32}, r"cutout: received 32, expected less than 32"),
@@ -55,8 +55,8 @@ def test_what_was_published_has_its_effect_on_the_images_it_was_published_for() 
         ),
     ],
 )
-def test_what_leaves_nothing_or_does_nothing_is_refused_with_the_size(settings: dict[str, Any], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_what_leaves_nothing_or_does_nothing_is_refused_with_the_size(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         effects(**settings)
 
 
@@ -68,7 +68,7 @@ def test_a_sweep_of_copies_is_refused_in_its_own_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("side", "settings", "told"),
+    ("side", "settings", "message"),
     [
         (32, {"cutout": 31}, "cutout 31 cuts out 54 % of an image of 32 × 32 on average"),
         (8, {"erasing": True, "erase_area": (0.005, 0.05)}, "of its boxes: in images of 8 × 8 they have no pixel"),
@@ -80,9 +80,9 @@ def test_a_sweep_of_copies_is_refused_in_its_own_words() -> None:
         ),
     ],
 )
-def test_what_does_little_or_too_much_is_warned_about(side: int, settings: dict[str, Any], told: str) -> None:
-    (found,) = effects(side, **settings)
-    assert told in found
+def test_what_does_little_or_too_much_is_warned_about(side: int, settings: dict[str, Any], message: str) -> None:
+    (warning,) = effects(side, **settings)
+    assert message in warning
 
 
 def test_erasing_nothing_is_warned_about() -> None:
@@ -95,8 +95,8 @@ def test_the_share_that_cutout_covers_is_the_mean_over_all_places(size: int, hei
     for row in range(height):
         for column in range(width):
             image = np.zeros((height, width), bool)
-            top, left = row - size // 2, column - size // 2
-            image[max(top, 0) : top + size, max(left, 0) : left + size] = True
+            top, first = row - size // 2, column - size // 2
+            image[max(top, 0) : top + size, max(first, 0) : first + size] = True
             covered += int(image.sum())
     assert cutout_fraction(size, height, width) == pytest.approx(covered / (height * width) ** 2)
 
@@ -133,29 +133,27 @@ def loaded(root: Path, **settings: Any) -> Any:
     return RECIPE.load(resolve(CifarResnetConfig, {"dataset": str(root), **settings}), NullObserver())
 
 
-def test_images_that_stand_in_two_parts_are_told(tmp_path: Path) -> None:
+def test_images_that_are_in_two_parts_are_warned_about(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "set", ("train", "test", "val"))
     for part, name in (("test", "0.png"), ("test", "1.png"), ("val", "2.png")):
         (root / part / "a" / name).write_bytes((root / "train" / "b" / name).read_bytes())
     (root / "val" / "b" / "0.png").write_bytes((root / "test" / "b" / "0.png").read_bytes())
     alike = [note for note in loaded(root).notes if "pixel by pixel" in note]
     assert alike == ["2 of 6 test images also stand in the training images, pixel by pixel"]
-    found = loaded(root, validation="folder")
-    assert [note for note in found.notes if "pixel by pixel" in note] == [
+    images = loaded(root, validation="folder")
+    assert [note for note in images.notes if "pixel by pixel" in note] == [
         "2 of 6 test images also stand in the training images, pixel by pixel",
         "1 of 6 validation images also stand in the training images, pixel by pixel",
         "1 of 6 test images also stand in the validation images, pixel by pixel",
     ]
-    assert found.description[0].endswith("6 images to train on, 6 to validate, 6 to test.")
-    parts = found.data.parts
+    assert images.description[0].endswith("6 images to train on, 6 to validate, 6 to test.")
+    parts = images.data.parts
     assert (parts.train.count, parts.validation.count, parts.test.count) == (6, 6, 6)
 
 
-def test_skipping_files_of_a_data_set_that_has_none_is_told() -> None:
-    found = CifarResnet().load(
-        resolve(CifarResnetConfig, {"dataset": "digits", "skip_unreadable": True}), NullObserver()
-    )
-    assert "skip_unreadable has no effect on digits" in found.notes
+def test_skipping_files_of_a_data_set_that_has_none_is_warned_about() -> None:
+    images = RECIPE.load(resolve(CifarResnetConfig, {"dataset": "digits", "skip_unreadable": True}), NullObserver())
+    assert "skip_unreadable has no effect on digits" in images.notes
 
 
 def test_what_has_no_folder_cannot_validate_on_one(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ def loaded(**settings: Any) -> Any:
 
 @pytest.mark.parametrize(("validation", "rows"), [("test", 1437), ("split", 1293), ("holdout", 1437)])
 def test_the_quick_limit_is_no_more_than_there_is(validation: str, rows: int) -> None:
-    found = loaded(validation=validation)
-    assert found.config.limit == found.data.parts.train.count == rows
+    images = loaded(validation=validation)
+    assert images.config.limit == images.data.parts.train.count == rows
 
 
 def test_a_limit_of_the_users_own_is_not_changed_in_silence() -> None:

@@ -81,8 +81,8 @@ def test_the_update_is_that_of_keras_on_all_copies() -> None:
         metrics=["accuracy"],
         jit_compile=False,
     )
-    told = reference.train_on_batch(x, y, return_dict=True)
-    assert call.metrics[0][:2] == pytest.approx([told["loss"], told["accuracy"]], abs=1e-5)
+    keras_metrics = reference.train_on_batch(x, y, return_dict=True)
+    assert call.metrics[0][:2] == pytest.approx([keras_metrics["loss"], keras_metrics["accuracy"]], abs=1e-5)
     ours, theirs = (
         [*loop.model.variables, *loop._optimizer.variables],
         [*reference.variables, *reference.optimizer.variables],

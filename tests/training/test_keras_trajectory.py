@@ -34,7 +34,7 @@ def batches_of(parts: Splits, batch_size: int, seed: int, epochs: int) -> Any:
     x, y = tf.constant(parts.train.x), tf.constant(parts.train.y)
     data = tf.data.Dataset.from_tensor_slices(orders)
     data = data.flat_map(lambda order: tf.data.Dataset.from_tensor_slices(order).batch(batch_size))
-    return data.map(lambda places: (tf.gather(x, places), tf.gather(y, places)))
+    return data.map(lambda indices: (tf.gather(x, indices), tf.gather(y, indices)))
 
 
 @pytest.mark.slow

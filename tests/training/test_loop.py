@@ -133,7 +133,7 @@ def test_every_row_is_as_likely_at_every_place() -> None:
 
     draw = tf.function(lambda epoch: epoch_order(tf.constant(3), epoch, 10))
     orders = np.stack([draw(tf.constant(epoch)).numpy() for epoch in range(1, 3001)])
-    p_values = [chisquare(np.bincount(orders[:, place], minlength=10)).pvalue for place in range(10)]
+    p_values = [chisquare(np.bincount(orders[:, index], minlength=10)).pvalue for index in range(10)]
     assert min(p_values) > 1e-4
 
 

@@ -12,16 +12,16 @@ from stopcli.training.session import CallSizer, Stopwatch, stop_on_signals
 
 
 @given(epoch_seconds=st.floats(1e-7, 100), fixed_seconds=st.floats(0, 0.01), epochs=st.integers(1, 10**6))
-def test_calls_grow_to_about_the_time_and_never_beyond_what_is_left(
+def test_calls_grow_to_about_the_time_and_never_beyond_what_remains(
     epoch_seconds: float, fixed_seconds: float, epochs: int
 ) -> None:
-    pacer, left, sizes = CallSizer(most=4096, seconds=0.25), epochs, []
-    while left and len(sizes) < 20:
-        size = pacer.size(left)
-        assert 1 <= size <= min(left, 4096)
-        pacer.took(size, fixed_seconds + size * epoch_seconds)
+    sizer, remaining, sizes = CallSizer(most=4096, seconds=0.25), epochs, []
+    while remaining and len(sizes) < 20:
+        size = sizer.size(remaining)
+        assert 1 <= size <= min(remaining, 4096)
+        sizer.took(size, fixed_seconds + size * epoch_seconds)
         sizes.append(size)
-        left -= size
+        remaining -= size
     assert all(size == 1 or size * epoch_seconds <= 0.2501 for size in sizes)
 
 
@@ -39,15 +39,15 @@ def test_seconds_add_up_by_part() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "words", "status"), [(signal.SIGINT, "Ctrl-C", 130), (signal.SIGTERM, "SIGTERM", 143)]
+    ("number", "reason", "status"), [(signal.SIGINT, "Ctrl-C", 130), (signal.SIGTERM, "SIGTERM", 143)]
 )
-def test_the_first_signal_asks_and_the_second_raises(number: int, words: str, status: int) -> None:
+def test_the_first_signal_asks_and_the_second_raises(number: int, reason: str, status: int) -> None:
     before = signal.getsignal(number)
     with stop_on_signals() as request:
         assert not request.stop_requested
         os.kill(os.getpid(), number)
         assert request.stop_requested
-        assert (request.reason, request.exit_status) == (words, status)
+        assert (request.reason, request.exit_status) == (reason, status)
         with pytest.raises(StopNow):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before

@@ -106,19 +106,19 @@ def test_a_state_that_is_no_file_is_passed_over_and_in_nobodys_way(kind: str, tm
         (newest / "of somebody").mkdir(parents=True)
     else:
         newest.symlink_to("/dev/zero" if kind == "device" else "nowhere")
-    found = store.load()
-    assert found.state is not None
-    assert found.state.epoch == 1
-    ((path, error),) = found.skipped
+    loaded = store.load()
+    assert loaded.state is not None
+    assert loaded.state.epoch == 1
+    ((path, error),) = loaded.skipped
     assert path == newest
     assert f"{newest}: not a state that can be resumed" in str(error)
     # Of those that are kept it is none, and where its name is needed it makes room.
     store.save(point_of(2))
     assert {path.name for path in store.files()} == {f"step-{step:012}.state" for step in (4, 8, 12)}
     store.save(point_of(3))
-    found = store.load()
-    assert found.state is not None
-    assert (found.state.epoch, found.skipped) == (3, [])
+    loaded = store.load()
+    assert loaded.state is not None
+    assert (loaded.state.epoch, loaded.skipped) == (3, [])
     assert [path.name for path in store.files()] == [f"step-{step:012}.state" for step in (12, 8)]
     assert kind != "folder" or (tmp_path / "resume" / f"{newest.name}.folder" / "of somebody").is_dir()
 
@@ -131,10 +131,10 @@ def test_a_state_that_does_not_go_with_the_record_is_passed_over(tmp_path: Path)
     store = StateStore(tmp_path)
     store.save(point_of(1))
     store.save(point_of(2))
-    found = store.load(check)
-    assert found.state is not None
-    assert found.state.epoch == 1
-    assert [(skipped.path.name, str(skipped.error)) for skipped in found.skipped] == [
+    loaded = store.load(check)
+    assert loaded.state is not None
+    assert loaded.state.epoch == 1
+    assert [(skipped.path.name, str(skipped.error)) for skipped in loaded.skipped] == [
         ("step-000000000008.state", "metrics.csv: changed")
     ]
 

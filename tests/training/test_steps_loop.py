@@ -144,8 +144,8 @@ def keras_reference(optimizer: str, rows: Examples, steps: int) -> Any:
     )
     order = epoch_order(tf.constant(derive_seed(0, "order")), tf.constant(1), rows.count).numpy()
     for step in range(steps):
-        places = order[32 * step : 32 * (step + 1)]
-        model.train_on_batch(rows.x[places].astype(np.float32) / 255, rows.y[places])
+        indices = order[32 * step : 32 * (step + 1)]
+        model.train_on_batch(rows.x[indices].astype(np.float32) / 255, rows.y[indices])
     return model
 
 
@@ -184,14 +184,14 @@ def test_a_step_of_an_optimizer_that_divides_by_its_gradients_is_that_of_keras(o
         loop = make_loop(rows, rows.take(0, 32), optimizer=optimizer)
     loop._train_sizer.size = lambda remaining: 1
     loop.advance(1, 1)
-    found = differences(loop, reference)
-    assert max(value for path, value in found.items() if not path.endswith("_conv/bias")) <= 1e-5
+    deviations = differences(loop, reference)
+    assert max(value for path, value in deviations.items() if not path.endswith("_conv/bias")) <= 1e-5
 
     fused = make_loop(rows, rows.take(0, 32), optimizer=optimizer)
     fused._train_sizer.size = lambda remaining: 1
     fused.advance(1, 1)
-    found = differences(fused, reference)
-    shown = {path: value for path, value in found.items() if optimizer in path or "moving" in path}
+    deviations = differences(fused, reference)
+    shown = {path: value for path, value in deviations.items() if optimizer in path or "moving" in path}
     assert len(shown) > 20
     assert max(shown.values()) <= 1e-5
 
@@ -202,7 +202,7 @@ def test_an_epoch_tracks_fit() -> None:
 
     rows, test = images(640, 0), images(300, 1)
     loop = make_loop(rows, test)
-    found = epochs_of(loop, 3)
+    metrics = epochs_of(loop, 3)
     model = keras_reference("sgd", rows, 0)
 
     import tensorflow as tf
@@ -223,9 +223,9 @@ def test_an_epoch_tracks_fit() -> None:
         ).history
         history.append([fitted[name][0] for name in ("loss", "accuracy", "val_loss", "val_accuracy")])
     keras.backend.clear_session()
-    np.testing.assert_allclose(found[:, 0], np.array(history)[:, 0], rtol=2e-3)
-    np.testing.assert_allclose(found[:, 1], np.array(history)[:, 1], atol=4 / 640)
-    np.testing.assert_allclose(found[:, 2], np.array(history)[:, 2], rtol=2e-2)
+    np.testing.assert_allclose(metrics[:, 0], np.array(history)[:, 0], rtol=2e-3)
+    np.testing.assert_allclose(metrics[:, 1], np.array(history)[:, 1], atol=4 / 640)
+    np.testing.assert_allclose(metrics[:, 2], np.array(history)[:, 2], rtol=2e-2)
 
 
 def test_the_learning_rate_comes_from_the_step_and_is_logged() -> None:

@@ -132,8 +132,8 @@ def test_every_nth_epoch_is_kept_as_it_was(tmp_path: Path) -> None:
 
     _, states = whole_run()
     run = Run(tmp_path, epochs=23, checkpoint_every=5)
-    kept = sorted(path.name for path in run.folder.checkpoints.glob("epoch_*"))
-    assert kept == [f"epoch_{epoch:04d}.keras" for epoch in (5, 10, 15, 20)]
+    names = sorted(path.name for path in run.folder.checkpoints.glob("epoch_*"))
+    assert names == [f"epoch_{epoch:04d}.keras" for epoch in (5, 10, 15, 20)]
     for epoch in (5, 20):
         model = load_model(run.folder.epoch_model(epoch))
         assert same(tuple(v.numpy() for v in [*model.variables, *model.optimizer.variables]), states[epoch])
@@ -202,18 +202,18 @@ def test_a_request_stops_at_the_end_of_a_call_and_saves(tmp_path: Path) -> None:
     assert run.folder.final_model.exists()
 
 
-def test_the_observer_is_told_the_best_and_the_wait_but_nothing_of_held_out_rows(tmp_path: Path) -> None:
-    told: list[Progress] = []
+def test_the_observer_receives_the_best_and_the_wait_but_nothing_of_held_out_rows(tmp_path: Path) -> None:
+    reports: list[Progress] = []
 
     class Records(NullObserver):
         def progress(self, progress: Progress) -> None:
-            told.append(progress)
+            reports.append(progress)
 
     run = Run(tmp_path, observer=Records(), patience=7, validation="holdout")
     assert {"test_loss", "test_accuracy"} <= run.metrics.keys()
-    assert set(told[-1].metrics) == {"loss", "accuracy", "val_loss", "val_accuracy"}
-    assert told[-1].waiting == "wait 7/7"
-    assert (told[-1].epoch, told[-1].best_epoch) == (run.outcome.verdict.epoch, run.outcome.verdict.best_epoch)
+    assert set(reports[-1].metrics) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert reports[-1].waiting == "wait 7/7"
+    assert (reports[-1].epoch, reports[-1].best_epoch) == (run.outcome.verdict.epoch, run.outcome.verdict.best_epoch)
 
 
 def test_held_out_rows_change_nothing_that_is_chosen(tmp_path: Path) -> None:
@@ -247,8 +247,8 @@ def test_a_metric_that_cannot_be_monitored_is_an_error_before_training(monitor: 
         replace(experiment, plan=plan).make_loop()
 
 
-@pytest.mark.parametrize(("steps_per_epoch", "kept"), [(4, True), (5, False)])
-def test_sums_over_other_batches_are_not_resumed_from(steps_per_epoch: int, kept: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("steps_per_epoch", "resumes"), [(4, True), (5, False)])
+def test_sums_over_other_batches_are_not_resumed_from(steps_per_epoch: int, resumes: bool, tmp_path: Path) -> None:
     from stopcli.stopping import RuleRunner
     from stopcli.training.state_file import TrainState
     from stopcli.training.trainer import Trainer
@@ -256,8 +256,8 @@ def test_sums_over_other_batches_are_not_resumed_from(steps_per_epoch: int, kept
     experiment = build_moons(parse(MoonsConfig, SMALL))
     loop = experiment.make_loop()
     assert loop.steps_per_epoch == 4
-    taken: list[Any] = []
-    loop.resume = lambda state, partial: taken.append(partial)
+    partials: list[Any] = []
+    loop.resume = lambda state, partial: partials.append(partial)
     rule = experiment.plan.rule
     state = TrainState(
         epoch=2,
@@ -275,6 +275,6 @@ def test_sums_over_other_batches_are_not_resumed_from(steps_per_epoch: int, kept
     )
     folder = RunFolder.create(root=tmp_path, command="moons", run_dir=tmp_path / "run")
     Trainer(experiment, loop, folder, None, Session(), state)  # type: ignore[arg-type]
-    (partial,) = taken
-    assert (partial is not None) == kept
+    (partial,) = partials
+    assert (partial is not None) == resumes
     assert partial is None or partial.steps == 3
