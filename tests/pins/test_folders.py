@@ -16,10 +16,10 @@ RUNS = sorted(PINNED["shown"])
 STUDIES = ("compare", "compare-arms", "replay")
 
 
-def printed(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+def printed(capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
     """The one document that a command prints with --json."""
     capsys.readouterr()
-    assert run(*words, "--json") == 0
+    assert run(*argv, "--json") == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -72,8 +72,8 @@ def _table_numbers(report: str) -> list[list[str]]:
 @pytest.mark.parametrize("name", STUDIES)
 def test_runs_are_compared_and_replayed_as_they_were(name: str, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(runs / name)
-    words = PINNED["commands"][name].split()
-    summary = printed(capsys, *words, "--quiet", "--run-dir", f"runs/{name}")
+    argv = PINNED["commands"][name].split()
+    summary = printed(capsys, *argv, "--quiet", "--run-dir", f"runs/{name}")
     assert summary == json.loads((runs / name / "summary.json").read_text(encoding="utf-8"))
     pinned = FIXTURES / "runs" / name
     check_document(facts(summary), facts(json.loads((pinned / "summary.json").read_text(encoding="utf-8"))))
@@ -94,8 +94,8 @@ def test_published_results_are_judged_as_they_were(runs: Path, capsys: pytest.Ca
     pinned = json.loads((runs / "reproduction/reproduction/summary.json").read_text(encoding="utf-8"))
     shutil.rmtree(runs / "reproduction")
     written = {path: path.stat().st_mtime_ns for path in (runs / "reproduced").rglob("*") if path.is_file()}
-    words = ("reproduce", "small.toml", "--runs-dir", "runs/reproduced", "--to", "runs/reproduction", "--quiet")
-    check_document(facts(printed(capsys, *words)), facts(pinned))
+    argv = ("reproduce", "small.toml", "--runs-dir", "runs/reproduced", "--to", "runs/reproduction", "--quiet")
+    check_document(facts(printed(capsys, *argv)), facts(pinned))
     assert {path: path.stat().st_mtime_ns for path in written} == written
     names = ["REPRODUCTION.html", "REPRODUCTION.md", "reproduction"]
     assert sorted(path.name for path in (runs / "reproduction").iterdir()) == names

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.usefixtures("quick")
 def test_a_command_on_images() -> None:
-    words = PINNED["commands"]["cifar-resnet"].split()
-    assert run(*words, "--quiet", "--run-dir", "runs/cifar-resnet") == 0
+    argv = PINNED["commands"]["cifar-resnet"].split()
+    assert run(*argv, "--quiet", "--run-dir", "runs/cifar-resnet") == 0
     check_run(Path("runs/cifar-resnet"), FIXTURES / "runs/cifar-resnet", IMAGES)
 
 

@@ -19,8 +19,8 @@ FORCED = () if has_the_packages_of_the_fixtures() else ("--force",)
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("name", ["moons", "moons-seeds", "case-study", "clr", "lr-range"])
 def test_a_command_on_points(name: str) -> None:
-    words = PINNED["commands"][name].split()
-    assert run(*words, "--quiet", "--run-dir", f"runs/{name}") == 0
+    argv = PINNED["commands"][name].split()
+    assert run(*argv, "--quiet", "--run-dir", f"runs/{name}") == 0
     check_run(Path("runs") / name, FIXTURES / "runs" / name, POINTS)
 
 
@@ -33,8 +33,8 @@ def test_a_config_of_a_policy_s_run() -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_a_run_that_diverges_fails() -> None:
-    words = PINNED["commands"]["failed"].split()
-    assert run(*words, "--quiet", "--run-dir", "runs/failed") == 1
+    argv = PINNED["commands"]["failed"].split()
+    assert run(*argv, "--quiet", "--run-dir", "runs/failed") == 1
     check_run(Path("runs/failed"), FIXTURES / "runs/failed", POINTS)
 
 
@@ -44,8 +44,8 @@ def test_a_paused_run_is_resumed(runs: Path) -> None:
     before = (runs / "paused/metrics.csv").read_bytes()
     assert run("resume", "runs/paused", "--quiet", *FORCED) == 0
     assert (runs / "paused/metrics.csv").read_bytes().startswith(before)
-    words = [word for word in PINNED["commands"]["paused"].split() if word not in ("--time-budget", "0.01s")]
-    assert run(*words, "--quiet", "--run-dir", "whole") == 0
+    argv = [word for word in PINNED["commands"]["paused"].split() if word not in ("--time-budget", "0.01s")]
+    assert run(*argv, "--quiet", "--run-dir", "whole") == 0
     check_csv(Path("whole/metrics.csv"), runs / "paused/metrics.csv", POINTS)
     summary = json.loads((runs / "paused/summary.json").read_text(encoding="utf-8"))
     assert (summary["state"], summary["epochs"], summary["stop"]["reason"]) == ("finished", 6, "completed")
