@@ -11,7 +11,6 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from stopcli.configs.base import Count, Natural, NonNegative
 from stopcli.configs.options import Option
-from stopcli.configs.stop_plan import requested_rules
 from stopcli.configs.training import TrainingConfig
 from stopcli.errors import ConfigError
 from stopcli.quantities import counted
@@ -156,7 +155,7 @@ class LearningRateConfig(TrainingConfig):
         # Where no cycle ends at all, that is said of all rules; of those that come too late anyway, each.
         if self.stop_at == "epoch" or cycle > self.epochs * steps_per_epoch:
             return []
-        rules = [(label, rule, self.evaluated_rule(rule, steps_per_epoch)) for label, rule in requested_rules(self)]
+        rules = [(label, rule, self.evaluated_rule(rule, steps_per_epoch)) for label, rule in self.requested_rules()]
         return [
             f"{label}, asked at the ends of cycles alone, stops no training of {counted(self.epochs, 'epoch')} before "
             f"its end: it can after epoch {at_ends.earliest_stop:,} at the earliest"

@@ -11,9 +11,9 @@ from annotated_types import Ge, Le
 
 from stopcli.configs.base import ONLY_SWEEPS, Count, Mode, Natural, NonNegative, Positive, RunConfig, Share
 from stopcli.configs.options import Option, settings_with
-from stopcli.configs.stop_plan import requested_rules
 from stopcli.errors import ConfigError
 from stopcli.quantities import agreeing, counted, parse_save_every
+from stopcli.stopping import AnyOf, BestEpoch, NonFinite, Patience, Threshold
 from stopcli.stopping.combine import parse_rule
 from stopcli.stopping.rule import Rule, mode_warning, resolve_direction
 
@@ -177,6 +177,31 @@ FEW_ROWS = 20
 POINT = "row"
 
 
+@dataclass(frozen=True)
+class StopPlan:
+    """When an experiment stops and which epochs are kept.
+
+    Attributes:
+        rule: decides when training stops.
+        best_monitored: the best epoch for stopping, which `restore_best` goes back to.
+        restore_best: whether the final model is that of the best epoch.
+        best_checkpoint: the best epoch for checkpoints; None where none are written.
+        checkpoint_every: also keep every so many epochs' model; None for only the best.
+    """
+
+    rule: Rule[Any]
+    best_monitored: BestEpoch
+    restore_best: bool = False
+    best_checkpoint: BestEpoch | None = None
+    checkpoint_every: int | None = None
+
+    @property
+    def monitors(self) -> set[str]:
+        """Every metric that is read."""
+        best = [self.best_monitored, *([self.best_checkpoint] if self.best_checkpoint else [])]
+        return {*self.rule.monitors, *(epoch.monitor for epoch in best)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
     """Training with stopping rules and checkpoints."""
@@ -238,9 +263,32 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
         run has on record, and the run goes on as if it had had them from its beginning."""
         return settings_with(type(self), "stopping")
 
+    def requested_rules(self) -> list[tuple[str, Rule[Any]]]:
+        """The rules that the settings name, each with the setting and its value, such as `patience 200`."""
+        monitor, mode = self.monitor, self.mode
+        rules: list[tuple[str, Rule[Any]]] = []
+        if self.patience is not None:
+            more = (self.min_delta, self.baseline, self.start_from_epoch)
+            rules.append((f"patience {self.patience}", Patience(self.patience, monitor, mode, *more)))
+        if self.threshold is not None:
+            rules.append((f"threshold {self.threshold:g}", Threshold(self.threshold, monitor, mode)))
+        return [*rules, *((f"stop {text}", parse_rule(text, monitor, mode)) for text in self.stop)]
+
     def evaluated_rule(self, rule: Rule[Any], steps_per_epoch: int) -> Rule[Any]:
-        """A rule as it is asked whether to stop: after every epoch."""
+        """A rule as it is evaluated: after every epoch."""
         return rule
+
+    def stop_plan(self, steps_per_epoch: int) -> StopPlan:
+        """When training stops and which epochs are kept. A metric that is not finite ends a run in any case."""
+        rules = [self.evaluated_rule(rule, steps_per_epoch) for _, rule in self.requested_rules()]
+        every = self.checkpoint_every
+        return StopPlan(
+            AnyOf((NonFinite(self.metrics), *rules)),
+            BestEpoch(self.monitor, self.mode, self.start_from_epoch),
+            self.restore_best,
+            BestEpoch(self.checkpoint_monitor, self.checkpoint_mode) if self.checkpoint else None,
+            {"best": None, "all": 1}.get(every, every) if self.checkpoint else None,  # type: ignore[arg-type]
+        )
 
     def arms(self) -> Mapping[str, TrainingConfig]:
         """What a sweep compares, by name: the settings of each, for all seeds."""
@@ -301,7 +349,7 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
         return [
             f"{label} stops no training of {counted(self.epochs, 'epoch')} before its end: it can after epoch "
             f"{rule.earliest_stop:,} at the earliest"
-            for label, rule in requested_rules(self)
+            for label, rule in self.requested_rules()
             if rule.earliest_stop >= max(self.epochs, 2)
         ]
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from stopcli.analysis.arms import Arm, SeedValues, difference
 from stopcli.analysis.sweep import SweepResults
 from stopcli.configs.moons import ArmValues, CaseArm, MoonsConfig, case_arms
-from stopcli.configs.stop_plan import stop_plan
 from stopcli.quantities import counted
 from stopcli.recipes.arms import val_rows
 from stopcli.report.document import Table, csv_of
@@ -256,7 +255,7 @@ class CaseStudy:
 def _ending(config: MoonsConfig, arm: CaseArm, metrics: Columns) -> _Ending:
     """Where the rules of an arm, as its live run has them, end a training with these metrics."""
     run = replace(config, case_study=False, **arm.settings)
-    plan = stop_plan(run, run, run.metrics)
+    plan = run.stop_plan(1)
     verdict = plan.rule.first_stop(metrics)
     epoch = verdict.epoch if verdict else len(metrics["epoch"])
     best = plan.best_checkpoint.epochs(metrics)[epoch - 1] if plan.best_checkpoint else 0

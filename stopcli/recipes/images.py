@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.configs.images import NEAREST_SHARE, SIMPLE_PIXELS, AugmentSettings, DataSettings, ImageConfig
-from stopcli.configs.stop_plan import stop_plan
 from stopcli.configs.training import POINT
 from stopcli.data.dataset import Splits, split_images, subsample
 from stopcli.data.load import FolderRules, load_images
@@ -169,7 +168,7 @@ class ImageRecipe(SeedRecipe):
             config.batch_size,
             config.epochs,
             config.seed,
-            stop_plan(config, config, config.metrics, lambda rule: config.evaluated_rule(rule, steps_per_epoch)),
+            config.stop_plan(steps_per_epoch),
             dataset=images.dataset,
             jit_compile=xla_pays(),
             long_epochs=True,

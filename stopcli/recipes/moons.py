@@ -47,7 +47,6 @@ class Moons(SeedRecipe):
         """Model and rules of a run."""
         import keras
 
-        from stopcli.configs.stop_plan import stop_plan
         from stopcli.models.layers import make_optimizer
         from stopcli.models.mlp import binary_mlp
         from stopcli.recipes.case_study import CaseStudy
@@ -69,7 +68,7 @@ class Moons(SeedRecipe):
             config.batch_size,
             config.epochs,
             config.seed,
-            stop_plan(config, config, config.metrics),
+            config.stop_plan(loaded.data.train.batches(config.batch_size)),
             dataset="moons",
             jit_compile=True,
         )

@@ -13,7 +13,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from stopcli.configs.stop_plan import stop_plan
 from stopcli.configs.training import TrainingConfig
 from stopcli.data.named import DATASET_NAMES, named_datasets
 from stopcli.errors import ConfigError, MetricError, RequestError, RunFolderError
@@ -70,7 +69,7 @@ def with_other_rules(
         RequestError: they would have stopped the run before this position; the model that restore_best asks for was
             not kept; or its metrics.csv is missing, damaged, or shorter than it was when the position was saved.
     """
-    plan = stop_plan(config, config, config.metrics, lambda rule: config.evaluated_rule(rule, state.steps_per_epoch))
+    plan = config.stop_plan(state.steps_per_epoch)
     rule_runner, best = RuleRunner(plan.rule), BestState()
     stopped: Verdict | None = None
     before: Verdict | None = None

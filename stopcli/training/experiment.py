@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from stopcli.configs.stop_plan import StopPlan
+from stopcli.configs.training import StopPlan
 from stopcli.data.dataset import Splits
 from stopcli.errors import MetricError
 from stopcli.runs.folder import RunFolder

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from stopcli.analysis.experiments import Experiment
 from stopcli.analysis.replay import LabelledRule, RecordedHistory, replay_experiment
-from stopcli.configs.stop_plan import stop_plan
-from stopcli.configs.training import CheckpointSettings, StoppingSettings
+from stopcli.configs.moons import MoonsConfig
 from stopcli.runs.metrics import Columns
 from stopcli.runs.run import Run
 from stopcli.runs.status import Status
@@ -111,7 +110,7 @@ _series = st.lists(st.tuples(_broken, _broken, st.floats(0, 1, width=32)), min_s
 @given(
     _series,
     st.builds(
-        StoppingSettings,
+        MoonsConfig,
         patience=st.one_of(st.none(), st.integers(0, 8)),
         monitor=st.sampled_from(["val_loss", "val_accuracy"]),
         min_delta=st.sampled_from([0.0, 0.1, 0.001]),
@@ -122,21 +121,22 @@ _series = st.lists(st.tuples(_broken, _broken, st.floats(0, 1, width=32)), min_s
     ),
 )
 def test_a_replay_is_what_the_rules_of_a_run_decide_live(
-    series: list[tuple[float, float, float]], settings: StoppingSettings
+    series: list[tuple[float, float, float]], config: MoonsConfig
 ) -> None:
     names = ("loss", "val_loss", "val_accuracy")
-    plan = stop_plan(settings, CheckpointSettings(), names)
+    plan = config.stop_plan(1)
     judge, best, verdict, epoch = RuleRunner(plan.rule), BestState(), None, 0
     # As the trainer has it.
     for epoch, row in enumerate(series, start=1):
-        metrics = dict(zip(names, row, strict=True))
+        metrics = {**dict(zip(names, row, strict=True)), "accuracy": 0.5}
         verdict = judge.update(epoch, metrics)
         if verdict is None or verdict.reason != "non_finite":
             best = plan.best_monitored.update(best, epoch, metrics)
         if verdict is not None:
             break
 
-    run = run_of({name: [row[i] for row in series] for i, name in enumerate(names)})
+    columns = {name: [row[i] for row in series] for i, name in enumerate(names)}
+    run = run_of({**columns, "accuracy": [0.5] * len(series)})
     # The rules alone: that no metric may be NaN is a matter of the history.
     rules: tuple[Rule[Any], ...] = plan.rule.rules[1:]  # type: ignore[attr-defined]
     first = RecordedHistory(run, plan.best_monitored).replay(AnyOf(rules or (Patience(1000),)))

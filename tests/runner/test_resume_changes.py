@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from stopcli.configs.base import parse
 from stopcli.configs.classifier import ClassifierConfig
 from stopcli.configs.moons import MoonsConfig
-from stopcli.configs.stop_plan import stop_plan
 from stopcli.errors import RequestError
 from stopcli.runner.resume_changes import with_other_rules
 from stopcli.runs.metrics import MetricsFile
@@ -62,7 +61,7 @@ def test_a_replayed_rule_has_the_state_and_the_verdict_that_it_would_have_live(
     values: list[float], settings: dict[str, Any]
 ) -> None:
     config = parse(MoonsConfig, settings)
-    plan = stop_plan(config, config, config.metrics)
+    plan = config.stop_plan(1)
     judge, verdict, epoch = RuleRunner(plan.rule), None, 0
     for epoch, value in enumerate(values, start=1):
         row = dict.fromkeys(config.metrics, 0.5) | {"val_loss": float(np.float32(value))}
