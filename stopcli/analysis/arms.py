@@ -16,6 +16,13 @@ from stopcli.runs.run import Run, read_runs, without_analyses
 from stopcli.stats.differences import Difference, Ratio, difference_by_seed, ratio_of
 from stopcli.stats.intervals import MeanInterval, mean_interval
 
+# A run that nobody gave a name or a folder.
+_BY_TIME = re.compile(r"\d{8}T\d{6}Z-")
+# More settings in a label are no label.
+_MOST_SETTINGS = 2
+# Commands whose runs have no epochs.
+_WITHOUT_EPOCHS = ("lr-range",)
+
 
 class HasValues(Protocol):
     """Whatever an arm has one of for each seed."""
@@ -100,12 +107,6 @@ def time_ratio(arm: Arm[Any], reference: Arm[Any]) -> Ratio | None:
     return ratio_of(arm.by_seed("train_seconds"), reference.by_seed("train_seconds"))
 
 
-# A run that nobody gave a name or a folder.
-_BY_TIME = re.compile(r"\d{8}T\d{6}Z-")
-# More settings in a label are no label.
-_MOST_SETTINGS = 2
-
-
 def short_labels(arms: Sequence[tuple[str, Run]]) -> list[str]:
     """Labels without the command where it is the same for all, and in the place of folders' times, as far as that tells
     them apart, the settings by which they differ.
@@ -149,10 +150,6 @@ def _setting_text(name: str, value: object) -> str:
     if value is True:
         return text
     return f"{text} {' '.join(map(str, value)) if isinstance(value, list) else value}"
-
-
-# Commands whose runs have no epochs.
-_WITHOUT_EPOCHS = ("lr-range",)
 
 
 def first_run(arm: RunArm) -> Run:

@@ -79,10 +79,10 @@ def measure_of(name: str, runs: Sequence[RunResult]) -> Measure:
         ConfigError: no run has it.
     """
     columns = dict.fromkeys(column for run in runs for column in run.columns if column not in ("epoch", "step"))
-    measures = {known: _measure(known) for known in (*_OF_MODELS, *COSTS, *columns)}
+    measures = {candidate: _measure(candidate) for candidate in (*_OF_MODELS, *COSTS, *columns)}
     recorded = [
-        known
-        for known, measure in measures.items()
+        candidate
+        for candidate, measure in measures.items()
         if any(run.value(view.value) is not None for run in runs for view in measure.views)
     ]
     if name not in recorded:

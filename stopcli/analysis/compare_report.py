@@ -307,9 +307,9 @@ def figures_of(results: CompareResults, curves: Curves) -> Figures:
 
     # Arms without a value have a row too: the panels share their rows.
     rows = {view.phrase: [row(arm, view) for arm in results.arms[:MOST_DRAWN]] for view in results.measure.views}
-    shown = {phrase: of_arms for phrase, of_arms in rows.items() if any(row.values for row in of_arms)}
-    if shown:
-        figures["values"] = lambda: value_strips(shown, f"{results.measure.phrase} of each run")
+    rows_with_values = {phrase: of_arms for phrase, of_arms in rows.items() if any(row.values for row in of_arms)}
+    if rows_with_values:
+        figures["values"] = lambda: value_strips(rows_with_values, f"{results.measure.phrase} of each run")
     return figures
 
 

@@ -147,9 +147,9 @@ def _best_of_few(arms: Sequence[RunArm], model: str) -> str:
         return ""
     accuracies = {arm.label: 1 - statistics.fmean(arm.by_seed(FINAL)[seed] for seed in seeds) for arm in arms}
     best = max(accuracies, key=lambda label: accuracies[label])
-    of = "these runs" if all(len(arm.runs) == len(seeds) for arm in arms) else numbered("seed", seeds)
+    seeds_text = "these runs" if all(len(arm.runs) == len(seeds) for arm in arms) else numbered("seed", seeds)
     return (
-        f" In {of} the {model} of {best} has the highest test accuracy, {accuracies[best]:.3f}; "
+        f" In {seeds_text} the {model} of {best} has the highest test accuracy, {accuracies[best]:.3f}; "
         "--seeds 5 or more would show whether that is more than chance."
     )
 
@@ -162,15 +162,16 @@ def _by_class(config: ClrConfig, arms: Sequence[RunArm], results: Sequence[JobRe
         scores = _scores(result)
         if result.state == "finished" and scores:
             by_arm.setdefault(result.job.arm, []).append(scores)
-    shown = [arm for arm in arms if arm.name in by_arm]
-    if not shown:
+    arms_with_scores = [arm for arm in arms if arm.name in by_arm]
+    if not arms_with_scores:
         return None
-    classes = list(by_arm[shown[0].name][0])
+    classes = list(by_arm[arms_with_scores[0].name][0])
     rows: list[tuple[str | float, ...]] = [
-        (name, *(statistics.fmean(run[name] for run in by_arm[arm.name]) for arm in shown)) for name in classes
+        (name, *(statistics.fmean(run[name] for run in by_arm[arm.name]) for arm in arms_with_scores))
+        for name in classes
     ]
     model = "saved model" if config.checkpoint else "final model"
-    columns = ("class", *(arm.label for arm in shown))
+    columns = ("class", *(arm.label for arm in arms_with_scores))
     return Table.of_shares(f"F1 by class ({model}, test images)", columns, rows, sums=int(classes[-1] == "mean"))
 
 

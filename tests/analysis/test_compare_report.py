@@ -26,7 +26,7 @@ def compared(*paths: str, **options: Any) -> CompareResults:
     return compare([Path(path) for path in paths], **options)
 
 
-def left(results: CompareResults) -> tuple[Path, dict[str, Any]]:
+def written(results: CompareResults) -> tuple[Path, dict[str, Any]]:
     folder, summary = write_output(output_of(results), root=Path("runs"))
     return folder, to_json(summary)
 
@@ -38,7 +38,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 def test_numbers_are_those_of_the_runs() -> None:
     write_sweep("sweep", {"simple": A, "erased": B})
-    folder, summary = left(compared("sweep"))
+    folder, summary = written(compared("sweep"))
     by_label = {row["label"]: row for row in rows_of(folder / "table.csv")}
     final = {name: [float(row[f"final_test_accuracy_{name}"]) for row in by_label.values()] for name in ("mean", "sd")}
     assert final["mean"] == pytest.approx([np.mean(A), np.mean(B)])
@@ -63,7 +63,7 @@ def test_numbers_are_those_of_the_runs() -> None:
 def test_everything_is_left_and_said_in_the_report() -> None:
     write_sweep("sweep", {"simple": A, "erased": B, "both": B[::-1]})
     write_run("died", name="died", hidden=9, state="running", summary={"final": None})
-    folder, summary = left(compared("sweep", "died"))
+    folder, summary = written(compared("sweep", "died"))
     names = {
         "table.md",
         "table.csv",
@@ -79,7 +79,7 @@ def test_everything_is_left_and_said_in_the_report() -> None:
         "curves.png", "curves.svg", "values.png", "values.svg",
     }  # fmt: skip
     report = (folder / "report.md").read_text()
-    for words in (
+    for text in (
         "higher in 5 of 5 seeds: better.",
         "died has not finished (died at epoch 40)",
         "| hidden | 1 | 2 | 3 | 9 |",
@@ -88,7 +88,7 @@ def test_everything_is_left_and_said_in_the_report() -> None:
         "4 differences are tested",
         "The seeds share their test rows",
     ):
-        assert words in report, words
+        assert text in report, text
     assert json.loads((folder / "summary.json").read_text()) == summary
     assert [thing["label"] for thing in summary["things"]] == ["simple", "erased", "both", "died (died)"]
     assert rows_of(folder / "differences.csv")[0] == {
@@ -118,9 +118,9 @@ def test_seeds_that_do_not_match_are_compared_without_pairs() -> None:
     ],
 )
 def test_pairs_are_taken_where_enough_seeds_match(ours: range, theirs: range, expected: tuple[str, int, str]) -> None:
-    found, note = difference_of({seed: seed / 10 for seed in ours}, dict.fromkeys(theirs, 0.5))
-    kind = "paired" if found.paired else "unpaired"
-    assert (kind, found.n, note) == expected
+    outcome_difference, note = difference_of({seed: seed / 10 for seed in ours}, dict.fromkeys(theirs, 0.5))
+    kind = "paired" if outcome_difference.paired else "unpaired"
+    assert (kind, outcome_difference.n, note) == expected
 
 
 def test_one_seed_alone_distinguishes_nothing() -> None:
@@ -195,9 +195,9 @@ def test_times_are_multiples_of_those_of_the_same_seed_with_their_spread() -> No
 def test_seeds_are_a_difference_only_where_they_differ() -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 7)):
         write_run(name, seed=seed, patience=len(name) + ord(name))
-    same, other = compared("a", "b"), compared("a", "b", "c")
-    assert [row[0] for row in tables_of(same)[2].rows] == ["patience"]
-    assert rows_of(left(same)[0] / "differences.csv") == [{"setting": "patience", "a": "98", "b": "99"}]
+    unchanged, other = compared("a", "b"), compared("a", "b", "c")
+    assert [row[0] for row in tables_of(unchanged)[2].rows] == ["patience"]
+    assert rows_of(written(unchanged)[0] / "differences.csv") == [{"setting": "patience", "a": "98", "b": "99"}]
     assert [row[0] for row in tables_of(other)[2].rows] == ["patience", "seeds"]
 
 
@@ -205,11 +205,11 @@ def test_p_values_are_shown_as_precise_as_they_are() -> None:
     write_sweep("sweep", {"a": [0.5 + i / 1000 for i in range(20)], "b": [0.9 + i / 999 for i in range(20)]})
     results = compared("sweep")
     assert [row[5] for row in tables_of(results)[1].rows] == ["< 0.001", "1"]
-    (found, _) = (comparison.difference for comparison in results.comparisons)
-    assert found is not None
-    assert found.p is not None
+    (outcome_difference, _) = (comparison.difference for comparison in results.comparisons)
+    assert outcome_difference is not None
+    assert outcome_difference.p is not None
     # Files for those who go on elsewhere keep the number.
-    assert float(rows_of(left(results)[0] / "table.csv")[1]["final_difference_p"]) == found.p < 1e-6
+    assert float(rows_of(written(results)[0] / "table.csv")[1]["final_difference_p"]) == outcome_difference.p < 1e-6
 
 
 def test_a_value_that_no_run_has_is_refused() -> None:
@@ -227,7 +227,7 @@ def test_what_all_have_recorded_is_overlaid_and_the_rest_told() -> None:
     write_run("a", patience=5, name="$a_b$")
     write_run("b", patience=6, columns=without, name="_b")
     write_run("c", patience=7, columns=diverged)
-    folder, _ = left(compared("a", "b", "c"))
+    folder, _ = written(compared("a", "b", "c"))
     report = (folder / "report.md").read_text()
     assert "Not all runs recorded val_accuracy, val_loss; only what all of them recorded is overlaid." in report
     assert (folder / "plots" / "curves.png").stat().st_size > 10_000
@@ -268,7 +268,7 @@ def test_a_run_that_was_left_before_its_first_epoch_ended_has_no_curves() -> Non
     write_run("b", patience=6, state="interrupted", epochs=0, columns=nothing)
     results = compared("a", "b")
     assert "b has no curves: it has no complete epoch" in results.warnings
-    folder, _ = left(results)
+    folder, _ = written(results)
     assert (folder / "plots" / "curves.png").is_file()
 
 
@@ -276,11 +276,11 @@ def test_many_runs_are_summed_up() -> None:
     names = [str(write_run(f"r{i}", patience=i, epochs=5, accuracy=0.5 + i / 200)) for i in range(40)]
     results = compared(*names)
     assert len(results.comparisons) == 78
-    assert [words[:60] for words in results.conclusions()] == [
+    assert [text[:60] for text in results.conclusions()] == [
         "test accuracy of the final model of 39 against r0: 39 not di",
         "test accuracy of the saved model of 39 against r0: 39 not di",
     ]
-    folder, _ = left(results)
+    folder, _ = written(results)
     assert "The figures show the first 14 of 40." in (folder / "report.md").read_text()
     assert tables_of(results)[2].columns == ("", "patience")
     assert len(rows_of(folder / "runs.csv")) == 40

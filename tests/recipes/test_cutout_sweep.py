@@ -55,8 +55,10 @@ def test_the_published_plan() -> None:
 
 def test_the_runs_of_a_plan_do_not_depend_on_who_executes_them() -> None:
     here = plan_jobs(config(m=(2,), seeds=2, threads=1))
-    there = plan_jobs(config(m=(2,), seeds=2, threads=1, executor="ray", jobs=5, ray_address="auto", keep_going=False))
-    assert here == there
+    elsewhere = plan_jobs(
+        config(m=(2,), seeds=2, threads=1, executor="ray", jobs=5, ray_address="auto", keep_going=False)
+    )
+    assert here == elsewhere
     assert {job.config.threads for job in here} == {1}
     assert [(job.name, job.config.seed, job.config.seeds) for job in here] == [
         ("simple-seed0", 0, 1),
@@ -270,11 +272,11 @@ def test_other_machines_memory_is_not_judged_by_this_one() -> None:
     [(8, 8, 0.45), (8, 32, 1.7), (20, 16, 1.9), (44, 1, 0.27), (44, 4, 0.95)],
 )
 def test_the_estimate_is_near_what_was_measured(depth: int, copies: int, gigabytes: float) -> None:
-    of = config(depth=depth, m=(copies,), baseline_arm=False).arms()[f"m{copies}"]
-    assert batch_bytes(of, 32, 32) == pytest.approx(gigabytes * 1e9, rel=0.25)
+    arm_config = config(depth=depth, m=(copies,), baseline_arm=False).arms()[f"m{copies}"]
+    assert batch_bytes(arm_config, 32, 32) == pytest.approx(gigabytes * 1e9, rel=0.25)
 
 
 @pytest.mark.parametrize(("width", "images", "gigabytes"), [(1.0, 256, 1.53), (0.25, 512, 0.74)])
 def test_the_estimate_for_minigooglenet_is_near_what_was_measured(width: float, images: int, gigabytes: float) -> None:
-    of = resolve(ClassifierConfig, {"scale": "full", "width": width, "batch_size": images})
-    assert batch_bytes(of, 32, 32) == pytest.approx(gigabytes * 1e9, rel=0.25)
+    arm_config = resolve(ClassifierConfig, {"scale": "full", "width": width, "batch_size": images})
+    assert batch_bytes(arm_config, 32, 32) == pytest.approx(gigabytes * 1e9, rel=0.25)

@@ -66,7 +66,7 @@ def test_few_and_lopsided_values_have_an_interval_around_their_mean_within_them(
 @pytest.mark.parametrize("right", [[62, 64, 66, 65, 64], [64, 64, 64, 66], [66, 60, 66, 65, 66, 66, 66]])
 def test_errors_have_the_interval_of_the_accuracies_that_they_are_the_rest_of(right: list[int]) -> None:
     counted = mean_interval([float(count) for count in right])
-    accuracy, error = (mean_interval([count / 70 for count in each]) for each in (right, [70 - c for c in right]))
+    accuracy, error = (mean_interval([count / 70 for count in sample]) for sample in (right, [70 - c for c in right]))
     assert counted.low is not None
     assert counted.high is not None
     assert (accuracy.low, accuracy.high) == pytest.approx((counted.low / 70, counted.high / 70), abs=1e-9)

@@ -48,10 +48,10 @@ def test_a_loss_that_never_falls_suggests_nothing() -> None:
 def test_noise_alone_suggests_nothing(beta: float) -> None:
     draw = np.random.default_rng(0)
     suggestions = [suggest(RATES[:100], 2.5 + draw.normal(0, 0.15, 100), beta) for _ in range(300)]
-    assert sum(each is not None for each in suggestions) <= 9
+    assert sum(curve is not None for curve in suggestions) <= 9
     # A fall that a user would see in the same noise is found.
     fallen = [suggest(RATES[::2], valley()[::2] + draw.normal(0, 0.05, 100), beta) for _ in range(50)]
-    assert all(each is not None for each in fallen)
+    assert all(curve is not None for curve in fallen)
 
 
 def test_bounds_span_the_three_and_at_least_a_factor_of_four() -> None:
