@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import PIL
@@ -70,11 +69,11 @@ def decode(files: Sequence[Path], image_size: int | None, on_progress: OnProgres
     unreadable: dict[int, str] = {}
     other_sizes: list[tuple[int, tuple[int, int]]] = []
     digests: list[bytes] = []
-    taken = converted = 0
+    count = converted = 0
     lasting = True
-    for images, chunk in _chunk_by_chunk(work, chunks):
-        x[taken : taken + len(images)] = images
-        taken += len(images)
+    for chunk in _chunk_by_chunk(work, chunks):
+        x[count : count + len(chunk.images)] = chunk.images
+        count += len(chunk.images)
         unreadable |= {len(digests) + index: reason for index, reason in chunk.unreadable.items()}
         other_sizes += [(len(digests) + index, other) for index, other in chunk.other_sizes.items()]
         digests += chunk.digests
@@ -89,7 +88,7 @@ def decode(files: Sequence[Path], image_size: int | None, on_progress: OnProgres
             "unlike the first",
             hint="--image-size N resizes all of them to N × N.",
         )
-    return DecodedImages(x[:taken], converted, unreadable, digest_of(digests), lasting)
+    return DecodedImages(x[:count], converted, unreadable, digest_of(digests), lasting)
 
 
 def digest_of(contents: Sequence[bytes]) -> str:
@@ -104,23 +103,19 @@ def damaged_error(files: Sequence[Path], unreadable: Mapping[int, str]) -> Reque
     return RequestError(f"damaged images: {'; '.join(named)}{more}", hint=LEAVE_OUT)
 
 
-class _Chunk(NamedTuple):
-    """What was found in some files beside their images; by index within the chunk.
+@dataclass
+class _Chunk:
+    """As `DecodedImages`, of some of the files, with the SHA-256 of each and the sizes of those with another one."""
 
-    Attributes:
-        digests: the SHA-256 of what each file held.
-    """
-
-    unreadable: dict[int, str]
-    other_sizes: dict[int, tuple[int, int]]
-    digests: list[bytes]
-    converted: int
-    lasting: bool
+    images: NDArray[np.uint8]
+    unreadable: dict[int, str] = field(default_factory=dict)
+    other_sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
+    digests: list[bytes] = field(default_factory=list)
+    converted: int = 0
+    lasting: bool = True
 
 
-def _chunk_by_chunk(
-    work: Callable[[Sequence[Path]], tuple[NDArray[np.uint8], _Chunk]], chunks: Sequence[Sequence[Path]]
-) -> Iterator[tuple[NDArray[np.uint8], _Chunk]]:
+def _chunk_by_chunk(work: Callable[[Sequence[Path]], _Chunk], chunks: Sequence[Sequence[Path]]) -> Iterator[_Chunk]:
     """`work` of each chunk, in their order. Threads would wait for Python's lock: small images are mostly Python."""
     workers = min(usable_cores(), len(chunks))
     if len(chunks) < _WORTH_PROCESSES or workers == 1:
@@ -147,11 +142,10 @@ def _leave_signals_to_the_parent() -> None:
     release_signals()
 
 
-def _decode_chunk(files: Sequence[Path], *, size: tuple[int, int], resize: bool) -> tuple[NDArray[np.uint8], _Chunk]:
+def _decode_chunk(files: Sequence[Path], *, size: tuple[int, int], resize: bool) -> _Chunk:
     """The images of some files, without those that cannot be read or have another size."""
-    images = np.empty((len(files), size[1], size[0], 3), np.uint8)
-    chunk = _Chunk({}, {}, [], 0, True)
-    taken = 0
+    chunk = _Chunk(np.empty((len(files), size[1], size[0], 3), np.uint8))
+    count = 0
     for index, path in enumerate(files):
         content = b""
         try:
@@ -161,19 +155,20 @@ def _decode_chunk(files: Sequence[Path], *, size: tuple[int, int], resize: bool)
         except Exception as error:
             chunk.unreadable[index] = reason_of(error)
             # Errors of the system have a number, those of Pillow's readers have none.
-            chunk = chunk._replace(lasting=chunk.lasting and getattr(error, "errno", None) is None)
+            chunk.lasting = chunk.lasting and getattr(error, "errno", None) is None
             continue
         finally:
             chunk.digests.append(hashlib.sha256(content).digest())
-        chunk = chunk._replace(converted=chunk.converted + was_other)
+        chunk.converted += was_other
         if image.size != size:
             if not resize:
                 chunk.other_sizes[index] = image.size
                 continue
             image = image.resize(size, Image.Resampling.BILINEAR)
-        images[taken] = np.asarray(image)
-        taken += 1
-    return images[:taken], chunk
+        chunk.images[count] = np.asarray(image)
+        count += 1
+    chunk.images = chunk.images[:count]
+    return chunk
 
 
 def _first_readable(files: Sequence[Path]) -> tuple[Path, tuple[int, int]]:
