@@ -11,6 +11,7 @@ from stopcli.cli.console import Output
 from stopcli.cli.list_options import parse_counts, parse_words
 from stopcli.cli.options.output import Json, Quiet, RunDir, RunsDir, TimeBudget, Verbose
 from stopcli.configs.base import RunConfig, resolve, setting_names
+from stopcli.configs.registry import config_class
 from stopcli.errors import ConfigError, RequestError
 from stopcli.paths import parse_path
 from stopcli.runs.files import read_toml
@@ -24,8 +25,6 @@ ConfigFile = Annotated[
 
 def settings_from_options(ctx: typer.Context, command: str) -> dict[str, Any]:
     """The settings that were given on the command line, by name: they win over the scale."""
-    from stopcli.configs.registry import config_class
-
     settings = {}
     for name in setting_names(config_class(command)):
         source = ctx.get_parameter_source(name)
@@ -50,7 +49,6 @@ def settings_from_options(ctx: typer.Context, command: str) -> dict[str, Any]:
 def config_from_options(ctx: typer.Context, command: str, output: Output) -> RunConfig:
     """The config of a command with the options of its context, what they leave out as the scale says."""
     from stopcli.configs.lr_range import mismatch
-    from stopcli.configs.registry import config_class
 
     config = resolve(config_class(command), settings_from_options(ctx, command), has_gpu)
     from_range = ctx.params.get("from_range")
@@ -65,8 +63,6 @@ def config_from_file(file: Path) -> RunConfig:
     Raises:
         RequestError: it holds no settings of a command.
     """
-    from stopcli.configs.registry import config_class
-
     settings = read_toml(file)
     if "command" not in settings and "arms" in settings and "config" in settings:
         raise RequestError(f"{file}: a published result's file, not a run's config", hint=f"stopcli reproduce {file}")

@@ -1,4 +1,4 @@
-"""The settings of `stopcli lr-range`, and the bounds that `stopcli clr --bounds-from` reads from a finished one."""
+"""The settings of `stopcli lr-range`, and the bounds that `stopcli clr --from-range` reads from a finished one."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ from stopcli.errors import ConfigError, RequestError
 from stopcli.runs.files import read_toml
 from stopcli.runs.folder import check_is_run
 from stopcli.runs.run import Run
-from stopcli.runs.summary import RangeSummary
-from stopcli.stats.lr_finder import FEWEST_UPDATES
+from stopcli.runs.summary import FEWEST_UPDATES, RangeSummary
 
 Ramp = Literal["exponential", "linear"]
 # Where neither iterations nor epochs are given.

@@ -34,6 +34,8 @@ TableContent = Annotated[Mapping[str, Any], Check("a table: columns, and rows of
 FigureName = Annotated[
     str, Check("a name", lambda value: isinstance(value, str) and bool(re.fullmatch(r"[\w.-]{1,80}", value)))
 ]
+# A range test of fewer updates gives no curve.
+FEWEST_UPDATES = 10
 
 
 @dataclass(frozen=True, kw_only=True)

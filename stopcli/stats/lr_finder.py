@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stopcli.runs.summary import FEWEST_UPDATES
+
 Floats = NDArray[np.float64]
 
 # A cycle's lowest rate is at most this share of its highest (L. Smith, arXiv 1506.01186, section 3.3: a third or a
 # fourth).
 BASE_SHARE = 1 / 4
-# Fewer updates than this are no curve.
-FEWEST_UPDATES = 10
 # The share of the updates over which a slope is measured.
 STRETCH = 0.1
 # A loss that falls by no more than this share of its first value has not trained.
