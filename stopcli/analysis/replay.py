@@ -41,21 +41,6 @@ def readable_metrics(columns: Columns) -> tuple[str, ...]:
     return tuple(name for name in columns if name not in _NO_METRICS and not name.startswith("test_"))
 
 
-@dataclass(frozen=True)
-class EpochValues:
-    """An epoch of a run.
-
-    Attributes:
-        value: of the selecting metric.
-        accuracy: on the test rows, or on those that validate where no test rows are held out; None where the run has
-            none.
-    """
-
-    epoch: int
-    value: float
-    accuracy: float | None
-
-
 class RecordedHistory:
     """A run's metrics, as rules are replayed on them.
 
@@ -93,11 +78,6 @@ class RecordedHistory:
         planned = self.run.settings.get("epochs")
         return isinstance(planned, int) and self.epochs >= planned
 
-    @cached_property
-    def best(self) -> EpochValues | None:
-        """The best epoch of all."""
-        return self._best_until(self.epochs)
-
     def replay(self, rule: Rule[Any]) -> Replay:
         """What a rule would have done.
 
@@ -105,16 +85,19 @@ class RecordedHistory:
             MetricError: the run lacks a metric that the rule reads, or has it with values that the rule refuses.
         """
         verdict = rule.first_stop(self._readable) or self.broken
-        epochs = verdict.epoch if verdict else self.epochs
-        return Replay(self, verdict, self._best_until(epochs), self._values_at(epochs))
+        epoch = verdict.epoch if verdict else self.epochs
+        return Replay(self, verdict, epoch, self.best_epoch(epoch))
 
-    def _best_until(self, epoch: int) -> EpochValues | None:
-        best = self._best[:epoch]
-        return self._values_at(int(best[-1])) if len(best) and best[-1] else None
+    def best_epoch(self, last: int) -> int:
+        """The best epoch of the first so many; 0 where none counts."""
+        best = self._best[:last]
+        return int(best[-1]) if len(best) else 0
 
-    def _values_at(self, epoch: int) -> EpochValues:
+    def values_at(self, epoch: int) -> tuple[float, float | None]:
+        """The selecting metric after an epoch, and the accuracy, on the test rows, or on those that validate where no
+        test rows are held out; None where the run has none."""
         accuracy = None if self.accuracy is None else float(self._columns[self.accuracy][epoch - 1])
-        return EpochValues(epoch, float(self._columns[self._metric][epoch - 1]), accuracy)
+        return float(self._columns[self._metric][epoch - 1]), accuracy
 
 
 @dataclass(frozen=True)
@@ -123,14 +106,14 @@ class Replay:
 
     Attributes:
         verdict: why and where the run would have ended; None where that lies beyond the recorded epochs.
-        selected: the best epoch until then; None where no epoch counts.
-        last: the epoch of the stop, or the last one that was recorded.
+        epoch: of the stop, or the last one that was recorded.
+        selected: the best epoch until then; 0 where no epoch counts.
     """
 
     history: RecordedHistory
     verdict: Verdict | None
-    selected: EpochValues | None
-    last: EpochValues
+    epoch: int
+    selected: int
 
     @property
     def seed(self) -> int:
@@ -159,26 +142,28 @@ class Replay:
         `regret` is how much worse the selected epoch is than the best one of all, in the selecting metric, ≥ 0;
         `accuracy_lost` the same in accuracy, which did not select, so that it may be below 0.
         """
-        epochs, selected, best = self.history.epochs, self.selected, self.history.best
+        epochs, stop_values = self.history.epochs, self.history.values_at(self.epoch)
         values: dict[str, float | None] = {
-            "epochs": self.last.epoch,
-            "epochs_saved": epochs - self.last.epoch,
-            "share_saved": 1 - self.last.epoch / epochs,
-            "stop_value": self.last.value,
-            "stop_accuracy": self.last.accuracy,
+            "epochs": self.epoch,
+            "epochs_saved": epochs - self.epoch,
+            "share_saved": 1 - self.epoch / epochs,
+            **dict(zip(("stop_value", "stop_accuracy"), stop_values, strict=True)),
         }
-        if selected is not None and best is not None:
+        if self.selected:
+            best = self.history.best_epoch(epochs)
+            value, accuracy = self.history.values_at(self.selected)
+            best_value, best_accuracy = self.history.values_at(best)
             values |= {
-                "kept_epoch": selected.epoch,
-                "kept_value": selected.value,
-                "kept_accuracy": selected.accuracy,
-                "best_epoch": best.epoch,
-                "best_value": best.value,
-                "best_accuracy": best.accuracy,
-                "regret": abs(best.value - selected.value),
+                "kept_epoch": self.selected,
+                "kept_value": value,
+                "kept_accuracy": accuracy,
+                "best_epoch": best,
+                "best_value": best_value,
+                "best_accuracy": best_accuracy,
+                "regret": abs(best_value - value),
             }
-            if selected.accuracy is not None and best.accuracy is not None:
-                values["accuracy_lost"] = best.accuracy - selected.accuracy
+            if accuracy is not None and best_accuracy is not None:
+                values["accuracy_lost"] = best_accuracy - accuracy
         return {name: value for name, value in values.items() if value is not None and np.isfinite(value)}
 
 
@@ -455,7 +440,7 @@ def _warnings(experiments: Sequence[ExperimentResults], left_out: Sequence[tuple
         rule.label
         for experiment in experiments
         for rule in experiment.rules
-        if any(replay.selected is None for replay in rule.runs)
+        if any(not replay.selected for replay in rule.runs)
     )
     if without_selected:
         warnings.append(

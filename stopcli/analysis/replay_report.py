@@ -103,9 +103,9 @@ def _stop(experiment: ExperimentResults, rule: RuleResults) -> str:
         return _mean_and_interval("epochs", "{:,.0f}")(rule)
     (replay,) = rule.runs
     if replay.fired:
-        return f"{replay.last.epoch:,}"
+        return f"{replay.epoch:,}"
     if replay.verdict is not None:
-        return f"broke off at {replay.last.epoch:,}"
+        return f"broke off at {replay.epoch:,}"
     return f"{'never in' if replay.history.complete else 'beyond'} {replay.history.epochs:,}"
 
 
@@ -173,7 +173,7 @@ def summary_of(experiment: ExperimentResults) -> dict[str, Any]:
                 "rule": rule.label,
                 "describes": rule.rule.describe(),
                 "never": rule.not_fired,
-                "stops": [replay.last.epoch if replay.fired else None for replay in rule.runs],
+                "stops": [replay.epoch if replay.fired else None for replay in rule.runs],
                 **{name: _statistics(rule, name) for name in MEASURES},
             }
             for rule in experiment.rules
@@ -396,8 +396,10 @@ def _figure(results: ReplayResults, experiment: ExperimentResults) -> Figure:
             losses.append(_error_of(rule.interval("kept_accuracy")))
         points.append(FrontierPoint(rule.label, rule.rule.keyword, cost, tuple(losses), not rule.not_fired))
     if experiment.accuracy:
-        best = [1 - r.best.accuracy for r in experiment.histories if r.best and r.best.accuracy is not None]
-        level = (sum(best) / len(best), "best epoch of all") if best else None
+        best = [(history, history.best_epoch(history.epochs)) for history in experiment.histories]
+        accuracies = [history.values_at(epoch)[1] for history, epoch in best if epoch]
+        errors = [1 - accuracy for accuracy in accuracies if accuracy is not None]
+        level = (sum(errors) / len(errors), "best epoch of all") if errors else None
         panels.append(Panel(f"{experiment.accuracy_rows} error of the epoch selected", level))
     lengths = {history.epochs for history in experiment.histories}
     full = lengths.pop() if len(lengths) == 1 else None

@@ -78,14 +78,13 @@ def test_a_run_breaks_off_where_a_metric_is_no_number() -> None:
     columns = {"loss": [1.0, 0.5, math.nan, 0.1], "val_loss": [1.0, 0.9, 0.1, 0.1]}
     run = RecordedHistory(run_of(columns), BestEpoch("val_loss"))
     replay = run.replay(Patience(5))
-    assert (replay.fired, replay.last.epoch, run.epochs) == (False, 3, 3)
-    assert replay.selected is not None
+    assert (replay.fired, replay.epoch, run.epochs) == (False, 3, 3)
     # The model of epoch 3 is broken, although its validation loss is the lowest.
-    assert replay.selected.epoch == 2
-    assert run.replay(parse_rule("threshold:0.95")).last.epoch == 2
+    assert replay.selected == 2
+    assert run.replay(parse_rule("threshold:0.95")).epoch == 2
     # Nothing is kept of a run that broke off at once.
     first = RecordedHistory(run_of({"loss": [math.inf], "val_loss": [1.0]}), BestEpoch("val_loss")).replay(Patience(1))
-    assert first.selected is None
+    assert first.selected == 0
     assert set(first.values) == {"epochs", "epochs_saved", "share_saved", "stop_value"}
 
 
@@ -140,9 +139,9 @@ def test_a_replay_is_what_the_rules_of_a_run_decide_live(
     # The rules alone: that no metric may be NaN is a matter of the history.
     rules: tuple[Rule[Any], ...] = plan.rule.rules[1:]  # type: ignore[attr-defined]
     first = RecordedHistory(run, plan.best_monitored).replay(AnyOf(rules or (Patience(1000),)))
-    assert first.last.epoch == epoch
+    assert first.epoch == epoch
     assert first.verdict == verdict
-    selected = (first.selected.epoch, first.selected.value) if first.selected else (0, None)
+    selected = (first.selected, first.history.values_at(first.selected)[0]) if first.selected else (0, None)
     assert selected == tuple(best)
     assert min(first.values.get("regret", 0), first.values["epochs_saved"]) >= 0
 

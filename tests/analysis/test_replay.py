@@ -88,7 +88,7 @@ def test_each_rule_is_replayed_once_and_every_patience_with_every_min_delta() ->
     write("run")
     options = ReplayOptions(patience=(3, 3, 5), min_delta=(0.0, 0.0025), rules=("patience:5", "threshold:0.2055"))
     (experiment,) = replayed("run", options=options).experiments
-    stops = {rule.label: rule.runs[0].last.epoch for rule in experiment.rules}
+    stops = {rule.label: rule.runs[0].epoch for rule in experiment.rules}
     # Every third epoch is an improvement by more than 0.0025: the last of them is 19.
     assert stops == {
         "patience:3": 23, "patience:5": 25, "patience:3 δ=0.0025": 22, "patience:5 δ=0.0025": 24,
