@@ -85,23 +85,23 @@ class _Processes(Workers):
         self._processes.append(_JobProcess(job, process, ours, cores))
 
     def wait(self) -> Iterator[tuple[Job[Any], str]]:
-        multiprocessing.connection.wait([one.process.sentinel for one in self._processes], timeout=TICK_SECONDS)
-        for ended in [one for one in self._processes if not one.process.is_alive()]:
+        multiprocessing.connection.wait([running.process.sentinel for running in self._processes], timeout=TICK_SECONDS)
+        for ended in [running for running in self._processes if not running.process.is_alive()]:
             self._processes.remove(ended)
             self._free.append(ended.cores)
             yield ended.job, _error(ended)
 
     def stop(self, why: str) -> None:
-        for one in self._processes:
+        for running in self._processes:
             # Where the job has just ended, nobody listens any more.
             with contextlib.suppress(OSError):
-                one.pipe.send(why)
+                running.pipe.send(why)
 
     def kill(self) -> None:
-        for one in self._processes:
-            one.process.kill()
-        for one in self._processes:
-            one.process.join(_KILL_SECONDS)
+        for running in self._processes:
+            running.process.kill()
+        for running in self._processes:
+            running.process.join(_KILL_SECONDS)
 
 
 def _work(job: Job[Any], work: Work, pipe: Connection, cores: tuple[int, ...], budget_seconds: float | None) -> None:
