@@ -1,7 +1,4 @@
-"""A range test from its settings to its finished folder.
-
-The curves of a range test in its folder: a file for each seed, and an index of the seeds that are done.
-"""
+"""A range test from its settings to its finished folder, which has a file for each seed and an index of those done."""
 
 from __future__ import annotations
 

@@ -76,16 +76,12 @@ class RunJob:
     def _prepare(self, folder: RunFolder) -> Resumption:
         try:
             return prepare(folder.path, force=self.force)
-        except RecordError as error:
-            # Once the file is restored, it is resumed without being asked for.
-            folder.status.write("failed", in_a_line(error), outside=True)
-            raise
-        except RequestError:
-            # Refused, for other versions for example: the job is as it was, and is resumed once that is forced.
-            raise
         except StopcliError as error:
-            # A failure of the run's own, such as states that cannot be read.
-            folder.status.write("failed", in_a_line(error))
+            # A file that was changed can be restored, and the job is then resumed without --retry-failed. Another
+            # refusal, such as for other versions, leaves the job as it was; any other error is a failure of its own.
+            changed = isinstance(error, RecordError)
+            if changed or not isinstance(error, RequestError):
+                folder.status.write("failed", in_a_line(error), outside=changed)
             raise
 
     def _run(self, resumption: Resumption, folder: RunFolder, context: JobContext) -> None:
