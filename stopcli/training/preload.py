@@ -1,7 +1,5 @@
 """Imported by a process that others are forked from: TensorFlow is imported once, and started in none of them yet."""
 
-from __future__ import annotations
-
 import os
 
 from stopcli.training.tf_setup import import_tensorflow, stderr_to

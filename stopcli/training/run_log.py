@@ -1,7 +1,5 @@
 """What a run writes while it trains: metrics, times, and from time to time the exact state, committed together."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -107,7 +105,7 @@ class RunLog:
         self._store.save(state)
         self.cadence.saved(epoch, time.perf_counter() - start)
 
-    def __enter__(self) -> RunLog:
+    def __enter__(self) -> "RunLog":
         return self
 
     def __exit__(self, *exception: object) -> None:

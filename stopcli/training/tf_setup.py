@@ -1,7 +1,5 @@
 """How TensorFlow and Keras are started. Nothing else in stopcli may import them before this has run."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys
