@@ -51,6 +51,20 @@ class RunConfig:
     # Settings that the command line does not offer, because what it offers instead sets them.
     not_offered: ClassVar[frozenset[str]] = frozenset()
 
+    # Their order is that of config.toml.
+    name: Annotated[
+        str,
+        Option("A name for the run, a part of its folder's.", "Run and output", ("label", "free"), default=False),
+    ] = ""
+    scale: Annotated[
+        Scale,
+        Option(
+            "full: the published setting; quick: the same, smaller; auto: full where it takes a minute or a GPU is "
+            "there. Every other flag wins over it.",
+            "Run and output",
+            ("label", "free"),
+        ),
+    ] = "auto"
     seed: Annotated[Seed, Option("Seed of everything random in training, ≥ 0.", "Training", ("seed",))] = 0
     seeds: Annotated[
         int,
@@ -82,19 +96,6 @@ class RunConfig:
         bool,
         Option("Also take the optimizer's state from there.", "Checkpoints", ("start",), used_with="init_from"),
     ] = False
-    name: Annotated[
-        str,
-        Option("A name for the run, a part of its folder's.", "Run and output", ("label", "free"), default=False),
-    ] = ""
-    scale: Annotated[
-        Scale,
-        Option(
-            "full: the published setting; quick: the same, smaller; auto: full where it takes a minute or a GPU is "
-            "there. Every other flag wins over it.",
-            "Run and output",
-            ("label", "free"),
-        ),
-    ] = "auto"
 
     def check(self) -> None:
         """Raise ConfigError where settings contradict each other."""

@@ -76,8 +76,17 @@ class Observer(Protocol):
         """A call of the loop has ended."""
 
 
-class NullObserver(Observer):
-    """Ignores everything."""
+class NullObserver:
+    """An observer that ignores everything."""
+
+    def stage(self, text: str) -> None:
+        pass
+
+    def counted(self, what: str, done: int, total: int) -> None:
+        pass
+
+    def progress(self, progress: Progress) -> None:
+        pass
 
 
 # The share of the time that saving may take where the user names no interval: less than the 2 % that are promised,
