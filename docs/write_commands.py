@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 COMMANDS = Path(__file__).parent / "commands.md"
-_HEAD = "# Commands\n\nWhat every command says with `--help`; written by `make docs`, held by a test.\n"
+_HEAD = "# Commands\n\nThe help of every command, as `stopcli COMMAND --help` prints it. Written by `make docs`.\n"
 # One process for all of them: each would spend most of its time on imports.
 _SHOW = """
 from stopcli.cli.app import app
