@@ -105,7 +105,7 @@ def _stop(experiment: ExperimentResults, rule: RuleResults) -> str:
     if replay.fired:
         return f"{replay.epoch:,}"
     if replay.verdict is not None:
-        return f"broke off at {replay.epoch:,}"
+        return f"not finite at {replay.epoch:,}"
     return f"{'never in' if replay.history.complete else 'beyond'} {replay.history.epochs:,}"
 
 

@@ -82,7 +82,7 @@ def test_a_run_breaks_off_where_a_metric_is_no_number() -> None:
     # The model of epoch 3 is broken, although its validation loss is the lowest.
     assert replay.selected == 2
     assert run.replay(parse_rule("threshold:0.95")).epoch == 2
-    # Nothing is kept of a run that broke off at once.
+    # Nothing is selected of a run whose first metrics are not finite.
     first = RecordedHistory(run_of({"loss": [math.inf], "val_loss": [1.0]}), BestEpoch("val_loss")).replay(Patience(1))
     assert first.selected == 0
     assert set(first.values) == {"epochs", "epochs_saved", "share_saved", "stop_value"}
