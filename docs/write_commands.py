@@ -14,10 +14,10 @@ COMMANDS = Path(__file__).parent / "commands.md"
 _HEAD = "# Commands\n\nThe help of every command, as `stopcli COMMAND --help` prints it. Written by `make docs`.\n"
 # One process for all of them: each would spend most of its time on imports.
 _SHOW = """
-from stopcli.cli.app import app
+from stopcli.cli.app import SUMMARIES
 from stopcli.cli.main import main
 
-for command in [command.name or command.callback.__name__ for command in app.registered_commands]:
+for command in SUMMARIES:
     print(command)
     try:
         main([command, "--help"])

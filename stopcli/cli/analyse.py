@@ -11,9 +11,9 @@ import typer
 
 from stopcli.cli.console import Output
 from stopcli.cli.list_options import parse_counts, parse_numbers, parse_words
-from stopcli.cli.option_groups import in_panel
-from stopcli.cli.options.output import Json, Name, Quiet, RunDir, RunsDir, Verbose
-from stopcli.cli.options.stopping import Baseline, Monitor, MonitorMode, StartFromEpoch
+from stopcli.cli.options import Json, Quiet, RunDir, RunsDir, Verbose, in_panel, option_of
+from stopcli.configs.base import Mode, RunConfig
+from stopcli.configs.training import StoppingSettings
 from stopcli.errors import ConfigError, RequestError, ResourceError, system_words
 from stopcli.paths import parse_path
 from stopcli.runs.files import dump_json
@@ -22,7 +22,7 @@ from stopcli.runs.folder import check_can_be_made, check_is_run, runs_root
 if TYPE_CHECKING:
     from stopcli.analysis.output import AnalysisOutput
 
-
+Name = Annotated[str, option_of(RunConfig, "name")]
 RunsToReport = Annotated[
     list[Path], typer.Argument(help="Folders of runs or sweeps.", metavar="RUN", parser=parse_path)
 ]
@@ -169,10 +169,10 @@ def replay(
     patience: Patiences = None,
     min_delta: MinDeltas = None,
     rule: Rules = None,
-    monitor: Monitor = "val_loss",
-    mode: MonitorMode = "auto",
-    baseline: Baseline = None,
-    start_from_epoch: StartFromEpoch = 0,
+    monitor: Annotated[str, option_of(StoppingSettings, "monitor")] = "val_loss",
+    mode: Annotated[Mode, option_of(StoppingSettings, "mode")] = "auto",
+    baseline: Annotated[float | None, option_of(StoppingSettings, "baseline")] = None,
+    start_from_epoch: Annotated[int, option_of(StoppingSettings, "start_from_epoch")] = 0,
     select: Select = "",
     name: Name = "",
     runs_dir: RunsDir = None,

@@ -1,28 +1,115 @@
-"""The commands of the `stopcli` program, and how their errors leave it."""
+"""The commands of the `stopcli` program, each imported once it is used, and how their errors leave it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+import pkgutil
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from stopcli import __version__
-from stopcli.cli.analyse import compare, replay, report
-from stopcli.cli.cifar_resnet import cifar_resnet
-from stopcli.cli.clr import clr
-from stopcli.cli.console import print_error, print_traceback
-from stopcli.cli.cutout_sweep import cutout_sweep
 from stopcli.cli.list_options import listing
-from stopcli.cli.lr_range import lr_range
-from stopcli.cli.moons import moons
-from stopcli.cli.reproduce import reproduce
-from stopcli.cli.resume import list_runs, resume, show
-from stopcli.cli.train import run
-from stopcli.cli.verify import verify_resume
+from stopcli.configs.registry import COMMANDS as TRAINING_COMMANDS
 from stopcli.errors import ConfigError, StopcliError
 
+
+class Command(NamedTuple):
+    """A command that is a function.
+
+    Attributes:
+        function: as `module:name`, not imported before it is used.
+        summary: the first sentence of its docstring, for the overview.
+        lists: its options that take lists.
+        context_settings: of its Typer command.
+    """
+
+    function: str
+    summary: str
+    lists: tuple[str, ...] = ()
+    context_settings: Mapping[str, Any] = {}
+
+
+# The others are made of the settings of what they train.
+FUNCTIONS = {
+    "run": Command(
+        "stopcli.cli.train:run", "Run a config file: `command` and any of its settings, the others at their default."
+    ),
+    "reproduce": Command(
+        "stopcli.cli.reproduce:reproduce",
+        "Repeat published results and check which hold: reported beside measured values, with a verdict on each.",
+    ),
+    "resume": Command(
+        "stopcli.cli.resume:resume",
+        "Resume a run that was interrupted, killed, paused, or failed for a reason outside it, exactly where it was.",
+        lists=("--stop",),
+    ),
+    "list": Command(
+        "stopcli.cli.resume:list_runs", "List the runs there are, the newest last: state, epochs, best value, age."
+    ),
+    "show": Command(
+        "stopcli.cli.resume:show",
+        "Show a run: its state, why it stopped, its results; or what a comparison or a replay found.",
+    ),
+    "compare": Command(
+        "stopcli.cli.analyse:compare",
+        "Compare runs and sweeps: settings that differ, curves in one figure, paired statistics, cost.",
+    ),
+    "report": Command(
+        "stopcli.cli.analyse:report",
+        "Write report.html and report.md of a run or a sweep again, from what its folder holds now.",
+    ),
+    "replay": Command(
+        "stopcli.cli.analyse:replay",
+        "Show what other stopping rules would have done on finished runs, without training.",
+        lists=("--patience", "--min-delta", "--rule"),
+    ),
+    "verify-resume": Command(
+        "stopcli.cli.verify:verify_resume",
+        "Check on this machine that killed runs come out the same: kill, resume, compare to the bit.",
+        context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    ),
+}
+SUMMARIES = {
+    **{name: command.summary for name, command in TRAINING_COMMANDS.items() if command.summary},
+    **{name: command.summary for name, command in FUNCTIONS.items()},
+}
+
+
+def load_command(name: str) -> TyperCommand:
+    """The whole command, which is imported."""
+    program = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False, add_completion=False)
+    if name in FUNCTIONS:
+        _, _, lists, context_settings = command = FUNCTIONS[name]
+        function = pkgutil.resolve_name(command.function)
+    else:
+        from stopcli.cli.train import training_command
+
+        function, lists = training_command(name)
+        context_settings = {}
+    program.command(name, cls=listing(*lists), context_settings=dict(context_settings))(function)
+    loaded = typer.main.get_command(program)
+    assert isinstance(loaded, TyperCommand)
+    return loaded
+
+
+class _LazyCommand(TyperCommand):
+    """A command's name and summary, as the overview and completion show them; parsing its arguments imports it."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        assert self.name is not None
+        return load_command(self.name).make_context(info_name, args, parent=parent, **extra)
+
+
+class _Commands(TyperGroup):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {name: _LazyCommand(name, help=summary) for name, summary in SUMMARIES.items()}
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Learn when to stop training, which checkpoint to keep, and what a regulariser buys for its cost.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -30,23 +117,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(cls=listing("--stop"))(moons)
-app.command("cifar-resnet", cls=listing("--stop"))(cifar_resnet)
-app.command("cutout-sweep", cls=listing("--m", "--stop"))(cutout_sweep)
-app.command(cls=listing("--policy", "--vs", "--stop"))(clr)
-app.command("lr-range")(lr_range)
-app.command()(run)
-app.command()(reproduce)
-app.command(cls=listing("--stop"))(resume)
-app.command("list")(list_runs)
-app.command()(show)
-app.command()(compare)
-app.command()(report)
-app.command(cls=listing("--patience", "--min-delta", "--rule"))(replay)
-app.command(
-    "verify-resume",
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-)(verify_resume)
 
 
 def _version(version: bool) -> None:
@@ -72,6 +142,8 @@ def run_program(args: Sequence[str]) -> int:
     try:
         app(args=list(args), prog_name="stopcli")
     except StopcliError as error:
+        from stopcli.cli.console import print_error, print_traceback
+
         message = error.as_flag() if isinstance(error, ConfigError) else error.message
         print_error(message, error.hint)
         print_traceback()

@@ -34,7 +34,6 @@ def main(args: list[str] | None = None) -> NoReturn:
     streams.install()
     # After what protects it: these imports take most of the time of a short command.
     from stopcli.cli.app import run_program
-    from stopcli.cli.console import Output, print_error
 
     if owns_process:
         handle_stop_signals(_stop)
@@ -45,12 +44,16 @@ def main(args: list[str] | None = None) -> NoReturn:
         if owns_process:
             ignore_terminal()
         if not stopped.reported:
+            from stopcli.cli.console import Output
+
             Output().say(f"Interrupted by {stopped}.")
         if owns_process:
             streams.failure_of_stdout()
             _exit_at_once(status)
     failure = streams.failure_of_stdout()
     if failure:
+        from stopcli.cli.console import print_error
+
         print_error(f"not everything could be written to stdout: {failure}")
         status = status or 1
     if owns_process:

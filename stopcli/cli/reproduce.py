@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from stopcli.cli.console import Output, RunView
-from stopcli.cli.option_groups import in_panel
-from stopcli.cli.options.data import Dataset
-from stopcli.cli.options.output import Json, Quiet, RunsDir, TimeBudget, Verbose
+from stopcli.cli.options import Json, Quiet, RunsDir, TimeBudget, Verbose, in_panel, option_of
+from stopcli.configs.images import DataSettings
 from stopcli.paths import parse_path
 from stopcli.quantities import parse_duration
 from stopcli.runs.files import dump_json, temporary_files
@@ -53,7 +52,7 @@ def reproduce(
     experiments: Files,
     scale: ReproductionScale = "quick",
     seeds: ReproductionSeeds = None,
-    dataset: Dataset = "auto",
+    dataset: Annotated[str, option_of(DataSettings, "dataset")] = "auto",
     to: To = Path(),
     dry_run: PlanOnly = False,
     time_budget: TimeBudget = None,

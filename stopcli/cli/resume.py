@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,11 +12,9 @@ import typer
 from rich.table import Table as RichTable
 
 from stopcli.cli.console import Output, RunView, console
-from stopcli.cli.list_options import parse_number_or_none, parse_words
-from stopcli.cli.option_groups import with_changes
-from stopcli.cli.options.output import Json, Quiet, RunsDir, TimeBudget, Verbose
-from stopcli.cli.options.stopping import NEW_STOPPING
-from stopcli.cli.options.sweep import HOW
+from stopcli.cli.options import Json, Quiet, RunsDir, TimeBudget, Verbose, setting_value, with_changes
+from stopcli.configs.images import ImageConfig
+from stopcli.configs.options import settings_with
 from stopcli.errors import ConfigError, StopcliError
 from stopcli.paths import parse_path
 from stopcli.quantities import agreeing, format_duration
@@ -45,7 +43,7 @@ RetryFailed = Annotated[
 ]
 
 
-@with_changes(HOW, NEW_STOPPING)
+@with_changes(ImageConfig, "layout", "stopping")
 def resume(
     run: RunPath,
     epochs: MoreEpochs = None,
@@ -70,8 +68,11 @@ def resume(
     from stopcli.runner.run import load_task, settle_layout
 
     budget_seconds = parse_time_budget(time_budget)
-    how = {name: value for name in HOW if (value := options.pop(name)) is not None}
-    changes = _changes({"epochs": epochs, "dataset": dataset, **options})
+    options = {name: setting_value(ImageConfig, name, value) for name, value in options.items() if value is not None}
+    layout_names = settings_with(ImageConfig, "layout")
+    how = {name: options.pop(name) for name in list(options) if name in layout_names}
+    named = {"epochs": epochs, "dataset": dataset}
+    changes = {**{name: value for name, value in named.items() if value is not None}, **options}
     resumption = prepare(run, changes=changes, force=force, retry_failed=retry_failed, how=how)
     config, start = resumption.config, resumption.start
     layout = settle_layout(config)[1]
@@ -91,17 +92,6 @@ def resume(
             folder.log(f"warning: {warning}")
         output.say(f"stopcli {config.command} → {run}, resuming {resumption.where}", style="bold")
         execute_task(task, folder, output, budget_seconds)
-
-
-def _changes(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that options change, by name."""
-    changes = {name: value for name, value in options.items() if value is not None}
-    for name, kind in (("patience", int), ("baseline", float), ("threshold", float)):
-        if name in changes:
-            changes[name] = parse_number_or_none(name, changes[name], kind)
-    if "stop" in changes:
-        changes["stop"] = parse_words("stop", changes["stop"])
-    return changes
 
 
 @contextlib.contextmanager

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from stopcli.cli.console import Output
-from stopcli.cli.list_options import parse_counts, parse_words
-from stopcli.cli.options.output import Json, Quiet, RunDir, RunsDir, TimeBudget, Verbose
-from stopcli.configs.base import RunConfig, resolve, setting_names
-from stopcli.configs.registry import config_class
+from stopcli.cli.options import (
+    Json,
+    Quiet,
+    RunDir,
+    RunsDir,
+    TimeBudget,
+    Verbose,
+    command_parameters,
+    list_flags,
+    setting_value,
+    with_parameters,
+)
+from stopcli.configs.base import RunConfig, resolve
+from stopcli.configs.options import options_of
+from stopcli.configs.registry import COMMANDS, config_class
 from stopcli.errors import ConfigError, RequestError
 from stopcli.paths import parse_path
 from stopcli.runs.files import read_toml
@@ -23,34 +35,35 @@ ConfigFile = Annotated[
 ]
 
 
-def settings_from_options(ctx: typer.Context, command: str) -> dict[str, Any]:
-    """The settings that were given on the command line, by name: they win over the scale."""
-    settings = {}
-    for name in setting_names(config_class(command)):
-        source = ctx.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            settings[name] = ctx.params[name]
-    if str(settings.get("checkpoint_every", "")).lstrip("-").isdigit():
-        settings["checkpoint_every"] = int(settings["checkpoint_every"])
-    if "m" in settings:
-        settings["m"] = parse_counts("m", settings["m"])
-    for name in {"policy", "vs", "stop"} & settings.keys():
-        settings[name] = parse_words(name, settings[name])
+def training_command(name: str) -> tuple[Callable[..., None], tuple[str, ...]]:
+    """The function of a command that trains, with the options and the help of its config class; its list options."""
+    config = config_class(name)
+
+    def command(ctx: typer.Context, **settings: object) -> None:
+        run_from_options(ctx, config)
+
+    command.__doc__ = f"{COMMANDS[name].summary}\n\n{config.help}"
+    return with_parameters(command, command_parameters(config)), list_flags(config)
+
+
+def settings_from_options(ctx: typer.Context, config: type[RunConfig]) -> dict[str, Any]:
+    """The settings that are given on the command line, by name: those that win over the scale."""
+    sources = {name: ctx.get_parameter_source(name) for name in options_of(config)}
+    names = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    settings = {name: setting_value(config, name, ctx.params[name]) for name in names}
     if ctx.params.get("from_range") is not None:
         from stopcli.configs.lr_range import read_bounds
 
         # Flags win over the bounds of the range test.
         settings = {**read_bounds(ctx.params["from_range"]), **settings}
-    if "init_from" in settings:
-        settings["init_from"] = str(settings["init_from"])
     return settings
 
 
-def config_from_options(ctx: typer.Context, command: str, output: Output) -> RunConfig:
+def config_from_options(ctx: typer.Context, config_class: type[RunConfig], output: Output) -> RunConfig:
     """The config of a command with the options of its context, what they leave out as the scale says."""
     from stopcli.configs.lr_range import mismatch
 
-    config = resolve(config_class(command), settings_from_options(ctx, command), has_gpu)
+    config = resolve(config_class, settings_from_options(ctx, config_class), has_gpu)
     from_range = ctx.params.get("from_range")
     if from_range is not None and (warning := mismatch(from_range, config)):
         output.warn(warning)
@@ -74,11 +87,11 @@ def config_from_file(file: Path) -> RunConfig:
         raise RequestError(f"{file}: {error.message}", hint=error.hint) from None
 
 
-def run_from_options(ctx: typer.Context, command: str) -> None:
+def run_from_options(ctx: typer.Context, config_class: type[RunConfig]) -> None:
     """Run a command with the options of its context, print the result, and exit as the run ended."""
     params = ctx.params
     output = Output(params["json"], params["quiet"], params["verbose"])
-    config = config_from_options(ctx, command, output)
+    config = config_from_options(ctx, config_class, output)
     # What is wrong with the options is said without what trains.
     from stopcli.cli.execute import run_config
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from stopcli.cli.console import Output
-from stopcli.cli.options.output import Quiet
+from stopcli.cli.options import Quiet
 from stopcli.errors import ConfigError, RequestError
 from stopcli.quantities import counted
 from stopcli.signals import StopNow

@@ -46,8 +46,10 @@ class RunConfig:
     quick: ClassVar[dict[str, Any]] = {}
     # Whether the published setting takes a minute or less on a laptop, so that `--scale auto` means full.
     default_to_full: ClassVar[bool] = False
-    # What the help says of the command.
-    help: ClassVar[str]
+    # What the help says of the command, after the sentence of `registry.COMMANDS`.
+    help: ClassVar[str] = ""
+    # Options of the command that are no settings: dry_run, from_range.
+    extra_options: ClassVar[frozenset[str]] = frozenset()
     # Settings that the command line does not offer, because what it offers instead sets them.
     not_offered: ClassVar[frozenset[str]] = frozenset()
 

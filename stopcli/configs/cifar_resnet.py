@@ -19,6 +19,11 @@ class CifarResnetConfig(ImageConfig):
     """ResNet v1 on CIFAR-10."""
 
     command: ClassVar[str] = "cifar-resnet"
+    help: ClassVar[str] = (
+        "The published setting is depth 44 for 100 epochs on 50,000 images; without a GPU, the quick scale takes "
+        "depth 8, 15 epochs and 5,000 images. Beside the curves, the run leaves a sheet of augmented images, a "
+        "confusion matrix, precision and recall by class, and the images that the model is most wrong about."
+    )
     quick: ClassVar[dict[str, Any]] = {"depth": 8, "limit": 5000, "epochs": 15}
 
     depth: Annotated[

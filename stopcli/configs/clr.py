@@ -28,6 +28,15 @@ class ClrConfig(ClassifierConfig):
     """
 
     command: ClassVar[str] = "clr"
+    help: ClassVar[str] = (
+        "--policy and --vs take lists; every policy and every seed is a run of its own. The published setting is "
+        "MiniGoogLeNet on CIFAR-10 for 96 epochs, with 8 epochs from the lowest rate to the highest; without a GPU, "
+        "the quick scale takes a quarter of its width, 2,000 images and 18 epochs with steps of 3. `stopcli "
+        "lr-range` finds the bounds."
+    )
+    extra_options: ClassVar[frozenset[str]] = frozenset({"dry_run", "from_range"})
+    # They are those of the arms.
+    not_offered: ClassVar[frozenset[str]] = frozenset({"lr_policy", "clr_mode", "lr_factor", "lr_patience"})
 
     policy: Annotated[
         tuple[PolicyName, ...],

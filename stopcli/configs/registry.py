@@ -1,35 +1,56 @@
-"""The commands that train: the class of each one's settings and of its recipe."""
+"""The commands that train: the class of each one's settings and of its recipe. Importing this imports neither."""
 
 from __future__ import annotations
 
 import pkgutil
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stopcli.configs.base import RunConfig
-from stopcli.configs.options import settings_with
-from stopcli.configs.training import TrainingConfig
 from stopcli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from stopcli.configs.base import RunConfig
 
 
 class CommandClasses(NamedTuple):
-    """Where a command's classes are, as `module:class`: text, so that nothing is imported before it is needed."""
+    """Where a command's classes are, as `module:class`: text, so that nothing is imported before it is needed.
+
+    Attributes:
+        summary: what the help says of the command, in a sentence; empty where only `stopcli run` runs it.
+    """
 
     config: str
     recipe: str
+    summary: str = ""
 
 
 COMMANDS = {
-    "moons": CommandClasses("stopcli.configs.moons:MoonsConfig", "stopcli.recipes.moons:Moons"),
+    "moons": CommandClasses(
+        "stopcli.configs.moons:MoonsConfig",
+        "stopcli.recipes.moons:Moons",
+        "Train an overfitting MLP on two moons and learn when it should have stopped.",
+    ),
     "cifar-resnet": CommandClasses(
-        "stopcli.configs.cifar_resnet:CifarResnetConfig", "stopcli.recipes.classifier:CifarResnet"
+        "stopcli.configs.cifar_resnet:CifarResnetConfig",
+        "stopcli.recipes.classifier:CifarResnet",
+        "Train a ResNet v1 on CIFAR-10 or other images: augmentation, random erasing, learning-rate schedules.",
     ),
     "cutout-sweep": CommandClasses(
-        "stopcli.configs.cutout_sweep:CutoutSweepConfig", "stopcli.recipes.cutout_sweep:CutoutSweep"
+        "stopcli.configs.cutout_sweep:CutoutSweepConfig",
+        "stopcli.recipes.cutout_sweep:CutoutSweep",
+        "Train with M cutout copies of every image in a batch, for several M: what do they buy, at what cost?",
     ),
-    "clr": CommandClasses("stopcli.configs.clr:ClrConfig", "stopcli.recipes.clr:Clr"),
+    "clr": CommandClasses(
+        "stopcli.configs.clr:ClrConfig",
+        "stopcli.recipes.clr:Clr",
+        "Train under cyclical learning rates, against each other and against a fixed one: which policy ends better?",
+    ),
     "train": CommandClasses("stopcli.configs.classifier:ClassifierConfig", "stopcli.recipes.classifier:Classifier"),
-    "lr-range": CommandClasses("stopcli.configs.lr_range:LrRangeConfig", "stopcli.recipes.lr_range:LrRange"),
+    "lr-range": CommandClasses(
+        "stopcli.configs.lr_range:LrRangeConfig",
+        "stopcli.recipes.lr_range:LrRange",
+        "Find the bounds of a learning rate: train while it rises from update to update, and look at the loss.",
+    ),
 }
 
 
@@ -53,6 +74,9 @@ def config_class(command: object) -> type[RunConfig]:
 
 def experiment_settings(command: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Of settings read from a config.toml, those that a run shares with runs of other seeds of its experiment."""
+    from stopcli.configs.options import settings_with
+    from stopcli.configs.training import TrainingConfig
+
     # A folder may be of a command that this version does not have.
     known = config_class(command) if command in COMMANDS else TrainingConfig
     ignored = settings_with(known, "label", "seed", "execution")

@@ -38,10 +38,10 @@ class StoppingSettings:
     patience: Annotated[
         Natural | None,
         Option(
-            "Stop after so many epochs without an improvement, ≥ 0. Without it, all epochs run.",
+            "Stop after so many epochs without an improvement, ≥ 0.",
             "Stopping",
             ("stopping",),
-            default="no stopping",
+            default="no stopping: all epochs run",
         ),
     ] = None
     monitor: Annotated[str, Option("The metric that stopping monitors.", "Stopping", ("stopping",))] = "val_loss"

@@ -1,0 +1,223 @@
+"""The options of the command line: those of settings, made from their annotations, and those that are no settings."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import typer
+
+from stopcli.cli.console import show_tracebacks
+from stopcli.cli.list_options import parse_counts, parse_number_or_none, parse_words
+from stopcli.configs.base import RunConfig
+from stopcli.configs.options import PANELS, Option, Role, options_of, setting_type, settings_with
+from stopcli.paths import parse_path
+
+
+def in_panel(panel: str) -> Callable[..., Any]:
+    """`typer.Option` for options that the help shows in a panel."""
+    return functools.partial(typer.Option, rich_help_panel=panel)
+
+
+_output = in_panel("Run and output")
+
+TimeBudget = Annotated[
+    str | None,
+    _output(
+        metavar="TIME",
+        help="Pause after this time (90s, 45m, 2h30m) with everything saved; `stopcli resume` continues.",
+        show_default="no limit",
+    ),
+]
+RunsDir = Annotated[
+    Path | None,
+    _output(
+        help="Folder that holds the runs.",
+        metavar="<path>",
+        parser=parse_path,
+        show_default="$STOPCLI_RUNS_DIR or runs",
+    ),
+]
+RunDir = Annotated[
+    Path | None,
+    _output(
+        help="The run's folder itself; must not exist.", metavar="<path>", parser=parse_path, show_default="by time"
+    ),
+]
+Json = Annotated[bool, _output("--json", help="Print only summary.json on stdout.")]
+Quiet = Annotated[bool, _output("--quiet", "-q", help="Print only results and errors.")]
+Verbose = Annotated[
+    bool, _output("--verbose", "-v", help="Print more, and the traceback of errors.", callback=show_tracebacks)
+]
+DryRun = Annotated[
+    bool,
+    in_panel("Sweep")(
+        "--dry-run",
+        help="Print the plan and how long it will take, measured on a few steps of each arm; train nothing.",
+    ),
+]
+FromRange = Annotated[
+    Path | None,
+    in_panel("Learning rate")(
+        metavar="RUN",
+        parser=parse_path,
+        help="Take --base-lr and --max-lr from a run of `stopcli lr-range`.",
+        show_default="none",
+    ),
+]
+
+# By name: the annotation, and the default.
+_Parameters = dict[str, tuple[Any, Any]]
+
+# Options that are no settings. Those of a command are named by its config class.
+_FIRST: Mapping[str, _Parameters] = {"Run and output": {"time_budget": (TimeBudget, None)}}
+_LAST: Mapping[str, _Parameters] = {
+    "Run and output": {
+        "runs_dir": (RunsDir, None),
+        "run_dir": (RunDir, None),
+        "json": (Json, False),
+        "quiet": (Quiet, False),
+        "verbose": (Verbose, False),
+    }
+}
+_OF_COMMANDS: Mapping[str, _Parameters] = {
+    "Sweep": {"dry_run": (DryRun, False)},
+    "Learning rate": {"from_range": (FromRange, None)},
+}
+
+
+def option_of(config_class: type[Any], name: str) -> Any:
+    """A setting's option as Typer's, for another command that has it."""
+    return _typer_option(options_of(config_class)[name])
+
+
+def _typer_option(option: Option, **changes: Any) -> Any:
+    shown = {
+        "help": option.help,
+        "metavar": option.metavar or None,
+        "show_default": True if option.default is None else option.default,
+        "parser": _parse_resolved if option.is_path else None,
+    }
+    return in_panel(option.panel)(*option.flags, **{**shown, **changes})
+
+
+def _parse_resolved(text: str) -> Path:
+    """Absolute: a run may be resumed in another folder."""
+    return Path(os.path.realpath(parse_path(text)))
+
+
+def _alternatives(setting_type: Any) -> tuple[list[Any], bool]:
+    """The types that a setting may have, and whether it may have no value."""
+    union = get_origin(setting_type) in (Union, UnionType)
+    members = list(get_args(setting_type)) if union else [setting_type]
+    return [member for member in members if member is not NoneType], NoneType in members
+
+
+def is_list(config_class: type[Any], name: str) -> bool:
+    """Whether a setting is a list of any length."""
+    return get_args(setting_type(config_class, name))[1:] == (...,)
+
+
+def _parameter(config_class: type[Any], name: str) -> tuple[Any, Any]:
+    """The annotation and the default of a setting's option."""
+    option, default = options_of(config_class)[name], getattr(config_class, name)
+    if is_list(config_class, name):
+        # Its words are split later.
+        return Annotated[list[str] | None, _typer_option(option)], None
+    if option.is_path:
+        return Annotated[Path | None, _typer_option(option)], None
+    types, nullable = _alternatives(setting_type(config_class, name))
+    if len(types) > 1:
+        # A word or a number is text on the command line.
+        return Annotated[str, _typer_option(option)], str(default)
+    return Annotated[types[0] | None if nullable else types[0], _typer_option(option)], default
+
+
+def command_parameters(config_class: type[RunConfig]) -> list[inspect.Parameter]:
+    """The parameters of a command that trains: the context, and an option for each setting that it offers, by panel."""
+    panels: dict[str, _Parameters] = {panel: dict(_FIRST.get(panel, {})) for panel in PANELS}
+    for panel, options in _OF_COMMANDS.items():
+        panels[panel] |= {name: made for name, made in options.items() if name in config_class.extra_options}
+    # Which runs, and where they start from, comes after what they are.
+    ordered = sorted(options_of(config_class).items(), key=lambda item: bool({"seed", "start"} & {*item[1].roles}))
+    for name, option in ordered:
+        if name not in config_class.not_offered:
+            panels[option.panel][name] = _parameter(config_class, name)
+    for panel, options in _LAST.items():
+        panels[panel] |= options
+    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    return [context, *_keywords({name: made for options in panels.values() for name, made in options.items()})]
+
+
+def _keywords(parameters: _Parameters) -> Iterable[inspect.Parameter]:
+    return (
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in parameters.items()
+    )
+
+
+def with_parameters(command: Callable[..., None], parameters: Iterable[inspect.Parameter]) -> Callable[..., None]:
+    """The command, with parameters for Typer to read."""
+    signature = inspect.Signature(list(parameters), return_annotation=None)
+    command.__signature__ = signature  # type: ignore[attr-defined]
+    command.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+    return command
+
+
+def with_changes(config_class: type[Any], *roles: Role) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator that puts options for the settings of some roles in the place of a command's `**options`.
+
+    None of them has a default there: an option that is not given changes nothing. `none` unsets a setting.
+    """
+    names = [name for role in roles for name in options_of(config_class) if name in settings_with(config_class, role)]
+    options: _Parameters = {name: (_change(config_class, name), None) for name in names}
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command, eval_str=True)
+        own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        # As keywords, so that an option without a value may come after those with one.
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        return with_parameters(command, [*own, *_keywords(options)])
+
+    return decorate
+
+
+def _change(config_class: type[Any], name: str) -> Any:
+    option = options_of(config_class)[name]
+    types, nullable = _alternatives(setting_type(config_class, name))
+    if is_list(config_class, name):
+        made = _typer_option(option, metavar=f"{option.metavar}|none", show_default=True)
+        return Annotated[list[str] | None, made]
+    if nullable and "stopping" in option.roles:
+        metavar = "N|none" if types[0] is int else "X|none"
+        return Annotated[str | None, _typer_option(option, metavar=metavar, show_default=True)]
+    return Annotated[types[0] | None, _typer_option(option, show_default=True)]
+
+
+def setting_value(config_class: type[Any], name: str, given: Any) -> Any:
+    """The value of a setting from that of its option.
+
+    Raises:
+        ConfigError: a word of a list, or of a number that can be unset, is neither a number nor `none`.
+    """
+    kind, option = setting_type(config_class, name), options_of(config_class)[name]
+    if is_list(config_class, name):
+        return (parse_counts if get_args(kind)[0] is int else parse_words)(name, given)
+    if option.is_path:
+        return str(given)
+    types, nullable = _alternatives(kind)
+    if isinstance(given, str) and int in types and len(types) > 1:
+        return int(given) if given.lstrip("-").isdigit() else given
+    if isinstance(given, str) and nullable and types[0] in (int, float):
+        return parse_number_or_none(name, given, types[0])
+    return given
+
+
+def list_flags(config_class: type[Any]) -> tuple[str, ...]:
+    """The options of a config class that take lists."""
+    return tuple(f"--{name.replace('_', '-')}" for name in options_of(config_class) if is_list(config_class, name))
