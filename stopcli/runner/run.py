@@ -227,7 +227,7 @@ def _train(
     ancestry = warm_start(config, experiment) if start.state is None else None
     warnings = start_session(config, folder, start, changed, ancestry)
     loop = _compiled_loop(experiment, loop_cache, session)
-    record = RunLog(
+    run_log = RunLog(
         folder,
         loop.columns,
         experiment.steps_per_epoch,
@@ -239,8 +239,8 @@ def _train(
         tensorboard=to_toml(config) if config.tensorboard else None,
     )
     session.observer.stage("training")
-    with record:
-        outcome = Trainer(experiment, loop, folder, record, session, start.state).train()
+    with run_log:
+        outcome = Trainer(experiment, loop, folder, run_log, session, start.state).train()
     session.observer.stage("evaluating")
     evaluation = evaluate_run(config, experiment, loop.model, outcome, folder, stopwatch)
     summary = evaluation.summary

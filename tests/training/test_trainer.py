@@ -65,8 +65,8 @@ def trained(experiment: Any, loop: Any, folder: RunFolder, session: Session) -> 
     from stopcli.training.trainer import Trainer
 
     cadence = SaveCadence("auto")
-    with RunLog(folder, loop.columns, experiment.steps_per_epoch, cadence, {}, None, resumed=False) as record:
-        return Trainer(experiment, loop, folder, record, session).train()
+    with RunLog(folder, loop.columns, experiment.steps_per_epoch, cadence, {}, None, resumed=False) as run_log:
+        return Trainer(experiment, loop, folder, run_log, session).train()
 
 
 @functools.cache
