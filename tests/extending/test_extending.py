@@ -76,7 +76,7 @@ def run(package: Path, tmp_path: Path) -> Run:
 def test_a_rule_takes_a_file_and_a_line(package: Path, run: Run, tmp_path: Path) -> None:
     assert carry_out("A stopping rule", package) == (1, 1)
     shutil.copytree(PROJECT / "tests" / "fixtures" / "runs" / "moons", tmp_path / "work" / "RUN")
-    (command,) = blocks("A stopping rule", "sh")
+    (command,) = blocks("A stopping rule", "shell")
     run(f"{command.strip()} --run-dir replay")
     with (tmp_path / "work" / "replay" / "replay.csv").open(encoding="utf-8") as file:
         rows = {row["rule"]: row for row in csv.DictReader(file)}
@@ -87,31 +87,48 @@ def test_a_rule_takes_a_file_and_a_line(package: Path, run: Run, tmp_path: Path)
 
 def test_a_schedule_takes_a_file_and_a_line(package: Path, run: Run) -> None:
     assert carry_out("A learning-rate schedule", package) == (1, 1)
-    (command,) = blocks("A learning-rate schedule", "sh")
+    (command,) = blocks("A learning-rate schedule", "shell")
     assert "--lr-min: received 1.0, expected less than learning_rate (0.1)" in run(command, 2).stderr
     assert "linear" in run("stopcli cifar-resnet --help").stdout
 
 
+def test_a_setting_takes_a_line(package: Path, run: Run) -> None:
+    carry_out("A learning-rate schedule", package)
+    # The second file is the schedule above, which reads the setting.
+    assert carry_out("A setting", package) == (0, 2)
+    (command,) = blocks("A setting", "shell")
+    assert "--lr-power: received 0.0, expected greater than 0" in run(command, 2).stderr
+    assert "linear: the exponent of the fall, > 0." in run("stopcli cifar-resnet --help").stdout
+    print_warnings = (
+        "from stopcli.configs.base import parse; from stopcli.configs.cifar_resnet import CifarResnetConfig as C; "
+        "print(*parse(C, {'lr_power': 2.0}).warnings(), sep='\\n')"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(package)}
+    ended = subprocess.run([sys.executable, "-c", print_warnings], env=environment, capture_output=True, check=True)
+    assert b"lr_power has no effect with lr_policy step" in ended.stdout
+
+
 @pytest.mark.slow
-def test_a_model_and_a_data_set_take_a_file_and_a_line_each_and_train_with_the_rest(
+def test_a_command_takes_two_files_and_a_line_and_trains_with_all_that_was_added(
     package: Path, run: Run, tmp_path: Path
 ) -> None:
     carry_out("A stopping rule", package)
     carry_out("A learning-rate schedule", package)
     assert carry_out("A model", package) == (1, 1)
     assert carry_out("An image data set", package) == (1, 1)
-    (settings,), (command,) = (blocks("All of it in one run", language) for language in ("toml", "sh"))
-    (tmp_path / "work" / "stripes.toml").write_text(settings, encoding="utf-8")
+    carry_out("A setting", package)
+    assert carry_out("A command", package) == (2, 1)
+    (command,) = blocks("A command", "shell")
     output = run(command).stderr
     assert "Data: stripes, 2 classes, 16 × 16: 200 images to train on" in output
     assert "ConvNet" in output
     assert "learning rate 0.05 to 0 along a line" in output
     folder = tmp_path / "work" / "stripes"
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    assert summary["dataset"] == "stripes"
-    assert summary["stop"]["reason"] == "flat"
+    assert (summary["command"], summary["dataset"], summary["stop"]["reason"]) == ("stripes", "stripes", "flat")
     assert "the metric had become flat (val_loss within 0.2 for 3 epochs)" in (folder / "report.md").read_text("utf-8")
     with (folder / "steps.csv").open(encoding="utf-8") as file:
         rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]
     updates = 30 * 4
-    assert rates == pytest.approx([0.05 * (1 - step / updates) for step in range(len(rates))], rel=1e-5)
+    assert rates == pytest.approx([0.05 * (1 - step / updates) ** 2 for step in range(len(rates))], rel=1e-4)
+    assert "Train a small network on stripes." in run("stopcli --help").stdout
