@@ -1,4 +1,4 @@
-"""A cold start of the whole command beside its least: importing TensorFlow and compiling the loop.
+"""Cold starts beside their least: a whole command beside TensorFlow and the loop, --help beside what prints it.
 
 The two take turns, each in its own process: `stopcli moons --patience 200`, and a script that only imports TensorFlow
 and compiles the same loop. The command's summary says where its seconds went.
@@ -18,6 +18,8 @@ from pathlib import Path
 from timing import in_turn, ratio, seconds
 
 ROUNDS = 5
+HELP_ROUNDS = 20
+HELP_FLOOR = "import typer, rich.console"
 FLOOR = """
 import os
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
@@ -35,7 +37,19 @@ def python(*argv: str) -> float:
     return seconds(lambda: subprocess.run([sys.executable, *argv], check=True, capture_output=True))
 
 
+def time_help() -> None:
+    """Time `stopcli --help` beside importing what parses and prints it."""
+    floors, commands = in_turn(
+        HELP_ROUNDS + 1, lambda: python("-c", HELP_FLOOR), lambda: python("-m", "stopcli", "--help")
+    )
+    del floors[0], commands[0]
+    print(f"{HELP_FLOOR}:     {statistics.median(floors):.3f} s")
+    print(f"stopcli --help:                 {statistics.median(commands):.3f} s")
+    print(f"ratio:                          {ratio(commands, floors)}")
+
+
 def main() -> None:
+    time_help()
     parts: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
 

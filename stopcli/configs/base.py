@@ -122,7 +122,10 @@ class RunConfig:
         if isinstance(used_with, tuple):
             other, needed = used_with
             return "" if getattr(self, other) == needed else f"with {other} {getattr(self, other)}"
-        return "" if getattr(self, used_with) not in (None, "", False, 0.0, ()) else f"without {used_with}"
+        value = getattr(self, used_with)
+        # A patience of 0 is one.
+        is_unset = value is None or value is False or value in ("", ())
+        return f"without {used_with}" if is_unset else ""
 
     def non_default(self, *names: str) -> list[str]:
         """Those of some settings that have neither their default nor what the scale makes of them."""
@@ -186,7 +189,7 @@ def _config_error(config_class: type[RunConfig], settings: dict[str, Any], detai
     first = details[0]
     setting = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
-        known = setting_names(config_class)
+        known = list(options_of(config_class))
         close = difflib.get_close_matches(setting, known, n=1)
         hint = f"Did you mean {close[0]}?" if close else ""
         return ConfigError(setting, settings[setting], f"no such setting of {config_class.command}", hint=hint)
@@ -199,10 +202,6 @@ def _config_error(config_class: type[RunConfig], settings: dict[str, Any], detai
         # Of a list of words, the one that is wrong.
         received = received[index]
     return ConfigError(setting, received, expected)
-
-
-def setting_names(config_class: type[RunConfig]) -> list[str]:
-    return [field.name for field in dataclasses.fields(config_class)]
 
 
 def resolve(

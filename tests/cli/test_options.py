@@ -133,7 +133,8 @@ def test_the_overview_imports_no_command() -> None:
 
 def test_a_command_s_help_imports_its_settings_and_nothing_that_trains() -> None:
     modules = modules_after("cutout-sweep", "--help")
-    assert modules & HEAVY <= {"annotated_types", "pydantic"}
+    # pydantic is what Typer reads parameters with.
+    assert modules & HEAVY == {"annotated_types", "pydantic"}
     assert "stopcli.configs.cutout_sweep" in modules
     assert not {"stopcli.configs.clr", "stopcli.runner.run", "stopcli.recipes.cutout_sweep"} & modules
 

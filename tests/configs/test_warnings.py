@@ -56,6 +56,28 @@ def test_nothing_is_said_of_settings_that_nobody_has_chosen(command: str, scale:
             assert notes_of(each, train, validation, POINT if command == "moons" else "image") == ()
 
 
+@pytest.mark.parametrize(
+    ("settings", "warning"),
+    [
+        ({"min_delta": 0.1}, ["min_delta has no effect without patience"]),
+        ({"min_delta": 0.1, "patience": 0}, []),
+        ({"baseline": 0.5}, ["baseline has no effect without patience"]),
+        ({"init_optimizer": True}, ["init_optimizer has no effect without init_from"]),
+    ],
+)
+def test_a_setting_without_what_it_is_used_with_is_warned_of(settings: dict[str, Any], warning: list[str]) -> None:
+    assert config_of("moons", **settings).warnings() == warning
+
+
+def test_conditions_of_settings_on_images_are_warned_of() -> None:
+    config = config_of("clr", vs=(), learning_rate=0.1, optimizer="adam", nesterov=True, erase_p=0.2)
+    assert {
+        "nesterov has no effect with optimizer adam",
+        "erase_p has no effect without erasing",
+        "learning_rate has no effect without vs",
+    } <= set(config.warnings())
+
+
 BEFORE_ITS_END = "stops no training of {} before its end: it can after epoch {} at the earliest"
 
 
