@@ -18,6 +18,7 @@ from stopcli.errors import ConfigError, RequestError, ResourceError, system_word
 from stopcli.paths import parse_path
 from stopcli.runs.files import dump_json
 from stopcli.runs.folder import check_can_be_made, check_is_run, runs_root
+from stopcli.stopping.combine import rule_examples
 
 if TYPE_CHECKING:
     from stopcli.analysis.output import AnalysisOutput
@@ -152,7 +153,7 @@ Rules = Annotated[
     option(
         "--rule",
         metavar="RULE …",
-        help="Other rules, a list: gl:2, pq:0.75, up:3, threshold:0.3, patience:200.",
+        help=f"Other rules, a list: {rule_examples()}.",
         show_default="Prechelt's: gl:1 to 5, pq:0.5 to 3, up:2 to 8",
     ),
 ]

@@ -14,7 +14,7 @@ from stopcli.configs.options import Option, settings_with
 from stopcli.errors import ConfigError
 from stopcli.quantities import agreeing, counted, parse_save_every
 from stopcli.stopping import AnyOf, BestEpoch, NonFinite, Patience, Threshold
-from stopcli.stopping.combine import parse_rule
+from stopcli.stopping.combine import parse_rule, rule_examples
 from stopcli.stopping.rule import Rule, mode_warning, resolve_direction
 
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ class StoppingSettings:
     stop: Annotated[
         tuple[str, ...],
         Option(
-            "Also stop by rules of Prechelt, a list; the first that fires counts. gl:2 (generalization loss, %), "
-            "pq:0.75 (progress quotient), up:3 (strips of 5 epochs that rise).",
+            f"Also stop by these rules, a list; the first that fires counts: {rule_examples()}.",
             "Stopping",
             ("stopping",),
             metavar="RULE …",

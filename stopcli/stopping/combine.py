@@ -33,6 +33,11 @@ def rules_by_keyword() -> dict[str, type[Rule[Any]]]:
     return {rule.keyword: rule for rule in rules_by_kind().values() if rule.keyword}
 
 
+def rule_examples() -> str:
+    """A text of each of them with its meaning, for help and errors."""
+    return ", ".join(rule.example for rule in rules_by_keyword().values())
+
+
 def rule_of_reason(reason: str) -> type[Rule[Any]] | None:
     """The class of the rule whose verdicts have a reason; None for what is not a rule's, such as `completed`."""
     return next((rule for rule in rules_by_kind().values() if reason in dict(rule.sentences)), None)
@@ -209,7 +214,7 @@ def parse_rule(text: str, monitor: str = "val_loss", mode: str = "auto", *, sett
     """
     keyword, _, rest = text.partition(":")
     rules = rules_by_keyword()
-    expected = "KIND:VALUE, such as " + ", ".join(rule.example for rule in rules.values())
+    expected = f"KIND:VALUE, such as {rule_examples()}"
     if keyword not in rules:
         raise ConfigError(setting, text, expected)
     try:
