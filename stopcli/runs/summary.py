@@ -143,7 +143,7 @@ class RunSummary:
         final, best: the model that training ended with, and the saved one; None where none was saved.
         selection: what choosing the epoch on the test rows would have claimed; None where they do choose it.
         train_seconds: of training, without validation; what every table, file and figure calls training time. Where
-            epochs are so short that a call of the compiled loop both trains and validates, they are not told apart.
+            epochs are so short that a call of the compiled loop both trains and validates, the two are not separated.
         case_study, table: of the moons study's arms.
         conclusions: sentences beside the one on why training stopped.
         seconds: of the parts of the run, from loading to drawing.
