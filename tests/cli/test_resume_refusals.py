@@ -207,7 +207,7 @@ def test_a_run_whose_own_files_are_damaged_goes_on_and_writes_them_again(
     assert run("resume", "damaged") == 0
     said = capsys.readouterr().err
     assert "damaged/status.json: damaged (received [], expected values by name); it is written again" in said
-    assert "damaged/summary.json: damaged (stop: received 3, expected values by name); it is written again" in said
+    assert "damaged/summary.json: damaged (command: missing); it is written again" in said
     assert "environment.json: damaged (not JSON: Expecting value" in said
     assert Path("damaged/environment-damaged-1.json").read_bytes() == b""
     assert status_of("damaged")["state"] == "finished"
