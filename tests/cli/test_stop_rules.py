@@ -24,7 +24,7 @@ def test_the_first_of_several_rules_counts(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("args", "answer"),
     [
-        (["--stop", "hunch:2"], "--stop: received 'hunch:2', expected KIND:VALUE, such as gl:2"),
+        (["--stop", "hunch:2"], "--stop: received 'hunch:2', expected KIND:VALUE, such as patience:200, gl:2"),
         (["--stop", "gl:2", "up:0"], "--stop: received 'up:0', expected s: a whole number ≥ 1"),
         (["--stop"], "--stop: received '', expected one word or more"),
     ],
