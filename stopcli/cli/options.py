@@ -142,7 +142,7 @@ def command_parameters(config_class: type[RunConfig]) -> list[inspect.Parameter]
     """The parameters of a command that trains: the context, and an option for each setting that it offers, by panel."""
     panels: dict[str, _Parameters] = {panel: dict(_FIRST.get(panel, {})) for panel in PANELS}
     for panel, options in _OF_COMMANDS.items():
-        panels[panel] |= {name: made for name, made in options.items() if name in config_class.extra_options}
+        panels[panel] |= {name: alias for name, alias in options.items() if name in config_class.extra_options}
     # Which runs, and where they start from, comes after what they are.
     ordered = sorted(options_of(config_class).items(), key=lambda item: bool({"seed", "start"} & {*item[1].roles}))
     for name, option in ordered:
@@ -151,7 +151,7 @@ def command_parameters(config_class: type[RunConfig]) -> list[inspect.Parameter]
     for panel, options in _LAST.items():
         panels[panel] |= options
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-    return [context, *_keywords({name: made for options in panels.values() for name, made in options.items()})]
+    return [context, *_keywords({name: alias for options in panels.values() for name, alias in options.items()})]
 
 
 def _keywords(parameters: _Parameters) -> Iterable[inspect.Parameter]:
@@ -191,15 +191,15 @@ def _change(config_class: type[Any], name: str) -> Any:
     option = options_of(config_class)[name]
     types, nullable = _alternatives(setting_type(config_class, name))
     if is_list(config_class, name):
-        made = _typer_option(option, metavar=f"{option.metavar}|none", show_default=True)
-        return Annotated[list[str] | None, made]
+        alias = _typer_option(option, metavar=f"{option.metavar}|none", show_default=True)
+        return Annotated[list[str] | None, alias]
     if nullable and "stopping" in option.roles:
         metavar = "N|none" if types[0] is int else "X|none"
         return Annotated[str | None, _typer_option(option, metavar=metavar, show_default=True)]
     return Annotated[types[0] | None, _typer_option(option, show_default=True)]
 
 
-def setting_value(config_class: type[Any], name: str, given: Any) -> Any:
+def setting_value(config_class: type[Any], name: str, value: Any) -> Any:
     """The value of a setting from that of its option.
 
     Raises:
@@ -207,15 +207,15 @@ def setting_value(config_class: type[Any], name: str, given: Any) -> Any:
     """
     kind, option = setting_type(config_class, name), options_of(config_class)[name]
     if is_list(config_class, name):
-        return (parse_counts if get_args(kind)[0] is int else parse_words)(name, given)
+        return (parse_counts if get_args(kind)[0] is int else parse_words)(name, value)
     if option.is_path:
-        return str(given)
+        return str(value)
     types, nullable = _alternatives(kind)
-    if isinstance(given, str) and int in types and len(types) > 1:
-        return int(given) if given.lstrip("-").isdigit() else given
-    if isinstance(given, str) and nullable and types[0] in (int, float):
-        return parse_number_or_none(name, given, types[0])
-    return given
+    if isinstance(value, str) and int in types and len(types) > 1:
+        return int(value) if value.lstrip("-").isdigit() else value
+    if isinstance(value, str) and nullable and types[0] in (int, float):
+        return parse_number_or_none(name, value, types[0])
+    return value
 
 
 def list_flags(config_class: type[Any]) -> tuple[str, ...]:
