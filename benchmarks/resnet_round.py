@@ -25,11 +25,10 @@ def stopcli_round(settings: dict[str, Any], images: int, threads: int | None = N
 
     start_tensorflow(threads)
     from stopcli.configs.base import parse
-    from stopcli.configs.cifar_resnet import CifarResnetConfig
+    from stopcli.configs.classifier import CifarResnetConfig
     from stopcli.data.dataset import Examples, Splits
     from stopcli.recipes.base import LoadedConfig
-    from stopcli.recipes.classifier import CifarResnet
-    from stopcli.recipes.images import ImageParts
+    from stopcli.recipes.images import CifarResnet, ImageParts
 
     config = parse(CifarResnetConfig, settings)
     train = Examples(*noise(images))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from stopcli import control_groups
+from stopcli import control_groups as memory
 from stopcli.control_groups import cpu_quota, memory_left, reachable_cores, usable_cores
-from stopcli.data import memory
 
 MOUNTED_V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 # As Docker has it with v1: the container's own group, by its name on the host, is what is mounted.

@@ -7,10 +7,19 @@ from functools import partial
 from typing import Any
 
 from stopcli.analysis.arms import RunArm, first_run, is_finished, time_ratio
-from stopcli.analysis.compare import COSTS, CompareResults, Comparison, Measure, View, counted_on_rows, some
+from stopcli.analysis.compare import (
+    COSTS,
+    CompareResults,
+    Comparison,
+    Measure,
+    View,
+    counted_on_rows,
+    machine_of,
+    seeds_of,
+    some,
+)
 from stopcli.analysis.output import AnalysisOutput
 from stopcli.analysis.results import RunResult
-from stopcli.analysis.settings_diff import machine_of, seeds_of
 from stopcli.quantities import counted, format_duration, numbered
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Table, Warn, csv_of
 from stopcli.report.drawing import Draw, Figures

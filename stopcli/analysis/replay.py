@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stopcli.analysis.arms import Arm
-from stopcli.analysis.experiments import Experiment, experiments_of
+from stopcli.analysis.arms import Arm, Experiment, experiments_of
 from stopcli.errors import ConfigError, MetricError, RequestError
 from stopcli.quantities import counted
 from stopcli.runs.metrics import Columns

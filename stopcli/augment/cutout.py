@@ -8,8 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from stopcli.augment.base import ImageLayer, fold_in, random_integers
-from stopcli.augment.boxes import Boxes, fill_boxes
+from stopcli.augment.base import Boxes, ImageLayer, fill_boxes, fold_in, random_integers
 from stopcli.augment.ranges import check_finite, check_whole
 
 Tensor = Any

@@ -6,8 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from stopcli.augment.base import ImageLayer, fold_in, random_integers, uniform
-from stopcli.augment.boxes import Boxes, fill_boxes
+from stopcli.augment.base import Boxes, ImageLayer, fill_boxes, fold_in, random_integers, uniform
 from stopcli.augment.ranges import Range, check_boxes_fit, check_pair, check_probability
 
 Tensor = Any

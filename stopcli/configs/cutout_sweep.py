@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal
 
 from stopcli.configs.base import Count
-from stopcli.configs.cifar_resnet import CifarResnetConfig
+from stopcli.configs.classifier import CifarResnetConfig
 from stopcli.configs.learning_rate import read_by_policies
 from stopcli.configs.options import Option
 from stopcli.configs.training import TrainingConfig

@@ -31,8 +31,8 @@ COMMANDS = {
         "Train an overfitting MLP on two moons and learn when it should have stopped.",
     ),
     "cifar-resnet": CommandClasses(
-        "stopcli.configs.cifar_resnet:CifarResnetConfig",
-        "stopcli.recipes.classifier:CifarResnet",
+        "stopcli.configs.classifier:CifarResnetConfig",
+        "stopcli.recipes.images:CifarResnet",
         "Train a ResNet v1 on CIFAR-10 or other images: augmentation, random erasing, learning-rate schedules.",
     ),
     "cutout-sweep": CommandClasses(
@@ -45,7 +45,7 @@ COMMANDS = {
         "stopcli.recipes.clr:Clr",
         "Train under cyclical learning rates, against each other and against a fixed one: which policy ends better?",
     ),
-    "train": CommandClasses("stopcli.configs.classifier:ClassifierConfig", "stopcli.recipes.classifier:Classifier"),
+    "train": CommandClasses("stopcli.configs.classifier:ClassifierConfig", "stopcli.recipes.images:Classifier"),
     "lr-range": CommandClasses(
         "stopcli.configs.lr_range:LrRangeConfig",
         "stopcli.recipes.lr_range:LrRange",

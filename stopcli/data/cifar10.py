@@ -1,12 +1,10 @@
-"""CIFAR-10 (A. Krizhevsky, 2009): read from its official folders and archives, or downloaded to where Keras keeps it.
-
-Keras's own loader is not used: importing Keras starts TensorFlow, whose number of threads a process chooses once, and
-which is not needed to read data.
-"""
+"""CIFAR-10: its archive, Keras's cache of it, its download, and its arrays."""
 
 import _codecs
 import contextlib
 import functools
+import hashlib
+import http.client
 import importlib
 import io
 import os
@@ -15,6 +13,8 @@ import re
 import shutil
 import tarfile
 import tempfile
+import urllib.error
+import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,9 +26,97 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from stopcli.data.dataset import Examples, ImageSet, OnProgress
-from stopcli.data.download import download
 from stopcli.data.named import NamedDataset
 from stopcli.errors import RequestError, RunError, system_words
+
+# A network that swallows what is sent to it would otherwise be waited for without end.
+TIMEOUT_SECONDS = 15.0
+# Connections that break are made again this often, as long as each of them brings something.
+_ATTEMPTS = 5
+_CHUNK_BYTES = 1 << 20
+
+OnBytes = Callable[[int, int], None]
+"""Called with how many bytes have come, of how many; 0 where the server does not say."""
+
+
+def download(url: str, path: Path, sha256: str, on_progress: OnBytes) -> None:
+    """Download a file. What an earlier call left in `PATH.part` is continued, where the server can.
+
+    Args:
+        path: what it is called once its hash is right; its folder is there.
+
+    Raises:
+        RunError: the address cannot be reached, the connection broke, or the file is another one.
+        OSError: it cannot be written.
+    """
+    part = path.with_name(f"{path.name}.part")
+    for attempt in range(1, _ATTEMPTS + 1):
+        before = _size(part)
+        problem = _fetch_from(url, part, on_progress)
+        if not problem:
+            break
+        if attempt == _ATTEMPTS or _size(part) <= before:
+            raise RunError(problem)
+    if _sha256(part) != sha256:
+        part.unlink()
+        raise RunError("the downloaded file is another one, by its SHA-256")
+    part.replace(path)
+
+
+def _fetch_from(url: str, part: Path, on_progress: OnBytes) -> str:
+    """Append the missing rest of a file. Returns why it is still incomplete, in words; empty where it is not."""
+    have = _size(part)
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        # Opening, reading and writing fail alike with OSErrors; those of the disk are not the network's.
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        with contextlib.closing(error):
+            # There is nothing more: the file is complete, or its hash will show that it is another one.
+            return "" if have and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE else _reason(error)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return _reason(error)
+    with contextlib.closing(response):
+        if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+            # The server sends all of it again.
+            have = 0
+        length = response.headers.get("Content-Length", "")
+        total = have + int(length) if length.isdigit() else 0
+        with part.open("ab" if have else "wb") as file:
+            while True:
+                try:
+                    chunk = response.read(_CHUNK_BYTES)
+                except (OSError, http.client.HTTPException) as error:
+                    return _reason(error)
+                if not chunk:
+                    break
+                file.write(chunk)
+                have += len(chunk)
+                on_progress(have, total)
+    return f"the connection ended after {have:,} of {total:,} bytes" if have < total else ""
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"{error.code} {error.reason}".strip()
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    return str(getattr(reason, "strerror", None) or reason).strip() or type(error).__name__
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
 
 _multiarray = importlib.import_module("numpy._core.multiarray")
 # As NumPy 1 and NumPy 2 name them.

@@ -15,10 +15,9 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from stopcli.control_groups import usable_cores
+from stopcli.control_groups import check_fits, usable_cores
 from stopcli.data.dataset import OnProgress
 from stopcli.data.image_files import LEAVE_OUT, reason_of, to_rgb
-from stopcli.data.memory import check_fits
 from stopcli.errors import RequestError, printable, system_words
 from stopcli.paths import user_cache
 from stopcli.signals import ignore_terminal, release_signals, stop_signals_held

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from stopcli.control_groups import check_fits
 from stopcli.data import cifar10
 from stopcli.data.dataset import Examples, ImageSet, OnProgress, ignore_progress, no_validation_folder, split_images
 from stopcli.data.image_files import DAMAGED, VALIDATION_FOLDERS, LeftOut, Listing, list_part, unused_beside
@@ -20,7 +21,6 @@ from stopcli.data.image_folder import (
     read_cached,
     write_cached,
 )
-from stopcli.data.memory import check_fits
 from stopcli.data.named import DATASET_NAMES, named_datasets
 from stopcli.errors import RequestError, RunError, printable, system_words
 from stopcli.paths import check_is_text

@@ -1,19 +1,25 @@
-"""What a recipe is: the parts of an experiment that differ from one command to the next."""
+"""What a recipe is: the parts of an experiment that differ from command to command; those over seeds."""
 
 from __future__ import annotations
 
 import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from stopcli.analysis.sweep import SweepResults
+from stopcli.analysis.sweep import SweepResults, seed_results, sweep_arms
 from stopcli.configs.registry import command_classes
+from stopcli.configs.training import TrainingConfig
+from stopcli.quantities import counted
 from stopcli.report.document import Table
+from stopcli.report.drawing import Figures
+from stopcli.runs.summary import RunSummary
+from stopcli.stopping.combine import rule_of_reason
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job, JobResult
 
 if TYPE_CHECKING:
+    from stopcli.report.curves import Marks
     from stopcli.report.drawing import Figures
     from stopcli.runs.metrics import Columns
     from stopcli.training.evaluate import Evaluation
@@ -89,3 +95,83 @@ class Recipe:
     def sweep_figures(self, config: Any, results: Sequence[JobResult]) -> Figures:
         """How the figures over a sweep's runs are drawn, by name; at least one of them has finished."""
         raise NotImplementedError
+
+
+def run_marks(config: TrainingConfig, summary: RunSummary) -> Marks:
+    """The stop, the best epoch, the saved one, and the value that a rule compares with."""
+    # Where tables alone are made, matplotlib need not be there.
+    from stopcli.report.curves import Marks
+
+    stop, best = summary.stop, summary.best
+    rule = rule_of_reason(stop.reason)
+    reasons = {
+        "completed": "end of training",
+        "non_finite": "a metric is not finite",
+        "interrupted": "interrupted",
+        "time_budget": "paused",
+    }
+    return Marks(
+        stop.epoch,
+        f"epoch {stop.epoch}: {reasons.get(stop.reason, 'stopped by ' + stop.reason)}",
+        stop.best_epoch,
+        f"epoch {stop.best_epoch}: best {config.monitor}",
+        best.epoch if best else 0,
+        f"epoch {best.epoch}: saved, best {config.checkpoint_monitor}" if best else "",
+        wait=stop.wait if rule is not None and rule.waits else 0,
+        level=_level(config),
+    )
+
+
+def _level(config: TrainingConfig) -> tuple[str, float, str] | None:
+    for name in ("threshold", "baseline"):
+        value = getattr(config, name)
+        if value is not None:
+            return config.monitor, value, f"{name} {value:g} on {config.monitor}"
+    return None
+
+
+def val_rows(config: TrainingConfig) -> str:
+    """What the `val_` metrics were measured on."""
+    return "test" if config.validation == "test" else "validation"
+
+
+class SeedRecipe(Recipe):
+    """A recipe whose sweep is one arm with several seeds.
+
+    Attributes:
+        shows_best_epochs: whether the figures over seeds also show when the monitored value was best.
+    """
+
+    shows_best_epochs: ClassVar[bool] = False
+
+    def title(self, config: Any, dataset: str | None = None) -> str:
+        """What the figures are of: the model, its data (as the settings name it, where none is given) and its arm."""
+        raise NotImplementedError
+
+    def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
+        """A row for each seed, and mean and spread over those that finished."""
+        return seed_results(config, results)
+
+    def sweep_figures(self, config: Any, results: Sequence[JobResult]) -> Figures:
+        """The curves of all seeds with their spread, where they stopped, and their accuracies."""
+        from stopcli.report.curves import seed_curves, seed_points
+
+        (arm,) = sweep_arms(config, results)
+        summaries = [summary for result in arm.runs if (summary := result.run.results)]
+        metrics = [result.run.metrics for result in arm.runs]
+        title = f"{self.title(config)}: {counted(len(arm.runs), 'seed')}"
+        epochs = {"stopped at": arm.values("epochs")}
+        if self.shows_best_epochs:
+            epochs[f"best {config.monitor}"] = [float(summary.stop.best_epoch) for summary in summaries]
+        accuracies = {
+            "train, final model": arm.values("final_train_accuracy"),
+            "test, final model": arm.values("final_test_accuracy"),
+        }
+        if saved := arm.values("saved_epoch"):
+            epochs[f"saved (best {config.checkpoint_monitor})"] = saved
+            accuracies["test, saved model"] = arm.values("saved_test_accuracy")
+        return {
+            "curves": lambda: seed_curves(metrics, val_rows(config), [summary.epochs for summary in summaries], title),
+            "stop_epochs": lambda: seed_points(epochs, "epoch", "{:.0f}", title),
+            "accuracies": lambda: seed_points(accuracies, "accuracy", "{:.3f}", title),
+        }

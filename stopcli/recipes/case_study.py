@@ -10,7 +10,7 @@ from stopcli.analysis.arms import Arm, SeedValues, difference
 from stopcli.analysis.sweep import SweepResults
 from stopcli.configs.moons import ArmValues, CaseArm, MoonsConfig, case_arms
 from stopcli.quantities import counted
-from stopcli.recipes.arms import val_rows
+from stopcli.recipes.base import val_rows
 from stopcli.report.document import Table, csv_of
 from stopcli.report.drawing import Figures
 from stopcli.runs.files import write_text

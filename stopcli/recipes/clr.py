@@ -23,8 +23,8 @@ from stopcli.analysis.sweep import (
 )
 from stopcli.configs.clr import ClrConfig
 from stopcli.quantities import counted, format_duration, numbered
-from stopcli.recipes.arms import val_rows
-from stopcli.recipes.classifier import Classifier
+from stopcli.recipes.base import val_rows
+from stopcli.recipes.images import Classifier
 from stopcli.report.document import Table, csv_of
 from stopcli.report.drawing import Figures, drawn_name
 from stopcli.runs.metrics import read_metrics
@@ -68,8 +68,7 @@ class Clr(Classifier):
 
     def sweep_figures(self, config: ClrConfig, results: Sequence[JobResult]) -> Figures:
         """The learning rate of every update by policy, and loss and accuracy by epoch, with the cycles shaded."""
-        from stopcli.report.curves import RunGroup
-        from stopcli.report.rates import policy_curves, policy_rates
+        from stopcli.report.curves import RunGroup, policy_curves, policy_rates
 
         arms = [arm for arm in sweep_arms(config, results) if arm.runs]
         scale = " (quick scale)" if config.scale == "quick" else ""

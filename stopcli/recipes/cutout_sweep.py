@@ -24,8 +24,8 @@ from stopcli.analysis.sweep import (
 from stopcli.configs.cutout_sweep import CutoutSweepConfig, copies_of
 from stopcli.configs.published import published_arms
 from stopcli.quantities import counted, format_duration, numbered
-from stopcli.recipes.arms import val_rows
-from stopcli.recipes.classifier import CifarResnet
+from stopcli.recipes.base import val_rows
+from stopcli.recipes.images import CifarResnet
 from stopcli.report.document import Table, csv_of
 from stopcli.report.drawing import Figures, drawn_name
 from stopcli.stats.differences import NONE, Ratio, too_few

@@ -5,8 +5,8 @@ from typing import Any
 
 from stopcli.augment.ranges import check_boxes_fit, cutout_fraction, useless_boxes
 from stopcli.configs.images import NEAREST_SHARE, SIMPLE_PIXELS, AugmentSettings
+from stopcli.control_groups import available_bytes
 from stopcli.data.dataset import Splits, images_in_both
-from stopcli.data.memory import available_bytes
 from stopcli.errors import ConfigError, RequestError
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job

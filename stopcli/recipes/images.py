@@ -1,4 +1,4 @@
-"""What recipes on images share: their data, model, training, and what a run leaves beside its curves."""
+"""The recipes of runs on images: how images are read, and how classifiers of them are built and reported."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stopcli.configs.classifier import MOONS
 from stopcli.configs.images import NEAREST_SHARE, SIMPLE_PIXELS, AugmentSettings, DataSettings, ImageConfig
+from stopcli.configs.moons import DEFAULT_SHARES, MoonsConfig
 from stopcli.configs.training import POINT
 from stopcli.data.dataset import Splits, split_images, subsample
 from stopcli.data.load import FolderRules, load_images
 from stopcli.data.named import DATASET_NAMES
+from stopcli.data.toy import moons, split_moons
 from stopcli.quantities import agreeing, counted
-from stopcli.recipes.arms import SeedRecipe, run_marks, val_rows
-from stopcli.recipes.base import LoadedConfig
+from stopcli.recipes.base import LoadedConfig, SeedRecipe, run_marks, val_rows
 from stopcli.recipes.image_checks import check_batches_fit, check_effects, images_in_several_parts
 from stopcli.report.document import Table
 from stopcli.report.drawing import Draw, Figures, drawn_name
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from stopcli.training.experiment import Experiment
     from stopcli.training.session import Observer
     from stopcli.training.step import Inputs
+
 
 # Images on the sheet, and how often each of them is augmented.
 SHEET_IMAGES, SHEET_ROWS = 10, 5
@@ -185,8 +188,8 @@ class ImageRecipe(SeedRecipe):
     ) -> Figures:
         """Curves, learning rates, augmented images, and, where the model was evaluated, its confusions and mistakes."""
         # Here and below, because tables are made without matplotlib.
+        from stopcli.report.curves import learning_rate_by_step
         from stopcli.report.images import worst_images
-        from stopcli.report.rates import learning_rate_by_step
 
         title = f"{self.title(config, experiment.dataset)}: seed {config.seed}"
         figures: dict[str, Draw] = {}
@@ -368,3 +371,31 @@ def make_augmentation(settings: AugmentSettings) -> Augmentation | None:
     if settings.cutout is not None:
         steps.append(CutoutOp(settings.cutout))
     return Augmentation(tuple(steps)) if steps else None
+
+
+def read_data(config: Any, observer: Observer) -> LoadedConfig:
+    """The images, as `read_images` gives them; or the rows of `stopcli moons`: 30 to train, 70 to test.
+
+    Args:
+        config: has what `read_images` reads, an `architecture` and `validation_share`.
+    """
+    if config.dataset != MOONS:
+        loaded = read_images(config, observer)
+        config.architecture.check_sides(*loaded.data.parts.train.x.shape[1:3])
+        return loaded
+    rows = moons(MoonsConfig.samples, MoonsConfig.noise, MoonsConfig.data_seed)
+    share = config.validation_share or DEFAULT_SHARES.get(config.validation, 0.0)
+    parts = split_moons(rows, MoonsConfig.train_size, config.validation, share)
+    description = f"Data: moons, 2 classes, points of a plane: {parts.train.count} to train on"
+    return LoadedConfig(config, ImageParts(MOONS, parts, ("0", "1"), pixels=False), description=(description,))
+
+
+class CifarResnet(ImageRecipe):
+    """ResNet v1 on images, with augmentation, erasing or cutout copies."""
+
+
+class Classifier(ImageRecipe):
+    """A ResNet, an MLP or MiniGoogLeNet on images, or an MLP on the two moons."""
+
+    def read(self, config: Any, observer: Observer) -> LoadedConfig:
+        return read_data(config, observer)

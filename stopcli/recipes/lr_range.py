@@ -12,7 +12,7 @@ from stopcli.configs.lr_range import LrRangeConfig
 from stopcli.configs.training import POINT, large_batch
 from stopcli.quantities import agreeing, counted
 from stopcli.recipes.base import LoadedConfig, Recipe
-from stopcli.recipes.classifier import read_data
+from stopcli.recipes.images import read_data
 from stopcli.report.document import Table
 from stopcli.runs.summary import RateBounds
 from stopcli.stats.intervals import FEWEST, mean_interval

@@ -13,8 +13,7 @@ from stopcli.configs.moons import MoonsConfig
 from stopcli.configs.training import POINT
 from stopcli.data.dataset import Splits
 from stopcli.data.toy import moons, split_moons
-from stopcli.recipes.arms import SeedRecipe, run_marks, val_rows
-from stopcli.recipes.base import LoadedConfig
+from stopcli.recipes.base import LoadedConfig, SeedRecipe, run_marks, val_rows
 from stopcli.recipes.case_study import arms_of_run, moons_title, seeds_case_results
 from stopcli.report.drawing import Draw, Figures
 from stopcli.runs.metrics import Columns

@@ -10,9 +10,8 @@ from typing import Any
 from stopcli.quantities import format_duration
 from stopcli.recipes.base import LoadedConfig, recipe_of
 from stopcli.report.document import Table
-from stopcli.sweeps.executor import in_rounds
 from stopcli.sweeps.layout import Layout
-from stopcli.sweeps.plan import Job, plan_jobs
+from stopcli.sweeps.plan import Job, in_rounds, plan_jobs
 from stopcli.training.loop import Loop
 from stopcli.training.session import Observer
 from stopcli.training.steps_loop import EVALUATION_COST

@@ -9,8 +9,7 @@ from typing import Any
 from stopcli.configs.base import RunConfig
 from stopcli.runs.environment import Environment, Session, describe_environment, read_environment
 from stopcli.runs.files import read_toml, write_json
-from stopcli.runs.folder import RunFolder
-from stopcli.runs.status import utc_now
+from stopcli.runs.folder import RunFolder, utc_now
 from stopcli.training.fingerprint import differences
 from stopcli.training.session import Start
 

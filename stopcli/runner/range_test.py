@@ -20,9 +20,8 @@ from stopcli.runner.report import write_results
 from stopcli.runner.resume_changes import other_data
 from stopcli.runner.run import start_session
 from stopcli.runs.files import write_json, write_text
-from stopcli.runs.folder import RunFolder
+from stopcli.runs.folder import RunFolder, StatusProgress
 from stopcli.runs.metrics import read_metrics
-from stopcli.runs.status import StatusProgress
 from stopcli.runs.summary import SEEDS_FILE, RangeSummary, TestedSeed, TestedSeeds, read_seeds
 from stopcli.schedules.cyclic import RampLR
 from stopcli.stats.lr_finder import runaway, smoothed
@@ -224,7 +223,7 @@ def _summary(loaded: LoadedConfig, folder: RunFolder, session: Session, results:
 
 
 def _figures(config: LrRangeConfig, results: RangeResults) -> Figures:
-    from stopcli.report.rates import RangeLine, range_figure
+    from stopcli.report.curves import RangeLine, range_figure
 
     lines = [
         RangeLine(curve.rates, curve.losses, smoothed(curve.losses, config.smoothing))

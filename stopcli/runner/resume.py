@@ -14,9 +14,8 @@ from stopcli.configs.training import TrainingConfig
 from stopcli.errors import CheckpointError, ConfigError, RecordError, RequestError, RunFolderError
 from stopcli.quantities import agreeing, counted
 from stopcli.runner.resume_changes import check_can_move, how_to_continue, with_other_rules
-from stopcli.runs.appended import check_prefix
 from stopcli.runs.environment import read_environment
-from stopcli.runs.files import read_toml
+from stopcli.runs.files import check_prefix, read_toml
 from stopcli.runs.folder import check_is_run
 from stopcli.runs.run import Run
 from stopcli.sweeps.plan import is_summed_up, pending_jobs, plan_jobs

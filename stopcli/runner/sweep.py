@@ -19,14 +19,22 @@ from stopcli.runner.provenance import record_environment
 from stopcli.runner.report import write_results
 from stopcli.runner.resume import Resumption, prepare
 from stopcli.runner.resume_changes import changed_data, dataset_of, move_jobs
-from stopcli.runs.folder import RunFolder, cannot_be_written, is_held
+from stopcli.runs.folder import RunFolder, RunState, StatusFile, cannot_be_written, is_held, read_status
 from stopcli.runs.run import Run
-from stopcli.runs.status import RunState, StatusFile, read_status
 from stopcli.runs.summary import JobSummary, SweepSummary
 from stopcli.signals import StopNow
-from stopcli.sweeps.executor import JobContext, Mode
 from stopcli.sweeps.layout import Layout
-from stopcli.sweeps.plan import Job, JobResult, collect, needs_run, pending_jobs, plan_jobs, read_progress
+from stopcli.sweeps.plan import (
+    Job,
+    JobContext,
+    JobResult,
+    Mode,
+    collect,
+    needs_run,
+    pending_jobs,
+    plan_jobs,
+    read_progress,
+)
 from stopcli.training.fingerprint import data_fingerprint
 from stopcli.training.session import Session, Start, StopRequest
 from stopcli.training.state_file import StateStore

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.errors import RequestError, system_words
-from stopcli.runs.appended import AppendedFile, Prefix
+from stopcli.runs.files import AppendedFile, Prefix
 
 Columns = dict[str, NDArray[np.float64]]
 """Columns of metrics.csv by name: `epoch` and `step` as counts, the rest as the float32 values that were written."""

@@ -15,8 +15,7 @@ from stopcli.paths import check_path
 from stopcli.quantities import counted
 from stopcli.runs.environment import Environment, read_environment
 from stopcli.runs.files import read_checked, read_toml
-from stopcli.runs.folder import check_is_run, holds_no_run, is_held
-from stopcli.runs.status import Status
+from stopcli.runs.folder import Status, check_is_run, holds_no_run, is_held
 from stopcli.runs.summary import AnalysisSummary, RangeSummary, RunSummary, Summary, SweepSummary, parse_summary
 from stopcli.runs.typed_json import from_json
 

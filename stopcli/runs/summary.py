@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from stopcli.runs.files import read_checked
-from stopcli.runs.status import RunState
+from stopcli.runs.folder import RunState
 from stopcli.runs.typed_json import INLINED, OPTIONAL, Check, Positive, from_json
 from stopcli.stopping.rule import Verdict
 

@@ -23,8 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.errors import RecordError
-from stopcli.runs.appended import AppendedFile, Prefix, check_prefix, close_all
-from stopcli.runs.files import replacing
+from stopcli.runs.files import AppendedFile, Prefix, check_prefix, close_all, replacing
 
 Bytes = NDArray[np.uint8]
 

@@ -10,7 +10,7 @@ from stopcli.configs.training import SweepSettings
 from stopcli.control_groups import usable_cores
 from stopcli.errors import ConfigError
 from stopcli.quantities import counted
-from stopcli.sweeps.executor import Executor
+from stopcli.sweeps.plan import Executor
 from stopcli.sweeps.processes import Processes
 from stopcli.sweeps.threads import InProcess
 

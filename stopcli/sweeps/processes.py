@@ -21,8 +21,7 @@ from typing import Any
 
 from stopcli.errors import in_a_line
 from stopcli.signals import StopNow, release_signals, stop_signals_held
-from stopcli.sweeps.executor import TICK_SECONDS, Executor, JobContext, Supervisor, Work, Workers
-from stopcli.sweeps.plan import Job
+from stopcli.sweeps.plan import TICK_SECONDS, Executor, Job, JobContext, Supervisor, Work, Workers
 from stopcli.training.session import StopRequest, stop_on_signals
 
 # How long processes that were killed may take to end.

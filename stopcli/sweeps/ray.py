@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.errors import RequestError, ResourceError, in_a_line, system_words
-from stopcli.sweeps.executor import TICK_SECONDS, Executor, JobContext, Supervisor, Work, Workers
-from stopcli.sweeps.plan import Job
+from stopcli.sweeps.plan import TICK_SECONDS, Executor, Job, JobContext, Supervisor, Work, Workers
 from stopcli.training.session import StopRequest
 
 DEFAULT_PORT = 6379

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stopcli.errors import in_a_line
-from stopcli.sweeps.executor import TICK_SECONDS, Executor, JobContext, Supervisor, Work, Workers
-from stopcli.sweeps.plan import Job
+from stopcli.sweeps.plan import TICK_SECONDS, Executor, Job, JobContext, Supervisor, Work, Workers
 from stopcli.training.session import StopRequest
 
 

@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from stopcli.configs.base import RunConfig
 from stopcli.models.fused_batch_norm import with_fused_batch_norm
 from stopcli.runs.environment import Environment
-from stopcli.runs.folder import RunFolder
+from stopcli.runs.folder import RunFolder, RunState
 from stopcli.runs.metrics import read_metrics
-from stopcli.runs.status import RunState
 from stopcli.runs.summary import ModelValues, RowCounts, RunSummary, Selection
-from stopcli.stats.intervals import Proportion, proportion_of
-from stopcli.stats.selection import compare_selection
+from stopcli.stats.intervals import Proportion, compare_selection, proportion_of
 from stopcli.training.experiment import Experiment, readable
 from stopcli.training.model_files import load_model
 from stopcli.training.session import Stopwatch

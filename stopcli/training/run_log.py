@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from stopcli.runs.appended import AppendedFile, Prefix
+from stopcli.runs.files import AppendedFile, Prefix
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import MetricsFile, StepsFile, TimingFile, read_rows
 from stopcli.runs.tensorboard import TensorBoardFolder

@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stopcli.errors import CheckpointError, RecordError
-from stopcli.runs.appended import Prefix
-from stopcli.runs.files import replacing
+from stopcli.runs.files import Prefix, replacing
 
 FORMAT = 3
 # How many of the newest states stay.

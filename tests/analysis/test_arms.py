@@ -9,7 +9,7 @@ import pytest
 from written_runs import ENVIRONMENT, falling_curves, write_run, write_sweep
 
 from stopcli.analysis.arms import Arm, RunArm, SeedValues, baseline_of, difference, read_arms
-from stopcli.analysis.settings_diff import environments_differ, other_test_rows, seeds_of, settings_of
+from stopcli.analysis.compare import environments_differ, other_test_rows, seeds_of, settings_of
 from stopcli.errors import ConfigError, RequestError, RunFolderError
 
 

@@ -18,7 +18,7 @@ from refusals import check_refused
 from reports import check_same_again
 
 from stopcli.configs.base import resolve
-from stopcli.configs.cifar_resnet import CifarResnetConfig
+from stopcli.configs.classifier import CifarResnetConfig
 from stopcli.data import cifar10
 from stopcli.errors import RunError
 from stopcli.runner.verify import compare, fingerprint_of

@@ -22,7 +22,7 @@ def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("latex could not be found")
 
     monkeypatch.setattr(curves, "learning_curves", fail)
-    monkeypatch.setattr("stopcli.recipes.arms.seed_curves", fail)
+    monkeypatch.setattr("stopcli.recipes.base.seed_curves", fail)
     monkeypatch.setattr("stopcli.analysis.compare_report.overlaid_curves", fail)
 
 

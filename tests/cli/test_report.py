@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from program import run
 
-from stopcli.runs.folder import RunFolder
-from stopcli.runs.status import RunState
+from stopcli.runs.folder import RunFolder, RunState
 
 CONFIG = 'command = "moons"\nname = "<script>alert(1)</script>"\nepochs = 50\n'
 HEAD = "epoch,step,loss,accuracy,val_loss,val_accuracy,learning_rate\n"

@@ -11,8 +11,7 @@ from stopcli.configs.clr import ClrConfig
 from stopcli.configs.learning_rate import LearningRateConfig
 from stopcli.configs.lr_range import LrRangeConfig
 from stopcli.errors import ConfigError
-from stopcli.sweeps.executor import in_rounds
-from stopcli.sweeps.plan import plan_jobs
+from stopcli.sweeps.plan import in_rounds, plan_jobs
 
 
 def clr(**given: Any) -> ClrConfig:

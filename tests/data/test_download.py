@@ -13,7 +13,7 @@ import pytest
 from cifar_server import TEST, TRAIN, Served, cifar_served
 
 from stopcli.data import cifar10
-from stopcli.data import download as downloading
+from stopcli.data import cifar10 as downloading
 from stopcli.data.load import load_images
 from stopcli.errors import RunError
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stopcli.data import load, memory
+from stopcli import control_groups
+from stopcli.data import load
 from stopcli.data.load import FolderRules, load_images
 from stopcli.errors import RequestError
 
@@ -201,13 +202,13 @@ def test_what_would_not_fit_into_memory_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = make_folder(tmp_path / "set")
-    monkeypatch.setattr(memory, "available_bytes", lambda: 3000)
+    monkeypatch.setattr(control_groups, "available_bytes", lambda: 3000)
     with pytest.raises(RequestError, match=r"12 images of 8 × 10 need 0.0 GB of memory, and 0.0 GB are free"):
         load_images(str(root))
 
 
 def test_free_memory_is_known_here() -> None:
-    free = memory.available_bytes()
+    free = control_groups.available_bytes()
     assert free is None or free > 1e8
 
 

@@ -15,7 +15,8 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from stopcli.data import cifar10, memory
+from stopcli import control_groups
+from stopcli.data import cifar10
 from stopcli.data.image_folder import DecodedImages, read_cached, write_cached
 from stopcli.data.load import load_images
 from stopcli.errors import RequestError
@@ -88,7 +89,7 @@ def test_no_damage_to_a_cache_file_is_more_than_a_reason_to_decode_again(tmp_pat
 
 
 def test_resizing_asks_first_whether_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "available_bytes", lambda: 100_000_000)
+    monkeypatch.setattr(control_groups, "available_bytes", lambda: 100_000_000)
     with pytest.raises(RequestError, match=r"digits: 1,797 images of 300 × 300 need 1\.0 GB"):
         load_images("digits", image_size=300)
 

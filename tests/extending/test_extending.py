@@ -101,7 +101,7 @@ def test_a_setting_takes_a_line(package: Path, run: Run) -> None:
     assert "--lr-power: received 0.0, expected greater than 0" in run(command, 2).stderr
     assert "linear: the exponent of the fall, > 0." in run("stopcli cifar-resnet --help").stdout
     print_warnings = (
-        "from stopcli.configs.base import parse; from stopcli.configs.cifar_resnet import CifarResnetConfig as C; "
+        "from stopcli.configs.base import parse; from stopcli.configs.classifier import CifarResnetConfig as C; "
         "print(*parse(C, {'lr_power': 2.0}).warnings(), sep='\\n')"
     )
     environment = {**os.environ, "PYTHONPATH": str(package)}

@@ -16,9 +16,8 @@ from stopcli.errors import ConfigError, RequestError
 from stopcli.recipes import image_checks as memory
 from stopcli.recipes.cutout_sweep import CutoutSweep, front_of, recommend
 from stopcli.recipes.image_checks import batch_bytes, check_batches_fit
-from stopcli.sweeps.executor import in_rounds
 from stopcli.sweeps.layout import Layout
-from stopcli.sweeps.plan import JobResult, plan_jobs
+from stopcli.sweeps.plan import JobResult, in_rounds, plan_jobs
 
 
 def config(**settings: Any) -> CutoutSweepConfig:

@@ -14,14 +14,14 @@ from image_folders import make_folder
 
 from stopcli.augment.ranges import cutout_fraction, useless_boxes
 from stopcli.configs.base import resolve
-from stopcli.configs.cifar_resnet import CifarResnetConfig
+from stopcli.configs.classifier import CifarResnetConfig
 from stopcli.configs.cutout_sweep import CutoutSweepConfig
 from stopcli.configs.lr_range import LrRangeConfig
 from stopcli.data import cifar10
 from stopcli.data.dataset import Examples, images_in_both
 from stopcli.errors import ConfigError, RequestError
-from stopcli.recipes.classifier import CifarResnet
 from stopcli.recipes.image_checks import check_effects
+from stopcli.recipes.images import CifarResnet
 from stopcli.training.session import NullObserver
 
 RECIPE = CifarResnet()

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from stopcli.configs.base import resolve
-from stopcli.configs.cifar_resnet import CifarResnetConfig
+from stopcli.configs.classifier import CifarResnetConfig
 from stopcli.errors import ConfigError
-from stopcli.recipes.classifier import CifarResnet
+from stopcli.recipes.images import CifarResnet
 from stopcli.training.session import NullObserver
 
 RECIPE = CifarResnet()

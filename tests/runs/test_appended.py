@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stopcli.errors import RecordError
-from stopcli.runs.appended import AppendedFile, Prefix, check_prefix
+from stopcli.runs.files import AppendedFile, Prefix, check_prefix
 
 PATH = Path("metrics.csv")
 HEADER = b"epoch,step,loss\n"

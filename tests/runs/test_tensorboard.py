@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from events import accumulated, scalars_in
 
-from stopcli.runs.appended import Prefix
+from stopcli.runs.files import Prefix
 from stopcli.runs.tensorboard import EPOCHS_NAME, TensorBoardFolder
 
 COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "test_loss", "test_accuracy")

@@ -8,7 +8,7 @@ import pytest
 from stopcli.runs.metrics import Columns
 from stopcli.runs.summary import Selection
 from stopcli.runs.typed_json import from_json, to_json
-from stopcli.stats.selection import compare_selection
+from stopcli.stats.intervals import compare_selection
 from stopcli.stopping import BestEpoch
 
 READABLE = ("loss", "accuracy", "val_loss", "val_accuracy")

@@ -11,8 +11,7 @@ from typing import Any
 
 from stopcli.errors import RunError
 from stopcli.runs.files import write_json
-from stopcli.sweeps.executor import JobContext, Mode
-from stopcli.sweeps.plan import Job
+from stopcli.sweeps.plan import Job, JobContext, Mode
 from stopcli.training.session import StopRequest
 
 

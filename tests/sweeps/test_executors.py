@@ -14,8 +14,7 @@ import pytest
 from sweep_jobs import DoWhatItSays, Settings, Watch, jobs
 
 from stopcli.sweeps import ray
-from stopcli.sweeps.executor import Executor, JobContext, Mode
-from stopcli.sweeps.plan import Job
+from stopcli.sweeps.plan import Executor, Job, JobContext, Mode
 from stopcli.sweeps.processes import Processes
 from stopcli.sweeps.threads import InProcess
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stopcli.configs.base import parse
-from stopcli.configs.cifar_resnet import CifarResnetConfig
+from stopcli.configs.classifier import CifarResnetConfig
 from stopcli.configs.moons import MoonsConfig
 from stopcli.errors import ConfigError, RequestError
 from stopcli.sweeps import layout as layouts

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from stopcli.errors import CheckpointError, RecordError
-from stopcli.runs.appended import Prefix
+from stopcli.runs.files import Prefix
 from stopcli.training.state_file import StateStore, TrainState, read_state
 
 
