@@ -42,7 +42,7 @@ NOT_ALLOWED = {
 }
 
 # What a name means in its own field, and a key of summary.json that users hold.
-ALLOWED = {("augment/boxes.py", "left"), ("augment/cutout.py", "left"), ("augment/erasing.py", "left")} | {
+ALLOWED = {("augment/base.py", "left"), ("augment/cutout.py", "left"), ("augment/erasing.py", "left")} | {
     ("runs/summary.py", "words")
 }
 

@@ -72,7 +72,7 @@ def test_what_was_published_stands_beside_it(study: Path, capsys: pytest.Capture
     shown = capsys.readouterr().out
     assert "finished, 4000/4000 epochs" in shown
     assert "patience 200, best saved" in shown
-    assert "All arms are read off one training" in (study / "report.md").read_text()
+    assert "All arms come from one training" in (study / "report.md").read_text()
 
 
 def test_a_study_that_died_before_its_arms_were_measured_goes_on_to_the_same(study: Path) -> None:
