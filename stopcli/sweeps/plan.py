@@ -1,9 +1,7 @@
-"""What a sweep consists of, named jobs, each a run's config; and what they have come to, read from their folders.
+"""What a sweep consists of, what its jobs have come to, and what the executors of its jobs share.
 
-A plan is a pure function of the sweep's settings. The folders are what every executor has in common: a job in another
-process, or on another machine, writes the same.
-
-Executing the jobs of a sweep: what all executors share, and what they need of each other's side.
+A plan is a pure function of the settings. What jobs have come to is read from their folders, which executors have in
+common: a job in another process, or on another machine, writes the same.
 """
 
 from __future__ import annotations

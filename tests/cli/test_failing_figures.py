@@ -22,8 +22,8 @@ def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("latex could not be found")
 
     monkeypatch.setattr(curves, "learning_curves", fail)
-    monkeypatch.setattr("stopcli.recipes.base.seed_curves", fail)
-    monkeypatch.setattr("stopcli.analysis.compare_report.overlaid_curves", fail)
+    monkeypatch.setattr("stopcli.report.curves.seed_curves", fail)
+    monkeypatch.setattr("stopcli.report.arm_curves.overlaid_curves", fail)
 
 
 @pytest.fixture
