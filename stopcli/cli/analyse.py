@@ -10,18 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stopcli.cli.console import Output
-from stopcli.cli.options import (
-    Json,
-    Quiet,
-    RunDir,
-    RunsDir,
-    Verbose,
-    in_panel,
-    option_of,
-    parse_counts,
-    parse_numbers,
-    parse_words,
-)
+from stopcli.cli.list_options import parse_counts, parse_numbers, parse_words
+from stopcli.cli.options import Json, Quiet, RunDir, RunsDir, Verbose, in_panel, option_of
 from stopcli.configs.base import Mode, RunConfig
 from stopcli.configs.training import StoppingSettings
 from stopcli.errors import ConfigError, RequestError, ResourceError, system_words

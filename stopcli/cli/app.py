@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from stopcli import __version__
-from stopcli.cli.options import listing
+from stopcli.cli.list_options import listing
 from stopcli.configs.registry import COMMANDS as TRAINING_COMMANDS
 from stopcli.errors import ConfigError, StopcliError
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from stopcli.cli.options import gather, parse_counts
+from stopcli.cli.list_options import gather, parse_counts
 from stopcli.errors import ConfigError
 
 M = frozenset({"--m"})

@@ -14,7 +14,8 @@ from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 from stopcli.cli.app import SUMMARIES, app, load_command
-from stopcli.cli.options import command_parameters, list_flags, listing, setting_value, with_parameters
+from stopcli.cli.list_options import listing
+from stopcli.cli.options import command_parameters, list_flags, setting_value, with_parameters
 from stopcli.configs.base import RunConfig
 from stopcli.configs.options import Option, options_of
 from stopcli.configs.registry import COMMANDS, config_class
@@ -107,7 +108,7 @@ def test_a_word_that_is_neither_a_number_nor_none_is_an_error() -> None:
 HEAVY = {"annotated_types", "keras", "matplotlib", "numpy", "pydantic", "ray", "sklearn", "tensorflow"}
 # What the overview takes: the program's streams, its errors, and where the commands are.
 LIGHT = {
-    *("stopcli", "stopcli.cli", "stopcli.cli.app", "stopcli.cli.options", "stopcli.cli.main"),
+    *("stopcli", "stopcli.cli", "stopcli.cli.app", "stopcli.cli.list_options", "stopcli.cli.main"),
     *("stopcli.cli.streams", "stopcli.configs", "stopcli.configs.registry", "stopcli.errors", "stopcli.keras_names"),
     "stopcli.signals",
 }

@@ -105,9 +105,12 @@ AS_NOBODY = """
 import contextlib, io, json, os, sys
 from stopcli.cli.main import main
 # Before: this user may not read what Python is made of.
-import stopcli.cli.app
+from stopcli.cli.app import SUMMARIES, load_command
+import stopcli.cli.execute, stopcli.runner.resume, stopcli.runner.run, stopcli.runner.report
 import stopcli.analysis.compare_report, stopcli.analysis.replay_report, stopcli.reproduce.run
 import stopcli.data.load, stopcli.configs.clr, stopcli.configs.moons, stopcli.report.html
+for name in SUMMARIES:
+    load_command(name)
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
