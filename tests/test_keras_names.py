@@ -74,7 +74,7 @@ import keras
 assert keras.saving.get_registered_object("stopcli>Cutout") is Cutout
 print(keras.saving.get_registered_name(Cutout), type(keras.saving.get_registered_object("stopcli>RampLR")).__name__)
 """
-    assert finished(code).strip() == "stopcli>Cutout NotImported"
+    assert finished(code).strip() == "stopcli>Cutout ImportPlaceholder"
 
 
 def test_no_class_that_can_be_saved_is_left_out() -> None:
