@@ -219,7 +219,8 @@ class ProgressQuotient(MetricRule[QuotientState]):
         values, trained = columns
         if (values < 0).any() or (trained < 0).any():
             return super().scan(columns)
-        losses = generalization_losses(values)[self.k - 1 :: self.k].tolist()
+        # NaN where the lowest loss and this one are both 0, which is no loss.
+        losses = [0.0 if math.isnan(x) else x for x in generalization_losses(values)[self.k - 1 :: self.k].tolist()]
         strips = trained[: len(losses) * self.k].reshape(-1, self.k).tolist()
         for number, (loss, strip) in enumerate(zip(losses, strips, strict=True), start=1):
             if progress_quotient(loss, strip) > self.alpha:

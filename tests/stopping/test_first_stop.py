@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stopcli.errors import MetricError
@@ -93,6 +93,8 @@ def test_whole_columns_and_single_epochs_give_the_same_verdict(rule: Rule[Any], 
         assert [type(value) for value in vars(found).values()] == [type(value) for value in vars(expected).values()]
 
 
+# No loss at all is no rise above the lowest, though a ratio of both is not a number.
+@example(ProgressQuotient(0, 1), {name: np.zeros(1) for name in ("loss", "val_loss", "val_accuracy")})
 @given(_rules, _columns())
 def test_no_rule_stops_before_the_epoch_that_it_says(rule: Rule[Any], columns: Columns) -> None:
     found = scanned(rule, columns)
