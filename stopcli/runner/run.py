@@ -129,7 +129,8 @@ def execute(
     session.stopwatch.move("startup", "data", task.loaded.seconds)
     if task.layout is None or task.layout.executor == "in-process":
         session.observer.stage("starting TensorFlow")
-        messages = start_tensorflow(getattr(task.config, "threads", None))
+        with session.stopwatch.part("startup"):
+            messages = start_tensorflow(getattr(task.config, "threads", None))
         if messages:
             folder.log("TensorFlow's messages while it starts:\n" + messages)
             on_messages(messages.rstrip())
