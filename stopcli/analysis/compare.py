@@ -10,9 +10,7 @@ from typing import Any
 
 from stopcli.analysis.arms import RunArm, baseline_of, experiment_of, first_run, read_arms
 from stopcli.analysis.results import RunResult
-from stopcli.configs.options import settings_with
-from stopcli.configs.registry import COMMANDS, config_class
-from stopcli.configs.training import TrainingConfig
+from stopcli.configs.registry import recorded_settings_with
 from stopcli.errors import ConfigError
 from stopcli.quantities import agreeing, counted, in_words
 from stopcli.report.run_report import TEST_ROWS_CHOSE
@@ -88,8 +86,7 @@ def _rows_of(arm: RunArm) -> tuple[object, object]:
 
 def _test_rows(arm: RunArm) -> dict[str, Any]:
     run = arm.runs[0].run
-    known = config_class(run.command) if run.command in COMMANDS else TrainingConfig
-    deciding = settings_with(known, "test-rows")
+    deciding = recorded_settings_with(run.command, "test-rows")
     rows = {name: value for name, value in run.settings.items() if name in deciding}
     rows.setdefault("dataset", run.results.dataset if run.results else run.command)
     if run.settings.get("validation") == "holdout":

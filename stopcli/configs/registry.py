@@ -10,6 +10,7 @@ from stopcli.errors import ConfigError
 
 if TYPE_CHECKING:
     from stopcli.configs.base import RunConfig
+    from stopcli.configs.options import Role
 
 
 class CommandClasses(NamedTuple):
@@ -72,12 +73,16 @@ def config_class(command: object) -> type[RunConfig]:
     return config
 
 
-def experiment_settings(command: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Of settings read from a config.toml, those that a run shares with runs of other seeds of its experiment."""
+def recorded_settings_with(command: str, *roles: Role) -> frozenset[str]:
+    """The settings with one of some roles, of the command that a run's config.toml names."""
     from stopcli.configs.options import settings_with
     from stopcli.configs.training import TrainingConfig
 
     # A folder may be of a command that this version does not have.
-    known = config_class(command) if command in COMMANDS else TrainingConfig
-    ignored = settings_with(known, "label", "seed", "execution")
+    return settings_with(config_class(command) if command in COMMANDS else TrainingConfig, *roles)
+
+
+def experiment_settings(command: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of settings read from a config.toml, those that a run shares with runs of other seeds of its experiment."""
+    ignored = recorded_settings_with(command, "label", "seed", "execution")
     return {name: value for name, value in settings.items() if name not in ignored}
