@@ -12,7 +12,7 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[1]
 BUILD = "from setuptools import build_meta; print(build_meta.build_wheel('dist'))"
 READ = """
-from stopcli.configs.published import published_arms
+from stopcli.configs.base import published_arms
 from stopcli.report import html
 print(published_arms("moons")["patience-0"].values["stop_epoch"], (html._TEMPLATES / "report.html").is_file())
 """

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stopcli.analysis.arms import RunArm, baseline_of, experiment_of, first_run, read_arms
-from stopcli.analysis.results import RunResult
+from stopcli.analysis.arms import RunArm, RunResult, baseline_of, experiment_of, first_run, read_arms
 from stopcli.configs.registry import recorded_settings_with
 from stopcli.errors import ConfigError
 from stopcli.quantities import agreeing, counted, in_words

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from stopcli.analysis.output import AnalysisOutput
 from stopcli.analysis.replay import ExperimentResults, ReplayResults, RuleResults
 from stopcli.quantities import counted
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Table, Warn, alt_text, csv_of
 from stopcli.report.drawing import Figures
+from stopcli.report.html import AnalysisOutput
 from stopcli.report.run_report import TEST_ROWS_CHOSE
 from stopcli.stats.differences import NONE, Difference, difference_by_seed
 from stopcli.stats.intervals import FEWEST, MeanInterval

@@ -21,7 +21,7 @@ from stopcli.runs.folder import check_can_be_made, check_is_run, runs_root
 from stopcli.stopping.combine import rule_examples
 
 if TYPE_CHECKING:
-    from stopcli.analysis.output import AnalysisOutput
+    from stopcli.report.html import AnalysisOutput
 
 Name = Annotated[str, option_of(RunConfig, "name")]
 RunsToReport = Annotated[
@@ -76,7 +76,7 @@ def report(
 
 def write_and_print(analysis: AnalysisOutput, output: Output, *, root: Path, name: str, run_dir: Path | None) -> Path:
     """Write the folder of an analysis, and print its warnings, results and conclusions. Returns the folder."""
-    from stopcli.analysis.output import write_output
+    from stopcli.report.html import write_output
 
     for warning in analysis.warnings:
         output.warn(warning)

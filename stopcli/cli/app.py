@@ -66,7 +66,7 @@ FUNCTIONS = {
         lists=("--patience", "--min-delta", "--rule"),
     ),
     "verify-resume": Command(
-        "stopcli.cli.verify:verify_resume",
+        "stopcli.cli.resume:verify_resume",
         "Check on this machine that killed runs come out the same: kill, resume, compare to the bit.",
         context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     ),

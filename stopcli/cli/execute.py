@@ -14,7 +14,7 @@ from stopcli.configs.base import RunConfig, to_toml
 from stopcli.errors import RequestError
 from stopcli.quantities import counted, format_duration, parse_duration
 from stopcli.report.run_report import results_table, sentences_of
-from stopcli.runner.resume_changes import next_step
+from stopcli.runner.provenance import next_step
 from stopcli.runner.run import Task, check_warm_start, execute, load_task, process_age, settle_layout
 from stopcli.runs.files import temporary_files
 from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root

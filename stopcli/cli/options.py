@@ -14,8 +14,7 @@ import typer
 
 from stopcli.cli.console import show_tracebacks
 from stopcli.cli.list_options import parse_counts, parse_number_or_none, parse_words
-from stopcli.configs.base import RunConfig
-from stopcli.configs.options import PANELS, Option, Role, options_of, setting_type, settings_with
+from stopcli.configs.base import PANELS, Option, Role, RunConfig, options_of, setting_type, settings_with
 from stopcli.paths import parse_path
 
 

@@ -1,9 +1,12 @@
-"""`stopcli resume`, `stopcli list`, `stopcli show`: runs that already exist."""
+"""`stopcli resume` and `stopcli verify-resume`."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,14 +16,15 @@ from rich.table import Table as RichTable
 
 from stopcli.cli.console import Output, RunView, console
 from stopcli.cli.options import Json, Quiet, RunsDir, TimeBudget, Verbose, setting_value, with_changes
+from stopcli.configs.base import settings_with
 from stopcli.configs.images import ImageConfig
-from stopcli.configs.options import settings_with
-from stopcli.errors import ConfigError, StopcliError
+from stopcli.errors import ConfigError, RequestError, StopcliError
 from stopcli.paths import parse_path
-from stopcli.quantities import agreeing, format_duration
+from stopcli.quantities import agreeing, counted, format_duration
 from stopcli.runs.files import dump_json, read_json, temporary_files
 from stopcli.runs.folder import RunFolder, check_is_made_here, runs_root
 from stopcli.runs.run import Run, runs_in
+from stopcli.signals import StopNow
 
 RunPath = Annotated[Path, typer.Argument(help="A run's or a sweep's folder.", metavar="RUN", parser=parse_path)]
 MoreEpochs = Annotated[
@@ -104,7 +108,7 @@ def _hint_at_moved_data(config: Any, run: Path, *, named: bool) -> Iterator[None
     try:
         yield
     except StopcliError as error:
-        from stopcli.runner.resume_changes import where_else
+        from stopcli.runner.provenance import where_else
 
         hint = "" if named or isinstance(error, ConfigError) else where_else(config, run)
         # What lies at a path may be an empty folder, where a disk is not mounted, or too large for the memory.
@@ -136,7 +140,7 @@ def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
 def show(folder: RunPath, json: Json = False) -> None:
     """Show a run: its state, why it stopped, its results; or what a comparison or a replay found."""
     from stopcli.report.run_report import results_table, sentences_of
-    from stopcli.runner.resume_changes import next_step
+    from stopcli.runner.provenance import next_step
 
     check_is_made_here(folder)
     run = Run.read(folder)
@@ -163,3 +167,93 @@ def show(folder: RunPath, json: Json = False) -> None:
 
 def _age(run: Run) -> str:
     return "–" if run.age_seconds is None else format_duration(run.age_seconds)
+
+
+# Several batches an epoch, patience with min_delta, kept epochs, and a state every thousand epochs: about two seconds
+# of training with some thirty saves in them.
+SMALL = (
+    "moons --batch-size 8 --epochs 40000 --patience 30000 --min-delta 0.001 --checkpoint-every 10000 --save-every 1000 "
+    "--quiet"
+)
+
+Command = Annotated[
+    list[str] | None,
+    typer.Argument(help="A command that trains, with its options.", metavar="COMMAND", show_default="a small moons"),
+]
+Kills = Annotated[int, typer.Option(help="How often to kill, ≥ 1.")]
+MomentSeed = Annotated[int, typer.Option("--seed", help="Seed of the moments at which to kill.")]
+VerifyJson = Annotated[bool, typer.Option("--json", help="Print only the kills and what differs, as JSON on stdout.")]
+
+
+def verify_resume(
+    command: Command = None, kills: Kills = 10, seed: MomentSeed = 0, json: VerifyJson = False, quiet: Quiet = False
+) -> None:
+    """Check on this machine that killed runs come out the same: kill, resume, compare to the bit.
+
+    Trains a command without interruption, then again under SIGKILLs at random moments (many of them while a state is
+    being saved), resumed each time, until there were enough kills. Weights, optimizer slots, metrics, rules and every
+    saved model are compared. After the options comes the command, with its own options; without one, a small `moons`.
+    """
+    if kills < 1:
+        raise ConfigError("kills", kills, "1 or more")
+    argv = command or SMALL.split()
+    reserved = {"--run-dir", "--runs-dir", "--seeds"} & set(argv)
+    if reserved:
+        raise RequestError(
+            f"{sorted(reserved)[0]}: not allowed here; verify-resume trains single runs in its own folder"
+        )
+    if not hasattr(os, "fork"):
+        raise RequestError("verify-resume needs an operating system that can fork processes")
+    from stopcli.runner.verify import Verification, Verifier
+
+    output = Output(json, quiet)
+    output.say(f"Command: stopcli {' '.join(argv)}")
+    folder, result = _temporary_folder(), Verification()
+    try:
+        with contextlib.closing(Verifier(argv, run_quietly, folder, seed).verify(kills)) as results:
+            for result in results:
+                runs = f"{counted(len(result.differences), 'run')} ended, {sum(map(bool, result.differences))} differ"
+                output.say(f"{len(result.kills)} of {counted(kills, 'kill')}, {runs}")
+    except StopNow:
+        if any(result.differences):
+            output.say(f"The runs are kept in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    # Runs that differ are kept so that they can be looked at.
+    runs_dir = None if result.identical else str(folder)
+    output.result(
+        result.table(), {"command": "verify-resume", "verified": argv, **result.to_dict(), "runs_dir": runs_dir}
+    )
+    if not json:
+        for number, names in enumerate(result.differences, start=1):
+            print(f"run {number}: " + (f"DIFFERS in {', '.join(names)}" if names else "identical"))
+        total = f"{counted(len(result.kills), 'kill')}, {counted(len(result.differences), 'run')}"
+        print(f"The runs are kept in {folder}" if runs_dir else f"{total}: every result is identical to the bit.")
+    if runs_dir:
+        raise typer.Exit(1)
+    shutil.rmtree(folder)
+
+
+def _temporary_folder() -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="stopcli-verify-resume-"))
+    except FileNotFoundError:
+        raise RequestError(
+            "verify-resume needs a folder for temporary files, and the system has none", hint="TMPDIR can name one."
+        ) from None
+
+
+def run_quietly(argv: list[str], log: Path) -> None:
+    """Run the program with its output in a file. Called in a process of its own."""
+    from stopcli.cli.main import main
+
+    if not log.parent.is_dir():
+        # verify-resume was interrupted before the server that starts this process had imported TensorFlow.
+        return
+    # The descriptors: TensorFlow writes to them directly.
+    with log.open("ab") as file:
+        for descriptor in (1, 2):
+            os.dup2(file.fileno(), descriptor)
+    sys.argv = ["stopcli", *argv]
+    main()

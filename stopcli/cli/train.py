@@ -21,8 +21,7 @@ from stopcli.cli.options import (
     setting_value,
     with_parameters,
 )
-from stopcli.configs.base import RunConfig, resolve
-from stopcli.configs.options import options_of
+from stopcli.configs.base import RunConfig, options_of, resolve
 from stopcli.configs.registry import COMMANDS, config_class
 from stopcli.errors import ConfigError, RequestError
 from stopcli.paths import parse_path

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from stopcli.configs.base import Count, Positive
+from stopcli.configs.base import Count, Option, Positive, options_of
 from stopcli.configs.images import Augment, ImageConfig
 from stopcli.configs.learning_rate import LearningRatePolicy, Momentum
-from stopcli.configs.options import Option, options_of
 from stopcli.configs.training import OptimizerName
 from stopcli.data.named import DATASET_NAMES
 from stopcli.errors import ConfigError

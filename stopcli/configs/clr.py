@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from stopcli.configs.base import Positive
+from stopcli.configs.base import Option, Positive, settings_with
 from stopcli.configs.classifier import ClassifierConfig
 from stopcli.configs.learning_rate import CyclicModeName, read_by_policies
-from stopcli.configs.options import Option, settings_with
 from stopcli.errors import ConfigError
 from stopcli.schedules.policy import POLICY_NAMES, policies
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal
 
-from stopcli.configs.base import Count
+from stopcli.configs.base import Count, Option
 from stopcli.configs.classifier import CifarResnetConfig
 from stopcli.configs.learning_rate import read_by_policies
-from stopcli.configs.options import Option
 from stopcli.configs.training import TrainingConfig
 from stopcli.errors import ConfigError
 from stopcli.quantities import counted

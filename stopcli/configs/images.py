@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
-from stopcli.configs.base import Count, Seed, Share
+from stopcli.configs.base import Count, Option, Seed, Share
 from stopcli.configs.learning_rate import LearningRateConfig
-from stopcli.configs.options import Option
 from stopcli.configs.training import SweepSettings
 from stopcli.data.named import DATASET_NAMES
 from stopcli.errors import ConfigError

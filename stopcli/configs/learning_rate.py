@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from stopcli.configs.base import Count, Natural, NonNegative
-from stopcli.configs.options import Option
+from stopcli.configs.base import Count, Natural, NonNegative, Option
 from stopcli.configs.training import TrainingConfig
 from stopcli.errors import ConfigError
 from stopcli.quantities import counted

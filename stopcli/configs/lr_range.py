@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from stopcli.configs.base import RunConfig
+from stopcli.configs.base import Option, RunConfig, options_of
 from stopcli.configs.classifier import QUICK, AnyDataset, NetworkSettings, network_warnings
 from stopcli.configs.images import (
     DEFAULT_SHARE,
@@ -23,7 +23,6 @@ from stopcli.configs.images import (
     augmentation_warnings,
 )
 from stopcli.configs.learning_rate import Nesterov, Rate, SgdMomentum
-from stopcli.configs.options import Option, options_of
 from stopcli.configs.training import BatchSize, Optimizer, check_validation_share
 from stopcli.errors import ConfigError, RequestError
 from stopcli.runs.files import read_toml

@@ -9,9 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Le
 
-from stopcli.configs.base import Count, Seed
-from stopcli.configs.options import Option, settings_with
-from stopcli.configs.published import PublishedArm, published_arms
+from stopcli.configs.base import Count, Option, PublishedArm, Seed, published_arms, settings_with
 from stopcli.configs.training import TrainingConfig
 from stopcli.errors import ConfigError
 

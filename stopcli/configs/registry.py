@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from stopcli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from stopcli.configs.base import RunConfig
-    from stopcli.configs.options import Role
+    from stopcli.configs.base import Role, RunConfig
 
 
 class CommandClasses(NamedTuple):
@@ -75,7 +74,7 @@ def config_class(command: object) -> type[RunConfig]:
 
 def recorded_settings_with(command: str, *roles: Role) -> frozenset[str]:
     """The settings with one of some roles, of the command that a run's config.toml names."""
-    from stopcli.configs.options import settings_with
+    from stopcli.configs.base import settings_with
     from stopcli.configs.training import TrainingConfig
 
     # A folder may be of a command that this version does not have.

@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
-from stopcli.configs.base import ONLY_SWEEPS, Count, Mode, Natural, NonNegative, Positive, RunConfig, Share
-from stopcli.configs.options import Option, settings_with
+from stopcli.configs.base import (
+    ONLY_SWEEPS,
+    Count,
+    Mode,
+    Natural,
+    NonNegative,
+    Option,
+    Positive,
+    RunConfig,
+    Share,
+    settings_with,
+)
 from stopcli.errors import ConfigError
 from stopcli.quantities import agreeing, counted, parse_save_every
 from stopcli.stopping import AnyOf, BestEpoch, NonFinite, Patience, Threshold

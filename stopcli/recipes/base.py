@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from stopcli.report.drawing import Figures
     from stopcli.runs.metrics import Columns
     from stopcli.training.evaluate import Evaluation
-    from stopcli.training.experiment import Experiment
     from stopcli.training.session import Observer
+    from stopcli.training.trainer import Experiment
 
 
 def recipe_of(command: object) -> Recipe:

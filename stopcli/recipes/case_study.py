@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from stopcli.training.experiment import Experiment
     from stopcli.training.loop import Loop, State
+    from stopcli.training.trainer import Experiment
 
 
 def moons_title(config: MoonsConfig) -> str:

@@ -21,16 +21,16 @@ from stopcli.analysis.sweep import (
     sweep_arms,
     with_seeds,
 )
+from stopcli.configs.base import published_arms
 from stopcli.configs.cutout_sweep import CutoutSweepConfig, copies_of
-from stopcli.configs.published import published_arms
 from stopcli.quantities import counted, format_duration, numbered
 from stopcli.recipes.base import val_rows
 from stopcli.recipes.images import CifarResnet
 from stopcli.report.document import Table, csv_of
 from stopcli.report.drawing import Figures, drawn_name
+from stopcli.report.frontier import pareto_front
 from stopcli.stats.differences import NONE, Ratio, too_few
 from stopcli.stats.intervals import FEWEST
-from stopcli.stats.pareto import pareto_front
 from stopcli.sweeps.plan import JobResult
 
 if TYPE_CHECKING:

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from stopcli.augment.base import Augmentation, Step
     from stopcli.report.images import Mistake
     from stopcli.training.evaluate import Evaluation
-    from stopcli.training.experiment import Experiment
     from stopcli.training.session import Observer
     from stopcli.training.step import Inputs
+    from stopcli.training.trainer import Experiment
 
 
 # Images on the sheet, and how often each of them is augmented.
@@ -149,8 +149,8 @@ class ImageRecipe(SeedRecipe):
     def build(self, loaded: LoadedConfig) -> Experiment:
         """Model, augmentation, schedule and rules of a run."""
         from stopcli.schedules.cyclic import CyclicMomentum
-        from stopcli.training.experiment import Experiment
         from stopcli.training.step import BINARY_ACCURACY, CLASS_ACCURACY
+        from stopcli.training.trainer import Experiment
 
         config: ImageConfig = loaded.config
         images: ImageParts = loaded.data

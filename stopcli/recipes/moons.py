@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from stopcli.training.evaluate import Evaluation, Predict
-    from stopcli.training.experiment import Experiment
     from stopcli.training.session import Observer
+    from stopcli.training.trainer import Experiment
 
 
 class Moons(SeedRecipe):
@@ -49,8 +49,8 @@ class Moons(SeedRecipe):
         from stopcli.models.layers import make_optimizer
         from stopcli.models.mlp import binary_mlp
         from stopcli.recipes.case_study import CaseStudy
-        from stopcli.training.experiment import Experiment
         from stopcli.training.step import BINARY_ACCURACY
+        from stopcli.training.trainer import Experiment
 
         config: MoonsConfig = loaded.config
         model = binary_mlp(loaded.data.train.x.shape[1], config.hidden, config.seed)

@@ -1,4 +1,4 @@
-"""Cost against quality of stopping rules: the epochs that each trains, what it loses, and which no other rule beats."""
+"""The front of what nothing else beats in cost and quality at once, and its figure."""
 
 from __future__ import annotations
 
@@ -33,8 +33,21 @@ from stopcli.report.curves import (
     new_figure,
 )
 from stopcli.stats.intervals import MeanInterval
-from stopcli.stats.pareto import pareto_front
 from stopcli.stopping.combine import rules_by_keyword
+
+
+def pareto_front(costs: Sequence[float], losses: Sequence[float]) -> list[int]:
+    """The indices of those than which no other is both at least as cheap and at least as good, the cheapest first.
+
+    Args:
+        costs, losses: of each, lower is better, no NaN. Of several that are the same, the first is taken.
+    """
+    front: list[int] = []
+    for i in sorted(range(len(costs)), key=lambda i: (costs[i], losses[i])):
+        if not front or losses[i] < losses[front[-1]]:
+            front.append(i)
+    return front
+
 
 Point = tuple[float, float]
 Line = tuple[Point, Point]

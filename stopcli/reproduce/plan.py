@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from stopcli.configs.base import RunConfig, settings_of
-from stopcli.configs.options import settings_with
+from stopcli.configs.base import RunConfig, settings_of, settings_with
 from stopcli.errors import RequestError, RunFolderError
 from stopcli.paths import check_path
 from stopcli.quantities import counted

@@ -54,7 +54,7 @@ from stopcli.data.named import DATASET_NAMES, named_datasets
 from stopcli.errors import ConfigError, RequestError, shortened
 from stopcli.report.document import ALT_TEXTS
 from stopcli.runs.files import read_toml
-from stopcli.stats.verdicts import Expected
+from stopcli.stats.differences import Expected
 
 
 @dataclass(frozen=True)

@@ -13,28 +13,26 @@ from stopcli.configs.lr_range import LrRangeConfig
 from stopcli.errors import RequestError
 from stopcli.recipes.base import LoadedConfig
 from stopcli.recipes.images import ImageParts, inputs_of, loss_of, make_model, optimizer_of, xla_pays
-from stopcli.recipes.lr_range import RangeResults, results_of
+from stopcli.recipes.lr_range import Ended, RangeCurve, RangeResults, results_of, run_range, runaway, smoothed
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures, drawn_name
+from stopcli.runner.provenance import other_data
 from stopcli.runner.report import write_results
-from stopcli.runner.resume_changes import other_data
 from stopcli.runner.run import start_session
 from stopcli.runs.files import write_json, write_text
 from stopcli.runs.folder import RunFolder, StatusProgress
 from stopcli.runs.metrics import read_metrics
 from stopcli.runs.summary import SEEDS_FILE, RangeSummary, TestedSeed, TestedSeeds, read_seeds
 from stopcli.schedules.cyclic import RampLR
-from stopcli.stats.lr_finder import runaway, smoothed
-from stopcli.training.fingerprint import (
+from stopcli.training.loop import initial_state
+from stopcli.training.session import Session, Start
+from stopcli.training.state_file import (
     PLACE_SETTINGS,
     changed_error,
     data_fingerprint,
     differences,
     settings_fingerprint,
 )
-from stopcli.training.loop import initial_state
-from stopcli.training.range_test import Ended, RangeCurve, run_range
-from stopcli.training.session import Session, Start
 from stopcli.training.steps_loop import StepsLoop
 
 

@@ -7,27 +7,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stopcli.configs.base import RunConfig, parse, settings_of
-from stopcli.configs.options import settings_with
+from stopcli.configs.base import RunConfig, parse, settings_of, settings_with
 from stopcli.configs.registry import config_class
 from stopcli.configs.training import TrainingConfig
 from stopcli.errors import CheckpointError, ConfigError, RecordError, RequestError, RunFolderError
 from stopcli.quantities import agreeing, counted
-from stopcli.runner.resume_changes import check_can_move, how_to_continue, with_other_rules
+from stopcli.runner.provenance import check_can_move, how_to_continue, with_other_rules
 from stopcli.runs.environment import read_environment
 from stopcli.runs.files import check_prefix, read_toml
 from stopcli.runs.folder import check_is_run
 from stopcli.runs.run import Run
 from stopcli.sweeps.plan import is_summed_up, pending_jobs, plan_jobs
-from stopcli.training.fingerprint import (
+from stopcli.training.session import Start
+from stopcli.training.state_file import (
     PLACE_SETTINGS,
+    SkippedState,
+    StateStore,
+    TrainState,
     changed_error,
     differences,
     settings_differences,
     settings_fingerprint,
 )
-from stopcli.training.session import Start
-from stopcli.training.state_file import SkippedState, StateStore, TrainState
 
 # Event files show what is in metrics.csv, and are written again from there.
 _DERIVED = "tensorboard/"

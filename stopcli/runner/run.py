@@ -20,9 +20,8 @@ from stopcli.errors import RequestError, ResourceError
 from stopcli.recipes.base import LoadedConfig, recipe_of
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures
-from stopcli.runner.provenance import record_environment
+from stopcli.runner.provenance import changed_data, record_environment
 from stopcli.runner.report import write_results
-from stopcli.runner.resume_changes import changed_data
 from stopcli.runner.sweep import ShowJobs, run_sweep
 from stopcli.runs.files import remove_leftovers
 from stopcli.runs.folder import RunFolder, cannot_be_written
@@ -30,13 +29,13 @@ from stopcli.runs.metrics import read_metrics
 from stopcli.runs.summary import RangeSummary, RunSummary, TrainingSummary
 from stopcli.sweeps.layout import Layout, plan_layout
 from stopcli.sweeps.plan import Job, pending_jobs, plan_jobs
-from stopcli.training.fingerprint import data_fingerprint, settings_fingerprint
 from stopcli.training.session import Observer, SaveCadence, Session, Start
+from stopcli.training.state_file import data_fingerprint, settings_fingerprint
 from stopcli.training.tf_setup import has_gpu, start_tensorflow
 
 if TYPE_CHECKING:
-    from stopcli.training.experiment import Experiment
     from stopcli.training.loop import Loop
+    from stopcli.training.trainer import Experiment
 
 _IMPORTED = time.perf_counter()
 

@@ -15,10 +15,9 @@ from stopcli.configs.base import to_toml
 from stopcli.errors import RecordError, RequestError, RunFolderError, StopcliError, in_a_line
 from stopcli.quantities import agreeing, counted
 from stopcli.recipes.base import LoadedConfig, recipe_of
-from stopcli.runner.provenance import record_environment
+from stopcli.runner.provenance import changed_data, dataset_of, move_jobs, record_environment
 from stopcli.runner.report import write_results
 from stopcli.runner.resume import Resumption, prepare
-from stopcli.runner.resume_changes import changed_data, dataset_of, move_jobs
 from stopcli.runs.folder import RunFolder, RunState, StatusFile, cannot_be_written, is_held, read_status
 from stopcli.runs.run import Run
 from stopcli.runs.summary import JobSummary, SweepSummary
@@ -35,9 +34,8 @@ from stopcli.sweeps.plan import (
     plan_jobs,
     read_progress,
 )
-from stopcli.training.fingerprint import data_fingerprint
 from stopcli.training.session import Session, Start, StopRequest
-from stopcli.training.state_file import StateStore
+from stopcli.training.state_file import StateStore, data_fingerprint
 from stopcli.training.tf_setup import start_tensorflow
 
 # A process whose machine or parent has just gone may still be saving what it has.

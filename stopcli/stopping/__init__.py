@@ -1,10 +1,9 @@
 """Stopping rules and the best epoch: pure, serialisable, without TensorFlow (but for the Keras callback)."""
 
-from stopcli.stopping.best_epoch import BestEpoch, BestState
 from stopcli.stopping.combine import AnyOf, AtCycleEnds, rule_from_dict
 from stopcli.stopping.patience import Patience
 from stopcli.stopping.prechelt import GeneralizationLoss, ProgressQuotient, SuccessiveIncreases
-from stopcli.stopping.rule import Rule, RuleRunner, Verdict
+from stopcli.stopping.rule import BestEpoch, BestState, Rule, RuleRunner, Verdict
 from stopcli.stopping.threshold import NonFinite, Threshold
 
 __all__ = [

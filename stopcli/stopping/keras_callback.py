@@ -8,8 +8,7 @@ import keras
 import numpy as np
 
 from stopcli.errors import MetricError
-from stopcli.stopping.best_epoch import BestEpoch, BestState
-from stopcli.stopping.rule import Rule, RuleRunner, Verdict, monitored
+from stopcli.stopping.rule import BestEpoch, BestState, Rule, RuleRunner, Verdict, monitored
 
 
 class StopOnRule(keras.callbacks.Callback):

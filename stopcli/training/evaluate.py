@@ -16,11 +16,10 @@ from stopcli.runs.folder import RunFolder, RunState
 from stopcli.runs.metrics import read_metrics
 from stopcli.runs.summary import ModelValues, RowCounts, RunSummary, Selection
 from stopcli.stats.intervals import Proportion, compare_selection, proportion_of
-from stopcli.training.experiment import Experiment, readable
 from stopcli.training.model_files import load_model
 from stopcli.training.session import Stopwatch
 from stopcli.training.step import even_batch, run_traced
-from stopcli.training.trainer import Outcome
+from stopcli.training.trainer import Experiment, Outcome, readable
 
 Predict = Callable[[NDArray[Any]], NDArray[Any]]
 """From rows as they lie in memory to a model's predictions."""

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from stopcli.analysis.arms import Experiment
 from stopcli.analysis.replay import LabelledRule, RecordedHistory, replay_experiment
 from stopcli.configs.moons import MoonsConfig
+from stopcli.report.frontier import pareto_front
 from stopcli.runs.folder import Status
 from stopcli.runs.metrics import Columns
 from stopcli.runs.run import Run
-from stopcli.stats.pareto import pareto_front
 from stopcli.stopping import AnyOf, BestEpoch, BestState, Patience, Rule, RuleRunner
 from stopcli.stopping.combine import parse_rule
 

@@ -12,10 +12,10 @@ import pytest
 from scipy import stats
 from written_runs import write_run, write_sweep
 
-from stopcli.analysis.output import write_output
 from stopcli.analysis.replay import DEFAULT_PATIENCE, DEFAULT_RULES, ReplayOptions, ReplayResults, replay
 from stopcli.analysis.replay_report import output_of
 from stopcli.errors import RequestError
+from stopcli.report.html import write_output
 from stopcli.runs.typed_json import to_json
 
 # As many as the settings of a written run ask for.

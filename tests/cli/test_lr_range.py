@@ -14,8 +14,8 @@ import pytest
 from program import run
 from reports import check_same_again
 
+from stopcli.recipes.lr_range import smoothed, suggest
 from stopcli.runs.metrics import read_metrics
-from stopcli.stats.lr_finder import smoothed, suggest
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tensorflow")]
 

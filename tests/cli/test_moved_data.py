@@ -114,8 +114,8 @@ def test_a_sweep_and_all_its_runs_go_on_with_the_same_images_in_another_place(
 
 
 def test_a_range_test_takes_its_seeds_over_from_another_place() -> None:
+    from stopcli.recipes.lr_range import RangeCurve
     from stopcli.runner.range_test import CurveStore
-    from stopcli.training.range_test import RangeCurve
 
     rates = np.geomspace(0.001, 1, 30)
     here = {"setting dataset": "/here", "setting model": "mlp", "data": "a"}

@@ -16,8 +16,7 @@ from typer.testing import CliRunner
 from stopcli.cli.app import SUMMARIES, app, load_command
 from stopcli.cli.list_options import listing
 from stopcli.cli.options import command_parameters, list_flags, setting_value, with_parameters
-from stopcli.configs.base import RunConfig
-from stopcli.configs.options import Option, options_of
+from stopcli.configs.base import Option, RunConfig, options_of
 from stopcli.configs.registry import COMMANDS, config_class
 from stopcli.errors import ConfigError
 

@@ -90,9 +90,7 @@ def test_another_version_and_other_data_are_refused(
 ) -> None:
     died(finished_moons, to="a")
     with monkeypatch.context() as patched:
-        patched.setattr(
-            "stopcli.training.fingerprint.versions", lambda: {"tensorflow": "3", "keras": "4", "numpy": "5"}
-        )
+        patched.setattr("stopcli.training.state_file.versions", lambda: {"tensorflow": "3", "keras": "4", "numpy": "5"})
         assert run("resume", "a") == 2
         assert "version of tensorflow: was '2." in capsys.readouterr().err
     with monkeypatch.context() as patched:

@@ -6,7 +6,7 @@ import tokenize
 from pathlib import Path
 
 import stopcli
-from stopcli.configs.published import published_arms
+from stopcli.configs.base import published_arms
 
 PACKAGE = Path(stopcli.__file__).parent
 EXPERIMENTS = ("clr", "cutout", "moons", "random-erasing")

@@ -15,7 +15,7 @@ from stopcli.data import image_folder, load
 from stopcli.data.dataset import Splits
 from stopcli.data.load import FolderRules, load_images
 from stopcli.errors import RequestError
-from stopcli.training.fingerprint import data_fingerprint
+from stopcli.training.state_file import data_fingerprint
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from stopcli.configs.base import parse
 from stopcli.configs.classifier import ClassifierConfig
 from stopcli.configs.moons import MoonsConfig
 from stopcli.errors import RequestError
-from stopcli.runner.resume_changes import with_other_rules
+from stopcli.runner.provenance import with_other_rules
 from stopcli.runs.metrics import MetricsFile
 from stopcli.stopping import RuleRunner
 from stopcli.training.state_file import TrainState

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stopcli.stats.lr_finder import Suggestions, runaway, smoothed, suggest
+from stopcli.recipes.lr_range import Suggestions, runaway, smoothed, suggest
 
 RATES = np.geomspace(1e-7, 10, 200)
 

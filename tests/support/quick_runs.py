@@ -27,7 +27,7 @@ _LOOP_CACHES: dict[str, dict[str, Any]] = {}
 
 
 def _loop_cache_of(loaded: LoadedConfig) -> dict[str, Any]:
-    from stopcli.training.fingerprint import data_fingerprint
+    from stopcli.training.state_file import data_fingerprint
 
     # Schedules of the learning rate depend on the number of epochs; moons has none.
     free = _FREE | ({"epochs"} if loaded.config.command == "moons" else set())

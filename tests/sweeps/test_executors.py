@@ -14,9 +14,8 @@ import pytest
 from sweep_jobs import DoWhatItSays, Settings, Watch, jobs
 
 from stopcli.sweeps import ray
+from stopcli.sweeps.layout import InProcess, Processes
 from stopcli.sweeps.plan import Executor, Job, JobContext, Mode
-from stopcli.sweeps.processes import Processes
-from stopcli.sweeps.threads import InProcess
 
 EXECUTORS: dict[str, Callable[[int], Executor]] = {"in-process": InProcess, "processes": Processes}
 
