@@ -7,9 +7,8 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -96,10 +95,6 @@ def settings_with(config_class: Any, *roles: Role) -> frozenset[str]:
 def setting_type(config_class: Any, name: str) -> Any:
     """The type of a setting, without its ranges and its option; None is a part of it where the setting may be unset."""
     return get_type_hints(config_class)[name]
-
-
-if TYPE_CHECKING:
-    pass
 
 
 # Epochs and steps are int32 inside the compiled loop.
@@ -323,7 +318,7 @@ def to_toml(config: RunConfig) -> str:
 _PACKAGE = Path(__file__).parents[1]
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class PublishedArm:
     """An arm of a published result.
 

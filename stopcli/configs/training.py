@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -33,15 +32,11 @@ if TYPE_CHECKING:
 OptimizerName = Literal["sgd", "rmsprop", "adam"]
 BatchSize = Annotated[Count, Option("Rows a step, ≥ 1.", "Training", ("range",))]
 Optimizer = Annotated[OptimizerName, Option("Optimizer, with Keras's defaults.", "Training", ("range",))]
-
-
 ExecutorName = Literal["auto", "in-process", "processes", "ray"]
-
-
 ValidationRows = Literal["test", "split", "holdout"]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class StoppingSettings:
     """When training stops, and which epoch counts as the best for stopping."""
 
@@ -102,7 +97,7 @@ class StoppingSettings:
     ] = False
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SweepSettings:
     """How a sweep's runs are executed. None of it changes a number of theirs."""
 
@@ -148,7 +143,7 @@ class SweepSettings:
     ] = True
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class CheckpointSettings:
     """Which epochs' models are kept."""
 
@@ -180,7 +175,6 @@ def check_validation_share(validation: str, share: float | None) -> None:
 
 # Fewer rows than this are warned about: one of them is more than 5 % of the accuracy.
 FEW_ROWS = 20
-
 
 # What a row is called where it is no image.
 POINT = "row"
