@@ -7,7 +7,7 @@ from stopcli.errors import RequestError, system_words
 
 
 def parse_path(text: str) -> Path:
-    """The path that an argument names. An empty one would mean the working folder, which is hardly meant.
+    """The path that an argument names. An empty one would mean the working folder, which nobody means by it.
 
     Raises:
         RequestError: it is empty.

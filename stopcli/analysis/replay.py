@@ -266,7 +266,7 @@ def _check(run: Run, needs: Sequence[tuple[str, str]]) -> None:
 
 def _hint(run: Run, missing: str) -> str:
     if missing.startswith("test_") and missing in run.metrics:
-        return "Held-out test rows must choose nothing, or they would test nothing any more."
+        return "Held-out test rows must not choose an epoch: they would no longer be an independent test."
     if not any(column.startswith("val_") for column in run.metrics):
         return "The run was not validated: nothing shows when it should have stopped."
     return "Name another with --monitor or --select, or leave the rule out."

@@ -33,7 +33,7 @@ To = Annotated[
         metavar="FILE", parser=parse_path, help="Write the HTML to a new file, and leave the run's folder as it is."
     ),
 ]
-Open = Annotated[bool, typer.Option("--open", help="Show it in the browser.")]
+Open = Annotated[bool, typer.Option("--open", help="Open the report in the browser.")]
 ReportJson = Annotated[bool, typer.Option("--json", help="Print the files that were written as JSON on stdout.")]
 
 
@@ -50,7 +50,10 @@ def report(
     The HTML is one file with everything in it; it opens without a network, in light and dark mode, and on a phone.
     """
     if to is not None and len(runs) > 1:
-        raise RequestError(f"--to: one file for {len(runs)} runs", hint="Give one run, or leave --to out.")
+        raise RequestError(
+            f"--to: received {len(runs)} runs for one file, expected one run",
+            hint="Without --to, each run gets its own.",
+        )
     # After parsing, as below: --help need not know how figures and statistics are made.
     from stopcli.runner.report import report_again
 

@@ -42,12 +42,10 @@ FUNCTIONS = {
     ),
     "resume": Command(
         "stopcli.cli.resume:resume",
-        "Resume a run that was interrupted, killed, paused, or failed for a reason outside it, exactly where it was.",
+        "Resume a run that was interrupted, killed or paused, or failed for an outside reason, where it stopped.",
         lists=("--stop",),
     ),
-    "list": Command(
-        "stopcli.cli.resume:list_runs", "List the runs there are, the newest last: state, epochs, best value, age."
-    ),
+    "list": Command("stopcli.cli.resume:list_runs", "List the runs, newest last: state, epochs, best value, age."),
     "show": Command(
         "stopcli.cli.resume:show",
         "Show a run: its state, why it stopped, its results; or what a comparison or a replay found.",
@@ -67,7 +65,7 @@ FUNCTIONS = {
     ),
     "verify-resume": Command(
         "stopcli.cli.resume:verify_resume",
-        "Check on this machine that killed runs come out the same: kill, resume, compare to the bit.",
+        "Check on this machine that killed and resumed runs end the same: kill, resume, compare to the bit.",
         context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     ),
 }

@@ -28,23 +28,21 @@ from stopcli.signals import StopNow
 
 RunPath = Annotated[Path, typer.Argument(help="A run's or a sweep's folder.", metavar="RUN", parser=parse_path)]
 MoreEpochs = Annotated[
-    int | None, typer.Option("--epochs", help="Train a run that trained all its epochs further, to this epoch.")
+    int | None, typer.Option("--epochs", help="For a run that trained all its epochs: train on, to this epoch.")
 ]
 MovedDataset = Annotated[
     str | None,
     typer.Option(
         "--dataset",
         metavar="PATH|cifar10|auto",
-        help="Where the data of the run, or of all runs of a sweep, are now. The same images are the same data.",
+        help="Where the data are now, if they were moved. They must be the same images.",
     ),
 ]
 Force = Annotated[
     bool,
     typer.Option("--force", help="Resume although settings, versions or data have changed, and record the change."),
 ]
-RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", help="Of a sweep, also resume runs that failed by an error of their own.")
-]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="In a sweep, also resume the runs that failed.")]
 
 
 @with_changes(ImageConfig, "layout", "stopping")
@@ -60,7 +58,7 @@ def resume(
     verbose: Verbose = False,
     **options: Any,
 ) -> None:
-    """Resume a run that was interrupted, killed, paused, or failed for a reason outside it, exactly where it was.
+    """Resume a run that was interrupted, killed or paused, or failed for an outside reason, where it stopped.
 
     A run that a rule has stopped continues with more patience, or with other rules; `none` takes one away. They are
     replayed over its recorded epochs, and the run comes out as if it had had them from its start; rules that would have
@@ -119,7 +117,7 @@ def _hint_at_moved_data(config: Any, run: Path, *, named: bool) -> Iterator[None
 
 
 def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
-    """List the runs there are, the newest last: state, epochs, best value, age."""
+    """List the runs, newest last: state, epochs, best value, age."""
     runs = runs_in(runs_root(runs_dir))
     if json:
         print(dump_json([run.to_dict() for run in runs]))
@@ -180,15 +178,15 @@ Command = Annotated[
     list[str] | None,
     typer.Argument(help="A command that trains, with its options.", metavar="COMMAND", show_default="a small moons"),
 ]
-Kills = Annotated[int, typer.Option(help="How often to kill, ≥ 1.")]
-MomentSeed = Annotated[int, typer.Option("--seed", help="Seed of the moments at which to kill.")]
+Kills = Annotated[int, typer.Option(help="Number of kills, ≥ 1.")]
+MomentSeed = Annotated[int, typer.Option("--seed", help="Seed of the random moments of the kills.")]
 VerifyJson = Annotated[bool, typer.Option("--json", help="Print only the kills and what differs, as JSON on stdout.")]
 
 
 def verify_resume(
     command: Command = None, kills: Kills = 10, seed: MomentSeed = 0, json: VerifyJson = False, quiet: Quiet = False
 ) -> None:
-    """Check on this machine that killed runs come out the same: kill, resume, compare to the bit.
+    """Check on this machine that killed and resumed runs end the same: kill, resume, compare to the bit.
 
     Trains a command without interruption, then again under SIGKILLs at random moments (many of them while a state is
     being saved), resumed each time, until there were enough kills. Weights, optimizer slots, metrics, rules and every

@@ -133,7 +133,12 @@ class RunConfig:
     # Their order is that of config.toml.
     name: Annotated[
         str,
-        Option("A name for the run, a part of its folder's.", "Run and output", ("label", "free"), default=False),
+        Option(
+            "A name for the run, which becomes a part of its folder's name.",
+            "Run and output",
+            ("label", "free"),
+            default=False,
+        ),
     ] = ""
     scale: Annotated[
         Scale,
@@ -149,7 +154,7 @@ class RunConfig:
         int,
         Ge(1),
         Le(10_000),
-        Option("Runs, with seeds SEED, SEED + 1, …; more than 1 makes a sweep.", "Training", ("seed",)),
+        Option("Number of runs, with seeds SEED, SEED + 1, …; more than one makes a sweep.", "Training", ("seed",)),
     ] = 1
     save_every: Annotated[
         str,

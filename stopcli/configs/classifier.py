@@ -66,7 +66,7 @@ class NetworkSettings:
     """The model, and the size of each kind of it."""
 
     model: Annotated[
-        ModelName, Option("The network; of the points of `--dataset moons`, mlp.", "Training", ("range",))
+        ModelName, Option("The network; for the points of `--dataset moons`, mlp.", "Training", ("range",))
     ] = "minigooglenet"
     width: Annotated[
         float,

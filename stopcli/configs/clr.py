@@ -15,7 +15,8 @@ PolicyName = Literal["triangular", "triangular2", "exp_range", "one-cycle"]
 FixedName = Literal["constant", "step", "cosine"]
 
 FixedRate = Annotated[
-    Positive | None, Option("What the arms of --vs start from, > 0.", "Arms", used_with="vs", default="--max-lr")
+    Positive | None,
+    Option("The learning rate that the arms of --vs start from, > 0.", "Arms", used_with="vs", default="--max-lr"),
 ]
 
 
@@ -97,13 +98,13 @@ class ClrConfig(ClassifierConfig):
         self._check_arms()
         single = [name for name in ("lr_policy", "clr_mode") if getattr(self, name) != getattr(ClassifierConfig, name)]
         if single:
-            raise ConfigError(single[0], getattr(self, single[0]), "nothing: here it is policy and vs that say it")
+            raise ConfigError(single[0], getattr(self, single[0]), "nothing: here policy and vs set it")
         super().check()
         for arm in self.arms().values():
             arm.check()
 
     def check_learning_rate(self) -> None:
-        """Of each arm its own is checked."""
+        """Check each arm's own."""
         if self.cyclical:
             policies()["clr"].check(self)
         if self.stop_at == "cycle-end" and not self.cyclical:

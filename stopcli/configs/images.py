@@ -30,7 +30,7 @@ ValidationImages = Annotated[
         "Data",
     ),
 ]
-ImageShare = Annotated[Share | None, Option("The share that is split off, in (0, 1).", "Data", default="0.1")]
+ImageShare = Annotated[Share | None, Option("The share set aside for validation, in (0, 1).", "Data", default="0.1")]
 MixedPrecision = Annotated[
     bool, Option("Compute in float16 where it is safe; for GPUs that profit.", "Training", ("images",))
 ]
@@ -75,12 +75,13 @@ class DataSettings:
         ),
     ] = None
     limit: Annotated[
-        Count | None, Option("Train on so many images, of every class its share.", "Data", ("images",), default="all")
+        Count | None,
+        Option("Train on only this many images, the same share of each class.", "Data", ("images",), default="all"),
     ] = None
     test_limit: Annotated[
         Count | None,
         Option(
-            "Test on so many images, of every class its share.",
+            "Test on only this many images, the same share of each class.",
             "Data",
             ("test-rows", "images"),
             default="all",
@@ -134,7 +135,11 @@ class AugmentSettings:
     ] = (0.3, 1 / 0.3)
     erase_log_aspect: Annotated[
         bool,
-        Option("Draw the aspect's logarithm uniformly, as later practice does.", "Augmentation", used_with="erasing"),
+        Option(
+            "Draw the aspect's logarithm uniformly, as later implementations do.",
+            "Augmentation",
+            used_with="erasing",
+        ),
     ] = False
     erase_value: Annotated[
         Range,
@@ -155,7 +160,7 @@ class AugmentSettings:
     copies: Annotated[
         Annotated[int, Ge(1), Le(1024)],
         Option(
-            "Enter every image of a batch M times, each copy augmented anew, for one update.",
+            "Repeat every image of a batch M times, each copy with its own augmentation, in one update.",
             "Augmentation",
             ("images",),
             metavar="M",

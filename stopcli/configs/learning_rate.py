@@ -73,7 +73,11 @@ class LearningRateConfig(TrainingConfig):
     ] = None
     step_size_down: Annotated[
         Annotated[float, Gt(0), Lt(2**31)] | None,
-        Option("clr: the way down, in the same unit as the way up, > 0.", "Learning rate", default="as up"),
+        Option(
+            "clr: the same from the highest to the lowest rate, in the same unit, > 0.",
+            "Learning rate",
+            default="as up",
+        ),
     ] = None
     stop_at: Annotated[
         StopAt,
@@ -140,7 +144,7 @@ class LearningRateConfig(TrainingConfig):
             policies()[name].check_updates(self, steps_per_epoch)
 
     def notes_on_updates(self, steps_per_epoch: int) -> tuple[str, ...]:
-        """What is to be said of the updates, once an epoch's are known.
+        """Warnings about cycles and rules, once the updates of an epoch are known.
 
         Raises:
             ConfigError: they are too few for what the settings say of them.
@@ -149,21 +153,21 @@ class LearningRateConfig(TrainingConfig):
         return tuple(filter(None, [self.mid_cycle(steps_per_epoch), *self.late_cycles(steps_per_epoch)]))
 
     def late_cycles(self, steps_per_epoch: int) -> list[str]:
-        """What is to be said of rules that come too late for being asked at the ends of cycles alone."""
+        """Warnings about rules that cannot fire in time because they are evaluated only where cycles end."""
         cycle = sum(self.cycle_updates(steps_per_epoch))
         # Where no cycle ends at all, that is said of all rules; of those that come too late anyway, each.
         if self.stop_at == "epoch" or cycle > self.epochs * steps_per_epoch:
             return []
         rules = [(label, rule, self.evaluated_rule(rule, steps_per_epoch)) for label, rule in self.requested_rules()]
         return [
-            f"{label}, asked at the ends of cycles alone, stops no training of {counted(self.epochs, 'epoch')} before "
-            f"its end: it can after epoch {at_ends.earliest_stop:,} at the earliest"
+            f"{label}, evaluated only where cycles end, cannot stop a training of {counted(self.epochs, 'epoch')} "
+            f"early: it can stop one after epoch {at_ends.earliest_stop:,} at the earliest"
             for label, rule, at_ends in rules
             if rule.earliest_stop < self.epochs <= at_ends.earliest_stop
         ]
 
     def mid_cycle(self, steps_per_epoch: int) -> str:
-        """What is to be said where training would end within a cycle; empty where it ends with one.
+        """A warning where training would end within a cycle; empty where it ends with a whole one.
 
         Args:
             steps_per_epoch: updates of an epoch.
@@ -173,18 +177,18 @@ class LearningRateConfig(TrainingConfig):
         whole = math.lcm(cycle, steps_per_epoch) // steps_per_epoch
         if not self.cyclical or self.epochs % whole == 0:
             return ""
-        no_end = "; no cycle ends before the training does, so no rule is ever asked"
+        no_end = "; no cycle ends before the training does, so no rule is ever evaluated"
         remark = no_end if self.stop_at == "cycle-end" and cycle > updates else ""
         if whole > MOST_TIMES * self.epochs:
             step = self.epochs / (2 * max(1, round(updates / cycle)))
             return (
                 f"training ends within a cycle of the learning rate ({counted(cycle / steps_per_epoch, 'epoch')}); "
-                f"a step size of {counted(step, 'epoch')} would end with one{remark}"
+                f"a step size of {counted(step, 'epoch')} would end with a whole cycle{remark}"
             )
         ends = sorted({max(1, self.epochs // whole) * whole, (self.epochs // whole + 1) * whole})
         return (
             f"training ends within a cycle of the learning rate ({counted(cycle / steps_per_epoch, 'epoch')}); "
-            f"{' or '.join(map(str, ends))} epochs would end with one{remark}"
+            f"{' or '.join(map(str, ends))} epochs would end with a whole cycle{remark}"
         )
 
     def check(self) -> None:
@@ -207,7 +211,7 @@ class LearningRateConfig(TrainingConfig):
         if not self.cycle_momentum:
             return
         if self.optimizer != "sgd":
-            expected = f"optimizer sgd, because {self.optimizer} has no momentum that could move"
+            expected = f"optimizer sgd, because {self.optimizer} has no momentum to cycle"
             raise ConfigError("cycle_momentum", True, expected)
         if not self._policy.moves_momentum and not self.cyclical:
             cycling = ", ".join(name for name, policy in policies().items() if policy.moves_momentum)

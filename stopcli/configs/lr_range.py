@@ -65,7 +65,7 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
         float, Ge(0), Lt(1), Option("Weight of the past in the smoothed loss, in [0, 1).", "Range")
     ] = 0.9
     stop_factor: Annotated[
-        float, Gt(1), Option("Stop where the smoothed loss is so many times its lowest, > 1.", "Range")
+        float, Gt(1), Option("Stop where the smoothed loss is this many times its lowest, > 1.", "Range")
     ] = 4.0
     dataset: AnyDataset = "auto"
     batch_size: BatchSize = 64
@@ -119,7 +119,7 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
             raise ConfigError("epochs", self.epochs, f"nothing beside iterations ({self.iterations}); give one of them")
         for name in sorted(self.not_offered):
             if getattr(self, name) != getattr(RunConfig, name):
-                raise ConfigError(name, getattr(self, name), "nothing: a range test begins anew and saves no states")
+                raise ConfigError(name, getattr(self, name), "nothing: a range test saves no states to resume from")
 
     def warnings(self) -> list[str]:
         return [*super().warnings(), *network_warnings(self), *augmentation_warnings(self)]
@@ -143,7 +143,7 @@ def read_bounds(run: Path) -> dict[str, float]:
     if not isinstance(summary, RangeSummary) or summary.state != "finished":
         raise RequestError(f"{run}: the range test is not finished", hint=f"stopcli resume {run} continues it.")
     if summary.bounds is None:
-        raise RequestError(f"{run}: found no learning rate that trains", hint="A wider --start-lr … --end-lr may.")
+        raise RequestError(f"{run}: found no learning rate that trains", hint="Try a wider --start-lr … --end-lr.")
     return asdict(summary.bounds)
 
 

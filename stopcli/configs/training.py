@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from stopcli.data.dataset import Splits
 
 OptimizerName = Literal["sgd", "rmsprop", "adam"]
-BatchSize = Annotated[Count, Option("Rows a step, ≥ 1.", "Training", ("range",))]
+BatchSize = Annotated[Count, Option("Rows per update, ≥ 1.", "Training", ("range",))]
 Optimizer = Annotated[OptimizerName, Option("Optimizer, with Keras's defaults.", "Training", ("range",))]
 ExecutorName = Literal["auto", "in-process", "processes", "ray"]
 ValidationRows = Literal["test", "split", "holdout"]
@@ -43,7 +43,7 @@ class StoppingSettings:
     patience: Annotated[
         Natural | None,
         Option(
-            "Stop after so many epochs without an improvement, ≥ 0.",
+            "Stop after this many epochs without an improvement, ≥ 0.",
             "Stopping",
             ("stopping",),
             default="no stopping: all epochs run",
@@ -70,7 +70,7 @@ class StoppingSettings:
         ),
     ] = None
     start_from_epoch: Annotated[
-        Natural, Option("Epochs at the start that are not monitored, ≥ 0.", "Stopping", ("stopping",))
+        Natural, Option("Number of first epochs that stopping ignores, ≥ 0.", "Stopping", ("stopping",))
     ] = 0
     threshold: Annotated[
         float | None,
@@ -117,7 +117,7 @@ class SweepSettings:
             "Sweep",
             ("execution", "layout"),
             used_with=ONLY_SWEEPS,
-            default="one a core; one in all on a GPU",
+            default="one per core; a single one on a GPU",
         ),
     ] = None
     ray_address: Annotated[
@@ -222,9 +222,13 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
     ] = "test"
     validation_share: Annotated[
         Share | None,
-        Option("The share that is split off, in (0, 1).", "Data", default="0.2 for split, 0.5 for holdout"),
+        Option(
+            "The share set aside for validation, in (0, 1).",
+            "Data",
+            default="0.2 for split, 0.5 for holdout",
+        ),
     ] = None
-    epochs: Annotated[Count, Option("Epochs at most, ≥ 1.", "Training", ("free",))] = 100
+    epochs: Annotated[Count, Option("Most epochs to train, ≥ 1.", "Training", ("free",))] = 100
     batch_size: BatchSize = 32
     optimizer: Optimizer = "adam"
     learning_rate: Annotated[Positive, Option("Learning rate, > 0.", "Training")] = 0.001
@@ -232,7 +236,7 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
     tensorboard: Annotated[
         bool,
         Option(
-            "Also write each run's curves to its tensorboard/, while it trains, for TensorBoard to show.",
+            "Also write each run's curves for TensorBoard, to its tensorboard/ folder, while it trains.",
             "Run and output",
             ("execution", "free"),
             flags=("--tensorboard",),
@@ -327,12 +331,12 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
         for text in self.stop:
             missing = set(parse_rule(text, self.monitor, self.mode).monitors) - set(self.metrics)
             if missing:
-                raise ConfigError("stop", text, f"no rule of {sorted(missing)[0]}, which there is none of")
+                raise ConfigError("stop", text, f"a rule on a recorded metric; {sorted(missing)[0]} is not recorded")
         if self.start_from_epoch >= self.epochs:
-            expected = f"less than epochs ({self.epochs}), else no epoch is ever watched"
+            expected = f"less than epochs ({self.epochs}), else no epoch is ever monitored"
             raise ConfigError("start_from_epoch", self.start_from_epoch, expected)
         if isinstance(self.checkpoint_every, int) and self.checkpoint_every > self.epochs:
-            expected = f"at most epochs ({self.epochs}), else no epoch is ever kept"
+            expected = f"at most epochs ({self.epochs}), else no epoch is ever saved"
             raise ConfigError("checkpoint_every", self.checkpoint_every, expected)
 
     def warnings(self) -> list[str]:
@@ -348,16 +352,16 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
         return [*super().warnings(), *(warning for warning in warnings if warning)]
 
     def late_settings(self) -> list[str]:
-        """What is to be said of settings that come too late to change anything, such as rules to save an epoch."""
+        """Warnings about settings that take effect too late, such as a rule that cannot stop training early."""
         return [
-            f"{label} stops no training of {counted(self.epochs, 'epoch')} before its end: it can after epoch "
+            f"{label} cannot stop a training of {counted(self.epochs, 'epoch')} early: it can stop one after epoch "
             f"{rule.earliest_stop:,} at the earliest"
             for label, rule in self.requested_rules()
             if rule.earliest_stop >= max(self.epochs, 2)
         ]
 
     def notes_on_rows(self, parts: Splits, noun: str) -> tuple[str, ...]:
-        """What is to be said of how many rows there are, once they are known.
+        """Warnings about the number of rows, once it is known.
 
         Args:
             noun: what a row is, such as `image`.
@@ -366,21 +370,21 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
         warnings = [large_batch(self, parts.train.count, noun)]
         if few < FEW_ROWS and (self.checkpoint or self.rules != "no-stopping"):
             what = "the saved epoch" if self.checkpoint else "the epoch to stop at"
-            other = "" if self.checkpoint_monitor == "val_loss" else ", or checkpoint_monitor val_loss,"
+            other = "" if self.checkpoint_monitor == "val_loss" else " or checkpoint_monitor val_loss"
             warnings.append(
-                f"{counted(few, noun)} {agreeing(few, 'validates', 'validate')}, so {what} is chosen by little; more "
-                f"{noun}s{other} choose better"
+                f"{counted(few, noun)} {agreeing(few, 'validates', 'validate')}, so {what} is chosen on little "
+                f"evidence; use more {noun}s{other}"
             )
         return tuple(filter(None, warnings))
 
 
 def large_batch(config: Any, rows: int, noun: str) -> str:
-    """What is to be said where a batch has room for more rows than there are to train on; empty where it has not.
+    """A warning where a batch has room for more rows than there are to train on; empty where it has not.
 
     Args:
         config: has a `batch_size`.
-        noun: what a row is. Points are few, and all of them in a batch is how their network is published: of a batch
-            size that nobody chose nothing is said.
+        noun: what a row is. Points are few, and the published network takes all of them in a batch, so there is no
+            warning about the default.
     """
     if config.batch_size <= rows or (noun == POINT and not config.non_default("batch_size")):
         return ""

@@ -59,7 +59,7 @@ def download(url: str, path: Path, sha256: str, on_progress: OnBytes) -> None:
             raise RunError(problem)
     if _sha256(part) != sha256:
         part.unlink()
-        raise RunError("the downloaded file is another one, by its SHA-256")
+        raise RunError("the downloaded file does not have the expected SHA-256")
     part.replace(path)
 
 
@@ -206,7 +206,7 @@ def _contents_of(path: Path) -> dict[str, bytes]:
     try:
         contents = _files_in(path)
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise RequestError(f"{path}: damaged, or no archive ({error})") from None
+        raise RequestError(f"{path}: damaged, or not an archive ({error})") from None
     if not contents:
         raise RequestError(f"{path}: contains neither of {', '.join(_FOLDERS)}")
     return contents
@@ -307,7 +307,7 @@ def _python_batch(content: bytes, classes: int) -> Batch:
 
 def _binary_batch(content: bytes, classes: int) -> Batch:
     if not content or len(content) % (_BYTES + 1):
-        raise ValueError(f"{len(content)} bytes are no whole number of records of {_BYTES + 1}: it is truncated")
+        raise ValueError(f"{len(content)} bytes are not a whole number of records of {_BYTES + 1}: it is truncated")
     records = np.frombuffer(content, np.uint8).reshape(-1, _BYTES + 1)
     return records[:, 1:], _labels(records[:, 0], classes)
 

@@ -59,7 +59,7 @@ class Listing:
     Attributes:
         folder: of the part.
         files: of each class, sorted by name; the classes sorted too.
-        skipped: files that are no JPEG or PNG by their names.
+        skipped: files whose names are not those of JPEG or PNG files.
         stray: images beside the class folders.
     """
 
@@ -245,7 +245,7 @@ def to_rgb(content: bytes) -> tuple[Image.Image, bool]:
 def reason_of(error: Exception) -> str:
     """Why a file is no image that can be read, in words."""
     if isinstance(error, UnidentifiedImageError):
-        return "no PNG or JPEG"
+        return "not a PNG or JPEG file"
     return system_words(error)
 
 

@@ -125,7 +125,7 @@ def _folder(path: Path, image_size: int | None, rules: FolderRules, on_progress:
     rows = _rows(listings, decoded)
     skipped = sum(listing.skipped for listing in listings)
     if skipped:
-        are = agreeing(skipped, "is no JPEG or PNG and was", "are no JPEG or PNG and were")
+        are = agreeing(skipped, "is not a JPEG or PNG and was", "are not JPEG or PNG and were")
         notes.append(f"{counted(skipped, 'file')} in the class folders {are} skipped")
     stray = [image for listing in listings for image in listing.stray]
     if stray:
@@ -136,7 +136,7 @@ def _folder(path: Path, image_size: int | None, rules: FolderRules, on_progress:
         notes += unused_beside(path, parts)
         return ImageSet(str(path), rows[0], rows[1], classes, tuple(notes), rows[2] if rules.validation else None)
     apart = split_images(ImageSet(str(path), rows[0], rows[0], classes), "split", _TEST_SHARE, _TEST_SEED)
-    notes.append(f"{path} has no test images, so {apart.validation.count:,} of its images, set apart, test")
+    notes.append(f"{path} has no test images, so {apart.validation.count:,} of its images are set aside for testing")
     return ImageSet(str(path), apart.train, apart.validation, classes, tuple(notes))
 
 

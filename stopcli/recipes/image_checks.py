@@ -72,7 +72,7 @@ _MANY_EMPTY, _MUCH_CUT_OUT = 0.1, 0.5
 
 
 def check_effects(config: AugmentSettings, height: int, width: int) -> list[str]:
-    """What has little effect or too much on images of this size, a sentence each.
+    """Warnings about augmentation that has little effect, or too much, on images of this size.
 
     Raises:
         RequestError: of an image nothing may be left, or erasing erases nothing.
@@ -133,7 +133,7 @@ def _of_cutout(config: AugmentSettings, height: int, width: int, size: str) -> l
 
 
 def images_in_several_parts(parts: Splits) -> list[str]:
-    """What images stand in two parts, which would then be no strangers to the model or to the rules."""
+    """Warnings about images that are in two parts, and so are not new to the model or to the rules."""
     pairs = [("test", parts.test, "training", parts.train)]
     if parts.test_is_held_out:
         pairs.append(("validation", parts.validation, "training", parts.train))

@@ -133,5 +133,5 @@ def _moons(config: MoonsConfig, parts: Splits, predict: Predict, summary: RunSum
     title = f"Two moons, noise {config.noise:g}{scale}; {which} model, epoch {shown.epoch}: "
     title += f"test accuracy {shown.get('test', 'accuracy'):.3f}"
     if not np.isfinite(probability).all():
-        return plain_scatter(groups, f"{title} (its outputs are no numbers)")
+        return plain_scatter(groups, f"{title} (its outputs are not finite)")
     return decision_boundary(grid, probability, groups, title)

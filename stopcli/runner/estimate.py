@@ -67,7 +67,7 @@ class SweepEstimate:
             counts = (f"{arm.updates:,}", f"{arm.images:,}", f"{arm.updates * arm.images:,}")
             times = (format_duration(arm.train_seconds), format_duration(arm.validation_seconds))
             rows.append((job.name, str(arm.epochs), *counts, *times))
-        columns = ("run", "epochs", "updates", "images a batch", "images in all", "training", "validation")
+        columns = ("run", "epochs", "updates", "images per batch", "images in all", "training", "validation")
         return Table("Plan", columns, tuple(rows))
 
     def summary(self) -> dict[str, Any]:

@@ -257,7 +257,7 @@ def check_can_move(config: Any, dataset: str) -> None:
     if not in_files(config):
         named = named_datasets().get(dataset_of(config))
         title = named.title if named else "scikit-learn's two moons"
-        expected = f"nothing: the data of this run are {title}, which lie in no file of yours"
+        expected = f"nothing: the data of this run are {title}, which are not read from a file"
         raise ConfigError("dataset", dataset, expected)
 
 

@@ -102,7 +102,7 @@ def _content(path: Path, *, pipe_ok: bool) -> bytes:
             if stat.S_ISFIFO(kind) and pipe_ok:
                 os.set_blocking(descriptor, True)
             elif not stat.S_ISREG(kind):
-                raise UnusableFileError("is a folder, not a file" if stat.S_ISDIR(kind) else "is no regular file")
+                raise UnusableFileError("is a folder, not a file" if stat.S_ISDIR(kind) else "is not a regular file")
             with open(descriptor, "rb", closefd=False) as file:
                 return file.read()
         finally:

@@ -237,7 +237,7 @@ def test_settings_without_an_effect_are_told() -> None:
     cyclic = resolve(CifarResnetConfig, {"lr_policy": "clr", "epochs": 20, "step_size": 4.0})
     assert cyclic.warnings() == []
     # How many updates an epoch has is known once the images are.
-    assert cyclic.mid_cycle(79).endswith("(8 epochs); 16 or 24 epochs would end with one")
+    assert cyclic.mid_cycle(79).endswith("(8 epochs); 16 or 24 epochs would end with a whole cycle")
     assert resolve(CifarResnetConfig, {"lr_policy": "clr", "epochs": 16}).warnings() == []
 
 

@@ -156,7 +156,7 @@ def test_images_have_results_by_class_and_cycles_of_momentum(capsys: pytest.Capt
     told = capsys.readouterr()
     summary = json.loads(told.out)
     # 5 steps an epoch, 20 updates a cycle.
-    assert "ends within a cycle of the learning rate (4 epochs); 4 or 8 epochs would end with one" in told.err
+    assert "ends within a cycle of the learning rate (4 epochs); 4 or 8 epochs would end with a whole cycle" in told.err
     assert "100 to test" in told.err
     assert [(arm["policy"], arm["against"]) for arm in summary["arms"]] == [
         ("one-cycle", None), ("triangular", "one-cycle"),

@@ -82,7 +82,7 @@ def test_a_run_says_in_summary_and_report_what_it_left_out(
     assert run(*words, "--validation", "folder", "--skip-unreadable", "--run-dir", "run") == 0
     notes = [
         "left out, links to nothing: 1 (the first: train/b/1.png)",
-        "left out, images that cannot be decoded: 1 (the first: train/a/0.png (no PNG or JPEG))",
+        "left out, images that cannot be decoded: 1 (the first: train/a/0.png (not a PNG or JPEG file))",
         "1 of 24 test images also stand in the training images, pixel by pixel",
     ]
     said = capsys.readouterr().err

@@ -119,7 +119,7 @@ def test_to_writes_a_new_file_and_leaves_the_folder_as_it_is(capsys: pytest.Capt
     for words, said in (
         (["a", "--to", "mine.html"], "mine.html already exists"),
         (["a", "--to", "nowhere/page.html"], "there is no folder nowhere"),
-        (["a", "a", "--to", "new.html"], "--to: one file for 2 runs"),
+        (["a", "a", "--to", "new.html"], "--to: received 2 runs for one file, expected one run"),
         (["a", "gone"], "gone: no such folder"),
         (["."], "not a run folder"),
     ):

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 
 SETTINGS = {"epochs": "5", "patience": "9", "batch_size": "64", "hidden": "20"}
 WARNED = [
-    "patience 9 stops no training of 5 epochs before its end: it can after epoch 10 at the earliest",
+    "patience 9 cannot stop a training of 5 epochs early: it can stop one after epoch 10 at the earliest",
     "batch_size 64 is more than the 30 rows to train on, so an epoch is a single update",
 ]
 MOONS = ["moons", *(word for name, value in SETTINGS.items() for word in (f"--{name.replace('_', '-')}", value))]

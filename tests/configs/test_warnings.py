@@ -78,7 +78,7 @@ def test_conditions_of_settings_on_images_are_warned_of() -> None:
     } <= set(config.warnings())
 
 
-BEFORE_ITS_END = "stops no training of {} before its end: it can after epoch {} at the earliest"
+BEFORE_ITS_END = "cannot stop a training of {} early: it can stop one after epoch {} at the earliest"
 
 
 @pytest.mark.parametrize(
@@ -109,14 +109,14 @@ def test_rules_that_are_asked_at_the_ends_of_cycles_too_late() -> None:
     # A cycle of 4 epochs: the one that ends after epoch 8 is the first that a patience of 5 can use.
     settings = {"lr_policy": "clr", "step_size": 2.0, "stop_at": "cycle-end", "patience": 5}
     (told,) = notes_of(config_of("cifar-resnet", epochs=8, **settings), 1000, 100)
-    assert told == f"patience 5, asked at the ends of cycles alone, {BEFORE_ITS_END.format('8 epochs', 8)}"
+    assert told == f"patience 5, evaluated only where cycles end, {BEFORE_ITS_END.format('8 epochs', 8)}"
     assert notes_of(config_of("cifar-resnet", epochs=12, **settings), 1000, 100) == ()
     # Of a rule that would be too late anyway that is said already, and where no cycle ends, that.
     late = config_of("cifar-resnet", epochs=4, **settings)
     assert late.warnings() == [f"patience 5 {BEFORE_ITS_END.format('4 epochs', 6)}"]
     assert notes_of(late, 1000, 100) == ()
     (told,) = notes_of(config_of("cifar-resnet", epochs=3, **{**settings, "patience": 1}), 1000, 100)
-    assert told.endswith("no cycle ends before the training does, so no rule is ever asked")
+    assert told.endswith("no cycle ends before the training does, so no rule is ever evaluated")
 
 
 ONE_DROP = "lr_drops: the drop after epoch 10 comes too late for a training of 10 epochs"
@@ -169,7 +169,7 @@ def test_few_images_and_large_batches_are_told_whatever_validates(
     batch, few = recipe_of("cifar-resnet").load(config, NullObserver()).notes
     train = 36 if validation == "split" else 40
     assert batch == f"batch_size 64 is more than the {train} images to train on, so an epoch is a single update"
-    more = "so the saved epoch is chosen by little; more images, or checkpoint_monitor val_loss, choose better"
+    more = "so the saved epoch is chosen on little evidence; use more images or checkpoint_monitor val_loss"
     assert few == f"{rows} images validate, {more}"
     # A range test validates nothing.
     ranging = config_of("lr-range", dataset=dataset, validation=validation, model="mlp")
@@ -184,9 +184,9 @@ def test_few_points_and_large_batches_are_told_where_they_were_chosen() -> None:
 
     assert notes("moons") == notes("moons", validation="holdout") == notes("moons", train_size=20) == ()
     (few,) = notes("moons", validation="split", checkpoint_monitor="val_loss")
-    assert few == "6 rows validate, so the saved epoch is chosen by little; more rows choose better"
+    assert few == "6 rows validate, so the saved epoch is chosen on little evidence; use more rows"
     (one,) = notes("moons", samples=31, checkpoint=False, patience=5)
-    assert one.startswith("1 row validates, so the epoch to stop at is chosen by little; more rows")
+    assert one.startswith("1 row validates, so the epoch to stop at is chosen on little evidence; use more rows")
     (large,) = notes("moons", batch_size=31)
     assert large == "batch_size 31 is more than the 30 rows to train on, so an epoch is a single update"
     mlp = {"dataset": "moons", "model": "mlp", "epochs": 18}

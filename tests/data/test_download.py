@@ -78,7 +78,7 @@ def test_a_part_of_another_file_is_found_out_and_not_kept(ranges: bool, served: 
     if not ranges:
         assert load_images("cifar10").train.count == TRAIN
         return
-    with pytest.raises(RunError, match="the downloaded file is another one, by its SHA-256"):
+    with pytest.raises(RunError, match="the downloaded file does not have the expected SHA-256"):
         load_images("cifar10")
     assert not part.exists()
     assert load_images("cifar10").train.count == TRAIN

@@ -87,7 +87,7 @@ def test_what_decodes_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_is_damaged_is_cached_as_such(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = make_folder(tmp_path / "set")
     (root / "train" / "a" / "1.png").write_bytes(b"")
-    with pytest.raises(RequestError, match=r"a/1.png \(no PNG or JPEG\)"):
+    with pytest.raises(RequestError, match=r"a/1.png \(not a PNG or JPEG file\)"):
         load_images(str(root))
     assert not cache.exists(), "what is refused leaves nothing"
     skip = FolderRules(skip_unreadable=True)
@@ -96,7 +96,7 @@ def test_what_is_damaged_is_cached_as_such(tmp_path: Path, cache: Path, monkeypa
     again = load_images(str(root), rules=skip)
     assert again.notes == first.notes
     assert again.train.x.tobytes() == first.train.x.tobytes()
-    with pytest.raises(RequestError, match=r"a/1.png \(no PNG or JPEG\)"):
+    with pytest.raises(RequestError, match=r"a/1.png \(not a PNG or JPEG file\)"):
         load_images(str(root))
 
 

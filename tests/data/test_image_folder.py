@@ -130,7 +130,7 @@ def test_damaged_images_are_named(tmp_path: Path) -> None:
     (root / "train" / "b" / "2.png").write_bytes(b"no image")
     for i in range(3):
         (root / "test" / "a" / f"{i}.png").write_bytes(b"")
-    with pytest.raises(RequestError, match=r"damaged images: .*b/1.png \(.*b/2.png \(no PNG or JPEG\).* and 2 more"):
+    with pytest.raises(RequestError, match=r"damaged images: .*b/1.png \(.*b/2.png \(not a PNG or JPEG .* and 2 more"):
         load_images(str(root))
     with pytest.raises(RequestError, match="damaged images"):
         load_images(str(root), image_size=8)
@@ -184,7 +184,7 @@ def test_other_files_are_passed_over_and_counted(tmp_path: Path) -> None:
     (root / "train" / "loop").symlink_to(root / "train")
     (root / "train" / "loop").unlink()
     images = load_images(str(root))
-    assert images.notes == ("1 file in the class folders is no JPEG or PNG and was skipped",)
+    assert images.notes == ("1 file in the class folders is not a JPEG or PNG and was skipped",)
 
 
 def test_one_folder_of_classes_is_split(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_one_folder_of_classes_is_split(tmp_path: Path) -> None:
     images = load_images(str(root), rules=FolderRules(single_ok=True))
     assert (images.train.count, images.test.count) == (16, 4)
     assert np.bincount(images.test.y).tolist() == [2, 2]
-    assert "4 of its images, set apart, test" in images.notes[0]
+    assert "4 of its images are set aside for testing" in images.notes[0]
 
 
 def test_what_would_not_fit_into_memory_is_refused_before_it_is_read(

@@ -138,7 +138,7 @@ def test_folders_without_images_within_a_class_are_nothing(tmp_path: Path) -> No
     (root / "train" / "a" / "old.txt").symlink_to("gone.txt")
     images = load_images(str(root))
     assert images.train.count == 6
-    assert images.notes == ("1 file in the class folders is no JPEG or PNG and was skipped",)
+    assert images.notes == ("1 file in the class folders is not a JPEG or PNG and was skipped",)
 
 
 def test_images_of_no_class_are_counted(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_images_of_no_class_are_counted(tmp_path: Path) -> None:
     shutil.copytree(root / "test" / "a", root / "more" / "deep")
     (root / "train" / "labels.csv").write_text("")
     assert load_images(str(root)).notes == (
-        "1 file in the class folders is no JPEG or PNG and was skipped",
+        "1 file in the class folders is not a JPEG or PNG and was skipped",
         "images beside the class folders, of no class and not used: 2 (the first: train/a1.png)",
         "images beside train/ and test/ that are not used: 1 (in no folder)",
         "images beside train/ and test/ that are not used: 3 (in more/)",
@@ -222,5 +222,5 @@ def test_names_of_files_are_shown_escaped(tmp_path: Path) -> None:
     assert r"train/a/\xe9.png (" in refused.value.message
     notes = load_images(str(root), rules=SKIP).notes
     assert notes == (
-        r"left out, images that cannot be decoded: 2 (the first: train/a/line\nbreak.png (no PNG or JPEG))",
+        r"left out, images that cannot be decoded: 2 (the first: train/a/line\nbreak.png (not a PNG or JPEG file))",
     )

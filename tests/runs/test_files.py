@@ -72,7 +72,7 @@ def test_half_a_surrogate_pair_becomes_text_that_can_be_written() -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no FIFOs")
 def test_a_pipe_that_nobody_writes_to_holds_nothing_up() -> None:
     os.mkfifo("it")
-    with pytest.raises(UnusableFileError, match="is no regular file"):
+    with pytest.raises(UnusableFileError, match="is not a regular file"):
         read_json_file(Path("it"))
     # A config may be piped in; this one is empty.
     assert read_toml(Path("it")) == {}

@@ -1,4 +1,4 @@
-"""Rules that are asked at the ends of cycles alone."""
+"""Rules that are evaluated only where cycles end."""
 
 from __future__ import annotations
 
