@@ -60,7 +60,7 @@ class ImageLayer(keras.layers.Layer):  # type: ignore[misc]
     """A layer that changes images in training, and does nothing otherwise.
 
     Args:
-        seed: of the drawing; None for another one each time.
+        seed: of the random draws; None for a new one each time.
 
     Input: [images, height, width, channels], or a single image, [height, width, channels] with up to 4 channels.
 

@@ -54,7 +54,7 @@ class Cutout(ImageLayer):
     Args:
         size: of a side in pixels, ≥ 1; of a square at the border, less is seen.
         value: what it is filled with.
-        seed: of the drawing; None for another one each time.
+        seed: of the random draws; None for a new one each time.
 
     Input and output: [images, height, width, channels], or a single image, [height, width, channels] with up to 4
     channels; any dtype. TensorFlow's backend.
@@ -81,7 +81,7 @@ class CutoutCopies(ImageLayer):
         copies: of each image (M), ≥ 1. They are adjacent: rows i·copies … (i + 1)·copies − 1 are of image i.
         size: of a cutout's side in pixels, ≥ 1; of a square at the border, less is seen.
         value: what it is filled with.
-        seed: of the drawing; None for another one each time.
+        seed: of the random draws; None for a new one each time.
 
     Input: images, [images, height, width, channels] of any dtype, or a dict with these as `images` and with `labels`,
     whose rows are then repeated too (the form that Keras's layers for mixing images take). Use it where a data set is

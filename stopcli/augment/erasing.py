@@ -135,8 +135,8 @@ class RandomErasing(ImageLayer):
         aspect: (r_1, r_2), height / width of the box, > 0.
         value: (v_l, v_h), what it is filled with, in the images' scale, such as (0, 255).
         pixel_level: whether each pixel and channel has its own value.
-        log_aspect: whether the aspect's logarithm is uniform, as later practice has it.
-        seed: of the drawing; None for another one each time.
+        log_aspect: whether the aspect's logarithm is drawn uniformly, as in later implementations.
+        seed: of the random draws; None for a new one each time.
 
     Input and output: [images, height, width, channels], or a single image, [height, width, channels] with up to 4
     channels; any dtype. TensorFlow's backend.

@@ -88,7 +88,7 @@ class RandomShift(ImageLayer):
 
     Args:
         pixels: at most, ≥ 0.
-        seed: of the drawing; None for another one each time.
+        seed: of the random draws; None for a new one each time.
         fill: of the pixels that nothing is moved to: `zero`, or the `nearest` pixel of the border.
 
     Input and output: [images, height, width, channels], or a single image, [height, width, channels] with up to 4

@@ -64,7 +64,7 @@ class CyclicLR(ConstructorConfig, keras.optimizers.schedules.LearningRateSchedul
         gamma: of `exp_range`, in (0, 1].
         step_size_down: updates from maximum to base, ≥ 1; None for as many as up.
         scale: a function from the cycle (1, 2, …) or the iteration (0, 1, …), as a float64 tensor, to a factor of the
-            cycle's height, instead of the mode's. It has a name by which it is saved: a function of a module, or
+            cycle's height, instead of the mode's. It is saved by its name, so it is a function of a module, or
             one that is registered with `keras.saving.register_keras_serializable`.
         scale_by: what `scale` is a function of: `cycle` or `iteration`.
 

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
 
 class PatienceState(NamedTuple):
-    """Attributes:
-    wait: epochs since the last one that both improved and beat the baseline.
-    reference: the value that an improvement has to beat by `min_delta`.
-    best_epoch, best_value: the raw best, whatever `min_delta` says.
-    met_baseline: whether the baseline was beaten by an improvement yet.
+    """What patience remembers from one epoch to the next.
+
+    Attributes:
+        wait: epochs since the last one that both improved and beat the baseline.
+        reference: the value that an improvement has to beat by `min_delta`.
+        best_epoch, best_value: the raw best, whatever `min_delta` says.
+        met_baseline: whether an improvement has beaten the baseline yet.
     """
 
     wait: int = 0
@@ -43,7 +45,7 @@ class Patience(MetricRule[PatienceState]):
 
     Stops at the same epoch as `keras.callbacks.EarlyStopping` with the same options, but for two things: the wait is
     checked at every epoch, also at one that improves without beating the baseline, where Keras up to 3.15 never stops;
-    and a value that is NaN or infinite ends the run, where Keras keeps a NaN of the first epoch as the best for ever.
+    and a value that is NaN or infinite ends the run, where Keras keeps a NaN of the first epoch as the best forever.
 
     Args:
         patience: epochs without improvement after which to stop, ≥ 0. 0 and 1 stop at the same epoch.
@@ -53,7 +55,7 @@ class Patience(MetricRule[PatienceState]):
             the one with the raw best value.
         baseline: only improvements beyond it (by `min_delta`) reset the wait. Where it was never beaten, the reason of
             the stop is `baseline`.
-        start_from_epoch: so many epochs at the beginning do not count, ≥ 0.
+        start_from_epoch: the first epochs, this many, do not count, ≥ 0.
 
     Raises:
         ConfigError: an option is out of its range.

@@ -235,7 +235,7 @@ class ProgressQuotient(MetricRule[QuotientState]):
 
 @dataclass(frozen=True)
 class SuccessiveIncreases(MetricRule[StripsState]):
-    """UP: stop at the end of a strip when the validation loss has risen from strip end to strip end `s` times running.
+    """UP: stop at the end of a strip when the validation loss has risen from strip end to strip end `s` times in a row.
 
     Args:
         s: ≥ 1; Prechelt's are 2 to 8.

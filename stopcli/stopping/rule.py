@@ -342,14 +342,14 @@ class BestState(NamedTuple):
 
 @dataclass(frozen=True)
 class BestEpoch:
-    """The epoch with the best value of a metric, the first of several with the same value.
+    """The epoch with the best value of a metric; of several with the same value, the first.
 
     A value that is NaN or infinite is never the best. Values are compared in float32, as the rules compare them.
 
     Args:
         monitor: the metric's name.
         mode: `min`, `max`, or `auto` by the metric's name.
-        start_from_epoch: so many epochs at the beginning do not count, ≥ 0.
+        start_from_epoch: the first epochs, this many, do not count, ≥ 0.
     """
 
     monitor: str
