@@ -157,7 +157,7 @@ class _Count(ProgressColumn):
 
 
 class RunView:
-    """Shows a run or a sweep while it goes on: a bar or a table on a terminal, else a plain line every few seconds.
+    """Shows the progress of a run or a sweep: a bar or a table on a terminal, else a plain line every few seconds.
 
     An observer of the run. As a context manager it draws while the block runs.
 

@@ -267,7 +267,7 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
     @property
     def stopping_names(self) -> frozenset[str]:
         """The settings that say when training is cut off and nothing else. Others of them can be replayed over what a
-        run has on record, and the run goes on as if it had had them from its beginning."""
+        run has on record, and the resumed run is what it would have been with them from its start."""
         return settings_with(type(self), "stopping")
 
     def requested_rules(self) -> list[tuple[str, Rule[Any]]]:

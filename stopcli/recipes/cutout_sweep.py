@@ -273,7 +273,7 @@ def _costs(reference: RunArm, others: Sequence[RunArm]) -> tuple[str, ...]:
         if ratio is not None:
             images = (arm.mean("rows") or 0.0) / (reference.mean("rows") or 1.0)
             share = f"{ratio.mean / images:.0%}"
-            shares.append(f"{arm.label} takes {ratio} times for {images:g} times the images ({share})")
+            shares.append(f"{arm.label} takes {ratio} times the time for {images:g} times the images ({share})")
     return (f"Cost of training against {reference.label}: {'; '.join(shares)}.",) if shares else ()
 
 

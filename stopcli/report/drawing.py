@@ -171,7 +171,7 @@ def _without_cache(module: Any) -> list[str]:
     # It would make a temporary folder, and fail where there is no place for that either. Below a file that is no folder
     # the list cannot be written, which it accepts.
     module.get_cachedir = lambda: os.path.join(os.devnull, "matplotlib")  # noqa: PTH118
-    return [f"matplotlib cannot save its font list, which is made anew each time ({problem})"]
+    return [f"matplotlib cannot save its font list, which is built again each time ({problem})"]
 
 
 # The font that matplotlib includes and draws with.

@@ -133,7 +133,7 @@ class SweepMonitor:
         jobs: all of them.
         pending: those that are not done yet.
         show: receives the progress of each job, several times a second.
-        keep_going: whether the other jobs go on where one fails.
+        keep_going: whether the other jobs continue where one fails.
     """
 
     folder: RunFolder

@@ -182,7 +182,7 @@ class ProgressQuotient(MetricRule[QuotientState]):
     example = "pq:0.75 (progress quotient)"
     label = "progress quotient (pq)"
     marker = "^"
-    sentences = (("progress_quotient", "the validation loss rose faster than training went on"),)
+    sentences = (("progress_quotient", "the validation loss rose faster than training progressed"),)
 
     alpha: float
     k: int = STRIP

@@ -69,7 +69,7 @@ def test_a_run_needs_no_more_than_its_own_folder(tmp_path: Path) -> None:
     assert "(Read-only file system), so they are decoded each time" in loaded
     assert told.stderr == ""
     (warning,) = summary_of(tmp_path / "run")["warnings"]
-    assert warning.startswith("matplotlib cannot save its font list, which is made anew each time (")
+    assert warning.startswith("matplotlib cannot save its font list, which is built again each time (")
     assert warning[:-1] in (tmp_path / "run" / "report.md").read_text()
     assert status_of(tmp_path / "run")["state"] == "finished"
     left = [path.name for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]

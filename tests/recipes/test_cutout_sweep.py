@@ -172,8 +172,8 @@ def test_one_seed_recommends_nothing() -> None:
         in sentences[0]
     )
     assert sentences[1] == (
-        "Cost of training against simple: M = 2 takes 1.90 times for 2 times the images (95%); "
-        "M = 4 takes 3.60 times for 4 times the images (90%)."
+        "Cost of training against simple: M = 2 takes 1.90 times the time for 2 times the images (95%); "
+        "M = 4 takes 3.60 times the time for 4 times the images (90%)."
     )
 
 

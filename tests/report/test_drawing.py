@@ -76,7 +76,7 @@ def test_without_a_folder_for_its_fonts_and_for_temporary_files_it_draws(
     nowhere = {name: str(file / "below") for name in ("MPLCONFIGDIR", "HOME", "TMPDIR")}
     warnings, file_hashes, output = drawn_elsewhere(tmp_path / "drawn", **nowhere)
     (warning,) = warnings
-    assert warning.startswith("matplotlib cannot save its font list, which is made anew each time (")
+    assert warning.startswith("matplotlib cannot save its font list, which is built again each time (")
     assert "below cannot be created: Not a directory" in warning
     assert (file_hashes, output) == (expected, "")
 
