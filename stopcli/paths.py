@@ -7,11 +7,8 @@ from stopcli.errors import RequestError, system_words
 
 
 def parse_path(text: str) -> Path:
-    """The path that an argument names. An empty one would mean the working folder, which nobody means by it.
-
-    Raises:
-        RequestError: it is empty.
-    """
+    """The path that an argument names. An empty one would mean the working folder, which nobody means by it. Raises
+    RequestError where it is empty."""
     if not text:
         raise RequestError("received an empty path, expected the name of a file or a folder")
     return Path(text)
@@ -43,11 +40,7 @@ def is_text(path: Path | str) -> bool:
 
 
 def check_is_text(path: Path) -> None:
-    """Check that a path is UTF-8: config.toml records it as text.
-
-    Raises:
-        RequestError: it is not UTF-8.
-    """
+    """Check that a path is UTF-8: config.toml records it as text. Raises RequestError where it is not UTF-8."""
     if not is_text(path):
         raise RequestError(f"{path}: not UTF-8, and a run records its paths as text", hint="Give it another name.")
 

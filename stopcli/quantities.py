@@ -31,11 +31,8 @@ def parse_duration(setting: str, text: str) -> float:
 
 
 def parse_save_every(text: str) -> tuple[int | None, float | None]:
-    """(epochs, None), (None, seconds), or (None, None) for `auto`.
-
-    Raises:
-        ConfigError: the text is something else.
-    """
+    """(epochs, None), (None, seconds), or (None, None) for `auto`. Raises ConfigError where the text is something
+    else."""
     if text == "auto":
         return None, None
     if text.isdecimal() and int(text) > 0:

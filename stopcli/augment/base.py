@@ -1,7 +1,8 @@
 """What augmentation layers share: random boxes, draws that are a function of the seed, and the layer itself."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -141,10 +142,8 @@ def random_integers(shape: Any, seed: Tensor, low: int, high: int) -> Tensor:
     return tf.random.stateless_uniform(shape, seed, low, high, tf.int32, alg="philox")
 
 
-class Step(Protocol):
-    """Draws from a seed (int32, shape [2]) and changes images ([images, height, width, channels])."""
-
-    def __call__(self, images: Tensor, seed: Tensor) -> Tensor: ...
+Step = Callable[[Tensor, Tensor], Tensor]
+"""From images ([images, height, width, channels]) and a seed (int32, shape [2]) to changed images."""
 
 
 @dataclass(frozen=True)

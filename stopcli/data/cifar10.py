@@ -173,11 +173,7 @@ def official_folder(path: Path) -> Path | None:
 
 
 def read_folder(folder: Path) -> ImageSet:
-    """The images in an official folder.
-
-    Raises:
-        RequestError: a file is missing or damaged; it is named.
-    """
+    """The images in an official folder. Raises RequestError where a file is missing or damaged; it is named."""
     try:
         names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
@@ -193,11 +189,8 @@ def read_folder(folder: Path) -> ImageSet:
 
 
 def read_archive(path: Path) -> ImageSet:
-    """The images in an official archive, which is not unpacked to the disk.
-
-    Raises:
-        RequestError: it is no such archive, or damaged.
-    """
+    """The images in an official archive, which is not unpacked to the disk. Raises RequestError where it is no such
+    archive, or damaged."""
     contents = _contents_of(path)
     return _read(str(path), sorted(contents), contents.__getitem__)
 
@@ -213,12 +206,8 @@ def _contents_of(path: Path) -> dict[str, bytes]:
 
 
 def unpack(path: Path, folder: Path) -> None:
-    """Write what an archive of the Python version holds to a folder of its official name in a new folder.
-
-    Raises:
-        RequestError: it is no such archive, or damaged.
-        OSError: they cannot be written.
-    """
+    """Write what an archive of the Python version holds to a folder of its official name in a new folder. Raises
+    RequestError where it is no such archive, or damaged, and OSError where they cannot be written."""
     official = folder / _FOLDERS[0]
     contents = _contents_of(path)
     official.mkdir(parents=True)
@@ -343,11 +332,8 @@ class Cifar10(NamedDataset):
 
 
 def cached() -> ImageSet | None:
-    """CIFAR-10 from Keras's cache; None where it is missing, or the cache cannot be read.
-
-    Raises:
-        RequestError: it is there and damaged or incomplete.
-    """
+    """CIFAR-10 from Keras's cache; None where it is missing, or the cache cannot be read. Raises RequestError where it
+    is there and damaged or incomplete."""
     cache = _cache()
     # Not Path.is_dir, which raises where a parent folder may not be entered.
     if cache is None or not os.path.isdir(cache):  # noqa: PTH112
@@ -383,11 +369,8 @@ def _whole(images: ImageSet, where: Path) -> ImageSet:
 
 
 def downloaded(on_progress: OnProgress) -> ImageSet:
-    """CIFAR-10, downloaded into Keras's cache; where that cannot be written, for this once.
-
-    Raises:
-        RunError: it cannot be had.
-    """
+    """CIFAR-10, downloaded into Keras's cache; where that cannot be written, for this once. Raises RunError where it
+    cannot be had."""
     cache = _cache()
     if cache is None:
         return _for_once("there is no home directory for a cache", on_progress)

@@ -181,11 +181,8 @@ def _check_same_classes(path: Path, listings: dict[str, Listing]) -> None:
 def _decoded(
     listings: Sequence[Listing], image_size: int | None, rules: FolderRules, left_out: LeftOut, on_progress: OnProgress
 ) -> tuple[DecodedImages, list[str]]:
-    """The images of all parts, from the cache if they are there, and notes on them.
-
-    Raises:
-        RequestError: some cannot be read, and are not to be skipped.
-    """
+    """The images of all parts, from the cache if they are there, and notes on them. Raises RequestError where some
+    cannot be read, and are not to be skipped."""
     files = [file for listing in listings for file in listing.all_files]
     notes = []
     digest = content_digest(files)
@@ -210,11 +207,7 @@ def _decoded(
 
 
 def _rows(listings: Sequence[Listing], decoded: DecodedImages) -> list[Examples]:
-    """The images of each part that could be read.
-
-    Raises:
-        RequestError: a class has none.
-    """
+    """The images of each part that could be read. Raises RequestError where a class has none."""
     labels = np.concatenate([listing.labels for listing in listings])
     part = np.repeat(np.arange(len(listings)), [len(listing.all_files) for listing in listings])
     read = np.delete(np.arange(len(labels)), [*decoded.unreadable])

@@ -77,11 +77,8 @@ class Experiment:
 
 
 def read_all(paths: Sequence[Path]) -> list[PublishedResult]:
-    """The published results in some files, or in folders of them, each checked with its settings at both scales.
-
-    Raises:
-        RequestError: a path holds no file, two files have one name, or a file holds what it may not (with the key).
-    """
+    """The published results in some files, or in folders of them, each checked with its settings at both scales. Raises
+    RequestError where a path holds no file, two files have one name, or a file holds what it may not (with the key)."""
     results = [read_published(path) for path in _files_in(paths)]
     for published in results:
         full = configs_of(published, "full")
@@ -143,11 +140,8 @@ def plan(
 
 
 def progress_of(sweep: Sweep) -> Progress:
-    """How far a sweep is, which an earlier call may have started.
-
-    Raises:
-        RunFolderError: its folder is being written, or holds something else than would be run now.
-    """
+    """How far a sweep is, which an earlier call may have started. Raises RunFolderError where its folder is being
+    written, or holds something else than would be run now."""
     folder = sweep.folder
     if not folder.exists():
         return "new"

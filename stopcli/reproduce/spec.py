@@ -191,11 +191,8 @@ class PublishedResult(_Strict):
 
 
 def read_published(path: Path) -> PublishedResult:
-    """A published result from its file; its settings are checked when runs are planned.
-
-    Raises:
-        RequestError: the file is missing, not TOML (with the line), or holds what it may not (with the key).
-    """
+    """A published result from its file; its settings are checked when runs are planned. Raises RequestError where the
+    file is missing, not TOML (with the line), or holds what it may not (with the key)."""
     content = read_toml(path)
     try:
         published = PublishedResult.model_validate(content)

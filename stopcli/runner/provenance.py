@@ -221,11 +221,8 @@ def _stopped_before(verdict: Verdict, state: TrainState) -> str:
 
 
 def _best_states(run: Path, state: TrainState, config: TrainingConfig, best: BestState) -> dict[str, Arrays]:
-    """The states after the best epochs that a resumed run needs, without those that it gets by training again.
-
-    Raises:
-        RequestError: that of the best epoch by the new rules was not kept.
-    """
+    """The states after the best epochs that a resumed run needs, without those that it gets by training again. Raises
+    RequestError where that of the best epoch by the new rules was not kept."""
     states = {name: arrays for name, arrays in state.best_states.items() if name != "watch"}
     if not config.restore_best or best.epoch == 0:
         return states

@@ -112,11 +112,8 @@ class Resumption:
 
 
 def read_config(run: Path) -> RunConfig:
-    """The settings in a run's config.toml.
-
-    Raises:
-        RequestError: it is no run folder, or the file holds no settings of a command.
-    """
+    """The settings in a run's config.toml. Raises RequestError where it is no run folder, or the file holds no settings
+    of a command."""
     check_is_run(run)
     settings = read_toml(run / "config.toml")
     try:
@@ -284,11 +281,8 @@ def _check_not_over(
 def _position_under(
     run: Path, state: TrainState, config: TrainingConfig, force: bool
 ) -> tuple[TrainState, tuple[str, ...]]:
-    """The position that a run resumes from under a config, and what was forced, a line each.
-
-    Raises:
-        RequestError: it would not be the same run any more.
-    """
+    """The position that a run resumes from under a config, and what was forced, a line each. Raises RequestError where
+    it would not be the same run any more."""
     now = settings_fingerprint(config)
     forced = differences(state.fingerprint, now, without={*config.stopping_names, *PLACE_SETTINGS})
     if forced and not force:

@@ -60,11 +60,8 @@ class Task:
 
 
 def settle_layout(config: AnyConfig) -> tuple[AnyConfig, Layout | None]:
-    """How a sweep's runs are executed here, and its settings with the threads that each of them computes with.
-
-    Raises:
-        RequestError: they cannot be executed as the settings say.
-    """
+    """How a sweep's runs are executed here, and its settings with the threads that each of them computes with. Raises
+    RequestError where they cannot be executed as the settings say."""
     if not config.is_sweep:
         return config, None
     layout = plan_layout(config, gpu=has_gpu())

@@ -109,11 +109,8 @@ class RunJob:
 
 
 def _wait_for(path: Path) -> None:
-    """Wait for another process that is still writing a job's folder, such as one that lost its sweep.
-
-    Raises:
-        RunFolderError: it does not end.
-    """
+    """Wait for another process that is still writing a job's folder, such as one that lost its sweep. Raises
+    RunFolderError where it does not end."""
     deadline = time.monotonic() + LOCK_SECONDS
     while is_held(path):
         if time.monotonic() > deadline:

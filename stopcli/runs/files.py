@@ -37,22 +37,14 @@ class UnusableFileError(Exception):
 
 
 def read_json_file(path: Path) -> Any:
-    """The value in a JSON file.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        UnusableFileError: it cannot be read, is not JSON, or has numbers or nesting that nobody can have meant.
-    """
+    """The value in a JSON file. Raises FileNotFoundError where there is no such file, and UnusableFileError where it
+    cannot be read, is not JSON, or has numbers or nesting that nobody can have meant."""
     return _parsed(_content(path, pipe_ok=False), "not JSON", json.loads, finite=True)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The table in a TOML file; a pipe will do too (`stopcli run <(…)`).
-
-    Raises:
-        RequestError: it cannot be read or does not exist, is not TOML, or has numbers or nesting that nobody can have
-            meant.
-    """
+    """The table in a TOML file; a pipe will do too (`stopcli run <(…)`). Raises RequestError where it cannot be read or
+    does not exist, is not TOML, or has numbers or nesting that nobody can have meant."""
     try:
         table: dict[str, Any] = _parsed(_content(path, pipe_ok=True), "not a TOML file", tomllib.loads, finite=False)
     except FileNotFoundError as error:
@@ -63,11 +55,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def check_json(content: bytes) -> None:
-    """Check that bytes are JSON that `read_json_file` would read; its numbers need not be finite.
-
-    Raises:
-        UnusableFileError: they are not.
-    """
+    """Check that bytes are JSON that `read_json_file` would read; its numbers need not be finite. Raises
+    UnusableFileError where they are not."""
     _parsed(content, "not JSON", json.loads, finite=False)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from stopcli.errors import RecordError, ResourceError, RunFolderError, system_words
 from stopcli.paths import check_is_text, check_path
@@ -28,6 +28,9 @@ from stopcli.runs.files import (
     write_text,
 )
 from stopcli.runs.typed_json import OPTIONAL, from_json
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 RunState = Literal["running", "finished", "paused", "interrupted", "failed"]
 
@@ -138,41 +141,15 @@ class StatusFile:
 LOCK_NAME = ".lock"
 
 
-class RunLock:
-    """The right to write a run folder.
+def _lock_of(run: Path) -> FileLock:
+    """The right to write a run folder, not yet taken. Its release is the operating system's: a process that died holds
+    none, so no stale one is left behind."""
+    # Here, because it imports asyncio.
+    from filelock import FileLock
 
-    The lock is the operating system's: that of a process that died is free at once, so no stale one is left behind.
-    """
-
-    def __init__(self, run: Path) -> None:
-        # Here, because it imports asyncio.
-        from filelock import FileLock
-
-        self._run = run
-        # Not a singleton: two holders in one process exclude each other too. Not local to a thread: a sweep's folders
-        # are made in one thread and may be left in another.
-        self._lock = FileLock(run / LOCK_NAME, timeout=0, is_singleton=False, thread_local=False)
-
-    def acquire(self) -> None:
-        """Take it.
-
-        Raises:
-            RunFolderError: another process holds it, or the folder cannot be written.
-        """
-        from filelock import Timeout
-
-        try:
-            self._lock.acquire()
-        except Timeout:
-            raise RunFolderError(
-                f"{self._run} is being written by {holder(self._run)}",
-                hint="Wait until it has ended, or stop it first.",
-            ) from None
-        except OSError as error:
-            raise RunFolderError(f"{self._run}: cannot be written ({system_words(error)})") from None
-
-    def release(self) -> None:
-        self._lock.release()
+    # Not a singleton: two holders in one process exclude each other too. Not local to a thread: a sweep's folders are
+    # made in one thread and may be left in another.
+    return FileLock(run / LOCK_NAME, timeout=0, is_singleton=False, thread_local=False)
 
 
 def is_held(run: Path) -> bool:
@@ -180,13 +157,15 @@ def is_held(run: Path) -> bool:
     # Not Path.exists, which raises where a folder may not be entered.
     if not os.path.exists(run / LOCK_NAME):  # noqa: PTH110
         return False
-    lock = RunLock(run)
+    from filelock import Timeout
+
     try:
-        lock.acquire()
-    except RunFolderError as error:
-        return "is being written" in error.message
-    lock.release()
-    return False
+        with _lock_of(run):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False
 
 
 def holder(run: Path) -> str:
@@ -246,7 +225,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = RunLock(path)
+        self._lock = _lock_of(path)
         self._resources = contextlib.ExitStack()
         self.status = StatusFile(path / "status.json")
 
@@ -273,7 +252,7 @@ class RunFolder:
             path = _make_new(path, numbered=run_dir is None)
             new_folders.insert(0, path)
             folder = cls(path)
-            folder._lock.acquire()
+            folder._take_lock()
             folder.status.write("running")
             if config is not None:
                 folder.write_config(config)
@@ -303,8 +282,22 @@ class RunFolder:
             check_is_run(path)
         _check_can_be_written(path)
         folder = cls(path)
-        folder._lock.acquire()
+        folder._take_lock()
         return folder
+
+    def _take_lock(self) -> None:
+        """Raise RunFolderError where another process holds the folder, or it cannot be written."""
+        from filelock import Timeout
+
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise RunFolderError(
+                f"{self.path} is being written by {holder(self.path)}",
+                hint="Wait until it has ended, or stop it first.",
+            ) from None
+        except OSError as error:
+            raise RunFolderError(f"{self.path}: cannot be written ({system_words(error)})") from None
 
     def __enter__(self) -> RunFolder:
         remove_temporary_files(self.path)
@@ -371,12 +364,8 @@ def cannot_be_written(folder: Path, error: OSError) -> ResourceError:
 
 
 def check_can_be_made(root: Path, run_dir: Path | None) -> None:
-    """Check that a run's folder can be made, before its data are read.
-
-    Raises:
-        RunFolderError: `run_dir` exists, or nothing can be written there.
-        RequestError: the system refuses the path, or it is no text.
-    """
+    """Check that a run's folder can be made, before its data are read. Raises RunFolderError where `run_dir` exists, or
+    nothing can be written there, and RequestError where the system refuses the path, or it is no text."""
     for path in (root, *filter(None, [run_dir])):
         check_path(path)
         check_is_text(path)
@@ -450,12 +439,8 @@ def _check_can_be_written(path: Path) -> None:
 
 
 def _missing(path: Path, names: Sequence[str]) -> list[str]:
-    """The files that a folder lacks.
-
-    Raises:
-        RunFolderError: there is no such folder.
-        RequestError: the system refuses the path, or to look into the folder.
-    """
+    """The files that a folder lacks. Raises RunFolderError where there is no such folder, and RequestError where the
+    system refuses the path, or to look into the folder."""
     check_path(path)
     if not path.is_dir():
         raise RunFolderError(f"{path}: no such folder")

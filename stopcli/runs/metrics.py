@@ -73,11 +73,8 @@ class StepsFile(AppendedFile):
 
 
 def read_metrics(path: Path) -> Columns:
-    """The columns of a metrics.csv, or of a steps.csv. A last line that a crash left unfinished is left out.
-
-    Raises:
-        RequestError: the file is missing, or is neither.
-    """
+    """The columns of a metrics.csv, or of a steps.csv. A last line that a crash left unfinished is left out. Raises
+    RequestError where the file is missing, or is neither."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -107,11 +104,8 @@ def read_rows(path: Path, columns: Sequence[str]) -> NDArray[np.float32]:
 
 
 def _numbers(rows: Sequence[str], columns: int) -> NDArray[np.float64]:
-    """Rows of numbers, shape [rows, columns].
-
-    Raises:
-        ValueError: something is not a number, or a row has another length.
-    """
+    """Rows of numbers, shape [rows, columns]. Raises ValueError where something is not a number, or a row has another
+    length."""
     # NumPy skips empty rows.
     if not all(rows):
         raise ValueError(f"row {rows.index('') + 1} is empty")

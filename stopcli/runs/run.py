@@ -135,11 +135,8 @@ class Run:
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
-        """The settings in its config.toml, unchecked, without the command.
-
-        Raises:
-            RequestError: the file is missing or damaged.
-        """
+        """The settings in its config.toml, unchecked, without the command. Raises RequestError where the file is
+        missing or damaged."""
         return {name: value for name, value in self._config.items() if name != "command"}
 
     @property
@@ -163,22 +160,15 @@ class Run:
 
     @cached_property
     def metrics(self) -> Columns:
-        """Its metrics.csv: all complete epochs.
-
-        Raises:
-            RequestError: there is none, or it is damaged.
-        """
+        """Its metrics.csv: all complete epochs. Raises RequestError where there is none, or it is damaged."""
         from stopcli.runs.metrics import read_metrics
 
         return read_metrics(self.path / "metrics.csv")
 
 
 def runs_in(root: Path) -> list[Run]:
-    """The runs directly in a folder, in the order in which they were started. Other folders are skipped.
-
-    Raises:
-        RunFolderError: the folder cannot be read.
-    """
+    """The runs directly in a folder, in the order in which they were started. Other folders are skipped. Raises
+    RunFolderError where the folder cannot be read."""
     try:
         runs = [Run.read(path) for path in root.iterdir() if _may_be_run(path)]
     except FileNotFoundError:
@@ -211,11 +201,8 @@ def without_analyses(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
 
 
 def read_runs(paths: Iterable[Path]) -> list[Run]:
-    """The runs in folders of runs and sweeps; each run once.
-
-    Raises:
-        RunFolderError: a folder is not a run's, is a sweep's in which no run has started, or holds a damaged run.
-    """
+    """The runs in folders of runs and sweeps; each run once. Raises RunFolderError where a folder is not a run's, is a
+    sweep's in which no run has started, or holds a damaged run."""
     runs: dict[Path, Run] = {}
     for path in paths:
         check_is_run(path)
@@ -237,11 +224,8 @@ def _jobs(sweep: Path) -> list[Run]:
 
 
 def _whole(run: Run) -> Run:
-    """The run itself, after a check that its files can be read.
-
-    Raises:
-        RunFolderError: status.json, summary.json or the seed in config.toml is damaged.
-    """
+    """The run itself, after a check that its files can be read. Raises RunFolderError where status.json, summary.json
+    or the seed in config.toml is damaged."""
     if run.damage:
         raise RunFolderError(
             f"{run.path}/{run.damage}",

@@ -349,11 +349,7 @@ Summary = TrainingSummary | AnalysisSummary
 
 
 def parse_summary(values: Any) -> Summary:
-    """A summary from the content of a summary.json.
-
-    Raises:
-        MisfitError: it is none that stopcli writes.
-    """
+    """A summary from the content of a summary.json. Raises MisfitError where it is none that stopcli writes."""
     kind: type[Summary] = RunSummary
     if isinstance(values, dict) and "stop" not in values:
         if "jobs" in values:

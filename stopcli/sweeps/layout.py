@@ -7,7 +7,6 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import queue
-import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from stopcli.configs.training import SweepSettings
 from stopcli.control_groups import usable_cores
 from stopcli.errors import ConfigError, in_a_line
 from stopcli.quantities import counted
-from stopcli.signals import StopNow, release_signals, stop_signals_held
+from stopcli.signals import StopNow, release_signals, signal_name, stop_signals_held
 from stopcli.sweeps.plan import TICK_SECONDS, Executor, Job, JobContext, Supervisor, Work, Workers
 from stopcli.training.session import StopRequest, stop_on_signals
 
@@ -208,8 +207,7 @@ def _error(ended: _JobProcess) -> str:
         ended.pipe.close()
     code = ended.process.exitcode
     if code is not None and code < 0:
-        known = {int(member): member.name for member in signal.Signals}
-        return f"its process was killed by {known.get(-code, f'signal {-code}')}"
+        return f"its process was killed by {signal_name(-code)}"
     return f"its process ended with status {code}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
@@ -116,12 +116,7 @@ class JobResult:
 
 
 def read_progress(job: Job[Any], folder: Path, error: str = "", *, done: bool = False) -> JobResult:
-    """How far a job is.
-
-    Args:
-        folder: holds the jobs' folders.
-        error: what took it down, where that is known.
-    """
+    """How far a job is, whose folder lies in `folder`; `error` is what took it down, where that is known."""
     run = Run.read(folder / job.name, folder.parent)
     return JobResult(job, run, "failed" if error else run.status.state, error or run.status.reason, done)
 
@@ -133,16 +128,17 @@ def collect(jobs: Sequence[Job[Any]], folder: Path, errors: Mapping[str, str]) -
         folder: holds the jobs' folders.
         errors: by a job's name, what took it down, as far as whoever executed it knows.
     """
-    return [_result(job, Run.read(folder / job.name, folder.parent), errors.get(job.name, "")) for job in jobs]
-
-
-def _result(job: Job[Any], run: Run, error: str) -> JobResult:
-    if run.status.state == "finished":
-        return JobResult(job, run, "finished")
-    if run.status.state == "running":
-        # It could not even say so itself.
-        return JobResult(job, run, "died", error or "its process is gone")
-    return JobResult(job, run, "failed" if error else run.status.state, error or run.status.reason)
+    results = []
+    for job in jobs:
+        result = read_progress(job, folder, errors.get(job.name, ""))
+        state = result.run.status.state
+        if state == "finished":
+            result = replace(result, state=state, reason="")
+        elif state == "running":
+            # It could not even say so itself.
+            result = replace(result, state="died", reason=errors.get(job.name) or "its process is gone")
+        results.append(result)
+    return results
 
 
 def pending_jobs(jobs: Sequence[Job[Any]], folder: Path, *, retry_failed: bool) -> list[Job[Any]]:
@@ -208,13 +204,8 @@ class JobContext:
     loop_cache: dict[str, Any] = field(default_factory=dict)
 
 
-class Work(Protocol):
-    """Runs one job and leaves its results in its folder. Raises where that fails.
-
-    An executor that leaves the process pickles it.
-    """
-
-    def __call__(self, job: Job[Any], context: JobContext) -> None: ...
+Work = Callable[[Job[Any], JobContext], None]
+"""Runs one job and leaves its results in its folder; raises where that fails. Executors pickle it."""
 
 
 class Supervisor(Protocol):

@@ -103,11 +103,7 @@ class _Tasks(Workers):
 
 
 def import_ray() -> Any:
-    """Ray, imported so that it uses its token.
-
-    Raises:
-        RequestError: it is not installed.
-    """
+    """Ray, imported so that it uses its token. Raises RequestError where it is not installed."""
     _take_token()
     try:
         import ray
@@ -119,11 +115,8 @@ def import_ray() -> Any:
 
 
 def check_ray(address: str) -> None:
-    """Check that Ray is installed and a cluster answers at the address.
-
-    Raises:
-        RequestError: it is not, or none does.
-    """
+    """Check that Ray is installed and a cluster answers at the address. Raises RequestError where it is not, or none
+    does."""
     ray = import_ray()
     if not address or ray.is_initialized():
         return
@@ -175,11 +168,7 @@ def _take_token() -> None:
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """Host and port.
-
-    Raises:
-        RequestError: the port is not a number.
-    """
+    """Host and port. Raises RequestError where the port is not a number."""
     if "://" in address:
         raise RequestError(
             f"--ray-address: received {address!r}, expected auto, HOST or HOST:PORT of the cluster itself"

@@ -33,10 +33,7 @@ def save_model(model: keras.Model, path: Path) -> None:
 
 def load_model(path: Path) -> Any:
     """The model in a .keras file. A file that carries code (a lambda, a foreign class) is refused by Keras's safe mode.
-
-    Raises:
-        CheckpointError: the file is missing, damaged, or carries code.
-    """
+    Raises CheckpointError where the file is missing, damaged, or carries code."""
     import keras
 
     try:
@@ -54,11 +51,8 @@ _CONFIG = "config.json"
 
 
 def model_file(source: Path) -> Path:
-    """The .keras file that a path means: itself, or a run's best model, or its final one.
-
-    Raises:
-        RequestError: there is none.
-    """
+    """The .keras file that a path means: itself, or a run's best model, or its final one. Raises RequestError where
+    there is none."""
     check_path(source)
     check_is_text(source)
     if source.is_file():
@@ -73,11 +67,8 @@ def model_file(source: Path) -> Path:
 
 
 def check_model_file(path: Path) -> None:
-    """Find out whether a file is what `Model.save` writes. What Keras makes of it is seen when it is loaded.
-
-    Raises:
-        RequestError: it is not, and what of it is missing or damaged.
-    """
+    """Find out whether a file is what `Model.save` writes. What Keras makes of it is seen when it is loaded. Raises
+    RequestError where it is not, and what of it is missing or damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
             missing = [name for name in (_CONFIG, _WEIGHTS) if name not in archive.namelist()]

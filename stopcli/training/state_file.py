@@ -88,11 +88,8 @@ class StateStore:
         self._folder = folder
 
     def save(self, state: TrainState) -> None:
-        """Write a state, and remove all but the last two.
-
-        Raises:
-            OSError: it could not be written; the states before it are untouched.
-        """
+        """Write a state, and remove all but the last two. Raises OSError where it could not be written; the states
+        before it are untouched."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"step-{state.step:012}{_SUFFIX}"
         if path.is_dir():
@@ -149,11 +146,8 @@ def _npy(array: np.ndarray[Any, Any]) -> bytes:
 
 
 def read_state(path: Path) -> TrainState:
-    """The state in a file.
-
-    Raises:
-        CheckpointError: the file is missing, damaged, of another format, or holds anything but plain arrays.
-    """
+    """The state in a file. Raises CheckpointError where the file is missing, damaged, of another format, or holds
+    anything but plain arrays."""
     if path.exists() and not path.is_file():
         # A pipe would be waited for without end.
         raise CheckpointError(f"{path}: not a state that can be resumed (not a regular file)")

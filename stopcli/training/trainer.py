@@ -78,11 +78,8 @@ class Experiment:
         return initial_state(self.model, self.optimizer)
 
     def make_loop(self) -> Loop:
-        """A loop for this experiment; other seeds of it can use the same one after `reset`.
-
-        Raises:
-            MetricError: a rule reads a metric that the loop does not report, or one of held-out test rows.
-        """
+        """A loop for this experiment; other seeds of it can use the same one after `reset`. Raises MetricError where a
+        rule reads a metric that the loop does not report, or one of held-out test rows."""
         shared: dict[str, Any] = {
             "train": self.parts.train,
             "evaluated": self.parts.evaluated(),
