@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stopcli.augment.cutout import CutoutCopies as CutoutCopies
     from stopcli.augment.erasing import RandomErasing as RandomErasing
     from stopcli.augment.shift import RandomShift as RandomShift
+    from stopcli.data.image_files import read_image as read_image
     from stopcli.schedules.cyclic import CyclicLR as CyclicLR
     from stopcli.schedules.cyclic import CyclicMomentum as CyclicMomentum
     from stopcli.schedules.cyclic import OneCycleLR as OneCycleLR
@@ -61,6 +62,7 @@ _PUBLIC = {
     **dict.fromkeys(_RULES, "stopcli.stopping"),
     "ScheduleLearningRate": "stopcli.schedules.keras_callback",
     "StopOnRule": "stopcli.stopping.keras_callback",
+    "read_image": "stopcli.data.image_files",
 }
 _OLD_NAMES = {"Judge": "RuleRunner", "StripsUp": "SuccessiveIncreases"}
 

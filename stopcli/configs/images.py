@@ -19,14 +19,15 @@ EraseOrder = Literal["before", "after"]
 Range = tuple[float, float]
 Probability = Annotated[float, Ge(0), Le(1)]
 
-# `folder`: the images of a folder beside train/ and test/ validate.
-ImageValidation = Literal["test", "split", "holdout", "folder"]
+# `folder`: the images of a folder beside train/ and test/ validate. `auto` is settled when the images are read.
+ImageValidation = Literal["auto", "test", "split", "holdout", "folder"]
 
 ValidationImages = Annotated[
     ImageValidation,
     Option(
-        "Images used for validation: the test images (as published); split: a share of the training images; holdout: a "
-        "share of the test images; folder: those of val/CLASS/…. The remaining test images stay untouched.",
+        "Images used for validation. test: the test images (as published); split: a share of the training images; "
+        "holdout: a share of the test images; folder: those of val/CLASS/…, as auto does where there are val/ and "
+        "test/; else auto is test. The remaining test images stay untouched.",
         "Data",
     ),
 ]
@@ -59,7 +60,8 @@ class DataSettings:
         str,
         Option(
             "auto: $STOPCLI_DATASET, else CIFAR-10 from Keras's cache or downloaded, else scikit-learn's digits. "
-            "PATH: an official CIFAR-10 folder or archive, or a folder of images, train/CLASS/… and test/CLASS/….",
+            "PATH: an official CIFAR-10 folder or archive, or a folder of images: train/CLASS/…, test/CLASS/… and, "
+            "where other images validate, val/CLASS/…; or only CLASS/…, of which a fifth tests.",
             "Data",
             ("test-rows", "range"),
             metavar="|".join(("auto", *DATASET_NAMES, "PATH")),
@@ -220,7 +222,7 @@ class AugmentSettings:
 class ImageConfig(DataSettings, AugmentSettings, SweepSettings, LearningRateConfig):
     """Training a classifier of images."""
 
-    validation: ValidationImages = "test"  # type: ignore[assignment]
+    validation: ValidationImages = "auto"  # type: ignore[assignment]
     validation_share: ImageShare = None
     mixed_precision: MixedPrecision = False
     threads: Threads = None

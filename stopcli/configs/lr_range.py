@@ -75,7 +75,7 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
     augment: Augment = "nearest"
     mixed_precision: MixedPrecision = False
     threads: Threads = None
-    validation: ValidationImages = "test"
+    validation: ValidationImages = "auto"
     validation_share: ImageShare = None
 
     @property

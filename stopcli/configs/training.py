@@ -167,8 +167,8 @@ class CheckpointSettings:
 
 def check_validation_share(validation: str, share: float | None) -> None:
     """Raise ConfigError where a share of rows is named, and none is split off to validate."""
-    if share is not None and validation in ("test", "folder"):
-        who = "the test rows validate" if validation == "test" else "the images of a folder validate"
+    if share is not None and validation not in ("split", "holdout"):
+        who = "the images of a folder validate" if validation == "folder" else "the test rows validate"
         expected = f"no share where {who} (choose --validation split or holdout)"
         raise ConfigError("validation_share", share, expected)
 

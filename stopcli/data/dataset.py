@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +87,8 @@ class ImageSet:
         classes: the classes' names.
         notes: what the user should know about them, a sentence without a full stop each.
         validation: images of a separate folder that validate, like `test`; None for none.
+        suggested: what validates where nobody says it; `validation` of `split_images`.
+        left_out: which files were left out and why, a row of a CSV file each.
     """
 
     name: str
@@ -95,6 +97,8 @@ class ImageSet:
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
     validation: Examples | None = None
+    suggested: str = "test"
+    left_out: Sequence[Mapping[str, object]] = ()
 
 
 def fraction_of(rows: int, fraction: float) -> int:

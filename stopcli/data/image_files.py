@@ -31,11 +31,10 @@ class LeftOut:
     """What looks like images of a data set and is left out: for each thing that is wrong, the paths."""
 
     root: Path
-    paths: dict[str, list[str]] = field(default_factory=dict)
+    paths: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def add(self, what: str, path: Path | str, reason: str = "") -> None:
-        relative = printable(Path(path).relative_to(self.root))
-        self.paths.setdefault(what, []).append(f"{relative} ({reason})" if reason else relative)
+        self.paths.setdefault(what, []).append((printable(Path(path).relative_to(self.root)), reason))
 
     def check(self) -> None:
         """Raise RequestError where anything is left out, with the count and the first path of each kind."""
@@ -48,8 +47,31 @@ class LeftOut:
         return [f"left out, {line}" for line in self.counted()]
 
     def counted(self) -> list[str]:
-        """How many paths there are of each kind, and the first, in words."""
-        return [f"{what}: {len(paths):,} (the first: {paths[0]})" for what, paths in self.paths.items()]
+        """How many paths there are of each kind, and the first few, in words."""
+        return [
+            f"{what}: {len(paths):,} ({first_few([f'{path} ({why})' if why else path for path, why in paths])})"
+            for what, paths in self.paths.items()
+        ]
+
+    def rows(self) -> list[dict[str, object]]:
+        """Everything that was left out, for a CSV file."""
+        return [
+            {"path": path, "what": what, "reason": why} for what, paths in self.paths.items() for path, why in paths
+        ]
+
+
+# Paths that a message names; the others are counted.
+_NAMED = 3
+
+
+def first_few(paths: Sequence[str]) -> str:
+    """The first of some paths, and how many more there are.
+
+    >>> first_few(["a.png", "b.png", "c.png", "d.png", "e.png"])
+    'a.png, b.png, c.png and 2 more'
+    """
+    more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
+    return f"{', '.join(paths[:_NAMED])}{more}"
 
 
 @dataclass(frozen=True)
@@ -240,6 +262,30 @@ def to_rgb(content: bytes) -> tuple[Image.Image, bool]:
     rgb = np.array(_converted(image))
     rgb[clear] = 0
     return Image.fromarray(rgb), True
+
+
+def read_image(path: str | Path, height: int, width: int) -> NDArray[np.float32]:
+    """A photo as stopcli's models of images take it: prepared as the images of a folder are for training.
+
+    Args:
+        path: a JPEG or PNG file of any size; see `to_rgb` for what becomes of grey, transparent and rotated ones.
+        height, width: that it is resized to, bilinear with antialiasing: those in a run's checkpoints/classes.json.
+
+    Returns:
+        float32 [height, width, 3] in [0, 1].
+
+    Raises:
+        RequestError: there is no such file, or it is no image that can be read.
+    """
+    try:
+        image = to_rgb(Path(path).read_bytes())[0]
+    # Damaged content leads Pillow's readers to many errors.
+    except Exception as error:
+        raise RequestError(f"{path}: expected a JPEG or PNG image ({reason_of(error)})") from None
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    pixels: NDArray[np.float32] = np.asarray(image, np.float32) / np.float32(255)
+    return pixels
 
 
 def reason_of(error: Exception) -> str:

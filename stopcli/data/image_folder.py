@@ -17,13 +17,11 @@ from PIL import Image, features
 
 from stopcli.control_groups import check_fits, usable_cores
 from stopcli.data.dataset import OnProgress
-from stopcli.data.image_files import LEAVE_OUT, reason_of, to_rgb
+from stopcli.data.image_files import DAMAGED, LEAVE_OUT, first_few, reason_of, to_rgb
 from stopcli.errors import RequestError, printable, system_words
 from stopcli.paths import user_cache
 from stopcli.signals import ignore_terminal, release_signals, stop_signals_held
 
-# Files that are named in an error; the others are counted.
-_NAMED = 3
 # Images that are decoded at a time, and how many such chunks are worth the second that processes take to start.
 _CHUNK = 256
 _WORTH_PROCESSES = 16
@@ -97,9 +95,8 @@ def digest_of(contents: Sequence[bytes]) -> str:
 
 def damaged_error(files: Sequence[Path], unreadable: Mapping[int, str]) -> RequestError:
     """The error that names the first of some files that could not be read."""
-    named = [f"{printable(files[index])} ({reason})" for index, reason in [*unreadable.items()][:_NAMED]]
-    more = f" and {len(unreadable) - _NAMED:,} more" if len(unreadable) > _NAMED else ""
-    return RequestError(f"damaged images: {'; '.join(named)}{more}", hint=LEAVE_OUT)
+    named = first_few([f"{printable(files[index])} ({reason})" for index, reason in unreadable.items()])
+    return RequestError(f"{DAMAGED}: {len(unreadable):,} ({named})", hint=LEAVE_OUT)
 
 
 @dataclass

@@ -11,7 +11,15 @@ from PIL import Image
 from stopcli.control_groups import check_fits
 from stopcli.data import cifar10
 from stopcli.data.dataset import Examples, ImageSet, OnProgress, ignore_progress, no_validation_folder, split_images
-from stopcli.data.image_files import DAMAGED, VALIDATION_FOLDERS, LeftOut, Listing, list_part, unused_beside
+from stopcli.data.image_files import (
+    DAMAGED,
+    VALIDATION_FOLDERS,
+    LeftOut,
+    Listing,
+    first_few,
+    list_part,
+    unused_beside,
+)
 from stopcli.data.image_folder import (
     DecodedImages,
     cache_file,
@@ -37,13 +45,13 @@ class FolderRules:
     """How a folder of images is read.
 
     Attributes:
-        single_ok: whether a folder without train/ and test/ will do; a fifth of its images then test.
-        validation: whether images of a folder beside train/ and test/ validate.
+        validation: what is to validate: `test`, `split`, `holdout`, `folder` (the images of val/), or `auto`: what the
+            folder suggests. A folder of classes, without train/ and test/, will do for `split` and `auto`; a fifth of
+            its images then test.
         skip_unreadable: whether what cannot be read is left out and counted, instead of refused.
     """
 
-    single_ok: bool = False
-    validation: bool = False
+    validation: str = "test"
     skip_unreadable: bool = False
 
 
@@ -73,7 +81,7 @@ def load_images(
             return load_images(named, image_size=image_size, rules=rules, on_progress=on_progress)
         except RequestError as error:
             raise RequestError(f"{DATASET_VARIABLE}: {error.message}", hint=error.hint) from None
-    if rules.validation and dataset in ("auto", *DATASET_NAMES):
+    if rules.validation == "folder" and dataset in ("auto", *DATASET_NAMES):
         # Before a download, which would be for nothing.
         raise no_validation_folder(dataset)
     if dataset == "auto":
@@ -113,7 +121,7 @@ def _cifar10_or_digits(on_progress: OnProgress) -> ImageSet:
 
 
 def _folder(path: Path, image_size: int | None, rules: FolderRules, on_progress: OnProgress) -> ImageSet:
-    parts = _parts(path, rules)
+    parts = _parts(path, rules.validation)
     left_out = LeftOut(path)
     listings = [list_part(path / part, left_out) for part in parts or [""]]
     if not rules.skip_unreadable:
@@ -129,40 +137,60 @@ def _folder(path: Path, image_size: int | None, rules: FolderRules, on_progress:
         notes.append(f"{counted(skipped, 'file')} in the class folders {are} skipped")
     stray = [image for listing in listings for image in listing.stray]
     if stray:
-        first = printable(stray[0].relative_to(path))
-        notes.append(f"images beside the class folders, of no class and not used: {len(stray):,} (the first: {first})")
-    classes = listings[0].classes
+        paths = first_few([printable(image.relative_to(path)) for image in stray])
+        notes.append(f"images beside the class folders, of no class and not used: {len(stray):,} ({paths})")
+    images = ImageSet(str(path), rows[0], rows[0], listings[0].classes, left_out=left_out.rows())
     if parts:
         notes += unused_beside(path, parts)
-        return ImageSet(str(path), rows[0], rows[1], classes, tuple(notes), rows[2] if rules.validation else None)
-    apart = split_images(ImageSet(str(path), rows[0], rows[0], classes), "split", _TEST_SHARE, _TEST_SEED)
-    notes.append(f"{path} has no test images, so {apart.validation.count:,} of its images are set aside for testing")
-    return ImageSet(str(path), apart.train, apart.validation, classes, tuple(notes))
+        if parts[1] != "test":
+            notes.append(
+                f"{path} has no test/, so the images of {parts[1]}/ test, and validate unless --validation split or "
+                "holdout sets others apart"
+            )
+        images = replace(images, test=rows[1])
+        if len(rows) > 2:
+            images = replace(images, validation=rows[2], suggested="folder")
+    else:
+        apart = split_images(images, "split", _TEST_SHARE, _TEST_SEED)
+        notes.append(
+            f"{path} has no test images, so {apart.validation.count:,} of its images are set aside for testing"
+        )
+        images = replace(images, train=apart.train, test=apart.validation, suggested="split")
+    return replace(images, notes=tuple(notes))
 
 
-def _parts(path: Path, rules: FolderRules) -> list[str]:
-    """The folders with the parts: train, test, and by request the one that validates; none where the path itself has
-    the classes."""
-    there = [part for part in ("train", "test") if (path / part).is_dir()]
-    if there and len(there) < 2:
-        raise RequestError(f"{path}: has {there[0]}/ and no {'test' if there[0] == 'train' else 'train'}/")
-    if not there and not rules.single_ok:
+def _parts(path: Path, validation: str) -> list[str]:
+    """The folders with the parts: of the images that train, those that test, and where other ones validate, those; none
+    where the path itself has the classes.
+
+    Args:
+        validation: as in `FolderRules`.
+    """
+    train, test = ((path / part).is_dir() for part in ("train", "test"))
+    beside = [name for name in VALIDATION_FOLDERS if (path / name).is_dir()]
+    if not train and not test:
         if not any(entry.is_dir() for entry in path.iterdir()):
             raise RequestError(f"{path}: no images; expected train/CLASS/… and test/CLASS/…, or CIFAR-10's files")
-        raise RequestError(
-            f"{path}: has no train/ and test/",
-            hint="--validation split takes such a folder of classes; a fifth of its images then test.",
-        )
-    if not rules.validation:
-        return there
-    validating = [name for name in VALIDATION_FOLDERS if (path / name).is_dir()]
-    if len(validating) != 1:
-        has = " and ".join(f"{name}/" for name in validating) or "none"
-        expected = ", ".join(f"{name}/" for name in VALIDATION_FOLDERS)
-        raise RequestError(
-            f"{path}: --validation folder expects one of {expected} beside train/ and test/; there is {has}"
-        )
-    return [*there, *validating]
+        if validation not in ("auto", "split"):
+            raise RequestError(
+                f"{path}: has no train/ and test/, which --validation {validation} expects",
+                hint="Without it, or with --validation split, a fifth of the images of such a folder of classes test.",
+            )
+        return []
+    if not train:
+        raise RequestError(f"{path}: has test/ and no train/; expected train/CLASS/… and test/CLASS/…")
+    if test and (validation not in ("auto", "folder") or (validation == "auto" and not beside)):
+        return ["train", "test"]
+    if len(beside) == 1 and (test or validation != "folder"):
+        return ["train", *(["test"] if test else []), *beside]
+    names = "val/, valid/ or validation/"
+    there = " and ".join(f"{name}/" for name in ["train", *(["test"] if test else []), *beside])
+    if not test and validation != "folder":
+        raise RequestError(f"{path}: received {there}, expected train/ and test/, or one of {names} in place of test/")
+    raise RequestError(
+        f"{path}: received {there}, expected train/, test/ and one of {names} to validate on",
+        hint="--validation test, split or holdout takes none of them." if test else "",
+    )
 
 
 def _check_same_classes(path: Path, listings: dict[str, Listing]) -> None:
@@ -175,7 +203,8 @@ def _check_same_classes(path: Path, listings: dict[str, Listing]) -> None:
                 for where, names in (("train", first - other), (part, other - first))
                 if names
             ]
-            raise RequestError(f"{path}: train/ and {part}/ have different classes: {'; '.join(only)}")
+            hint = f"--validation test leaves {part}/ out." if part in VALIDATION_FOLDERS and "test" in listings else ""
+            raise RequestError(f"{path}: train/ and {part}/ have different classes: {'; '.join(only)}", hint=hint)
 
 
 def _decoded(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from stopcli.analysis.sweep import SweepResults, seed_results, sweep_arms
@@ -47,6 +47,7 @@ class LoadedConfig:
         notes: what the user should be told of the data, a sentence without a full stop each.
         description: what will be run, a line each.
         seconds: that reading the data took.
+        files: texts that each run leaves in its folder when it starts, by their paths there.
     """
 
     config: Any
@@ -54,6 +55,7 @@ class LoadedConfig:
     notes: tuple[str, ...] = ()
     description: tuple[str, ...] = ()
     seconds: float = 0.0
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 class Recipe:

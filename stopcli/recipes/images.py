@@ -21,10 +21,11 @@ from stopcli.data.toy import moons, split_moons
 from stopcli.quantities import agreeing, counted
 from stopcli.recipes.base import LoadedConfig, SeedRecipe, run_marks, val_rows
 from stopcli.recipes.image_checks import check_batches_fit, check_effects, images_in_several_parts
-from stopcli.report.document import Table
+from stopcli.report.document import Table, csv_of
 from stopcli.report.drawing import Draw, Figures, drawn_name
+from stopcli.runs.files import dump_json
 from stopcli.runs.metrics import Columns
-from stopcli.runs.summary import RunSummary
+from stopcli.runs.summary import CLASSES_FILE, ModelClasses, RunSummary
 from stopcli.schedules.policy import policies
 from stopcli.seeding import derive_seed
 from stopcli.sweeps.layout import Layout
@@ -71,18 +72,22 @@ def read_images(config: Any, observer: Observer) -> LoadedConfig:
         config: has DataSettings, AugmentSettings, `validation`, `share` and `scale`.
 
     Returns:
-        The config with the data set that was found (where it was `auto`) and, at quick scale, no more images than there
-        are; the ImageParts; what there is to train on, as a sentence's beginning.
+        The config with the data set that was found, and what validates (where they were `auto`), and, at quick scale,
+        no more images than there are; the ImageParts; what there is to train on, as a sentence's beginning.
     """
     images = load_images(
         config.dataset,
         image_size=config.image_size,
-        rules=FolderRules(config.validation == "split", config.validation == "folder", config.skip_unreadable),
+        rules=FolderRules(config.validation, config.skip_unreadable),
         on_progress=observer.counted,
     )
     # An absolute path, for a config that is read again in another folder.
     known = images.name in DATASET_NAMES
-    config = replace(config, dataset=images.name if known else str(Path(images.name).resolve()))
+    config = replace(
+        config,
+        dataset=images.name if known else str(Path(images.name).resolve()),
+        validation=images.suggested if config.validation == "auto" else config.validation,
+    )
     height, width = images.train.x.shape[1:3]
     effects = check_effects(config, height, width)
     parts = split_images(images, config.validation, config.share, config.data_seed)
@@ -100,7 +105,8 @@ def read_images(config: Any, observer: Observer) -> LoadedConfig:
         f"{agreeing(images.train.count, 'image', 'images')} to train on"
     )
     notes = (*images.notes, *images_in_several_parts(parts), *effects)
-    return LoadedConfig(config, ImageParts(images.name, parts, images.classes), notes, (description,))
+    files = {"left_out.csv": csv_of(images.left_out)} if images.left_out else {}
+    return LoadedConfig(config, ImageParts(images.name, parts, images.classes), notes, (description,), files=files)
 
 
 def limit_parts(parts: Splits, config: DataSettings, classes: tuple[str, ...]) -> Splits:
@@ -131,7 +137,8 @@ class ImageRecipe(SeedRecipe):
         loaded = self.read(config, observer)
         config, parts = loaded.config, loaded.data.parts
         steps = parts.train.batches(config.batch_size)
-        validated = f"{parts.validation.count:,} to validate, " if parts.test_is_held_out else ""
+        where = " (its validation folder)" if config.validation == "folder" else ""
+        validated = f"{parts.validation.count:,} to validate{where}, " if parts.test_is_held_out else ""
         description = (
             f"{loaded.description[0]}, {validated}{parts.test.count:,} to test.",
             f"Training: {config.describe_model()}, {counted(config.epochs, 'epoch')} of {counted(steps, 'step')}, "
@@ -139,7 +146,11 @@ class ImageRecipe(SeedRecipe):
             f"Augmentation: {config.describe_augmentation()}.",
         )
         notes = config.notes_on_rows(parts, "image" if loaded.data.pixels else POINT) + config.notes_on_updates(steps)
-        return replace(loaded, notes=(*loaded.notes, *notes), description=description)
+        files = {**loaded.files}
+        if loaded.data.pixels:
+            classes = ModelClasses(loaded.data.dataset, loaded.data.classes, *parts.train.x.shape[1:])
+            files[CLASSES_FILE] = dump_json(classes) + "\n"
+        return replace(loaded, notes=(*loaded.notes, *notes), description=description, files=files)
 
     def check_fits(self, loaded: LoadedConfig, jobs: Sequence[Job[Any]], layout: Layout) -> None:
         # Points take next to nothing.
@@ -383,6 +394,8 @@ def read_data(config: Any, observer: Observer) -> LoadedConfig:
         loaded = read_images(config, observer)
         config.architecture.check_sides(*loaded.data.parts.train.x.shape[1:3])
         return loaded
+    if config.validation == "auto":
+        config = replace(config, validation="test")
     rows = moons(MoonsConfig.samples, MoonsConfig.noise, MoonsConfig.data_seed)
     share = config.validation_share or DEFAULT_SHARES.get(config.validation, 0.0)
     parts = split_moons(rows, MoonsConfig.train_size, config.validation, share)

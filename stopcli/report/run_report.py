@@ -1,7 +1,9 @@
 """The reports of runs, sweeps and range tests: what was run, what came of it, and how to run it again."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from stopcli.quantities import agreeing, counted, format_duration, numbered
 from stopcli.report.document import (
@@ -18,7 +20,15 @@ from stopcli.report.document import (
     code,
 )
 from stopcli.runs.environment import Environment
-from stopcli.runs.summary import ReportParts, RunSummary, Selection, Summary, SweepSummary, TrainingSummary
+from stopcli.runs.summary import (
+    ModelClasses,
+    ReportParts,
+    RunSummary,
+    Selection,
+    Summary,
+    SweepSummary,
+    TrainingSummary,
+)
 from stopcli.stats.intervals import proportion_of
 from stopcli.stopping.combine import rule_of_reason
 from stopcli.stopping.rule import Rule, Verdict
@@ -160,12 +170,19 @@ def selection_sentence(selection: Selection, test_rows: int) -> str:
     )
 
 
-def training_report(summary: TrainingSummary, parts: ReportParts, environment: Environment, config: str) -> Document:
+def training_report(
+    summary: TrainingSummary,
+    parts: ReportParts,
+    environment: Environment,
+    config: str,
+    prediction: Sequence[Part] = (),
+) -> Document:
     """The report of a run, a sweep or a range test.
 
     Args:
         parts: of the summary.
         environment, config: as for `how_it_was_made`.
+        prediction: how a photo is predicted with its model; empty where that cannot be done.
     """
     seeds, notes, failed = 1, [], []
     tables = [Table.from_summary(table) for table in parts.tables]
@@ -194,6 +211,8 @@ def training_report(summary: TrainingSummary, parts: ReportParts, environment: E
     sections += [Section(table.title, (table,)) for table in tables]
     # What diverged cannot be resumed.
     state = "finished" if isinstance(summary, RunSummary) and summary.diverged else summary.state
+    if prediction:
+        sections.append(Section("Predict a photo", tuple(prediction)))
     sections.append(Section("Time", _time(summary)))
     sections.append(Section("How it was made", how_it_was_made(environment, config, state)))
     return Document(parts.title, tuple(lead), tuple(sections))
@@ -246,6 +265,44 @@ def _time(summary: TrainingSummary) -> tuple[Part, ...]:
         sentences.append(f"{summary.samples_per_second:,.0f} training rows per second, validation included.")
     table = Table("Time", ("part", *spent), (("seconds", *spent.values()),))
     return (table, *([Paragraph(" ".join(sentences))] if sentences else []))
+
+
+_PREDICT = """\
+import json
+from pathlib import Path
+
+import keras
+from stopcli import read_image
+
+checkpoints = Path({folder})
+photo = Path("photo.jpg")  # yours: a JPEG or PNG of any size
+
+model = keras.saving.load_model(checkpoints / "{model}")
+trained = json.loads((checkpoints / "classes.json").read_text(encoding="utf-8"))
+image = read_image(photo, trained["height"], trained["width"])
+probabilities = model.predict(image[None], verbose=0)[0]
+for index in probabilities.argsort()[::-1][:3]:
+    print(f"{{trained['classes'][index]}}: {{probabilities[index]:.1%}}")
+"""
+
+
+def how_to_predict(classes: ModelClasses, model: Path) -> list[Part]:
+    """How the class of a photo is predicted with a saved model, in Python.
+
+    Args:
+        model: absolute; classes.json lies beside it.
+    """
+    folder = repr(str(model.parent))
+    folder = folder if '"' in folder else f'"{folder[1:-1]}"'
+    return [
+        Paragraph(
+            f"This prints the likeliest of the {len(classes.classes)} classes, where stopcli is installed. "
+            f"`read_image` prepares a photo as the training images were: upright, RGB, {classes.height} × "
+            f"{classes.width} pixels (height × width, {classes.resize}), in [{classes.low:g}, {classes.high:g}]."
+        ),
+        Code(_PREDICT.format(folder=folder, model=model.name), "python"),
+        Paragraph("After the folder was moved, `stopcli report .` in it writes its new path here."),
+    ]
 
 
 def how_it_was_made(environment: Environment, config: str = "", state: str = "finished") -> tuple[Part, ...]:

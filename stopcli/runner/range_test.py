@@ -118,7 +118,7 @@ def run_range_test(loaded: LoadedConfig, folder: RunFolder, session: Session, st
     config, stopwatch = loaded.config, session.stopwatch
     fingerprint = {**settings_fingerprint(config), **data_fingerprint(loaded.data.parts)}
     store = CurveStore.read(folder.path, fingerprint, force=start.force, data_hint=other_data(config))
-    notes = start_session(config, folder, start)
+    notes = start_session(loaded, folder, start)
     for note in store.notes:
         folder.log(f"warning: {note}")
     measured = _test_seeds(config, loaded.data, store, folder, session)

@@ -20,14 +20,14 @@ from stopcli.recipes.base import LoadedConfig
 from stopcli.report.document import Document, Paragraph, Part, Section, Table, Warn
 from stopcli.report.drawing import Drawn, Figures, draw
 from stopcli.report.html import to_html, write_or_warn, write_report
-from stopcli.report.run_report import how_it_was_made, sentences_of, training_report
+from stopcli.report.run_report import how_it_was_made, how_to_predict, sentences_of, training_report
 from stopcli.runner.resume import read_config
 from stopcli.runs.environment import Environment, read_environment
 from stopcli.runs.files import write_json, write_text
 from stopcli.runs.folder import RunFolder, check_is_run
 from stopcli.runs.metrics import Columns
 from stopcli.runs.run import NOT_STARTED, Run, runs_in
-from stopcli.runs.summary import AnalysisSummary, ReportParts, TrainingSummary, read_seeds
+from stopcli.runs.summary import AnalysisSummary, ReportParts, TrainingSummary, read_classes, read_seeds
 from stopcli.sweeps.plan import collect, plan_jobs
 from stopcli.training.session import Stopwatch
 
@@ -160,7 +160,16 @@ def _summary_report(folder: Path, summary: TrainingSummary) -> Document:
         raise RunFolderError(
             f"{folder}/summary.json: damaged (report: missing)", hint=f"stopcli resume {folder} may write it again."
         )
-    return training_report(summary, report, *_environment_and_config(folder))
+    return training_report(summary, report, *_environment_and_config(folder), prediction=_prediction(folder))
+
+
+def _prediction(folder: Path) -> list[Part]:
+    """How a photo is predicted with a run's model of images; empty where it has none."""
+    classes, damage = read_classes(folder)
+    if damage:
+        return [Warn(f"{damage}. `stopcli resume .` in this folder writes it again.")]
+    models = [path for path in (RunFolder(folder).best_model, RunFolder(folder).final_model) if path.is_file()]
+    return how_to_predict(classes, models[0].resolve()) if classes and models else []
 
 
 def _environment_and_config(folder: Path) -> tuple[Environment, str]:

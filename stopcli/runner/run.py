@@ -23,7 +23,7 @@ from stopcli.report.drawing import Figures
 from stopcli.runner.provenance import changed_data, record_environment
 from stopcli.runner.report import write_results
 from stopcli.runner.sweep import ShowJobs, run_sweep
-from stopcli.runs.files import remove_leftovers
+from stopcli.runs.files import remove_leftovers, write_text
 from stopcli.runs.folder import RunFolder, cannot_be_written
 from stopcli.runs.metrics import read_metrics
 from stopcli.runs.summary import RangeSummary, RunSummary, TrainingSummary
@@ -222,7 +222,7 @@ def _train(
     changed = changed_data(config, saved, fingerprint["data"], force=start.force)
     # A saved state holds all weights: the model that the first ones came from may be gone by now.
     ancestry = warm_start(config, experiment) if start.state is None else None
-    warnings = start_session(config, folder, start, changed, ancestry)
+    warnings = start_session(loaded, folder, start, changed, ancestry)
     loop = _compiled_loop(experiment, loop_cache, session)
     run_log = RunLog(
         folder,
@@ -268,19 +268,23 @@ def _train(
 
 
 def start_session(
-    config: RunConfig,
+    loaded: LoadedConfig,
     folder: RunFolder,
     start: Start,
     changed: Sequence[str] = (),
     ancestry: dict[str, Any] | None = None,
 ) -> tuple[str, ...]:
-    """Mark a run's folder as running, and record what it computes with; arguments and result as of
-    `record_environment`."""
+    """Mark a run's folder as running, record what it computes with, and write the files of its data; arguments and
+    result as of `record_environment`."""
     from stopcli.training.evaluate import devices
 
+    config = loaded.config
     folder.status.write("running", epoch=start.state.epoch if start.state else 0)
     if start.resumed:
         remove_leftovers(folder.path)
+    for name, text in loaded.files.items():
+        (folder.path / name).parent.mkdir(exist_ok=True)
+        write_text(folder.path / name, text)
     precision = "mixed_float16" if getattr(config, "mixed_precision", False) else "float32"
     return record_environment(config, folder, devices(precision), start, changed, ancestry)
 

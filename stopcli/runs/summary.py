@@ -324,6 +324,39 @@ def read_seeds(run: Path) -> tuple[TestedSeeds | None, str]:
     return read_checked(run / SEEDS_FILE, lambda value: from_json(TestedSeeds, value))
 
 
+# As far as the models of a run on images go, all that using them takes beside the .keras file.
+CLASSES_FILE = "checkpoints/classes.json"
+
+
+@dataclass(frozen=True)
+class ModelClasses:
+    """The content of checkpoints/classes.json: what the models beside it predict, and what they take.
+
+    Attributes:
+        dataset: that they were trained on.
+        classes: names; a model's i-th probability is that of the i-th.
+        height, width, channels: of the images, in pixels; their channels are red, green and blue.
+        low, high: what a channel's 0 and its 255 become.
+        resize: how images of other sizes come to this one, in Pillow's words.
+        transparent: the colour of what is transparent.
+    """
+
+    dataset: str
+    classes: tuple[str, ...]
+    height: Positive
+    width: Positive
+    channels: Positive = 3
+    low: float = 0.0
+    high: float = 1.0
+    resize: str = "bilinear"
+    transparent: str = "black"
+
+
+def read_classes(run: Path) -> tuple[ModelClasses | None, str]:
+    """A run's classes.json; as `read_checked`."""
+    return read_checked(run / CLASSES_FILE, lambda value: from_json(ModelClasses, value))
+
+
 @dataclass(frozen=True, kw_only=True)
 class AnalysisSummary:
     """What a comparison or a replay found.

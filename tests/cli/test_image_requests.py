@@ -41,7 +41,10 @@ def test_a_file_of_settings_is_checked_alike(
             "erasing = true\nerase_area = [0.001, 0.002]",
             "--erase-area: received (0.001, 0.002), expected boxes that have",
         ),
-        ('validation = "folder"', "--validation folder expects one of val/, valid/, validation/"),
+        (
+            'validation = "folder"',
+            "received train/ and test/, expected train/, test/ and one of val/, valid/ or validation/ to validate on",
+        ),
     ):
         Path("own.toml").write_text(f'command = "cifar-resnet"\ndataset = "set"\n{settings}\n')
         check_refused(["run", "own.toml"], answer, capsys, monkeypatch)
@@ -53,7 +56,7 @@ def test_images_that_would_vanish_are_refused(
     root = make_folder(Path("set"))
     (root / "train" / "a" / "camera").mkdir()
     (root / "train" / "a" / "0.png").rename(root / "train" / "a" / "camera" / "0.png")
-    answer = "images in a subfolder of a class: 1 (the first: train/a/camera/0.png)"
+    answer = "images in a subfolder of a class: 1 (train/a/camera/0.png)"
     for command in (*COMMANDS, "cutout-sweep"):
         check_refused([command, "--dataset", "set"], answer, capsys, monkeypatch)
 
@@ -81,8 +84,8 @@ def test_a_run_says_in_summary_and_report_what_it_left_out(
     words = ["cifar-resnet", "--dataset", "set", "--depth", "8", "--epochs", "1", "--batch-size", "8"]
     assert run(*words, "--validation", "folder", "--skip-unreadable", "--run-dir", "run") == 0
     notes = [
-        "left out, links to nothing: 1 (the first: train/b/1.png)",
-        "left out, images that cannot be decoded: 1 (the first: train/a/0.png (not a PNG or JPEG file))",
+        "left out, links to nothing: 1 (train/b/1.png)",
+        "left out, images that cannot be decoded: 1 (train/a/0.png (not a PNG or JPEG file))",
         "1 of 24 test images also stand in the training images, pixel by pixel",
     ]
     said = capsys.readouterr().err

@@ -40,7 +40,9 @@ def mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_no_program_is_run_for_a_file_that_is_only_called_png(tmp_path: Path, mark: Path) -> None:
     root = make_folder(tmp_path / "set")
     (root / "train" / "a" / "0.png").write_bytes(EPS)
-    with pytest.raises(RequestError, match=r"damaged images: .*train/a/0.png \(not a PNG or JPEG file\)"):
+    with pytest.raises(
+        RequestError, match=r"images that cannot be decoded: .*train/a/0.png \(not a PNG or JPEG file\)"
+    ):
         load_images(str(root))
     assert not mark.exists()
     # The trap is one: whoever lets Pillow choose the format runs it.

@@ -130,16 +130,19 @@ def test_damaged_images_are_named(tmp_path: Path) -> None:
     (root / "train" / "b" / "2.png").write_bytes(b"no image")
     for i in range(3):
         (root / "test" / "a" / f"{i}.png").write_bytes(b"")
-    with pytest.raises(RequestError, match=r"damaged images: .*b/1.png \(.*b/2.png \(not a PNG or JPEG .* and 2 more"):
+    with pytest.raises(
+        RequestError,
+        match=r"images that cannot be decoded: .*b/1.png \(.*b/2.png \(not a PNG or JPEG file\).* and 2 more",
+    ):
         load_images(str(root))
-    with pytest.raises(RequestError, match="damaged images"):
+    with pytest.raises(RequestError, match="images that cannot be decoded"):
         load_images(str(root), image_size=8)
 
 
 def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = make_folder(tmp_path / "set")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
-    with pytest.raises(RequestError, match=r"damaged images: .*a/0.png \(Image size"):
+    with pytest.raises(RequestError, match=r"images that cannot be decoded: .*a/0.png \(Image size"):
         load_images(str(root))
 
 
@@ -147,7 +150,10 @@ def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ("change", "told"),
     [
         ("empty folder", "no images; expected train/CLASS/… and test/CLASS/…"),
-        ("no test", "has train/ and no test/"),
+        (
+            "no test",
+            r"set: received train/, expected train/ and test/, or one of val/, valid/ or validation/ in place",
+        ),
         ("empty class", r"train/c: no images of this class"),
         ("one class", r"train: expected a subfolder for each of two or more classes; there is only b"),
         ("other classes", r"different classes: c only in train/; d only in test/"),
@@ -192,7 +198,7 @@ def test_one_folder_of_classes_is_split(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="has no train/ and test/") as caught:
         load_images(str(root))
     assert "--validation split" in caught.value.hint
-    images = load_images(str(root), rules=FolderRules(single_ok=True))
+    images = load_images(str(root), rules=FolderRules("split"))
     assert (images.train.count, images.test.count) == (16, 4)
     assert np.bincount(images.test.y).tolist() == [2, 2]
     assert "4 of its images are set aside for testing" in images.notes[0]

@@ -138,15 +138,16 @@ def test_images_that_are_in_two_parts_are_warned_about(tmp_path: Path) -> None:
     for part, name in (("test", "0.png"), ("test", "1.png"), ("val", "2.png")):
         (root / part / "a" / name).write_bytes((root / "train" / "b" / name).read_bytes())
     (root / "val" / "b" / "0.png").write_bytes((root / "test" / "b" / "0.png").read_bytes())
-    alike = [note for note in loaded(root).notes if "pixel by pixel" in note]
+    alike = [note for note in loaded(root, validation="test").notes if "pixel by pixel" in note]
     assert alike == ["2 of 6 test images also stand in the training images, pixel by pixel"]
-    images = loaded(root, validation="folder")
+    images = loaded(root)
+    assert images.config == loaded(root, validation="folder").config
     assert [note for note in images.notes if "pixel by pixel" in note] == [
         "2 of 6 test images also stand in the training images, pixel by pixel",
         "1 of 6 validation images also stand in the training images, pixel by pixel",
         "1 of 6 test images also stand in the validation images, pixel by pixel",
     ]
-    assert images.description[0].endswith("6 images to train on, 6 to validate, 6 to test.")
+    assert images.description[0].endswith("6 images to train on, 6 to validate (its validation folder), 6 to test.")
     parts = images.data.parts
     assert (parts.train.count, parts.validation.count, parts.test.count) == (6, 6, 6)
 
@@ -164,7 +165,7 @@ def test_what_has_no_folder_cannot_validate_on_one(tmp_path: Path) -> None:
     with mock.patch.object(cifar10, "downloaded") as download, pytest.raises(ConfigError, match="cifar10 is no"):
         RECIPE.load(resolve(CifarResnetConfig, {"dataset": "cifar10", "validation": "folder"}), NullObserver())
     download.assert_not_called()
-    with pytest.raises(RequestError, match="--validation folder expects one of val/"):
+    with pytest.raises(RequestError, match="expected train/, test/ and one of val/"):
         loaded(make_folder(tmp_path / "set"), validation="folder")
     with pytest.raises(ConfigError, match="expected test, split or holdout: dataset moons is no folder"):
         resolve(LrRangeConfig, {"dataset": "moons", "model": "mlp", "validation": "folder"})
