@@ -54,7 +54,8 @@ def output_of(results: CompareResults) -> AnalysisOutput:
             "differences.csv": _settings_csv(results),
             "runs.csv": csv_of(_run_rows(results)),
         },
-        conclusions=results.conclusions(),
+        answers=results.conclusions(),
+        conclusions=(),
         summary={
             "metric": results.measure.name,
             "baseline": results.base.label,

@@ -6,9 +6,10 @@ is the stop that it would have had live, as long as it lies within the epochs th
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +34,9 @@ DEFAULT_RULES = (
 )
 # Of more runs than this, a warning names the first ones.
 _NAMED = 3
+# Of the runs, where nothing keeps the best epoch of all of them.
+MOST_RUNS = 0.95
+_ROUNDING = 1e-9
 
 
 def readable_metrics(columns: Columns) -> tuple[str, ...]:
@@ -92,6 +96,17 @@ class RecordedHistory:
         best = self._best[:last]
         return int(best[-1]) if len(best) else 0
 
+    def smallest_patience(self, patience: Callable[[int], Rule[Any]]) -> int | None:
+        """The smallest patience under which the best epoch is still the best; None where no epoch counts.
+
+        Args:
+            patience: the rule with so much of it. With more it never stops earlier.
+        """
+        best = self.best_epoch(self.epochs)
+        if not best:
+            return None
+        return bisect.bisect_left(range(self.epochs), 1, key=lambda epochs: self.replay(patience(epochs)).keeps_best)
+
     def values_at(self, epoch: int) -> tuple[float, float | None]:
         """The selecting metric after an epoch, and the accuracy, on the test rows, or on those that validate where no
         test rows are held out; None where the run has none."""
@@ -122,6 +137,11 @@ class Replay:
     def fired(self) -> bool:
         """Whether the rule stopped the run, and not its end or a metric that is not finite."""
         return self.verdict is not None and self.verdict.reason != "non_finite"
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the selected epoch is the best one of all."""
+        return self.selected > 0 and self.selected == self.history.best_epoch(self.history.epochs)
 
     @property
     def ending(self) -> str:
@@ -211,6 +231,15 @@ class ReplayOptions:
             labels.setdefault(rule, label)
         return [LabelledRule(label, rule) for rule, label in labels.items()]
 
+    @property
+    def replays_patience(self) -> bool:
+        """Whether patience is among the rules."""
+        return bool(self.patience) or self.rules is None
+
+    def patience_rule(self, epochs: int) -> LabelledRule:
+        """So much patience, with the first min_delta."""
+        return self._patience(epochs, self.min_delta[0])
+
     def _patience(self, epochs: int, min_delta: float) -> LabelledRule:
         if epochs < 0:
             raise ConfigError("patience", epochs, "whole numbers ≥ 0")
@@ -283,6 +312,11 @@ class RuleResults(Arm[Replay]):
         """Runs that it did not stop."""
         return sum(not replay.fired for replay in self.runs)
 
+    @property
+    def keeps_best(self) -> int:
+        """Runs of which it keeps the best epoch of all."""
+        return sum(replay.keeps_best for replay in self.runs)
+
 
 @dataclass(frozen=True)
 class ExperimentResults:
@@ -295,6 +329,20 @@ class ExperimentResults:
     label: str
     histories: tuple[RecordedHistory, ...]
     rules: tuple[RuleResults, ...]
+
+    def results_of(self, rule: LabelledRule) -> RuleResults:
+        """What a rule would have done on its runs."""
+        return RuleResults(rule.label, tuple(history.replay(rule.rule) for history in self.histories), rule=rule.rule)
+
+    def smallest_patience(self, options: ReplayOptions, share: float = 1.0) -> RuleResults | None:
+        """The smallest patience, of all whole numbers, that keeps the best epoch in so large a share of the runs; None
+        where no epoch of some run counts."""
+        rule = options.patience_rule
+        smallest = [history.smallest_patience(lambda epochs: rule(epochs).rule) for history in self.histories]
+        needed = sorted(epochs for epochs in smallest if epochs is not None)
+        if len(needed) < self.n:
+            return None
+        return self.results_of(rule(needed[math.ceil(share * self.n - _ROUNDING) - 1]))
 
     @property
     def n(self) -> int:
@@ -401,13 +449,11 @@ def replay_experiment(
     for run in experiment.runs:
         check_rules(rules, run)
     histories = tuple(RecordedHistory(run, selecting_rule) for run in experiment.runs)
+    results = ExperimentResults(experiment.label, histories, ())
     try:
-        results = tuple(
-            RuleResults(label, tuple(history.replay(rule) for history in histories), rule=rule) for label, rule in rules
-        )
+        return replace(results, rules=tuple(map(results.results_of, rules)))
     except MetricError as error:
         raise RequestError(f"{experiment.label}: {error.message}", hint="Leave that rule out.") from None
-    return ExperimentResults(experiment.label, histories, results)
 
 
 def _warnings(experiments: Sequence[ExperimentResults], left_out: Sequence[tuple[Run, str]]) -> list[str]:

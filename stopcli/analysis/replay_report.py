@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from stopcli.analysis.replay import ExperimentResults, ReplayResults, RuleResults
+from stopcli.analysis.replay import MOST_RUNS, ExperimentResults, ReplayOptions, ReplayResults, RuleResults
 from stopcli.quantities import counted
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Table, Warn, alt_text, csv_of
 from stopcli.report.drawing import Figures
 from stopcli.report.html import AnalysisOutput
 from stopcli.report.run_report import TEST_ROWS_CHOSE
 from stopcli.stats.differences import NONE, Difference, difference_by_seed
-from stopcli.stats.intervals import FEWEST, MeanInterval
+from stopcli.stats.intervals import FEWEST, MeanInterval, runs_to_show, share_shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,6 +57,7 @@ def results_table(results: ReplayResults, experiment: ExperimentResults) -> Tabl
         "rule": lambda rule: rule.label,
         "stops after": lambda rule: _stop(experiment, rule),
         "never": lambda rule: f"{rule.not_fired} of {experiment.n}" if rule.not_fired else NONE,
+        "keeps best": lambda rule: f"{rule.keeps_best} of {experiment.n}",
         "saved": _mean("share_saved", percent),
         "best epoch": _mean("kept_epoch", "{:,.0f}".format),
         results.selecting_rule.monitor: _mean("kept_value", "{:.4f}".format),
@@ -173,6 +174,7 @@ def summary_of(experiment: ExperimentResults) -> dict[str, Any]:
                 "rule": rule.label,
                 "describes": rule.rule.describe(),
                 "never": rule.not_fired,
+                "runs_kept": rule.keeps_best,
                 "stops": [replay.epoch if replay.fired else None for replay in rule.runs],
                 **{name: _statistics(rule, name) for name in MEASURES},
             }
@@ -181,23 +183,130 @@ def summary_of(experiment: ExperimentResults) -> dict[str, Any]:
     }
 
 
+def _keeps_best(experiment: ExperimentResults, options: ReplayOptions) -> dict[str, Any]:
+    """What summary.json holds of the answers."""
+    smallest = [experiment.smallest_patience(options, share) for share in (1.0, MOST_RUNS)]
+    rules = dict(zip(("smallest_patience", "smallest_patience_in_95_percent"), smallest, strict=True))
+    rules["cheapest_rule"] = _cheapest_rule(experiment)
+    return {
+        **{
+            name: rule
+            and {
+                "rule": rule.label,
+                "runs_kept": rule.keeps_best,
+                "never": rule.not_fired,
+                **{measure: rule.mean(measure) for measure in ("epochs", "share_saved")},
+            }
+            for name, rule in rules.items()
+        },
+        "share_shown": share_shown(experiment.n),
+    }
+
+
 # Prechelt 1998: what he found over his 12 tasks.
 PUBLISHED = "Prechelt (1998) found slower criteria about 4 % better on average, for about 4 times the training time"
 
 
+def answers(results: ReplayResults) -> tuple[str, ...]:
+    """Which patience and which rule keep the best epoch, a sentence or two each; of several experiments each by its
+    name."""
+    return _by_name(results, lambda experiment: _answers(experiment, results))
+
+
 def conclusions(results: ReplayResults) -> tuple[str, ...]:
-    """What follows, a sentence or two each; of several experiments each by its name."""
-    conclusions_by_name = []
-    for experiment in results.experiments:
-        name = f"{experiment.label}: " if len(results.experiments) > 1 else ""
-        sentences = (
-            _as_good_as_all(experiment),
-            _reaching_the_best(experiment, results.selecting_rule.monitor),
-            _slow_and_fast(experiment),
-            _not_fired(experiment),
+    """What else follows, as `answers`."""
+    return _by_name(
+        results, lambda experiment: (_as_good_as_all(experiment), _slow_and_fast(experiment), _not_fired(experiment))
+    )
+
+
+def _by_name(results: ReplayResults, of: Callable[[ExperimentResults], Sequence[str]]) -> tuple[str, ...]:
+    several = len(results.experiments) > 1
+    return tuple(
+        f"{experiment.label}: {sentence}" if several else sentence
+        for experiment in results.experiments
+        for sentence in of(experiment)
+        if sentence
+    )
+
+
+def _answers(experiment: ExperimentResults, results: ReplayResults) -> Sequence[str]:
+    """The patience, the rule, and how little the runs prove of it."""
+    complete = all(history.complete for history in experiment.histories)
+    best = f"the best {results.selecting_rule.monitor}{'' if complete else ' on record'}"
+    options = results.options
+    if not options.replays_patience:
+        return (_cheapest(experiment, best),)
+    smallest = experiment.smallest_patience(options)
+    if smallest is None:
+        return (f"No epoch of {_one_or('the run', experiment.n, 'some runs')} counts, so no rule keeps its best.",)
+    patience = (_enough(experiment, options, best), _smallest(experiment, smallest, options, best))
+    rule = _cheapest(experiment, best) if len(experiment.rules) > 1 else ""
+    return (*patience, rule, _evidence(experiment.n))
+
+
+def _enough(experiment: ExperimentResults, options: ReplayOptions, best: str) -> str:
+    """Whether the only patience that is asked about is enough; empty where several are, or none."""
+    if options.patience is None or len(set(options.patience)) > 1:
+        return ""
+    rule = experiment.results_of(options.patience_rule(options.patience[0]))
+    runs_kept, n = rule.keeps_best, experiment.n
+    verdict = "is enough: it keeps" if runs_kept == n else "is not enough: it loses"
+    runs = _one_or("of the run", n, f"in all {n} runs" if runs_kept == n else f"in {n - runs_kept} of {n} runs")
+    return f"{_patience_text(rule).capitalize()} {verdict} {best} {runs}."
+
+
+def _smallest(experiment: ExperimentResults, smallest: RuleResults, options: ReplayOptions, best: str) -> str:
+    """The smallest patience of all that keeps the best epoch in all runs, and where that is less, in nearly all."""
+    n = experiment.n
+    runs = _one_or("of the run", n, f"in all {n} runs")
+    if smallest.not_fired == n:
+        sentence = (
+            f"No patience both keeps {best} {runs} and stops {_one_or('it', n, 'any of them')} before the end: "
+            f"{_patience_text(smallest)}, the smallest that keeps it, never fires."
         )
-        conclusions_by_name += [name + sentence for sentence in sentences if sentence]
-    return tuple(conclusions_by_name)
+    else:
+        patience = _patience_text(smallest).capitalize()
+        sentence = f"{patience} is the smallest that keeps {best} {runs}: it stops {_cost(smallest)}."
+    most = experiment.smallest_patience(options, MOST_RUNS)
+    if most is None or most.rule == smallest.rule or most.not_fired == n:
+        return sentence
+    runs_kept = f"{most.keeps_best} of {n} runs ({percent(most.keeps_best / n)})"
+    return f"{sentence} In {runs_kept}, {_patience_text(most)} is enough: it stops {_cost(most)}."
+
+
+def _evidence(n: int) -> str:
+    """How much the smallest patience of some runs says of others."""
+    if n == 1:
+        return "One run proves little: another seed may need another patience; --seeds 5 trains five."
+    shown = f"in {100 * share_shown(n):.0f} % or more of runs like these, with 95 % confidence"
+    needed = runs_to_show(MOST_RUNS)
+    if n >= needed:
+        return f"What was enough in all {n} runs is enough {shown}."
+    return f"What was enough in all {n} runs is enough {shown}; it takes {needed} runs to show 95 %."
+
+
+def _patience_text(rule: RuleResults) -> str:
+    return rule.label.replace("patience:", "patience ", 1)
+
+
+def _cheapest_rule(experiment: ExperimentResults) -> RuleResults | None:
+    """Of the rules that keep the best epoch in the most runs, the one that trains the fewest epochs; None where no rule
+    that stops keeps any."""
+    runs_kept = max((rule.keeps_best for rule in _by_cost(experiment)), default=0)
+    return next((rule for rule in _by_cost(experiment) if rule.keeps_best == runs_kept > 0), None)
+
+
+def _cheapest(experiment: ExperimentResults, best: str) -> str:
+    """The cheapest of the rules that keep the best epoch of all in the most runs."""
+    n, rule = experiment.n, _cheapest_rule(experiment)
+    if rule is None:
+        return f"No replayed rule that stops keeps {best} {_one_or('of the run', n, 'of any run')}."
+    if rule.keeps_best == n:
+        runs = _one_or("of the run", n, f"in all {n} runs")
+        return f"The cheapest of the replayed rules that keep {best} {runs}: {rule.label}, {_cost(rule)}."
+    runs_kept = f"{rule.keeps_best} of {n} runs ({percent(rule.keeps_best / n)})"
+    return f"No replayed rule that stops keeps {best} in all {n} runs; {rule.label} does in {runs_kept}, {_cost(rule)}."
 
 
 def _as_good_as_all(experiment: ExperimentResults) -> str:
@@ -209,8 +318,8 @@ def _as_good_as_all(experiment: ExperimentResults) -> str:
     for rule, difference in differences:
         if difference is not None and not (difference.distinguishable and difference.mean < 0):
             return (
-                f"The cheapest rule whose {accuracy} is not distinguishably lower than that of {base}: "
-                f"{rule.label}, {_cost(rule)}. {difference.sentence('It', base, accuracy, 'max')}"
+                f"The cheapest rule whose {accuracy} is not distinguishably lower than that of {base} stops "
+                f"{_cost(rule)}. {difference.sentence(rule.label, base, accuracy, 'max')}"
             )
     if all(difference is None for _, difference in differences):
         return ""
@@ -221,21 +330,6 @@ def _against_all(rule: RuleResults) -> Difference | None:
     """The accuracy of the selected epoch less that of the best epoch of all; None where too few runs selected any."""
     difference = difference_by_seed(rule.by_seed("kept_accuracy"), rule.by_seed("best_accuracy"))
     return difference if difference is not None and difference.n >= FEWEST else None
-
-
-def _reaching_the_best(experiment: ExperimentResults, metric: str) -> str:
-    """The cheapest of the rules that reach the best epoch of all in the most runs."""
-    rules = _by_cost(experiment)
-    if not rules:
-        return ""
-    reached = [sum(regret == 0 for regret in rule.values("regret")) for rule in rules]
-    most = max(reached)
-    if most == 0:
-        return f"No rule that stops has seen the best {metric} of {_one_or('the run', experiment.n, 'any run')}."
-    rule = rules[reached.index(most)]
-    runs = " in every run" if most == experiment.n else f" in the most runs ({most} of {experiment.n})"
-    runs = _one_or("", experiment.n, runs)
-    return f"The cheapest rule that saw the best {metric} of all{runs}: {rule.label}, {_cost(rule)}."
 
 
 def _slow_and_fast(experiment: ExperimentResults) -> str:
@@ -304,38 +398,30 @@ def output_of(results: ReplayResults) -> AnalysisOutput:
     tables = [results_table(results, experiment) for experiment in results.experiments]
     return AnalysisOutput(
         "replay",
-        joined(tables),
+        Table.joined(tables),
         tables,
         results.warnings,
         {"table.csv": rules_csv(results), "replay.csv": runs_csv(results)},
+        answers(results),
         conclusions(results),
         {
             "monitor": results.options.monitor,
             "select": results.selecting_rule.monitor,
-            "experiments": [summary_of(experiment) for experiment in results.experiments],
+            "experiments": [
+                {**summary_of(experiment), "keeps_best": _keeps_best(experiment, results.options)}
+                for experiment in results.experiments
+            ],
         },
         lambda: _figures(results),
         lambda pictures: _document(results, tables, pictures),
     )
 
 
-def joined(tables: Sequence[Table]) -> Table:
-    """Several tables as one, with a first column that says which; one table as it is."""
-    if len(tables) == 1:
-        return Table("Results", tables[0].columns, tables[0].rows)
-    columns = tuple(dict.fromkeys(column for table in tables for column in table.columns))
-    rows = []
-    for table in tables:
-        for row in table.rows:
-            cells = dict(zip(table.columns, row, strict=True))
-            rows.append((table.title, *(cells.get(column, "–") for column in columns)))
-    return Table("Results", ("runs", *columns), tuple(rows))
-
-
 def _document(results: ReplayResults, tables: Sequence[Table], pictures: Sequence[Picture]) -> Document:
     runs = sum(experiment.n for experiment in results.experiments)
     rules = len(results.experiments[0].rules)
     lead: list[Part] = [
+        *map(Paragraph, answers(results)),
         Paragraph(
             f"{counted(rules, 'stopping rule')} replayed on {counted(runs, 'recorded run')}; nothing was trained."
         ),

@@ -78,9 +78,11 @@ def report(
 
 
 def write_and_print(analysis: AnalysisOutput, output: Output, *, root: Path, name: str, run_dir: Path | None) -> Path:
-    """Write the folder of an analysis, and print its warnings, results and conclusions. Returns the folder."""
+    """Write the folder of an analysis, and print its answers, warnings, results and conclusions. Returns the folder."""
     from stopcli.report.html import write_output
 
+    for answer in analysis.answers:
+        output.say(answer, style="bold")
     for warning in analysis.warnings:
         output.warn(warning)
     folder, summary = write_output(analysis, root=root, name=name, run_dir=run_dir)

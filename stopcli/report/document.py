@@ -105,6 +105,19 @@ class Table:
         lines = [_markdown_row(self.columns), "|" + "---|" * len(self.columns), *map(_markdown_row, self.rows)]
         return "\n".join(lines) + "\n"
 
+    @classmethod
+    def joined(cls, tables: Sequence[Table]) -> Table:
+        """Several tables as one, with a first column that says which; one table as it is."""
+        if len(tables) == 1:
+            return cls("Results", tables[0].columns, tables[0].rows)
+        columns = tuple(dict.fromkeys(column for table in tables for column in table.columns))
+        rows = []
+        for table in tables:
+            for row in table.rows:
+                cells = dict(zip(table.columns, row, strict=True))
+                rows.append((table.title, *(cells.get(column, "–") for column in columns)))
+        return cls("Results", ("runs", *columns), tuple(rows))
+
     def csv(self) -> str:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")

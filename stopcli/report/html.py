@@ -226,7 +226,8 @@ class AnalysisOutput:
         tables: what a terminal shows.
         warnings: a sentence without a full stop each.
         files: text files of the folder by name, such as table.csv.
-        conclusions: what follows, a sentence or two each.
+        answers: what was asked for, in plain words, a sentence or two each; printed before the tables.
+        conclusions: what else follows.
         summary: what summary.json holds beside the command, the table, the conclusions and the warnings.
         figures: how the figures are drawn, by name. Called once; imports matplotlib.
         document: the report with the figures that were drawn, without how it was made.
@@ -237,6 +238,7 @@ class AnalysisOutput:
     tables: Sequence[Table]
     warnings: Sequence[str]
     files: Mapping[str, str]
+    answers: tuple[str, ...]
     conclusions: tuple[str, ...]
     summary: Mapping[str, Any]
     figures: Callable[[], Figures]
@@ -271,7 +273,7 @@ def write_output(
             results=output.summary,
             warnings=(*output.warnings, *drawn.warnings),
             table=output.table.for_summary(),
-            conclusions=output.conclusions,
+            conclusions=(*output.answers, *output.conclusions),
             run_dir=str(folder.path),
         )
 

@@ -177,6 +177,23 @@ def proportion_of(accuracy: float, rows: int) -> Proportion | None:
     return proportion(round(accuracy * rows), rows) if rows > 0 and 0 <= accuracy <= 1 else None
 
 
+def share_shown(n: int) -> float:
+    """The share of all runs that n of n runs show at least, with a confidence of 95 %: 0.05^(1/n).
+
+    It holds for the largest of n values too, such as the patience that was just enough in each of n runs: whatever they
+    vary like, a share q of all others is no larger with a probability of 1 − q^n (S. S. Wilks, 1941).
+
+    >>> round(share_shown(3), 3), runs_to_show(0.95)
+    (0.368, 59)
+    """
+    return float((1 - CONFIDENCE) ** (1 / n))
+
+
+def runs_to_show(share: float) -> int:
+    """How many runs it takes to show a share of all, with a confidence of 95 %."""
+    return math.ceil(math.log(1 - CONFIDENCE) / math.log(share))
+
+
 # The accuracy of the rows that choose nothing; recorded where rows are set apart (docs/decisions/0004).
 TEST_ACCURACY = "test_accuracy"
 
