@@ -54,6 +54,18 @@ def format_duration(seconds: float) -> str:
     return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
 
 
+def format_bytes(number: int) -> str:
+    """A size on disk in decimal units, as file managers and `df -H` show it.
+
+    >>> format_bytes(0), format_bytes(999), format_bytes(12_345), format_bytes(7_250_000_000)
+    ('0 B', '999 B', '12 kB', '7.2 GB')
+    """
+    size, units = float(number), ["B", "kB", "MB", "GB", "TB"]
+    while size >= 999.5 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.1f} {units[0]}" if size < 9.95 and units[0] != "B" else f"{size:.0f} {units[0]}"
+
+
 # Of more numbers that are not consecutive than this, the rest is counted.
 _MOST = 8
 

@@ -11,22 +11,30 @@ import typer
 
 from stopcli.cli.console import Output
 from stopcli.cli.list_options import parse_counts, parse_numbers, parse_words
-from stopcli.cli.options import Json, Quiet, RunDir, RunsDir, Verbose, in_panel, option_of
+from stopcli.cli.options import (
+    Json,
+    Quiet,
+    RunDir,
+    RunPaths,
+    RunsDir,
+    Verbose,
+    complete_runs,
+    in_panel,
+    option_of,
+)
 from stopcli.configs.base import Mode, RunConfig
 from stopcli.configs.training import StoppingSettings
 from stopcli.errors import ConfigError, RequestError, ResourceError, system_words
 from stopcli.paths import parse_path
 from stopcli.runs.files import dump_json
 from stopcli.runs.folder import check_can_be_made, check_is_run, runs_root
+from stopcli.runs.run import resolve_run
 from stopcli.stopping.combine import rule_examples
 
 if TYPE_CHECKING:
     from stopcli.report.html import AnalysisOutput
 
 Name = Annotated[str, option_of(RunConfig, "name")]
-RunsToReport = Annotated[
-    list[Path], typer.Argument(help="Folders of runs or sweeps.", metavar="RUN", parser=parse_path)
-]
 To = Annotated[
     Path | None,
     typer.Option(
@@ -38,9 +46,10 @@ ReportJson = Annotated[bool, typer.Option("--json", help="Print the files that w
 
 
 def report(
-    runs: RunsToReport,
+    runs: RunPaths,
     to: To = None,
     open_it: Open = False,
+    runs_dir: RunsDir = None,
     json: ReportJson = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -57,6 +66,7 @@ def report(
     # After parsing, as below: --help need not know how figures and statistics are made.
     from stopcli.runner.report import report_again
 
+    runs = [resolve_run(run, runs_root(runs_dir)) for run in runs]
     for run in runs:
         check_is_run(run)
     output = Output(json, quiet, verbose)
@@ -94,9 +104,6 @@ def write_and_print(analysis: AnalysisOutput, output: Output, *, root: Path, nam
     return folder
 
 
-Runs = Annotated[
-    list[Path], typer.Argument(help="Folders of runs and sweeps.", metavar="RUN", parser=parse_path, show_default=False)
-]
 BaselineRun = Annotated[
     str,
     typer.Option(help="The arm that the others are compared with: its label, or its folder.", show_default="the first"),
@@ -111,7 +118,7 @@ Metric = Annotated[
 
 
 def compare(
-    runs: Runs,
+    runs: RunPaths,
     baseline: BaselineRun = "",
     metric: Metric = "test_accuracy",
     name: Name = "",
@@ -128,6 +135,7 @@ def compare(
     """
     root = runs_root(runs_dir)
     check_can_be_made(root, run_dir)
+    runs = [resolve_run(run, root) for run in runs]
     from stopcli.analysis.compare import compare as compare_runs
     from stopcli.analysis.compare_report import output_of
 
@@ -142,7 +150,11 @@ option = in_panel("Stopping")
 RunsToReplay = Annotated[
     list[Path] | None,
     typer.Argument(
-        help="Folders of runs and sweeps, before the options.", metavar="RUN", parser=parse_path, show_default=False
+        help="Runs and sweeps, before the options: their folders, their names or the beginnings of them, or `last`.",
+        metavar="RUN",
+        parser=parse_path,
+        autocompletion=complete_runs,
+        show_default=False,
     ),
 ]
 Patiences = Annotated[
@@ -212,7 +224,7 @@ def replay(
             start_from_epoch=start_from_epoch,
             select=select,
         )
-        results = replay_rules(runs, options)
+        results = replay_rules([resolve_run(run, root) for run in runs], options)
     except ConfigError as error:
         # Not Path.is_dir, which raises where a word is too long for a name.
         if os.path.isdir(str(error.received)):  # noqa: PTH112

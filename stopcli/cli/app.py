@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer import _completion_shared
 from typer.core import TyperCommand, TyperGroup
 
 from stopcli import __version__
@@ -106,6 +108,23 @@ class _Commands(TyperGroup):
         self.commands = {name: _LazyCommand(name, help=summary) for name, summary in SUMMARIES.items()}
 
 
+# Typer's own does nothing at the first Tab, which only loads the file, and completes no path after `--option=`.
+_completion_shared._completion_scripts["zsh"] = """
+#compdef %(prog_name)s
+
+%(complete_func)s() {
+  local completions="$(env _TYPER_COMPLETE_ARGS="${words[1,$CURRENT]}" %(autocomplete_var)s=complete_zsh %(prog_name)s)"
+  [[ $PREFIX == --*=* ]] && compset -P '*='
+  eval "$completions"
+}
+
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+  %(complete_func)s "$@"
+else
+  compdef %(complete_func)s %(prog_name)s
+fi
+"""
+
 app = typer.Typer(
     cls=_Commands,
     help="Learn when to stop training, which checkpoint to keep, and what a regulariser buys for its cost.",
@@ -140,6 +159,9 @@ def run_program(args: Sequence[str]) -> int:
     try:
         app(args=list(args), prog_name="stopcli")
     except StopcliError as error:
+        if "_STOPCLI_COMPLETE" in os.environ:
+            # A message would stand in the middle of what is being typed.
+            return error.exit_status
         from stopcli.cli.console import print_error, print_traceback
 
         message = error.as_flag() if isinstance(error, ConfigError) else error.message

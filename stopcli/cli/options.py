@@ -16,6 +16,8 @@ from stopcli.cli.console import show_tracebacks
 from stopcli.cli.list_options import parse_counts, parse_number_or_none, parse_words
 from stopcli.configs.base import PANELS, Option, Role, RunConfig, options_of, setting_type, settings_with
 from stopcli.paths import parse_path
+from stopcli.runs.folder import runs_root
+from stopcli.runs.run import complete_run
 
 
 def in_panel(panel: str) -> Callable[..., Any]:
@@ -23,6 +25,30 @@ def in_panel(panel: str) -> Callable[..., Any]:
     return functools.partial(typer.Option, rich_help_panel=panel)
 
 
+def complete_runs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The names of runs for shells to complete. Where none fits, they complete paths."""
+    return complete_run(incomplete, runs_root(ctx.params.get("runs_dir")))
+
+
+RunPath = Annotated[
+    Path,
+    typer.Argument(
+        help="A run or a sweep: its folder, its name or the beginning of it, or `last`.",
+        metavar="RUN",
+        parser=parse_path,
+        autocompletion=complete_runs,
+    ),
+]
+RunPaths = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Runs and sweeps: their folders, their names or the beginnings of them, or `last`.",
+        metavar="RUN",
+        parser=parse_path,
+        autocompletion=complete_runs,
+        show_default=False,
+    ),
+]
 _output = in_panel("Run and output")
 
 TimeBudget = Annotated[
@@ -65,7 +91,8 @@ FromRange = Annotated[
     in_panel("Learning rate")(
         metavar="RUN",
         parser=parse_path,
-        help="Take --base-lr and --max-lr from a run of `stopcli lr-range`.",
+        autocompletion=complete_runs,
+        help="Take --base-lr and --max-lr from a run of `stopcli lr-range`: its folder, its name, or `last`.",
         show_default="none",
     ),
 ]
@@ -100,14 +127,10 @@ def _typer_option(option: Option, **changes: Any) -> Any:
         "help": option.help,
         "metavar": option.metavar or None,
         "show_default": True if option.default is None else option.default,
-        "parser": _parse_resolved if option.is_path else None,
+        "parser": parse_path if option.is_path else None,
+        "autocompletion": complete_runs if option.is_path else None,
     }
     return in_panel(option.panel)(*option.flags, **{**shown, **changes})
-
-
-def _parse_resolved(text: str) -> Path:
-    """Absolute: a run may be resumed in another folder."""
-    return Path(os.path.realpath(parse_path(text)))
 
 
 def _alternatives(setting_type: Any) -> tuple[list[Any], bool]:
@@ -208,7 +231,8 @@ def setting_value(config_class: type[Any], name: str, value: Any) -> Any:
     if is_list(config_class, name):
         return (parse_counts if get_args(kind)[0] is int else parse_words)(name, value)
     if option.is_path:
-        return str(value)
+        # Absolute: a run may be resumed in another folder.
+        return os.path.realpath(value)
     types, nullable = _alternatives(kind)
     if isinstance(value, str) and int in types and len(types) > 1:
         return int(value) if value.lstrip("-").isdigit() else value

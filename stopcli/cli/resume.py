@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -15,18 +16,16 @@ import typer
 from rich.table import Table as RichTable
 
 from stopcli.cli.console import Output, RunView, console
-from stopcli.cli.options import Json, Quiet, RunsDir, TimeBudget, Verbose, setting_value, with_changes
+from stopcli.cli.options import Json, Quiet, RunPath, RunsDir, TimeBudget, Verbose, setting_value, with_changes
 from stopcli.configs.base import settings_with
 from stopcli.configs.images import ImageConfig
 from stopcli.errors import ConfigError, RequestError, StopcliError
-from stopcli.paths import parse_path
-from stopcli.quantities import agreeing, counted, format_duration
+from stopcli.quantities import agreeing, counted, format_bytes, format_duration
 from stopcli.runs.files import dump_json, read_json, temporary_files
-from stopcli.runs.folder import RunFolder, check_is_made_here, runs_root
-from stopcli.runs.run import Run, runs_in
+from stopcli.runs.folder import RUNS_DIR_VARIABLE, RunFolder, check_is_made_here, runs_root
+from stopcli.runs.run import Run, resolve_run, runs_in
 from stopcli.signals import StopNow
 
-RunPath = Annotated[Path, typer.Argument(help="A run's or a sweep's folder.", metavar="RUN", parser=parse_path)]
 MoreEpochs = Annotated[
     int | None, typer.Option("--epochs", help="For a run that trained all its epochs: train on, to this epoch.")
 ]
@@ -53,6 +52,7 @@ def resume(
     force: Force = False,
     retry_failed: RetryFailed = False,
     time_budget: TimeBudget = None,
+    runs_dir: RunsDir = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -70,6 +70,7 @@ def resume(
     from stopcli.runner.run import load_task, settle_layout
 
     budget_seconds = parse_time_budget(time_budget)
+    run = resolve_run(run, runs_root(runs_dir))
     options = {name: setting_value(ImageConfig, name, value) for name, value in options.items() if value is not None}
     layout_names = settings_with(ImageConfig, "layout")
     how = {name: options.pop(name) for name in list(options) if name in layout_names}
@@ -117,49 +118,60 @@ def _hint_at_moved_data(config: Any, run: Path, *, named: bool) -> Iterator[None
 
 
 def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
-    """List the runs, newest last: state, epochs, best value, age."""
-    runs = runs_in(runs_root(runs_dir))
+    """List the runs there are, the newest last: state, epochs, best value, size on disk, age."""
+    root = runs_root(runs_dir)
+    runs = runs_in(root)
     if json:
         print(dump_json([run.to_dict() for run in runs]))
         return
+    if not runs:
+        Output().say(f"No runs in {root}; --runs-dir or {RUNS_DIR_VARIABLE} names another folder.")
+        return
     table = RichTable(header_style="bold")
-    for column in ("run", "state", "epochs", "best", "age"):
-        table.add_column(column, overflow="fold", justify="right" if column in ("epochs", "age") else "left")
+    for column in ("run", "state", "epochs", "best", "size", "age"):
+        table.add_column(column, overflow="fold", justify="right" if column in ("epochs", "size", "age") else "left")
     for run in runs:
         if run.damage:
             Output().warn(f"{run.path}/{run.damage}")
         stop, best = run.results and run.results.stop, "–"
         if run.results and stop and stop.best_value is not None:
             best = f"{run.results.monitor} {stop.best_value:.4f} at {stop.best_epoch}"
-        table.add_row(run.path.name, run.state, run.progress, best, _age(run))
+        size = format_bytes(run.bytes_on_disk)
+        table.add_row(run.path.name, run.state, run.progress, best, size, _age(run))
     console(stderr=False).print(table, markup=False)
+    total = format_bytes(sum(run.bytes_on_disk for run in runs))
+    deletion = f"rm -r {shlex.quote(str(root))}/NAME"
+    Output().say(f"{counted(len(runs), 'run')}, {total}. A run is its folder; to delete one: {deletion}")
 
 
-def show(folder: RunPath, json: Json = False) -> None:
+def show(run: RunPath, runs_dir: RunsDir = None, json: Json = False) -> None:
     """Show a run: its state, why it stopped, its results; or what a comparison or a replay found."""
     from stopcli.report.run_report import results_table, sentences_of
     from stopcli.runner.provenance import next_step
 
+    folder = resolve_run(run, runs_root(runs_dir), analyses=True)
     check_is_made_here(folder)
-    run = Run.read(folder)
+    shown = Run.read(folder)
     if json:
-        print(dump_json({**run.to_dict(), "summary": read_json(folder / "summary.json") or None}))
+        print(dump_json({**shown.to_dict(), "summary": read_json(folder / "summary.json") or None}))
         return
-    results, summary = run.results, run.summary
-    epochs = f", {run.progress}" if run.progress != "–" else ""
+    results, summary = shown.results, shown.summary
+    epochs = f", {shown.progress}" if shown.progress != "–" else ""
     # The other summaries name their unit.
     if epochs and (results or summary is None):
-        epochs += f" {agreeing(int(run.progress.rpartition('/')[2]), 'epoch', 'epochs')}"
-    age = f", started {_age(run)} ago" if run.age_seconds is not None else ""
-    print(f"{folder}: {run.state}{epochs}{age}")
-    if run.reason:
-        print(f"Reason: {run.reason}")
+        epochs += f" {agreeing(int(shown.progress.rpartition('/')[2]), 'epoch', 'epochs')}"
+    age = f", started {_age(shown)} ago" if shown.age_seconds is not None else ""
+    print(f"{folder}: {shown.state}{epochs}{age}")
+    if shown.reason:
+        print(f"Reason: {shown.reason}")
     if summary is not None:
         Output().result(results_table(summary), summary)
         for sentence in sentences_of(summary):
             print(sentence)
     # A comparison or a replay that was ended is simply made again.
-    if (folder / "config.toml").is_file() and (step := next_step(folder, run.state, results.stop if results else None)):
+    if (folder / "config.toml").is_file() and (
+        step := next_step(folder, shown.state, results.stop if results else None)
+    ):
         print(step)
 
 

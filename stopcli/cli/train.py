@@ -26,6 +26,8 @@ from stopcli.configs.registry import COMMANDS, config_class
 from stopcli.errors import ConfigError, RequestError
 from stopcli.paths import parse_path
 from stopcli.runs.files import read_toml
+from stopcli.runs.folder import runs_root
+from stopcli.runs.run import resolve_run
 from stopcli.training.tf_setup import has_gpu
 
 ConfigFile = Annotated[
@@ -47,6 +49,10 @@ def training_command(name: str) -> tuple[Callable[..., None], tuple[str, ...]]:
 
 def settings_from_options(ctx: typer.Context, config: type[RunConfig]) -> dict[str, Any]:
     """The settings that are given on the command line, by name: those that win over the scale."""
+    root = runs_root(ctx.params.get("runs_dir"))
+    for name in ("init_from", "from_range"):
+        if ctx.params.get(name) is not None:
+            ctx.params[name] = resolve_run(ctx.params[name], root)
     sources = {name: ctx.get_parameter_source(name) for name in options_of(config)}
     names = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
     settings = {name: setting_value(config, name, ctx.params[name]) for name in names}

@@ -179,7 +179,7 @@ def holder(run: Path) -> str:
 RUNS_DIR_VARIABLE = "STOPCLI_RUNS_DIR"
 DEFAULT_RUNS_DIR = Path("runs")
 # In the folders of runs and sweeps, beside files that only some commands write.
-_FILES = (
+RUN_FILES = (
     *("config.toml", "status.json", "environment.json", "summary.json", "seeds.json", "log.txt", "report.md"),
     *("report.html", "metrics.csv", "timing.csv", "steps.csv", "table.csv", "table.md", "jobs.csv"),
 )
@@ -422,6 +422,20 @@ def holds_no_run(path: Path) -> bool:
     return not started and (path / "status.json").is_file()
 
 
+def folder_bytes(folder: Path) -> int:
+    """The sizes of all files in a folder together, without those that cannot be read. Links are not followed."""
+    size, folders = 0, [str(folder)]
+    while folders:
+        # Files come and go while a run is written.
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    size += entry.stat(follow_symlinks=False).st_size
+    return size
+
+
 def check_is_made_here(path: Path) -> None:
     """Raise RunFolderError where a path is not the folder of a run, a sweep or an analysis."""
     if missing := _missing(path, ("status.json",)):
@@ -430,7 +444,7 @@ def check_is_made_here(path: Path) -> None:
 
 def _check_can_be_written(path: Path) -> None:
     """Raise RunFolderError where a folder has the name of a file that a run writes, or a file that of a folder."""
-    for name in _FILES:
+    for name in RUN_FILES:
         if (path / name).exists() and not (path / name).is_file():
             raise RunFolderError(f"{path / name}: not a file", hint="Move it out of the run's folder.")
     for name in _FOLDERS:

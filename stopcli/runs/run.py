@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,12 +11,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stopcli.errors import RunFolderError, system_words
+from stopcli.errors import RequestError, RunFolderError, system_words
 from stopcli.paths import check_path
 from stopcli.quantities import counted
 from stopcli.runs.environment import Environment, read_environment
 from stopcli.runs.files import read_checked, read_toml
-from stopcli.runs.folder import Status, check_is_run, holds_no_run, is_held
+from stopcli.runs.folder import (
+    RUN_FILES,
+    RUNS_DIR_VARIABLE,
+    Status,
+    check_is_run,
+    folder_bytes,
+    holds_no_run,
+    is_held,
+    runs_root,
+)
 from stopcli.runs.summary import AnalysisSummary, RangeSummary, RunSummary, Summary, SweepSummary, parse_summary
 from stopcli.runs.typed_json import from_json
 
@@ -101,15 +111,23 @@ class Run:
         return str(self.status.epoch)
 
     @cached_property
-    def age_seconds(self) -> float | None:
-        """Since it was started; None where that is not known."""
+    def started(self) -> datetime | None:
+        """When it was started, or last resumed; None where that is not known."""
         try:
             started = datetime.fromisoformat(self.status.started)
         except ValueError:
             return None
-        if started.tzinfo is None:
-            started = started.replace(tzinfo=timezone.utc)
-        return max((datetime.now(timezone.utc) - started).total_seconds(), 0.0)
+        return started if started.tzinfo is not None else started.replace(tzinfo=timezone.utc)
+
+    @property
+    def age_seconds(self) -> float | None:
+        """Since it was started; None where that is not known."""
+        return None if self.started is None else max((datetime.now(timezone.utc) - self.started).total_seconds(), 0.0)
+
+    @cached_property
+    def bytes_on_disk(self) -> int:
+        """The sizes of its files together."""
+        return folder_bytes(self.path)
 
     def to_dict(self) -> dict[str, Any]:
         """A line of `stopcli list --json`."""
@@ -123,6 +141,7 @@ class Run:
             "best_epoch": results.stop.best_epoch if results else 0,
             "best_value": results.stop.best_value if results else None,
             "age_seconds": self.age_seconds,
+            "bytes": self.bytes_on_disk,
         }
 
     @cached_property
@@ -169,13 +188,20 @@ class Run:
 def runs_in(root: Path) -> list[Run]:
     """The runs directly in a folder, in the order in which they were started. Other folders are skipped. Raises
     RunFolderError where the folder cannot be read."""
+    runs = [Run.read(root / name) for name in run_names(root)]
+    # Those whose status cannot be read come first, so that the last is the newest.
+    return sorted(runs, key=lambda run: run.started or datetime.min.replace(tzinfo=timezone.utc))
+
+
+def run_names(root: Path) -> list[str]:
+    """The names of the runs in a folder, in alphabetical order: that of their times, where stopcli named them. Raises
+    RunFolderError where the folder cannot be read."""
     try:
-        runs = [Run.read(path) for path in root.iterdir() if _may_be_run(path)]
+        return sorted(path.name for path in root.iterdir() if _may_be_run(path))
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
         raise RunFolderError(f"{root}: cannot be read as a folder of runs ({system_words(error)})") from None
-    return sorted(runs, key=lambda run: -(run.age_seconds or 0.0))
 
 
 def _may_be_run(path: Path) -> bool:
@@ -184,6 +210,121 @@ def _may_be_run(path: Path) -> bool:
     except OSError:
         # A folder that may not be read is listed as damaged.
         return path.is_dir()
+
+
+LAST = "last"
+# So many names are listed where the beginning of a name fits several.
+_MOST_LISTED = 8
+
+
+def resolve_run(named: Path, root: Path, *, analyses: bool = False) -> Path:
+    """The path that a RUN on the command line means.
+
+    A path that exists is meant as it is; a file in a run's folder, such as its config.toml, means the folder. Else the
+    last part of the path names a run in the folder that the others name, and a single word one in the runs folder: as
+    `stopcli list` prints it, or as much of its beginning as no other run there has, or `last` for the one that was
+    started last. In a sweep, `SWEEP/NAME` and `SWEEP/jobs/NAME` name its runs.
+
+    Args:
+        root: the runs folder.
+        analyses: whether a comparison or a replay can be meant by `last` and by the beginning of a name.
+
+    Raises:
+        RunFolderError: no run has the name, or several begin so.
+        RequestError: the system refuses the path.
+    """
+    check_path(named)
+    if named.exists():
+        return _folder_of(named)
+    folder = root if named.parent == Path() else resolve_run(named.parent, root)
+    check_path(folder / named.name)
+    if not (folder / named.name).exists() and (folder / "jobs").is_dir():
+        folder /= "jobs"
+    path = folder / named.name
+    return _folder_of(path) if path.exists() else folder / _run_name(named, folder, analyses=analyses)
+
+
+def _folder_of(path: Path) -> Path:
+    """The run's folder, where the path is that of a file in one."""
+    is_file_of_run = path.name in RUN_FILES and path.is_file() and (path.parent / "status.json").is_file()
+    return path.parent if is_file_of_run else path
+
+
+def _run_name(named: Path, folder: Path, *, analyses: bool) -> str:
+    """The full name of the run in a folder that `last` or the beginning of a name means."""
+    names = run_names(folder) if folder.is_dir() else []
+    if named.name == LAST:
+        runs = [run for run in runs_in(folder) if analyses or not holds_no_run(run.path)] if names else []
+        if not runs:
+            raise RunFolderError(f"{named}: there is no run in {folder}", hint=_RUNS_DIR_HINT)
+        return runs[-1].path.name
+    similar = [name for name in names if name.startswith(named.name)]
+    similar = [name for name in similar if analyses or not holds_no_run(folder / name)] or similar
+    if len(similar) == 1:
+        return similar[0]
+    if similar:
+        newest = similar[-_MOST_LISTED:]
+        more = f"{len(similar) - len(newest)} more, " if len(similar) > len(newest) else ""
+        raise RunFolderError(
+            f"{named}: the beginning of the names of {len(similar)} runs in {folder}",
+            hint=f"Which one? {more}{', '.join(newest)}",
+        )
+    what = "file" if named.suffix in (".keras", ".toml") else "folder"
+    raise RunFolderError(
+        f"{named}: no such {what}, and no run in {folder} has a name that begins so",
+        hint=f"Did you mean {nearest}?" if (nearest := _nearest(named.name, names)) else _RUNS_DIR_HINT,
+    )
+
+
+def complete_run(text: str, root: Path) -> list[str]:
+    """The names of runs that a command line may be completed to, the arguments as of `resolve_run`.
+
+    None where the text is the beginning of a path, which shells complete themselves.
+    """
+    sweep, slash, _ = text.rpartition("/")
+    try:
+        if not slash:
+            names = run_names(root)
+            return [name for name in [*names, *([LAST] if names else [])] if name.startswith(text)]
+        if os.path.exists(sweep):  # noqa: PTH110
+            return []
+        folder = resolve_run(Path(sweep), root)
+        names = run_names(folder if folder.name == "jobs" else folder / "jobs")
+    except RequestError:
+        return []
+    return [name for name in (f"{sweep}/{name}" for name in names) if name.startswith(text)]
+
+
+_RUNS_DIR_HINT = (
+    f"stopcli list shows the names of runs; --runs-dir or {RUNS_DIR_VARIABLE} names the folder they are in."
+)
+
+
+def _nearest(text: str, names: list[str]) -> str:
+    """The name that is most like a text, or the newest that contains it; empty for none."""
+    # Without their times, which nobody types.
+    containing = [name for name in names if text in name]
+    if containing:
+        return containing[-1]
+    from difflib import get_close_matches
+
+    short = {re.sub(r"^\d{8}T\d{6}Z-", "", name): name for name in names}
+    close = get_close_matches(text, [*names, *short], n=1)
+    return short.get(close[0], close[0]) if close else ""
+
+
+def run_argument(path: Path) -> str:
+    """How a command that is typed in the working folder names a run: by its name in the runs folder, else by its path.
+
+    Of a sweep's run it is `SWEEP/NAME`.
+    """
+    is_job = path.parent.name == "jobs" and (path.parent.parent / "status.json").is_file()
+    run = path.parent.parent if is_job else path
+    name = f"{run.name}/{path.name}" if is_job else path.name
+    in_runs_folder = run.parent.resolve() == runs_root(None).resolve()
+    # A path of this name in the working folder would be meant instead.
+    text = name if in_runs_folder and not Path(name).exists() else str(path)
+    return f"./{text}" if text.startswith("-") else text
 
 
 def without_analyses(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:

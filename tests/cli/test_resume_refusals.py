@@ -111,7 +111,7 @@ def test_another_version_and_other_data_are_refused(
         (["moons", "--time-budget", "0s"], "--time-budget: received '0s', expected a length of time above 0"),
         (["moons", "--time-budget", "soon"], "--time-budget: received 'soon', expected a length of time such as 90s"),
         (["moons", "--save-every", "often"], "--save-every: received 'often', expected 'auto', a number of epochs"),
-        (["moons", "--init-from", "nowhere"], "nowhere: no such file or folder"),
+        (["moons", "--init-from", "nowhere"], "nowhere: no such folder"),
         (["moons", "--init-from", "empty"], "neither a .keras file nor a run with a saved model"),
         (["moons", "--init-from", "done", "--hidden", "30"], "its weights have shape 2×50 where this run's have 2×30"),
         (["moons", "--init-from", "junk.keras"], "junk.keras: not a .keras file (File is not a zip file)"),
