@@ -10,11 +10,8 @@ _ROOT = Path("/")
 
 
 def cpu_quota(root: Path = _ROOT) -> float | None:
-    """Processors whose time the groups of this process may use up; None where that is not limited.
-
-    Args:
-        root: of the file system, which tests make themselves.
-    """
+    """Processors whose time the groups of this process may use up; None where that is not limited. Tests make the file
+    system of `root`."""
     quotas = []
     for group in _groups("cpu", root):
         first = _fields(group / "cpu.max") or _fields(group / "cpu.cfs_quota_us") + _fields(group / "cpu.cfs_period_us")
@@ -40,11 +37,7 @@ def reachable_cores() -> int:
 
 def memory_left(root: Path = _ROOT) -> int | None:
     """Bytes that the groups of this process may still take, files that could be dropped from memory counted as free;
-    None where that is not limited.
-
-    Args:
-        root: as for `cpu_quota`.
-    """
+    None where that is not limited."""
     remaining = []
     for group in _groups("memory", root):
         for limit, used, cached in (

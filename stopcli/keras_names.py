@@ -30,11 +30,8 @@ class ImportPlaceholder:
 
 
 class KerasFinder:
-    """Finds Keras where the other finders do, and registers names once it is imported.
-
-    Args:
-        modules: the module of each class, by its name.
-    """
+    """Finds Keras where the other finders do, and once it is imported registers the classes of some modules, by their
+    names."""
 
     def __init__(self, modules: Mapping[str, str]) -> None:
         self._modules = modules
@@ -62,11 +59,7 @@ class KerasFinder:
 
 
 def register_with_keras(modules: Mapping[str, str]) -> None:
-    """Register names: now, where Keras is imported already, else as soon as it is.
-
-    Args:
-        modules: as for KerasFinder.
-    """
+    """Register the classes of some modules: now, where Keras is imported already, else as soon as it is."""
     if "keras" in sys.modules:
         _register(modules)
     else:

@@ -38,11 +38,8 @@ def signal_name(number: int) -> str:
 
 
 def write_in_handler(text: str) -> None:
-    """A line on stderr from a signal's handler, which may have come while the stream was in the middle of another.
-
-    Args:
-        text: of ASCII characters.
-    """
+    """A line of ASCII on stderr from a signal's handler, which may have come while the stream was in the middle of
+    another."""
     with contextlib.suppress(OSError):
         os.write(2, text.encode("ascii"))
 

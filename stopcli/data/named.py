@@ -17,12 +17,8 @@ DATASET_NAMES = tuple(_DATASETS)
 
 
 class NamedDataset:
-    """A data set that `--dataset` takes by name.
-
-    Attributes:
-        title: what it is, in words.
-        in_files: whether the user may have it in files, so that a path can take its place when a run is resumed.
-    """
+    """A data set that `--dataset` takes by name; with `in_files` the user may have it in files, so that a path can take
+    its place when a run is resumed."""
 
     title = ""
     in_files = False

@@ -54,11 +54,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A published result and the sweeps that repeat it.
-
-    Attributes:
-        notes: on the settings, a sentence without a full stop each.
-    """
+    """A published result, the sweeps that repeat it, and notes on the settings: a sentence without a full stop each."""
 
     published: PublishedResult
     sweeps: tuple[Sweep, ...]
@@ -113,13 +109,8 @@ def _files_in(paths: Sequence[Path]) -> list[Path]:
 def plan(
     published: PublishedResult, scale: ReproductionScale, images: Images | None, seeds: int | None, root: Path
 ) -> Experiment:
-    """The sweeps of a published result.
-
-    Args:
-        images: that `--dataset` names; None where nothing needs them.
-        seeds: instead of the file's.
-        root: holds the folders of all of them.
-    """
+    """The sweeps of a published result on the images that `--dataset` names (None where nothing needs them), their
+    folders below `root`."""
     images = images if needs_images(published) else None
     is_full = scale == "full" or published.quick is None
     scale_folder = "full" if is_full else "quick"

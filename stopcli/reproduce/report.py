@@ -285,11 +285,7 @@ def claim_row(result: ClaimResult) -> tuple[str, ...]:
 def reproduction_document(
     results: Sequence[ExperimentResult], pictures: Mapping[str, Sequence[Picture]], context: ReportContext
 ) -> Document:
-    """The report.
-
-    Args:
-        pictures: by experiment.
-    """
+    """The report, with the pictures of each experiment."""
     lead: list[Part] = [Paragraph(f"{conclusion(results)} {MARKER}")]
     if context.unfinished:
         lead.append(Warn(context.unfinished))

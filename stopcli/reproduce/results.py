@@ -45,11 +45,7 @@ class ArmResult:
 
 @dataclass(frozen=True)
 class ValueResult:
-    """A reported value and what was measured.
-
-    Attributes:
-        ratio, reported_ratio: of times, as multiples of the baseline arm's; None where there is nothing to compare.
-    """
+    """A reported value and what was measured; of times also their ratios to the baseline arm's, where there is one."""
 
     arm: ArmResult
     reported: ReportedValue
@@ -65,11 +61,7 @@ class ValueResult:
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """A published comparison of two arms and what was measured.
-
-    Attributes:
-        trend: in words, where something was run.
-    """
+    """A published comparison of two arms and what was measured; the trend is in words, where something was run."""
 
     text: str
     expected: Expected
@@ -80,11 +72,7 @@ class ClaimResult:
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """What came of repeating a published result.
-
-    Attributes:
-        arms: by name.
-    """
+    """What came of repeating a published result; the arms by name."""
 
     experiment: Experiment
     arms: Mapping[str, ArmResult]

@@ -33,12 +33,8 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be run, and how far each sweep is.
-
-    Attributes:
-        progress: by the sweep's name.
-        options: that make the report again, without the files.
-    """
+    """What is to be run, how far each sweep is, by its name, and the options that make the report again without the
+    files."""
 
     experiments: tuple[Experiment, ...]
     progress: dict[str, Progress]

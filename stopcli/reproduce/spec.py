@@ -146,11 +146,7 @@ class Claim(_Strict):
 
 
 class FigureSpec(_Strict):
-    """A figure of a run or a sweep that the report shows.
-
-    Attributes:
-        arm: whose; empty where all arms are one sweep.
-    """
+    """A figure of a run or a sweep that the report shows; of no arm where all arms are one sweep."""
 
     plot: str = Field(pattern=_NAME)
     arm: str = ""

@@ -130,11 +130,7 @@ def _computes_with(environment: Environment) -> dict[str, Any]:
 
 
 def how_to_continue(reason: str) -> str:
-    """How a run that has ended can be trained further.
-
-    Args:
-        reason: why it stopped, as in its verdict.
-    """
+    """How a run that has ended can be trained further, by the reason of its verdict."""
     if reason == "completed":
         return "--epochs N trains it further, to epoch N."
     return (rule_of_reason(reason) or Rule).resume_hint

@@ -38,12 +38,8 @@ from stopcli.training.steps_loop import StepsLoop
 
 @dataclass
 class CurveStore:
-    """The curves of the seeds that are done, by seed.
-
-    Attributes:
-        fingerprint: what their numbers depend on.
-        notes: why seeds that an earlier session has done are tested again, a line each.
-    """
+    """The curves of the seeds that are done, by seed; what their numbers depend on; and why seeds that an earlier
+    session has done are tested again, a line each."""
 
     folder: Path
     fingerprint: dict[str, Any]
@@ -88,11 +84,7 @@ class CurveStore:
         return store
 
     def add(self, seed: int, curve: RangeCurve, smoothed: NDArray[np.float64]) -> None:
-        """Write a seed's file, then the index that names it.
-
-        Args:
-            smoothed: the smoothed losses, for those who read the file.
-        """
+        """Write a seed's file, with the smoothed losses for those who read it, then the index that names it."""
         # In float32, which is what was computed.
         columns = (column.astype(np.float32).astype(str).tolist() for column in (curve.rates, curve.losses, smoothed))
         rows = tuple((str(i), *row) for i, row in enumerate(zip(*columns, strict=True), start=1))

@@ -42,12 +42,8 @@ _IMPORTED = time.perf_counter()
 
 @dataclass(frozen=True)
 class Task:
-    """A run, a range test or a sweep whose settings are checked and whose data are in memory.
-
-    Attributes:
-        layout: of a sweep, how its jobs are executed; None for a single run.
-        start: the position to start from.
-    """
+    """A run, a range test or a sweep whose settings are checked and whose data are in memory; `layout` is None for all
+    but a sweep."""
 
     loaded: LoadedConfig
     layout: Layout | None = None

@@ -98,12 +98,8 @@ def git_commit(folder: Path) -> str | None:
 
 
 def describe_environment(devices: Environment | None = None) -> Environment:
-    """The environment of this process.
-
-    Args:
-        devices: what TensorFlow says of GPUs, threads and precision, from a caller who has imported it; or how a sweep
-            is executed.
-    """
+    """The environment of this process, with what TensorFlow says of GPUs, threads and precision, from a caller who has
+    imported it; or with how a sweep is executed."""
     described: Environment = devices or {}
     return {
         "argv": sys.argv,

@@ -61,12 +61,7 @@ def check_json(content: bytes) -> None:
 
 
 def _parsed(content: bytes, problem: str, parse: Callable[[str], Any], *, finite: bool) -> Any:
-    """Parsed content.
-
-    Args:
-        problem: how the error begins where it cannot be parsed.
-        finite: as for `_plain`.
-    """
+    """Parsed content; `problem` is how the error begins where it cannot be parsed."""
     try:
         # Editors of Windows begin a file with a byte order mark.
         return _plain(parse(content.decode("utf-8-sig")), 0, finite=finite)
@@ -315,12 +310,8 @@ _CHUNK = 1 << 20
 
 
 class Prefix(NamedTuple):
-    """The committed beginning of a file.
-
-    Attributes:
-        length: in bytes; 0 for nothing, so that the file is written anew.
-        sha256: of these bytes.
-    """
+    """The committed beginning of a file: its length in bytes, 0 for nothing, so that the file is written anew; and its
+    hash."""
 
     length: int = 0
     sha256: str = ""

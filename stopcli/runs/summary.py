@@ -261,12 +261,8 @@ class RateBounds:
 
 @dataclass(frozen=True, kw_only=True)
 class RangeSummary:
-    """The results of a learning-rate range test.
-
-    Attributes:
-        finished: seeds that were tested.
-        bounds: None where no rate trains.
-    """
+    """The results of a learning-rate range test: of the seeds that were tested, and the bounds, None where no rate
+    trains."""
 
     command: str
     name: str
@@ -293,11 +289,7 @@ class RangeSummary:
 
 @dataclass(frozen=True)
 class TestedSeed:
-    """A range test's curve for one seed.
-
-    Attributes:
-        ended: why it ended there.
-    """
+    """A range test's curve for one seed, and why it ended there."""
 
     updates: int
     ended: str
@@ -305,12 +297,7 @@ class TestedSeed:
 
 @dataclass(frozen=True)
 class TestedSeeds:
-    """The content of a range test's seeds.json.
-
-    Attributes:
-        fingerprint: what the curves depend on.
-        seeds: those that are done.
-    """
+    """The content of a range test's seeds.json: what the curves depend on, and the seeds that are done."""
 
     fingerprint: dict[str, Any]
     seeds: dict[str, TestedSeed]
@@ -359,12 +346,7 @@ def read_classes(run: Path) -> tuple[ModelClasses | None, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class AnalysisSummary:
-    """What a comparison or a replay found.
-
-    Attributes:
-        results: what else the command writes.
-        monitor: of a replay, which writes it among its results.
-    """
+    """What a comparison or a replay found. A replay writes its monitor among its results."""
 
     command: str
     name: str

@@ -47,11 +47,8 @@ _TABLE = _table()
 
 
 def checksums(rows: Bytes) -> NDArray[np.uint32]:
-    """The checksum of each row as TFRecords have it: CRC-32C (Castagnoli), rotated by 15 bits, plus a constant.
-
-    Args:
-        rows: uint8, shape [records, bytes].
-    """
+    """The checksum of each row, uint8 [records, bytes], as TFRecords have it: CRC-32C (Castagnoli), rotated by 15 bits,
+    plus a constant."""
     crc = np.full(len(rows), 0xFFFFFFFF, np.uint32)
     for column in rows.T:
         crc = _TABLE[(crc ^ column) & 0xFF] ^ (crc >> 8)

@@ -20,12 +20,8 @@ class MisfitError(ValueError):
 
 
 class Check(NamedTuple):
-    """What a value has to be, as metadata of an `Annotated` type.
-
-    Attributes:
-        expected: in words, after "expected".
-        fits: whether a value is that.
-    """
+    """What a value has to be, as metadata of an `Annotated` type: in words, after "expected", and whether a value
+    fits."""
 
     expected: str
     fits: Callable[[Any], bool]

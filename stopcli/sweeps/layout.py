@@ -27,11 +27,7 @@ from stopcli.training.session import StopRequest, stop_on_signals
 
 @dataclass(frozen=True)
 class InProcess(Executor):
-    """Runs jobs in threads of this process; with one worker, one after the other.
-
-    Args:
-        workers: how many at a time, ≥ 1.
-    """
+    """Runs jobs in threads of this process, `workers` (≥ 1) at a time; with one, one after the other."""
 
     workers: int = 1
 
@@ -86,12 +82,8 @@ _KILL_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Processes(Executor):
-    """Runs jobs in processes.
-
-    Args:
-        workers: how many at a time, ≥ 1.
-        cores: that each of them is pinned to; empty for wherever the system puts them.
-    """
+    """Runs jobs in processes, `workers` (≥ 1) at a time, each pinned to its cores; without any, wherever the system
+    puts it."""
 
     workers: int
     cores: tuple[tuple[int, ...], ...] = ()

@@ -122,12 +122,8 @@ def read_progress(job: Job[Any], folder: Path, error: str = "", *, done: bool = 
 
 
 def collect(jobs: Sequence[Job[Any]], folder: Path, errors: Mapping[str, str]) -> list[JobResult]:
-    """What became of each job, in the order of the jobs, when none of them is running any more.
-
-    Args:
-        folder: holds the jobs' folders.
-        errors: by a job's name, what took it down, as far as whoever executed it knows.
-    """
+    """What became of each job, in the order of the jobs, when none of them is running any more; by name the errors that
+    took jobs down, as far as whoever executed them knows."""
     results = []
     for job in jobs:
         result = read_progress(job, folder, errors.get(job.name, ""))
@@ -142,21 +138,13 @@ def collect(jobs: Sequence[Job[Any]], folder: Path, errors: Mapping[str, str]) -
 
 
 def pending_jobs(jobs: Sequence[Job[Any]], folder: Path, *, retry_failed: bool) -> list[Job[Any]]:
-    """The jobs of a sweep that there is anything to do for, in their order: all of them before it is started.
-
-    Args:
-        folder: holds the jobs' folders.
-        retry_failed: also those that failed by an error of their own.
-    """
+    """The jobs that there is anything to do for, in their order, as their folders in `folder` say: all of them before
+    the sweep is started."""
     return [job for job in jobs if needs_run(Run.read(folder / job.name), retry_failed=retry_failed)]
 
 
 def is_summed_up(sweep: Run, jobs: Sequence[Job[Any]]) -> bool:
-    """Whether a sweep's summary.json is of all that its jobs came to: not where it ended or failed before that.
-
-    Args:
-        jobs: all of its jobs.
-    """
+    """Whether a sweep's summary.json is of all that all its jobs came to: not where it ended or failed before that."""
     states = [Run.read(sweep.path / "jobs" / job.name).status.state for job in jobs]
     summary = sweep.summary
     return (

@@ -212,11 +212,8 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
 
 
 def _work(job: Job[Any], work: Work, stop_file: str, deadline: float | None) -> str:
-    """What a task does. Returns the error that ended the job; empty where it ended by itself.
-
-    Args:
-        deadline: in seconds since 1970, of the time budget; None where there is none.
-    """
+    """What a task does before the deadline, in seconds since 1970. Returns the error that ended the job; empty where it
+    ended by itself."""
     seconds_left = None if deadline is None else deadline - time.time()
     if Path(stop_file).exists() or (seconds_left is not None and seconds_left <= 0):
         # The sweep ended while the task waited for a core.

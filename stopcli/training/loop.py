@@ -146,12 +146,7 @@ class Loop(ABC):
         """
 
     def reset(self, state: State, seed: int) -> None:
-        """Begin another run of the same model and data, without compiling again.
-
-        Args:
-            state: the initial state of the run, such as `initial_state` gives it.
-            seed: the run's seed.
-        """
+        """Begin another run of the same model and data from its initial state and its seed, without compiling again."""
         self.restore(state)
         self._begin(seed)
 

@@ -87,11 +87,8 @@ class RunLog:
             self._log.append(log.first_step, log.values)
 
     def commit(self, epoch: int, steps: int, fields: Callable[[], dict[str, Any]]) -> None:
-        """Save the exact state after an epoch and some steps of the next.
-
-        Args:
-            fields: gives those of TrainState that the log does not know. What it costs counts as saving.
-        """
+        """Save the exact state after an epoch and some steps of the next. `fields` gives what of it the log does not
+        know; what that costs counts as saving."""
         start = time.perf_counter()
         files = {file.path.relative_to(self._folder.path).as_posix(): file.commit() for file in self._files}
         state = TrainState(

@@ -198,11 +198,8 @@ class Stopwatch:
 
 
 class StopRequest:
-    """Says whether a run should stop at the next end of a call, and why. Safe to share between threads.
-
-    Args:
-        budget_seconds: seconds from now after which runs pause; None for no limit.
-    """
+    """Says whether a run should stop at the next end of a call, and why; runs pause `budget_seconds` from now. Safe to
+    share between threads."""
 
     def __init__(self, budget_seconds: float | None = None) -> None:
         self._signal: int | None = None

@@ -107,11 +107,8 @@ class StateStore:
         return sorted(self._folder.glob(f"step-*{_SUFFIX}"), reverse=True)
 
     def load(self, check: Callable[[TrainState], None] | None = None) -> LoadedState:
-        """The newest state whose every hash is right.
-
-        Args:
-            check: raises RecordError for a state that was saved with another record than the run has.
-        """
+        """The newest state whose every hash is right, and that `check` accepts, which raises RecordError for one that
+        was saved with another record than the run has."""
         skipped: list[SkippedState] = []
         for path in self.files():
             try:
@@ -247,11 +244,7 @@ def _was_is(label: str, key: str, saved: Mapping[str, Any], now: Mapping[str, An
 
 
 def changed_error(changed: Sequence[str], *, hint: str = "") -> RequestError:
-    """The error that shows what has changed since a run was started.
-
-    Args:
-        hint: what to do instead of forcing it.
-    """
+    """The error that shows what has changed since a run was started; the hint says what to do instead of forcing it."""
     lines = "\n  ".join(changed)
     forced = "--force resumes it anyway, and records the change."
     return RequestError(

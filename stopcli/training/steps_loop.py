@@ -190,11 +190,8 @@ class StepsLoop(Loop):
 
 
 class _SizedFunctions:
-    """The functions below, compiled for each size of a batch; apart from the loop, whose data are then freed with it.
-
-    Args:
-        jit_compile: whether XLA compiles them.
-    """
+    """The functions below, compiled for each size of a batch; apart from the loop, whose data are then freed with
+    it."""
 
     def __init__(self, step: TracedStep, *, jit_compile: bool) -> None:
         self._step, self._jit = step, jit_compile
