@@ -72,15 +72,6 @@ def ignore_terminal() -> None:
         signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
 
 
-def hold_stop_signals() -> set[int]:
-    """Hold them back in this thread and in the processes that it starts, where the system can.
-
-    Returns:
-        The signals that were held back before, for `release_signals`.
-    """
-    return {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())} if _MASKS else set()
-
-
 def release_signals(held_before: Iterable[int] = ()) -> None:
     """Let signals that are held back come in, but for those that were held back before."""
     if _MASKS:
@@ -89,8 +80,9 @@ def release_signals(held_before: Iterable[int] = ()) -> None:
 
 @contextlib.contextmanager
 def stop_signals_held() -> Iterator[None]:
-    """Hold them back while the block runs. A process that it starts does so until it calls `release_signals`."""
-    before = hold_stop_signals()
+    """Hold them back while the block runs, where the system can. A process that it starts does so until it calls
+    `release_signals`."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals()) if _MASKS else ()
     try:
         yield
     finally:

@@ -89,7 +89,9 @@ def check_destination(folder: Path, names: Collection[str], scale: ReproductionS
     figures = folder / FIGURES
     if figures.exists() and not figures.is_dir():
         raise _refusal(f"{figures} is a file, not a folder for figures")
-    if figures.exists() and not reports and not _may_be_overwritten(figures):
+    # A folder of figures may also be of a call that was killed before its report, or have lost its report.
+    is_ours = read_json(figures / "summary.json").get("command") == _COMMAND
+    if figures.exists() and not reports and not is_ours and any(figures.iterdir()):
         raise _refusal(f"{figures} exists without a {NAME}.md beside it, and is not overwritten")
     if reports:
         summary, damage = read_checked(figures / "summary.json", lambda value: from_json(_EarlierReport, value))
@@ -128,11 +130,6 @@ def _check_says_no_less(report: Path, summary: _EarlierReport, names: Collection
             f"{report} was made at full scale, and would be replaced by one at quick scale",
             "--to names another folder; --scale full continues that one.",
         )
-
-
-def _may_be_overwritten(figures: Path) -> bool:
-    """Whether a folder of figures is of a call that was killed before its report, or has lost its report."""
-    return read_json(figures / "summary.json").get("command") == _COMMAND or not any(figures.iterdir())
 
 
 def write_reproduction(folder: Path, results: Sequence[ExperimentResult], context: ReportContext) -> dict[str, Any]:

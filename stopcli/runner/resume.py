@@ -21,7 +21,6 @@ from stopcli.sweeps.plan import is_summed_up, pending_jobs, plan_jobs
 from stopcli.training.session import Start
 from stopcli.training.state_file import (
     PLACE_SETTINGS,
-    SkippedState,
     StateStore,
     TrainState,
     changed_error,
@@ -48,7 +47,10 @@ def find_position(run: Path, *, tensorboard: bool) -> tuple[TrainState | None, t
         CheckpointError: there are states, and none of them can be read.
     """
     loaded = StateStore(run / "checkpoints" / "resume").load(lambda state: _check_record(run, state))
-    problems = [_problem(skipped) for skipped in loaded.skipped]
+    problems = [
+        f"{path}: does not match {error.message}" if isinstance(error, RecordError) else error.message
+        for path, error in loaded.skipped
+    ]
     if loaded.state is not None:
         warnings = [f"{problem}; the state before it is used" for problem in problems]
         return loaded.state, (*warnings, *(_changed_events(run, loaded.state) if tensorboard else ()))
@@ -60,11 +62,6 @@ def find_position(run: Path, *, tensorboard: bool) -> tuple[TrainState | None, t
         if isinstance(error, RecordError):
             raise RecordError(error.message, hint=f"Restore the file as it was and resume; or {new_run}")
     raise CheckpointError(f"{run}: no saved state can be read: {'; '.join(problems)}", hint=new_run)
-
-
-def _problem(skipped: SkippedState) -> str:
-    path, error = skipped
-    return f"{path}: does not match {error.message}" if isinstance(error, RecordError) else error.message
 
 
 def _check_record(run: Path, state: TrainState) -> None:

@@ -22,13 +22,13 @@ from stopcli.report.document import Table
 from stopcli.report.drawing import Figures
 from stopcli.runner.provenance import changed_data, record_environment
 from stopcli.runner.report import write_results
-from stopcli.runner.sweep import ShowJobs, run_sweep
+from stopcli.runner.sweep import run_sweep
 from stopcli.runs.files import remove_leftovers, write_text
 from stopcli.runs.folder import RunFolder, cannot_be_written
 from stopcli.runs.metrics import read_metrics
 from stopcli.runs.summary import RangeSummary, RunSummary, TrainingSummary
 from stopcli.sweeps.layout import Layout, plan_layout
-from stopcli.sweeps.plan import Job, pending_jobs, plan_jobs
+from stopcli.sweeps.plan import Job, ShowJobs, pending_jobs, plan_jobs
 from stopcli.training.session import Observer, SaveCadence, Session, Start
 from stopcli.training.state_file import data_fingerprint, settings_fingerprint
 from stopcli.training.tf_setup import has_gpu, start_tensorflow

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,12 @@ from stopcli.sweeps.plan import (
     Job,
     JobContext,
     JobResult,
-    Mode,
+    ShowJobs,
+    SweepMonitor,
     collect,
     needs_run,
     pending_jobs,
     plan_jobs,
-    read_progress,
 )
 from stopcli.training.session import Session, Start, StopRequest
 from stopcli.training.state_file import StateStore, data_fingerprint
@@ -116,79 +115,6 @@ def _wait_for(path: Path) -> None:
         if time.monotonic() > deadline:
             raise RunFolderError(f"{path} is still being written by another process")
         time.sleep(_POLL_SECONDS)
-
-
-ShowJobs = Callable[[Sequence[JobResult]], None]
-
-
-@dataclass
-class SweepMonitor:
-    """Follows a sweep's jobs: which are running, which failed, and whether to go on. See `sweeps.executor.Supervisor`.
-
-    Args:
-        folder: the sweep's.
-        jobs: all of them.
-        pending: those that are not done yet.
-        show: receives the progress of each job, several times a second.
-        keep_going: whether the other jobs continue where one fails.
-    """
-
-    folder: RunFolder
-    jobs: Sequence[Job[Any]]
-    pending: Sequence[Job[Any]]
-    request: StopRequest
-    show: ShowJobs
-    keep_going: bool = True
-    errors: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._running: dict[str, Job[Any]] = {}
-        # Jobs that an earlier session has finished are done from the start.
-        self._done = {job.name for job in self.jobs} - {job.name for job in self.pending}
-        self._failed = ""
-        self._lines: dict[str, JobResult] = {}
-        for job in self.jobs:
-            self._read(job)
-
-    @property
-    def stop_file(self) -> Path:
-        # Absolute: jobs on other machines have other working folders.
-        return (self.folder.path / "stop").resolve()
-
-    @property
-    def why(self) -> str:
-        return self.request.reason if self.request.stop_requested else f"the failure of {self._failed}"
-
-    def mode(self) -> Mode:
-        if self.request.interrupted or (self._failed and not self.keep_going):
-            return Mode.STOP
-        # Jobs that are running have the same deadline, and pause by themselves.
-        return Mode.DRAIN if self.request.over else Mode.RUN
-
-    def on_start(self, job: Job[Any]) -> None:
-        self._running[job.name] = job
-
-    def on_end(self, job: Job[Any], error: str) -> None:
-        self._running.pop(job.name, None)
-        self._done.add(job.name)
-        if error:
-            self.errors[job.name] = error
-        line = self._read(job)
-        if error or line.state == "failed":
-            self._failed = self._failed or job.name
-
-    def tick(self) -> None:
-        # A full disk has no room for a heartbeat; that is no reason to end the jobs.
-        with contextlib.suppress(OSError):
-            self.folder.status.beat(0)
-        for job in self._running.values():
-            self._read(job)
-        self.show(list(self._lines.values()))
-
-    def _read(self, job: Job[Any]) -> JobResult:
-        error, done = self.errors.get(job.name, ""), job.name in self._done
-        self._lines[job.name] = read_progress(job, self.folder.jobs, error, done=done)
-        return self._lines[job.name]
 
 
 def run_sweep(

@@ -245,7 +245,8 @@ class RunFolder:
             RunFolderError: `run_dir` exists, or nothing can be written there.
         """
         check_can_be_made(root, run_dir)
-        path = run_dir or root / _timed_name(command, name)
+        timed_name = "-".join(filter(None, [datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ"), command, name]))
+        path = run_dir or root / timed_name
         new_folders = [parent for parent in path.parents if not parent.exists()]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -460,11 +461,6 @@ def _missing(path: Path, names: Sequence[str]) -> list[str]:
         raise RunFolderError(f"{path}: no such folder")
     check_path(path / names[0])
     return [name for name in names if not (path / name).is_file()]
-
-
-def _timed_name(command: str, name: str) -> str:
-    time = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    return "-".join(filter(None, [time, command, name]))
 
 
 def _make_new(path: Path, *, numbered: bool) -> Path:

@@ -21,7 +21,7 @@ from stopcli.control_groups import usable_cores
 from stopcli.errors import ConfigError, in_a_line
 from stopcli.quantities import counted
 from stopcli.signals import StopNow, release_signals, signal_name, stop_signals_held
-from stopcli.sweeps.plan import TICK_SECONDS, Executor, Job, JobContext, Supervisor, Work, Workers
+from stopcli.sweeps.plan import TICK_SECONDS, Executor, Job, JobContext, SweepMonitor, Work, Workers
 from stopcli.training.session import StopRequest, stop_on_signals
 
 
@@ -32,9 +32,9 @@ class InProcess(Executor):
     workers: int = 1
 
     def workers_for(
-        self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor
+        self, jobs: Sequence[Job[Any]], work: Work, monitor: SweepMonitor
     ) -> AbstractContextManager[Workers]:
-        return contextlib.nullcontext(_Threads(self.workers, work, supervisor.request))
+        return contextlib.nullcontext(_Threads(self.workers, work, monitor.request))
 
 
 class _Threads(Workers):
@@ -89,8 +89,8 @@ class Processes(Executor):
     cores: tuple[tuple[int, ...], ...] = ()
 
     @contextlib.contextmanager
-    def workers_for(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> Iterator[Workers]:
-        processes = _Processes(self.cores or ((),) * self.workers, work, supervisor.request)
+    def workers_for(self, jobs: Sequence[Job[Any]], work: Work, monitor: SweepMonitor) -> Iterator[Workers]:
+        processes = _Processes(self.cores or ((),) * self.workers, work, monitor.request)
         try:
             yield processes
         finally:

@@ -7,6 +7,7 @@ common: a job in another process, or on another machine, writes the same.
 from __future__ import annotations
 
 import abc
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,12 +15,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any, Generic, Protocol
+from typing import Any, Generic
 
 from stopcli.configs.base import AnyConfig
 from stopcli.configs.training import SweepSettings
 from stopcli.errors import system_words
-from stopcli.runs.folder import StatusProgress
+from stopcli.runs.folder import RunFolder, StatusProgress
 from stopcli.runs.run import Run
 from stopcli.runs.summary import RunSummary, SweepSummary
 from stopcli.training.session import StopRequest
@@ -196,34 +197,82 @@ Work = Callable[[Job[Any], JobContext], None]
 """Runs one job and leaves its results in its folder; raises where that fails. Executors pickle it."""
 
 
-class Supervisor(Protocol):
-    """Follows the jobs, and decides whether to continue. Called from the thread that executes.
+ShowJobs = Callable[[Sequence[JobResult]], None]
 
-    Attributes:
-        request: what stops the sweep.
-        stop_file: a file that does not exist, whose existence tells jobs on other machines to stop.
+
+@dataclass
+class SweepMonitor:
+    """Follows a sweep's jobs: which are running, which failed, and whether to go on. Called from the thread that
+    executes them.
+
+    Args:
+        folder: the sweep's.
+        jobs: all of them.
+        pending: those that are not done yet.
+        show: receives the progress of each job, several times a second.
+        keep_going: whether the other jobs continue where one fails.
     """
 
+    folder: RunFolder
+    jobs: Sequence[Job[Any]]
+    pending: Sequence[Job[Any]]
     request: StopRequest
+    show: ShowJobs
+    keep_going: bool = True
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._running: dict[str, Job[Any]] = {}
+        # Jobs that an earlier session has finished are done from the start.
+        self._done = {job.name for job in self.jobs} - {job.name for job in self.pending}
+        self._failed = ""
+        self._lines: dict[str, JobResult] = {}
+        for job in self.jobs:
+            self._read(job)
 
     @property
-    def stop_file(self) -> Path: ...
-
-    def mode(self) -> Mode:
-        """Called several times a second."""
+    def stop_file(self) -> Path:
+        """A file that does not exist, whose existence tells jobs on other machines to stop."""
+        # Absolute: jobs on other machines have other working folders.
+        return (self.folder.path / "stop").resolve()
 
     @property
     def why(self) -> str:
         """What stops the sweep, in words; for `Mode.STOP`."""
+        return self.request.reason if self.request.stop_requested else f"the failure of {self._failed}"
+
+    def mode(self) -> Mode:
+        if self.request.interrupted or (self._failed and not self.keep_going):
+            return Mode.STOP
+        # Jobs that are running have the same deadline, and pause by themselves.
+        return Mode.DRAIN if self.request.over else Mode.RUN
 
     def on_start(self, job: Job[Any]) -> None:
-        """A job starts."""
+        self._running[job.name] = job
 
     def on_end(self, job: Job[Any], error: str) -> None:
         """A job has ended: by itself where `error` is empty, else because of that."""
+        self._running.pop(job.name, None)
+        self._done.add(job.name)
+        if error:
+            self.errors[job.name] = error
+        line = self._read(job)
+        if error or line.state == "failed":
+            self._failed = self._failed or job.name
 
     def tick(self) -> None:
         """Called several times a second."""
+        # A full disk has no room for a heartbeat; that is no reason to end the jobs.
+        with contextlib.suppress(OSError):
+            self.folder.status.beat(0)
+        for job in self._running.values():
+            self._read(job)
+        self.show(list(self._lines.values()))
+
+    def _read(self, job: Job[Any]) -> JobResult:
+        error, done = self.errors.get(job.name, ""), job.name in self._done
+        self._lines[job.name] = read_progress(job, self.folder.jobs, error, done=done)
+        return self._lines[job.name]
 
 
 class Workers(abc.ABC):
@@ -248,7 +297,7 @@ class Workers(abc.ABC):
 
     @abc.abstractmethod
     def wait(self) -> Iterable[tuple[Job[Any], str]]:
-        """The jobs that have ended, each with its error (`Supervisor.on_end`), after a tick's time at most."""
+        """The jobs that have ended, each with its error (`SweepMonitor.on_end`), after a tick's time at most."""
 
     @abc.abstractmethod
     def stop(self, why: str) -> None:
@@ -263,31 +312,31 @@ class Executor(abc.ABC):
 
     @abc.abstractmethod
     def workers_for(
-        self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor
+        self, jobs: Sequence[Job[Any]], work: Work, monitor: SweepMonitor
     ) -> AbstractContextManager[Workers]:
         """What runs the jobs; leaves nothing running after the block."""
 
-    def __call__(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> None:
+    def __call__(self, jobs: Sequence[Job[Any]], work: Work, monitor: SweepMonitor) -> None:
         waiting, stopped_at = in_rounds(jobs), math.inf
-        with self.workers_for(jobs, work, supervisor) as workers:
-            while workers.running or (waiting and supervisor.mode() is Mode.RUN):
-                while waiting and workers.has_room and supervisor.mode() is Mode.RUN:
+        with self.workers_for(jobs, work, monitor) as workers:
+            while workers.running or (waiting and monitor.mode() is Mode.RUN):
+                while waiting and workers.has_room and monitor.mode() is Mode.RUN:
                     job = waiting.pop(0)
-                    supervisor.on_start(job)
+                    monitor.on_start(job)
                     try:
                         workers.start(job)
                         workers.running += 1
                     except OSError as failure:
-                        supervisor.on_end(job, f"it could not be started: {system_words(failure)}")
-                if supervisor.mode() is Mode.STOP and stopped_at == math.inf:
+                        monitor.on_end(job, f"it could not be started: {system_words(failure)}")
+                if monitor.mode() is Mode.STOP and stopped_at == math.inf:
                     stopped_at = time.monotonic()
-                    workers.stop(supervisor.why)
+                    workers.stop(monitor.why)
                 if time.monotonic() - stopped_at > workers.stop_seconds:
                     break
                 for job, error in workers.wait():
                     workers.running -= 1
-                    supervisor.on_end(job, error)
-                supervisor.tick()
+                    monitor.on_end(job, error)
+                monitor.tick()
 
 
 def in_rounds(jobs: Sequence[Job[Any]]) -> list[Job[Any]]:

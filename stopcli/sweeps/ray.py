@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.errors import RequestError, ResourceError, in_a_line, system_words
-from stopcli.sweeps.plan import TICK_SECONDS, Executor, Job, JobContext, Supervisor, Work, Workers
+from stopcli.sweeps.plan import TICK_SECONDS, Executor, Job, JobContext, SweepMonitor, Work, Workers
 from stopcli.training.session import StopRequest
 
 DEFAULT_PORT = 6379
@@ -54,15 +54,15 @@ class RayCluster(Executor):
     gpu: bool = False
 
     @contextlib.contextmanager
-    def workers_for(self, jobs: Sequence[Job[Any]], work: Work, supervisor: Supervisor) -> Iterator[Workers]:
+    def workers_for(self, jobs: Sequence[Job[Any]], work: Work, monitor: SweepMonitor) -> Iterator[Workers]:
         ray = import_ray()
-        supervisor.stop_file.unlink(missing_ok=True)
+        monitor.stop_file.unlink(missing_ok=True)
         with _connected(ray, self.address):
             self._check_room(ray)
             # A process runs one task: TensorFlow's threads are chosen once a process.
             options = {"num_cpus": self.threads, "num_gpus": int(self.gpu), "max_calls": 1, "max_retries": RETRIES}
-            yield _Tasks(ray, ray.remote(**options)(_work), self.workers or len(jobs), work, supervisor)
-        supervisor.stop_file.unlink(missing_ok=True)
+            yield _Tasks(ray, ray.remote(**options)(_work), self.workers or len(jobs), work, monitor)
+        monitor.stop_file.unlink(missing_ok=True)
 
     def _check_room(self, ray: Any) -> None:
         """Raise ResourceError where no machine could ever take a job: Ray would wait without saying so."""
@@ -78,10 +78,10 @@ class RayCluster(Executor):
 class _Tasks(Workers):
     stop_seconds = _STOP_SECONDS
 
-    def __init__(self, ray: Any, task: Any, count: int, work: Work, supervisor: Supervisor) -> None:
+    def __init__(self, ray: Any, task: Any, count: int, work: Work, monitor: SweepMonitor) -> None:
         self._ray, self._task, self._count, self._work = ray, task, count, work
-        self._stop_file = supervisor.stop_file
-        seconds = supervisor.request.seconds_left
+        self._stop_file = monitor.stop_file
+        seconds = monitor.request.seconds_left
         # By the wall clock, which machines share; it also runs while a task waits for a core.
         self._deadline = None if seconds is None else time.time() + seconds
         self._tasks: dict[Any, Job[Any]] = {}

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -65,20 +65,16 @@ class TrainState:
     plateau_state: dict[str, Any] = field(default_factory=dict)
 
 
-class SkippedState(NamedTuple):
-    """A state's file that a run cannot resume from: a CheckpointError says that it is damaged, a RecordError that the
-    run's metrics, steps or times are not those that it was saved with."""
-
-    path: Path
-    error: CheckpointError | RecordError
-
-
 @dataclass
 class LoadedState:
-    """The newest state that a run can resume from, and the newer ones that it cannot, the newest first."""
+    """The newest state that a run can resume from, and the files of newer ones that it cannot, the newest first.
+
+    A CheckpointError says that one is damaged, a RecordError that the run's metrics, steps or times are not those that
+    it was saved with.
+    """
 
     state: TrainState | None
-    skipped: list[SkippedState] = field(default_factory=list)
+    skipped: list[tuple[Path, CheckpointError | RecordError]] = field(default_factory=list)
 
 
 class StateStore:
@@ -109,7 +105,7 @@ class StateStore:
     def load(self, check: Callable[[TrainState], None] | None = None) -> LoadedState:
         """The newest state whose every hash is right, and that `check` accepts, which raises RecordError for one that
         was saved with another record than the run has."""
-        skipped: list[SkippedState] = []
+        skipped: list[tuple[Path, CheckpointError | RecordError]] = []
         for path in self.files():
             try:
                 state = read_state(path)
@@ -117,7 +113,7 @@ class StateStore:
                     check(state)
                 return LoadedState(state, skipped)
             except (CheckpointError, RecordError) as error:
-                skipped.append(SkippedState(path, error))
+                skipped.append((path, error))
         return LoadedState(None, skipped)
 
 

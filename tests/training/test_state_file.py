@@ -134,7 +134,7 @@ def test_a_state_that_does_not_go_with_the_record_is_passed_over(tmp_path: Path)
     loaded = store.load(check)
     assert loaded.state is not None
     assert loaded.state.epoch == 1
-    assert [(skipped.path.name, str(skipped.error)) for skipped in loaded.skipped] == [
+    assert [(path.name, str(error)) for path, error in loaded.skipped] == [
         ("step-000000000008.state", "metrics.csv: changed")
     ]
 
