@@ -10,12 +10,19 @@ from typing import Any
 
 from stopcli.analysis.arms import RunArm, RunResult, baseline_of, experiment_of, first_run, read_arms
 from stopcli.configs.registry import recorded_settings_with
-from stopcli.errors import ConfigError
+from stopcli.errors import ConfigError, RequestError
 from stopcli.quantities import agreeing, counted, in_words
 from stopcli.report.run_report import TEST_ROWS_CHOSE
 from stopcli.runs.environment import read_environment
+from stopcli.runs.metrics import read_predictions
 from stopcli.runs.run import Run
-from stopcli.stats.differences import Difference, difference_by_seed, unpaired_difference
+from stopcli.stats.differences import (
+    Difference,
+    RowsDifference,
+    difference_by_seed,
+    rows_difference,
+    unpaired_difference,
+)
 from stopcli.stats.intervals import FEWEST, Proportion, proportion_of
 from stopcli.stopping.rule import Direction, natural_direction
 
@@ -158,6 +165,14 @@ _OF_MODELS = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")
 _MANY_DIFFERENCES = 3
 # Of more arms than this the sentences are summed up.
 _MANY_ARMS = 8
+# An accuracy is a float32.
+_ROUNDING = 1e-5
+# From here on, a value's decimals say nothing.
+_LARGE = 100
+_ON_ROWS = (
+    "Of two single runs, the rows are compared that only one of the models has right (McNemar's exact test; Newcombe's "
+    "interval of 1998). That describes these two models: whether their settings differ is for several seeds to tell."
+)
 _SHARED_ROWS = (
     "The seeds share their test rows: intervals and p-values over seeds describe other seeds on these rows, and not "
     "other rows."
@@ -237,8 +252,9 @@ class Comparison:
     """An arm against the one that it is compared with, in one value.
 
     Attributes:
-        difference: None where none is claimed.
+        difference: over seeds; None where none is claimed.
         sentence: what the difference says, or why there is none.
+        on_rows: of two single runs, on the test rows that both have; None where that is not known.
     """
 
     arm: RunArm
@@ -246,6 +262,31 @@ class Comparison:
     view: View
     difference: Difference | None
     sentence: str
+    on_rows: RowsDifference | None = None
+
+    def verdict(self, better: Direction | None) -> str:
+        """As that of a difference; `no claim` where there is none."""
+        if self.on_rows is not None:
+            return self.on_rows.verdict()
+        return self.difference.verdict(better) if self.difference else "no claim"
+
+    @property
+    def tested(self) -> bool:
+        """Whether it has a p-value."""
+        return self.on_rows is not None or (self.difference is not None and self.difference.p is not None)
+
+    def answer(self, better: Direction | None) -> str:
+        """How the arms compare, in plain words; without the statistics."""
+        if self.difference is None:
+            return self.sentence
+        verdict, view = self.verdict(better), self.view
+        means = [arm.mean(view.value) or 0.0 for arm in (self.arm, self.base)]
+        values = " against ".join(f"{value:.3f}" if abs(value) < _LARGE else f"{value:,.0f}" for value in means)
+        seeds = min(len(arm.values(view.value)) for arm in (self.arm, self.base))
+        over = f"over {counted(seeds, 'seed')}" if self.on_rows is None else f"on {self.on_rows.rows:,} test rows"
+        if verdict == "not distinguishable":
+            return f"{self.arm.label} and {self.base.label} cannot be told apart {over}: {view.phrase} {values}."
+        return f"{self.arm.label} is {verdict} than {self.base.label} {over}: {view.phrase} {values}."
 
 
 def compare_to_baseline(arms: Sequence[RunArm], base: RunArm, measure: Measure) -> list[Comparison]:
@@ -266,7 +307,38 @@ def _compare(arm: RunArm, base: RunArm, measure: Measure, view: View) -> Compari
         return Comparison(arm, base, view, None, f"{arm.label} against {base.label}: {missing} has no {view.phrase}.")
     difference, note = difference_of(values, others)
     sentence = difference.sentence(arm.label, base.label, view.phrase, measure.better)
+    if measure.name == DEFAULT and len(arm.runs) == len(base.runs) == 1:
+        on_rows, reason = _on_rows(arm, base, view)
+        if on_rows is not None:
+            return Comparison(
+                arm, base, view, difference, on_rows.sentence(arm.label, base.label, view.phrase), on_rows
+            )
+        note += f" ({reason})"
     return Comparison(arm, base, view, difference, sentence + note)
+
+
+def _on_rows(arm: RunArm, base: RunArm, view: View) -> tuple[RowsDifference | None, str]:
+    """How two single runs compare row by row; None where that cannot be told, with the reason in a sentence."""
+    right, hashes = [], set()
+    for result in (arm.runs[0], base.runs[0]):
+        path, accuracy = result.run.path / "predictions.npz", result.value(view.value)
+        try:
+            predictions = read_predictions(path)
+        except RequestError as error:
+            return None, f"The rows are not compared: {error.message}."
+        if predictions is None:
+            return None, f"The rows are not compared: {path} is missing; older versions did not keep it."
+        of_model = predictions.right(view.name)
+        # Of a run that went on since, they may be of another model.
+        if of_model is None or accuracy is None or abs(float(of_model.mean()) - accuracy) > _ROUNDING:
+            return None, f"The rows are not compared: {path} is not of the model whose accuracy was measured."
+        right.append(of_model)
+        hashes.add(predictions.rows)
+    if len(hashes) > 1:
+        return None, "The rows are not compared: the runs have other test rows, or the same in another order."
+    ours, theirs = right
+    counts = (ours & theirs, ours & ~theirs, ~ours & theirs, ~ours & ~theirs)
+    return rows_difference(*(int(rows.sum()) for rows in counts)), ""
 
 
 def difference_of(values: Mapping[int, float], others: Mapping[int, float]) -> tuple[Difference, str]:
@@ -309,27 +381,34 @@ class CompareResults:
     settings: Settings
     warnings: Sequence[str]
 
+    def answers(self) -> tuple[str, ...]:
+        """How the arms compare in plain words, or for many arms, how many are better."""
+        if len(self.arms) - 1 > _MANY_ARMS:
+            return tuple(self._counts(view) for view in self.measure.views)
+        return tuple(dict.fromkeys(comparison.answer(self.measure.better) for comparison in self.comparisons))
+
     def conclusions(self) -> tuple[str, ...]:
-        """What follows, a sentence for each difference, or for many arms, for each value."""
-        if len(self.arms) - 1 <= _MANY_ARMS:
-            return tuple(dict.fromkeys(comparison.sentence for comparison in self.comparisons))
-        return tuple(self._counts(view) for view in self.measure.views)
+        """The statistics of each difference in a sentence; none for many arms."""
+        if len(self.arms) - 1 > _MANY_ARMS:
+            return ()
+        sentences = dict.fromkeys(comparison.sentence for comparison in self.comparisons)
+        return tuple(sentence for sentence in sentences if sentence not in self.answers())
 
     def _counts(self, view: View) -> str:
         """How many arms are better, worse, or not distinguishable."""
         comparisons = [comparison for comparison in self.comparisons if comparison.view == view]
         labels: dict[str, list[str]] = {}
         for comparison in comparisons:
-            verdict = comparison.difference.verdict(self.measure.better) if comparison.difference else "no claim"
-            labels.setdefault(verdict, []).append(comparison.arm.label)
+            labels.setdefault(comparison.verdict(self.measure.better), []).append(comparison.arm.label)
         counts = "; ".join(f"{len(names)} {verdict} ({some(names)})" for verdict, names in labels.items())
         return f"{view.phrase} of {len(comparisons)} against {self.base.label}: {counts}."
 
     def notes(self) -> list[str]:
         """How to read it."""
         notes = []
-        differences = [comparison.difference for comparison in self.comparisons]
-        tested = sum(difference is not None and difference.p is not None for difference in differences)
+        tested = sum(comparison.tested for comparison in self.comparisons)
+        if any(comparison.on_rows for comparison in self.comparisons):
+            notes.append(_ON_ROWS)
         if tested >= _MANY_DIFFERENCES:
             notes.append(
                 f"{tested} differences are tested, each with an error of 5 %: where nothing differs, the probability "
@@ -341,7 +420,8 @@ class CompareResults:
                 "not describe other seeds."
             )
         if self.measure.name.startswith("test_"):
-            notes += [_SHARED_ROWS] if tested else []
+            over_seeds = any(comparison.tested and comparison.on_rows is None for comparison in self.comparisons)
+            notes += [_SHARED_ROWS] if over_seeds else []
             notes += [TEST_ROWS_CHOSE] if any(map(_test_rows_chose, self.arms)) else []
         return notes
 

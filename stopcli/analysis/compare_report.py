@@ -54,8 +54,8 @@ def output_of(results: CompareResults) -> AnalysisOutput:
             "differences.csv": _settings_csv(results),
             "runs.csv": csv_of(_run_rows(results)),
         },
-        answers=results.conclusions(),
-        conclusions=(),
+        answers=results.answers(),
+        conclusions=results.conclusions(),
         summary={
             "metric": results.measure.name,
             "baseline": results.base.label,
@@ -125,8 +125,18 @@ def _differences_table(results: CompareResults) -> Table:
     """A row for each arm and value of it, against the one that all are compared with."""
     rows = []
     for comparison in results.comparisons:
-        difference, cells = comparison.difference, (*[NONE] * 5, "no claim")
-        if difference is not None:
+        difference, on_rows = comparison.difference, comparison.on_rows
+        cells: tuple[str, ...] = (*[NONE] * 5, "no claim")
+        if on_rows is not None:
+            cells = (
+                counted(on_rows.rows, "row"),
+                signed(on_rows.mean),
+                f"{signed(on_rows.low)} to {signed(on_rows.high)}",
+                p_cell(on_rows.p),
+                f"{on_rows.only_first:,} to {on_rows.only_second:,} rows",
+                on_rows.verdict(),
+            )
+        elif difference is not None:
             cells = (
                 difference.sample_size(),
                 signed(difference.mean),
@@ -136,7 +146,8 @@ def _differences_table(results: CompareResults) -> Table:
                 difference.verdict(results.measure.better),
             )
         rows.append((comparison.arm.label, comparison.view.name, *cells))
-    columns = ("", "of", "n", "difference", "95 % interval", "p", "seeds", "verdict")
+    by = "rows" if any(comparison.on_rows for comparison in results.comparisons) else "seeds"
+    columns = ("", "of", "n", "difference", "95 % interval", "p", by, "verdict")
     return Table(f"{results.measure.phrase.capitalize()} against {results.base.label}", columns, tuple(rows))
 
 
@@ -258,11 +269,13 @@ def _arm_summary(arm: RunArm, measure: Measure) -> dict[str, Any]:
 
 
 def _comparison_summary(comparison: Comparison) -> dict[str, Any]:
+    on_rows = comparison.on_rows
     return {
         "label": comparison.arm.label,
         "against": comparison.base.label,
         "view": comparison.view.name,
         **(comparison.difference.to_dict() if comparison.difference else {}),
+        "on_rows": on_rows and {**asdict(on_rows), "distinguishable": on_rows.distinguishable},
         "words": comparison.sentence,
     }
 
@@ -338,7 +351,7 @@ def _document(
     ]
     labels = [arm.label for arm in results.arms]
     more = f" and {len(labels) - _IN_A_TITLE} more" if len(labels) > _IN_A_TITLE else ""
-    lead: list[Part] = [Paragraph(sentence) for sentence in results.conclusions()]
+    lead: list[Part] = [Paragraph(sentence) for sentence in (*results.answers(), *results.conclusions())]
     lead += [Warn(f"{warning}.") for warning in results.warnings]
     title = f"compare: {', '.join(labels[:_IN_A_TITLE])}{more}"
     return Document(title, tuple(lead), tuple(section for section in sections if section.parts))

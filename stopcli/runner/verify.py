@@ -181,8 +181,10 @@ def _size(path: Path) -> int:
 
 
 def fingerprint_of(run: Path) -> dict[str, bytes]:
-    """Everything of a run that has to come out the same, by name: metrics, exact state, rules, every saved model."""
-    parts = {path.name: path.read_bytes() for path in (run / "metrics.csv", run / "steps.csv") if path.exists()}
+    """Everything of a run that has to come out the same, by name: metrics, predictions, exact state, rules, every saved
+    model."""
+    paths = [run / name for name in ("metrics.csv", "steps.csv", "predictions.npz")]
+    parts = {path.name: path.read_bytes() for path in paths if path.exists()}
     for path in sorted((run / "tensorboard").glob(f"*/{EPOCHS_NAME}")):
         parts[f"tensorboard {path.parent.name}"] = without_times(path.read_bytes())
     state = StateStore(run / "checkpoints" / "resume").load().state

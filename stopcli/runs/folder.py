@@ -181,7 +181,7 @@ DEFAULT_RUNS_DIR = Path("runs")
 # In the folders of runs and sweeps, beside files that only some commands write.
 RUN_FILES = (
     *("config.toml", "status.json", "environment.json", "summary.json", "seeds.json", "log.txt", "report.md"),
-    *("report.html", "metrics.csv", "timing.csv", "steps.csv", "table.csv", "table.md", "jobs.csv"),
+    *("report.html", "metrics.csv", "timing.csv", "steps.csv", "predictions.npz", "table.csv", "table.md", "jobs.csv"),
 )
 _FOLDERS = ("checkpoints", "plots", "tensorboard", "jobs")
 
@@ -214,6 +214,7 @@ class RunFolder:
     metrics = _Inside("metrics.csv")
     timing = _Inside("timing.csv")
     steps = _Inside("steps.csv")
+    predictions = _Inside("predictions.npz")
     tensorboard = _Inside("tensorboard")
     summary = _Inside("summary.json")
     jobs = _Inside("jobs")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.quantities import counted
-from stopcli.stats.intervals import CONFIDENCE, FEWEST, bootstrap_interval
+from stopcli.stats.intervals import CONFIDENCE, FEWEST, bootstrap_interval, proportion
 from stopcli.stopping.rule import Direction
 
 # Of the values that differences are made of: 33/35 − 32/35 and 31/35 − 30/35 are the same, but for float32's precision.
@@ -19,6 +19,7 @@ _ROUNDING = 5e-7
 _NOTHING = 1e-9
 _TINY = 5e-5
 _SMALLEST_P = 0.001
+_NEGLIGIBLE = 1e-17
 NONE = "–"
 
 
@@ -223,6 +224,97 @@ def unpaired_difference(values: Sequence[float], others: Sequence[float]) -> Dif
     reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
     p = 2 * float(stats.t.sf(abs(mean) / error, freedom))
     return Difference(n, mean, mean - reach, mean + reach, p, other_n=other_n)
+
+
+@dataclass(frozen=True)
+class RowsDifference:
+    """The accuracies of two models on the same rows, row by row.
+
+    Attributes:
+        both_right, only_first, only_second, both_wrong: rows, by which of the models are right.
+        mean: the first model's accuracy less the second's.
+        low, high: bounds of its 95 % interval for paired shares (R. G. Newcombe, 1998, "Improved confidence intervals
+            for the difference between binomial proportions based on paired data", method 10).
+        p: of McNemar's exact test, two-sided: how often as many of the rows that only one of the models has right, or
+            more, would be one model's where each is as likely to be either's (Q. McNemar, 1947).
+    """
+
+    both_right: int
+    only_first: int
+    only_second: int
+    both_wrong: int
+    mean: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def rows(self) -> int:
+        return self.both_right + self.only_first + self.only_second + self.both_wrong
+
+    @property
+    def distinguishable(self) -> bool:
+        """Whether both the interval and the test tell the accuracies apart."""
+        return (self.low > 0 or self.high < 0) and self.p < 1 - CONFIDENCE
+
+    def verdict(self) -> str:
+        """As that of a `Difference`."""
+        if not self.distinguishable:
+            return "not distinguishable"
+        return "better" if self.mean > 0 else "worse"
+
+    def sentence(self, label: str, base: str, what: str) -> str:
+        """As that of a `Difference`.
+
+        >>> rows_difference(36, 12, 2, 0).sentence("a", "b", "accuracy")
+        'a against b: accuracy +0.2000 (95 % interval +0.0569 to +0.3404; McNemar\'s exact p = 0.013) on the same 50 \
+test rows; only a is right on 12, only b on 2: better.'
+        """
+        interval = f"95 % interval {signed(self.low)} to {signed(self.high)}"
+        p = f"p {p_cell(self.p)}" if self.p < _SMALLEST_P else f"p = {p_cell(self.p)}"
+        rows = f"only {label} is right on {self.only_first:,}, only {base} on {self.only_second:,}"
+        return (
+            f"{label} against {base}: {what} {signed(self.mean)} ({interval}; McNemar's exact {p}) on the same "
+            f"{self.rows:,} test rows; {rows}: {self.verdict()}."
+        )
+
+
+def rows_difference(both_right: int, only_first: int, only_second: int, both_wrong: int) -> RowsDifference:
+    """The difference of two models' accuracies from how many rows both, only one, or neither has right.
+
+    Raises:
+        ValueError: there are no rows.
+    """
+    counts = (both_right, only_first, only_second, both_wrong)
+    rows, mean = sum(counts), (only_first - only_second) / max(sum(counts), 1)
+    first, second = (proportion(both_right + only, rows) for only in (only_first, only_second))
+    shares = first.right / rows, second.right / rows
+    margins = math.sqrt(first.right * second.right) * math.sqrt((rows - first.right) * (rows - second.right))
+    # How far the models are right on the same rows, corrected for continuity.
+    excess = both_right * both_wrong - only_first * only_second
+    together = (max(excess - rows / 2, 0.0) if excess > 0 else excess) / margins if margins else 0.0
+
+    def reach(down: float, up: float) -> float:
+        return math.sqrt(max(down * down - 2 * together * down * up + up * up, 0.0))
+
+    low = mean - reach(shares[0] - first.low, second.high - shares[1])
+    high = mean + reach(first.high - shares[0], shares[1] - second.low)
+    return RowsDifference(*counts, mean, low, high, _mcnemar(only_first, only_second))
+
+
+def _mcnemar(first: int, second: int) -> float:
+    """The two-sided p of as many successes and failures where both are equally likely. Not by SciPy, which takes a
+    second to import."""
+    n, fewer = first + second, min(first, second)
+    term = math.exp(math.lgamma(n + 1) - math.lgamma(fewer + 1) - math.lgamma(n - fewer + 1) - n * math.log(2))
+    total = 0.0
+    # From the largest term down.
+    for successes in range(fewer, -1, -1):
+        total += term
+        if term < total * _NEGLIGIBLE:
+            break
+        term *= successes / (n - successes + 1)
+    return 1.0 if first == second else min(1.0, 2 * total)
 
 
 @dataclass(frozen=True)

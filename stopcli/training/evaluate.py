@@ -13,11 +13,12 @@ from stopcli.configs.base import RunConfig
 from stopcli.models.fused_batch_norm import with_fused_batch_norm
 from stopcli.runs.environment import Environment
 from stopcli.runs.folder import RunFolder, RunState
-from stopcli.runs.metrics import read_metrics
+from stopcli.runs.metrics import PredictedClasses, read_metrics, write_predictions
 from stopcli.runs.summary import ModelValues, RowCounts, RunSummary, Selection
 from stopcli.stats.intervals import Proportion, compare_selection, proportion_of
 from stopcli.training.model_files import load_model
 from stopcli.training.session import Stopwatch
+from stopcli.training.state_file import hash_of_rows
 from stopcli.training.step import even_batch, run_traced
 from stopcli.training.trainer import Experiment, Outcome, readable
 
@@ -51,7 +52,7 @@ def evaluate_run(
     folder: RunFolder,
     stopwatch: Stopwatch,
 ) -> Evaluation:
-    """Measure the final and the best model and sum the run up.
+    """Measure the final and the best model, keep what they predict for the test rows, and sum the run up.
 
     Args:
         trained: the model in the outcome's final state.
@@ -65,14 +66,17 @@ def evaluate_run(
             best = ModelValues(monitor=rule.monitor, epoch=outcome.best.epoch, value=outcome.best.value)
         if ended_early and experiment.long_epochs:
             final = replace(final, **_recorded(folder, experiment, outcome.final_epoch))
+            # Those of an earlier session are of another model.
+            folder.predictions.unlink(missing_ok=True)
         else:
             values, predictions = evaluate_model(experiment, trained, predict)
-            final = replace(final, **values)
+            final, by_final = replace(final, **values), predictions
             if best is not None:
                 saved = load_model(folder.best_model)
                 predict = predictor_of(experiment, saved)
                 values, predictions = evaluate_model(experiment, saved, predict)
                 best = replace(best, **values)
+            _keep_predictions(experiment, folder, by_final, None if best is None else predictions)
     return Evaluation(predict, predictions, _summary(config, experiment, outcome, final, best, folder))
 
 
@@ -109,6 +113,27 @@ def evaluate_model(experiment: Experiment, model: keras.Model, predict: Predict)
             mean = tf.reduce_mean(metric.per_row(targets, predicted))
             values[name][metric.name] = float(metric.finish(mean))
     return values, predictions["test"]
+
+
+def _keep_predictions(
+    experiment: Experiment, folder: RunFolder, final: NDArray[Any], saved: NDArray[Any] | None
+) -> None:
+    """Write the classes that the models predict for the test rows, where the experiment has classes."""
+    if all(metric.name != "accuracy" for metric in experiment.metrics):
+        return
+    test = experiment.parts.test
+    by_final, by_saved = _classes(final), None if saved is None else _classes(saved)
+    target = test.y.reshape(test.count).astype(by_final.dtype)
+    write_predictions(folder.predictions, PredictedClasses(hash_of_rows(test), target, by_final, by_saved))
+
+
+def _classes(predictions: NDArray[Any]) -> NDArray[np.unsignedinteger]:
+    """The classes of predictions: of one probability, or of one for each class; as small as they can be."""
+    classes = predictions.shape[-1]
+    if classes == 1:
+        return (predictions.reshape(len(predictions)) > 0.5).astype(np.uint8)
+    by_class: NDArray[np.intp] = np.argmax(predictions, axis=-1)
+    return by_class.astype(np.uint8 if classes <= 256 else np.uint16)
 
 
 def _recorded(folder: RunFolder, experiment: Experiment, epoch: int) -> dict[str, Any]:

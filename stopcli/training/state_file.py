@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from stopcli.configs.base import RunConfig, settings_of, settings_with
-from stopcli.data.dataset import Splits
+from stopcli.data.dataset import Examples, Splits
 from stopcli.errors import CheckpointError, RecordError, RequestError
 from stopcli.runs.environment import versions
 from stopcli.runs.files import Prefix, replacing
@@ -206,13 +206,18 @@ def settings_fingerprint(config: RunConfig) -> dict[str, Any]:
 
 def data_fingerprint(parts: Splits) -> dict[str, str]:
     """A hash of every row that is trained on or measured."""
+    return {"data": hash_of_rows(parts.train, parts.validation, parts.test)}
+
+
+def hash_of_rows(*parts: Examples) -> str:
+    """A hash of inputs and targets in their order."""
     digest = hashlib.sha256()
-    for rows in (parts.train, parts.validation, parts.test):
+    for rows in parts:
         for array in (rows.x, rows.y):
             digest.update(f"{array.dtype} {array.shape} ".encode())
             # As it lies in memory: `tobytes` would hold all of it a second time.
             digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return {"data": digest.hexdigest()[:16]}
+    return digest.hexdigest()[:16]
 
 
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any], *, without: Collection[str] = ()) -> list[str]:

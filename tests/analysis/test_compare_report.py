@@ -17,6 +17,7 @@ from stopcli.analysis.compare import CompareResults, compare, difference_of
 from stopcli.analysis.compare_report import curves_of, figures_of, output_of, tables_of
 from stopcli.errors import ConfigError
 from stopcli.report.html import write_output
+from stopcli.runs.metrics import PredictedClasses, write_predictions
 from stopcli.runs.typed_json import to_json
 
 A, B = [0.90, 0.91, 0.89, 0.92, 0.90], [0.93, 0.95, 0.92, 0.93, 0.94]
@@ -34,6 +35,73 @@ def written(results: CompareResults) -> tuple[Path, dict[str, Any]]:
 def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def keep_predictions(path: Path, final: str, saved: str, rows: str = "hash") -> None:
+    """Keep what a run's models predict: right where there is a 1."""
+    target = np.arange(len(final), dtype=np.uint8) % 10
+    final_classes, saved_classes = (np.where([mark == "1" for mark in marks], target, 10) for marks in (final, saved))
+    predictions = PredictedClasses(rows, target, final_classes.astype(np.uint8), saved_classes.astype(np.uint8))
+    write_predictions(path / "predictions.npz", predictions)
+
+
+def two_runs_with_predictions() -> None:
+    """Of 20 rows, the final models have 18 and 10 right, and the saved ones 19 and 19."""
+    keep_predictions(write_run("a", accuracy=0.9, saved=0.95), "1" * 18 + "00", "1" * 19 + "0")
+    keep_predictions(write_run("b", hidden=7, accuracy=0.5, saved=0.95), "0" + "1" * 10 + "0" * 9, "0" + "1" * 19)
+
+
+def test_two_single_runs_are_compared_row_by_row() -> None:
+    two_runs_with_predictions()
+    results = compared("a", "b")
+    folder, summary = written(results)
+    assert summary["conclusions"][:2] == [
+        "b is worse than a on 20 test rows: test accuracy of the final model 0.500 against 0.900.",
+        "b and a cannot be told apart on 20 test rows: test accuracy of the saved model 0.950 against 0.950.",
+    ]
+    final, saved = (difference["on_rows"] for difference in summary["differences"])
+    assert [final[name] for name in ("both_right", "only_first", "only_second", "both_wrong")] == [10, 0, 8, 2]
+    assert final["p"] == pytest.approx(2 / 2**8)
+    assert final["distinguishable"]
+    assert (saved["only_first"], saved["only_second"], saved["p"]) == (1, 1, 1.0)
+    # Over seeds, a single run still has no interval.
+    assert summary["differences"][0]["p"] is None
+    assert (
+        "McNemar's exact p = 0.0078) on the same 20 test rows; only b is right on 0, only a on 8: worse."
+        in (summary["conclusions"][2])
+    )
+    table = tables_of(results)[1]
+    assert table.rows[0][2:] == ("20 rows", "-0.4000", "-0.6016 to -0.1407", "0.0078", "0 to 8 rows", "worse")
+    assert "McNemar's exact test" in (folder / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("reason", "change"),
+    [
+        ("b/predictions.npz is missing; older versions did not keep it.", lambda file: file.unlink()),
+        ("b/predictions.npz: damaged (", lambda file: file.write_bytes(b"PK\3\4 no archive")),
+        ("the runs have other test rows, or the same in another order.", lambda file: keep_predictions(
+            file.parent, "1" * 10 + "0" * 10, "1" * 19 + "0", "other")),
+        ("b/predictions.npz is not of the model whose accuracy was measured.", lambda file: keep_predictions(
+            file.parent, "1" * 20, "1" * 20)),
+    ],
+)  # fmt: skip
+def test_why_the_rows_of_two_runs_are_not_compared_is_said(reason: str, change: Any) -> None:
+    two_runs_with_predictions()
+    change(Path("b/predictions.npz"))
+    results = compared("a", "b")
+    assert all(comparison.on_rows is None for comparison in results.comparisons)
+    assert f"fewer than 3 seeds give no interval. (The rows are not compared: {reason}" in results.conclusions()[0]
+
+
+def test_with_several_seeds_seeds_are_compared_and_no_rows() -> None:
+    two_runs_with_predictions()
+    write_run("b2", hidden=7, seed=1, accuracy=0.6)
+    results = compared("a", "b", "b2")
+    assert all(comparison.on_rows is None for comparison in results.comparisons)
+    assert "rows" not in results.conclusions()[0]
+    # Nor where something else than the test accuracy is compared.
+    assert compared("a", "b", metric="test_loss").comparisons[0].on_rows is None
 
 
 def test_numbers_are_those_of_the_runs() -> None:
@@ -54,8 +122,10 @@ def test_numbers_are_those_of_the_runs() -> None:
     assert float(row["final_difference_high"]) == pytest.approx(expected.high, abs=2.5e-3)
     assert float(row["final_difference_p"]) == pytest.approx(stats.ttest_rel(B, A).pvalue)
     assert float(row["final_difference_share_higher"]) == 1
-    assert summary["conclusions"][0].endswith("higher in 5 of 5 seeds: better.")
-    assert "not distinguishable at n = 5" in summary["conclusions"][1]
+    answer = "erased is better than simple over 5 seeds: test accuracy of the final model 0.934 against 0.904."
+    assert summary["conclusions"][0] == answer
+    assert any(text.endswith("higher in 5 of 5 seeds: better.") for text in summary["conclusions"])
+    assert "not distinguishable at n = 5" in summary["conclusions"][3]
     runs = rows_of(folder / "runs.csv")
     assert [float(run["final_test_accuracy"]) for run in runs] == [*A, *B]
 
@@ -276,7 +346,8 @@ def test_many_runs_are_summed_up() -> None:
     names = [str(write_run(f"r{i}", patience=i, epochs=5, accuracy=0.5 + i / 200)) for i in range(40)]
     results = compared(*names)
     assert len(results.comparisons) == 78
-    assert [text[:60] for text in results.conclusions()] == [
+    assert results.conclusions() == ()
+    assert [text[:60] for text in results.answers()] == [
         "test accuracy of the final model of 39 against r0: 39 not di",
         "test accuracy of the saved model of 39 against r0: 39 not di",
     ]

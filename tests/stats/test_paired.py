@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stopcli.stats.differences import paired_difference
+from stopcli.stats.differences import paired_difference, rows_difference
 
 
 def test_the_difference_is_taken_pair_by_pair() -> None:
@@ -90,3 +90,48 @@ def test_a_loss_that_ran_away_hides_no_difference_of_the_others(runaway: float) 
     assert difference.low is not None
     assert difference.high is not None
     assert difference.low < difference.mean < difference.high
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (3, 3), (0, 8), (5, 9), (11, 2)])
+def test_mcnemar_s_p_is_that_of_all_ways_to_share_the_rows_out(first: int, second: int) -> None:
+    n = first + second
+    ways = [abs(2 * sum(way) - n) >= abs(first - second) for way in itertools.product((0, 1), repeat=n)]
+    assert rows_difference(7, first, second, 3).p == pytest.approx(np.mean(ways))
+
+
+@pytest.mark.parametrize(("first", "second"), [(320, 200), (40, 900), (5001, 5000), (150_000, 149_000)])
+def test_mcnemar_s_p_of_many_rows_is_the_binomial_test_s(first: int, second: int) -> None:
+    expected = stats.binomtest(first, first + second).pvalue
+    assert rows_difference(1, first, second, 1).p == pytest.approx(expected, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("counts", "low", "high"),
+    [((36, 12, 2, 0), 0.0569, 0.3404), ((36, 14, 0, 0), 0.1528, 0.4167)],
+)
+def test_the_interval_of_paired_shares_is_newcombe_s_tenth(
+    counts: tuple[int, int, int, int], low: float, high: float
+) -> None:
+    """Two of the examples that Newcombe (1998) gives all his intervals of."""
+    difference = rows_difference(*counts)
+    assert (round(difference.low, 4), round(difference.high, 4)) == (low, high)
+    swapped = rows_difference(counts[0], counts[2], counts[1], counts[3])
+    assert (swapped.mean, swapped.low, swapped.high) == pytest.approx(
+        (-difference.mean, -difference.high, -difference.low)
+    )
+
+
+def test_the_interval_of_paired_shares_holds_the_difference_in_95_of_100_cases() -> None:
+    shares, draws = [0.8, 0.09, 0.05, 0.06], 3000
+    counts = np.random.default_rng(0).multinomial(200, shares, draws).tolist()
+    held = sum(row.low <= shares[1] - shares[2] <= row.high for row in itertools.starmap(rows_difference, counts))
+    assert 0.935 < held / draws < 0.97
+
+
+def test_models_that_are_right_on_the_same_rows_cannot_be_told_apart() -> None:
+    for counts in ((10, 0, 0, 0), (0, 0, 0, 10), (7, 0, 0, 3)):
+        difference = rows_difference(*counts)
+        assert (difference.mean, difference.p, difference.verdict()) == (0.0, 1.0, "not distinguishable")
+        assert difference.low <= 0 <= difference.high
+    with pytest.raises(ValueError, match="0 of 0 rows"):
+        rows_difference(0, 0, 0, 0)
