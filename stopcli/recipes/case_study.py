@@ -270,17 +270,15 @@ def case_curves(metrics: Columns, arms: Sequence[ArmResult], val_name: str, titl
     """
     from stopcli.report.curves import legend_below, new_figure
 
-    figure, panels = new_figure(9, 6.6, 2, 2, sharey=True)
+    figure, panels = new_figure(6.2, 2, 2, title=title, sharey=True)
     for axes, arm in zip(panels, arms, strict=True):
         _draw_arm(axes, metrics, arm, val_name)
     for axes in panels[::2]:
         axes.set_ylabel("loss (cross-entropy)")
     for axes in panels[2:]:
         axes.set_xlabel("epoch")
-    panels[0].set_ylim(bottom=0)
-    figure.suptitle(title, fontsize=11)
     # The last arm has every mark.
-    legend_below(figure, panels[-1:], columns=4)
+    legend_below(figure, panels[-1:])
     return figure
 
 
@@ -294,12 +292,12 @@ def _draw_arm(axes: Axes, metrics: Columns, arm: ArmResult, val_name: str) -> No
     for name, colour, label in (("loss", BLUE, "train (as it trains)"), ("val_loss", ORANGE, val_name)):
         axes.plot(metrics["epoch"][epochs], metrics[name][epochs], color=colour, lw=1.4, label=label)
     axes.axvline(last, color="black", lw=1.3, ls=":", label="last epoch")
-    text = f"{arm.name}: epoch {last:,}"
+    text = f"epoch {last:,}"
     if saved is not None:
         axes.axvline(saved, color=PURPLE, lw=1.3, ls="-.", label="saved epoch")
         text += f", saved {saved:,}"
-    accuracies = f"accuracy: train {arm.measured.train_accuracy:.3f}, test {arm.measured.test_accuracy:.3f}"
-    axes.set_title(f"{text}\n{accuracies}", fontsize=10)
+    accuracies = f"train {arm.measured.train_accuracy:.3f}, test {arm.measured.test_accuracy:.3f}"
+    axes.set_title(f"{arm.name}\n{text}\n{accuracies}")
     axes.set_xlim(0, last * 1.04)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
 

@@ -68,7 +68,8 @@ class Clr(Classifier):
 
     def sweep_figures(self, config: ClrConfig, results: Sequence[JobResult]) -> Figures:
         """The learning rate of every update by policy, and loss and accuracy by epoch, with the cycles shaded."""
-        from stopcli.report.curves import RunGroup, policy_curves, policy_rates
+        from stopcli.report.arm_curves import policy_curves, policy_rates
+        from stopcli.report.curves import RunGroup
 
         arms = [arm for arm in sweep_arms(config, results) if arm.runs]
         scale = " (quick scale)" if config.scale == "quick" else ""

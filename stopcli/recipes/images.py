@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 # Images on the sheet, and how often each of them is augmented.
-SHEET_IMAGES, SHEET_ROWS = 10, 5
+SHEET_IMAGES, SHEET_COLUMNS = 10, 5
 WORST_IMAGES = 24
 
 
@@ -324,13 +324,15 @@ def _sheet(config: ImageConfig, experiment: Experiment) -> Figure:
     # One of each class, as far as there are so many.
     indices = [int(np.flatnonzero(train.y == label)[0]) for label in _labels(experiment)[:SHEET_IMAGES]]
     images = inputs.prepare(tf.constant(train.x[indices]))
-    rows = [images.numpy()]
+    columns = [images.numpy()]
     if inputs.augment is not None:
         seed = derive_seed(config.seed, "sheet")
-        rows += [inputs.augment(images, tf.constant([seed, i], tf.int32)).numpy() for i in range(SHEET_ROWS)]
-    names = ["as it is", *(f"augmented {i}" for i in range(1, len(rows)))]
-    columns = [experiment.classes[int(train.y[i])] for i in indices]
-    return image_sheet(rows, names, columns, f"Training images: {config.describe_augmentation()}")
+        columns += [inputs.augment(images, tf.constant([seed, i], tf.int32)).numpy() for i in range(SHEET_COLUMNS)]
+    names = ["as it is", *map(str, range(1, len(columns)))]
+    classes = [experiment.classes[int(train.y[i])] for i in indices]
+    return image_sheet(
+        columns, names, classes, f"Training images as they are, and augmented: {config.describe_augmentation()}"
+    )
 
 
 def _mistakes(experiment: Experiment, predictions: NDArray[Any]) -> list[Mistake]:

@@ -1,6 +1,6 @@
 """Figures that set arms side by side: their curves, error against cost, and a value of each run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,27 +11,33 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from stopcli.quantities import counted
 from stopcli.report.curves import (
     GREY,
     MOST_POINTS,
+    MOST_UPDATES,
     RunGroup,
     arm_look,
     earlier_equals,
+    fit_scale,
     legend_below,
     legend_mark,
+    mark_decades,
     mean_and_band,
     new_figure,
+    row_labels,
+    shade_cycles,
     thinned,
     whole_numbers,
 )
 from stopcli.report.drawing import drawn_name
+from stopcli.report.frontier import Label, place_labels
 from stopcli.runs.metrics import Columns
 from stopcli.stopping.rule import natural_direction
 
-# Losses that differ by a larger factor are drawn by their logarithm: one that runs away would flatten the others. So
-# are epochs, where one run has so many times another's.
+# Epochs are drawn by their logarithm where one run has so many times another's.
 _LOG_FROM = 50.0
-# Letters of a label that fit: a name, and the folder that distinguishes it.
+# Letters of a label that fit, in lines: a name, and the folder that distinguishes it.
 _LONGEST = 80
 
 
@@ -70,18 +76,71 @@ def arm_curves(
 
     Args:
         ordinate, abscissa: what the axes are called.
-        level: where a horizontal line is drawn.
+        level: where a horizontal line is drawn, if it is near.
         x, y: the columns that are drawn against each other.
     """
-    figure, (axes,) = new_figure(8, 5.4)
+    figure, (axes,) = new_figure(4.8, title=title)
     for arm in arms:
         mean_and_band(axes, arm, y, abscissa=x, width=1.8, alpha=0.15)
-    axes.axhline(level, color=GREY, lw=1, ls=(0, (1, 2)), label=f"{level:g}, as in the published figure")
+    low, high = axes.get_ylim()
+    # Far from the curves, as after a short training, it would press them flat.
+    near = 2 * low - high <= level <= 2 * high - low
+    if near:
+        axes.axhline(level, color=GREY, lw=1, ls=(0, (1, 2)), label=f"{level:g}, as in the published figure")
     whole_numbers(axes, abscissa)
     axes.set_ylabel(ordinate)
-    axes.set_ylim(bottom=0)
-    axes.set_title(title, fontsize=11)
-    axes.legend(fontsize=9)
+    curves = [run[y] for arm in arms for run in arm.runs]
+    fit_scale(axes, curves, falls=natural_direction(y) == "min", level=level if near else None)
+    legend_below(figure, [axes])
+    return figure
+
+
+def policy_rates(policies: Sequence[RunGroup], cycle: float | None, cyclical: Collection[str], title: str) -> Figure:
+    """The learning rate against the update, a panel for each policy: the published saw-tooth.
+
+    Args:
+        policies: each with the columns of one run's steps.csv.
+        cycle: updates of a cycle, every other of which is shaded; None for no cycles.
+        cyclical: labels of the policies that go through cycles.
+    """
+    figure, drawn = new_figure(0.9 + 1.5 * len(policies), len(policies), title=title, sharex=True, sharey=True)
+    last = max(float(policy.runs[0]["step"][-1]) for policy in policies)
+    for axes, policy in zip(drawn, policies, strict=True):
+        (steps,) = policy.runs
+        shown = thinned(len(steps["step"]), MOST_UPDATES)
+        axes.plot(steps["step"][shown], steps["learning_rate"][shown], color=arm_look(policy.index)[0], lw=1.3)
+        axes.set_ylabel("learning rate")
+        axes.set_title(policy.label, loc="left")
+        if policy.label in cyclical:
+            shade_cycles(axes, cycle, last)
+    drawn[-1].set_xlabel("update")
+    drawn[-1].set_xlim(0, last)
+    return figure
+
+
+def policy_curves(policies: Sequence[RunGroup], val_name: str, cycle: float | None, title: str) -> Figure:
+    """Training loss, and loss and accuracy on the rows that validate, against the epoch, a line for each policy: the
+    mean of its runs as far as all of them went, with their standard deviation as a band.
+
+    Args:
+        policies: with the columns of each run's metrics.csv.
+        val_name: what the `val_` columns were measured on, `test` or `validation`.
+        cycle: epochs of a cycle, every other of which is shaded; None for no cycles.
+    """
+    figure, drawn = new_figure(7.8, 3, title=title, sharex=True)
+    names = {"loss": "training loss", "val_loss": f"{val_name} loss", "val_accuracy": f"{val_name} accuracy"}
+    longest = 1
+    for axes, (column, name) in zip(drawn, names.items(), strict=True):
+        for policy in policies:
+            longest = max(longest, mean_and_band(axes, policy, column, abscissa="epoch", width=1.6, alpha=0.13))
+        shade_cycles(axes, cycle, longest)
+        curves = [run[column] for policy in policies for run in policy.runs]
+        fit_scale(axes, curves, falls=column.endswith("loss"))
+        axes.set_ylabel(name)
+    shaded = "" if cycle is None else f" (shaded: every other cycle of {counted(cycle, 'epoch')})"
+    whole_numbers(drawn[-1], f"epoch{shaded}")
+    drawn[-1].set_xlim(0, longest)
+    legend_below(figure, drawn)
     return figure
 
 
@@ -91,13 +150,12 @@ def error_against_cost(points: Sequence[CostPoint], abscissa: str, ordinate: str
     Args:
         over: which runs the means are over, such as ` over seed 0`; empty where that goes without saying.
     """
-    figure, (axes,) = new_figure(8, 5.4)
+    figure, (axes,) = new_figure(4.6, title=title)
     for point in points:
         colour, _ = arm_look(point.index)
         if len(point.costs) > 1:
             axes.scatter(point.costs, point.errors, s=14, color=colour, alpha=0.45, lw=0)
         axes.scatter(*point.mean, s=70, color=colour, marker="o", zorder=3)
-        axes.annotate(point.label, point.mean, xytext=(7, 7), textcoords="offset points", fontsize=9)
     front = sorted(point.mean for point in points if point.on_front)
     if len(front) > 1:
         # What costs in between buys no more than the cheaper of its neighbours.
@@ -107,9 +165,11 @@ def error_against_cost(points: Sequence[CostPoint], abscissa: str, ordinate: str
     axes.set_ylabel(ordinate)
     axes.margins(0.12)
     axes.set_xlim(left=0)
-    axes.set_title(title, fontsize=11)
     if len(front) > 1:
-        axes.legend(fontsize=9)
+        legend_below(figure, [axes])
+    labels = [Label(*point.mean, drawn_name(point.label)) for point in points]
+    runs = [run for point in points for run in zip(point.costs, point.errors, strict=True)]
+    place_labels(axes, labels, [*(point.mean for point in points), *runs], [])
     return figure
 
 
@@ -120,19 +180,21 @@ def overlaid_curves(groups: Sequence[RunGroup], names: Mapping[str, str], title:
     Args:
         names: of columns that all runs have, what the axes call them.
     """
-    figure, drawn = new_figure(8.6, 0.9 + 3.2 * len(names) + 0.26 * -(-len(groups) // 2), len(names), sharex=True)
+    height = 1.1 + 2.5 * len(names) + 0.25 * len(groups)
+    figure, drawn = new_figure(height, len(names), title=title, sharex=True)
     lengths = [len(run["epoch"]) for group in groups for run in group.runs]
     for axes, (column, name) in zip(drawn, names.items(), strict=True):
         # The shorter on top: of the same seed it may be the beginning of a longer one.
         for group in sorted(groups, key=lambda group: -max(len(run["epoch"]) for run in group.runs)):
             _overlay(axes, group, column)
-        _scale(axes, [run[column] for group in groups for run in group.runs], column)
+        if (direction := natural_direction(column)) is not None:
+            fit_scale(axes, [run[column] for group in groups for run in group.runs], falls=direction == "min")
         axes.set_ylabel(name)
     whole_numbers(drawn[-1], "epoch")
     if max(lengths) / min(lengths) > _LOG_FROM:
         # The short ones would be a dot.
         drawn[-1].set_xscale("log")
-    figure.suptitle(title, fontsize=11)
+        mark_decades(drawn[-1].xaxis, "{:,.0f}")
     stopped = legend_mark("where a run stopped", marker="o", ls="", ms=5)
     legend_below(figure, drawn, handles=[*map(_group_mark, groups), stopped])
     return figure
@@ -165,17 +227,6 @@ def _finite(values: NDArray[Any]) -> NDArray[Any]:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _scale(axes: Axes, columns: Sequence[NDArray[Any]], name: str) -> None:
-    """A loss from 0, or by its logarithm; anything else as matplotlib sees fit."""
-    values = np.concatenate([column[np.isfinite(column)] for column in columns])
-    if natural_direction(name) != "min" or not len(values):
-        return
-    if values.min() > 0 and values.max() / values.min() > _LOG_FROM:
-        axes.set_yscale("log")
-    elif values.min() >= 0:
-        axes.set_ylim(bottom=0)
-
-
 def _group_mark(group: RunGroup) -> Line2D:
     colour, style = arm_look(group.index)
     runs = f" (median of {len(group.runs)} runs)" if len(group.runs) > 1 else ""
@@ -188,8 +239,9 @@ def value_strips(views: Mapping[str, Sequence[ValueRow]], title: str) -> Figure:
     Args:
         views: each with the same groups in the same order.
     """
-    labels = [drawn_name(row.label, _LONGEST) for row in next(iter(views.values()))]
-    figure, drawn = new_figure(8.6, 1.7 + 0.55 * len(labels), 1, len(views), grid="x", sharey=True)
+    labels = row_labels([drawn_name(row.label, _LONGEST) for row in next(iter(views.values()))])
+    height = 1.2 + len(views) * (0.6 + 0.5 * len(labels))
+    figure, drawn = new_figure(height, len(views), title=title, grid="x")
     for axes, (name, rows) in zip(drawn, views.items(), strict=True):
         for i, row in enumerate(rows):
             if row.values:
@@ -197,10 +249,9 @@ def value_strips(views: Mapping[str, Sequence[ValueRow]], title: str) -> Figure:
         axes.set_xlabel(name)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.margins(x=0.08)
-    drawn[0].set_yticks(range(len(labels)), labels)
-    # The first on top.
-    drawn[0].set_ylim(len(labels) - 0.45, -0.6)
-    figure.suptitle(title, fontsize=11)
+        axes.set_yticks(range(len(labels)), labels)
+        # The first on top.
+        axes.set_ylim(len(labels) - 0.45, -0.6)
     mean = legend_mark("mean", marker="D", ls="", ms=5)
     if any(row.interval for rows in views.values() for row in rows):
         mean = legend_mark("mean and its 95 % interval", marker="D", lw=2.2, ms=5)

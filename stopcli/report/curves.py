@@ -1,14 +1,16 @@
 """Figures of curves: metrics by epoch, learning rates by update, over seeds."""
 
-from collections.abc import Collection, Mapping, Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from stopcli.quantities import counted
@@ -28,36 +30,107 @@ MOST_SHADED_CYCLES = 60
 _SHADE = "#F1EEE6"
 
 
+# Of all figures, in inches. On a page as wide as a phone, letters of 10 points are then 9 pixels tall.
+WIDTH = 5.5
+# Letters of 11 points, and of 10, that are as wide as a figure.
+_TITLE_LETTERS, _LABEL_LETTERS = 58, 68
+# Letters that the line of a legend's entry takes.
+_HANDLE_LETTERS = 6
+
+
 def new_figure(
-    width: float, height: float, rows: int = 1, columns: int = 1, *, grid: str = "both", **shared: Any
+    height: float, rows: int = 1, columns: int = 1, *, title: str = "", grid: str = "both", **shared: Any
 ) -> tuple[Figure, list[Axes]]:
     """A figure and its panels, row by row, each with a grid.
 
     Args:
-        width, height: in inches.
+        height: in inches.
+        title: in as many lines as it takes.
         grid: of which axis.
         shared: as for `Figure.subplots`.
     """
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     drawn: list[Axes] = figure.subplots(rows, columns, squeeze=False, **shared).ravel().tolist()
     for axes in drawn:
         axes.grid(axis=grid, alpha=0.25)  # type: ignore[arg-type]
+    set_title(figure, title)
     return figure, drawn
 
 
-def legend_below(
-    figure: Figure, drawn: Sequence[Axes], *, handles: Sequence[Line2D] | None = None, columns: int = 2
-) -> None:
-    """One legend for all panels, below them, where it hides no part of a curve.
+def set_title(figure: Figure, title: str) -> None:
+    """Write a title over a figure, in as many lines as it takes."""
+    figure.suptitle(textwrap.fill(title, _TITLE_LETTERS))
+
+
+def legend_below(figure: Figure, drawn: Sequence[Axes], *, handles: Sequence[Any] | None = None) -> None:
+    """One legend for all panels, below them, where it hides no curve, in as many columns as there is room for.
 
     Args:
         handles: what it shows; what the panels have labels for where it is left out.
     """
-    if handles is not None:
-        figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=9)
+    if handles is None:
+        pairs = [pair for axes in drawn for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
+        shown = {label: handle for handle, label in pairs}
+    else:
+        shown = {handle.get_label(): handle for handle in handles}
+    labels = [textwrap.fill(label, _LABEL_LETTERS - _HANDLE_LETTERS) for label in shown]
+    longest = max(len(line) for label in labels for line in label.splitlines())
+    columns = max(1, min(3, _LABEL_LETTERS // (longest + _HANDLE_LETTERS)))
+    figure.legend(shown.values(), labels, loc="outside lower center", ncols=columns, frameon=False)
+
+
+# Where half of the values lie in a smaller part of an axis than this, their differences cannot be seen.
+_SQUEEZED = 0.15
+# The part of the values that an axis is fitted to where the others would squeeze them.
+_FITTED = 0.8
+# A part is cut off where the axis is then so many times as fine.
+_WORTH_A_CUT = 2
+
+
+def fit_scale(axes: Axes, curves: Sequence[NDArray[Any]], *, falls: bool, level: float | None = None) -> None:
+    """Give a vertical axis the scale on which curves that settle can be told apart.
+
+    It is linear over all values, not from 0, unless a first part far above (or below) the rest squeezes half of them
+    into a small part of the axis. Then a loss is drawn by its logarithm where that helps; else the first part is cut
+    off, and a note above the panel says up to where it went.
+
+    Args:
+        falls: whether lower is better: a loss or an error.
+        level: a value that is to be seen too.
+    """
+    values = np.sort(np.concatenate([curve[np.isfinite(curve)] for curve in curves])) if curves else np.empty(0)
+    if not len(values) or not _squeezes(values if falls else -values[::-1]):
         return
-    shown = {label: handle for axes in drawn for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=columns, fontsize=9)
+    if falls and values[0] > 0 and not _squeezes(np.log(values)):
+        axes.set_yscale("log")
+        mark_decades(axes.yaxis, "{:g}")
+        return
+    settled, farthest = (values[0], values[-1]) if falls else (values[-1], values[0])
+    fitted = np.quantile(values, _FITTED if falls else 1 - _FITTED)
+    end = fitted + (fitted - settled) / 2
+    if fitted == settled or abs(end - settled) * _WORTH_A_CUT > abs(farthest - settled):
+        return
+    low, high = sorted((settled, end, *(() if level is None else (level,))))[:: 1 if level is None else 2]
+    margin = 0.05 * (high - low)
+    axes.set_ylim(low - margin, high + margin)
+    axes.set_title(f"cut off: {'up' if falls else 'down'} to {farthest:.3g}", loc="right", color=GREY)
+
+
+def _squeezes(values: NDArray[Any]) -> bool:
+    """Whether an axis over values in ascending order shows the lower half of them in a small part of it."""
+    return bool(np.median(values) - values[0] < _SQUEEZED * (values[-1] - values[0]))
+
+
+def mark_decades(axis: Axis, form: str) -> None:
+    """Mark 1, 2, 5, 10, 20, … on a logarithmic axis; over many decades 1, 10, …
+
+    Args:
+        form: how a value is written, such as `{:g}`.
+    """
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < low * 300 else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: form.format(value).replace("e-0", "e-")))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def whole_numbers(axes: Axes, label: str) -> None:
@@ -160,17 +233,13 @@ def learning_curves(metrics: Columns, val_name: str, marks: Marks, title: str) -
         metrics: the columns of metrics.csv.
         val_name: what the `val_` columns were measured on, for the legend: `test` or `validation`.
     """
-    figure, (loss, accuracy) = new_figure(8, 7.2, 2, sharex=True)
+    figure, (loss, accuracy) = new_figure(6.4, 2, title=title, sharex=True)
     names = ("train (as it trains)", val_name)
     _run_curves(loss, metrics, "loss", names, marks)
     _run_curves(accuracy, metrics, "accuracy", names, marks)
-    # Of a long run all is shown; a short one would be squeezed to the edge.
-    if len(metrics["epoch"]) >= 20:
-        loss.set_ylim(bottom=0)
     loss.set_ylabel("loss (cross-entropy)")
     accuracy.set_ylabel("accuracy")
     whole_numbers(accuracy, "epoch")
-    figure.suptitle(title, fontsize=11)
     legend_below(figure, (loss, accuracy))
     return figure
 
@@ -188,13 +257,12 @@ def error_curves(
     Args:
         cycle: epochs of a cycle of the learning rate, every other of which is shaded; None for no cycles.
     """
-    figure, (error, loss, rate) = new_figure(8, 9, 3, sharex=True, height_ratios=[3, 3, 1.4])
+    figure, (error, loss, rate) = new_figure(7.6, 3, title=title, sharex=True, height_ratios=[3, 3, 1.5])
     epochs = metrics["epoch"]
     names = ("train (augmented, as it trains)", val_name)
     _run_curves(error, metrics, "accuracy", names, marks, rest=True)
     _run_curves(loss, metrics, "loss", names, marks)
     error.set_ylabel("error (1 − accuracy)")
-    error.set_ylim(bottom=0)
     loss.set_ylabel(f"loss ({loss_name})")
     for axes in (error, loss, rate):
         shade_cycles(axes, cycle, len(epochs))
@@ -204,8 +272,8 @@ def error_curves(
     positive = rates[rates > 0]
     if len(positive) and positive.max() > 5 * positive.min():
         rate.set_yscale("log")
+        mark_decades(rate.yaxis, "{:g}")
     whole_numbers(rate, "epoch")
-    figure.suptitle(title, fontsize=11)
     legend_below(figure, (loss, error))
     return figure
 
@@ -220,13 +288,15 @@ def _run_curves(
     """
     epochs = metrics["epoch"]
     shown = thinned(len(epochs))
-    for column, colour, label in zip((name, f"val_{name}"), (BLUE, ORANGE), labels, strict=True):
-        values = 1 - metrics[column] if rest else metrics[column]
+    curves = [1 - metrics[column] if rest else metrics[column] for column in (name, f"val_{name}")]
+    for values, colour, label in zip(curves, (BLUE, ORANGE), labels, strict=True):
         axes.plot(epochs[shown], values[shown], color=colour, lw=1.4, label=label, marker=_marker(len(epochs)))
     mark_epochs(axes, marks, len(epochs))
+    level = None
     if marks.level and marks.level[0].endswith(name):
-        _, level, label = marks.level
-        axes.axhline(1 - level if rest else level, color=GREY, lw=1, ls=(0, (1, 2)), label=label)
+        level = 1 - marks.level[1] if rest else marks.level[1]
+        axes.axhline(level, color=GREY, lw=1, ls=(0, (1, 2)), label=marks.level[2])
+    fit_scale(axes, curves, falls=rest or name == "loss", level=level)
 
 
 def mark_epochs(axes: Axes, marks: Marks, last: int) -> None:
@@ -249,7 +319,7 @@ def seed_curves(runs: Sequence[Columns], val_name: str, stops: Sequence[int], ti
     Median and spread are drawn as far as every seed was still training, because beyond it they would speak of other
     seeds than before.
     """
-    figure, drawn = new_figure(8, 7.2, 2, sharex=True)
+    figure, drawn = new_figure(6.6, 2, title=title, sharex=True)
     common = min(len(run["epoch"]) for run in runs)
     for axes, name in zip(drawn, ("loss", "accuracy"), strict=True):
         for prefix, colour, label in (("", BLUE, "train"), ("val_", ORANGE, val_name)):
@@ -259,10 +329,10 @@ def seed_curves(runs: Sequence[Columns], val_name: str, stops: Sequence[int], ti
         if common < max(len(run["epoch"]) for run in runs):
             axes.axvline(common, color=GREY, lw=1, ls=":", label=f"epoch {common}: the first seed stopped")
         axes.set_ylabel(name)
-    drawn[0].set_ylim(bottom=0)
-    drawn[1].set_xlabel("epoch")
-    figure.suptitle(title, fontsize=11)
-    legend_below(figure, drawn, columns=3)
+        curves = [run[column] for run in runs for column in (name, f"val_{name}")]
+        fit_scale(axes, curves, falls=name == "loss")
+    whole_numbers(drawn[1], "epoch")
+    legend_below(figure, drawn)
     return figure
 
 
@@ -277,6 +347,15 @@ def _seed_band(axes: Axes, runs: Sequence[Columns], name: str, common: int, colo
     axes.plot(epochs, middle, color=colour, lw=1.8, label=f"{label}: median of {counted(len(runs), 'seed')}")
 
 
+# Letters of a row's name in a line of its own, beside the axes.
+_ROW_LETTERS = 18
+
+
+def row_labels(names: Sequence[str]) -> list[str]:
+    """Names for the rows of a figure, in lines that leave most of its width to the axes."""
+    return [textwrap.fill(name, _ROW_LETTERS) for name in names]
+
+
 def seed_points(groups: Mapping[str, Sequence[float]], name: str, form: str, title: str) -> Figure:
     """A value of each seed as a point, a row for each group, and its mean.
 
@@ -284,7 +363,7 @@ def seed_points(groups: Mapping[str, Sequence[float]], name: str, form: str, tit
         name: of the value, on the axis.
         form: how a mean is written, such as `{:.3f}`.
     """
-    figure, (axes,) = new_figure(8, 1.6 + 0.7 * len(groups), grid="x")
+    figure, (axes,) = new_figure(1.3 + 0.75 * len(groups), title=title, grid="x")
     colours = [BLUE, GREEN, PURPLE, ORANGE]
     # The first group on top.
     for row, values in enumerate(reversed(list(groups.values()))):
@@ -295,13 +374,13 @@ def seed_points(groups: Mapping[str, Sequence[float]], name: str, form: str, tit
         axes.scatter(array, row + heights, s=26, alpha=0.6, color=colours[row % len(colours)], lw=0)
         mean = array.mean()
         axes.scatter([mean], [row + 0.36], marker="v", s=28, color="black")
-        axes.annotate(f"mean {form.format(mean)}", (mean, row + 0.42), ha="center", va="bottom", fontsize=8)
-    axes.set_yticks(range(len(groups)), list(groups)[::-1])
+        axes.annotate(f"mean {form.format(mean)}", (mean, row + 0.42), ha="center", va="bottom")
+    axes.set_yticks(range(len(groups)), row_labels(list(groups))[::-1])
     axes.set_ylim(-0.6, len(groups) - 0.2)
     # Room at the sides for the words over an outermost mean.
-    axes.margins(x=0.1)
+    axes.margins(x=0.2)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel(name)
-    axes.set_title(title, fontsize=11)
     return figure
 
 
@@ -314,7 +393,8 @@ def earlier_equals(values: NDArray[Any]) -> NDArray[np.int64]:
     return np.array([np.count_nonzero(values[:i] == value) for i, value in enumerate(values)], np.int64)
 
 
-_MOST_UPDATES = 6000
+# Of a learning rate by the update, as of MOST_POINTS.
+MOST_UPDATES = 6000
 _SUGGESTION_COLOURS = (ORANGE, GREEN, PURPLE)
 # Beyond the worst of what came before the loss ran away there is nothing to see.
 _HEADROOM = 1.15
@@ -326,61 +406,11 @@ def learning_rate_by_step(steps: Columns, title: str) -> Figure:
     Args:
         steps: the columns of steps.csv.
     """
-    figure, (axes,) = new_figure(8, 3)
-    shown = thinned(len(steps["step"]), _MOST_UPDATES)
+    figure, (axes,) = new_figure(2.6, title=title)
+    shown = thinned(len(steps["step"]), MOST_UPDATES)
     axes.plot(steps["step"][shown], steps["learning_rate"][shown], color=GREEN, lw=1.2)
     axes.set_xlabel("update")
     axes.set_ylabel("learning rate")
-    axes.set_title(title, fontsize=11)
-    return figure
-
-
-def policy_rates(policies: Sequence[RunGroup], cycle: float | None, cyclical: Collection[str], title: str) -> Figure:
-    """The learning rate against the update, a panel for each policy: the published saw-tooth.
-
-    Args:
-        policies: each with the columns of one run's steps.csv.
-        cycle: updates of a cycle, every other of which is shaded; None for no cycles.
-        cyclical: labels of the policies that go through cycles.
-    """
-    figure, drawn = new_figure(8, 0.9 + 1.5 * len(policies), len(policies), sharex=True, sharey=True)
-    last = max(float(policy.runs[0]["step"][-1]) for policy in policies)
-    for axes, policy in zip(drawn, policies, strict=True):
-        (steps,) = policy.runs
-        shown = thinned(len(steps["step"]), _MOST_UPDATES)
-        axes.plot(steps["step"][shown], steps["learning_rate"][shown], color=arm_look(policy.index)[0], lw=1.3)
-        axes.set_ylabel("learning rate", fontsize=8)
-        axes.set_title(policy.label, fontsize=9, loc="left")
-        if policy.label in cyclical:
-            shade_cycles(axes, cycle, last)
-    drawn[-1].set_xlabel("update")
-    drawn[-1].set_xlim(0, last)
-    figure.suptitle(title, fontsize=11)
-    return figure
-
-
-def policy_curves(policies: Sequence[RunGroup], val_name: str, cycle: float | None, title: str) -> Figure:
-    """Training loss, and loss and accuracy on the rows that validate, against the epoch, a line for each policy: the
-    mean of its runs as far as all of them went, with their standard deviation as a band.
-
-    Args:
-        policies: with the columns of each run's metrics.csv.
-        val_name: what the `val_` columns were measured on, `test` or `validation`.
-        cycle: epochs of a cycle, every other of which is shaded; None for no cycles.
-    """
-    figure, drawn = new_figure(8, 9, 3, sharex=True)
-    names = {"loss": "training loss", "val_loss": f"{val_name} loss", "val_accuracy": f"{val_name} accuracy"}
-    longest = 1
-    for axes, (column, name) in zip(drawn, names.items(), strict=True):
-        for policy in policies:
-            longest = max(longest, mean_and_band(axes, policy, column, abscissa="epoch", width=1.6, alpha=0.13))
-        shade_cycles(axes, cycle, longest)
-        axes.set_ylabel(name)
-    shaded = "" if cycle is None else f" (shaded: every other cycle of {counted(cycle, 'epoch')})"
-    whole_numbers(drawn[-1], f"epoch{shaded}")
-    drawn[-1].set_xlim(0, longest)
-    figure.suptitle(title, fontsize=11)
-    legend_below(figure, drawn)
     return figure
 
 
@@ -408,7 +438,7 @@ def range_figure(
         bounds: the suggested lowest and highest rate, between which the plane is shaded; None for none.
         linear: whether the rate rose linearly, and is shown so.
     """
-    figure, (axes,) = new_figure(8, 5)
+    figure, (axes,) = new_figure(4.6, title=title)
     single = len(lines) == 1
     for i, line in enumerate(lines):
         if single:
@@ -422,6 +452,7 @@ def range_figure(
         axes.axvline(rate, color=colour, lw=1.3, ls="--", label=f"{name}: {rate:.1e}")
     if not linear:
         axes.set_xscale("log")
+        mark_decades(axes.xaxis, "{:g}")
     highest_before_half = max(float(np.max(line.smoothed[: max(1, len(line.smoothed) // 2)])) for line in lines)
     lowest = min(float(np.min(line.smoothed)) for line in lines)
     highest = max(float(np.max(line.smoothed)) for line in lines)
@@ -430,6 +461,5 @@ def range_figure(
     axes.set_ylim(max(0.0, lowest - 0.1 * (top - lowest)), lowest + _HEADROOM * (top - lowest) or None)
     axes.set_xlabel("learning rate" + ("" if linear else ", logarithmic"))
     axes.set_ylabel("training loss")
-    axes.set_title(title, fontsize=11)
-    axes.legend(fontsize=9)
+    legend_below(figure, [axes])
     return figure

@@ -57,6 +57,15 @@ def _escaped(text: str) -> str:
     return _MARKUP.sub(lambda match: f"\\{match[0]}", text)
 
 
+# Columns that distinguish rows beside the first one, and those that a table is read for, in whatever table they are.
+_DISTINGUISHING = ("source", "of", "rule", "seed")
+_INTERVAL = "95 % interval"
+_READ_FOR = re.compile(
+    r"((its|final|saved) )?test acc(uracy|\.)|accuracy on the test rows|error at the end|cost ratio.*|regret|"
+    rf".* given up|difference|verdicts?|saved epoch|F1|base|max|training|times .*|Pareto|total|{_INTERVAL}"
+)
+
+
 @dataclass(frozen=True)
 class Table:
     """A title, the columns' names, and rows of text.
@@ -81,6 +90,22 @@ class Table:
     def foot(self) -> tuple[tuple[str, ...], ...]:
         """The rows that sum the others up."""
         return self.rows[len(self.rows) - self.sums :]
+
+    @property
+    def key_columns(self) -> tuple[int, ...]:
+        """The indices of the columns to show where there is no room for all: what a row is about, and what it came
+        to. All columns where none of them is known."""
+        # A verdict says what the interval comes to.
+        left_out = _INTERVAL if "verdict" in self.columns else ""
+        read_for = [column != left_out and bool(_READ_FOR.fullmatch(column)) for column in self.columns]
+        # Whatever has its interval beside it.
+        read_for = [
+            key or next_one == _INTERVAL for key, next_one in zip(read_for, (*self.columns[1:], ""), strict=True)
+        ]
+        if not any(read_for[1:]):
+            return tuple(range(len(self.columns)))
+        about = [i for i, column in enumerate(self.columns) if not i or column in _DISTINGUISHING]
+        return (*about, *(i for i, key in enumerate(read_for) if key and i not in about))
 
     @classmethod
     def of_shares(
@@ -241,7 +266,7 @@ def _part(part: Part) -> str:
 ALT_TEXTS = {
     "accuracies": "A point for each seed: the accuracy of its final and of its saved model on the training and test "
     "rows, with the means.",
-    "augmented": "Training images in the first row, and below them the same images as augmentation passes them to the "
+    "augmented": "Training images in the first column, and beside each the same image as augmentation passes it to the "
     "network.",
     "case_study": "Loss against the epoch on the training and the validation rows, a panel for each published arm up "
     "to its last epoch, with the epoch at which it stopped and the epoch that was saved.",

@@ -29,7 +29,7 @@ from stopcli.runs.files import is_disk_fault, replacing, variables_set
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DPI = 110
+DPI = 150
 
 Draw = Callable[[], "Figure"]
 Figures = Mapping[str, Draw]
@@ -101,7 +101,13 @@ def _save(name: str, draw_one: Draw, plots: Path, drawn: Drawn) -> None:
 
 
 # Without a fixed salt and date, every run of the same config would write other SVG files.
-_OURS: dict[Any, Any] = {"svg.hashsalt": "stopcli", "svg.fonttype": "none"}
+_OURS: dict[Any, Any] = {
+    "svg.hashsalt": "stopcli",
+    "svg.fonttype": "none",
+    # Nothing is written smaller than 10 points, its default (see `stopcli.report.curves.WIDTH`).
+    "figure.titlesize": 11,
+    "axes.titlesize": 10,
+}
 
 
 @contextlib.contextmanager

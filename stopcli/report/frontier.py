@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import Bbox
 
 from stopcli.quantities import counted
@@ -30,6 +29,7 @@ from stopcli.report.curves import (
     YELLOW,
     legend_below,
     legend_mark,
+    mark_decades,
     new_figure,
 )
 from stopcli.stats.intervals import MeanInterval
@@ -57,7 +57,7 @@ _COLOURS = (BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY, BLACK)
 # Intervals of more rules than this would hide each other: then only those of the front are drawn.
 _MOST_INTERVALS = 30
 # More names than this would overlap; the table has them all.
-_MOST_NAMES = 12
+_MOST_NAMES = 8
 # Costs further apart than this are drawn on a logarithmic axis.
 _WIDE = 12
 
@@ -101,24 +101,23 @@ def frontier(
     Args:
         full_epochs: of a whole run; None where the runs' lengths differ.
     """
-    figure, drawn = new_figure(8, 1.4 + 3.9 * len(panels), len(panels), sharex=True)
+    figure, drawn = new_figure(2.1 + 2.9 * len(panels), len(panels), title=title, sharex=True)
     costs = [point.cost.mean for point in points]
     wide = max(costs) / min(costs) > _WIDE
     for axes in drawn:
         if wide:
             axes.set_xscale("log")
-            _mark_decades(axes.xaxis, "{:,.0f}")
+            mark_decades(axes.xaxis, "{:,.0f}")
     annotations = [_draw(axes, points, i, panel) for i, (axes, panel) in enumerate(zip(drawn, panels, strict=True))]
     drawn[-1].set_xlabel("epochs trained (mean over the runs)" if points[0].cost.n > 1 else "epochs trained")
     if full_epochs:
         share = drawn[0].secondary_xaxis("top", functions=(_times(100 / full_epochs), _times(full_epochs / 100)))
         if wide:
             share.set_xscale("log")
-            _mark_decades(share.xaxis, "{:g} %")
+            mark_decades(share.xaxis, "{:g} %")
         share.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
-        share.set_xlabel(f"share of the {counted(round(full_epochs), 'epoch')} on record", fontsize=9)
-    figure.suptitle(title, fontsize=11)
-    legend_below(figure, drawn, handles=_legend(points), columns=3)
+        share.set_xlabel(f"share of the {counted(round(full_epochs), 'epoch')} on record")
+    legend_below(figure, drawn, handles=_legend(points, panels))
     for axes, (labels, means, lines) in zip(drawn, annotations, strict=True):
         place_labels(axes, labels, means, lines)
     return figure
@@ -126,13 +125,6 @@ def frontier(
 
 def _times(factor: float) -> Callable[[Any], Any]:
     return lambda value: value * factor
-
-
-def _mark_decades(axis: Axis, form: str) -> None:
-    """Mark 1, 2, 5, 10, 20, … on a logarithmic axis."""
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: form.format(value)))
-    axis.set_minor_formatter(NullFormatter())
 
 
 def _draw(
@@ -158,16 +150,6 @@ def _draw(
             lines += [((x, y), (next_x, y)), ((next_x, y), (next_x, next_y))]
     if panel.level is not None:
         axes.axhline(panel.level[0], color=GREY, lw=1, ls=":", zorder=1)
-        axes.annotate(
-            panel.level[1],
-            (0, panel.level[0]),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, -3),
-            textcoords="offset points",
-            ha="left",
-            va="top",
-            fontsize=8,
-        )
     axes.set_ylabel(panel.ordinate)
     axes.margins(x=0.08, y=0.12)
     labels = []
@@ -207,23 +189,23 @@ def _look(family: str) -> tuple[str, str]:
     return _COLOURS[[*rules].index(family) % len(_COLOURS)], rules[family].marker
 
 
-def _legend(points: Sequence[FrontierPoint]) -> list[Line2D]:
+def _legend(points: Sequence[FrontierPoint], panels: Sequence[Panel]) -> list[Line2D]:
     handles = []
     for family in dict.fromkeys(point.family for point in points):
         colour, marker = _look(family)
         handles.append(legend_mark(rules_by_keyword()[family].label, ls="", marker=marker, color=colour))
     if not all(point.stopped_all for point in points):
         handles.append(legend_mark("did not stop every run", ls="", marker="o", markerfacecolor="white"))
-    handles.append(legend_mark("front: nothing is cheaper and better", ls="--"))
+    handles.append(legend_mark("Pareto front", ls="--"))
     if any(point.cost.low is not None for point in points):
         handles.append(legend_mark("95 % interval of the mean", lw=1.2, alpha=0.6))
+    handles += [legend_mark(panel.level[1], lw=1, ls=":") for panel in panels if panel.level]
     return handles
 
 
 # How far from its point a label may lie, and in which directions, in the order of preference.
 _DISTANCES_POINTS = (5, 12, 20, 30, 42, 56, 72, 90)
 _ANGLES_DEGREES = (45, 135, -45, -135, 0, 180, 90, -90, 20, 160, -20, -160, 70, 110, -70, -110)
-_FONT_SIZE = 8
 _MARKER_POINTS = 4.0
 # From this distance on a line leads to the point.
 _LEADER_POINTS = 10
@@ -260,7 +242,7 @@ def place_labels(axes: Axes, labels: Sequence[Label], points: Sequence[Point], l
     for line in lines:
         obstacles.add(_between(axes, *line, 1.0), _COVERED_LINE)
     for label in labels:
-        drawn = axes.annotate(label.text, (label.x, label.y), fontsize=_FONT_SIZE, ha="center", va="center")
+        drawn = axes.annotate(label.text, (label.x, label.y), ha="center", va="center")
         extent = drawn.get_window_extent(renderer)
         x, y = axes.transData.transform((label.x, label.y))
         right, up, box = _best_box((x, y), (extent.width + 2, extent.height), pixels, room, obstacles)
@@ -271,7 +253,6 @@ def place_labels(axes: Axes, labels: Sequence[Label], points: Sequence[Point], l
             (label.x, label.y),
             xytext=(right, up),
             textcoords="offset points",
-            fontsize=_FONT_SIZE,
             ha="center",
             va="center",
             zorder=6,

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import functools
 import hashlib
+import itertools
 import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -29,8 +30,11 @@ LINES_UNFOLDED = 6
 SECTIONS_LISTED = 4
 # Characters: longer cells, and longer code within a text, are wrapped.
 UNWRAPPED = 32
+# Letters of a table's columns that a phone has room for.
+_PHONE_LETTERS = 44
 _NUMBER = re.compile(r"[+\-−]?(\d[\d,]*\.?\d*|\.\d+)(e[+\-]?\d+)?( ?(%|s|×))?")
 _NOTHING = ("", "–", "—")
+_BOUNDS = re.compile(r"(\[[^\s\]]*\d[^\s\]]*, [^\s\]]*\d[^\s\]]*\])")
 
 
 def to_html(document: Document, folder: Path) -> str:
@@ -68,7 +72,7 @@ def _engine() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    engine.filters.update(kind=_kind, pieces=pieces, looks=_looks)
+    engine.filters.update(grouped=_grouped, kind=_kind, pieces=pieces, columns=_columns, bounds=_BOUNDS.split)
     return engine
 
 
@@ -80,16 +84,45 @@ def _kind(part: Part) -> str:
     return type(part).__name__
 
 
-def _looks(table: Table) -> list[str]:
-    """For each column, `number` where each row holds one (aligned right), `prose` where cells are long."""
+def _grouped(parts: Sequence[Part]) -> list[tuple[bool, list[Part]]]:
+    """Parts in groups, each with whether it is of figures, which stand side by side where there is room."""
+    groups = itertools.groupby(parts, key=lambda part: isinstance(part, Picture))
+    return [(are_pictures, list(group)) for are_pictures, group in groups]
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of a table: where its cells are in the rows, and how they look.
+
+    Attributes:
+        look: classes. `number` where each row holds one (aligned right), `prose` where cells are long; `other` where
+            a phone shows it only on request.
+    """
+
+    index: int
+    look: str
+
+
+def _columns(table: Table) -> list[_Column]:
+    """The columns in the order in which they are shown: those that the table is read for first."""
+    keys = table.key_columns
+    letters = [
+        max(*(len(word) for word in name.split()), *(len(row[i]) for row in table.rows), 0, 0)
+        for i, name in enumerate(table.columns)
+    ]
+    folds = sum(letters) + 2 * len(letters) > _PHONE_LETTERS
 
     def look(column: int) -> str:
-        if any(len(row[column]) > UNWRAPPED for row in table.rows):
-            return "prose"
+        looks = ["other"] if folds and column not in keys else []
         cells = [row[column] for row in table.body if row[column] not in _NOTHING]
-        return "number" if cells and all(_NUMBER.fullmatch(cell) for cell in cells) else ""
+        if letters[column] > UNWRAPPED:
+            looks.append("prose")
+        elif cells and all(_NUMBER.fullmatch(cell) for cell in cells):
+            looks.append("number")
+        return " ".join(looks)
 
-    return [look(column) for column in range(len(table.columns))]
+    order = dict.fromkeys((*keys, *range(len(table.columns))))
+    return [_Column(i, look(i)) for i in order]
 
 
 def write_report(folder: Path, document: Document, name: str = "report") -> list[Path]:
@@ -160,10 +193,12 @@ class PictureData:
     Attributes:
         uri: its bytes.
         light: whether its background is light on a dark page too.
+        width: in pixels, from which on its smallest letters can be read; 0 where that is not known.
     """
 
     uri: str
     light: bool
+    width: int = 0
 
 
 def picture_data(folder: Path, picture: Picture) -> PictureData | None:
@@ -174,8 +209,19 @@ def picture_data(folder: Path, picture: Picture) -> PictureData | None:
         light = bool(_COLOURED.search(text))
         text = _shrunk(text) if light else _in_both_schemes(_shrunk(text))
         if png is None or len(text) <= max(LARGEST_SVG, len(png)):
-            return PictureData(_uri("image/svg+xml", text.encode()), light)
+            return PictureData(_uri("image/svg+xml", text.encode()), light, _readable_width(text))
     return None if png is None else PictureData(_uri("image/png", png), light=True)
+
+
+# In pixels.
+SMALLEST_LETTERS = 9
+_VIEW = re.compile(r'viewBox="0 0 ([\d.]+) ')
+_FONT_SIZE = re.compile(r"font(?:-size)?: (?:[a-z]+ )*([\d.]+)px")
+
+
+def _readable_width(svg: str) -> int:
+    view, sizes = _VIEW.search(svg), _FONT_SIZE.findall(svg)
+    return round(SMALLEST_LETTERS * float(view[1]) / min(map(float, sizes))) if view and sizes else 0
 
 
 def _read(path: Path) -> bytes | None:

@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stopcli.report.curves import BLUE, GREY, ORANGE, legend_below, thinned
+from stopcli.report.curves import BLUE, GREY, ORANGE, WIDTH, legend_below, set_title, thinned
 from stopcli.report.drawing import drawn_name
 
 # Pale, so that the points stand out: from class 0's colour through white to class 1's.
@@ -18,8 +18,8 @@ _PROBABILITY = LinearSegmentedColormap.from_list("probability", ["#F2B48C", "#FF
 MOST_MARKERS = 3000
 # More classes than this cannot be read in a matrix with numbers.
 MOST_NUMBERED_CLASSES = 20
-# Letters that there is room for above an image, and beside a matrix.
-_LONGEST_COLUMN, _LONGEST_CLASS = 14, 24
+# Letters that there is room for beside or above an image, and beside a matrix.
+_LONGEST_NAME = 14
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def decision_boundary(
         axes.scatter([], [], c=GREY, label=f"{group.name} (n = {len(group.x)})", **look)
     for value, colour in ((0, ORANGE), (1, BLUE)):
         axes.scatter([], [], c=colour, marker="s", s=38, label=f"class {value}")
-    legend_below(figure, [axes], columns=len(points) + 2)
+    legend_below(figure, [axes])
     figure.colorbar(filled, ax=axes, ticks=[0, 0.25, 0.5, 0.75, 1], label="probability of class 1")
     return figure
 
@@ -85,42 +85,40 @@ def plain_scatter(points: Sequence[Points], title: str) -> Figure:
         for value, colour in ((0, ORANGE), (1, BLUE)):
             x, y = group.x[group.y == value][:MOST_MARKERS].T
             axes.scatter(x, y, c=colour, marker=group.marker, s=30, label=f"{group.name}, class {value}")
-    axes.legend(fontsize=9)
+    legend_below(figure, [axes])
     return figure
 
 
 def _plane(title: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7, 5.6), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 5), layout="constrained")
     axes = figure.subplots()
     axes.set_xlabel("feature 1")
     axes.set_ylabel("feature 2")
-    axes.set_title(title, fontsize=11, wrap=True)
+    set_title(figure, title)
     return figure, axes
 
 
 def image_sheet(
-    rows: Sequence[NDArray[Any]], row_names: Sequence[str], column_names: Sequence[str], title: str
+    images: Sequence[NDArray[Any]], column_names: Sequence[str], row_names: Sequence[str], title: str
 ) -> Figure:
-    """Images in rows, such as each as it is and then as it was augmented.
+    """Images in columns, such as each as it is and then as it was augmented, a row for each image.
 
     Args:
-        rows: each float32 in [0, 1], shape [columns, height, width, 3].
-        row_names, column_names: labels beside and above them.
+        images: of each column, float32 in [0, 1], shape [rows, height, width, 3].
+        column_names, row_names: labels above and beside them.
     """
-    columns = len(rows[0])
-    figure = Figure(figsize=(1.05 * columns + 0.9, 1.12 * len(rows) + 0.7), layout="constrained")
-    grid = figure.subplots(len(rows), columns, squeeze=False)
-    for r, (images, name) in enumerate(zip(rows, row_names, strict=True)):
-        for c, image in enumerate(images):
-            axes = grid[r, c]
-            axes.imshow(np.clip(image, 0, 1), interpolation="nearest")
-            axes.set_xticks([])
-            axes.set_yticks([])
-            if r == 0:
-                axes.set_title(drawn_name(column_names[c], _LONGEST_COLUMN), fontsize=8)
-            if c == 0:
-                axes.set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center")
-    figure.suptitle(title, fontsize=11)
+    rows = len(images[0])
+    figure = Figure(figsize=(WIDTH, 0.7 * rows + 0.8), layout="constrained")
+    grid = figure.subplots(rows, len(images), squeeze=False)
+    for (r, c), axes in np.ndenumerate(grid):
+        axes.imshow(np.clip(images[c][r], 0, 1), interpolation="nearest")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        if r == 0:
+            axes.set_title(column_names[c])
+        if c == 0:
+            axes.set_ylabel(drawn_name(row_names[r], _LONGEST_NAME), rotation=0, ha="right", va="center")
+    set_title(figure, title)
     return figure
 
 
@@ -131,8 +129,8 @@ def confusion(matrix: NDArray[Any], classes: Sequence[str], title: str) -> Figur
         matrix: counts, shape [classes, classes]: true class by predicted class.
     """
     n = len(classes)
-    side = min(max(4.5, 0.62 * n + 2), 14)
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    side = min(max(WIDTH, 0.4 * n + 1.5), 12)
+    figure = Figure(figsize=(side, side + 0.4), layout="constrained")
     axes = figure.subplots()
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     shown = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -141,14 +139,15 @@ def confusion(matrix: NDArray[Any], classes: Sequence[str], title: str) -> Figur
             for j in range(n):
                 if matrix[i, j]:
                     colour = "white" if shares[i, j] > 0.55 else "black"
-                    axes.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=8, color=colour)
-        names = [drawn_name(name, _LONGEST_CLASS) for name in classes]
+                    axes.text(j, i, str(matrix[i, j]), ha="center", va="center", color=colour)
+        names = [drawn_name(name, _LONGEST_NAME) for name in classes]
         axes.set_xticks(range(n), names, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(n), names)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    axes.set_title(title, fontsize=11)
-    figure.colorbar(shown, ax=axes, shrink=0.8, label="share of the true class")
+    set_title(figure, title)
+    # Beside the matrix it would take width from the numbers.
+    figure.colorbar(shown, ax=axes, location="bottom", shrink=0.6, aspect=30, label="share of the true class")
     return figure
 
 
@@ -168,16 +167,16 @@ class Mistake:
     confidence: float
 
 
-def worst_images(mistakes: Sequence[Mistake], title: str, columns: int = 6) -> Figure:
+def worst_images(mistakes: Sequence[Mistake], title: str, columns: int = 4) -> Figure:
     """The images that a model misclassified most confidently."""
     rows = max(1, -(-len(mistakes) // columns))
-    figure = Figure(figsize=(1.5 * columns, 1.85 * rows + 0.5), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.9 * rows + 0.5), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, mistake in zip(grid.flat, mistakes, strict=False):
         axes.imshow(np.clip(mistake.image, 0, 1), interpolation="nearest")
-        true, predicted = (drawn_name(name, _LONGEST_COLUMN) for name in (mistake.true, mistake.predicted))
-        axes.set_title(f"{true}\n→ {predicted} ({mistake.confidence:.2f})", fontsize=8)
-    figure.suptitle(title if mistakes else f"{title}: none", fontsize=11)
+        true, predicted = (drawn_name(name, _LONGEST_NAME) for name in (mistake.true, mistake.predicted))
+        axes.set_title(f"{true}\n→ {predicted}\n{mistake.confidence:.2f}")
+    set_title(figure, title if mistakes else f"{title}: none")
     return figure

@@ -53,5 +53,5 @@ def test_figures_of_images_are_drawn_whatever_classes_are_called(classes: tuple[
     for name in figures:
         shown = (tmp_path / "plots" / f"{name}.svg").read_text()
         for class_name in classes:
-            letters = drawn_name(class_name, 24 if name == "confusion" else 14).replace(r"\$", "$")
+            letters = drawn_name(class_name, 14).replace(r"\$", "$")
             assert letters in shown

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import browser, check_report, opened
+from browser import browser, check_figures, check_report, opened
+from report_pages import write_pages
 
 from stopcli.report.curves import Marks, learning_curves
 from stopcli.report.document import Bullets, Code, Document, Paragraph, Picture, Section, Table, Warn, code
@@ -92,6 +93,70 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_report_is_readable_in_light_and_dark_on_a_desk_and_on_a_phone(chromium: Any, report: Path) -> None:
     check_report(chromium, report, figures=3)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return write_pages(tmp_path_factory.mktemp("pages"))
+
+
+def test_reports_of_every_kind_are_readable_on_a_desk_and_on_a_phone(chromium: Any, pages: dict[str, Path]) -> None:
+    for file in pages.values():
+        check_report(chromium, file, figures=len(list(file.parent.glob("plots/*.svg"))), whole=True)
+
+
+def test_words_in_figures_stand_inside_and_apart(chromium: Any, pages: dict[str, Path]) -> None:
+    check_figures(chromium, [figure for file in pages.values() for figure in file.parent.glob("plots/*.svg")])
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("case-study", "test accuracy"),
+        ("moons", "its test acc."),
+        ("cutout-sweep", "error at the end"),
+        ("replay", "regret"),
+    ],
+)
+def test_the_column_that_matters_is_in_sight_and_the_others_are_a_tap_away(
+    name: str, column: str, chromium: Any, pages: dict[str, Path]
+) -> None:
+    for width in (1280, 390):
+        with opened(chromium, pages[name], width=width, script=False) as page:
+            table = page.locator(".table").first
+            cells = table.locator("thead th")
+            header = cells.filter(has_text=column).first
+            box = header.bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+            shown = [cell for cell in cells.all() if cell.is_visible()]
+            assert (len(shown) < cells.count()) == (width == 390)
+            if width == 390:
+                table.get_by_role("checkbox").press("Space")
+                assert all(cell.is_visible() for cell in cells.all())
+                assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_figures_are_enlarged_by_mouse_and_by_keyboard(chromium: Any, pages: dict[str, Path]) -> None:
+    for width in (1280, 390):
+        with opened(chromium, pages["case-study"], width=width) as page:
+            button, enlarged = (
+                page.get_by_role("button", name="A point for each seed").first,
+                page.locator("dialog img"),
+            )
+            small = button.locator("img").bounding_box()
+            button.click()
+            large = enlarged.bounding_box()
+            assert large["width"] > 1.2 * small["width"]
+            assert enlarged.get_attribute("alt") == button.locator("img").get_attribute("alt")
+            page.keyboard.press("Escape")
+            assert not enlarged.is_visible()
+            # The focus is where it was.
+            page.keyboard.press("Enter")
+            assert enlarged.is_visible()
+            page.get_by_role("button", name="Close").click()
+            assert not enlarged.is_visible()
 
 
 def test_hostile_names_are_text(chromium: Any, report: Path) -> None:

@@ -1,6 +1,7 @@
 
 "use strict";
-// Makes the headers of tables buttons that sort their rows. Without it the tables are the same, as they were written.
+// Makes the headers of tables buttons that sort their rows, and figures buttons that enlarge them. Without it both are
+// the same, as they were written.
 function value(row, column) {
   const text = row.cells[column].textContent.trim().replaceAll("−", "-").replaceAll(",", "");
   const time = /^(?:(\d+)h)?(?:(\d+)m)?([\d.]+)s$/.exec(text);
@@ -26,12 +27,34 @@ function sort(table, column) {
   headers[column].setAttribute("aria-sort", down ? "descending" : "ascending");
   table.tBodies[0].append(...rows);
 }
+function wrapped(content, label, act) {
+  const button = document.createElement("button");
+  button.type = "button";
+  if (label) button.title = label;
+  button.append(...content);
+  button.addEventListener("click", act);
+  return button;
+}
 for (const table of document.querySelectorAll("table[data-sortable]")) {
   [...table.tHead.rows[0].cells].forEach((header, column) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...header.childNodes);
-    button.addEventListener("click", () => sort(table, column));
-    header.append(button);
+    header.append(wrapped([...header.childNodes], "", () => sort(table, column)));
   });
+}
+const images = document.querySelectorAll("figure img");
+if (images.length) {
+  const dialog = document.createElement("dialog");
+  dialog.setAttribute("aria-label", "Enlarged figure");
+  dialog.addEventListener("click", () => dialog.close());
+  document.body.append(dialog);
+  for (const image of images) {
+    const figure = image.parentElement;
+    figure.append(
+      wrapped([image], "Enlarge", () => {
+        const copy = image.cloneNode();
+        dialog.className = figure.className;
+        dialog.replaceChildren(copy, wrapped(["Close"], "", () => dialog.close()));
+        dialog.showModal();
+      }),
+    );
+  }
 }
