@@ -13,13 +13,12 @@ from stopcli.cli.console import Output, RunView
 from stopcli.configs.base import RunConfig, to_toml
 from stopcli.errors import RequestError
 from stopcli.quantities import counted, format_duration, parse_duration
-from stopcli.report.run_report import results_table, sentences_of
 from stopcli.runner.provenance import next_step
 from stopcli.runner.run import Task, check_warm_start, execute, load_task, process_age, settle_layout
 from stopcli.runs.files import temporary_files
 from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
 from stopcli.runs.summary import SweepSummary, TrainingSummary
-from stopcli.signals import StopNow, write_in_handler
+from stopcli.signals import StopNow
 from stopcli.sweeps.plan import plan_jobs
 from stopcli.training.model_files import check_model_file, model_file
 from stopcli.training.session import Session, Stopwatch, stop_on_signals
@@ -87,13 +86,10 @@ def execute_task(task: Task, folder: RunFolder, output: Output, budget_seconds: 
     if task.layout is not None:
         output.say(f"Runs: {len(plan_jobs(task.config))}, {task.layout.describe()}.")
 
-    def on_first_signal() -> None:
-        if not output.quiet:
-            write_in_handler("\nSaving. Press Ctrl-C again to quit without saving.\n")
-
-    with stop_on_signals(budget_seconds, on_first_signal) as request:
+    view = RunView(output, task.config.command)
+    with stop_on_signals(budget_seconds, view.saving) as request:
         try:
-            with RunView(output, task.config.command) as view:
+            with view:
                 session = Session(view, request, Stopwatch(elapsed=process_age()))
                 summary = execute(task, folder, session, view.show_jobs, output.detail)
         except StopNow as stopped:
@@ -126,9 +122,7 @@ def show_plan(task: Task, output: Output) -> None:
 
 
 def _print_result(task: Task, folder: RunFolder, output: Output, summary: TrainingSummary) -> None:
-    output.result(results_table(summary), summary)
-    for sentence in sentences_of(summary):
-        output.say(sentence)
+    output.summary(summary, output.say)
     printed = {*task.config.warnings(), *task.loaded.notes}
     for warning in summary.warnings:
         if warning not in printed:

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table as RichTable
 
-from stopcli.cli.console import Output, RunView, console
+from stopcli.cli.console import Output, RunView, print_result
 from stopcli.cli.options import Json, Quiet, RunPath, RunsDir, TimeBudget, Verbose, setting_value, with_changes
 from stopcli.configs.base import settings_with
 from stopcli.configs.images import ImageConfig
 from stopcli.errors import ConfigError, RequestError, StopcliError
 from stopcli.quantities import agreeing, counted, format_bytes, format_duration
+from stopcli.report.document import Table
 from stopcli.runs.files import dump_json, read_json, temporary_files
 from stopcli.runs.folder import RUNS_DIR_VARIABLE, RunFolder, check_is_made_here, runs_root
 from stopcli.runs.run import Run, resolve_run, runs_in
@@ -127,9 +127,7 @@ def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
     if not runs:
         Output().say(f"No runs in {root}; --runs-dir or {RUNS_DIR_VARIABLE} names another folder.")
         return
-    table = RichTable(header_style="bold")
-    for column in ("run", "state", "epochs", "best", "size", "age"):
-        table.add_column(column, overflow="fold", justify="right" if column in ("epochs", "size", "age") else "left")
+    rows = []
     for run in runs:
         if run.damage:
             Output().warn(f"{run.path}/{run.damage}")
@@ -137,8 +135,8 @@ def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
         if run.results and stop and stop.best_value is not None:
             best = f"{run.results.monitor} {stop.best_value:.4f} at {stop.best_epoch}"
         size = format_bytes(run.bytes_on_disk)
-        table.add_row(run.path.name, run.state, run.progress, best, size, _age(run))
-    console(stderr=False).print(table, markup=False)
+        rows.append((run.path.name, run.state, run.progress, best, size, _age(run)))
+    Output().result(Table("Runs", ("run", "state", "epochs", "best", "size", "age"), tuple(rows)), runs)
     total = format_bytes(sum(run.bytes_on_disk for run in runs))
     deletion = f"rm -r {shlex.quote(str(root))}/NAME"
     Output().say(f"{counted(len(runs), 'run')}, {total}. A run is its folder; to delete one: {deletion}")
@@ -146,7 +144,6 @@ def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
 
 def show(run: RunPath, runs_dir: RunsDir = None, json: Json = False) -> None:
     """Show a run: its state, why it stopped, its results; or what a comparison or a replay found."""
-    from stopcli.report.run_report import results_table, sentences_of
     from stopcli.runner.provenance import next_step
 
     folder = resolve_run(run, runs_root(runs_dir), analyses=True)
@@ -161,18 +158,16 @@ def show(run: RunPath, runs_dir: RunsDir = None, json: Json = False) -> None:
     if epochs and (results or summary is None):
         epochs += f" {agreeing(int(shown.progress.rpartition('/')[2]), 'epoch', 'epochs')}"
     age = f", started {_age(shown)} ago" if shown.age_seconds is not None else ""
-    print(f"{folder}: {shown.state}{epochs}{age}")
+    print_result(f"{folder}: {shown.state}{epochs}{age}")
     if shown.reason:
-        print(f"Reason: {shown.reason}")
+        print_result(f"Reason: {shown.reason}")
     if summary is not None:
-        Output().result(results_table(summary), summary)
-        for sentence in sentences_of(summary):
-            print(sentence)
+        Output().summary(summary, print_result)
     # A comparison or a replay that was ended is simply made again.
     if (folder / "config.toml").is_file() and (
         step := next_step(folder, shown.state, results.stop if results else None)
     ):
-        print(step)
+        print_result(step)
 
 
 def _age(run: Run) -> str:

@@ -15,6 +15,7 @@ import io
 import os
 import select
 import sys
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 from stopcli.errors import escaped, system_words
@@ -128,6 +129,43 @@ def copy_of_stderr() -> TextIO:
     """A stream that writes to where stderr goes now, through a descriptor of its own, and never fails either."""
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     return text_over(Outlet(io.FileIO(os.dup(2), "w"), owned=True), encoding, line_buffering=True)
+
+
+@contextlib.contextmanager
+def terminal_output_kept(terminal: int) -> Iterator[None]:
+    """Keep a terminal from dropping what it has not shown yet on Ctrl-C, as it does by default, and from printing ^C.
+
+    Else the cursor is not where the next drawing of a live view begins.
+
+    Args:
+        terminal: its descriptor.
+    """
+    try:
+        import termios
+    except ImportError:
+        # Windows has none.
+        yield
+        return
+
+    def set_flags(noflsh: int, echoctl: int) -> tuple[int, int]:
+        mode = termios.tcgetattr(terminal)
+        before = (mode[3] & termios.NOFLSH, mode[3] & termios.ECHOCTL)
+        mode[3] = mode[3] & ~(termios.NOFLSH | termios.ECHOCTL) | noflsh | echoctl
+        # A job in the background would be stopped for it.
+        if os.tcgetpgrp(terminal) == os.getpgrp():
+            termios.tcsetattr(terminal, termios.TCSANOW, mode)
+        return before
+
+    before = None
+    # OSError: not the terminal of this session, or it is gone.
+    with contextlib.suppress(OSError, termios.error):
+        before = set_flags(termios.NOFLSH, 0)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, termios.error):
+            if before:
+                set_flags(*before)
 
 
 def failure_of_stdout() -> str:

@@ -21,7 +21,9 @@ from stopcli.report.document import (
 )
 from stopcli.runs.environment import Environment
 from stopcli.runs.summary import (
+    AnalysisSummary,
     ModelClasses,
+    ModelValues,
     ReportParts,
     RunSummary,
     Selection,
@@ -106,13 +108,48 @@ def selection_table(selection: Selection) -> Table:
     return Table(SELECTION, ("epoch chosen", "epoch", "accuracy on the test rows"), (*rows, difference), sums=1)
 
 
+def outcome(summary: Summary) -> tuple[tuple[str, str], ...]:
+    """What came of a single run, as labels and texts; empty where several are in a table."""
+    if not isinstance(summary, RunSummary) or summary.table is not None:
+        table = results_table(summary)
+        single = len(table.rows) == 1 and not isinstance(summary, AnalysisSummary)
+        return tuple(zip(table.columns, table.rows[0], strict=True)) if single else ()
+    final, best = summary.final, summary.best
+    saved = "none"
+    if best is not None:
+        # A run that was stopped before its end may not have measured its best model.
+        rows = " on the test rows" if best.monitor.startswith("val_") and best.test and best.val is None else ""
+        saved = _model_text(best, summary.rows.test, f", chosen by {best.monitor}{rows}")
+    models = (("Final model", _model_text(final, summary.rows.test)), ("Saved model", saved))
+    arm = (("Arm", summary.arm.replace("-", " ")),) if summary.arm else ()
+    return (*arm, ("Training", why_stopped(summary)), *models)
+
+
+def _model_text(model: ModelValues, test_rows: int, chosen: str = "") -> str:
+    """A model's epoch, how it was chosen, and its accuracies with the interval of that on the test rows."""
+    text = f"epoch {model.epoch}{chosen}"
+    for part in ("train", "test"):
+        accuracy = model.get(part, "accuracy")
+        if accuracy is not None:
+            text += f"; {part} accuracy {accuracy:.3f}"
+            interval = proportion_of(accuracy, test_rows) if part == "test" else None
+            text += f" (95 % interval {interval.low:.3f} to {interval.high:.3f})" if interval else ""
+    return text
+
+
 def sentences_of(summary: Summary) -> list[str]:
     """What a summary says beside its table: why a run stopped, what follows, and what choosing on the test rows would
     have claimed."""
-    if not isinstance(summary, RunSummary):
+    return (
+        [why_stopped(summary), *conclusions_of(summary)] if isinstance(summary, RunSummary) else conclusions_of(summary)
+    )
+
+
+def conclusions_of(summary: Summary) -> list[str]:
+    """What follows from a summary's results, and what choosing on the test rows would have claimed."""
+    if not isinstance(summary, RunSummary) or summary.selection is None:
         return list(summary.conclusions)
-    selection = [] if summary.selection is None else [selection_sentence(summary.selection, summary.rows.test)]
-    return [why_stopped(summary), *summary.conclusions, *selection]
+    return [*summary.conclusions, selection_sentence(summary.selection, summary.rows.test)]
 
 
 def why_stopped(summary: RunSummary) -> str:

@@ -332,7 +332,8 @@ class Ratio:
     sd: float | None
 
     def __str__(self) -> str:
-        return f"{self.mean:.2f}" + (f" ± {self.sd:.2f}" if self.sd else "")
+        varies = self.sd is not None and self.sd >= 0.005
+        return f"{self.mean:.2f}" + (f" ± {self.sd:.2f}" if varies else "")
 
 
 def ratio_of(values: Mapping[int, float], others: Mapping[int, float]) -> Ratio | None:

@@ -53,7 +53,8 @@ class MeanInterval:
         '0.900 ± 0.010 [0.890, 0.910]'
         """
         text = show(self.mean)
-        if sd and self.sd is not None:
+        # Where all values are the same to the last digit shown, there is nothing to say of how they vary.
+        if sd and self.sd is not None and show(self.sd).strip("0."):
             text += f" ± {show(self.sd)}"
         if interval and self.bounds:
             text += f" [{', '.join(map(show, self.bounds))}]"

@@ -29,8 +29,8 @@ def test_runs_are_listed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert [sorted(line) for line in listed] == [sorted(line) for line in pinned]
     check_document(facts(listed), facts(pinned))
     assert run("list", "--runs-dir", "runs") == 0
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
-    cells = {row[0]: row for row in rows if row}
+    rows = [re.split("  +", line) for line in capsys.readouterr().out.splitlines()]
+    cells = {row[0]: row for row in rows}
     for line in pinned:
         row = cells[Path(line["path"]).name]
         assert row[1].startswith(line["state"])
