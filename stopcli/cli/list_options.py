@@ -61,11 +61,7 @@ def listing(*options: str) -> type[TyperCommand]:
 
 
 def parse_words(setting: str, values: Sequence[str]) -> tuple[str, ...]:
-    """The words of a list option; `none` by itself is an empty list.
-
-    Raises:
-        ConfigError: there is none.
-    """
+    """The words of a list option; `none` by itself is an empty list. Raises ConfigError where there is none."""
     items = _split(values)
     if not items:
         raise ConfigError(setting, " ".join(values), "one word or more")
@@ -73,11 +69,8 @@ def parse_words(setting: str, values: Sequence[str]) -> tuple[str, ...]:
 
 
 def parse_counts(setting: str, values: Sequence[str]) -> tuple[int, ...]:
-    """Whole numbers out of the words of a list option.
-
-    Raises:
-        ConfigError: there is none, or a word is no whole number.
-    """
+    """Whole numbers out of the words of a list option. Raises ConfigError where there is none, or a word is no whole
+    number."""
     items = _split(values)
     if not items:
         raise ConfigError(setting, " ".join(values), "one whole number or more, such as 2 4 8")
@@ -89,11 +82,7 @@ def parse_counts(setting: str, values: Sequence[str]) -> tuple[int, ...]:
 
 
 def parse_numbers(setting: str, values: Sequence[str]) -> tuple[float, ...]:
-    """Numbers out of the words of a list option.
-
-    Raises:
-        ConfigError: there is none, or a word is no number.
-    """
+    """Numbers out of the words of a list option. Raises ConfigError where there is none, or a word is no number."""
     items = _split(values)
     if not items:
         raise ConfigError(setting, " ".join(values), "one number or more, such as 0 0.001")
@@ -104,11 +93,7 @@ def parse_numbers(setting: str, values: Sequence[str]) -> tuple[float, ...]:
 
 
 def parse_number_or_none(setting: str, text: str, kind: type[int] | type[float]) -> int | float | None:
-    """The number of an option that can also be taken away, by the word none.
-
-    Raises:
-        ConfigError: it is neither.
-    """
+    """The number of an option that can also be taken away, by the word none. Raises ConfigError where it is neither."""
     if text == "none":
         return None
     whole = kind is int

@@ -64,11 +64,8 @@ class Option:
 
 
 def options_of(config_class: Any) -> Mapping[str, Option]:
-    """The options of a config class's settings by name, in the order of its fields.
-
-    Raises:
-        TypeError: a setting has none.
-    """
+    """The options of a config class's settings by name, in the order of its fields. Raises TypeError where a setting
+    has none."""
     return _options(config_class)
 
 
@@ -249,11 +246,8 @@ def _checker(config_class: Any) -> Any:
 
 
 def parse(config_class: type[AnyConfig], settings: dict[str, Any]) -> AnyConfig:
-    """A checked config from settings by name. What is not named keeps its default.
-
-    Raises:
-        ConfigError: a setting is unknown, has the wrong type or range, or contradicts another.
-    """
+    """A checked config from settings by name. What is not named keeps its default. Raises ConfigError where a setting
+    is unknown, has the wrong type or range, or contradicts another."""
     from pydantic import ValidationError
 
     # TOML has arrays alone; what we have of them are pairs.

@@ -144,11 +144,8 @@ class LearningRateConfig(TrainingConfig):
             policies()[name].check_updates(self, steps_per_epoch)
 
     def notes_on_updates(self, steps_per_epoch: int) -> tuple[str, ...]:
-        """Warnings about cycles and rules, once the updates of an epoch are known.
-
-        Raises:
-            ConfigError: they are too few for what the settings say of them.
-        """
+        """Warnings about cycles and rules, once the updates of an epoch are known. Raises ConfigError where they are
+        too few for what the settings say of them."""
         self.check_updates(steps_per_epoch)
         return tuple(filter(None, [self.mid_cycle(steps_per_epoch), *self.late_cycles(steps_per_epoch)]))
 

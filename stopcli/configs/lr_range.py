@@ -93,11 +93,8 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
         return self.validation_share or DEFAULT_SHARE
 
     def updates(self, steps_per_epoch: int) -> int:
-        """Updates of the test.
-
-        Raises:
-            ConfigError: they are too few for a curve, or more than anyone can wait for.
-        """
+        """Updates of the test. Raises ConfigError where they are too few for a curve, or more than anyone can wait
+        for."""
         if self.epochs is None:
             return self.iterations or UPDATES
         updates = math.ceil(self.epochs * steps_per_epoch)
@@ -130,11 +127,8 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
 
 
 def read_bounds(run: Path) -> dict[str, float]:
-    """`base_lr` and `max_lr` out of the folder of a range test.
-
-    Raises:
-        RequestError: it is no such folder, is not finished, or has found none.
-    """
+    """`base_lr` and `max_lr` out of the folder of a range test. Raises RequestError where it is no such folder, is not
+    finished, or has found none."""
     check_is_run(run)
     command = read_toml(run / "config.toml").get("command")
     if command != "lr-range":

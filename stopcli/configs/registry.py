@@ -55,11 +55,7 @@ COMMANDS = {
 
 
 def command_classes(command: object) -> CommandClasses:
-    """The classes of a command that trains.
-
-    Raises:
-        ConfigError: there is no such command.
-    """
+    """The classes of a command that trains. Raises ConfigError where there is no such command."""
     # A config.toml may have anything there, a list too.
     if not isinstance(command, str) or command not in COMMANDS:
         raise ConfigError("command", command, f"one of {', '.join(COMMANDS)}")

@@ -28,11 +28,8 @@ if TYPE_CHECKING:
 
 
 def recipe_of(command: object) -> Recipe:
-    """The recipe of a command. Imports neither TensorFlow nor matplotlib.
-
-    Raises:
-        ConfigError: there is no such command.
-    """
+    """The recipe of a command. Imports neither TensorFlow nor matplotlib. Raises ConfigError where there is no such
+    command."""
     recipe: Recipe = pkgutil.resolve_name(command_classes(command).recipe)()
     return recipe
 
@@ -62,11 +59,8 @@ class Recipe:
     """The parts of a command that need its data, TensorFlow or matplotlib; its methods import what they need."""
 
     def load(self, config: Any, observer: Observer) -> LoadedConfig:
-        """Read the data, before anything is started.
-
-        Raises:
-            RequestError: the data are missing, damaged, or not as the config says.
-        """
+        """Read the data, before anything is started. Raises RequestError where the data are missing, damaged, or not as
+        the config says."""
         raise NotImplementedError
 
     def build(self, loaded: LoadedConfig) -> Experiment:
@@ -84,11 +78,8 @@ class Recipe:
         return {}
 
     def check_fits(self, loaded: LoadedConfig, jobs: Sequence[Job[Any]], layout: Layout) -> None:
-        """Check, before a sweep's jobs are started, that their batches fit into memory.
-
-        Raises:
-            RequestError: they do not.
-        """
+        """Check, before a sweep's jobs are started, that their batches fit into memory. Raises RequestError where they
+        do not."""
 
     def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
         """What a sweep's runs say together. Needs neither TensorFlow nor matplotlib."""

@@ -201,11 +201,8 @@ class CaseStudy:
     initial: State
 
     def __call__(self, loop: Loop, folder: RunFolder) -> dict[str, Any]:
-        """Find, measure and save the arms. Returns what summary.json holds of them; the loop's state stays.
-
-        Raises:
-            ReplayError: training again gives other metrics than are recorded.
-        """
+        """Find, measure and save the arms. Returns what summary.json holds of them; the loop's state stays. Raises
+        ReplayError where training again gives other metrics than are recorded."""
         metrics = read_metrics(folder.metrics)
         endings = [_ending(self.config, arm, metrics) for arm in case_arms()]
         live = loop.state()

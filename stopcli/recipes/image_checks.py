@@ -72,11 +72,8 @@ _MANY_EMPTY, _MUCH_CUT_OUT = 0.1, 0.5
 
 
 def check_effects(config: AugmentSettings, height: int, width: int) -> list[str]:
-    """Warnings about augmentation that has little effect, or too much, on images of this size.
-
-    Raises:
-        RequestError: of an image nothing may be left, or erasing erases nothing.
-    """
+    """Warnings about augmentation that has little effect, or too much, on images of this size. Raises RequestError
+    where of an image nothing may be left, or erasing erases nothing."""
     size = f"{height} × {width}"
     return [
         *_of_shifts(config, height, width, size),
