@@ -65,14 +65,7 @@ class RequestError(StopcliError):
 
 
 class ConfigError(RequestError):
-    """A setting has a value that it cannot have.
-
-    Args:
-        setting: the setting's name in config.toml (`train_size`); the command line shows it as a flag.
-        received: the value as it came.
-        expected: what would have been accepted.
-        hint: what to do about it, where that is not obvious.
-    """
+    """A setting, by its name in config.toml, has a value that it cannot have; the command line shows it as a flag."""
 
     def __init__(self, setting: str, received: object, expected: str, *, hint: str = "") -> None:
         super().__init__(f"{shortened(setting)}: received {shown(received)}, expected {expected}", hint=hint)

@@ -10,14 +10,8 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([dhms])\s*")
 
 
 def parse_duration(setting: str, text: str) -> float:
-    """Seconds from text such as `90s`, `2h30m`, `1.5h`, `1d 12h`.
-
-    Args:
-        setting: the setting's name, for the error.
-
-    Raises:
-        ConfigError: the text is not a length of time, or is `0s`.
-    """
+    """Seconds from text such as `90s`, `2h30m`, `1.5h`, `1d 12h`. Raises ConfigError of that setting where the text is
+    not a length of time, or is `0s`."""
     parts = _PART.findall(text.lower())
     units = [unit for _, unit in parts]
     whole = _PART.sub("", text.lower()).strip() == "" and parts

@@ -24,15 +24,8 @@ class NamedDataset:
     in_files = False
 
     def load(self, on_progress: OnProgress) -> ImageSet:
-        """Its images, with its name as theirs.
-
-        Args:
-            on_progress: reports the progress of something long, such as a download.
-
-        Raises:
-            RequestError: they are damaged.
-            RunError: they cannot be downloaded.
-        """
+        """Its images, with its name as theirs. Raises RequestError where they are damaged, and RunError where they
+        cannot be downloaded."""
         raise NotImplementedError
 
 

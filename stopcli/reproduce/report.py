@@ -66,16 +66,8 @@ class ReportContext:
 
 
 def check_destination(folder: Path, names: Collection[str], scale: ReproductionScale) -> None:
-    """Check that the files can be written, before anything is run.
-
-    Nothing that others made is overwritten, and no report by one that says less.
-
-    Args:
-        names: of the experiments that will be reported, at that scale.
-
-    Raises:
-        RequestError: they cannot.
-    """
+    """Check that the report of the named experiments can be written, before anything is run: nothing that others made
+    is overwritten, and no report by one that says less. Raises RequestError."""
     check_path(folder)
     above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not above.is_dir():

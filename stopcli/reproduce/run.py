@@ -61,16 +61,8 @@ def make_plan(
     to: Path,
     options: Sequence[str],
 ) -> Plan:
-    """Check everything that can be checked before anything is run.
-
-    Args:
-        load: loads the images; called only where an experiment needs them.
-        root: holds the runs.
-        to: where the report goes.
-
-    Raises:
-        RequestError: a file, a folder or a setting is wrong.
-    """
+    """Check everything that can be checked before anything is run; images are loaded only where an experiment needs
+    them. Raises RequestError where a file, a folder or a setting is wrong."""
     files = read_all(paths)
     check_destination(to, {published.name for published in files}, scale)
     check_can_be_made(root, None)
@@ -83,19 +75,8 @@ def make_plan(
 def reproduce(
     plan: Plan, to: Path, request: StopRequest, say: Callable[[str], None], output_options: Sequence[str] = ()
 ) -> tuple[list[ExperimentResult], dict[str, Any]]:
-    """Run what is left, and write the report of everything that has been run.
-
-    Args:
-        request: what ends it from outside.
-        say: prints a line on each sweep.
-        output_options: as for `run_sweep`.
-
-    Returns:
-        The results, and the content of summary.json.
-
-    Raises:
-        ResourceError: the report cannot be written.
-    """
+    """Run what is left, with a line said on each sweep, and write the report of everything that has been run. Returns
+    the results, and the content of summary.json. Raises ResourceError where the report cannot be written."""
     failures = {sweep.name: _run(sweep, request, say, output_options) for sweep in plan.sweeps}
     failures = {name: failure for name, failure in failures.items() if failure}
     done = all(Run.read(sweep.folder).status.state == "finished" for sweep in plan.sweeps)

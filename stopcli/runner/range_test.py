@@ -48,16 +48,8 @@ class CurveStore:
 
     @classmethod
     def read(cls, folder: Path, fingerprint: dict[str, Any], *, force: bool, data_hint: str = "") -> CurveStore:
-        """What an earlier session has done; seeds whose files are not whole are left out.
-
-        Args:
-            fingerprint: of the test as it would be continued.
-            force: where it differs, start over instead of raising.
-            data_hint: what to do where the data differ.
-
-        Raises:
-            RequestError: settings, versions or data have changed.
-        """
+        """What an earlier session has done; seeds whose files are not whole are left out. Raises RequestError with a
+        hint on the data where settings, versions or data have changed; with `force`, all seeds start over."""
         store = cls(folder, fingerprint)
         index, damage = read_seeds(folder)
         if damage:

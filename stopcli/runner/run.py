@@ -76,14 +76,8 @@ def load_task(
     start: Start = Start(),  # noqa: B008, a frozen value
     run: Path | None = None,
 ) -> Task:
-    """Read a config's data, and check that a sweep's jobs have room.
-
-    Args:
-        run: the folder of a run that is resumed.
-
-    Raises:
-        RequestError: the data are missing, damaged, or not as the config says; the jobs have no room.
-    """
+    """Read a config's data, and check that a sweep's jobs have room, those that are left of a `run` that is resumed.
+    Raises RequestError where the data are missing, damaged, or not as the config says, or the jobs have no room."""
     recipe, start_time = recipe_of(config.command), time.perf_counter()
     loaded = replace(recipe.load(config, observer), seconds=time.perf_counter() - start_time)
     if layout is not None:

@@ -125,17 +125,8 @@ def run_sweep(
     session: Session,
     start: Start = Start(),  # noqa: B008, a frozen value
 ) -> SweepSummary:
-    """Run the jobs of a sweep that are not done yet, and sum all of them up.
-
-    Args:
-        loaded: the sweep's settings, and the data.
-        layout: how its jobs are executed.
-        show: as for SweepMonitor.
-        start: of a sweep that is resumed; its finished runs are kept as they are.
-
-    Returns:
-        The sweep's summary.
-    """
+    """Run the jobs of a sweep that are not done yet, shown as `SweepMonitor` does, and sum all of them up. Of a sweep
+    that is resumed, finished runs are kept as they are."""
     config = loaded.config
     jobs = plan_jobs(config)
     changed = _changed_data(loaded, jobs, folder, force=start.force) if start.resumed else []

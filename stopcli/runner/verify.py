@@ -74,14 +74,8 @@ class Verification:
 
 
 class Verifier:
-    """Trains a command without interruption once, then under kills.
-
-    Args:
-        command: the command with its options, without a run folder.
-        run_program: importable by its name, because it is called in other processes.
-        folder: where the runs go.
-        seed: of the moments.
-    """
+    """Trains a command without interruption once, then under kills at moments that the seed draws. Other processes
+    import `run_program` by its name."""
 
     def __init__(self, command: list[str], run_program: RunProgram, folder: Path, seed: int) -> None:
         self._command, self._run_program, self._folder = command, run_program, folder

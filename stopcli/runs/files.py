@@ -98,16 +98,9 @@ def _content(path: Path, *, pipe_ok: bool) -> bytes:
 
 
 def _plain(value: Any, level: int, *, finite: bool) -> Any:
-    """A parsed value that can be walked through, compared, shown and written again without surprises.
-
-    Args:
-        finite: whether NaN and infinities are refused, which Python reads although JSON does not have them.
-
-    Raises:
-        RecursionError: it nests too deep.
-        OverflowError: an integer is out of range.
-        ValueError: a number is not finite.
-    """
+    """A parsed value that can be walked through, compared, shown and written again without surprises; `finite` refuses
+    NaN and infinities, which Python reads although JSON does not have them. Raises RecursionError, OverflowError (of
+    integers) or ValueError."""
     if level > LEVELS:
         raise RecursionError
     if isinstance(value, dict):
@@ -233,15 +226,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_checked(path: Path, parse: Callable[[Any], T]) -> tuple[T | None, str]:
-    """The content of a JSON file, which anybody may have changed.
-
-    Args:
-        parse: makes something of the JSON value; raises MisfitError where it is not what it should be.
-
-    Returns:
-        What `parse` made, None where the file is missing or damaged; and what is wrong with it, beginning with its
-        name, empty for nothing.
-    """
+    """The content of a JSON file, which anybody may have changed, as made by `parse`, which raises MisfitError where it
+    is not what it should be; None where it is missing or damaged. And what is wrong with it, beginning with its name;
+    empty for nothing."""
     try:
         return parse(read_json_file(path)), ""
     except FileNotFoundError:
@@ -372,17 +359,9 @@ def close_all(files: Iterable[AppendedFile]) -> None:
 
 
 def check_prefix(path: Path, prefix: Prefix, header: bytes = b"") -> hashlib._Hash:
-    """Check that a file still begins as it was committed. Nothing is written.
-
-    Args:
-        header: what the file has to begin with; empty where that is not known.
-
-    Returns:
-        The hash of the prefix, to be continued.
-
-    Raises:
-        RecordError: it does not, is missing, or is not a regular file.
-    """
+    """Check that a file still begins as it was committed, and with its header where that is known; nothing is written.
+    Returns the hash of the prefix, to be continued. Raises RecordError where it does not, is missing, or is not a
+    regular file."""
     if not path.exists():
         raise RecordError(f"{path}: missing; it had {prefix.length:,} bytes when the run was saved")
     _check_regular(path)

@@ -272,14 +272,8 @@ class RunFolder:
 
     @classmethod
     def reopen(cls, path: Path, *, checked: bool = True) -> RunFolder:
-        """The folder of an earlier run, to resume it.
-
-        Args:
-            checked: whether it has to look like a run.
-
-        Raises:
-            RunFolderError: it is no run folder, or another process is writing it.
-        """
+        """The folder of an earlier run, to resume it. Raises RunFolderError where another process is writing it or,
+        where that is to be checked, it does not look like a run."""
         if checked:
             check_is_run(path)
         _check_can_be_written(path)
