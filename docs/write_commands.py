@@ -11,7 +11,11 @@ import sys
 from pathlib import Path
 
 COMMANDS = Path(__file__).parent / "commands.md"
-_HEAD = "# Commands\n\nThe help of every command, as `stopcli COMMAND --help` prints it. Written by `make docs`.\n"
+_HEAD = """# Commands
+
+The help of every command, as `stopcli COMMAND --help-all` prints it; `--help` shows the options that most runs need.
+Written by `make docs`.
+"""
 # One process for all of them: each would spend most of its time on imports.
 _SHOW = """
 from stopcli.cli.app import SUMMARIES
@@ -20,7 +24,7 @@ from stopcli.cli.main import main
 for command in SUMMARIES:
     print(command)
     try:
-        main([command, "--help"])
+        main([command, "--help-all"])
     except SystemExit as left:
         assert not left.code, command
     print("\\0", end="", flush=True)
@@ -28,13 +32,13 @@ for command in SUMMARIES:
 
 
 def commands_page() -> str:
-    """The whole of docs/commands.md: what `stopcli COMMAND --help` prints for each command, 100 columns wide."""
-    environment = {**os.environ, "COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1", "TERM": "dumb"}
-    told = subprocess.run(
+    """The whole of docs/commands.md: what `stopcli COMMAND --help-all` prints for each command, 100 columns wide."""
+    environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
+    pages = subprocess.run(
         [sys.executable, "-c", _SHOW], env=environment, capture_output=True, text=True, check=True
     ).stdout
     parts = [_HEAD]
-    for shown in told.split("\0")[:-1]:
+    for shown in pages.split("\0")[:-1]:
         command, _, text = shown.partition("\n")
         lines = "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
         parts.append(f"\n## {command}\n\n```text\n{lines}\n```\n")

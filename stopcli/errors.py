@@ -17,6 +17,14 @@ Only the command line catches these, prints them and exits. Anything else that i
 traceback.
 """
 
+from __future__ import annotations
+
+# As typing has it, whose import takes as long as all others before a signal is heeded.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
 # Longer than any name or list of settings that somebody writes by hand, and no more than two lines of a terminal.
 _SHOWN = 160
 
@@ -44,6 +52,30 @@ def in_a_line(error: BaseException) -> str:
 def shown(value: object) -> str:
     """A value that was received, as a message shows it."""
     return shortened(repr(value))
+
+
+# By the kind of a fault that pydantic finds; `{…}` is what its context has.
+_EXPECTATIONS = {
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "more than {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "less than {lt}",
+    "literal_error": "{expected}",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "tuple_type": "a list",
+    "dict_type": "a table",
+    "list_type": "a list",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+}
+
+
+def expectation(fault: Mapping[str, Any]) -> str:
+    """What would have been right, from one of the `errors()` of a pydantic ValidationError, in plain words."""
+    text: str = _EXPECTATIONS.get(fault["type"], fault["msg"].removeprefix("Input should be "))
+    return text.format(**{name: str(value).replace("'", "") for name, value in fault.get("ctx", {}).items()})
 
 
 class StopcliError(Exception):

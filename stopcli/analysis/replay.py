@@ -223,9 +223,9 @@ class ReplayOptions:
         usual = self.patience is None and self.rules is None
         patience, rules = (DEFAULT_PATIENCE, DEFAULT_RULES) if usual else (self.patience or (), self.rules or ())
         labelled = [self._patience(epochs, delta) for delta in self.min_delta for epochs in patience]
-        labelled += [LabelledRule(text, parse_rule(text, self.monitor, self.mode, setting="rule")) for text in rules]
+        labelled += [LabelledRule(text, parse_rule(text, self.monitor, self.mode, setting="stop")) for text in rules]
         if not labelled:
-            raise ConfigError("rule", "none", "one rule or more, here or with --patience")
+            raise ConfigError("stop", "none", "one rule or more, here or with --patience")
         labels: dict[Rule[Any], str] = {}
         for label, rule in labelled:
             labels.setdefault(rule, label)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stopcli.cli.console import Output
-from stopcli.cli.list_options import parse_counts, parse_numbers, parse_words
 from stopcli.cli.options import (
     Json,
     Quiet,
@@ -21,6 +20,9 @@ from stopcli.cli.options import (
     complete_runs,
     in_panel,
     option_of,
+    parse_counts,
+    parse_numbers,
+    parse_words,
 )
 from stopcli.configs.base import Mode, RunConfig
 from stopcli.configs.training import StoppingSettings
@@ -168,12 +170,14 @@ MinDeltas = Annotated[
 Rules = Annotated[
     list[str] | None,
     option(
-        "--rule",
+        "--stop",
         metavar="RULE …",
         help=f"Other rules, a list: {rule_examples()}.",
         show_default="Prechelt's: gl:1 to 5, pq:0.5 to 3, up:2 to 8",
     ),
 ]
+# What --stop was called here before it was called as in training.
+OldRules = Annotated[list[str] | None, option("--rule", help="As --stop.", hidden=True)]
 Select = Annotated[
     str,
     option(help="The metric that selects the saved epoch, such as val_accuracy.", show_default="the monitored one"),
@@ -186,7 +190,8 @@ def replay(
     runs: RunsToReplay = None,
     patience: Patiences = None,
     min_delta: MinDeltas = None,
-    rule: Rules = None,
+    stop: Rules = None,
+    rule: OldRules = None,
     monitor: Annotated[str, option_of(StoppingSettings, "monitor")] = "val_loss",
     mode: Annotated[Mode, option_of(StoppingSettings, "mode")] = "auto",
     baseline: Annotated[float | None, option_of(StoppingSettings, "baseline")] = None,
@@ -203,7 +208,7 @@ def replay(
 
     Each rule stops where it would have stopped in training. The epochs that it saves, and what it loses against the
     best recorded epoch, are summed up over the runs of an experiment (its seeds), with intervals, and drawn as the
-    frontier of cost against quality. Without --patience and --rule, a grid of both is replayed.
+    frontier of cost against quality. Without --patience and --stop, a grid of both is replayed.
     """
     if not runs:
         raise RequestError("received no run, expected the folder of one run or more", hint=_RUNS_FIRST)
@@ -217,7 +222,7 @@ def replay(
         options = ReplayOptions(
             patience=None if patience is None else parse_counts("patience", patience),
             min_delta=(0.0,) if min_delta is None else parse_numbers("min_delta", min_delta),
-            rules=None if rule is None else parse_words("rule", rule),
+            rules=None if stop is None and rule is None else parse_words("stop", [*(stop or ()), *(rule or ())]),
             monitor=monitor,
             mode=mode,
             baseline=baseline,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer import _completion_shared
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
 from stopcli import __version__
-from stopcli.cli.list_options import listing
+from stopcli.cli.commands import CommandGroup, command_class
 from stopcli.configs.registry import COMMANDS as TRAINING_COMMANDS
 from stopcli.errors import ConfigError, StopcliError
 
@@ -24,12 +24,14 @@ class Command(NamedTuple):
         function: as `module:name`, not imported before it is used.
         summary: the first sentence of its docstring, for the overview.
         lists: its options that take lists.
+        common: the names of the parameters that `--help` shows; empty for all of them.
         context_settings: of its Typer command.
     """
 
     function: str
     summary: str
     lists: tuple[str, ...] = ()
+    common: tuple[str, ...] = ()
     context_settings: Mapping[str, Any] = {}
 
 
@@ -46,8 +48,11 @@ FUNCTIONS = {
         "stopcli.cli.resume:resume",
         "Resume a run that was interrupted, killed or paused, or failed for an outside reason, where it stopped.",
         lists=("--stop",),
+        common=("run", "epochs", "dataset", "patience", "time_budget", "retry_failed", "force", "quiet"),
     ),
-    "list": Command("stopcli.cli.resume:list_runs", "List the runs, newest last: state, epochs, best value, age."),
+    "list": Command(
+        "stopcli.cli.resume:list_runs", "List the runs, newest last: state, epochs, best value, size on disk, age."
+    ),
     "show": Command(
         "stopcli.cli.resume:show",
         "Show a run: its state, why it stopped, its results; or what a comparison or a replay found.",
@@ -63,7 +68,7 @@ FUNCTIONS = {
     "replay": Command(
         "stopcli.cli.analyse:replay",
         "Show what other stopping rules would have done on finished runs, without training.",
-        lists=("--patience", "--min-delta", "--rule"),
+        lists=("--patience", "--min-delta", "--stop", "--rule"),
     ),
     "verify-resume": Command(
         "stopcli.cli.resume:verify_resume",
@@ -80,15 +85,16 @@ SUMMARIES = {
 def load_command(name: str) -> TyperCommand:
     """The whole command, which is imported."""
     program = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False, add_completion=False)
+    common: Iterable[str]
     if name in FUNCTIONS:
-        _, _, lists, context_settings = command = FUNCTIONS[name]
-        function = pkgutil.resolve_name(command.function)
+        path, _, lists, common, context_settings = FUNCTIONS[name]
+        function = pkgutil.resolve_name(path)
     else:
         from stopcli.cli.train import training_command
 
-        function, lists = training_command(name)
+        function, lists, common = training_command(name)
         context_settings = {}
-    program.command(name, cls=listing(*lists), context_settings=dict(context_settings))(function)
+    program.command(name, cls=command_class(lists, common), context_settings=dict(context_settings))(function)
     loaded = typer.main.get_command(program)
     assert isinstance(loaded, TyperCommand)
     return loaded
@@ -102,7 +108,7 @@ class _LazyCommand(TyperCommand):
         return load_command(self.name).make_context(info_name, args, parent=parent, **extra)
 
 
-class _Commands(TyperGroup):
+class _Commands(CommandGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.commands = {name: _LazyCommand(name, help=summary) for name, summary in SUMMARIES.items()}
@@ -128,7 +134,6 @@ fi
 app = typer.Typer(
     cls=_Commands,
     help="Learn when to stop training, which checkpoint to keep, and what a regulariser buys for its cost.",
-    no_args_is_help=True,
     rich_markup_mode="markdown",
     # A bug stays Python's own traceback, which people can paste into a report.
     pretty_exceptions_enable=False,
@@ -145,7 +150,7 @@ def _version(version: bool) -> None:
 @app.callback()
 def stopcli(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Learn when to stop training, which checkpoint to keep, and what a regulariser buys for its cost.

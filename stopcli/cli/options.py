@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
 
+from stopcli.cli.commands import is_number
 from stopcli.cli.console import show_tracebacks
-from stopcli.cli.list_options import parse_counts, parse_number_or_none, parse_words
 from stopcli.configs.base import PANELS, Option, Role, RunConfig, options_of, setting_type, settings_with
+from stopcli.errors import ConfigError
 from stopcli.paths import parse_path
 from stopcli.runs.folder import runs_root
 from stopcli.runs.run import complete_run
@@ -63,16 +64,14 @@ RunsDir = Annotated[
     Path | None,
     _output(
         help="Folder that holds the runs.",
-        metavar="<path>",
+        metavar="PATH",
         parser=parse_path,
         show_default="$STOPCLI_RUNS_DIR or runs",
     ),
 ]
 RunDir = Annotated[
     Path | None,
-    _output(
-        help="The run's folder itself; must not exist.", metavar="<path>", parser=parse_path, show_default="by time"
-    ),
+    _output(help="The run's folder itself; must not exist.", metavar="PATH", parser=parse_path, show_default="by time"),
 ]
 Json = Annotated[bool, _output("--json", help="Print only summary.json on stdout.")]
 Quiet = Annotated[bool, _output("--quiet", "-q", help="Print only results and errors.")]
@@ -244,3 +243,77 @@ def setting_value(config_class: type[Any], name: str, value: Any) -> Any:
 def list_flags(config_class: type[Any]) -> tuple[str, ...]:
     """The options of a config class that take lists."""
     return tuple(f"--{name.replace('_', '-')}" for name in options_of(config_class) if is_list(config_class, name))
+
+
+def common_options(config_class: type[RunConfig]) -> frozenset[str]:
+    """The options of a command that most of its runs need, by name."""
+    settings = {name for name, option in options_of(config_class).items() if option.common}
+    return frozenset(settings - config_class.not_offered | {"time_budget"} | config_class.extra_options)
+
+
+# More than any number of anything has.
+_MOST_DIGITS = 18
+
+
+def parse_words(setting: str, values: Sequence[str]) -> tuple[str, ...]:
+    """The words of a list option; `none` by itself is an empty list.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    items = _split(values)
+    if not items:
+        raise ConfigError(setting, " ".join(values), "one word or more")
+    return () if items == ["none"] else tuple(items)
+
+
+def parse_counts(setting: str, values: Sequence[str]) -> tuple[int, ...]:
+    """Whole numbers out of the words of a list option.
+
+    Raises:
+        ConfigError: there is none, or a word is no whole number.
+    """
+    items = _split(values)
+    if not items:
+        raise ConfigError(setting, " ".join(values), "one whole number or more, such as 2 4 8")
+    for word in items:
+        # Python refuses to read numbers of thousands of digits.
+        if not word.removeprefix("-").isdecimal() or len(word) > _MOST_DIGITS:
+            raise ConfigError(setting, word, "whole numbers, such as 2 4 8")
+    return tuple(map(int, items))
+
+
+def parse_numbers(setting: str, values: Sequence[str]) -> tuple[float, ...]:
+    """Numbers out of the words of a list option.
+
+    Raises:
+        ConfigError: there is none, or a word is no number.
+    """
+    items = _split(values)
+    if not items:
+        raise ConfigError(setting, " ".join(values), "one number or more, such as 0 0.001")
+    for word in items:
+        if not is_number(word):
+            raise ConfigError(setting, word, "numbers, such as 0 0.001")
+    return tuple(map(float, items))
+
+
+def parse_number_or_none(setting: str, text: str, kind: type[int] | type[float]) -> int | float | None:
+    """The number of an option that can also be taken away, by the word none.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if text == "none":
+        return None
+    whole = kind is int
+    if whole and text.removeprefix("-").isdecimal() and len(text) <= _MOST_DIGITS:
+        return int(text)
+    if not whole and is_number(text):
+        return float(text)
+    raise ConfigError(setting, text, f"a {'whole ' if whole else ''}number, or none")
+
+
+def _split(values: Sequence[str]) -> list[str]:
+    # `--m 2, 4` comes with a comma too many.
+    return [word.strip() for value in values for word in value.split(",") if word.strip()]

@@ -39,7 +39,7 @@ To = Annotated[
     Path,
     option(
         "--to",
-        metavar="<path>",
+        metavar="PATH",
         parser=parse_path,
         help="Folder for REPRODUCTION.md, REPRODUCTION.html and their figures.",
         show_default="the current folder",

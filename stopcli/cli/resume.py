@@ -118,7 +118,7 @@ def _hint_at_moved_data(config: Any, run: Path, *, named: bool) -> Iterator[None
 
 
 def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
-    """List the runs there are, the newest last: state, epochs, best value, size on disk, age."""
+    """List the runs, newest last: state, epochs, best value, size on disk, age."""
     root = runs_root(runs_dir)
     runs = runs_in(root)
     if json:

@@ -17,6 +17,7 @@ from stopcli.cli.options import (
     TimeBudget,
     Verbose,
     command_parameters,
+    common_options,
     list_flags,
     setting_value,
     with_parameters,
@@ -36,15 +37,16 @@ ConfigFile = Annotated[
 ]
 
 
-def training_command(name: str) -> tuple[Callable[..., None], tuple[str, ...]]:
-    """The function of a command that trains, with the options and the help of its config class; its list options."""
+def training_command(name: str) -> tuple[Callable[..., None], tuple[str, ...], frozenset[str]]:
+    """The function of a command that trains, with the options and the help of its config class; those of its options
+    that take lists, and the names of those that most runs need."""
     config = config_class(name)
 
     def command(ctx: typer.Context, **settings: object) -> None:
         run_from_options(ctx, config)
 
     command.__doc__ = f"{COMMANDS[name].summary}\n\n{config.help}"
-    return with_parameters(command, command_parameters(config)), list_flags(config)
+    return with_parameters(command, command_parameters(config)), list_flags(config), common_options(config)
 
 
 def settings_from_options(ctx: typer.Context, config: type[RunConfig]) -> dict[str, Any]:

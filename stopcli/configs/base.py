@@ -6,13 +6,14 @@ import dataclasses
 import difflib
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from stopcli.errors import ConfigError
+from stopcli.errors import ConfigError, expectation
 from stopcli.runs.files import read_toml
 
 # The panels of the help, in their order.
@@ -51,6 +52,7 @@ class Option:
         default: how the help shows a default that is None or empty.
         flags: of the option, where they are not made from the name.
         is_path: whether it is a path, which becomes absolute: a run may be resumed in another folder.
+        common: whether most runs need it, so that the short help shows it.
     """
 
     help: str
@@ -61,6 +63,7 @@ class Option:
     default: str | bool | None = None
     flags: tuple[str, ...] = ()
     is_path: bool = False
+    common: bool = False
 
 
 def options_of(config_class: Any) -> Mapping[str, Option]:
@@ -144,6 +147,7 @@ class RunConfig:
             "there. Every other flag wins over it.",
             "Run and output",
             ("label", "free"),
+            common=True,
         ),
     ] = "auto"
     seed: Annotated[Seed, Option("Seed of everything random in training, ≥ 0.", "Training", ("seed",))] = 0
@@ -151,7 +155,12 @@ class RunConfig:
         int,
         Ge(1),
         Le(10_000),
-        Option("Number of runs, with seeds SEED, SEED + 1, …; more than one makes a sweep.", "Training", ("seed",)),
+        Option(
+            "Number of runs, with seeds SEED, SEED + 1, …; more than one makes a sweep.",
+            "Training",
+            ("seed",),
+            common=True,
+        ),
     ] = 1
     save_every: Annotated[
         str,
@@ -168,7 +177,7 @@ class RunConfig:
             "Start from the weights of a run's best model, or of a .keras file.",
             "Checkpoints",
             ("start",),
-            metavar="<path>",
+            metavar="PATH",
             default="drawn by the seed",
             is_path=True,
         ),
@@ -270,14 +279,15 @@ def _config_error(config_class: type[RunConfig], settings: dict[str, Any], detai
         hint = f"Did you mean {close[0]}?" if close else ""
         return ConfigError(setting, settings[setting], f"no such setting of {config_class.command}", hint=hint)
     # A setting that may be of several types (a number, or one of some words) fails once for each of them.
-    same = [d["msg"] for d in details if d["loc"][0] == setting]
-    expected = " or ".join(dict.fromkeys(m.removeprefix("Input should be ") for m in same))
+    expected = " or ".join(dict.fromkeys(expectation(fault) for fault in details if fault["loc"][0] == setting))
     received, location = settings.get(setting), first["loc"][1:]
     index = location[0] if location else None
     if isinstance(received, tuple) and isinstance(index, int) and isinstance(received[index], str):
         # Of a list of words, the one that is wrong.
         received = received[index]
-    return ConfigError(setting, received, expected)
+    alternatives = re.split(", | or ", expected)
+    close = difflib.get_close_matches(received, alternatives, n=1) if isinstance(received, str) else []
+    return ConfigError(setting, received, expected, hint=f"Did you mean {close[0]}?" if close else "")
 
 
 def resolve(

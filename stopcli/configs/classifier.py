@@ -29,7 +29,7 @@ class CifarResnetConfig(ImageConfig):
     quick: ClassVar[dict[str, Any]] = {"depth": 8, "limit": 5000, "epochs": 15}
 
     depth: Annotated[
-        int, Ge(8), Le(1202), Option("Layers with weights, 6n + 2: 8, 14, 20, …", "Training", ("range",))
+        int, Ge(8), Le(1202), Option("Layers with weights, 6n + 2: 8, 14, 20, …", "Training", ("range",), common=True)
     ] = 44
     epochs: Count = 100
     batch_size: Count = 64
@@ -66,7 +66,7 @@ class NetworkSettings:
     """The model, and the size of each kind of it."""
 
     model: Annotated[
-        ModelName, Option("The network; for the points of `--dataset moons`, mlp.", "Training", ("range",))
+        ModelName, Option("The network; for the points of `--dataset moons`, mlp.", "Training", ("range",), common=True)
     ] = "minigooglenet"
     width: Annotated[
         float,
@@ -75,7 +75,10 @@ class NetworkSettings:
         Option("minigooglenet: factor of every number of filters, > 0.", "Training", ("range",)),
     ] = 1.0
     depth: Annotated[
-        int, Ge(8), Le(1202), Option("resnet: layers with weights, 6n + 2: 8, 14, 20, …", "Training", ("range",))
+        int,
+        Ge(8),
+        Le(1202),
+        Option("resnet: layers with weights, 6n + 2: 8, 14, 20, …", "Training", ("range",), common=True),
     ] = 44
     hidden: Annotated[
         int, Ge(1), Le(1_000_000), Option("mlp: units of the hidden layer, ≥ 1.", "Training", ("range",))

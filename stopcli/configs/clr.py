@@ -45,6 +45,7 @@ class ClrConfig(ClassifierConfig):
             "Arms",
             metavar="POLICY …",
             default="triangular triangular2 exp_range",
+            common=True,
         ),
     ] = get_args(CyclicModeName)
     vs: Annotated[

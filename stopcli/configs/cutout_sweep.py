@@ -49,6 +49,7 @@ class CutoutSweepConfig(CifarResnetConfig):
             "Arms",
             metavar="M …",
             default="2 4 8 16 32; quick: 2 4 8",
+            common=True,
         ),
     ] = (2, 4, 8, 16, 32)
     # Not `baseline`, which is a value for the stopping rule.

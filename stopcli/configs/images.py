@@ -65,6 +65,7 @@ class DataSettings:
             "Data",
             ("test-rows", "range"),
             metavar="|".join(("auto", *DATASET_NAMES, "PATH")),
+            common=True,
         ),
     ] = "auto"
     image_size: Annotated[
@@ -122,9 +123,10 @@ class AugmentSettings:
             "filled with the nearest pixels, and flip.",
             "Augmentation",
             ("images",),
+            common=True,
         ),
     ] = "simple"
-    erasing: Annotated[bool, Option("Random erasing (Zhong et al.).", "Augmentation", ("images",))] = False
+    erasing: Annotated[bool, Option("Random erasing (Zhong et al.).", "Augmentation", ("images",), common=True)] = False
     erase_p: Annotated[
         Probability, Option("Probability of erasing an image, 0 … 1.", "Augmentation", used_with="erasing")
     ] = 0.5

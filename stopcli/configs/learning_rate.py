@@ -41,7 +41,9 @@ Nesterov = Annotated[bool, Option("sgd: Nesterov's momentum.", "Training", ("ran
 class LearningRateConfig(TrainingConfig):
     """Training with a learning rate that moves; `learning_rate` is what it starts from (of `clr`: base_lr)."""
 
-    lr_policy: Annotated[LearningRatePolicy, Option("How the learning rate moves.", "Learning rate")] = "step"
+    lr_policy: Annotated[LearningRatePolicy, Option("How the learning rate moves.", "Learning rate", common=True)] = (
+        "step"
+    )
     lr_drops: Annotated[
         str,
         Option(

@@ -50,11 +50,11 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
 
     not_offered: ClassVar[frozenset[str]] = frozenset({"save_every", "init_from", "init_optimizer"})
 
-    start_lr: Annotated[Rate, Option("The first learning rate, > 0.", "Range")] = 1e-7
-    end_lr: Annotated[Rate, Option("The last learning rate, > --start-lr.", "Range")] = 10.0
+    start_lr: Annotated[Rate, Option("The first learning rate, > 0.", "Range", common=True)] = 1e-7
+    end_lr: Annotated[Rate, Option("The last learning rate, > --start-lr.", "Range", common=True)] = 10.0
     iterations: Annotated[
         Annotated[int, Ge(FEWEST_UPDATES), Le(MOST_UPDATES)] | None,
-        Option(f"Updates from the first to the last, ≥ {FEWEST_UPDATES}.", "Range", default=str(UPDATES)),
+        Option(f"Updates from the first to the last, ≥ {FEWEST_UPDATES}.", "Range", default=str(UPDATES), common=True),
     ] = None
     epochs: Annotated[
         Annotated[float, Gt(0), Le(MOST_UPDATES)] | None,

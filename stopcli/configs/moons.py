@@ -108,6 +108,7 @@ class MoonsConfig(TrainingConfig):
             "Train all epochs once and read the four published arms off it, as a table with the published figures: no "
             "stopping, patience 0, patience 200, patience 200 with the best model saved and loaded.",
             "Arms",
+            common=True,
         ),
     ] = False
 

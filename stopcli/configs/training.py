@@ -47,6 +47,7 @@ class StoppingSettings:
             "Stopping",
             ("stopping",),
             default="no stopping: all epochs run",
+            common=True,
         ),
     ] = None
     monitor: Annotated[str, Option("The metric that stopping monitors.", "Stopping", ("stopping",))] = "val_loss"
@@ -89,6 +90,7 @@ class StoppingSettings:
             ("stopping",),
             metavar="RULE …",
             default="none",
+            common=True,
         ),
     ] = ()
     restore_best: Annotated[
@@ -218,6 +220,7 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
             "Rows used for validation: the test rows (as published); split: a share of the training rows; holdout: a "
             "share of the test rows. The remaining test rows stay untouched.",
             "Data",
+            common=True,
         ),
     ] = "test"
     validation_share: Annotated[
@@ -228,10 +231,10 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
             default="0.2 for split, 0.5 for holdout",
         ),
     ] = None
-    epochs: Annotated[Count, Option("Most epochs to train, ≥ 1.", "Training", ("free",))] = 100
+    epochs: Annotated[Count, Option("Most epochs to train, ≥ 1.", "Training", ("free",), common=True)] = 100
     batch_size: BatchSize = 32
     optimizer: Optimizer = "adam"
-    learning_rate: Annotated[Positive, Option("Learning rate, > 0.", "Training")] = 0.001
+    learning_rate: Annotated[Positive, Option("Learning rate, > 0.", "Training", common=True)] = 0.001
     # Changes no number of the run, but is no matter of one session: a resumed run has to continue with it.
     tensorboard: Annotated[
         bool,

@@ -51,7 +51,7 @@ from stopcli.configs.training import TrainingConfig
 from stopcli.data.cifar10 import is_archive, official_folder
 from stopcli.data.dataset import ImageSet
 from stopcli.data.named import DATASET_NAMES, named_datasets
-from stopcli.errors import ConfigError, RequestError, shortened
+from stopcli.errors import ConfigError, RequestError, expectation, shortened
 from stopcli.report.document import ALT_TEXTS
 from stopcli.runs.files import read_toml
 from stopcli.stats.differences import Expected
@@ -212,7 +212,7 @@ def _refusal(path: Path, content: Any, error: Any) -> RequestError:
     if error["type"] == "missing":
         return RequestError(f"{path}: {key}: missing")
     received = shortened(json.dumps(error["input"], default=str, ensure_ascii=False))
-    expected = str(error["msg"]).removeprefix("Input should be ")
+    expected = expectation(error)
     return RequestError(f"{path}: {key}: received {received}, expected {expected}")
 
 

@@ -197,7 +197,7 @@ def test_real_images_are_learned() -> None:
     ("args", "told"),
     [
         (["--depth", "9"], "--depth: received 9, expected 6n + 2 layers; the nearest are 8 and 14"),
-        (["--depth", "2"], "--depth: received 2, expected greater than or equal to 8"),
+        (["--depth", "2"], "--depth: received 2, expected at least 8"),
         (["--dataset", "nowhere"], "nowhere: no such folder"),
         (["--dataset", "empty"], "empty: no images; expected train/CLASS/… and test/CLASS/…"),
         (["--dataset", "digits", "--limit", "2000"], "--limit: received 2000, expected 10 (one of each class) to 1437"),
@@ -206,7 +206,7 @@ def test_real_images_are_learned() -> None:
         (["--erase-aspect", "0", "1"], "--erase-aspect: received (0.0, 1.0), expected two ratios"),
         (["--erase-value", "0", "255"], "Divide by 255: --erase-value 0 255 is --erase-value 0 1 here."),
         (["--erase-value", "-1", "1"], "--erase-value: received (-1.0, 1.0), expected two values of pixels"),
-        (["--erase-p", "1.5"], "--erase-p: received 1.5, expected less than or equal to 1"),
+        (["--erase-p", "1.5"], "--erase-p: received 1.5, expected at most 1"),
         (["--cutout", "0"], "--cutout: received 0"),
         (
             ["--dataset", "digits", "--erasing", "--erase-area", "0.95", "1", "--erase-aspect", "5", "6"],
@@ -214,11 +214,11 @@ def test_real_images_are_learned() -> None:
         ),
         (["--lr-drops", "10:0.1,5:0.01"], "--lr-drops: received '10:0.1,5:0.01', expected 'auto' or EPOCHS:FACTOR"),
         (["--lr-policy", "clr", "--base-lr", "1"], "--base-lr: received 1.0, expected less than max_lr (0.01)"),
-        (["--lr-policy", "clr", "--gamma", "1.5"], "--gamma: received 1.5, expected less than or equal to 1"),
-        (["--lr-policy", "clr", "--step-size", "0"], "--step-size: received 0.0, expected greater than 0"),
+        (["--lr-policy", "clr", "--gamma", "1.5"], "--gamma: received 1.5, expected at most 1"),
+        (["--lr-policy", "clr", "--step-size", "0"], "--step-size: received 0.0, expected more than 0"),
         (["--lr-policy", "cosine", "--lr-min", "1"], "--lr-min: received 1.0, expected less than learning_rate"),
         (["--lr-policy", "cosine", "--lr-warmup", "15"], "--lr-warmup: received 15, expected less than epochs (15)"),
-        (["--image-size", "4"], "--image-size: received 4, expected greater than or equal to 8"),
+        (["--image-size", "4"], "--image-size: received 4, expected at least 8"),
         (["--monitor", "val_acc"], "--monitor: received 'val_acc', expected one of loss, accuracy, val_loss"),
     ],
 )

@@ -56,7 +56,7 @@ def test_what_was_found_can_be_shown_again_and_is_no_run_to_go_on_with(capsys: p
         (["a", "b", "--baseline", "c"], "--baseline: received 'c', expected 'a', 'b'"),
         (["a", "b", "--metric", "c"], "--metric: received 'c', expected a value that the runs have"),
         (["a", "b", "--run-dir", "a"], "a already exists"),
-        ([], "Missing argument"),
+        ([], "received no RUN..., expected"),
     ],
 )
 def test_a_wrong_request_is_told_what_is_wrong_and_leaves_nothing(

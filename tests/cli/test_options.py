@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 from stopcli.cli.app import SUMMARIES, app, load_command
-from stopcli.cli.list_options import listing
+from stopcli.cli.commands import command_class
 from stopcli.cli.options import command_parameters, list_flags, setting_value, with_parameters
 from stopcli.configs.base import Option, RunConfig, options_of
 from stopcli.configs.registry import COMMANDS, config_class
@@ -69,7 +69,7 @@ def test_typer_reads_them() -> None:
 
     program = typer.Typer()
     lists = list_flags(KettleConfig)
-    program.command(cls=listing(*lists))(with_parameters(kettle, command_parameters(KettleConfig)))
+    program.command(cls=command_class(lists))(with_parameters(kettle, command_parameters(KettleConfig)))
     output = CliRunner().invoke(program, ["--degrees", "80", "--cups", "1", "2", "--every", "3", "--lid"]).stdout
     assert output == "{'degrees': 80, 'every': 3, 'cups': (1, 2), 'lid': True}\n"
     assert "Boil water." in CliRunner().invoke(program, ["--help"]).stdout
@@ -107,7 +107,7 @@ def test_a_word_that_is_neither_a_number_nor_none_is_an_error() -> None:
 HEAVY = {"annotated_types", "keras", "matplotlib", "numpy", "pydantic", "ray", "sklearn", "tensorflow"}
 # What the overview takes: the program's streams, its errors, and where the commands are.
 LIGHT = {
-    *("stopcli", "stopcli.cli", "stopcli.cli.app", "stopcli.cli.list_options", "stopcli.cli.main"),
+    *("stopcli", "stopcli.cli", "stopcli.cli.app", "stopcli.cli.commands", "stopcli.cli.main"),
     *("stopcli.cli.streams", "stopcli.configs", "stopcli.configs.registry", "stopcli.errors", "stopcli.keras_names"),
     "stopcli.signals",
 }

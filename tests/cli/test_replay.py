@@ -31,7 +31,7 @@ def test_a_replay_of_4000_epochs_stops_exactly_where_runs_with_these_rules_did()
     assert run("moons", "--no-checkpoint", "--quiet", "--run-dir", "whole") == 0
     asked = ["--patience", "0", "50", "200", "--min-delta", "0", "0.001"]
     rules = [label for label in LIVE if not label.startswith("patience")]
-    assert run("replay", "whole", *asked, "--rule", *rules, "--quiet", "--run-dir", "replayed") == 0
+    assert run("replay", "whole", *asked, "--stop", *rules, "--quiet", "--run-dir", "replayed") == 0
     with Path("replayed/replay.csv").open(encoding="utf-8", newline="") as file:
         replayed = {row["rule"]: row for row in csv.DictReader(file)}
     for number, (label, flags) in enumerate(LIVE.items()):
@@ -72,7 +72,7 @@ def test_results_are_on_stdout_and_talk_on_stderr(capsys: pytest.CaptureFixture[
         (["no-run"], "no-run: not a run folder (config.toml and status.json missing)"),
         (["a", "--patience", "2", "a"], "Folders come before lists of values"),
         (["a", "--rule", "gl:2", "a"], "Folders come before lists of values"),
-        (["a", "--rule", "hunch"], "--rule: received 'hunch', expected KIND:VALUE"),
+        (["a", "--stop", "hunch"], "--stop: received 'hunch', expected KIND:VALUE"),
         (["a", "--patience", "a" * 300], "--patience: received 'aaa"),
         (["a", "--min-delta", "little"], "--min-delta: received 'little', expected numbers"),
         (["a", "--patience"], "--patience: received '', expected one whole number or more"),

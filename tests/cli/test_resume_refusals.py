@@ -164,7 +164,7 @@ def test_a_read_only_folder_is_told(finished_moons: Path, capsys: pytest.Capture
     [
         ("seeds = 3", "describes a sweep, in the folder of a single run"),
         ('command = "train"', "config.toml: describes a run of train, in the folder of a run of moons"),
-        ("seed = [1]", "config.toml: seed: received (1,), expected a valid integer"),
+        ("seed = [1]", "config.toml: seed: received (1,), expected a whole number"),
     ],
 )
 def test_a_config_of_something_else_is_refused(

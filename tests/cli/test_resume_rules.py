@@ -117,7 +117,7 @@ def test_rules_that_would_have_stopped_at_this_epoch_end_the_run_there(again: Pa
         (["--epochs", "300"], "stopped by val_loss patience=20, not by its number of epochs; more of them"),
         (["--patience", "50", "--epochs", "30"], "--epochs: received 30, expected at least the 40 that the run has"),
         (["--patience", "many"], "--patience: received 'many', expected a whole number, or none"),
-        (["--patience", "-1"], "--patience: received -1, expected greater than or equal to 0"),
+        (["--patience", "-1"], "--patience: received -1, expected at least 0"),
         (["--threshold", "low"], "--threshold: received 'low', expected a number, or none"),
         (["--threshold", "nan"], "--threshold: received nan, expected a finite number"),
         (["--stop", "hunch:2"], "--stop: received 'hunch:2', expected KIND:VALUE"),

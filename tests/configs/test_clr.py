@@ -89,9 +89,9 @@ def test_quick_decays_by_exp_range_as_far_as_the_published_run() -> None:
     [
         ({"base_lr": 0.01}, "base_lr: received 0.01, expected less than max_lr"),
         ({"base_lr": 0.5, "max_lr": 0.1}, "base_lr: received 0.5, expected less than max_lr"),
-        ({"gamma": 0.0}, "gamma: received 0.0, expected greater than 0"),
-        ({"gamma": 1.5}, "gamma: received 1.5, expected less than or equal to 1"),
-        ({"step_size": 0.0}, "step_size: received 0.0, expected greater than 0"),
+        ({"gamma": 0.0}, "gamma: received 0.0, expected more than 0"),
+        ({"gamma": 1.5}, "gamma: received 1.5, expected at most 1"),
+        ({"step_size": 0.0}, "step_size: received 0.0, expected more than 0"),
         ({"step_size_iterations": 0}, "step_size_iterations: received 0"),
         ({"step_size_down": 0.0}, "step_size_down: received 0.0"),
         ({"policy": ("sawtooth",)}, "policy: received"),

@@ -81,9 +81,9 @@ def test_a_rule_takes_a_file_and_a_line(package: Path, run: Run, tmp_path: Path)
     with (tmp_path / "work" / "replay" / "replay.csv").open(encoding="utf-8") as file:
         rows = {row["rule"]: row for row in csv.DictReader(file)}
     assert rows["flat:0.05:4"]["ended"] == "flat"
-    assert "flat:0.01:20 (within 0.01 for 20 epochs)" in run("stopcli replay RUN --rule flat", 2).stderr
+    assert "flat:0.01:20 (within 0.01 for 20 epochs)" in run("stopcli replay RUN --stop flat", 2).stderr
     assert "flat:0.01:20" in run("stopcli moons --help").stdout
-    assert "width: a number ≥ 0" in run("stopcli replay RUN --rule flat:-1", 2).stderr
+    assert "width: a number ≥ 0" in run("stopcli replay RUN --stop flat:-1", 2).stderr
 
 
 def test_a_schedule_takes_a_file_and_a_line(package: Path, run: Run) -> None:
@@ -98,7 +98,7 @@ def test_a_setting_takes_a_line(package: Path, run: Run) -> None:
     # The second file is the schedule above, which reads the setting.
     assert carry_out("A setting", package) == (0, 2)
     (command,) = blocks("A setting", "shell")
-    assert "--lr-power: received 0.0, expected greater than 0" in run(command, 2).stderr
+    assert "--lr-power: received 0.0, expected more than 0" in run(command, 2).stderr
     assert "linear: the exponent of the fall, > 0." in run("stopcli cifar-resnet --help").stdout
     print_warnings = (
         "from stopcli.configs.base import parse; from stopcli.configs.classifier import CifarResnetConfig as C; "

@@ -50,7 +50,7 @@ CUTOUT = MOONS.replace('"moons"', '"cutout-sweep"\ndataset = "cifar10"').replace
             MOONS,
             "value = 20",
             'value = "20"',
-            'x.toml: arms.a.reported.1.value: received "20", expected a valid number',
+            'x.toml: arms.a.reported.1.value: received "20", expected a number',
         ),
         (MOONS, '"stop_epoch", value', '"epochs", value', "x.toml: arms.a.reported.1.measure: received"),
         (MOONS, "band = [20, 20]", "band = [21, 20]", "a band needs a value, why it counts as reproduced"),

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from stopcli.cli.list_options import gather, parse_counts
+from stopcli.cli.commands import gather
+from stopcli.cli.options import parse_counts
 from stopcli.errors import ConfigError
 
 M = frozenset({"--m"})
