@@ -170,8 +170,8 @@ _ROUNDING = 1e-5
 # From here on, a value's decimals say nothing.
 _LARGE = 100
 _ON_ROWS = (
-    "Of two single runs, the rows are compared that only one of the models has right (McNemar's exact test; Newcombe's "
-    "interval of 1998). That describes these two models: whether their settings differ is for several seeds to tell."
+    "Two single runs are compared by the rows on which only one of them is right (McNemar's exact test; Newcombe's "
+    "interval of 1998). That describes these two models; only several seeds tell whether their settings differ."
 )
 _SHARED_ROWS = (
     "The seeds share their test rows: intervals and p-values over seeds describe other seeds on these rows, and not "

@@ -174,7 +174,7 @@ def _parts(path: Path, validation: str) -> list[str]:
         if validation not in ("auto", "split"):
             raise RequestError(
                 f"{path}: has no train/ and test/, which --validation {validation} expects",
-                hint="Without it, or with --validation split, a fifth of the images of such a folder of classes test.",
+                hint="Without it, or with --validation split, a fifth of the images in such a folder are for testing.",
             )
         return []
     if not train:

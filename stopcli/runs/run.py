@@ -266,7 +266,7 @@ def _run_name(named: Path, folder: Path, *, analyses: bool) -> str:
         newest = similar[-_MOST_LISTED:]
         more = f"{len(similar) - len(newest)} more, " if len(similar) > len(newest) else ""
         raise RunFolderError(
-            f"{named}: the beginning of the names of {len(similar)} runs in {folder}",
+            f"{named}: the names of {len(similar)} runs in {folder} begin so",
             hint=f"Which one? {more}{', '.join(newest)}",
         )
     what = "file" if named.suffix in (".keras", ".toml") else "folder"

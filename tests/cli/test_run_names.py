@@ -86,7 +86,7 @@ def test_a_path_that_exists_wins_over_a_name(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("named", "message", "hint"),
     [
-        ("2026010", "2026010: the beginning of the names of 4 runs in runs", f"Which one? {NAMES[0]}, {NAMES[1]}"),
+        ("2026010", "2026010: the names of 4 runs in runs begin so", f"Which one? {NAMES[0]}, {NAMES[1]}"),
         ("moons", "moons: no such folder, and no run in runs", f"Did you mean {NAMES[1]}?"),
         ("20260103T000000Z-cifar-resnet-nihgt", "no such folder", f"Did you mean {NAMES[2]}?"),
         ("cifar-resnet-nihgt", "no such folder", f"Did you mean {NAMES[2]}?"),
