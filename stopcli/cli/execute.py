@@ -5,14 +5,18 @@ Imports what trains and reports; the commands import it once their options are r
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 
 from stopcli.cli.console import Output, RunView
+from stopcli.cli.options import options_text
 from stopcli.configs.base import RunConfig, to_toml
 from stopcli.errors import RequestError
 from stopcli.quantities import counted, format_duration, parse_duration
+from stopcli.runner.estimate import estimate
 from stopcli.runner.provenance import next_step
 from stopcli.runner.run import Task, check_warm_start, execute, load_task, process_age, settle_layout
 from stopcli.runs.files import temporary_files
@@ -46,6 +50,7 @@ def run_config(
     check_can_be_made(root, run_dir)
     if config.init_from:
         check_model_file(model_file(Path(config.init_from)))
+    requested = config
     config, layout = settle_layout(config)
     for warning in config.warnings():
         output.warn(warning)
@@ -56,7 +61,7 @@ def run_config(
         for note in task.loaded.notes:
             output.warn(note)
         if dry_run and layout is not None:
-            show_plan(task, output)
+            show_plan(task, output, requested, budget_seconds)
             return
         if config.init_from:
             check_warm_start(task)
@@ -102,8 +107,12 @@ def execute_task(task: Task, folder: RunFolder, output: Output, budget_seconds: 
         raise typer.Exit(exit_status)
 
 
-def show_plan(task: Task, output: Output) -> None:
-    """Measure a few steps of each arm of a sweep, and print its plan."""
+def show_plan(task: Task, output: Output, requested: RunConfig, budget_seconds: float | None) -> None:
+    """Measure a few steps of each arm of a sweep, and print its plan, after what of it fits into a time budget.
+
+    Args:
+        requested: the settings before the machine filled any in, for the command that runs what fits.
+    """
     layout = task.layout
     assert layout is not None, "only sweeps have a plan"
     for line in task.loaded.description:
@@ -111,11 +120,24 @@ def show_plan(task: Task, output: Output) -> None:
     with RunView(output, task.config.command) as view:
         view.stage("starting TensorFlow")
         start_tensorflow(layout.threads)
-        # After TensorFlow, which it imports.
-        from stopcli.runner.estimate import estimate
-
         plan = estimate(task.loaded, layout, process_age(), view)
-    output.result(plan.table(), plan.summary())
+    summary = plan.summary(budget_seconds)
+    if budget_seconds is None:
+        output.result(plan.table(), summary)
+    else:
+        fits = plan.fits(budget_seconds)
+        output.say(plan.answer(fits, budget_seconds), style="bold")
+        fit = plan.choice(fits)
+        if fit is not None:
+            fitting = plan.config_of(fit)
+            names = [name for name in ("m", "seeds") if hasattr(requested, name)]
+            chosen = replace(requested, **{name: getattr(fitting, name) for name in names})
+            budget = format_duration(budget_seconds)
+            summary["budget"]["command"] = shlex.join(
+                ["stopcli", *options_text(chosen, names), "--time-budget", budget]
+            )
+            output.say(summary["budget"]["command"])
+        output.results([plan.budget_table(fits, budget_seconds), plan.table()], summary)
     how = "in all" if layout.workers else "one after the other; the cluster decides how many run at a time"
     runs, duration = counted(len(plan.jobs), "run"), format_duration(plan.seconds)
     output.say(f"{runs}, {layout.describe()}: about {duration} {how}. Nothing was trained.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -82,7 +82,8 @@ DryRun = Annotated[
     bool,
     in_panel("Sweep")(
         "--dry-run",
-        help="Print the plan and how long it will take, measured on a few steps of each arm; train nothing.",
+        help="Print the plan and how long it will take, measured on a few steps of each arm; with --time-budget, which "
+        "arms and how many seeds fit. Train nothing.",
     ),
 ]
 FromRange = Annotated[
@@ -218,6 +219,25 @@ def _change(config_class: type[Any], name: str) -> Any:
         metavar = "N|none" if types[0] is int else "X|none"
         return Annotated[str | None, _typer_option(option, metavar=metavar, show_default=True)]
     return Annotated[types[0] | None, _typer_option(option, show_default=True)]
+
+
+def options_text(config: RunConfig, always: Collection[str] = ()) -> list[str]:
+    """The words of a command line that gives a config: its command, and the settings that are not the default.
+
+    Args:
+        always: settings that are named even where they are.
+    """
+    argv = [config.command]
+    offered = [name for name in options_of(type(config)) if name not in config.not_offered]
+    changed = config.non_default(*offered)
+    for name in (name for name in offered if name in changed or name in always):
+        value, flag = getattr(config, name), f"--{name.replace('_', '-')}"
+        flags = (options_of(type(config))[name].flags or (f"{flag}/--no-{flag[2:]}",))[0].split("/")
+        if isinstance(value, bool):
+            argv.append(flags[0] if value else flags[-1])
+        elif value is not None:
+            argv += [flags[0], *map(str, value if isinstance(value, tuple) else [value])]
+    return argv
 
 
 def setting_value(config_class: type[Any], name: str, value: Any) -> Any:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from stopcli.quantities import format_duration
+from stopcli.configs.cutout_sweep import CutoutSweepConfig
+from stopcli.quantities import counted, format_duration
 from stopcli.recipes.base import LoadedConfig, recipe_of
 from stopcli.report.document import Table
+from stopcli.stats.differences import NONE
+from stopcli.stats.intervals import FEWEST
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job, in_rounds, plan_jobs
-from stopcli.training.loop import Loop
 from stopcli.training.session import Observer
-from stopcli.training.steps_loop import EVALUATION_COST
+
+if TYPE_CHECKING:
+    from stopcli.training.loop import Loop
 
 # Calls of the loop that are timed, after one that is not: each of them longer, up to a quarter second.
 _CALLS = 4
+# More seeds than this are not counted.
+MOST_SEEDS = 100
 
 
 @dataclass(frozen=True)
@@ -44,34 +50,121 @@ class ArmEstimate:
 
 
 @dataclass(frozen=True)
-class SweepEstimate:
-    """The jobs of a sweep, and what each of its arms will take."""
+class Fit:
+    """Arms with as many seeds of each as fit into a time budget.
 
+    Attributes:
+        seeds: 0 where not even one fits.
+        seconds: that they take; of one seed where none fits.
+    """
+
+    arms: tuple[str, ...]
+    seeds: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SweepEstimate:
+    """The jobs of a sweep, and what each of its arms will take.
+
+    Attributes:
+        config: of the sweep.
+    """
+
+    config: Any
     jobs: Sequence[Job[Any]]
     arms: Mapping[str, ArmEstimate]
     layout: Layout
 
     @property
     def seconds(self) -> float:
-        """Until the last job has ended, each worker taking the next one when it is free."""
+        """Until the last job has ended."""
+        return self.seconds_of(tuple(self.arms), self.config.seeds)
+
+    def seconds_of(self, arms: Sequence[str], seeds: int) -> float:
+        """How long some arms take with so many seeds, each worker taking the next job when it is free."""
+        of_a_seed = in_rounds([job for job in self.jobs if job.config.seed == self.config.seed and job.arm in arms])
         busy_until = [0.0] * max(1, self.layout.workers)
-        for job in in_rounds(self.jobs):
+        for job in of_a_seed * seeds:
             busy_until[busy_until.index(min(busy_until))] += self.arms[job.arm].seconds
         return max(busy_until)
 
-    def table(self) -> Table:
-        """A row for each job."""
-        rows = []
-        for job in self.jobs:
-            arm = self.arms[job.arm]
-            counts = (f"{arm.updates:,}", f"{arm.images:,}", f"{arm.updates * arm.images:,}")
-            times = (format_duration(arm.train_seconds), format_duration(arm.validation_seconds))
-            rows.append((job.name, str(arm.epochs), *counts, *times))
-        columns = ("run", "epochs", "updates", "images per batch", "images in all", "training", "validation")
-        return Table("Plan", columns, tuple(rows))
+    def fits(self, budget_seconds: float) -> list[Fit]:
+        """What fits into a time budget: the reference with the cheapest other arm, with the two cheapest, and so on to
+        all arms; of a sweep whose arms cannot be left out by a setting, all arms only."""
+        reference = self.config.reference_arm
+        others = sorted(self.arms.keys() - {reference}, key=lambda arm: self.arms[arm].seconds)
+        least = min(1, len(others)) if isinstance(self.config, CutoutSweepConfig) else len(others)
+        return [self._fit((reference, *others[:count]), budget_seconds) for count in range(least, len(others) + 1)]
 
-    def summary(self) -> dict[str, Any]:
-        """The same for JSON."""
+    def _fit(self, arms: tuple[str, ...], budget_seconds: float) -> Fit:
+        seeds = 0
+        while seeds < MOST_SEEDS and self.seconds_of(arms, seeds + 1) <= budget_seconds:
+            seeds += 1
+        return Fit(arms, seeds, self.seconds_of(arms, max(seeds, 1)))
+
+    def choice(self, fits: Sequence[Fit]) -> Fit | None:
+        """Of what fits, the most arms with the seeds that an interval needs, else the most seeds of two arms; None
+        where nothing fits."""
+        enough = [fit for fit in fits if fit.seeds >= FEWEST]
+        fit = enough[-1] if enough else fits[0]
+        return fit if fit.seeds else None
+
+    def config_of(self, fit: Fit) -> Any:
+        """The settings of a sweep of just these arms and seeds."""
+        settings: dict[str, Any] = {"seeds": fit.seeds}
+        if isinstance(self.config, CutoutSweepConfig):
+            settings["m"] = tuple(m for m in self.config.m if f"m{m}" in fit.arms)
+        return replace(self.config, **settings)
+
+    def labels(self, arms: Sequence[str]) -> str:
+        """Arms as tables name them, in the order of the plan."""
+        return ", ".join(self.config.arm_label(arm) for arm in self.arms if arm in arms)
+
+    def answer(self, fits: Sequence[Fit], budget_seconds: float) -> str:
+        """Which arms and how many seeds fit into a time budget, in a sentence or two."""
+        budget, fit = format_duration(budget_seconds), self.choice(fits)
+        if fit is None:
+            least = fits[0]
+            return (
+                f"Nothing fits into {budget}: one seed of {self.labels(least.arms)} takes about "
+                f"{format_duration(least.seconds)}. A smaller model, fewer epochs or a smaller --limit take less."
+            )
+        seeds = f"{counted(fit.seeds, 'seed')} each{' or more' if fit.seeds == MOST_SEEDS else ''}"
+        sentence = f"{self.labels(fit.arms)} with {seeds} fit into {budget} (about {format_duration(fit.seconds)})."
+        if fit.seeds < FEWEST:
+            return f"{sentence} No arms fit with {FEWEST} seeds, and fewer give no interval."
+        if len(fit.arms) < len(self.arms):
+            return f"{sentence} With more arms, fewer than {FEWEST} seeds would fit, and these give no interval."
+        return sentence
+
+    def budget_table(self, fits: Sequence[Fit], budget_seconds: float) -> Table:
+        """A row for each choice of arms: how many seeds of them fit."""
+        rows = [
+            (self.labels(fit.arms), str(fit.seeds) if fit.seeds else "none", format_duration(fit.seconds))
+            for fit in fits
+        ]
+        return Table(f"What fits into {format_duration(budget_seconds)}", ("arms", "seeds", "about"), tuple(rows))
+
+    def table(self) -> Table:
+        """A row for each arm: what one of its runs takes, and how many times the reference's training."""
+        base = self.arms[self.config.reference_arm].train_seconds
+        rows = []
+        for name, arm in self.arms.items():
+            counts = (f"{arm.updates:,}", f"{arm.images:,}", f"{arm.updates * arm.images:,}")
+            times = (arm.train_seconds, arm.validation_seconds, arm.seconds)
+            cells = (
+                str(arm.epochs),
+                *counts,
+                *map(format_duration, times),
+                f"{arm.train_seconds / base:.2f}" if base else NONE,
+            )
+            rows.append((self.config.arm_label(name), str(self.config.seeds), *cells))
+        columns = ("arm", "runs", "epochs", "updates", "images per batch", "images in all")
+        return Table("Plan", (*columns, "training", "validation", "a run", "cost ratio"), tuple(rows))
+
+    def summary(self, budget_seconds: float | None = None) -> dict[str, Any]:
+        """The same for JSON, with what fits into a time budget where there is one."""
         jobs = []
         for job in self.jobs:
             arm = self.arms[job.arm]
@@ -87,7 +180,14 @@ class SweepEstimate:
                     "validation_seconds": round(arm.validation_seconds, 1),
                 }
             )
-        return {"executor": self.layout.describe(), "seconds": round(self.seconds, 1), "jobs": jobs}
+        arms = [{"arm": name, "seconds": round(arm.seconds, 1)} for name, arm in self.arms.items()]
+        plan = {"executor": self.layout.describe(), "seconds": round(self.seconds, 1), "jobs": jobs, "arms": arms}
+        if budget_seconds is None:
+            return plan
+        fits = self.fits(budget_seconds)
+        choice = self.choice(fits)
+        budget = {"seconds": budget_seconds, "fits": list(map(asdict, fits)), "choice": choice and asdict(choice)}
+        return {**plan, "budget": budget}
 
 
 def estimate(loaded: LoadedConfig, layout: Layout, process_seconds: float, observer: Observer) -> SweepEstimate:
@@ -103,10 +203,12 @@ def estimate(loaded: LoadedConfig, layout: Layout, process_seconds: float, obser
     for i, arm in enumerate(dict.fromkeys(job.arm for job in jobs)):
         observer.counted("arms measured", i, len(configs))
         arms[arm] = _measure(replace(loaded, config=configs[arm]), process_seconds)
-    return SweepEstimate(jobs, arms, layout)
+    return SweepEstimate(loaded.config, jobs, arms, layout)
 
 
 def _measure(loaded: LoadedConfig, process_seconds: float) -> ArmEstimate:
+    from stopcli.training.steps_loop import EVALUATION_COST
+
     config = loaded.config
     start_time = time.perf_counter()
     experiment = recipe_of(config.command).build(loaded)

@@ -179,7 +179,7 @@ def test_a_full_disk_fails_the_runs_and_resume_completes_them(undisturbed: Path,
 
 
 def test_a_dry_run_tells_the_plan_and_leaves_nothing(tmp_path: Path) -> None:
-    status, out, err = finish_forked(*SMALL, "--seeds", "2", "--json", "--dry-run")
+    status, out, err = finish_forked(*SMALL, "--seeds", "2", "--json", "--dry-run", "--time-budget", "9h")
     assert status == 0, err
     plan = json.loads(out)
     assert [job["name"] for job in plan["jobs"]] == ["simple-seed0", "simple-seed1", "m2-seed0", "m2-seed1"]
@@ -187,6 +187,12 @@ def test_a_dry_run_tells_the_plan_and_leaves_nothing(tmp_path: Path) -> None:
     assert [job["updates"] for job in plan["jobs"]] == [30] * 4
     assert all(job["train_seconds"] > 0 for job in plan["jobs"])
     assert plan["seconds"] > max(job["train_seconds"] for job in plan["jobs"])
+    assert plan["budget"]["choice"]["arms"] == ["simple", "m2"]
+    assert plan["budget"]["choice"]["seeds"] > 2
+    seeds = plan["budget"]["choice"]["seeds"]
+    assert f"--seeds {seeds} " in plan["budget"]["command"]
+    assert "--m 2 " in plan["budget"]["command"]
+    assert plan["budget"]["command"] in err.replace("\n", " ")
     assert "Nothing was trained." in err
     assert list(tmp_path.iterdir()) == []
 
