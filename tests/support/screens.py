@@ -1,4 +1,7 @@
-"""A terminal for tests: a pseudo-terminal that a process runs in, and what its escape sequences leave on the screen."""
+"""A terminal for tests: a pseudo-terminal that a process runs in, and what its escape sequences leave on the screen.
+
+Also what live views show: the progress of a run, the jobs of a sweep.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,11 @@ import sys
 import termios
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
+# Of a run, as long as they get.
+NAME = "20261128T191144Z-cifar-resnet-my-own-photos-of-birds"
 _PIECE = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])|[^\x1b]|\x1b")
 
 
@@ -115,3 +122,29 @@ class Terminal:
     @property
     def screen(self) -> Screen:
         return Screen(self.columns).feed(self.output)
+
+
+def progress(**values: Any) -> Any:
+    """The progress of a long run, with large numbers."""
+    metrics = {"loss": 0.0123, "accuracy": 0.9876, "val_loss": 0.2345, "val_accuracy": 0.9123}
+    numbers: dict[str, Any] = {
+        "epoch": 123456, "epochs": 400000, "metrics": metrics, "monitor": "val_accuracy", "best_epoch": 120000,
+        "best_value": 0.9222, "waiting": "wait 3456/20000", "samples_per_second": 1234567.0, "seconds": 100.0,
+        "fraction": 0.5, "projected_seconds": 300.0, "seconds_left": 200.0,
+    }  # fmt: skip
+    return SimpleNamespace(**numbers | values)
+
+
+def job(name: str, state: str = "running", epoch: int = 12) -> Any:
+    """A job of a sweep and its run."""
+    speed = SimpleNamespace(samples_per_second=12345.6, seconds_left=3725.0)
+    return SimpleNamespace(
+        name=name,
+        state=state,
+        reason="",
+        done=state != "running",
+        epoch=epoch,
+        epochs=200,
+        error=0.1234,
+        progress=speed,
+    )
