@@ -22,7 +22,7 @@ from __future__ import annotations
 # As typing has it, whose import takes as long as all others before a signal is heeded.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
 # Longer than any name or list of settings that somebody writes by hand, and no more than two lines of a terminal.
@@ -62,6 +62,8 @@ _EXPECTATIONS = {
     "less_than": "less than {lt}",
     "literal_error": "{expected}",
     "finite_number": "a finite number",
+    "missing": "more values",
+    "too_long": "a list of {max_length}",
     "bool_type": "true or false",
     "string_type": "a text",
     "tuple_type": "a list",
@@ -74,8 +76,24 @@ _EXPECTATIONS = {
 
 def expectation(fault: Mapping[str, Any]) -> str:
     """What would have been right, from one of the `errors()` of a pydantic ValidationError, in plain words."""
-    text: str = _EXPECTATIONS.get(fault["type"], fault["msg"].removeprefix("Input should be "))
-    return text.format(**{name: str(value).replace("'", "") for name, value in fault.get("ctx", {}).items()})
+    if fault["type"] not in _EXPECTATIONS:
+        return str(fault["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+    context = {name: str(value).replace("'", "") for name, value in fault.get("ctx", {}).items()}
+    return _EXPECTATIONS[fault["type"]].format(**context)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint with what a name that is not known was probably meant to be; empty where nothing is near.
+
+    >>> did_you_mean("val_los", ["loss", "val_loss"])
+    'Did you mean val_loss?'
+    """
+    import difflib
+
+    # Small letters are as near as capital ones.
+    by_letters = {candidate.casefold(): candidate for candidate in known}
+    close = difflib.get_close_matches(name.casefold(), by_letters, n=1)
+    return f"Did you mean {by_letters[close[0]]}?" if close else ""
 
 
 class StopcliError(Exception):

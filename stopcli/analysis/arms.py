@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from stopcli.configs.registry import experiment_settings
-from stopcli.errors import ConfigError, RequestError
+from stopcli.errors import ConfigError, RequestError, did_you_mean
 from stopcli.quantities import agreeing, counted
 from stopcli.runs.metrics import Columns
 from stopcli.runs.run import Run, read_runs, without_analyses
@@ -384,8 +384,10 @@ def baseline_of(arms: Sequence[RunArm], name: str) -> RunArm:
     matches = [arm for arm in arms if name.casefold() == arm.label.casefold()]
     matches = matches or [arm for arm in arms if _lies_in(arm, Path(name))]
     if len(matches) != 1:
-        several = "a name that only one of them has: " if matches else ""
-        raise ConfigError("baseline", name, several + ", ".join(repr(arm.label) for arm in arms))
+        several = "a name that only one of them has" if matches else "one of the arms"
+        labels = [arm.label for arm in arms]
+        expected = f"{several}: {', '.join(map(repr, labels))}"
+        raise ConfigError("baseline", name, expected, hint="" if matches else did_you_mean(name, labels))
     return matches[0]
 
 

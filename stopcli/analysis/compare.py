@@ -10,7 +10,7 @@ from typing import Any
 
 from stopcli.analysis.arms import RunArm, RunResult, baseline_of, experiment_of, first_run, read_arms
 from stopcli.configs.registry import recorded_settings_with
-from stopcli.errors import ConfigError, RequestError
+from stopcli.errors import ConfigError, RequestError, did_you_mean
 from stopcli.quantities import agreeing, counted, in_words
 from stopcli.report.run_report import TEST_ROWS_CHOSE
 from stopcli.runs.environment import read_environment
@@ -231,7 +231,8 @@ def measure_of(name: str, runs: Sequence[RunResult]) -> Measure:
         if any(run.value(view.value) is not None for run in runs for view in measure.views)
     ]
     if name not in recorded:
-        raise ConfigError("metric", name, f"a value that the runs have, of {', '.join(recorded)}")
+        expected = f"a value that the runs have: {', '.join(recorded)}"
+        raise ConfigError("metric", name, expected, hint=did_you_mean(name, recorded))
     return measures[name]
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stopcli.analysis.arms import Arm, Experiment, experiments_of
-from stopcli.errors import ConfigError, MetricError, RequestError
+from stopcli.errors import ConfigError, MetricError, RequestError, did_you_mean
 from stopcli.quantities import counted
 from stopcli.runs.metrics import Columns
 from stopcli.runs.run import Run, read_runs, without_analyses
@@ -289,16 +289,18 @@ def _check(run: Run, needs: Sequence[tuple[str, str]]) -> None:
     recorded = readable_metrics(run.metrics)
     for reader, name in needs:
         if name not in recorded:
-            message = f"{run.path}: {reader} needs {name}; recorded are {', '.join(recorded) or 'no metrics'}"
-            raise RequestError(message, hint=_hint(run, name))
+            received = f"{reader}: received {name!r}" if reader.startswith("--") else f"{reader} needs {name}"
+            expected = f"expected a metric that {run.path} has recorded: {', '.join(recorded) or 'it has none'}"
+            raise RequestError(f"{received}, {expected}", hint=_hint(run, name, recorded))
 
 
-def _hint(run: Run, missing: str) -> str:
+def _hint(run: Run, missing: str, recorded: Sequence[str]) -> str:
     if missing.startswith("test_") and missing in run.metrics:
         return "Held-out test rows must not choose an epoch: they would no longer be an independent test."
     if not any(column.startswith("val_") for column in run.metrics):
         return "The run was not validated: nothing shows when it should have stopped."
-    return "Name another with --monitor or --select, or leave the rule out."
+    near = did_you_mean(missing, recorded)
+    return near or "Name another with --monitor or --select, or leave the rule out."
 
 
 @dataclass(frozen=True, kw_only=True)

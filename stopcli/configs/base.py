@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import inspect
 import re
@@ -13,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from stopcli.errors import ConfigError, expectation
+from stopcli.errors import ConfigError, did_you_mean, expectation
 from stopcli.runs.files import read_toml
 
 # The panels of the help, in their order.
@@ -274,20 +273,17 @@ def _config_error(config_class: type[RunConfig], settings: dict[str, Any], detai
     first = details[0]
     setting = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
-        known = list(options_of(config_class))
-        close = difflib.get_close_matches(setting, known, n=1)
-        hint = f"Did you mean {close[0]}?" if close else ""
-        return ConfigError(setting, settings[setting], f"no such setting of {config_class.command}", hint=hint)
+        expected = f"a setting that {config_class.command} has"
+        return ConfigError(setting, settings[setting], expected, hint=did_you_mean(setting, options_of(config_class)))
     # A setting that may be of several types (a number, or one of some words) fails once for each of them.
     expected = " or ".join(dict.fromkeys(expectation(fault) for fault in details if fault["loc"][0] == setting))
     received, location = settings.get(setting), first["loc"][1:]
     index = location[0] if location else None
-    if isinstance(received, tuple) and isinstance(index, int) and isinstance(received[index], str):
+    if isinstance(received, tuple) and isinstance(index, int) and isinstance(next(iter(received[index:]), None), str):
         # Of a list of words, the one that is wrong.
         received = received[index]
-    alternatives = re.split(", | or ", expected)
-    close = difflib.get_close_matches(received, alternatives, n=1) if isinstance(received, str) else []
-    return ConfigError(setting, received, expected, hint=f"Did you mean {close[0]}?" if close else "")
+    near = did_you_mean(received, re.split(", | or ", expected)) if isinstance(received, str) else ""
+    return ConfigError(setting, received, expected, hint=near)
 
 
 def resolve(

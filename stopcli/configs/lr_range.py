@@ -132,7 +132,7 @@ def read_bounds(run: Path) -> dict[str, float]:
     check_is_run(run)
     command = read_toml(run / "config.toml").get("command")
     if command != "lr-range":
-        raise RequestError(f"{run}: a run of {command}, expected one of lr-range")
+        raise RequestError(f"{run}: received a run of {command}, expected one of lr-range")
     summary = Run.read(run).summary
     if not isinstance(summary, RangeSummary) or summary.state != "finished":
         raise RequestError(f"{run}: the range test is not finished", hint=f"stopcli resume {run} continues it.")

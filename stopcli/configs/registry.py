@@ -6,7 +6,7 @@ import pkgutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stopcli.errors import ConfigError
+from stopcli.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from stopcli.configs.base import Role, RunConfig
@@ -58,7 +58,8 @@ def command_classes(command: object) -> CommandClasses:
     """The classes of a command that trains. Raises ConfigError where there is no such command."""
     # A config.toml may have anything there, a list too.
     if not isinstance(command, str) or command not in COMMANDS:
-        raise ConfigError("command", command, f"one of {', '.join(COMMANDS)}")
+        hint = did_you_mean(str(command), COMMANDS)
+        raise ConfigError("command", command, f"one of {', '.join(COMMANDS)}", hint=hint)
     return COMMANDS[command]
 
 

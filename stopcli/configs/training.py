@@ -20,7 +20,7 @@ from stopcli.configs.base import (
     Share,
     settings_with,
 )
-from stopcli.errors import ConfigError
+from stopcli.errors import ConfigError, did_you_mean
 from stopcli.quantities import agreeing, counted, parse_save_every
 from stopcli.stopping import AnyOf, BestEpoch, NonFinite, Patience, Threshold
 from stopcli.stopping.combine import parse_rule, rule_examples
@@ -328,7 +328,9 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
         for setting, mode_setting in (("monitor", "mode"), ("checkpoint_monitor", "checkpoint_mode")):
             metric = getattr(self, setting)
             if metric not in self.metrics:
-                hint = "Test rows that are held out cannot be monitored." if metric.startswith("test_") else ""
+                held_out = metric.startswith("test_")
+                hint = "Test rows that are held out cannot be monitored." if held_out else ""
+                hint = hint or did_you_mean(metric, self.metrics)
                 raise ConfigError(setting, metric, "one of " + ", ".join(self.metrics), hint=hint)
             resolve_direction(metric, getattr(self, mode_setting), setting=mode_setting)
         for text in self.stop:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.errors import ConfigError, RequestError
+from stopcli.quantities import counted
 from stopcli.seeding import derive_seed
 
 
@@ -148,7 +149,11 @@ def split_images(images: ImageSet, validation: str, fraction: float, seed: int) 
     counts = np.bincount(source.y, minlength=len(images.classes))
     if counts.min() < 2:
         name = images.classes[int(np.argmin(counts))]
-        raise RequestError(f"{images.name}: class {name} has {counts.min()} images, too few to split some off")
+        raise RequestError(
+            f"{images.name}: received {counted(int(counts.min()), 'image')} of class {name}, expected 2 or more to "
+            f"split some off for validation ({validation})",
+            hint="Add images of it. With train/ and test/, --validation test splits nothing off.",
+        )
     count = max(len(images.classes), min(round(source.count * fraction), source.count - len(images.classes)))
     indices = _sample(source.y, count, derive_seed(seed, "validation"), leave=1)
     validating, rest = source.at(indices), source.at(np.setdiff1d(np.arange(source.count), indices))

@@ -292,6 +292,11 @@ def reason_of(error: Exception) -> str:
     """Why a file is no image that can be read, in words."""
     if isinstance(error, UnidentifiedImageError):
         return "not a PNG or JPEG file"
+    if isinstance(error, (Image.DecompressionBombWarning, Image.DecompressionBombError)):
+        return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+    # Errors of the system have a number, those of Pillow's readers have none.
+    if getattr(error, "errno", None) is None:
+        return "truncated" if "truncated" in str(error) else "damaged"
     return system_words(error)
 
 

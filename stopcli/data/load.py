@@ -30,7 +30,7 @@ from stopcli.data.image_folder import (
     write_cached,
 )
 from stopcli.data.named import DATASET_NAMES, named_datasets
-from stopcli.errors import RequestError, RunError, printable, system_words
+from stopcli.errors import RequestError, RunError, did_you_mean, printable, system_words
 from stopcli.paths import check_is_text
 from stopcli.quantities import agreeing, counted
 
@@ -105,7 +105,8 @@ def _from_path(path: Path, image_size: int | None, rules: FolderRules, on_progre
         return _resized(cifar10.read_archive(path), image_size)
     if not path.is_dir():
         what = "is neither a folder nor an archive (.tar.gz)" if path.exists() else "no such folder"
-        raise RequestError(f"{path}: {what}", hint=f"--dataset takes {_EXPECTED}.")
+        near = did_you_mean(path.name, DATASET_NAMES)
+        raise RequestError(f"{path}: {what}", hint=f"{near or 'Check the path.'} --dataset takes {_EXPECTED}.")
     official = cifar10.official_folder(path)
     if official is not None:
         return _resized(cifar10.read_folder(official), image_size)
@@ -245,7 +246,11 @@ def _rows(listings: Sequence[Listing], decoded: DecodedImages) -> list[Examples]
         counts = np.bincount(labels[part == index], minlength=len(listing.classes)).tolist()
         empty = [name for name, count in zip(listing.classes, counts, strict=True) if not count]
         if empty:
-            raise RequestError(f"{printable(listing.folder / empty[0])}: no image of this class can be read")
+            files = counted(len(listing.files[empty[0]]), "image")
+            raise RequestError(
+                f"{printable(listing.folder / empty[0])}: no image of this class can be read; {files} received, "
+                "expected a readable one"
+            )
     ends = np.searchsorted(part, np.arange(1, len(listings)))
     return [Examples(x, y) for x, y in zip(np.split(decoded.x, ends), np.split(labels, ends), strict=True)]
 

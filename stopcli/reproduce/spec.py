@@ -36,7 +36,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -51,7 +50,7 @@ from stopcli.configs.training import TrainingConfig
 from stopcli.data.cifar10 import is_archive, official_folder
 from stopcli.data.dataset import ImageSet
 from stopcli.data.named import DATASET_NAMES, named_datasets
-from stopcli.errors import ConfigError, RequestError, expectation, shortened
+from stopcli.errors import ConfigError, RequestError, did_you_mean, expectation, shortened
 from stopcli.report.document import ALT_TEXTS
 from stopcli.runs.files import read_toml
 from stopcli.stats.differences import Expected
@@ -246,8 +245,7 @@ def _keys_beside(location: Sequence[Any]) -> list[str]:
 
 def suggestion(word: str, known: Sequence[str]) -> str:
     """A hint for a word that is not known."""
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}."
+    return did_you_mean(word, known) or f"Known: {', '.join(known)}."
 
 
 def _check_names(published: PublishedResult) -> None:

@@ -3,10 +3,10 @@
 import functools
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, NamedTuple
 
-from stopcli.errors import ConfigError, MetricError
+from stopcli.errors import ConfigError, MetricError, did_you_mean
 from stopcli.stopping.rule import Columns, Metrics, Rule, Verdict, check_count
 
 # Every rule by its kind. Those with a keyword are listed in this order in help and in figures' legends.
@@ -121,15 +121,16 @@ def rule_from_dict(values: Mapping[str, Any]) -> Rule[Any]:
     kind = options.pop("kind", None)
     classes = rules_by_kind()
     if kind not in classes:
-        raise ConfigError("kind", kind, "one of " + ", ".join(classes))
+        raise ConfigError("kind", kind, "one of " + ", ".join(classes), hint=did_you_mean(str(kind), classes))
     rule_class: Any = classes[kind]
-    unknown = sorted(options.keys() - {field.name for field in fields(rule_class)})
-    if unknown:
-        raise ConfigError(unknown[0], options[unknown[0]], f"no such option of {kind}")
-    try:
-        rule: Rule[Any] = rule_class(**options)
-    except TypeError as error:
-        raise ConfigError("kind", kind, f"all of its options ({error})") from None
+    known = {field.name: field.default for field in fields(rule_class)}
+    for name in sorted(options.keys() - known):
+        expected = f"the name of an option of {kind}: {', '.join(known)}"
+        raise ConfigError(name, options[name], expected, hint=did_you_mean(name, known))
+    missing = [name for name, default in known.items() if default is MISSING and name not in options]
+    if missing:
+        raise ConfigError("kind", kind, f"{' and '.join(missing)} beside it")
+    rule: Rule[Any] = rule_class(**options)
     return rule
 
 
@@ -216,10 +217,10 @@ def parse_rule(text: str, monitor: str = "val_loss", mode: str = "auto", *, sett
     rules = rules_by_keyword()
     expected = f"KIND:VALUE, such as {rule_examples()}"
     if keyword not in rules:
-        raise ConfigError(setting, text, expected)
+        raise ConfigError(setting, text, expected, hint=did_you_mean(keyword, rules))
     try:
         return rules[keyword].from_text(rest.split(":") if rest else [], monitor, mode)
     except ConfigError as error:
-        raise ConfigError(setting, text, f"{error.setting}: {error.expected}") from None
+        raise ConfigError(setting, text, f"{error.expected} as {error.setting}") from None
     except ValueError:
         raise ConfigError(setting, text, expected) from None

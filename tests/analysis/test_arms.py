@@ -210,7 +210,7 @@ def test_the_others_are_compared_with_the_first_or_the_one_that_is_named() -> No
     assert baseline_of(arms, "patience 200") is arms[1]
     with pytest.raises(ConfigError, match="a name that only one of them has: 'patience 0'"):
         baseline_of(arms, "sweep")
-    with pytest.raises(ConfigError, match="expected 'patience 0', 'patience 200', 'Lone'"):
+    with pytest.raises(ConfigError, match="expected one of the arms: 'patience 0', 'patience 200', 'Lone'"):
         baseline_of(arms, "nothing")
 
 

@@ -286,7 +286,7 @@ def test_a_value_that_no_run_has_is_refused() -> None:
     write_run("a", patience=5)
     write_run("b", patience=6)
     for metric in ("foo", "epoch", "f1"):
-        with pytest.raises(ConfigError, match=f"metric: received '{metric}', expected a value that the runs have, of "):
+        with pytest.raises(ConfigError, match=f"metric: received '{metric}', expected a value that the runs have: "):
             compared("a", "b", metric=metric)
 
 

@@ -262,10 +262,13 @@ def test_a_stop_beyond_the_recording_is_told_of_the_runs_that_it_is_true_of() ->
     [
         (
             ReplayOptions(monitor="val_los"),
-            "run: --monitor needs val_los; recorded are loss, accuracy, val_loss",
+            "--monitor: received 'val_los', expected a metric that run has recorded: loss, accuracy, val_loss",
         ),
-        (ReplayOptions(select="f1"), "run: --select needs f1; recorded are"),
-        (ReplayOptions(select="test_accuracy"), "run: --select needs test_accuracy; recorded are loss"),
+        (ReplayOptions(select="f1"), "--select: received 'f1', expected a metric that run has recorded:"),
+        (
+            ReplayOptions(select="test_accuracy"),
+            "--select: received 'test_accuracy', expected a metric that run has recorded: loss",
+        ),
         (ReplayOptions(patience=(-1,)), "patience: received -1, expected whole numbers ≥ 0"),
         (ReplayOptions(min_delta=(-0.1,)), "min_delta: received -0.1, expected finite numbers ≥ 0"),
         (ReplayOptions(rules=("hunch:2",)), "rule: received 'hunch:2', expected KIND:VALUE"),
@@ -298,7 +301,7 @@ def test_what_holds_no_run_is_passed_over_and_told() -> None:
 def test_runs_without_what_is_needed_are_refused() -> None:
     trained = {name: values for name, values in valley(20).items() if not name.startswith("val_")}
     write_run("run", columns=trained, epochs=EPOCHS)
-    with pytest.raises(RequestError, match="needs val_loss; recorded are loss, accuracy") as caught:
+    with pytest.raises(RequestError, match="expected a metric that run has recorded: loss, accuracy") as caught:
         replayed("run")
     assert "was not validated" in caught.value.hint
     # Its training loss can be asked.

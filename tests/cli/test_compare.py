@@ -53,7 +53,7 @@ def test_what_was_found_can_be_shown_again_and_is_no_run_to_go_on_with(capsys: p
     [
         (["a"], "there is nothing to compare moons a (1 run) with"),
         (["a", "nowhere"], "nowhere: no such folder"),
-        (["a", "b", "--baseline", "c"], "--baseline: received 'c', expected 'a', 'b'"),
+        (["a", "b", "--baseline", "c"], "--baseline: received 'c', expected one of the arms: 'a', 'b'"),
         (["a", "b", "--metric", "c"], "--metric: received 'c', expected a value that the runs have"),
         (["a", "b", "--run-dir", "a"], "a already exists"),
         ([], "received no RUN..., expected"),

@@ -149,7 +149,7 @@ def test_clr_takes_the_bounds_of_a_range_test(tested: Path, capsys: pytest.Captu
     assert f"base_lr = {bounds['base_lr']}" in config
     capsys.readouterr()
     assert run(*words[:-1], "a") == 2
-    assert "a: a run of clr, expected one of lr-range" in capsys.readouterr().err
+    assert "a: received a run of clr, expected one of lr-range" in capsys.readouterr().err
     assert run(*words[:-1], "nowhere") == 2
     assert "nowhere: no such folder" in capsys.readouterr().err
 

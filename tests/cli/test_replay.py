@@ -76,7 +76,10 @@ def test_results_are_on_stdout_and_talk_on_stderr(capsys: pytest.CaptureFixture[
         (["a", "--patience", "a" * 300], "--patience: received 'aaa"),
         (["a", "--min-delta", "little"], "--min-delta: received 'little', expected numbers"),
         (["a", "--patience"], "--patience: received '', expected one whole number or more"),
-        (["a", "--monitor", "val_los"], "a: --monitor needs val_los; recorded are loss, accuracy"),
+        (
+            ["a", "--monitor", "val_los"],
+            "--monitor: received 'val_los', expected a metric that a has recorded: loss, accuracy",
+        ),
         (["a", "--run-dir", "a"], "a already exists"),
     ],
 )

@@ -73,7 +73,7 @@ def test_a_wrong_request_is_told_what_is_wrong_and_leaves_nothing(
     ("content", "answer"),
     [
         ('command = "moons"\ntrain_size = 200\n', "config.toml: train_size: received 200, expected 1 to 99"),
-        ('command = "moons"\npatence = 3\n', "config.toml: patence: received 3, expected no such setting of moons"),
+        ('command = "moons"\npatence = 3\n', "config.toml: patence: received 3, expected a setting that moons has"),
         ('command = "moon"\n', "command: received 'moon', expected one of moons"),
         ("patience = 3\n", "config.toml: has no command"),
         ("patience =", "config.toml: not a TOML file"),
@@ -84,7 +84,7 @@ def test_a_wrong_request_is_told_what_is_wrong_and_leaves_nothing(
         (f'command = "moons"\nmonitor = "{"x" * 9999}"\n', "x … (10,001 characters), expected one of loss"),
         (
             '\ufeffcommand = "moons"\npatence = 3\n',
-            "config.toml: patence: received 3, expected no such setting of moons",
+            "config.toml: patence: received 3, expected a setting that moons has",
         ),
     ],
     ids=lambda value: value[:30],

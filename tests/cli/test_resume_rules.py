@@ -122,7 +122,7 @@ def test_rules_that_would_have_stopped_at_this_epoch_end_the_run_there(again: Pa
         (["--threshold", "nan"], "--threshold: received nan, expected a finite number"),
         (["--stop", "hunch:2"], "--stop: received 'hunch:2', expected KIND:VALUE"),
         (["--monitor", "luck"], "--monitor: received 'luck', expected one of loss, accuracy, val_loss, val_accuracy"),
-        (["--stop-at", "cycle-end"], "--stop-at: received 'cycle-end', expected no such setting of moons"),
+        (["--stop-at", "cycle-end"], "--stop-at: received 'cycle-end', expected a setting that moons has"),
     ],
 )  # fmt: skip
 def test_rules_that_cannot_be_had_are_refused_and_nothing_changes(

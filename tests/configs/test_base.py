@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stopcli.configs.base import parse, resolve, settings_of, to_toml
+from stopcli.configs.classifier import CifarResnetConfig
 from stopcli.configs.moons import MoonsConfig
+from stopcli.configs.registry import config_class
+from stopcli.data.load import load_images
 from stopcli.errors import ConfigError, RequestError
 from stopcli.runs.files import read_toml
 
@@ -84,10 +89,44 @@ def test_bad_settings_are_refused_with_what_was_expected(settings: dict[str, obj
 
 
 def test_an_unknown_setting_is_refused_with_the_one_that_was_meant() -> None:
-    with pytest.raises(ConfigError, match="no such setting of moons") as caught:
+    with pytest.raises(ConfigError, match="expected a setting that moons has") as caught:
         parse(MoonsConfig, {"patence": 5})
     assert caught.value.hint == "Did you mean patience?"
     assert caught.value.as_flag().startswith("--patence: received 5")
+
+
+@pytest.mark.parametrize(
+    ("refused", "near"),
+    [
+        (lambda: parse(MoonsConfig, {"monitor": "val_los"}), "val_loss"),
+        (lambda: parse(MoonsConfig, {"scale": "quik"}), "quick"),
+        (lambda: parse(MoonsConfig, {"checkpoint_every": "bets"}), "best"),
+        (lambda: parse(MoonsConfig, {"stop": ("patince:3",)}), "patience"),
+        (lambda: config_class("cifar_resnet"), "cifar-resnet"),
+        (lambda: load_images("CIFAR-10"), "cifar10"),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_the_one_that_was_meant(refused: Callable[[], Any], near: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        refused()
+    assert caught.value.hint.startswith(f"Did you mean {near}?")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"erasing": "yes"}, "erasing: received 'yes', expected true or false"),
+        ({"erase_area": [0.1]}, r"erase_area: received \(0.1,\), expected more values"),
+        ({"erase_area": [0.1, 0.2, 0.3]}, r"erase_area: received \(0.1, 0.2, 0.3\), expected a list of 2"),
+        ({"erase_area": 0.1}, "erase_area: received 0.1, expected a list"),
+        ({"erase_area": ["a", 0.2]}, "erase_area: received 'a', expected a number"),
+        ({"name": 3}, "name: received 3, expected a text"),
+        ({"threads": 5000}, "threads: received 5000, expected at most 1024"),
+    ],
+)
+def test_what_was_expected_is_said_in_plain_words(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{message}$"):
+        parse(CifarResnetConfig, settings)
 
 
 def test_held_out_rows_cannot_be_monitored() -> None:

@@ -97,7 +97,7 @@ def test_damaged_images_are_left_out_with_their_labels(tmp_path: Path) -> None:
     ]
     for name in ("0.png", "1.png", "2.png"):
         (root / "train" / "b" / name).write_bytes(b"")
-    with pytest.raises(RequestError, match=r"set/train/b: no image of this class can be read"):
+    with pytest.raises(RequestError, match=r"set/train/b: no image of this class can be read; 3 images received"):
         load_images(str(root), rules=SKIP)
 
 

@@ -69,7 +69,7 @@ def test_the_test_images_themselves_validate_as_published() -> None:
 
 
 def test_a_class_that_cannot_be_split_is_named() -> None:
-    with pytest.raises(RequestError, match="class 1 has 1 images, too few"):
+    with pytest.raises(RequestError, match="received 1 image of class 1, expected 2 or more to split"):
         split_images(image_set([6, 1]), "split", 0.1, 0)
     parts = split_images(image_set([6, 2]), "split", 0.9, 0)
     assert np.bincount(parts.train.y).min() >= 1

@@ -83,7 +83,7 @@ def test_a_rule_takes_a_file_and_a_line(package: Path, run: Run, tmp_path: Path)
     assert rows["flat:0.05:4"]["ended"] == "flat"
     assert "flat:0.01:20 (within 0.01 for 20 epochs)" in run("stopcli replay RUN --stop flat", 2).stderr
     assert "flat:0.01:20" in run("stopcli moons --help").stdout
-    assert "width: a number ≥ 0" in run("stopcli replay RUN --stop flat:-1", 2).stderr
+    assert "expected a number ≥ 0 as width" in run("stopcli replay RUN --stop flat:-1", 2).stderr
 
 
 def test_a_schedule_takes_a_file_and_a_line(package: Path, run: Run) -> None:

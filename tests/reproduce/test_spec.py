@@ -60,7 +60,7 @@ CUTOUT = MOONS.replace('"moons"', '"cutout-sweep"\ndataset = "cifar10"').replace
             "",
             "x.toml: arms.a.reported.1: needs either a band with why, or elsewhere",
         ),
-        (MOONS, "epochs = 20", "epohcs = 20", "x.toml: config.epohcs: received 20, expected no such setting of moons"),
+        (MOONS, "epochs = 20", "epohcs = 20", "x.toml: config.epohcs: received 20, expected a setting that moons has"),
         (MOONS, "epochs = 20", "epohcs = 20", "Did you mean epochs?"),
         (MOONS, "epochs = 20", "epochs = 0", "x.toml: config.epochs: received 0"),
         (MOONS, "[[arms]]", "[quick]\nepochs = 2.5\n[[arms]]", "x.toml: quick.epochs: received 2.5"),

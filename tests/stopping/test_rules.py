@@ -27,6 +27,7 @@ from stopcli.stopping import (
     Threshold,
     rule_from_dict,
 )
+from stopcli.stopping.combine import parse_rule
 
 RULES: list[Rule[Any]] = [
     Patience(3),
@@ -171,7 +172,12 @@ def test_every_rule_names_a_missing_metric(rule: Rule[Any]) -> None:
         (lambda: AnyOf(()), "one rule or more"),
         (lambda: BestEpoch("hue"), "the name 'hue' does not tell"),
         (lambda: rule_from_dict({"kind": "hunch"}), "kind: received 'hunch', expected one of patience"),
-        (lambda: rule_from_dict({"kind": "patience", "patience": 1, "zeal": 2}), "zeal: received 2, expected no such"),
+        (
+            lambda: rule_from_dict({"kind": "patience", "patience": 1, "zeal": 2}),
+            "zeal: received 2, expected the name of",
+        ),
+        (lambda: rule_from_dict({"kind": "patience"}), "kind: received 'patience', expected patience beside it"),
+        (lambda: parse_rule("gl:-1"), "stop: received 'gl:-1', expected a finite number ≥ 0 as alpha"),
     ],
 )
 def test_bad_rules_are_refused(make: Any, message: str) -> None:
