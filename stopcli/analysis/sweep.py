@@ -91,6 +91,26 @@ def incomparable(arms: Sequence[RunArm], reference: RunArm, missing: str) -> str
     return ""
 
 
+def answer_against(reference: Arm[Any], differences: Sequence[tuple[Arm[Any], Difference]], better: Direction) -> str:
+    """Which arms are better and which are worse than the reference, without the statistics.
+
+    Args:
+        better: as for `Difference.sentence`.
+    """
+    labels: dict[str, list[str]] = {"better": [], "worse": [], "not distinguishable": []}
+    for arm, difference in differences:
+        labels[difference.verdict(better)].append(arm.label)
+    names = {verdict: "; ".join(of_arms) for verdict, of_arms in labels.items()}
+    n = min(difference.n for _, difference in differences)
+    if not names["better"] and not names["worse"]:
+        return f"At n = {n} nothing can be told apart from {reference.label}: {names['not distinguishable']}."
+    parts = [f"At n = {n}, better than {reference.label}: {names['better'] or 'none'}."]
+    parts += [
+        f"{verdict.capitalize()}: {names[verdict]}." for verdict in ("worse", "not distinguishable") if names[verdict]
+    ]
+    return " ".join(parts)
+
+
 def sentences_against(
     reference: RunArm, differences: Sequence[tuple[RunArm, Difference | None]], measured: str, better: Direction
 ) -> list[str]:
@@ -183,6 +203,7 @@ def seed_results(config: Any, results: Sequence[JobResult]) -> SweepResults:
         f"{config.command}: {label}, {counted(config.seeds, 'seed')}",
         (seed_table(label, runs),),
         {"table.csv": _seed_csv(runs)},
+        _seeds_answer(arm),
         summary={"over_seeds": {column: _spread(arm, column) for column in COLUMNS}},
     )
 
@@ -190,6 +211,20 @@ def seed_results(config: Any, results: Sequence[JobResult]) -> SweepResults:
 def _finished(label: str, runs: Sequence[tuple[RunSummary, str]]) -> Arm[SeedValues]:
     finished = (summary for summary, state in runs if state == "finished")
     return Arm(label, tuple(SeedValues(summary.seed, model_values(summary)) for summary in finished))
+
+
+def _seeds_answer(arm: Arm[SeedValues]) -> tuple[str, ...]:
+    """The test accuracy over the finished seeds, of the saved model where there is one, and when training stopped."""
+    model = "saved" if arm.values("its test acc.") else "final"
+    accuracy = arm.interval("its test acc." if model == "saved" else "test accuracy")
+    if accuracy is None:
+        return ()
+    stops = arm.values("stopped at")
+    first, last = f"{min(stops):,.0f}", f"{max(stops):,.0f}"
+    epochs = f"epoch {first}" if first == last else f"epochs {first} to {last}"
+    interval = f" (95 % interval {accuracy.low:.3f} to {accuracy.high:.3f})" if accuracy.bounds else ""
+    what = f"Mean test accuracy of the {model} model over {counted(accuracy.n, 'seed')}"
+    return (f"{what}: {accuracy.mean:.3f}{interval}; training ended at {epochs}.",)
 
 
 def seed_table(label: str, runs: Sequence[tuple[RunSummary, str]]) -> Table:

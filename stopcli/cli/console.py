@@ -100,7 +100,7 @@ class Output:
             print()
 
     def summary(self, summary: Summary, say: Callable[[str], None]) -> None:
-        """What came of a run, in labelled lines; of several, in a table; or only summary.json. Then its sentences.
+        """What came of a run, in labelled lines; of several, in a table behind the answer; or only summary.json.
 
         Args:
             say: prints a sentence.
@@ -114,6 +114,10 @@ class Output:
         elif lines:
             _print_labelled(lines)
         else:
+            # The answer comes before the numbers.
+            for sentence in sentences[:1]:
+                say(sentence)
+            sentences = sentences[1:]
             _print_table(table)
         for sentence in sentences:
             say(sentence)

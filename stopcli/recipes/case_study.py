@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from stopcli.analysis.arms import Arm, SeedValues, difference
-from stopcli.analysis.sweep import SweepResults
+from stopcli.analysis.sweep import SweepResults, answer_against
 from stopcli.configs.moons import ArmValues, CaseArm, MoonsConfig, case_arms
 from stopcli.quantities import counted
 from stopcli.recipes.base import val_rows
@@ -131,11 +131,10 @@ def seeds_case_results(config: MoonsConfig, runs: Mapping[int, Sequence[ArmResul
 def _conclusions(arms: Sequence[Arm[SeedValues]], runs: Sequence[Sequence[ArmResult]], test_rows: int) -> list[str]:
     """What follows over seeds: each arm's test accuracy against that of no stopping."""
     base, *others = arms
-    sentences = []
-    for arm in others:
-        gain = difference(arm, base, "test_accuracy")
+    gains = [(arm, gain) for arm in others if (gain := difference(arm, base, "test_accuracy")) is not None]
+    sentences = [answer_against(base, gains, "max")]
+    for arm, gain in gains:
         cost = sum(arm.values("stopped_at")) / sum(base.values("stopped_at"))
-        assert gain is not None
         sentence = gain.sentence(arm.label, base.label, "test accuracy", "max")
         sentences.append(f"{sentence} It takes {cost:.0%} of the epochs.")
     for i, arm in enumerate(arms):
@@ -151,6 +150,19 @@ def _conclusions(arms: Sequence[Arm[SeedValues]], runs: Sequence[Sequence[ArmRes
             f"{best:.3f} it is {interval.low:.3f} to {interval.high:.3f} (Wilson); --data-seed draws other rows."
         )
     return sentences
+
+
+def run_case_answer(arms: Sequence[ArmResult]) -> str:
+    """Which arm of one seed has the highest test accuracy, of several the one that stopped first."""
+    base = arms[0]
+    best = min(arms, key=lambda arm: (-arm.measured.test_accuracy, arm.measured.stopped_at))
+    reached = f"{base.measured.test_accuracy:.3f} after {counted(base.measured.stopped_at, 'epoch')}"
+    if best is base:
+        return f"In this run no arm has a higher test accuracy than {base.name}, {reached}."
+    return (
+        f"In this run the test accuracy of {best.name} is the highest, {best.measured.test_accuracy:.3f} after "
+        f"{counted(best.measured.stopped_at, 'epoch')}; that of {base.name} is {reached}."
+    )
 
 
 def run_case_conclusions(config: MoonsConfig) -> tuple[str, ...]:
@@ -214,7 +226,7 @@ class CaseStudy:
         return {
             "case_study": [asdict(result) for result in results],
             "table": table.for_summary(),
-            "conclusions": run_case_conclusions(self.config),
+            "conclusions": (run_case_answer(results), *run_case_conclusions(self.config)),
         }
 
     def _measure(self, loop: Loop, folder: RunFolder, endings: Sequence[_Ending]) -> dict[str, tuple[float, float]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from stopcli.analysis.arms import RunArm, difference
 from stopcli.analysis.sweep import (
     SweepResults,
+    answer_against,
     incomparable,
     job_row,
     mean_cell,
@@ -137,7 +138,9 @@ def _conclusions(config: ClrConfig, arms: Sequence[RunArm], base: RunArm) -> tup
     n = max((gain.n for _, gain in gains if gain is not None), default=0)
     if n < FEWEST:
         return (f"{too_few(n)}{_best_of_few([base, *(arm for arm, _ in gains)], model)}",)
-    return tuple(sentences_against(base, gains, f"test accuracy of the {model}", "max"))
+    compared = [(arm, gain) for arm, gain in gains if gain is not None and gain.n >= FEWEST]
+    sentences = sentences_against(base, gains, f"test accuracy of the {model}", "max")
+    return (answer_against(base, compared, "max"), *sentences)
 
 
 def _best_of_few(arms: Sequence[RunArm], model: str) -> str:

@@ -140,9 +140,12 @@ def _model_text(model: ModelValues, test_rows: int, chosen: str = "") -> str:
 def sentences_of(summary: Summary) -> list[str]:
     """What a summary says beside its table: why a run stopped, what follows, and what choosing on the test rows would
     have claimed."""
-    return (
-        [why_stopped(summary), *conclusions_of(summary)] if isinstance(summary, RunSummary) else conclusions_of(summary)
-    )
+    if not isinstance(summary, RunSummary):
+        return conclusions_of(summary)
+    if summary.table is not None and summary.conclusions:
+        answer, *others = conclusions_of(summary)
+        return [answer, why_stopped(summary), *others]
+    return [why_stopped(summary), *conclusions_of(summary)]
 
 
 def conclusions_of(summary: Summary) -> list[str]:
@@ -224,7 +227,7 @@ def training_report(
     seeds, notes, failed = 1, [], []
     tables = [Table.from_summary(table) for table in parts.tables]
     if isinstance(summary, RunSummary):
-        sentences, notes = sentences_of(summary), _notes(summary)
+        sentences, notes = [*_answer(summary), *sentences_of(summary)], _notes(summary)
         tables += [] if summary.selection is None else [selection_table(summary.selection)]
     else:
         seeds, reason = summary.seeds, f" ({summary.reason})" if summary.reason else ""
@@ -233,7 +236,7 @@ def training_report(
             finished = f"of {counted(len(summary.jobs), 'run')} finished"
             failed = [f"{job.name}: {job.state} ({job.reason})" for job in summary.jobs if job.reason]
             notes = [TEST_ROWS_CHOSE] if summary.test_rows_chose else []
-        sentences = [f"{summary.finished} {finished}; state: {summary.state}{reason}.", *summary.conclusions]
+        sentences = [*summary.conclusions, f"{summary.finished} {finished}; state: {summary.state}{reason}."]
     scale = f"Scale: {summary.scale}; {numbered('seed', range(summary.seed, summary.seed + seeds))}."
     description = [*(parts.words or [f"Data: {summary.dataset}."]), scale]
     lead: list[Part] = [Paragraph(text) for text in sentences]
@@ -253,6 +256,18 @@ def training_report(
     sections.append(Section("Time", _time(summary)))
     sections.append(Section("How it was made", how_it_was_made(environment, config, state)))
     return Document(parts.title, tuple(lead), tuple(sections))
+
+
+def _answer(summary: RunSummary) -> list[str]:
+    """The test accuracy of the model that a run leaves; none where the conclusions answer, or it was not measured."""
+    model, name = (summary.final, "final") if summary.best is None else (summary.best, "saved")
+    accuracy = model.get("test", "accuracy")
+    if accuracy is None or summary.table is not None:
+        return []
+    interval = proportion_of(accuracy, summary.rows.test)
+    bounds = f" (95 % interval {interval.low:.3f} to {interval.high:.3f})" if interval else ""
+    chosen = f", chosen by {model.monitor}" if model.monitor else ""
+    return [f"The {name} model, of epoch {model.epoch}{chosen}, has a test accuracy of {accuracy:.3f}{bounds}."]
 
 
 def _notes(summary: RunSummary) -> list[str]:

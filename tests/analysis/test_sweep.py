@@ -10,8 +10,10 @@ import pytest
 from job_results import job_result
 from summaries import run_summary
 
+from stopcli.analysis.arms import Arm
 from stopcli.analysis.sweep import (
     SweepResults,
+    answer_against,
     seed_table,
     selection_conclusion,
     selection_summary,
@@ -21,6 +23,7 @@ from stopcli.analysis.sweep import (
 from stopcli.configs.moons import MoonsConfig
 from stopcli.report.document import Table
 from stopcli.runs.summary import ChosenEpoch, RunSummary, Selection
+from stopcli.stats.differences import Difference
 from stopcli.sweeps.plan import Job, JobResult
 
 FOUND = SweepResults("a sweep", (Table("Results", ("arm",), (("a",),)),), {"table.csv": ""}, ("Told.",), {"arms": []})
@@ -109,3 +112,15 @@ def test_over_seeds_the_claims_are_compared_pair_by_pair() -> None:
     assert first["optimism_mean"] == pytest.approx(0.018)
     assert first["optimism_low"] < 0 < first["optimism_high"]
     assert (second["optimism_low"], second["optimism_p"]) == (None, None)
+
+
+def test_the_answer_names_what_is_better_and_worse_than_the_reference() -> None:
+    base = Arm("none", ())
+    better, worse, equal = (
+        Difference(5, 0.1, 0.05, 0.15, 0.01),
+        Difference(5, -0.1, -0.2, -0.05, 0.01),
+        Difference(5, 0.0),
+    )
+    arms = [(Arm("a", ()), better), (Arm("b", ()), worse), (Arm("c", ()), equal), (Arm("d", ()), better)]
+    assert answer_against(base, arms, "max") == ("At n = 5, better than none: a; d. Worse: b. Not distinguishable: c.")
+    assert answer_against(base, arms[2:3], "max") == "At n = 5 nothing can be told apart from none: c."

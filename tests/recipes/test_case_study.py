@@ -10,7 +10,13 @@ import pytest
 from stopcli.analysis.sweep import SweepResults
 from stopcli.configs.base import resolve
 from stopcli.configs.moons import ArmValues, MoonsConfig, case_arms
-from stopcli.recipes.case_study import ArmResult, run_case_conclusions, run_case_table, seeds_case_results
+from stopcli.recipes.case_study import (
+    ArmResult,
+    run_case_answer,
+    run_case_conclusions,
+    run_case_table,
+    seeds_case_results,
+)
 
 
 def run_of(step: int, *, published: bool = True, ran_out: bool = False) -> list[ArmResult]:
@@ -57,13 +63,28 @@ def test_two_seeds_have_no_interval_and_three_have_one() -> None:
 def test_over_seeds_each_arm_is_compared_with_no_stopping() -> None:
     runs = [run_of(step, ran_out=step == 2) for step in range(3)]
     conclusions = over_seeds(*runs).conclusions
-    assert conclusions[0].startswith("patience 0 against no stopping: test accuracy +0.0143 in each of 3 seeds")
-    assert conclusions[0].endswith("not distinguishable at n = 3. It takes 100% of the epochs.")
-    assert conclusions[3] == "patience 200: in 1 of 3 seeds it ran all epochs without stopping."
-    assert conclusions[4].startswith("Seeds share their 70 test rows")
-    assert "for 0.914 it is 0.825 to 0.960 (Wilson)" in conclusions[4]
+    assert conclusions[0].startswith("At n = 3 nothing can be told apart from no stopping: patience 0; ")
+    assert conclusions[1].startswith("patience 0 against no stopping: test accuracy +0.0143 in each of 3 seeds")
+    assert conclusions[1].endswith("not distinguishable at n = 3. It takes 100% of the epochs.")
+    assert conclusions[4] == "patience 200: in 1 of 3 seeds it ran all epochs without stopping."
+    assert conclusions[5].startswith("Seeds share their 70 test rows")
+    assert "for 0.914 it is 0.825 to 0.960 (Wilson)" in conclusions[5]
     one = over_seeds(runs[0]).conclusions
-    assert "fewer than 3 seeds give no interval" in one[0]
+    assert "fewer than 3 seeds give no interval" in one[1]
+
+
+def test_the_answer_of_one_seed_is_the_arm_with_the_highest_test_accuracy() -> None:
+    def arm(name: str, epochs: int, accuracy: float) -> ArmResult:
+        return ArmResult(name, ArmValues(epochs, None, 1.0, accuracy), None)
+
+    base, early, late = arm("no stopping", 4000, 0.9), arm("patience 0", 12, 0.92), arm("patience 200", 800, 0.92)
+    assert run_case_answer([base, late, early]) == (
+        "In this run the test accuracy of patience 0 is the highest, 0.920 after 12 epochs; that of no stopping is "
+        "0.900 after 4,000 epochs."
+    )
+    assert run_case_answer([base, arm("patience 0", 12, 0.8)]).startswith(
+        "In this run no arm has a higher test accuracy"
+    )
 
 
 def test_settings_that_were_not_published_are_named() -> None:
