@@ -52,6 +52,9 @@ def test_is_patience_10_enough() -> None:
 def test_which_m_in_two_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STOPCLI_DATASET", "digits")
     (plan,) = run_answer("Which M in two hours?")
+    # The answer, and a row for each arm; how many seeds fit depends on the machine.
+    assert re.search(r"^simple, M = 2, M = 4, M = 8 with \d+ seeds each.* fit into 2h", plan, re.MULTILINE)
+    assert all(re.search(f"^{arm} ", plan, re.MULTILINE) for arm in ("simple", "M = 2", "M = 4", "M = 8"))
     assert "Nothing was trained." in plan
     assert not Path("runs").exists()
 
