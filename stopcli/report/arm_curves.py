@@ -1,5 +1,6 @@
 """Figures that set arms side by side: their curves, error against cost, and a value of each run."""
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -169,7 +170,8 @@ def error_against_cost(points: Sequence[CostPoint], abscissa: str, ordinate: str
         legend_below(figure, [axes])
     labels = [Label(*point.mean, drawn_name(point.label)) for point in points]
     runs = [run for point in points for run in zip(point.costs, point.errors, strict=True)]
-    place_labels(axes, labels, [*(point.mean for point in points), *runs], [])
+    steps = [((x, y), (next_x, y)) for (x, y), (next_x, _) in itertools.pairwise(front)]
+    place_labels(axes, labels, [*(point.mean for point in points), *runs], steps)
     return figure
 
 
