@@ -182,6 +182,7 @@ DEFAULT_RUNS_DIR = Path("runs")
 RUN_FILES = (
     *("config.toml", "status.json", "environment.json", "summary.json", "seeds.json", "log.txt", "report.md"),
     *("report.html", "metrics.csv", "timing.csv", "steps.csv", "predictions.npz", "table.csv", "table.md", "jobs.csv"),
+    "left_out.csv",
 )
 _FOLDERS = ("checkpoints", "plots", "tensorboard", "jobs")
 
