@@ -26,6 +26,9 @@ def test_a_cell_has_what_is_asked_of_it_and_known() -> None:
     assert interval.cell("{:.1f}".format, sd=False) == "0.5 [0.2, 0.8]"
     assert interval.cell(interval=False) == "0.500 ± 0.250"
     assert MeanInterval(1, 0.5, None, None, None).cell() == "0.500"
+    # Nothing of a standard deviation that shows no digit.
+    assert MeanInterval(3, 0.5, 0.0004, 0.5, 0.5).cell() == "0.500 [0.500, 0.500]"
+    assert MeanInterval(3, 12.0, 0.0, None, None).cell("{:.0f}".format) == "12"
 
 
 def test_a_mean_has_scipy_s_bootstrap_interval_from_three_values_on() -> None:
