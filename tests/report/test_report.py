@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from summaries import run_summary
 
-from stopcli.report.curves import Marks, learning_curves, seed_curves, seed_points
+from stopcli.report.curves import Marks, fit_scale, learning_curves, new_figure, seed_curves, seed_points
 from stopcli.report.document import Table, to_markdown
 from stopcli.report.drawing import draw
 from stopcli.report.images import Points, decision_boundary, grid_around, plain_scatter
@@ -140,6 +140,41 @@ def test_curves_of_one_epoch_and_of_a_million_can_be_drawn(tmp_path: Path) -> No
     drawn = draw(lambda: figures, tmp_path)
     assert [picture.path for picture in drawn.pictures] == ["plots/one", "plots/many"]
     assert (tmp_path / "plots" / "many.svg").stat().st_size < 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("values", "falls", "scale", "low", "high"),
+    [
+        # All of it is seen, not from 0.
+        (np.linspace(1.0, 0.5, 100), True, "linear", 0.45, 1.05),
+        # A first epoch that would flatten the rest is cut off, on either side.
+        (np.array([8.0, *np.linspace(1.2, 0.9, 99)]), True, "linear", 0.85, 1.35),
+        (np.array([0.1, *np.linspace(0.9, 0.95, 99)]), False, "linear", 0.87, 0.96),
+        # A loss that falls by decades is drawn by its logarithm.
+        (np.geomspace(1.0, 1e-4, 100), True, "log", 5e-5, 2.0),
+        # Nothing finite, or nothing that differs, is left as it is.
+        (np.array([np.nan, np.inf]), True, "linear", -0.1, 1.1),
+        (np.ones(50), False, "linear", 0.9, 1.1),
+    ],
+)
+def test_axes_show_the_differences(values: np.ndarray, falls: bool, scale: str, low: float, high: float) -> None:
+    _, (axes,) = new_figure(3)
+    axes.plot(values)
+    fit_scale(axes, [values], falls=falls)
+    bottom, top = axes.get_ylim()
+    assert axes.get_yscale() == scale
+    assert low <= bottom < top <= high
+    cut = not bottom <= np.nanmin(values) or not top >= np.nanmax(values[np.isfinite(values)], initial=bottom)
+    assert bool(axes.get_title(loc="right")) == cut
+
+
+def test_a_table_knows_the_columns_that_it_is_read_for() -> None:
+    run = run_table(run_summary(), "patience 20")
+    assert [run.columns[i] for i in run.key_columns] == ["arm", "test accuracy", "saved epoch", "its test acc."]
+    compared = Table("t", ("", "of", "runs", "val loss", "95 % interval"), ())
+    assert compared.key_columns == (0, 1, 3, 4)
+    # Where none is known, all are.
+    assert Table("t", ("setting", "a", "b"), ()).key_columns == (0, 1, 2)
 
 
 def points(rows: int) -> list[Points]:
