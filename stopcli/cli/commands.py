@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.exceptions import TyperException
 
+from stopcli.cli.streams import encodable
 from stopcli.errors import RequestError, shown
 
 # Lines that are longer than this are read badly; shorter ones break names.
@@ -77,7 +78,7 @@ class Command(TyperCommand):
 
     def _show_all(self, ctx: typer.Context, value: bool) -> None:
         if value and not ctx.resilient_parsing:
-            typer.echo(command_help(self, ctx, everything=True))
+            typer.echo(encodable(command_help(self, ctx, everything=True)))
             raise typer.Exit
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -88,7 +89,7 @@ class Command(TyperCommand):
             raise usage_error(error, ctx, args) from None
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        formatter.write(command_help(self, ctx))
+        formatter.write(encodable(command_help(self, ctx)))
 
 
 def command_class(lists: Iterable[str], common: Iterable[str] = ()) -> type[Command]:
@@ -127,7 +128,7 @@ class CommandGroup(TyperGroup):
             lines += [" " * column + line for line in rest]
         lines += ["", *_option_lines(_NO_PANEL, _shown_options(self, ctx), width)]
         lines += ["", *_wrapped(f"{ctx.command_path} COMMAND --help shows a command's options.", width)]
-        formatter.write("\n".join(lines) + "\n")
+        formatter.write(encodable("\n".join(lines) + "\n"))
 
 
 def _help_all(show: Callable[..., None], hidden: bool) -> TyperOption:

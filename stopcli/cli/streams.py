@@ -168,6 +168,13 @@ def terminal_output_kept(terminal: int) -> Iterator[None]:
                 set_flags(*before)
 
 
+def encodable(text: str) -> str:
+    """A text without characters that stdout lacks, for what writes to its buffer in an encoding of its own choice."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    codecs.register_error(_ERRORS, _replace)
+    return text.encode(encoding, _ERRORS).decode(encoding)
+
+
 def failure_of_stdout() -> str:
     """Why some output could not be written to stdout; empty where all of it was."""
     with contextlib.suppress(OSError, ValueError):
