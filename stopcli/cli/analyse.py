@@ -89,9 +89,10 @@ def report(
         print(dump_json(written))
 
 
-def write_and_print(analysis: AnalysisOutput, output: Output, *, root: Path, name: str, run_dir: Path | None) -> Path:
-    """Write the folder of an analysis, and print its answers, warnings, results and conclusions. Returns the folder."""
+def write_and_print(analysis: AnalysisOutput, output: Output, *, root: Path, name: str, run_dir: Path | None) -> None:
+    """Write the folder of an analysis, and print its answers, warnings, results, conclusions, and what is next."""
     from stopcli.report.html import write_output
+    from stopcli.report.run_report import next_steps
 
     for answer in analysis.answers:
         output.say(answer, style="bold")
@@ -103,7 +104,8 @@ def write_and_print(analysis: AnalysisOutput, output: Output, *, root: Path, nam
     output.results(analysis.tables, summary)
     for conclusion in analysis.conclusions:
         output.say(conclusion)
-    return folder
+    output.say(f"Report, figures and tables: {folder}")
+    output.suggest(next_steps(folder, summary.state, summary))
 
 
 BaselineRun = Annotated[
@@ -143,8 +145,7 @@ def compare(
 
     output = Output(json, quiet, verbose)
     analysis = output_of(compare_runs(runs, baseline, metric))
-    folder = write_and_print(analysis, output, root=root, name=name, run_dir=run_dir)
-    output.say(f"Report, figures and tables: {folder}")
+    write_and_print(analysis, output, root=root, name=name, run_dir=run_dir)
 
 
 option = in_panel("Stopping")
@@ -236,5 +237,4 @@ def replay(
             raise ConfigError(error.setting, error.received, error.expected, hint=_RUNS_FIRST) from None
         raise
     output = Output(json, quiet, verbose)
-    folder = write_and_print(output_of(results), output, root=root, name=name, run_dir=run_dir)
-    output.say(f"Report, figure and tables: {folder}")
+    write_and_print(output_of(results), output, root=root, name=name, run_dir=run_dir)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import sys
 import textwrap
 import threading
@@ -31,6 +32,7 @@ from stopcli.runs.files import dump_json
 from stopcli.signals import write_in_handler
 
 if TYPE_CHECKING:
+    from stopcli.report.run_report import NextStep
     from stopcli.runs.summary import Summary
     from stopcli.sweeps.plan import JobResult
     from stopcli.training.session import Progress as RunProgress
@@ -77,6 +79,13 @@ class Output:
         """A message that --verbose adds."""
         if self.verbose:
             self.say(text, "dim")
+
+    def suggest(self, steps: Sequence[NextStep]) -> None:
+        """What may be done next; commands on lines of their own, to be copied."""
+        for step in steps:
+            self.say(f"{step.purpose}:")
+            if not self.quiet:
+                print_command(step.command, stderr=True)
 
     def warn(self, text: str) -> None:
         """A warning, a sentence without a full stop; with --quiet, it is only in the report."""
@@ -144,6 +153,17 @@ def print_result(text: str, *, indent: int = 2) -> None:
     screen = console(stderr=False)
     line = _wrapped(text, screen.width, indent) if screen.is_terminal else text
     screen.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_command(command: str, *, stderr: bool) -> None:
+    """A command that can be copied: where a terminal is too narrow for it, the lines end with a backslash."""
+    screen, lines = console(stderr=stderr), [" "]
+    for word in map(shlex.quote, shlex.split(command)):
+        if screen.is_terminal and cell_len(f"{lines[-1]} {word} \\") > screen.width and lines[-1].strip():
+            lines[-1] += " \\"
+            lines.append("   ")
+        lines[-1] += f" {word}"
+    screen.print("\n".join(lines), style="bold", markup=False, highlight=False, soft_wrap=True)
 
 
 # Of the live view, while there is one: what is printed meanwhile has to go above it.

@@ -16,8 +16,8 @@ from stopcli.cli.options import options_text
 from stopcli.configs.base import RunConfig, to_toml
 from stopcli.errors import RequestError
 from stopcli.quantities import counted, format_duration, parse_duration
+from stopcli.report.run_report import next_steps
 from stopcli.runner.estimate import estimate
-from stopcli.runner.provenance import next_step
 from stopcli.runner.run import Task, check_warm_start, execute, load_task, process_age, settle_layout
 from stopcli.runs.files import temporary_files
 from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
@@ -157,5 +157,4 @@ def _print_result(task: Task, folder: RunFolder, output: Output, summary: Traini
     times = "  ".join(f"{part} {seconds:.1f}" for part, seconds in summary.seconds.items() if seconds >= 0.05)
     output.detail(f"Seconds: {times}")
     output.say(f"Report, plots and models: {folder.path}")
-    if summary.state != "finished" and (step := next_step(folder.path, summary.state)):
-        output.say(step)
+    output.suggest(next_steps(folder.path, summary.state, summary))

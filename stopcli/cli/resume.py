@@ -14,11 +14,12 @@ from typing import Annotated, Any
 
 import typer
 
-from stopcli.cli.console import Output, RunView, print_result
+from stopcli.cli.console import Output, RunView, print_command, print_result
 from stopcli.cli.options import Json, Quiet, RunPath, RunsDir, TimeBudget, Verbose, setting_value, with_changes
 from stopcli.configs.base import settings_with
 from stopcli.configs.images import ImageConfig
-from stopcli.errors import ConfigError, RequestError, StopcliError
+from stopcli.configs.registry import COMMANDS, config_class
+from stopcli.errors import ConfigError, RequestError, StopcliError, shown
 from stopcli.quantities import agreeing, counted, format_bytes, format_duration
 from stopcli.report.document import Table
 from stopcli.runs.files import dump_json, read_json, temporary_files
@@ -144,30 +145,28 @@ def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
 
 def show(run: RunPath, runs_dir: RunsDir = None, json: Json = False) -> None:
     """Show a run: its state, why it stopped, its results; or what a comparison or a replay found."""
-    from stopcli.runner.provenance import next_step
+    from stopcli.report.run_report import next_steps
 
     folder = resolve_run(run, runs_root(runs_dir), analyses=True)
     check_is_made_here(folder)
-    shown = Run.read(folder)
+    read = Run.read(folder)
     if json:
-        print(dump_json({**shown.to_dict(), "summary": read_json(folder / "summary.json") or None}))
+        print(dump_json({**read.to_dict(), "summary": read_json(folder / "summary.json") or None}))
         return
-    results, summary = shown.results, shown.summary
-    epochs = f", {shown.progress}" if shown.progress != "–" else ""
+    results, summary = read.results, read.summary
+    epochs = f", {read.progress}" if read.progress != "–" else ""
     # The other summaries name their unit.
     if epochs and (results or summary is None):
-        epochs += f" {agreeing(int(shown.progress.rpartition('/')[2]), 'epoch', 'epochs')}"
-    age = f", started {_age(shown)} ago" if shown.age_seconds is not None else ""
-    print_result(f"{folder}: {shown.state}{epochs}{age}")
-    if shown.reason:
-        print_result(f"Reason: {shown.reason}")
+        epochs += f" {agreeing(int(read.progress.rpartition('/')[2]), 'epoch', 'epochs')}"
+    age = f", started {_age(read)} ago" if read.age_seconds is not None else ""
+    print_result(f"{folder}: {read.state}{epochs}{age}")
+    if read.reason:
+        print_result(f"Reason: {read.reason}")
     if summary is not None:
         Output().summary(summary, print_result)
-    # A comparison or a replay that was ended is simply made again.
-    if (folder / "config.toml").is_file() and (
-        step := next_step(folder, shown.state, results.stop if results else None)
-    ):
-        print_result(step)
+    for step in next_steps(folder, read.state, summary):
+        print_result(f"{step.purpose}:")
+        print_command(step.command, stderr=False)
 
 
 def _age(run: Run) -> str:
@@ -201,24 +200,23 @@ def verify_resume(
     """
     if kills < 1:
         raise ConfigError("kills", kills, "1 or more")
-    argv = command or SMALL.split()
-    reserved = {"--run-dir", "--runs-dir", "--seeds"} & set(argv)
-    if reserved:
-        raise RequestError(
-            f"{sorted(reserved)[0]}: not allowed here; verify-resume trains single runs in its own folder"
-        )
+    argv, output = command or SMALL.split(), Output(json, quiet)
+    _check_trains_single_run(argv, output)
     if not hasattr(os, "fork"):
         raise RequestError("verify-resume needs an operating system that can fork processes")
     from stopcli.runner.verify import Verification, Verifier
 
-    output = Output(json, quiet)
-    output.say(f"Command: stopcli {' '.join(argv)}")
+    output.say(f"Command: stopcli {shlex.join(argv)}")
     folder, result = _temporary_folder(), Verification()
     try:
         with contextlib.closing(Verifier(argv, run_quietly, folder, seed).verify(kills)) as results:
             for result in results:
                 runs = f"{counted(len(result.differences), 'run')} ended, {sum(map(bool, result.differences))} differ"
                 output.say(f"{len(result.kills)} of {counted(kills, 'kill')}, {runs}")
+    except RequestError:
+        # Nothing was trained.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     except StopNow:
         if any(result.differences):
             output.say(f"The runs are kept in {folder}")
@@ -238,6 +236,33 @@ def verify_resume(
     if runs_dir:
         raise typer.Exit(1)
     shutil.rmtree(folder)
+
+
+def _check_trains_single_run(argv: list[str], output: Output) -> None:
+    """Raise RequestError where a command line is not that of a run, as far as that is known without its data."""
+    from difflib import get_close_matches
+
+    from stopcli.cli.app import load_command
+    from stopcli.cli.train import config_file_of, config_from_file, config_from_options
+
+    reserved = {word.partition("=")[0] for word in argv} & {"--run-dir", "--runs-dir", "--seeds"}
+    if reserved:
+        raise RequestError(f"{min(reserved)}: not allowed here; verify-resume trains single runs in its own folder")
+    name, *options = argv
+    commands = [*(training for training, classes in COMMANDS.items() if classes.summary), "run"]
+    if name not in commands:
+        near = get_close_matches(name, commands, n=1)
+        raise RequestError(
+            f"received {shown(name)}, expected a command that trains a single run: moons, cifar-resnet or run",
+            hint=f"Did you mean {near[0]}?" if near else "",
+        )
+    context: Any = load_command(name).make_context(f"stopcli {name}", options)
+    if name == "run":
+        config = config_from_file(config_file_of(context.params["config_file"], runs_root(None), output))
+    else:
+        config = config_from_options(context, config_class(name), output)
+    if config.is_sweep or config.command == "lr-range":
+        raise RequestError(f"{shlex.join(argv)}: not a single training run, which verify-resume kills and resumes")
 
 
 def _temporary_folder() -> Path:

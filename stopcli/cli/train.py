@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ from stopcli.cli.options import (
     Verbose,
     command_parameters,
     common_options,
+    complete_runs,
     list_flags,
     setting_value,
     with_parameters,
@@ -25,15 +27,20 @@ from stopcli.cli.options import (
 from stopcli.configs.base import RunConfig, options_of, resolve
 from stopcli.configs.registry import COMMANDS, config_class
 from stopcli.errors import ConfigError, RequestError
-from stopcli.paths import parse_path
+from stopcli.paths import check_path, parse_path
 from stopcli.runs.files import read_toml
-from stopcli.runs.folder import runs_root
-from stopcli.runs.run import resolve_run
+from stopcli.runs.folder import check_is_run, runs_root
+from stopcli.runs.run import Run, resolve_run, run_argument
 from stopcli.training.tf_setup import has_gpu
 
 ConfigFile = Annotated[
     Path,
-    typer.Argument(help="A config.toml: a run's own, or one written by hand.", metavar="CONFIG", parser=parse_path),
+    typer.Argument(
+        help="A config.toml: a run's own, or one written by hand; or a run, whose settings are run again.",
+        metavar="CONFIG",
+        parser=parse_path,
+        autocompletion=complete_runs,
+    ),
 ]
 
 
@@ -77,6 +84,32 @@ def config_from_options(ctx: typer.Context, config_class: type[RunConfig], outpu
     return config
 
 
+def config_file_of(named: Path, root: Path, output: Output) -> Path:
+    """The config file that a CONFIG means: a file, or the config.toml of a run, named as everywhere.
+
+    Raises:
+        RequestError: there is none; or the run is not finished, so that it may be meant to be resumed.
+    """
+    check_path(named)
+    if named.exists() and not named.is_dir():
+        return named
+    if named.name == "config.toml":
+        # Of a run by its name.
+        return resolve_run(named.parent, root) / named.name
+    folder = resolve_run(named, root)
+    if folder.is_file():
+        return folder
+    check_is_run(folder)
+    run, name = Run.read(folder), shlex.quote(run_argument(folder))
+    if run.state not in ("finished", "failed"):
+        raise RequestError(
+            f"{named}: a run that is not finished ({run.state}), expected a config file or a run that has ended",
+            hint=f"stopcli resume {name} continues it; stopcli run {name}/config.toml starts it anew.",
+        )
+    output.say(f"The settings of {folder}, run again in a new folder.")
+    return folder / "config.toml"
+
+
 def config_from_file(file: Path) -> RunConfig:
     """The config in a TOML file, with the settings that it leaves out.
 
@@ -116,7 +149,8 @@ def run(
     time_budget: TimeBudget = None,
 ) -> None:
     """Run a config file: `command` and any of its settings, the others at their default."""
-    config = config_from_file(config_file)
+    output = Output(json, quiet, verbose)
+    config = config_from_file(config_file_of(config_file, runs_root(runs_dir), output))
     from stopcli.cli.execute import run_config
 
-    run_config(config, runs_dir, run_dir, Output(json, quiet, verbose), time_budget)
+    run_config(config, runs_dir, run_dir, output, time_budget)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from stopcli.configs.base import Option, RunConfig, options_of
+from stopcli.configs.base import Option, RunConfig, options_of, settings_with
 from stopcli.configs.classifier import QUICK, AnyDataset, NetworkSettings, network_warnings
 from stopcli.configs.images import (
     DEFAULT_SHARE,
@@ -23,8 +23,10 @@ from stopcli.configs.images import (
     augmentation_warnings,
 )
 from stopcli.configs.learning_rate import Nesterov, Rate, SgdMomentum
+from stopcli.configs.registry import command_line
 from stopcli.configs.training import BatchSize, Optimizer, check_validation_share
 from stopcli.errors import ConfigError, RequestError
+from stopcli.models.architecture import architectures
 from stopcli.runs.files import read_toml
 from stopcli.runs.folder import check_is_run
 from stopcli.runs.run import Run
@@ -160,3 +162,19 @@ def mismatch(run: Path, config: Any) -> str:
         and getattr(config, name) not in (tested[name], "auto")
     ]
     return f"the bounds of {run} were found with other settings: {', '.join(changed)}" if changed else ""
+
+
+def clr_command(run: Path, name: str) -> list[str]:
+    """The `clr` command that trains what a range test tested, between its bounds.
+
+    Args:
+        run: the folder of the range test.
+        name: of the run, as typed.
+    """
+    tested = read_toml(run / "config.toml")
+    sizes = {other.size for other in architectures().values() if other.size}
+    size = architectures()[tested["model"]].size if tested.get("model") in architectures() else ""
+    names = {"scale", *settings_with(LrRangeConfig, "range")} - (sizes - {size})
+    return command_line(
+        {"command": "clr", **{key: value for key, value in tested.items() if key in names}}, "--from-range", name
+    )

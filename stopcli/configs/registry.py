@@ -82,3 +82,36 @@ def experiment_settings(command: str, settings: Mapping[str, Any]) -> dict[str, 
     """Of settings read from a config.toml, those that a run shares with runs of other seeds of its experiment."""
     ignored = recorded_settings_with(command, "label", "seed", "execution")
     return {name: value for name, value in settings.items() if name not in ignored}
+
+
+def command_line(settings: Mapping[str, Any], *more: str) -> list[str]:
+    """The command and the options that train with settings read from a config.toml: those that are not the default at
+    their scale, without name, seed and what does not change results. Empty where no command offers them.
+
+    Args:
+        more: options put right behind the command.
+    """
+    command = settings.get("command")
+    if command not in COMMANDS or not COMMANDS[command].summary:
+        return []
+    from stopcli.configs.base import options_of
+
+    config = config_class(command)
+    quick = config.quick if settings.get("scale") == "quick" else {}
+    argv = [command, *more]
+    if "scale" in settings and not config.default_to_full:
+        argv += ["--scale", str(settings["scale"])]
+    for name, option in options_of(config).items():
+        left_out = name in config.not_offered or name == "scale" or {"label", "execution", "layout"} & {*option.roles}
+        default = quick.get(name, getattr(config, name))
+        value = tuple(settings[name]) if isinstance(settings.get(name), list) else settings.get(name, default)
+        if not left_out and value != default and name != "seed":
+            argv += _option(name, value)
+    return argv
+
+
+def _option(name: str, value: object) -> list[str]:
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    return [f"--{flag}", *(map(str, value or ("none",)) if isinstance(value, tuple) else [str(value)])]

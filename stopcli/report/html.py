@@ -17,7 +17,7 @@ import jinja2
 from stopcli.errors import in_a_line
 from stopcli.report.document import Document, Part, Picture, Section, Table, Warn, pieces, to_markdown
 from stopcli.report.drawing import Figures, draw
-from stopcli.report.run_report import how_it_was_made
+from stopcli.report.run_report import how_it_was_made, next_section, next_steps
 from stopcli.runs.environment import describe_environment
 from stopcli.runs.files import is_disk_fault, write_json, write_text
 from stopcli.runs.folder import RunFolder
@@ -326,8 +326,9 @@ def write_output(
         def document() -> Document:
             results = output.document(drawn.pictures)
             warnings = (Warn(f"{warning}.") for warning in drawn.warnings)
+            following = next_section(next_steps(folder.path, summary.state, summary))
             provenance = Section("How it was made", how_it_was_made(environment))
-            return Document(results.title, (*results.lead, *warnings), (*results.sections, provenance))
+            return Document(results.title, (*results.lead, *warnings), (*results.sections, *following, provenance))
 
         summary = replace(summary, warnings=(*summary.warnings, *write_or_warn(folder, document)))
         write_json(folder.summary, summary)

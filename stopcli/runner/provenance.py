@@ -136,19 +136,6 @@ def how_to_continue(reason: str) -> str:
     return (rule_of_reason(reason) or Rule).resume_hint
 
 
-def next_step(run: Path, state: str, stop: Verdict | None = None) -> str:
-    """What to type next for a run or a sweep that has ended, in a sentence; empty for nothing.
-
-    Args:
-        stop: why a run stopped.
-    """
-    if state in ("died", "paused", "interrupted", "damaged"):
-        return f"To resume: stopcli resume {run}"
-    if state == "finished" and stop is not None:
-        return f"stopcli resume {run} {how_to_continue(stop.reason)}"
-    return ""
-
-
 def with_other_rules(
     run: Path, state: TrainState, config: TrainingConfig, *, force: bool = False
 ) -> tuple[TrainState, list[str]]:

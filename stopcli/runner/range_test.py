@@ -183,7 +183,6 @@ def _make_loop(config: LrRangeConfig, images: ImageParts, seed: int, updates: in
 def _summary(loaded: LoadedConfig, folder: RunFolder, session: Session, results: RangeResults) -> RangeSummary:
     config = loaded.config
     finished = len(results.curves) == config.seeds
-    next_step = [f"To train by them: stopcli clr --from-range {folder.path}"] if results.bounds else []
     return RangeSummary(
         command=config.command,
         name=config.name,
@@ -198,7 +197,7 @@ def _summary(loaded: LoadedConfig, folder: RunFolder, session: Session, results:
         bounds=results.bounds,
         suggestions=results.means(),
         table=results.table().for_summary(),
-        conclusions=(*results.conclusions(), *next_step),
+        conclusions=results.conclusions(),
         run_dir=str(folder.path),
         warnings=(*config.warnings(), *loaded.notes),
     )

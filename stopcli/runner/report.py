@@ -20,7 +20,14 @@ from stopcli.recipes.base import LoadedConfig
 from stopcli.report.document import Document, Paragraph, Part, Section, Table, Warn
 from stopcli.report.drawing import Drawn, Figures, draw
 from stopcli.report.html import to_html, write_or_warn, write_report
-from stopcli.report.run_report import how_it_was_made, how_to_predict, sentences_of, training_report
+from stopcli.report.run_report import (
+    how_it_was_made,
+    how_to_predict,
+    next_section,
+    next_steps,
+    sentences_of,
+    training_report,
+)
 from stopcli.runner.resume import read_config
 from stopcli.runs.environment import Environment, read_environment
 from stopcli.runs.files import write_json, write_text
@@ -160,7 +167,13 @@ def _summary_report(folder: Path, summary: TrainingSummary) -> Document:
         raise RunFolderError(
             f"{folder}/summary.json: damaged (report: missing)", hint=f"stopcli resume {folder} may write it again."
         )
-    return training_report(summary, report, *_environment_and_config(folder), prediction=_prediction(folder))
+    return training_report(
+        summary,
+        report,
+        *_environment_and_config(folder),
+        prediction=_prediction(folder),
+        steps=next_steps(folder, summary.state, summary),
+    )
 
 
 def _prediction(folder: Path) -> list[Part]:
@@ -202,6 +215,7 @@ def _unfinished_report(run: Run, plots: Path) -> tuple[Document, Drawn]:
     sections = [Section("So far", tuple(_parts_so_far(run.path, columns)))]
     if drawn.pictures:
         sections.append(Section("Figures", tuple(drawn.pictures)))
+    sections += next_section(next_steps(run.path, run.state, None))
     sections.append(Section("How it was made", how_it_was_made(*_environment_and_config(run.path), run.state)))
     return Document(f"{run.command}: {run.path.resolve().name}", tuple(map(Warn, lead)), tuple(sections)), drawn
 

@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from stopcli.errors import RunError
+from stopcli.errors import RequestError, RunError
 from stopcli.report.document import Table
 from stopcli.runs.run import Run
 from stopcli.runs.summary import RunSummary
@@ -91,11 +91,15 @@ class Verifier:
         Leaves no process behind, also where the iterator is closed early.
 
         Raises:
-            RunError: the command itself fails, so there is nothing to compare.
+            RequestError: the command is refused.
+            RunError: it fails, so there is nothing to compare.
         """
         try:
             reference = self._folder / "uninterrupted"
-            if self._wait(self._start([*self._command, "--run-dir", str(reference)])) != 0:
+            status = self._wait(self._start([*self._command, "--run-dir", str(reference)]))
+            if status == RequestError.exit_status:
+                raise RequestError(self._refusal())
+            if status != 0:
                 raise RunError(f"the command fails without being killed; see {self._log}")
             summary = Run.read(reference).summary
             assert isinstance(summary, RunSummary)
@@ -110,6 +114,11 @@ class Verifier:
             for process in multiprocessing.active_children():
                 process.kill()
                 process.join()
+
+    def _refusal(self) -> str:
+        """What the command says is wrong with the request."""
+        _, _, refusal = self._log.read_text(errors="backslashreplace").rpartition("Error: ")
+        return refusal.strip()
 
     def _verify_run(
         self, result: Verification, kills: int, longest: float, expected: dict[str, bytes]

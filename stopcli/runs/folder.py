@@ -453,6 +453,9 @@ def _missing(path: Path, names: Sequence[str]) -> list[str]:
     """The files that a folder lacks. Raises RunFolderError where there is no such folder, and RequestError where the
     system refuses the path, or to look into the folder."""
     check_path(path)
+    if path.is_file():
+        hint = f"stopcli run {path} runs a config file." if path.suffix == ".toml" else ""
+        raise RunFolderError(f"{path}: a file, expected a run's folder or its name", hint=hint)
     if not path.is_dir():
         raise RunFolderError(f"{path}: no such folder")
     check_path(path / names[0])

@@ -149,7 +149,7 @@ def test_a_signal_within_an_epoch_saves_at_once_and_nothing_is_trained_twice() -
     assert summary["final"]["train"] == {}, "who leaves does not wait for an evaluation"
     assert 0 < summary["steps"] < 2 * summary["steps_per_epoch"]
     assert summary["steps"] % summary["steps_per_epoch"], "within an epoch"
-    assert "To resume: stopcli resume a" in said
+    assert "stopcli resume a" in said
     assert run("resume", "a", "--quiet") == 0
     assert run(*options, "--run-dir", "b", "--quiet") == 0
     assert compare(fingerprint_of(Path("b")), fingerprint_of(Path("a"))) == []

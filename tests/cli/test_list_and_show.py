@@ -34,7 +34,7 @@ print([name for name in ("tensorflow", "keras", "matplotlib", "sklearn") if name
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.splitlines()[-1] == "[]"
     assert "runs/two: died, 1500 epochs" in told.stdout
-    assert "To resume: stopcli resume runs/two" in told.stdout
+    assert "Resume it:\n  stopcli resume two" in told.stdout
     assert "Stopped at epoch" in told.stdout
     listed = json.loads(subprocess.run(
         [sys.executable, "-m", "stopcli", "list", "--json"], capture_output=True, text=True, check=True

@@ -147,7 +147,7 @@ def test_rules_that_would_have_stopped_it_can_be_forced(again: Path) -> None:
 
 def test_show_says_how_a_run_that_has_ended_goes_on(again: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("show", "run") == 0
-    assert "stopcli resume run --patience N trains it further" in capsys.readouterr().out
+    assert "stopcli resume run --patience 40" in capsys.readouterr().out
 
 
 def test_a_run_that_a_process_lost_goes_on_under_other_rules(again: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from program import run
 from refusals import check_refused
 from written_runs import write_run, write_sweep
 
+from stopcli.cli.app import SUMMARIES
+from stopcli.cli.console import Output
+from stopcli.cli.train import config_file_of
 from stopcli.errors import RunFolderError
 from stopcli.runs.run import complete_run, resolve_run, run_argument, runs_in
 
@@ -206,3 +210,72 @@ def test_completion_works_in_the_shells_themselves(runs: Path, shell: str) -> No
     if shell == "bash":
         # Where no name fits, bash completes paths.
         assert "-o default" in completed.stdout
+
+
+# A wrong request to every command: each ends with 2, says what is wrong, starts nothing and leaves nothing behind.
+WRONG = {
+    "moons --init-from moons": f"Did you mean {NAMES[1]}?",
+    "cifar-resnet --dataset nowhere --runs-dir new": "nowhere: no such folder",
+    "cutout-sweep --m 0": "--m: received 0",
+    "clr --from-range 20260103": "expected one of lr-range",
+    "lr-range --start-lr 5 --end-lr 1": "--start-lr: received 5.0",
+    "run nowhere.toml": "nowhere.toml: no such file",
+    f"run {ANALYSIS}": "not a run folder (config.toml missing)",
+    "run 20260102": f"stopcli resume {NAMES[1]} continues it; stopcli run {NAMES[1]}/config.toml starts it anew.",
+    "reproduce nowhere": "nowhere: no such file or folder",
+    "resume conf.toml": "stopcli run conf.toml runs a config file.",
+    "resume nowhere": "nowhere: no such folder",
+    "list --runs-dir conf.toml": "conf.toml: cannot be read as a folder of runs",
+    "show notes": "notes: not a run folder",
+    "compare 20260101": "there is nothing to compare",
+    "report conf.toml": "conf.toml: a file, expected a run's folder or its name",
+    "replay nowhere": "nowhere: no such folder",
+    "verify-resume nosuch": "received 'nosuch', expected a command that trains a single run",
+    "verify-resume moon": "Did you mean moons?",
+    "verify-resume moons --epochs 0": "--epochs: received 0",
+    "verify-resume clr": "clr: not a single training run",
+    "verify-resume lr-range": "lr-range: not a single training run",
+    "verify-resume run nowhere.toml": "nowhere.toml: no such file",
+    "verify-resume moons --run-dir=a": "--run-dir: not allowed here",
+    "nosuch": "received the command 'nosuch'",
+}
+
+
+@pytest.mark.parametrize("command", WRONG)
+def test_a_wrong_request_to_any_command_ends_with_2_and_leaves_nothing(
+    command: str, runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("conf.toml").write_text('command = "moons"\n')
+    (runs / NAMES[1] / "status.json").write_text('{"state": "paused"}')
+    temporary = Path("temporary")
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary.resolve()))
+    check_refused(command.split(), WRONG[command], capsys, monkeypatch)
+
+
+def test_the_table_has_every_command() -> None:
+    assert {command.split()[0] for command in WRONG} - {"nosuch"} == set(SUMMARIES)
+
+
+def test_the_config_of_a_run_is_run_again_by_its_name(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output()
+    assert config_file_of(Path("20260101"), runs, output) == runs / NAMES[0] / "config.toml"
+    assert f"The settings of runs/{NAMES[0]}, run again in a new folder." in capsys.readouterr().err
+    assert config_file_of(Path(f"{NAMES[1]}/config.toml"), runs, output) == runs / NAMES[1] / "config.toml"
+
+
+def test_the_list_says_what_runs_take_on_disk_and_how_one_is_deleted(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (runs / NAMES[0] / "model.keras").write_bytes(bytes(12_345_678))
+    (runs / NAMES[0] / "everything").symlink_to("/")
+    assert run("list") == 0
+    printed = capsys.readouterr()
+    assert "12 MB" in printed.out
+    assert "rm -r runs/NAME" in printed.err
+    assert run("list", "--json") == 0
+    sizes = {Path(line["path"]).name: line["bytes"] for line in json.loads(capsys.readouterr().out)}
+    files = [path for path in (runs / SWEEP).rglob("*") if path.is_file()]
+    assert sizes[SWEEP] == sum(path.stat().st_size for path in files)
+    assert run("list", "--runs-dir", "notes") == 0
+    assert "No runs in notes; --runs-dir or STOPCLI_RUNS_DIR names another folder." in capsys.readouterr().err

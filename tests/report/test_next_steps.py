@@ -1,0 +1,125 @@
+"""What stopcli names as the next command after a run, a sweep, a range test, a replay, a comparison."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from program import run
+from written_runs import write_run
+
+from stopcli.cli.app import load_command
+from stopcli.report.run_report import next_steps
+from stopcli.runs.run import Run
+
+FIXTURES = Path(__file__).parent.parent / "fixtures" / "runs"
+
+# By fixture: the commands after it, with the names of the fixtures as they lie in the runs folder.
+AFTER = {
+    "moons": ["stopcli replay moons", "stopcli resume moons --patience 20"],
+    "moons-seeds": ["stopcli replay moons-seeds"],
+    "case-study": ["stopcli replay case-study"],
+    "cifar-resnet": ["stopcli replay cifar-resnet"],
+    "cutout-sweep": ["stopcli compare cutout-sweep", "stopcli replay cutout-sweep"],
+    "clr": ["stopcli compare clr", "stopcli replay clr"],
+    "lr-range": ["stopcli clr --from-range lr-range --scale quick --dataset moons --model mlp --hidden 20"],
+    "paused": ["stopcli resume paused"],
+    "paused-sweep": ["stopcli resume paused-sweep"],
+    "failed": ["stopcli lr-range --dataset moons --model mlp"],
+    "clr/jobs/one-cycle-seed0": ["stopcli replay clr/one-cycle-seed0"],
+}
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STOPCLI_RUNS_DIR", raising=False)
+    shutil.copytree(FIXTURES, "runs")
+    return Path("runs")
+
+
+def commands_after(folder: Path) -> list[str]:
+    read = Run.read(folder)
+    return [step.command for step in next_steps(folder, read.state, read.summary)]
+
+
+def check_can_be_typed(command: str) -> None:
+    """The command has these options, with values that they can have."""
+    _, name, *options = shlex.split(command)
+    load_command(name).make_context(name, options)
+
+
+@pytest.mark.parametrize("name", AFTER)
+def test_each_kind_of_run_names_what_follows(name: str, runs: Path) -> None:
+    commands = commands_after(runs / name)
+    assert commands == AFTER[name]
+    for command in commands:
+        check_can_be_typed(command)
+
+
+def test_a_run_that_died_names_resume_and_one_outside_the_runs_folder_its_path(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a run", state="running", summary={"final": None})
+    assert commands_after(folder) == [f"stopcli resume '{folder}'"]
+
+
+def analysis(command: str, results: dict[str, Any]) -> Path:
+    folder = Path("runs") / f"new-{command}"
+    folder.mkdir()
+    table = {"columns": [""], "rows": []}
+    content = {"command": command, "name": "", "state": "finished", "warnings": [], "conclusions": [], "run_dir": ""}
+    (folder / "summary.json").write_text(json.dumps({**content, "table": table, **results}))
+    (folder / "status.json").write_text('{"state": "finished"}')
+    return folder
+
+
+def test_a_replay_names_training_with_the_patience_that_it_found(runs: Path) -> None:
+    jobs = [str(path) for path in sorted((runs / "moons-seeds/jobs").iterdir())]
+    experiment = {"runs": jobs, "keeps_best": {"smallest_patience": {"rule": "patience:7"}}}
+    (command,) = commands_after(analysis("replay", {"experiments": [experiment]}))
+    assert command.startswith("stopcli moons --seeds 3 --patience 7 --validation holdout --epochs 60")
+    check_can_be_typed(command)
+
+
+@pytest.mark.parametrize("rule", [None, {"rule": "gl:2"}])
+def test_a_replay_without_such_a_patience_names_nothing(rule: object, runs: Path) -> None:
+    experiment = {"runs": ["runs/moons"], "keeps_best": {"smallest_patience": rule}}
+    assert commands_after(analysis("replay", {"experiments": [experiment]})) == []
+
+
+def test_a_comparison_names_more_seeds_or_a_replay(runs: Path) -> None:
+    arms = [{"runs": ["runs/moons"]}, {"runs": ["runs/moons-seeds/jobs/seed-0", "runs/moons-seeds/jobs/seed-1"]}]
+    folder = analysis("compare", {"things": arms, "differences": [{"distinguishable": False}]})
+    commands = commands_after(folder)
+    assert [command.split()[:4] for command in commands] == [["stopcli", "moons", "--seeds", "5"]] * 2
+    for command in commands:
+        check_can_be_typed(command)
+    shutil.rmtree(folder)
+    folder = analysis("compare", {"things": arms, "differences": [{"distinguishable": True}]})
+    assert commands_after(folder) == ["stopcli replay moons moons-seeds"]
+
+
+def test_runs_that_are_gone_are_not_named(runs: Path) -> None:
+    assert commands_after(analysis("compare", {"things": [{"runs": ["runs/gone"]}], "differences": [{}]})) == []
+
+
+def test_the_terminal_and_the_report_name_the_same_and_stdout_none_of_it(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("replay", "moons-seeds", "--run-dir", "runs/answer") == 0
+    printed = capsys.readouterr()
+    (command,) = commands_after(runs / "answer")
+    assert command.startswith("stopcli moons --seeds 3 --patience ")
+    assert f"\n  {command}\n" in printed.err
+    assert command not in printed.out
+    assert command in Path("runs/answer/report.md").read_text()
+    for option in ("--quiet", "--json"):
+        assert run("replay", "moons-seeds", option) == 0
+        printed = capsys.readouterr()
+        assert command not in printed.out
+        assert (command in printed.err) == (option == "--json")
+    assert run("report", "lr-range") == 0
+    assert AFTER["lr-range"][0] in Path("runs/lr-range/report.md").read_text()
