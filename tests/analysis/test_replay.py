@@ -271,8 +271,8 @@ def test_a_stop_beyond_the_recording_is_told_of_the_runs_that_it_is_true_of() ->
         ),
         (ReplayOptions(patience=(-1,)), "patience: received -1, expected whole numbers ≥ 0"),
         (ReplayOptions(min_delta=(-0.1,)), "min_delta: received -0.1, expected finite numbers ≥ 0"),
-        (ReplayOptions(rules=("hunch:2",)), "rule: received 'hunch:2', expected KIND:VALUE"),
-        (ReplayOptions(rules=()), "rule: received 'none', expected one rule or more"),
+        (ReplayOptions(rules=("hunch:2",)), "stop: received 'hunch:2', expected KIND:VALUE"),
+        (ReplayOptions(rules=()), "stop: received 'none', expected one rule or more"),
         (
             ReplayOptions(start_from_epoch=400),
             "--start-from-epoch: received 400, expected less than the 400 epochs of run",
