@@ -15,7 +15,7 @@ WRONG = [
     ("clr", ["--gamma", "1.1"], "--gamma: received 1.1, expected at most 1"),
     ("clr", ["--step-size", "0"], "--step-size: received 0.0, expected more than 0"),
     ("clr", ["--step-size-iterations", "0"], "--step-size-iterations: received 0"),
-    ("clr", ["--policy", "triangular", "sawtooth"], "'triangular', 'triangular2', 'exp_range' or 'one-cycle'"),
+    ("clr", ["--policy", "triangular", "sawtooth"], "expected triangular, triangular2, exp_range or one-cycle"),
     ("clr", ["--policy"], "--policy: received '', expected one word or more"),
     ("clr", ["--policy", "none"], "--policy: received '', expected one or more of triangular"),
     ("clr", ["--vs", "step", "warmup"], "--vs: received 'warmup', expected constant, step or cosine"),

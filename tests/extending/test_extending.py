@@ -90,7 +90,7 @@ def test_a_schedule_takes_a_file_and_a_line(package: Path, run: Run) -> None:
     assert carry_out("A learning-rate schedule", package) == (1, 1)
     (command,) = blocks("A learning-rate schedule", "shell")
     assert "--lr-min: received 1.0, expected less than learning_rate (0.1)" in run(command, 2).stderr
-    assert "linear" in run("stopcli cifar-resnet --help").stdout
+    assert "linear" in run("stopcli cifar-resnet --help-all").stdout
 
 
 def test_a_setting_takes_a_line(package: Path, run: Run) -> None:
@@ -99,7 +99,7 @@ def test_a_setting_takes_a_line(package: Path, run: Run) -> None:
     assert carry_out("A setting", package) == (0, 2)
     (command,) = blocks("A setting", "shell")
     assert "--lr-power: received 0.0, expected more than 0" in run(command, 2).stderr
-    assert "linear: the exponent of the fall, > 0." in run("stopcli cifar-resnet --help").stdout
+    assert "linear: the exponent of the fall, > 0." in run("stopcli cifar-resnet --help-all").stdout
     print_warnings = (
         "from stopcli.configs.base import parse; from stopcli.configs.classifier import CifarResnetConfig as C; "
         "print(*parse(C, {'lr_power': 2.0}).warnings(), sep='\\n')"
