@@ -426,15 +426,16 @@ def next_section(steps: Sequence[NextStep]) -> list[Section]:
 _UNFINISHED = ("died", "paused", "interrupted", "damaged")
 
 
-def next_steps(run: Path, state: str, summary: Summary | None) -> tuple[NextStep, ...]:
+def next_steps(run: Path, state: str, summary: Summary | None, named: Path | None = None) -> tuple[NextStep, ...]:
     """One or two commands that follow from how a run, a sweep or an analysis ended, as typed in the working folder.
 
     Args:
         run: its folder.
         state: as `Run.state`.
         summary: None where it has none.
+        named: the folder as it was when the run ended, where its report is to stay the same wherever it lies.
     """
-    name = run_argument(run)
+    name = run_argument(named or run)
     if state in _UNFINISHED:
         return () if isinstance(summary, AnalysisSummary) else (_step("Resume it", "resume", name),)
     if isinstance(summary, SweepSummary):
@@ -462,7 +463,7 @@ def _after_run(run: Path, name: str, summary: RunSummary) -> tuple[NextStep, ...
     if summary.state != "finished":
         return ()
     steps = [_step(_REPLAY, "replay", name)]
-    stop, is_job = summary.stop, run.parent.name == "jobs"
+    stop, is_job = summary.stop, Path(summary.run_dir).parent.name == "jobs"
     if stop.reason == "patience" and stop.wait and not is_job:
         steps.append(_step("Train it further, with more patience", "resume", name, "--patience", str(2 * stop.wait)))
     if stop.reason == "completed" and not is_job and summary.case_study is None and _has_constant_rate(run):

@@ -172,7 +172,7 @@ def _summary_report(folder: Path, summary: TrainingSummary) -> Document:
         report,
         *_environment_and_config(folder),
         prediction=_prediction(folder),
-        steps=next_steps(folder, summary.state, summary),
+        steps=next_steps(folder, summary.state, summary, Path(summary.run_dir)),
     )
 
 
