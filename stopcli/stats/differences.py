@@ -266,9 +266,9 @@ class RowsDifference:
     def sentence(self, label: str, base: str, what: str) -> str:
         """As that of a `Difference`.
 
-        >>> rows_difference(36, 12, 2, 0).sentence("a", "b", "accuracy")
-        'a against b: accuracy +0.2000 (95 % interval +0.0569 to +0.3404; McNemar\'s exact p = 0.013) on the same 50 \
-test rows; only a is right on 12, only b on 2: better.'
+        >>> print(rows_difference(36, 12, 2, 0).sentence("a", "b", "accuracy"))
+        a against b: accuracy +0.2000 (95 % interval +0.0569 to +0.3404; McNemar's exact p = 0.013) on the same 50 \
+test rows; only a is right on 12, only b on 2: better.
         """
         interval = f"95 % interval {signed(self.low)} to {signed(self.high)}"
         p = f"p {p_cell(self.p)}" if self.p < _SMALLEST_P else f"p = {p_cell(self.p)}"

@@ -74,7 +74,9 @@ def facts(value: Any, key: str = "", english: bool = False) -> Any:
             if not TIMES.search(name) and name not in NOT_A_VALUE
         }
     if isinstance(value, list):
-        return [facts(inner, key, english) for inner in value]
+        listed = [facts(inner, key, english) for inner in value]
+        # A conclusion without a number is English and nothing else.
+        return [numbers for numbers in listed if numbers] if key == "conclusions" else listed
     if isinstance(value, str) and english:
         return re.findall(r"\d+\.\d+(?![\ds.])", value)
     return value
