@@ -397,9 +397,10 @@ def replay(paths: Sequence[Path], options: ReplayOptions) -> ReplayResults:
     for run in usable:
         options.check_metrics(run)
     rules, selecting_rule = options.labelled_rules(), options.selecting_rule()
-    longest = max(usable, key=_epochs)
-    if options.start_from_epoch >= _epochs(longest):
-        expected = f"less than the {counted(_epochs(longest), 'epoch')} of {longest.path}, or no epoch would count"
+    longest = max(usable, key=lambda run: len(run.metrics["epoch"]))
+    epochs = len(longest.metrics["epoch"])
+    if options.start_from_epoch >= epochs:
+        expected = f"less than the {counted(epochs, 'epoch')} of {longest.path}, or no epoch would count"
         raise RequestError(f"--start-from-epoch: received {options.start_from_epoch}, expected {expected}")
     experiments, repeated = _one_run_a_seed(experiments_of(usable))
     left_out += [(run, "the same settings and seed as another") for run in repeated]
@@ -408,16 +409,12 @@ def replay(paths: Sequence[Path], options: ReplayOptions) -> ReplayResults:
     return ReplayResults(options, selecting_rule, results, warnings)
 
 
-def _epochs(run: Run) -> int:
-    return len(run.metrics["epoch"])
-
-
 def _usable(runs: Iterable[Run]) -> tuple[list[Run], list[tuple[Run, str]]]:
     usable, left_out = [], []
     for run in runs:
         if run.command == "lr-range":
             left_out.append((run, "a range test, which has no epochs that a rule could stop at"))
-        elif not (run.path / "metrics.csv").is_file() or not _epochs(run):
+        elif not (run.path / "metrics.csv").is_file() or not len(run.metrics["epoch"]):
             left_out.append((run, f"no epoch on record ({run.state})"))
         else:
             usable.append(run)
@@ -432,7 +429,7 @@ def _one_run_a_seed(experiments: Sequence[Experiment]) -> tuple[list[Experiment]
         by_seed: dict[int, Run] = {}
         for run in experiment.runs:
             other = by_seed.get(run.seed)
-            if other is None or _epochs(run) > _epochs(other):
+            if other is None or len(run.metrics["epoch"]) > len(other.metrics["epoch"]):
                 by_seed[run.seed] = run
             if other is not None:
                 repeated.append(other if by_seed[run.seed] is run else run)

@@ -92,7 +92,7 @@ def report(
 def write_and_print(analysis: AnalysisOutput, output: Output, *, root: Path, name: str, run_dir: Path | None) -> None:
     """Write the folder of an analysis, and print its answers, warnings, results, conclusions, and what is next."""
     from stopcli.report.html import write_output
-    from stopcli.report.run_report import next_steps
+    from stopcli.report.next_steps import next_steps
 
     for answer in analysis.answers:
         output.say(answer, style="bold")

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import typer
 
-from stopcli.cli.console import Output, RunView
+from stopcli.cli.console import Output
+from stopcli.cli.live import RunView
 from stopcli.cli.options import options_text
 from stopcli.configs.base import RunConfig, to_toml
 from stopcli.errors import RequestError
 from stopcli.quantities import counted, format_duration, parse_duration
-from stopcli.report.run_report import next_steps
+from stopcli.report.next_steps import next_steps
 from stopcli.runner.estimate import estimate
 from stopcli.runner.run import Task, check_warm_start, execute, load_task, process_age, settle_layout
 from stopcli.runs.files import temporary_files

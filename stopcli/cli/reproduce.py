@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from stopcli.cli.console import Output, RunView
+from stopcli.cli.console import Output
+from stopcli.cli.live import RunView
 from stopcli.cli.options import Json, Quiet, RunsDir, TimeBudget, Verbose, in_panel, option_of
 from stopcli.configs.images import DataSettings
 from stopcli.paths import parse_path

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
-from stopcli.cli.console import Output, RunView, print_command, print_result
+from stopcli.cli.console import Output, print_command, print_result
+from stopcli.cli.live import RunView
 from stopcli.cli.options import Json, Quiet, RunPath, RunsDir, TimeBudget, Verbose, setting_value, with_changes
 from stopcli.configs.base import settings_with
 from stopcli.configs.images import ImageConfig
@@ -145,7 +146,7 @@ def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
 
 def show(run: RunPath, runs_dir: RunsDir = None, json: Json = False) -> None:
     """Show a run: its state, why it stopped, its results; or what a comparison or a replay found."""
-    from stopcli.report.run_report import next_steps
+    from stopcli.report.next_steps import next_steps
 
     folder = resolve_run(run, runs_root(runs_dir), analyses=True)
     check_is_made_here(folder)

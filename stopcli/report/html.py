@@ -17,7 +17,8 @@ import jinja2
 from stopcli.errors import in_a_line
 from stopcli.report.document import Document, Part, Picture, Section, Table, Warn, pieces, to_markdown
 from stopcli.report.drawing import Figures, draw
-from stopcli.report.run_report import how_it_was_made, next_section, next_steps
+from stopcli.report.next_steps import next_section, next_steps
+from stopcli.report.run_report import how_it_was_made
 from stopcli.runs.environment import describe_environment
 from stopcli.runs.files import is_disk_fault, write_json, write_text
 from stopcli.runs.folder import RunFolder

@@ -20,11 +20,10 @@ from stopcli.recipes.base import LoadedConfig
 from stopcli.report.document import Document, Paragraph, Part, Section, Table, Warn
 from stopcli.report.drawing import Drawn, Figures, draw
 from stopcli.report.html import to_html, write_or_warn, write_report
+from stopcli.report.next_steps import next_section, next_steps
 from stopcli.report.run_report import (
     how_it_was_made,
     how_to_predict,
-    next_section,
-    next_steps,
     sentences_of,
     training_report,
 )

@@ -127,13 +127,13 @@ VIEW = """
 import os, sys, time
 sys.path[:0] = sys.argv[2].split(os.pathsep)
 from screens import job, progress, NAME
-from stopcli.cli import console
+from stopcli.cli import console, live
 from stopcli.signals import StopNow
 from stopcli.training.session import stop_on_signals
 moment = sys.argv[1]
-console.DRAW_SECONDS = 0.02
+live.DRAW_SECONDS = 0.02
 print("before", flush=True)
-view = console.RunView(console.Output(), "cifar-resnet")
+view = live.RunView(console.Output(), "cifar-resnet")
 try:
     with stop_on_signals(None, view.saving) as request, view:
         if moment == "reading":

@@ -13,7 +13,7 @@ from program import run
 from written_runs import write_run
 
 from stopcli.cli.app import load_command
-from stopcli.report.run_report import next_steps
+from stopcli.report.next_steps import next_steps
 from stopcli.runs.run import Run
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "runs"

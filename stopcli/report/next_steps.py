@@ -1,0 +1,133 @@
+"""What may be done after a run: one or two commands, for the terminal and the report."""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stopcli.configs.lr_range import clr_command
+from stopcli.configs.registry import command_line
+from stopcli.report.document import Code, Paragraph, Section
+from stopcli.runs.files import read_json, read_toml
+from stopcli.runs.run import run_argument
+from stopcli.runs.summary import AnalysisSummary, RangeSummary, RunSummary, Summary, SweepSummary
+
+
+class NextStep(NamedTuple):
+    """What may be done after a run: for what, without a full stop, and the command."""
+
+    purpose: str
+    command: str
+
+
+def next_section(steps: Sequence[NextStep]) -> list[Section]:
+    """What may be done next, for a report; no section where there is nothing."""
+    if not steps:
+        return []
+    parts = [part for step in steps for part in (Paragraph(f"{step.purpose}:"), Code(step.command, "sh"))]
+    return [Section("What next", tuple(parts))]
+
+
+# States in which a run can be resumed.
+_UNFINISHED = ("died", "paused", "interrupted", "damaged")
+
+
+def next_steps(run: Path, state: str, summary: Summary | None, named: Path | None = None) -> tuple[NextStep, ...]:
+    """One or two commands that follow from how a run, a sweep or an analysis ended, as typed in the working folder.
+
+    Args:
+        run: its folder.
+        state: as `Run.state`.
+        summary: None where it has none.
+        named: the folder as it was when the run ended, where its report is to stay the same wherever it lies.
+    """
+    name = run_argument(named or run)
+    if state in _UNFINISHED:
+        return () if isinstance(summary, AnalysisSummary) else (_step("Resume it", "resume", name),)
+    if isinstance(summary, SweepSummary):
+        return _after_sweep(name, summary)
+    if isinstance(summary, RangeSummary) and summary.bounds:
+        return (_step("Train between these rates", *clr_command(run, name)),)
+    if isinstance(summary, AnalysisSummary):
+        # A summary that was read from its file has only what all analyses have.
+        results = summary.results or read_json(run / "summary.json")
+        return _after_replay(results) if summary.command == "replay" else _after_comparison(results)
+    return _after_run(run, name, summary) if isinstance(summary, RunSummary) else ()
+
+
+def _step(purpose: str, *argv: str) -> NextStep:
+    return NextStep(purpose, shlex.join(["stopcli", *argv]))
+
+
+_REPLAY = "See what other stopping rules would have done, without training"
+
+
+def _after_run(run: Path, name: str, summary: RunSummary) -> tuple[NextStep, ...]:
+    if summary.diverged:
+        network = ("--model", "mlp") if summary.dataset == "moons" else ()
+        return (_step("Find learning rates that train", "lr-range", "--dataset", summary.dataset, *network),)
+    if summary.state != "finished":
+        return ()
+    steps = [_step(_REPLAY, "replay", name)]
+    stop, is_job = summary.stop, Path(summary.run_dir).parent.name == "jobs"
+    if stop.reason == "patience" and stop.wait and not is_job:
+        steps.append(_step("Train it further, with more patience", "resume", name, "--patience", str(2 * stop.wait)))
+    if stop.reason == "completed" and not is_job and summary.case_study is None and _has_constant_rate(run):
+        steps.append(_step("Train it further", "resume", name, "--epochs", str(2 * summary.max_epochs)))
+    return tuple(steps)
+
+
+def _has_constant_rate(run: Path) -> bool:
+    """Whether the learning rate of its epochs is the same with more of them."""
+    config = run / "config.toml"
+    return config.is_file() and read_toml(config).get("lr_policy", "constant") == "constant"
+
+
+def _after_sweep(name: str, summary: SweepSummary) -> tuple[NextStep, ...]:
+    if summary.state != "finished":
+        again = any(
+            job.state == "failed" and not (job.stop and job.stop.reason == "non_finite") for job in summary.jobs
+        )
+        return (_step("Resume what is not finished", "resume", name, *(["--retry-failed"] if again else [])),)
+    comparison = _step("Compare its arms: curves, paired differences, cost", "compare", name)
+    replay = _step(_REPLAY, "replay", name)
+    return (comparison, replay) if len({job.arm for job in summary.jobs}) > 1 else (replay,)
+
+
+def _after_replay(results: Mapping[str, Any]) -> tuple[NextStep, ...]:
+    """Training with the smallest patience that keeps the best epoch, where it is that of one experiment."""
+    experiments = results.get("experiments") or []
+    sources = _sources([run for experiment in experiments for run in experiment.get("runs", ())])
+    if len(experiments) != 1:
+        return (_step("Compare these runs", "compare", *map(run_argument, sources)),) if len(sources) > 1 else ()
+    smallest = (experiments[0].get("keeps_best") or {}).get("smallest_patience") or {}
+    patience = re.fullmatch(r"patience:(\d+)", str(smallest.get("rule", "")))
+    again = [_again(source, "patience", int(patience.group(1))) for source in sources[:1]] if patience else []
+    return tuple(_step("Train with the smallest patience that keeps the best epoch", *argv) for argv in again if argv)
+
+
+def _after_comparison(results: Mapping[str, Any]) -> tuple[NextStep, ...]:
+    """More seeds where some arms are not distinguishable; else a replay of what was compared."""
+    arms, differences = results.get("things") or [], results.get("differences") or []
+    sources = _sources([run for arm in arms for run in arm.get("runs", ())])
+    if sources and all(difference.get("distinguishable") for difference in differences):
+        return (_step(_REPLAY, "replay", *map(run_argument, sources)),)
+    most = max((len(arm.get("runs", ())) for arm in arms), default=0)
+    commands = [_again(source, "seeds", max(5, 2 * most)) for source in sources]
+    purpose = "Train more seeds, which may tell them apart"
+    return tuple(_step(purpose, *argv) for argv in commands if argv)[:2]
+
+
+def _sources(runs: Sequence[str]) -> list[Path]:
+    """The sweeps that runs belong to, and the single ones themselves; each once."""
+    paths = [Path(run) for run in runs]
+    return [*dict.fromkeys(path.parent.parent if path.parent.name == "jobs" else path for path in paths)]
+
+
+def _again(run: Path, setting: str, value: int) -> list[str]:
+    """The command and options of a run with one setting changed; empty where its folder is gone."""
+    if not (run / "config.toml").is_file():
+        return []
+    settings = read_toml(run / "config.toml")
+    return command_line({**settings, setting: value})
