@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from program import run
 from screens import NAME, Screen, Terminal
 
-from stopcli.cli import console
+from stopcli.cli import console, live
 from stopcli.report.document import Table
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "runs"
@@ -67,7 +67,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Any:
                 patch.setattr(sys, name, stream)
             patch.setenv("COLUMNS", str(width))
             patch.setenv("TERM", "xterm")
-            patch.setattr(console, "copy_of_stderr", lambda: stream)
+            patch.setattr(live, "copy_of_stderr", lambda: stream)
             assert run(*argv) == 0
         return Screen(width).feed(stream.getvalue().replace("\n", "\r\n"))
 
