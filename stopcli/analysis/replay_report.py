@@ -200,6 +200,7 @@ def _keeps_best(experiment: ExperimentResults, options: ReplayOptions) -> dict[s
             for name, rule in rules.items()
         },
         "share_shown": share_shown(experiment.n),
+        "complete": all(history.complete for history in experiment.histories),
     }
 
 
@@ -235,14 +236,23 @@ def _answers(experiment: ExperimentResults, results: ReplayResults) -> Sequence[
     complete = all(history.complete for history in experiment.histories)
     best = f"the best {results.selecting_rule.monitor}{'' if complete else ' on record'}"
     options = results.options
+    # What comes first: of a record that ends early, no answer holds beyond it.
+    cut = "" if complete else _beyond_the_record(experiment)
     if not options.replays_patience:
-        return (_cheapest(experiment, best),)
+        return (cut, _cheapest(experiment, best))
     smallest = experiment.smallest_patience(options)
     if smallest is None:
         return (f"No epoch of {_one_or('the run', experiment.n, 'some runs')} counts, so no rule keeps its best.",)
     patience = (_enough(experiment, options, best), _smallest(experiment, smallest, options, best))
     rule = _cheapest(experiment, best) if len(experiment.rules) > 1 else ""
-    return (*patience, rule, _evidence(experiment.n))
+    return (cut, *patience, rule, _evidence(experiment.n))
+
+
+def _beyond_the_record(experiment: ExperimentResults) -> str:
+    """What cannot be known of runs that ended before all their epochs."""
+    runs = _one_or("The run", experiment.n, f"Not all {experiment.n} runs")
+    verb = "ended before all its epochs" if experiment.n == 1 else "trained all their epochs"
+    return f"{runs} {verb}, so whether a better epoch would have come is not on record."
 
 
 def _enough(experiment: ExperimentResults, options: ReplayOptions, best: str) -> str:

@@ -23,6 +23,8 @@ from stopcli.errors import RequestError, shown
 # Lines that are longer than this are read badly; shorter ones break names.
 _WIDEST, _NARROWEST = 100, 40
 _NO_PANEL = "Options"
+# What an option was called before, or is called elsewhere, by which it is looked for.
+_OTHER_NAMES = {"--rule": "--stop", "--rules": "--stop"}
 
 
 def gather(arguments: Sequence[str], options: frozenset[str]) -> list[str]:
@@ -279,7 +281,9 @@ def usage_error(error: TyperException, ctx: Any, args: Sequence[str]) -> Excepti
         known = [name for option in _shown_options(command, ctx) for name in (*option.opts, *option.secondary_opts)]
         name = error.option_name  # type: ignore[attr-defined]
         expected = f"an option of {ctx.command_path}"
-        return RequestError(f"received {shown(name)}, expected {expected}", hint=_nearest(name, known) or where)
+        other = _OTHER_NAMES.get(name)
+        hint = f"Did you mean {other}?" if other in known else _nearest(name, known) or where
+        return RequestError(f"received {shown(name)}, expected {expected}", hint=hint)
     if hasattr(error, "option_name"):
         parameter = next(p for p in command.params if error.option_name in (*p.opts, *p.secondary_opts))
         if parameter.is_flag:

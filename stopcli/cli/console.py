@@ -7,6 +7,7 @@ words, and columns of a table that do not fit stand below their row.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import shlex
@@ -14,7 +15,7 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -60,10 +61,15 @@ class Output:
 
     def suggest(self, steps: Sequence[NextStep]) -> None:
         """What may be done next; commands on lines of their own, to be copied."""
-        for step in steps:
-            self.say(f"{step.purpose}:")
-            if not self.quiet:
-                print_command(step.command, stderr=True)
+        for purpose, group in itertools.groupby(steps, lambda step: step.purpose):
+            self.say(f"{purpose}:")
+            for step in group:
+                self.command(step.command)
+
+    def command(self, command: str) -> None:
+        """A command that can be copied; none with --quiet."""
+        if not self.quiet:
+            print_command(command, stderr=True)
 
     def warn(self, text: str) -> None:
         """A warning, a sentence without a full stop; with --quiet, it is only in the report."""
@@ -188,16 +194,19 @@ def wrapped(text: str, width: int, indent: int = 0) -> str:
 def table_lines(table: Table, width: int) -> list[Text]:
     """A table as lines, in which no cell is cut or broken.
 
-    Columns that do not fit move, from the right, into lines below each row, where they stand behind their names. Only a
-    name in the first column that is wider than all is beyond the width.
+    Columns that do not fit move into lines below each row, where they stand behind their names; those that a table is
+    read for stay. Only a name in the first column that is wider than all is beyond the width.
     """
+    if _sum(_widths(table)) > width:
+        keys = table.key_columns
+        order = [*keys, *(i for i in range(len(table.columns)) if i not in keys)]
+        rows = tuple(tuple(row[i] for i in order) for row in table.rows)
+        table = replace(table, columns=tuple(table.columns[i] for i in order), rows=rows)
     cells = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
     contents = [max(map(cell_len, column), default=0) for column in cells]
-    names = [(cell_len(name), max(map(cell_len, name.split()), default=0)) for name in table.columns]
-    widths = [max(content, whole) for content, (whole, _) in zip(contents, names, strict=True)]
+    widths = [max(content, cell_len(name)) for content, name in zip(contents, table.columns, strict=True)]
     if _sum(widths) > width:
-        # Names of columns in several lines.
-        widths = [max(content, longest) for content, (_, longest) in zip(contents, names, strict=True)]
+        widths = _widths(table)
     fitting = max((n for n in range(1, len(widths) + 1) if _sum(widths[:n]) <= width), default=1)
     to_left = [i == 0 or not all(map(_NUMBER.match, column)) for i, column in enumerate(cells)]
     wrapped = [
@@ -220,6 +229,12 @@ def table_lines(table: Table, width: int) -> list[Text]:
         ]
         lines += [Text(line, style="dim") for line in packed(items, width, _GAP)]
     return lines
+
+
+def _widths(table: Table) -> list[int]:
+    """The least widths of columns, with their names in several lines."""
+    names = [[max(map(cell_len, name.split()), default=0)] for name in table.columns]
+    return [max([*name, *(cell_len(row[i]) for row in table.rows)]) for i, name in enumerate(names)]
 
 
 def _sum(widths: Sequence[int]) -> int:

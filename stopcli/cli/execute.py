@@ -22,6 +22,7 @@ from stopcli.runner.estimate import estimate
 from stopcli.runner.run import Task, check_warm_start, execute, load_task, process_age, settle_layout
 from stopcli.runs.files import temporary_files
 from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
+from stopcli.runs.run import run_argument
 from stopcli.runs.summary import SweepSummary, TrainingSummary
 from stopcli.signals import StopNow
 from stopcli.sweeps.plan import plan_jobs
@@ -100,7 +101,8 @@ def execute_task(task: Task, folder: RunFolder, output: Output, budget_seconds: 
                 summary = execute(task, folder, session, view.show_jobs, output.detail)
         except StopNow as stopped:
             stopped.reported = True
-            output.say(f"Quit without saving. To resume from the last saved state: stopcli resume {folder.path}")
+            output.say("Quit without saving. To resume from the last saved state:")
+            output.command(f"stopcli resume {shlex.quote(run_argument(folder.path))}")
             raise
     _print_result(task, folder, output, summary)
     exit_status = {"finished": 0, "paused": 0, "failed": 1, "interrupted": request.exit_status}[summary.state]
@@ -116,8 +118,6 @@ def show_plan(task: Task, output: Output, requested: RunConfig, budget_seconds: 
     """
     layout = task.layout
     assert layout is not None, "only sweeps have a plan"
-    for line in task.loaded.description:
-        output.say(line)
     with RunView(output, task.config.command) as view:
         view.stage("starting TensorFlow")
         start_tensorflow(layout.threads)
@@ -137,8 +137,11 @@ def show_plan(task: Task, output: Output, requested: RunConfig, budget_seconds: 
             summary["budget"]["command"] = shlex.join(
                 ["stopcli", *options_text(chosen, names), "--time-budget", budget]
             )
-            output.say(summary["budget"]["command"])
+            output.say("Train just these:")
+            output.command(summary["budget"]["command"])
         output.results([plan.budget_table(fits, budget_seconds), plan.table()], summary)
+    for line in task.loaded.description:
+        output.say(line)
     how = "in all" if layout.workers else "one after the other; the cluster decides how many run at a time"
     runs, duration = counted(len(plan.jobs), "run"), format_duration(plan.seconds)
     output.say(f"{runs}, {layout.describe()}: about {duration} {how}. Nothing was trained.")

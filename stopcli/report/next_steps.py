@@ -1,5 +1,6 @@
 """What may be done after a run: one or two commands, for the terminal and the report."""
 
+import itertools
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from stopcli.configs.lr_range import clr_command
 from stopcli.configs.registry import command_line
 from stopcli.report.document import Code, Paragraph, Section
 from stopcli.runs.files import read_json, read_toml
-from stopcli.runs.run import run_argument
+from stopcli.runs.run import Run, run_argument
 from stopcli.runs.summary import AnalysisSummary, RangeSummary, RunSummary, Summary, SweepSummary
 
 
@@ -25,7 +26,12 @@ def next_section(steps: Sequence[NextStep]) -> list[Section]:
     """What may be done next, for a report; no section where there is nothing."""
     if not steps:
         return []
-    parts = [part for step in steps for part in (Paragraph(f"{step.purpose}:"), Code(step.command, "sh"))]
+    # Several commands for one purpose stand together.
+    parts = [
+        part
+        for purpose, group in itertools.groupby(steps, lambda step: step.purpose)
+        for part in (Paragraph(f"{purpose}:"), Code("\n".join(step.command for step in group), "sh"))
+    ]
     return [Section("What next", tuple(parts))]
 
 
@@ -101,10 +107,26 @@ def _after_replay(results: Mapping[str, Any]) -> tuple[NextStep, ...]:
     sources = _sources([run for experiment in experiments for run in experiment.get("runs", ())])
     if len(experiments) != 1:
         return (_step("Compare these runs", "compare", *map(run_argument, sources)),) if len(sources) > 1 else ()
-    smallest = (experiments[0].get("keeps_best") or {}).get("smallest_patience") or {}
+    keeps_best = experiments[0].get("keeps_best") or {}
+    if not keeps_best.get("complete", True):
+        return _further(sources)
+    smallest = keeps_best.get("smallest_patience") or {}
     patience = re.fullmatch(r"patience:(\d+)", str(smallest.get("rule", "")))
     again = [_again(source, "patience", int(patience.group(1))) for source in sources[:1]] if patience else []
     return tuple(_step("Train with the smallest patience that keeps the best epoch", *argv) for argv in again if argv)
+
+
+def _further(sources: Sequence[Path]) -> tuple[NextStep, ...]:
+    """Training with more patience the first of some runs whose best epoch may lie beyond what is on record."""
+    config = sources[0] / "config.toml" if sources else Path()
+    patience = read_toml(config).get("patience") if config.is_file() else None
+    if not isinstance(patience, int):
+        return ()
+    more = max(100, 2 * patience)
+    is_run = isinstance(Run.read(sources[0]).summary, RunSummary)
+    resume = ["resume", run_argument(sources[0]), "--patience", str(more)]
+    argv = resume if is_run else _again(sources[0], "patience", more)
+    return (_step("Train with more patience, to see whether a better epoch comes", *argv),)
 
 
 def _after_comparison(results: Mapping[str, Any]) -> tuple[NextStep, ...]:
@@ -115,7 +137,12 @@ def _after_comparison(results: Mapping[str, Any]) -> tuple[NextStep, ...]:
         return (_step(_REPLAY, "replay", *map(run_argument, sources)),)
     most = max((len(arm.get("runs", ())) for arm in arms), default=0)
     commands = [_again(source, "seeds", max(5, 2 * most)) for source in sources]
-    purpose = "Train more seeds, which may tell them apart"
+    on_rows = any(difference.get("on_rows") for difference in differences)
+    purpose = (
+        "Train more seeds, to compare the settings and not only these models"
+        if on_rows
+        else "Train more seeds, which may tell them apart"
+    )
     return tuple(_step(purpose, *argv) for argv in commands if argv)[:2]
 
 

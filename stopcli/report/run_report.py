@@ -21,6 +21,7 @@ from stopcli.report.document import (
 )
 from stopcli.report.next_steps import NextStep, next_section
 from stopcli.runs.environment import Environment
+from stopcli.runs.run import run_argument
 from stopcli.runs.summary import (
     AnalysisSummary,
     ModelClasses,
@@ -257,8 +258,9 @@ def training_report(
     if prediction:
         sections.append(Section("Predict a photo", tuple(prediction)))
     sections += next_section(steps)
+    name = run_argument(Path(summary.run_dir))
     sections.append(Section("Time", _time(summary)))
-    sections.append(Section("How it was made", how_it_was_made(environment, config, state)))
+    sections.append(Section("How it was made", how_it_was_made(environment, config, state, name)))
     return Document(parts.title, tuple(lead), tuple(sections))
 
 
@@ -361,22 +363,25 @@ def how_to_predict(classes: ModelClasses, model: Path) -> list[Part]:
     ]
 
 
-def how_it_was_made(environment: Environment, config: str = "", state: str = "finished") -> tuple[Part, ...]:
+def how_it_was_made(
+    environment: Environment, config: str = "", state: str = "finished", run: str = ""
+) -> tuple[Part, ...]:
     """Command, machine, versions, and how it is run again or resumed.
 
     Args:
         environment: the content of environment.json; empty where a run was killed before it wrote one.
         config: the text of config.toml; empty where there is none.
         state: of the run.
+        run: its name or folder, as commands take it.
     """
     parts: list[Part] = [Bullets(_environment(environment))] if environment else []
     if not config:
         return tuple(parts)
-    next_step = "In this folder, `stopcli run config.toml` runs it again, in a new folder"
+    next_step = f"`stopcli run {shlex.quote(run)}` runs it again, in a new folder"
     if state == "running":
         next_step = "A process is still writing it; later, `stopcli report .` in this folder updates this report"
     elif state != "finished":
-        next_step += ", and `stopcli resume .` resumes this one"
+        next_step = f"`stopcli resume {shlex.quote(run)}` resumes it"
     return (*parts, Paragraph(f"{next_step}. config.toml:"), Code(config, "toml"))
 
 

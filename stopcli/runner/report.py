@@ -32,7 +32,7 @@ from stopcli.runs.environment import Environment, read_environment
 from stopcli.runs.files import write_json, write_text
 from stopcli.runs.folder import RunFolder, check_is_run
 from stopcli.runs.metrics import Columns
-from stopcli.runs.run import NOT_STARTED, Run, runs_in
+from stopcli.runs.run import NOT_STARTED, Run, run_argument, runs_in
 from stopcli.runs.summary import AnalysisSummary, ReportParts, TrainingSummary, read_classes, read_seeds
 from stopcli.sweeps.plan import collect, plan_jobs
 from stopcli.training.session import Stopwatch
@@ -215,7 +215,8 @@ def _unfinished_report(run: Run, plots: Path) -> tuple[Document, Drawn]:
     if drawn.pictures:
         sections.append(Section("Figures", tuple(drawn.pictures)))
     sections += next_section(next_steps(run.path, run.state, None))
-    sections.append(Section("How it was made", how_it_was_made(*_environment_and_config(run.path), run.state)))
+    provenance = how_it_was_made(*_environment_and_config(run.path), run.state, run_argument(run.path))
+    sections.append(Section("How it was made", provenance))
     return Document(f"{run.command}: {run.path.resolve().name}", tuple(map(Warn, lead)), tuple(sections)), drawn
 
 
