@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from stopcli.analysis.replay import MOST_RUNS, ExperimentResults, ReplayOptions, ReplayResults, RuleResults
@@ -14,7 +13,7 @@ from stopcli.report.drawing import Figures
 from stopcli.report.html import AnalysisOutput
 from stopcli.report.run_report import TEST_ROWS_CHOSE
 from stopcli.stats.differences import NONE, Difference, difference_by_seed
-from stopcli.stats.intervals import FEWEST, MeanInterval, runs_to_show, share_shown
+from stopcli.stats.intervals import FEWEST, runs_to_show, share_shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -236,8 +235,9 @@ def _answers(experiment: ExperimentResults, results: ReplayResults) -> Sequence[
     complete = all(history.complete for history in experiment.histories)
     best = f"the best {results.selecting_rule.monitor}{'' if complete else ' on record'}"
     options = results.options
-    # What comes first: of a record that ends early, no answer holds beyond it.
-    cut = "" if complete else _beyond_the_record(experiment)
+    runs = _one_or("The run", experiment.n, "Some runs")
+    beyond = f"{runs} ended before all epochs had run, so whether a better one would have come is not on record."
+    cut = "" if complete else beyond
     if not options.replays_patience:
         return (cut, _cheapest(experiment, best))
     smallest = experiment.smallest_patience(options)
@@ -246,13 +246,6 @@ def _answers(experiment: ExperimentResults, results: ReplayResults) -> Sequence[
     patience = (_enough(experiment, options, best), _smallest(experiment, smallest, options, best))
     rule = _cheapest(experiment, best) if len(experiment.rules) > 1 else ""
     return (cut, *patience, rule, _evidence(experiment.n))
-
-
-def _beyond_the_record(experiment: ExperimentResults) -> str:
-    """What cannot be known of runs that ended before all their epochs."""
-    runs = _one_or("The run", experiment.n, f"Not all {experiment.n} runs")
-    verb = "ended before all its epochs" if experiment.n == 1 else "trained all their epochs"
-    return f"{runs} {verb}, so whether a better epoch would have come is not on record."
 
 
 def _enough(experiment: ExperimentResults, options: ReplayOptions, best: str) -> str:
@@ -489,7 +482,8 @@ def _figure(results: ReplayResults, experiment: ExperimentResults) -> Figure:
         assert cost is not None
         losses = [rule.interval("regret")]
         if experiment.accuracy:
-            losses.append(_error_of(rule.interval("kept_accuracy")))
+            accuracy = rule.interval("kept_accuracy")
+            losses.append(accuracy and accuracy.complement())
         points.append(FrontierPoint(rule.label, rule.rule.keyword, cost, tuple(losses), not rule.not_fired))
     if experiment.accuracy:
         best = [(history, history.best_epoch(history.epochs)) for history in experiment.histories]
@@ -501,10 +495,3 @@ def _figure(results: ReplayResults, experiment: ExperimentResults) -> Figure:
     full = lengths.pop() if len(lengths) == 1 else None
     title = f"{experiment.title}: what stopping earlier saves, and what it costs"
     return frontier(points, panels, title, full)
-
-
-def _error_of(accuracy: MeanInterval | None) -> MeanInterval | None:
-    if accuracy is None:
-        return None
-    low, high = (None if bound is None else 1 - bound for bound in (accuracy.high, accuracy.low))
-    return replace(accuracy, mean=1 - accuracy.mean, low=low, high=high)

@@ -44,6 +44,7 @@ Force = Annotated[
     typer.Option("--force", help="Resume although settings, versions or data have changed, and record the change."),
 ]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="In a sweep, also resume the runs that failed.")]
+RunJson = Annotated[bool, typer.Option("--json", help="Print what is known of it as JSON on stdout.")]
 
 
 @with_changes(ImageConfig, "layout", "stopping")
@@ -119,7 +120,7 @@ def _hint_at_moved_data(config: Any, run: Path, *, named: bool) -> Iterator[None
         raise
 
 
-def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
+def list_runs(runs_dir: RunsDir = None, json: RunJson = False) -> None:
     """List the runs, newest last: state, epochs, best value, size on disk, age."""
     root = runs_root(runs_dir)
     runs = runs_in(root)
@@ -144,7 +145,7 @@ def list_runs(runs_dir: RunsDir = None, json: Json = False) -> None:
     Output().say(f"{counted(len(runs), 'run')}, {total}. A run is its folder; to delete one: {deletion}")
 
 
-def show(run: RunPath, runs_dir: RunsDir = None, json: Json = False) -> None:
+def show(run: RunPath, runs_dir: RunsDir = None, json: RunJson = False) -> None:
     """Show a run: its state, why it stopped, its results; or what a comparison or a replay found."""
     from stopcli.report.next_steps import next_steps
 

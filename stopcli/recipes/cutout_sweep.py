@@ -251,12 +251,16 @@ def _few_runs_tell_little(arms: Sequence[RunArm], reference: RunArm, n: int) -> 
     front = front_of(arms, reference)
     if not front.seeds:
         return too_few(n)
-    # Of several that are the same, the cheapest.
+    # Of several that are the same, the cheapest; the others are named too.
     by_error = sorted(front.errors, key=lambda name: (front.errors[name], front.costs[name]))
     best = next(arm for arm in arms if arm.name == by_error[0])
     runs = numbered("seed", front.seeds) if front.unequal else "these runs"
     sentence = f"{too_few(n)} In {runs} the lowest error at the end is that of {best.label}, "
     sentence += f"{front.errors[best.name]:.3f}"
+    if equal := [
+        arm.label for arm in arms if arm.name in by_error[1:] and front.errors[arm.name] == front.errors[best.name]
+    ]:
+        sentence += f", and as low that of {', '.join(equal)}, at more training"
     if best is not reference:
         sentence += f", against {front.errors[reference.name]:.3f} of {reference.label}"
         sentence += f" at {front.costs[best.name]:.2f} times its training"

@@ -264,10 +264,10 @@ def _run_name(named: Path, folder: Path, *, analyses: bool) -> str:
         return similar[0]
     if similar:
         newest = similar[-_MOST_LISTED:]
-        more = f"{len(similar) - len(newest)} more, " if len(similar) > len(newest) else ""
+        more = f", and {len(similar) - len(newest)} older" if len(similar) > len(newest) else ""
         raise RunFolderError(
             f"{named}: the names of {len(similar)} runs in {folder} begin so",
-            hint=f"Which one? {more}{', '.join(newest)}",
+            hint=f"Which one? {', '.join(newest)}{more}",
         )
     what = "file" if named.suffix in (".keras", ".toml") else "folder"
     raise RunFolderError(

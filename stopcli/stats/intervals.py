@@ -3,11 +3,13 @@
 What choosing an epoch on the test rows would have claimed, against what the epoch chosen on other rows is worth.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -45,6 +47,11 @@ class MeanInterval:
     @property
     def bounds(self) -> tuple[float, float] | None:
         return None if self.low is None or self.high is None else (self.low, self.high)
+
+    def complement(self) -> MeanInterval:
+        """Of one minus each value: the error where the values are accuracies."""
+        low, high = (None if bound is None else 1 - bound for bound in (self.high, self.low))
+        return replace(self, mean=1 - self.mean, low=low, high=high)
 
     def cell(self, show: Callable[[float], str] = "{:.3f}".format, *, sd: bool = True, interval: bool = True) -> str:
         """As text for a table, with its standard deviation and its interval as far as it has them.
