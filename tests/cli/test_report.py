@@ -52,7 +52,7 @@ def test_a_run_without_a_summary_says_what_is_on_record(state: RunState, reason:
     assert "It has no results yet" in text
     assert ("| 7 | 0.1429 | 0.5 | 0.2857 | 0.4 | 0.001 |" in text) == (metrics is not None)
     assert ("](plots/curves.png)" in text) == (metrics is not None)
-    assert ("`stopcli resume .`" in text) == goes_on
+    assert ("`stopcli resume a` resumes it" in text) == goes_on
     page = (folder / "report.html").read_text()
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
