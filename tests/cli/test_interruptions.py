@@ -57,7 +57,7 @@ def test_a_full_disk_is_told_and_keeps_the_last_good_state(
 
 def test_a_budget_pauses_and_each_resume_has_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("moons", "--epochs", "2000000", "--time-budget", "1s", "--run-dir", "a") == 0
-    said = capsys.readouterr().err
+    said = "".join(capsys.readouterr())
     assert "Paused after epoch" in said
     assert "stopcli resume a" in said
     first = summary_of("a")
