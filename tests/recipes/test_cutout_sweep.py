@@ -179,7 +179,10 @@ def test_one_seed_recommends_nothing() -> None:
 
 def test_of_equal_errors_the_cheapest_is_named() -> None:
     sentences = recommended({"m4": [0.9], "simple": [0.9]})
-    assert "the lowest error at the end is that of simple, 0.900; --seeds 5" in sentences[0]
+    assert (
+        "the lowest error at the end is that of simple, 0.900, and as low that of M = 4, at more training; --seeds 5"
+        in sentences[0]
+    )
 
 
 def test_the_cheapest_arm_that_nothing_beats_is_recommended() -> None:
