@@ -209,12 +209,12 @@ def table_lines(table: Table, width: int) -> list[Text]:
         widths = _widths(table)
     fitting = max((n for n in range(1, len(widths) + 1) if _sum(widths[:n]) <= width), default=1)
     to_left = [i == 0 or not all(map(_NUMBER.match, column)) for i, column in enumerate(cells)]
-    wrapped = [
+    names = [
         textwrap.wrap(name, max(space, 1), break_on_hyphens=False)
         for name, space in zip(table.columns[:fitting], widths, strict=False)
     ]
-    height = max(map(len, wrapped))
-    heads = zip(*([""] * (height - len(lines)) + lines for lines in wrapped), strict=True)
+    height = max(map(len, names))
+    heads = zip(*([""] * (height - len(lines)) + lines for lines in names), strict=True)
     rule = Text("─" * min(width, max(_sum(widths[:fitting]), 1)), style="dim")
     lines = [*(Text(_row(row, widths, to_left), style="bold") for row in heads), rule]
     moved = list(zip(table.columns, contents, strict=True))[fitting:]
@@ -233,8 +233,11 @@ def table_lines(table: Table, width: int) -> list[Text]:
 
 def _widths(table: Table) -> list[int]:
     """The least widths of columns, with their names in several lines."""
-    names = [[max(map(cell_len, name.split()), default=0)] for name in table.columns]
-    return [max([*name, *(cell_len(row[i]) for row in table.rows)]) for i, name in enumerate(names)]
+    cells = zip(*table.rows, strict=True) if table.rows else [()] * len(table.columns)
+    return [
+        max(map(cell_len, [*name.split(), *column]), default=0)
+        for name, column in zip(table.columns, cells, strict=True)
+    ]
 
 
 def _sum(widths: Sequence[int]) -> int:
