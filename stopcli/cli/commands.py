@@ -5,7 +5,6 @@ Imports what the overview needs and nothing else: a command's own options are kn
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.exceptions import TyperException
 
 from stopcli.cli.streams import encodable
-from stopcli.errors import RequestError, shown
+from stopcli.errors import RequestError, did_you_mean, shown
 
 # Lines that are longer than this are read badly; shorter ones break names.
 _WIDEST, _NARROWEST = 100, 40
@@ -115,7 +114,7 @@ class CommandGroup(TyperGroup):
         if args and args[0] not in self.commands and not args[0].startswith("-") and not ctx.resilient_parsing:
             raise RequestError(
                 f"received the command {shown(args[0])}, expected one of {', '.join(self.commands)}",
-                hint=_nearest(args[0], self.commands),
+                hint=did_you_mean(args[0], self.commands),
             )
         return super().resolve_command(ctx, args)
 
@@ -282,7 +281,7 @@ def usage_error(error: TyperException, ctx: Any, args: Sequence[str]) -> Excepti
         name = error.option_name  # type: ignore[attr-defined]
         expected = f"an option of {ctx.command_path}"
         other = _OTHER_NAMES.get(name)
-        hint = f"Did you mean {other}?" if other in known else _nearest(name, known) or where
+        hint = f"Did you mean {other}?" if other in known else did_you_mean(name, known) or where
         return RequestError(f"received {shown(name)}, expected {expected}", hint=hint)
     if hasattr(error, "option_name"):
         parameter = next(p for p in command.params if error.option_name in (*p.opts, *p.secondary_opts))
@@ -297,7 +296,7 @@ def usage_error(error: TyperException, ctx: Any, args: Sequence[str]) -> Excepti
     if getattr(error, "param", None) is not None:
         option: Any = error.param  # type: ignore[attr-defined]
         received, choices = _received(option, args), option.type_descriptor.choices or ()
-        hint = _nearest(received, map(str, choices))
+        hint = did_you_mean(received, map(str, choices))
         return RequestError(f"{option.opts[0]}: received {shown(received)}, expected {_expected(option)}", hint=hint)
     if extra := re.search(r"extra argument\(?s?\)? \((.*)\)", message):
         pieces = [_usage_piece(p) for p in command.params if p.param_type_name == "argument"]
@@ -326,8 +325,3 @@ def _received(option: Any, args: Sequence[str]) -> str:
         if name in option.opts:
             received = value if equals else " ".join(args[i + 1 : i + 1 + option.nargs])
     return received
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"Did you mean {close[0]}?" if close else ""
