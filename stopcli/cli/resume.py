@@ -20,7 +20,7 @@ from stopcli.cli.options import Json, Quiet, RunPath, RunsDir, TimeBudget, Verbo
 from stopcli.configs.base import settings_with
 from stopcli.configs.images import ImageConfig
 from stopcli.configs.registry import COMMANDS, config_class
-from stopcli.errors import ConfigError, RequestError, StopcliError, shown
+from stopcli.errors import ConfigError, RequestError, StopcliError, did_you_mean, shown
 from stopcli.quantities import agreeing, counted, format_bytes, format_duration
 from stopcli.report.document import Table
 from stopcli.runs.files import dump_json, read_json, temporary_files
@@ -242,8 +242,6 @@ def verify_resume(
 
 def _check_trains_single_run(argv: list[str], output: Output) -> None:
     """Raise RequestError where a command line is not that of a run, as far as that is known without its data."""
-    from difflib import get_close_matches
-
     from stopcli.cli.app import load_command
     from stopcli.cli.train import config_file_of, config_from_file, config_from_options
 
@@ -253,10 +251,9 @@ def _check_trains_single_run(argv: list[str], output: Output) -> None:
     name, *options = argv
     commands = [*(training for training, classes in COMMANDS.items() if classes.summary), "run"]
     if name not in commands:
-        near = get_close_matches(name, commands, n=1)
         raise RequestError(
             f"received {shown(name)}, expected a command that trains a single run: moons, cifar-resnet or run",
-            hint=f"Did you mean {near[0]}?" if near else "",
+            hint=did_you_mean(name, commands),
         )
     context: Any = load_command(name).make_context(f"stopcli {name}", options)
     if name == "run":
