@@ -26,6 +26,7 @@ from stopcli.runs.folder import (
     is_held,
     runs_root,
 )
+from stopcli.runs.headline import ACCURACY, Headline
 from stopcli.runs.summary import AnalysisSummary, RangeSummary, RunSummary, Summary, SweepSummary, parse_summary
 from stopcli.runs.typed_json import from_json
 
@@ -89,6 +90,11 @@ class Run:
     def results(self) -> RunSummary | None:
         """The summary of a single run; None where it has none."""
         return self.summary if isinstance(self.summary, RunSummary) else None
+
+    @property
+    def headline(self) -> Headline:
+        """The metric that counts in it. Runs without a summary are of stopcli's own commands, until they say."""
+        return getattr(self.summary, "headline", ACCURACY)
 
     @property
     def diverged(self) -> bool:

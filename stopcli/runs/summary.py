@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 from stopcli.runs.files import read_checked
 from stopcli.runs.folder import RunState
+from stopcli.runs.headline import ACCURACY, Headline
 from stopcli.runs.typed_json import INLINED, OPTIONAL, Check, Positive, from_json
 from stopcli.stopping.rule import Verdict
 
@@ -147,6 +148,7 @@ class RunSummary:
         case_study, table: of the moons study's arms.
         conclusions: sentences beside the one on why training stopped.
         seconds: of the parts of the run, from loading to drawing.
+        headline: the metric that counts.
     """
 
     command: str
@@ -179,6 +181,7 @@ class RunSummary:
     table: TableContent | None = field(default=None, metadata=OPTIONAL)
     conclusions: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
     arm: str = ""
+    headline: Headline = field(default=ACCURACY, metadata=OPTIONAL)
     report: ReportParts | None = field(default=None, metadata=OPTIONAL)
     seconds: Mapping[str, float] = field(default_factory=dict, metadata=OPTIONAL)
 
@@ -223,6 +226,7 @@ class SweepSummary:
         finished: runs that finished.
         results: what else the sweep's command writes.
         test_rows_chose: whether the rows that test also chose the saved epochs.
+        headline: the metric that counts.
     """
 
     command: str
@@ -240,6 +244,7 @@ class SweepSummary:
     table: TableContent
     conclusions: tuple[str, ...]
     test_rows_chose: bool
+    headline: Headline = field(default=ACCURACY, metadata=OPTIONAL)
     warnings: tuple[str, ...]
     run_dir: str
     report: ReportParts | None = field(default=None, metadata=OPTIONAL)

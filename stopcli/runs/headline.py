@@ -1,0 +1,109 @@
+"""The metric that counts: what tables, intervals, figures, verdicts and selection speak of."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from stopcli.stopping.rule import Direction, natural_direction
+
+Kind = Literal["proportion", "error", "score"]
+"""What values can be: a share of rows from 0 to 1, whose interval is Wilson's; an error ≥ 0, in the unit of what was
+predicted, lower is better; any other number, such as an area under a curve or R²."""
+
+_PROPORTIONS = ("accuracy", "acc")
+# As their field writes them.
+_SPELLINGS = {
+    **{name: name.upper() for name in ("auc", "mae", "mape", "mse", "rmse", "iou")},
+    **{"r2": "R²", "r2_score": "R²", "f1": "F1", "f1_score": "F1"},
+}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A metric with what it takes to speak of it.
+
+    Attributes:
+        name: as in `train`, `val` and `test` of a summary, without the prefix that metrics.csv gives the rows: `rmse`
+            of `val_rmse`.
+        direction: which is better, `min` or `max`.
+        kind: which intervals it has, and how its values are written.
+        unit: of its values, such as `°C`; empty for none.
+    """
+
+    name: str
+    direction: Direction
+    kind: Kind
+    unit: str = ""
+
+    @property
+    def label(self) -> str:
+        """Its name in a sentence: `accuracy`, `RMSE`, `top k error`."""
+        return _SPELLINGS.get(self.name.lower(), self.name.replace("_", " "))
+
+    @property
+    def short(self) -> str:
+        """Its name where there is little room, such as above a column: `acc.`, `RMSE`."""
+        return "acc." if self.name in _PROPORTIONS else self.label
+
+    @property
+    def axis(self) -> str:
+        """Its name beside an axis, with its unit: `RMSE (°C)`."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.direction == "min"
+
+    def column(self, rows: str) -> str:
+        """Its column in metrics.csv: of the `train`, the `val` or the `test` rows."""
+        return self.name if rows == "train" else f"{rows}_{self.name}"
+
+    def show(self, value: float) -> str:
+        """A value as text, without its unit: three decimals of a proportion or a score, four digits of an error."""
+        if self.kind != "error" or not math.isfinite(value):
+            return f"{value:.3f}"
+        size = math.floor(math.log10(abs(value))) if value else 0
+        # An exponent where there would be more zeros than digits.
+        return f"{value:.{max(3 - size, 0)}f}" if -4 <= size < 7 else f"{value:.3e}"
+
+    def show_with_unit(self, value: float) -> str:
+        """The same with its unit, as sentences have it."""
+        return f"{self.show(value)} {self.unit}".rstrip()
+
+    def show_difference(self, value: float) -> str:
+        """A difference of two values as text, with its sign and without its unit."""
+        sign = "−" if value < 0 else "+"
+        return sign + self.show(abs(value)) if self.kind == "error" else f"{value:+.3f}"
+
+
+ACCURACY = Headline("accuracy", "max", "proportion")
+"""Of the networks that stopcli's own commands train."""
+
+
+def headline_of(metric: str, direction: Direction | None = None, unit: str = "") -> Headline | None:
+    """The headline that a metric's name says: `val_rmse` is an error, better when lower.
+
+    Args:
+        metric: with or without the prefix of its rows.
+        direction: of a metric whose name does not tell.
+
+    Returns:
+        None where the direction is not known.
+    """
+    name = base_name(metric)
+    direction = direction or natural_direction(name)
+    if direction is None:
+        return None
+    is_proportion = direction == "max" and name.rsplit("_", 1)[-1] in _PROPORTIONS
+    kind: Kind = "proportion" if is_proportion else "error" if direction == "min" else "score"
+    return Headline(name, direction, kind, unit)
+
+
+def base_name(metric: str) -> str:
+    """A metric's name without the prefix of its rows: `rmse` of `val_rmse`."""
+    for prefix in ("train_", "val_", "test_"):
+        if metric.startswith(prefix):
+            return metric[len(prefix) :]
+    return metric
