@@ -16,7 +16,10 @@ _PROPORTIONS = ("accuracy", "acc")
 # As their field writes them.
 _SPELLINGS = {
     **{name: name.upper() for name in ("auc", "mae", "mape", "mse", "rmse", "iou")},
-    **{"r2": "R²", "r2_score": "R²", "f1": "F1", "f1_score": "F1"},
+    "r2": "R²",
+    "r2_score": "R²",
+    "f1": "F1",
+    "f1_score": "F1",
 }
 
 
