@@ -145,7 +145,7 @@ def _row_values(run: Run, columns: Columns, row: int) -> Values:
         values[f"train_{name}"] = recorded.get(name, math.nan)
         values[f"val_{name}"] = recorded.get(f"val_{name}", math.nan)
         # Where no rows were set apart, those that validate are the test rows.
-        tested = f"val_{name}" if run.settings.get("validation", "test") == "test" else f"test_{name}"
+        tested = f"val_{name}" if run.test_rows_validate else f"test_{name}"
         values[f"test_{name}"] = recorded.get(tested, math.nan)
     return _finite(values)
 

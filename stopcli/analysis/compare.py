@@ -429,7 +429,7 @@ class CompareResults:
 
 def _test_rows_chose(arm: RunArm) -> bool:
     """Whether the rows that test also chose the epoch that was saved."""
-    return any(result.saved for result in arm.runs) and first_run(arm).settings.get("validation", "test") == "test"
+    return any(result.saved for result in arm.runs) and first_run(arm).test_rows_validate
 
 
 def some(names: Sequence[str]) -> str:

@@ -73,7 +73,7 @@ class RecordedHistory:
     @property
     def test_rows_validate(self) -> bool:
         """Whether the rows that rules look at are the test rows."""
-        return bool(self.run.settings.get("validation", "test") == "test")
+        return self.run.test_rows_validate
 
     @property
     def complete(self) -> bool:

@@ -236,7 +236,7 @@ def _curves_so_far(run: Run, columns: Columns) -> Figures:
         return {}
     from stopcli.report.curves import Marks, learning_curves
 
-    validation = "test" if run.settings.get("validation", "test") == "test" else "validation"
+    validation = "test" if run.test_rows_validate else "validation"
     title = f"{run.path.resolve().name}: {counted(len(columns['epoch']), 'epoch')} so far"
     return {"curves": lambda: learning_curves(columns, validation, Marks(0, ""), title)}
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from stopcli.runs.metrics import Columns
 
 NOT_STARTED = "not begun"
+# Commands of runs that something else than stopcli trained.
+FOREIGN = ("recorded", "csv")
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,12 @@ class Run:
         if type(seed) is not int:
             raise RunFolderError(f"{self.path / 'config.toml'}: seed: received {seed!r}, expected a whole number")
         return seed
+
+    @property
+    def test_rows_validate(self) -> bool:
+        """Whether the rows that validate are the test rows, as they are in stopcli's own commands unless they say
+        otherwise. Whatever else was recorded has test values only where it says so."""
+        return self.command not in FOREIGN and self.settings.get("validation", "test") == "test"
 
     @property
     def arm(self) -> str:
