@@ -87,7 +87,8 @@ def other_test_rows(arm: RunArm, other: RunArm) -> list[str]:
 def _rows_of(arm: RunArm) -> tuple[object, object]:
     """How many rows validate and how many test, as far as its summary tells."""
     results = arm.runs[0].run.results
-    return (results.rows.validation, results.rows.test) if results else (None, None)
+    rows = results and results.rows
+    return (rows.validation, rows.test) if rows else (None, None)
 
 
 def _test_rows(arm: RunArm) -> dict[str, Any]:
@@ -363,7 +364,7 @@ def counted_on_rows(arm: RunArm, view: View) -> Proportion | None:
         return None
     ((seed, accuracy),) = values.items()
     (run,) = (result.run for result in arm.runs if result.seed == seed)
-    return proportion_of(accuracy, run.results.rows.test if run.results else 0)
+    return proportion_of(accuracy, run.results.test_rows if run.results else 0)
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class Clr(Classifier):
         scale = " (quick scale)" if config.scale == "quick" else ""
         title = f"{config.describe_model()} on {drawn_name(Path(config.dataset).name)}{scale}"
         summaries = [result.summary for result in results if result.state == "finished" and result.summary]
-        steps = summaries[0].steps_per_epoch
+        steps = next(filter(None, (summary.steps_per_epoch for summary in summaries)))
         cycle = sum(config.cycle_updates(steps)) if config.cyclical else None
         cyclical = [arm.label for arm in arms if arm.config.cyclical]
         curves = [

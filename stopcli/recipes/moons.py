@@ -104,7 +104,7 @@ class Moons(SeedRecipe):
         if not config.case_study or not summaries:
             return super().sweep_results(config, results)
         runs = {summary.seed: arms_of_run(summary) for summary in summaries}
-        return seeds_case_results(config, runs, summaries[0].rows.test)
+        return seeds_case_results(config, runs, summaries[0].test_rows)
 
     def sweep_figures(self, config: MoonsConfig, results: Sequence[JobResult]) -> Figures:
         """Curves, where they stopped and when they were best, and accuracies over the seeds."""

@@ -96,7 +96,7 @@ def results_table(summary: Summary) -> Table:
 def run_table(summary: RunSummary, arm: str) -> Table:
     """A run in a row: the model that training ended with, and the saved one, as loaded from its file."""
     values = model_values(summary)
-    cells = (model_cell(column, values.get(column), summary.rows.test) for column in COLUMNS)
+    cells = (model_cell(column, values.get(column), summary.test_rows) for column in COLUMNS)
     return Table("Results", ("arm", *COLUMNS), ((arm, *cells),))
 
 
@@ -121,8 +121,8 @@ def outcome(summary: Summary) -> tuple[tuple[str, str], ...]:
     if best is not None:
         # A run that was stopped before its end may not have measured its best model.
         rows = " on the test rows" if best.monitor.startswith("val_") and best.test and best.val is None else ""
-        saved = _model_text(best, summary.rows.test, f", chosen by {best.monitor}{rows}")
-    models = (("Final model", _model_text(final, summary.rows.test)), ("Saved model", saved))
+        saved = _model_text(best, summary.test_rows, f", chosen by {best.monitor}{rows}")
+    models = (("Final model", _model_text(final, summary.test_rows)), ("Saved model", saved))
     arm = (("Arm", summary.arm.replace("-", " ")),) if summary.arm else ()
     return (*arm, ("Training", why_stopped(summary)), *models)
 
@@ -154,7 +154,7 @@ def conclusions_of(summary: Summary) -> list[str]:
     """What follows from a summary's results, and what choosing on the test rows would have claimed."""
     if not isinstance(summary, RunSummary) or summary.selection is None:
         return list(summary.conclusions)
-    return [*summary.conclusions, selection_sentence(summary.selection, summary.rows.test)]
+    return [*summary.conclusions, selection_sentence(summary.selection, summary.test_rows)]
 
 
 def why_stopped(summary: RunSummary) -> str:
@@ -270,7 +270,7 @@ def _answer(summary: RunSummary) -> list[str]:
     accuracy = model.get("test", "accuracy")
     if accuracy is None or summary.table is not None:
         return []
-    interval = proportion_of(accuracy, summary.rows.test)
+    interval = proportion_of(accuracy, summary.test_rows)
     bounds = f" (95 % interval {interval.low:.3f} to {interval.high:.3f})" if interval else ""
     chosen = f", chosen by {model.monitor}" if model.monitor else ""
     return [f"The {name} model, of epoch {model.epoch}{chosen}, has a test accuracy of {accuracy:.3f}{bounds}."]
@@ -278,8 +278,10 @@ def _answer(summary: RunSummary) -> list[str]:
 
 def _notes(summary: RunSummary) -> list[str]:
     stop = summary.stop
-    rows = ", ".join(f"{count:,} {part}" for part, count in asdict(summary.rows).items())
-    notes = [f"Rows: {rows}. Parameters of the model: {summary.parameters:,}."]
+    notes = []
+    if summary.rows is not None and summary.parameters is not None:
+        rows = ", ".join(f"{count:,} {part}" for part, count in asdict(summary.rows).items())
+        notes.append(f"Rows: {rows}. Parameters of the model: {summary.parameters:,}.")
     if stop.margin:
         reference = (rule_of_reason(stop.reason) or Rule).margin_from
         notes.append(f"At the stop, {summary.monitor} was {stop.margin:.4g} away from {reference}.")
@@ -299,7 +301,7 @@ def _interval_note(summary: RunSummary) -> str:
     counts = []
     for model, name in ((summary.final, "final model"), (summary.best, "saved model")):
         accuracy = None if model is None else model.get("test", "accuracy")
-        interval = None if accuracy is None else proportion_of(accuracy, summary.rows.test)
+        interval = None if accuracy is None else proportion_of(accuracy, summary.test_rows)
         if interval:
             counts.append(f"{interval.right:,} of {interval.rows:,} ({name})")
     if not counts:

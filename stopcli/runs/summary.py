@@ -135,7 +135,7 @@ class ReportParts:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """The results of a run.
+    """The results of a run. What is not known of it, such as the rows of a recorded run, is None.
 
     Attributes:
         epochs: that were trained.
@@ -159,11 +159,11 @@ class RunSummary:
     seed: int
     epochs: int
     max_epochs: int
-    steps: int
-    steps_per_epoch: Positive
-    parameters: int
+    steps: int | None
+    steps_per_epoch: Positive | None
+    parameters: int | None
     copies: Positive
-    rows: RowCounts
+    rows: RowCounts | None
     monitor: str
     stop: Verdict
     final: ModelValues
@@ -174,7 +174,7 @@ class RunSummary:
     warnings: tuple[str, ...]
     samples_per_second: float | None
     train_seconds: float
-    validation_seconds: float
+    validation_seconds: float | None
     train_and_validation_seconds: float
     projected_train_seconds: float | None
     case_study: Any = field(default=None, metadata=OPTIONAL)
@@ -186,9 +186,16 @@ class RunSummary:
     seconds: Mapping[str, float] = field(default_factory=dict, metadata=OPTIONAL)
 
     @property
-    def rows_seen(self) -> float:
+    def rows_seen(self) -> float | None:
         """Rows that were trained on, copies counted."""
+        if self.rows is None or self.steps is None or self.steps_per_epoch is None:
+            return None
         return self.rows.train * self.copies * self.steps / self.steps_per_epoch
+
+    @property
+    def test_rows(self) -> int:
+        """That test; 0 where that is not known."""
+        return 0 if self.rows is None else self.rows.test
 
     @property
     def reason(self) -> str:
