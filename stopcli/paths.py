@@ -45,13 +45,18 @@ def check_is_text(path: Path) -> None:
         raise RequestError(f"{path}: not UTF-8, and a run records its paths as text", hint="Give it another name.")
 
 
-def user_cache() -> Path | None:
-    """$XDG_CACHE_HOME, else ~/.cache; None for a user without a home directory."""
-    named = os.environ.get("XDG_CACHE_HOME")
+def user_cache(program: str) -> Path | None:
+    """A program's folder for what it can compute again, where the system keeps such: $XDG_CACHE_HOME or ~/.cache on
+    Linux, ~/Library/Caches on macOS, %LOCALAPPDATA% on Windows. None for a user without a home directory."""
+    # Not needed before something is read or drawn.
+    from platformdirs import user_cache_path
+
     try:
-        return Path(named) if named else Path.home() / ".cache"
-    except RuntimeError:
+        folder = user_cache_path(program, appauthor=False)
+    except (RuntimeError, ValueError):
         return None
+    # Earlier versions of platformdirs return ~/.cache as it stands here.
+    return folder if folder.is_absolute() else None
 
 
 def why_unusable(folder: Path | None) -> str:

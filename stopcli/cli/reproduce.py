@@ -26,8 +26,13 @@ option = in_panel("Reproduction")
 Scale = Literal["quick", "full"]
 
 Files = Annotated[
-    list[Path],
-    typer.Argument(help="Files of published results, or folders of them.", metavar="EXPERIMENT", parser=parse_path),
+    list[Path] | None,
+    typer.Argument(
+        help="Names of published results (clr, cutout, moons, random-erasing), files of your own, or folders of them.",
+        metavar="EXPERIMENT",
+        parser=parse_path,
+        show_default="all that stopcli has",
+    ),
 ]
 ReproductionScale = Annotated[
     Scale,
@@ -50,7 +55,7 @@ PlanOnly = Annotated[bool, option("--dry-run", help="Check the files and print w
 
 
 def reproduce(
-    experiments: Files,
+    experiments: Files = None,
     scale: ReproductionScale = "quick",
     seeds: ReproductionSeeds = None,
     dataset: Annotated[str, option_of(DataSettings, "dataset")] = "auto",
@@ -65,11 +70,11 @@ def reproduce(
     """Repeat published results and check which hold: reported beside measured values, with a verdict on each.
 
     Runs what is missing, each sweep in its own folder, which a later call finds again; resumes what was interrupted;
-    and writes REPRODUCTION.md and REPRODUCTION.html. The published results are files in `experiments/`.
+    and writes REPRODUCTION.md and REPRODUCTION.html.
     """
     output = Output(json, quiet, verbose)
     budget = None if time_budget is None else parse_duration("time_budget", time_budget)
-    plan = _plan(experiments, scale, seeds, dataset, to, runs_root(runs_dir), output)
+    plan = _plan(experiments or (), scale, seeds, dataset, to, runs_root(runs_dir), output)
     if dry_run:
         lines = plan.describe()
         print(dump_json({"command": "reproduce", "plan": lines}) if json else "\n".join(lines))

@@ -338,6 +338,12 @@ class PublishedArm:
     values: Mapping[str, float]
 
 
+def published_folder() -> Path:
+    """The folder of the published results: within the package in a wheel, beside it in a checkout."""
+    folders = (_PACKAGE / "experiments", _PACKAGE.parent / "experiments")
+    return next((folder for folder in folders if folder.is_dir()), folders[0])
+
+
 @functools.cache
 def published_arms(experiment: str) -> dict[str, PublishedArm]:
     """The arms of a published result, by name.
@@ -345,9 +351,7 @@ def published_arms(experiment: str) -> dict[str, PublishedArm]:
     Args:
         experiment: its file's name, without the ending.
     """
-    # A wheel holds the files within the package; in a checkout they lie beside it.
-    folders = (_PACKAGE / "experiments", _PACKAGE.parent / "experiments")
-    content = read_toml(next((path for path in folders if path.is_dir()), folders[0]) / f"{experiment}.toml")
+    content = read_toml(published_folder() / f"{experiment}.toml")
     return {
         arm["name"]: PublishedArm(
             arm["title"],

@@ -188,10 +188,7 @@ _READERS = 8
 def cache_folder() -> Path | None:
     """$STOPCLI_CACHE_DIR, else stopcli's folder in the user's cache; None for a user without a home directory."""
     own = os.environ.get("STOPCLI_CACHE_DIR")
-    if own:
-        return Path(own)
-    cache = user_cache()
-    return cache and cache / "stopcli"
+    return Path(own) if own else user_cache("stopcli")
 
 
 def content_digest(files: Sequence[Path]) -> str | None:

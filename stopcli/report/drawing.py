@@ -169,10 +169,11 @@ def _import() -> list[str]:
 
 def _without_cache(module: Any) -> list[str]:
     """Let it do without its font list where that cannot be saved. Returns what the user should know."""
+    if not sys.platform.startswith("linux"):
+        return []
     named = os.environ.get("MPLCONFIGDIR")
-    cache = user_cache()
-    problem = why_unusable(Path(named) if named else cache and cache / "matplotlib")
-    if not problem or not sys.platform.startswith("linux"):
+    problem = why_unusable(Path(named) if named else user_cache("matplotlib"))
+    if not problem:
         return []
     # It would make a temporary folder, and fail where there is no place for that either. Below a file that is no folder
     # the list cannot be written, which it accepts.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from stopcli.configs.base import RunConfig, settings_of, settings_with
-from stopcli.errors import RequestError, RunFolderError
+from stopcli.configs.base import RunConfig, published_folder, settings_of, settings_with
+from stopcli.errors import RequestError, RunFolderError, did_you_mean
 from stopcli.paths import check_path
 from stopcli.quantities import counted
 from stopcli.reproduce.spec import Images, PublishedResult, check_arms, configs_of, needs_images, read_published
@@ -73,8 +73,9 @@ class Experiment:
 
 
 def read_all(paths: Sequence[Path]) -> list[PublishedResult]:
-    """The published results in some files, or in folders of them, each checked with its settings at both scales. Raises
-    RequestError where a path holds no file, two files have one name, or a file holds what it may not (with the key)."""
+    """The published results in some files, in folders of them, or of some names, each checked with its settings at both
+    scales; without a path, all that stopcli has. Raises RequestError where a path holds no file, two files have one
+    name, or a file holds what it may not (with the key)."""
     results = [read_published(path) for path in _files_in(paths)]
     for published in results:
         full = configs_of(published, "full")
@@ -86,13 +87,22 @@ def read_all(paths: Sequence[Path]) -> list[PublishedResult]:
     return results
 
 
+def _file_or_folder(path: Path) -> Path:
+    """A path, or where nothing has it, the file of the published result with this name."""
+    check_path(path)
+    if path.exists():
+        return path
+    published = {file.stem: file for file in sorted(published_folder().glob("*.toml"))}
+    if str(path) in published:
+        return published[str(path)]
+    names = f"The published results are {', '.join(published)}."
+    raise RequestError(f"{path}: no such file or folder", hint=did_you_mean(str(path), published) or names)
+
+
 def _files_in(paths: Sequence[Path]) -> list[Path]:
     """The files, and those in the folders, by name; each once."""
     files: dict[Path, Path] = {}
-    for path in paths:
-        check_path(path)
-        if not path.exists():
-            raise RequestError(f"{path}: no such file or folder")
+    for path in map(_file_or_folder, paths or [published_folder()]):
         named = sorted(path.glob("*.toml")) if path.is_dir() else [path]
         if not named:
             raise RequestError(f"{path}: holds no .toml file")

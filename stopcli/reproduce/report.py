@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stopcli.configs.base import published_folder
 from stopcli.errors import RequestError
 from stopcli.paths import check_path
 from stopcli.quantities import agreeing, counted, format_duration, numbered
@@ -332,7 +333,9 @@ def _section(result: ExperimentResult, pictures: Sequence[Picture], context: Rep
     notes = (*published.notes, *(f"{note}." for note in experiment.notes), *_explanations(result))
     if notes:
         parts.append(Bullets(notes))
-    argv = ["stopcli", _COMMAND, published.path.as_posix(), *context.options, "--to", f"reproduced-{experiment.name}"]
+    # By its name where the file is stopcli's own: the folder that this machine has it in is of no use to readers.
+    source = published.name if published.path.parent == published_folder() else published.path.as_posix()
+    argv = ["stopcli", _COMMAND, source, *context.options, "--to", f"reproduced-{experiment.name}"]
     return Section(published.title, (*parts, *pictures, Paragraph("Only this result:"), Code(shlex.join(argv), "sh")))
 
 

@@ -104,7 +104,7 @@ def test_a_word_that_is_neither_a_number_nor_none_is_an_error() -> None:
         setting_value(config_class("moons"), "patience", "x")
 
 
-HEAVY = {"annotated_types", "keras", "matplotlib", "numpy", "pydantic", "ray", "sklearn", "tensorflow"}
+HEAVY = {"annotated_types", "keras", "matplotlib", "numpy", "platformdirs", "pydantic", "ray", "sklearn", "tensorflow"}
 # What the overview takes: the program's streams, its errors, and where the commands are.
 LIGHT = {
     *("stopcli", "stopcli.cli", "stopcli.cli.app", "stopcli.cli.commands", "stopcli.cli.main"),

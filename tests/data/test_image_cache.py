@@ -124,14 +124,14 @@ def test_what_changes_between_hashing_and_decoding_is_cached_as_what_was_decoded
 def test_a_user_without_a_home_directory_has_no_cache_and_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_home() -> Path:
-        raise RuntimeError("Could not determine home directory.")
+    def no_home(*_: str, **__: object) -> Path:
+        raise RuntimeError("could not determine the home directory")
 
     root = make_folder(tmp_path / "set")
     expected = load_images(str(root))
     for variable in ("STOPCLI_CACHE_DIR", "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.setattr("platformdirs.user_cache_path", no_home)
     images = load_images(str(root))
     assert images.notes[0] == (
         "decoded images cannot be saved (there is no home directory), so they are decoded each time"

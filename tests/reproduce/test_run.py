@@ -128,6 +128,29 @@ def test_a_plan_can_be_read_by_programs(capsys: pytest.CaptureFixture[str]) -> N
     assert [path.name for path in Path().iterdir()] == ["x.toml"]
 
 
+def test_published_results_have_names(capsys: pytest.CaptureFixture[str]) -> None:
+    names = sorted(path.stem for path in EXPERIMENTS.glob("*.toml"))
+    assert [published.name for published in read_all([])] == names
+    assert [published.name for published in read_all([Path("moons"), Path("clr")])] == ["moons", "clr"]
+    # The help has them too, and does not read the files for it.
+    assert run("reproduce", "--help") == 0
+    assert f"({', '.join(names)})" in " ".join(capsys.readouterr().out.split())
+    # A file of the user's counts for more.
+    Path("moons").write_text(FILE)
+    (own,) = read_all([Path("moons")])
+    assert own.title == "T"
+
+
+def test_a_report_names_a_published_result_and_no_folder_of_this_machine() -> None:
+    (published,) = read_all([Path("moons")])
+    experiment = plan(published, "quick", None, None, Path("runs/reproduction"))
+    results = [results_of(experiment)]
+    write_reproduction(Path("out"), results, ReportContext("quick", (), None, ENVIRONMENT))
+    page = Path("out/REPRODUCTION.md").read_text()
+    assert "stopcli reproduce moons --to reproduced-moons" in page
+    assert str(EXPERIMENTS) not in page
+
+
 def test_a_folder_that_is_no_sweep_s_is_never_to_be_deleted() -> None:
     sweep = experiment_of(FILE).sweeps[0]
     write_sweep(sweep)

@@ -103,6 +103,8 @@ def test_other_requests_that_cannot_be_are_refused(
     Path("more").mkdir()
     Path("more/x.toml").write_text(MOONS)
     refused("reproduce nothing", "nothing: no such file or folder")
+    refused("reproduce nothing", "The published results are clr, cutout, moons, random-erasing.")
+    refused("reproduce moon", "Did you mean moons?")
     refused("reproduce empty", "empty: holds no .toml file")
     refused("reproduce x.toml more", "have the same name")
     refused("reproduce x.toml --seeds 0", "--seeds: received 0")
