@@ -1,170 +1,23 @@
-"""Results of runs, and arms: runs that belong together, named and compared by what they came to."""
+"""Arms: runs that belong together, named and compared by what they came to."""
 
 from __future__ import annotations
 
-import math
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-import numpy as np
-
+from stopcli.analysis.run_result import RunResult, result_of
 from stopcli.configs.registry import experiment_settings
 from stopcli.errors import ConfigError, RequestError, did_you_mean
 from stopcli.quantities import agreeing, counted
+from stopcli.runs.headline import Headline
 from stopcli.runs.metrics import Columns
 from stopcli.runs.run import Run, read_runs, without_analyses
-from stopcli.runs.summary import ModelValues, RunSummary
 from stopcli.stats.differences import Difference, Ratio, difference_by_seed, ratio_of
 from stopcli.stats.intervals import MeanInterval, mean_interval
-from stopcli.stopping.rule import natural_direction, resolve_direction
-
-Values = Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """A run's results; what is not known is missing.
-
-    Attributes:
-        final, saved: of the model that training ended with and of the best one, loaded from its file: `train_loss`,
-            `val_accuracy`, `test_accuracy` and so on, and its `epoch`. Where no rows are set apart, those that validate
-            are the test rows.
-        cost: `epochs`, `updates`, `rows` that were trained on, copies counted, `train_seconds`, without validation, and
-            `validation_seconds`.
-        columns: of its metrics.csv; empty where there is none, no complete epoch in it, or no need of it.
-        reason: why training stopped; empty where it just ended.
-        measured: whether the models were measured, and not read from the epochs on record.
-    """
-
-    run: Run
-    final: Values
-    saved: Values
-    cost: Values
-    columns: Columns = field(default_factory=dict, repr=False)
-    reason: str = ""
-    measured: bool = True
-
-    @property
-    def seed(self) -> int:
-        return self.run.results.seed if self.run.results else self.run.seed
-
-    def value(self, name: str) -> float | None:
-        """One of its values; None where it has none.
-
-        Args:
-            name: a part of the cost; a value of a model behind its view (`final_test_accuracy`, `saved_test_error`);
-                or a column of metrics.csv in the last epoch or in its best one (`last_val_loss`, `best_val_loss`).
-        """
-        row = self._row(name)
-        return self._values.get(name) if row is None else float(self.columns[name.partition("_")[2]][row])
-
-    def epoch(self, name: str) -> float | None:
-        """The epoch that a value is of."""
-        row = self._row(name)
-        if row is not None:
-            return float(self.columns["epoch"][row])
-        return (self.saved if name.startswith("saved_") else self.final).get("epoch")
-
-    def _row(self, name: str) -> int | None:
-        """Where in its column a value stands; None where it is of no column, or there is no finite number."""
-        which, _, column = name.partition("_")
-        values = self.columns.get(column, ())
-        if which not in ("last", "best") or not len(values):
-            return None
-        row = best_row(values, lower=natural_direction(column) == "min") if which == "best" else len(values) - 1
-        return None if row is None or not math.isfinite(values[row]) else row
-
-    @cached_property
-    def _values(self) -> Values:
-        values = dict(self.cost)
-        for view, model in (("final", self.final), ("saved", self.saved)):
-            values |= {f"{view}_{name}": value for name, value in model.items()}
-            for rows in ("val", "test"):
-                if f"{rows}_accuracy" in model:
-                    values[f"{view}_{rows}_error"] = 1 - model[f"{rows}_accuracy"]
-        return values
-
-
-def result_of(run: Run, columns: Columns) -> RunResult | None:
-    """What a run came to; None where it has no complete epoch.
-
-    Args:
-        columns: of its metrics.csv; empty where there is none, or no complete epoch in it.
-    """
-    # A run that went on and died since has a summary of the time before.
-    if run.state not in ("died", "running") and run.results:
-        return measured_result(run, run.results, columns)
-    if not columns:
-        return None
-    last = len(columns["epoch"]) - 1
-    saved = _saved_row(run, columns)
-    saved_values = {} if saved is None else _row_values(run, columns, saved)
-    cost = {"epochs": float(columns["epoch"][last]), "updates": float(columns["step"][last])}
-    return RunResult(run, _row_values(run, columns, last), saved_values, cost, columns, measured=False)
-
-
-def measured_result(run: Run, summary: RunSummary, columns: Columns | None = None) -> RunResult:
-    """What a run came to by its summary.
-
-    Args:
-        columns: of its metrics.csv, where they are needed.
-    """
-    cost = {
-        "epochs": summary.epochs,
-        "updates": summary.steps,
-        "rows": summary.rows_seen,
-        "train_seconds": summary.train_seconds,
-        "validation_seconds": summary.validation_seconds,
-    }
-    saved = {} if summary.best is None else _model_values(summary.best)
-    return RunResult(run, _model_values(summary.final), saved, _finite(cost), columns or {}, summary.stop.reason)
-
-
-def _model_values(model: ModelValues) -> Values:
-    values: dict[str, float | None] = {"epoch": model.epoch}
-    for rows, measured in {"train": model.train, "test": model.test, "val": model.validated}.items():
-        values |= {f"{rows}_{name}": value for name, value in (measured or {}).items()}
-    return _finite(values)
-
-
-def _finite(values: Mapping[str, float | None]) -> Values:
-    """Without what is not known or not finite: a loss that became infinite is null in a summary."""
-    return {name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)}
-
-
-def _row_values(run: Run, columns: Columns, row: int) -> Values:
-    """An epoch on record as the values of the model that it ended with, as far as they are the same."""
-    recorded = {name: float(values[row]) for name, values in columns.items()}
-    values = {"epoch": recorded["epoch"]}
-    for name in ("loss", "accuracy"):
-        values[f"train_{name}"] = recorded.get(name, math.nan)
-        values[f"val_{name}"] = recorded.get(f"val_{name}", math.nan)
-        # Where no rows were set apart, those that validate are the test rows.
-        tested = f"val_{name}" if run.test_rows_validate else f"test_{name}"
-        values[f"test_{name}"] = recorded.get(tested, math.nan)
-    return _finite(values)
-
-
-def _saved_row(run: Run, columns: Columns) -> int | None:
-    """The row of the epoch whose model was saved as the best; None where none was."""
-    monitor = str(run.settings.get("checkpoint_monitor", "val_accuracy"))
-    if monitor not in columns or not run.settings.get("checkpoint", True):
-        return None
-    lower = resolve_direction(monitor, str(run.settings.get("checkpoint_mode", "auto"))) == "min"
-    return best_row(columns[monitor], lower=lower)
-
-
-def best_row(values: Any, *, lower: bool) -> int | None:
-    """Where the best of some values is, the first of several that are the same; None where none is finite."""
-    finite = np.isfinite(values)
-    if not finite.any():
-        return None
-    return int(np.argmin(np.where(finite, values if lower else -values, math.inf)))
 
 
 @dataclass(frozen=True)
@@ -344,6 +197,24 @@ def _setting_text(name: str, value: object) -> str:
 def first_run(arm: RunArm) -> Run:
     """Its settings are those of all runs of the arm, but for the seed."""
     return arm.runs[0].run
+
+
+def headline_of_runs(runs: Iterable[Run]) -> Headline | None:
+    """The metric that counts in runs of one experiment; None where none of them says which.
+
+    Without a summary a run does not say, and what is assumed of it does not hold where it has recorded nothing of it.
+    """
+    for run in runs:
+        if run.summary is not None or _recorded_by(run, run.headline):
+            return run.headline
+    return None
+
+
+def _recorded_by(run: Run, headline: Headline) -> bool:
+    try:
+        return any(headline.column(rows) in run.metrics for rows in ("train", "val", "test"))
+    except RequestError:
+        return False
 
 
 def is_finished(arm: RunArm) -> bool:

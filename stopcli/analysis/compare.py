@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stopcli.analysis.arms import RunArm, RunResult, baseline_of, experiment_of, first_run, read_arms
+from stopcli.analysis.arms import RunArm, baseline_of, experiment_of, first_run, read_arms
+from stopcli.analysis.run_result import RunResult
 from stopcli.configs.registry import recorded_settings_with
 from stopcli.errors import ConfigError, RequestError, did_you_mean
 from stopcli.quantities import agreeing, counted, in_words
@@ -245,7 +246,7 @@ def _measure(name: str) -> Measure:
         views = (View(which, f"{which}_{name}", f"{phrase} of the {which} model") for which in ("final", "saved"))
         return Measure(name, tuple(views), better)
     last = View("final", f"last_{name}", f"{name} of the last epoch")
-    best = View("best", f"best_{name}", f"{name} of its best epoch")
+    best = View("best", f"{'lowest' if better == 'min' else 'highest'}_{name}", f"{name} of its best epoch")
     return Measure(name, (last,) if better is None else (last, best), better)
 
 

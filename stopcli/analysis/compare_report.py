@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from stopcli.analysis.arms import RunArm, RunResult, first_run, is_finished, time_ratio
+from stopcli.analysis.arms import RunArm, first_run, is_finished, time_ratio
 from stopcli.analysis.compare import (
     COSTS,
     CompareResults,
@@ -18,6 +18,7 @@ from stopcli.analysis.compare import (
     seeds_of,
     some,
 )
+from stopcli.analysis.run_result import RunResult
 from stopcli.quantities import counted, format_duration, numbered
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Table, Warn, csv_of
 from stopcli.report.drawing import Draw, Figures

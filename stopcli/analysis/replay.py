@@ -6,26 +6,22 @@ is the stop that it would have had live, as long as it lies within the epochs th
 
 from __future__ import annotations
 
-import bisect
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from stopcli.analysis.arms import Arm, Experiment, experiments_of
+from stopcli.analysis.arms import Arm, Experiment, experiments_of, headline_of_runs
+from stopcli.analysis.recorded_history import RecordedHistory, Replay, readable_metrics
 from stopcli.errors import ConfigError, MetricError, RequestError, did_you_mean
 from stopcli.quantities import counted
-from stopcli.runs.metrics import Columns
+from stopcli.runs.headline import Headline, rows_of
 from stopcli.runs.run import Run, read_runs, without_analyses
-from stopcli.stopping import BestEpoch, Patience, Rule, Verdict
+from stopcli.stopping import BestEpoch, Patience, Rule
 from stopcli.stopping.combine import parse_rule
-from stopcli.stopping.rule import finite_part, mode_warning, resolve_direction
+from stopcli.stopping.rule import mode_warning, resolve_direction
 
-_NO_METRICS = ("epoch", "step", "learning_rate")
 # Prechelt's own criteria (1998, section 2.3), but for the slowest, and patience from none to much.
 DEFAULT_PATIENCE = (0, 5, 10, 20, 50, 100, 200)
 DEFAULT_RULES = (
@@ -37,153 +33,6 @@ _NAMED = 3
 # Of the runs, where nothing keeps the best epoch of all of them.
 MOST_RUNS = 0.95
 _ROUNDING = 1e-9
-
-
-def readable_metrics(columns: Columns) -> tuple[str, ...]:
-    """The metrics that a rule may watch: nothing of test rows that were held out."""
-    return tuple(name for name in columns if name not in _NO_METRICS and not name.startswith("test_"))
-
-
-class RecordedHistory:
-    """A run's metrics, as rules are replayed on them.
-
-    Args:
-        run: with one epoch or more.
-        selecting: which epoch is the best.
-
-    Attributes:
-        epochs: that were recorded, up to the one in which a metric was not finite.
-        broken: the verdict that ended the run because a metric was not finite; None where it did not happen.
-        accuracy: the column of the accuracy; None where there is none.
-
-    Raises:
-        RequestError: its metrics.csv is missing or damaged.
-        MetricError: it has no such metric.
-    """
-
-    def __init__(self, run: Run, selecting: BestEpoch) -> None:
-        self.run, self._columns, self._metric = run, run.metrics, selecting.monitor
-        finite, self.broken = finite_part(self._columns, readable_metrics(self._columns))
-        self.epochs = self.broken.epoch if self.broken else finite
-        # The model of an epoch whose loss is not finite is broken: no rule sees it, and it is never the best.
-        self._readable = {name: values[:finite] for name, values in self._columns.items()}
-        self._best = selecting.epochs(self._readable)
-        self.accuracy = next((name for name in ("test_accuracy", "val_accuracy") if name in self._columns), None)
-
-    @property
-    def test_rows_validate(self) -> bool:
-        """Whether the rows that rules look at are the test rows."""
-        return self.run.test_rows_validate
-
-    @property
-    def complete(self) -> bool:
-        """Whether all planned epochs are on record: nothing stopped the run before."""
-        planned = self.run.settings.get("epochs")
-        return isinstance(planned, int) and self.epochs >= planned
-
-    def replay(self, rule: Rule[Any]) -> Replay:
-        """What a rule would have done.
-
-        Raises:
-            MetricError: the run lacks a metric that the rule reads, or has it with values that the rule refuses.
-        """
-        verdict = rule.first_stop(self._readable) or self.broken
-        epoch = verdict.epoch if verdict else self.epochs
-        return Replay(self, verdict, epoch, self.best_epoch(epoch))
-
-    def best_epoch(self, last: int) -> int:
-        """The best epoch of the first so many; 0 where none counts."""
-        best = self._best[:last]
-        return int(best[-1]) if len(best) else 0
-
-    def smallest_patience(self, patience: Callable[[int], Rule[Any]]) -> int | None:
-        """The smallest patience under which the best epoch is still the best; None where no epoch counts.
-
-        Args:
-            patience: the rule with so much of it. With more it never stops earlier.
-        """
-        best = self.best_epoch(self.epochs)
-        if not best:
-            return None
-        return bisect.bisect_left(range(self.epochs), 1, key=lambda epochs: self.replay(patience(epochs)).keeps_best)
-
-    def values_at(self, epoch: int) -> tuple[float, float | None]:
-        """The selecting metric after an epoch, and the accuracy, on the test rows, or on those that validate where no
-        test rows are held out; None where the run has none."""
-        accuracy = None if self.accuracy is None else float(self._columns[self.accuracy][epoch - 1])
-        return float(self._columns[self._metric][epoch - 1]), accuracy
-
-
-@dataclass(frozen=True)
-class Replay:
-    """What a rule would have done on a run.
-
-    Attributes:
-        verdict: why and where the run would have ended; None where that lies beyond the recorded epochs.
-        epoch: of the stop, or the last one that was recorded.
-        selected: the best epoch until then; 0 where no epoch counts.
-    """
-
-    history: RecordedHistory
-    verdict: Verdict | None
-    epoch: int
-    selected: int
-
-    @property
-    def seed(self) -> int:
-        return self.history.run.seed
-
-    @property
-    def fired(self) -> bool:
-        """Whether the rule stopped the run, and not its end or a metric that is not finite."""
-        return self.verdict is not None and self.verdict.reason != "non_finite"
-
-    @property
-    def keeps_best(self) -> bool:
-        """Whether the selected epoch is the best one of all."""
-        return self.selected > 0 and self.selected == self.history.best_epoch(self.history.epochs)
-
-    @property
-    def ending(self) -> str:
-        """How the run would have ended: the reason of the verdict, `completed`, or `beyond_recording`."""
-        if self.verdict is not None:
-            return self.verdict.reason
-        return "completed" if self.history.complete else "beyond_recording"
-
-    def value(self, name: str) -> float | None:
-        """One of its values; None where it has none of that name."""
-        return self.values.get(name)
-
-    @cached_property
-    def values(self) -> dict[str, float]:
-        """What it came to by name, as far as there is a value.
-
-        `regret` is how much worse the selected epoch is than the best one of all, in the selecting metric, ≥ 0;
-        `accuracy_lost` the same in accuracy, which did not select, so that it may be below 0.
-        """
-        epochs, stop_values = self.history.epochs, self.history.values_at(self.epoch)
-        values: dict[str, float | None] = {
-            "epochs": self.epoch,
-            "epochs_saved": epochs - self.epoch,
-            "share_saved": 1 - self.epoch / epochs,
-            **dict(zip(("stop_value", "stop_accuracy"), stop_values, strict=True)),
-        }
-        if self.selected:
-            best = self.history.best_epoch(epochs)
-            value, accuracy = self.history.values_at(self.selected)
-            best_value, best_accuracy = self.history.values_at(best)
-            values |= {
-                "kept_epoch": self.selected,
-                "kept_value": value,
-                "kept_accuracy": accuracy,
-                "best_epoch": best,
-                "best_value": best_value,
-                "best_accuracy": best_accuracy,
-                "regret": abs(best_value - value),
-            }
-            if accuracy is not None and best_accuracy is not None:
-                values["accuracy_lost"] = best_accuracy - accuracy
-        return {name: value for name, value in values.items() if value is not None and np.isfinite(value)}
 
 
 class LabelledRule(NamedTuple):
@@ -356,16 +205,24 @@ class ExperimentResults:
         return f"{self.label}, {counted(self.n, 'run')}"
 
     @property
-    def accuracy(self) -> str | None:
-        """The column that its accuracies are of."""
-        return self.histories[0].accuracy
+    def headline(self) -> Headline:
+        """The metric that counts."""
+        return self.histories[0].headline
 
     @property
-    def accuracy_rows(self) -> str:
-        """The rows that its accuracies are of: `test` or `validation`; empty where there are none."""
-        if self.accuracy is None:
+    def headline_column(self) -> str | None:
+        """The column that the values of the metric that counts are of."""
+        return self.histories[0].headline_column
+
+    @property
+    def headline_rows(self) -> str:
+        """The rows that they are of: `test`, `validation` or `training`; empty where there are none."""
+        if self.headline_column is None:
             return ""
-        return "test" if self.accuracy == "test_accuracy" or self.histories[0].test_rows_validate else "validation"
+        rows = rows_of(self.headline_column)
+        if rows == "val" and self.histories[0].test_rows_validate:
+            return "test"
+        return {"val": "validation", "train": "training"}.get(rows, rows)
 
 
 @dataclass(frozen=True)
@@ -447,7 +304,8 @@ def replay_experiment(
     """
     for run in experiment.runs:
         check_rules(rules, run)
-    histories = tuple(RecordedHistory(run, selecting_rule) for run in experiment.runs)
+    headline = headline_of_runs(experiment.runs)
+    histories = tuple(RecordedHistory(run, selecting_rule, headline) for run in experiment.runs)
     results = ExperimentResults(experiment.label, histories, ())
     try:
         return replace(results, rules=tuple(map(results.results_of, rules)))

@@ -7,23 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stopcli.analysis.replay import MOST_RUNS, ExperimentResults, ReplayOptions, ReplayResults, RuleResults
+from stopcli.analysis.replay_answers import answers, cheapest_rule, conclusions, percent
 from stopcli.quantities import counted
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Table, Warn, alt_text, csv_of
 from stopcli.report.drawing import Figures
 from stopcli.report.html import AnalysisOutput
 from stopcli.report.run_report import TEST_ROWS_CHOSE
-from stopcli.stats.differences import NONE, Difference, difference_by_seed
-from stopcli.stats.intervals import FEWEST, runs_to_show, share_shown
+from stopcli.runs.headline import ACCURACY, base_name
+from stopcli.runs.typed_json import to_json
+from stopcli.stats.differences import NONE
+from stopcli.stats.intervals import share_shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-MEASURES = (
-    *("epochs", "epochs_saved", "share_saved", "kept_epoch", "kept_value", "stop_value", "regret"),
-    *("kept_accuracy", "stop_accuracy", "accuracy_lost"),
-)
-_BEST = ("best_epoch", "best_value", "best_accuracy")
+_MEASURES = ("epochs", "epochs_saved", "share_saved", "kept_epoch", "kept_value", "stop_value", "regret")
 _STATISTICS = ("mean", "sd", "low", "high")
 
 # A column of a table: how the cell of a rule is written.
@@ -40,18 +39,23 @@ def _mean(name: str, show: Callable[[float], str]) -> Column:
     return cell
 
 
-def _mean_and_interval(name: str, form: str) -> Column:
-    """The same, with their intervals where there are three runs or more."""
+def _mean_and_interval(name: str, show: Callable[[float, float], str]) -> Column:
+    """The same, with their intervals where there are three runs or more.
+
+    Args:
+        show: a value as text, with the decimals of another one.
+    """
 
     def cell(rule: RuleResults) -> str:
         interval = rule.interval(name)
-        return interval.cell(form.format, sd=False) if interval else NONE
+        return interval.cell(lambda value: show(value, interval.mean), sd=False) if interval else NONE
 
     return cell
 
 
 def results_table(results: ReplayResults, experiment: ExperimentResults) -> Table:
     """A row for each rule: where it stops, and the epoch that is selected."""
+    metric, show = _selecting_metric(results, experiment)
     columns: dict[str, Column] = {
         "rule": lambda rule: rule.label,
         "stops after": lambda rule: _stop(experiment, rule),
@@ -59,11 +63,12 @@ def results_table(results: ReplayResults, experiment: ExperimentResults) -> Tabl
         "keeps best": lambda rule: f"{rule.keeps_best} of {experiment.n}",
         "saved": _mean("share_saved", percent),
         "best epoch": _mean("kept_epoch", "{:,.0f}".format),
-        results.selecting_rule.monitor: _mean("kept_value", "{:.4f}".format),
-        "regret": _mean_and_interval("regret", "{:.4f}"),
+        metric: _mean("kept_value", show),
+        "regret": _mean_and_interval("regret", show),
     }
-    if accuracy := accuracy_name(experiment):
-        columns[accuracy] = _mean_and_interval("kept_accuracy", "{:.3f}")
+    headline = experiment.headline
+    if quality := headline_name(results, experiment):
+        columns[with_unit(quality, headline.unit)] = _mean_and_interval(f"kept_{headline.name}", headline.show)
     # A single run says it where it says after how many epochs.
     if experiment.n == 1 or not any(rule.not_fired for rule in experiment.rules):
         del columns["never"]
@@ -72,14 +77,18 @@ def results_table(results: ReplayResults, experiment: ExperimentResults) -> Tabl
 
 def stops_table(results: ReplayResults, experiment: ExperimentResults) -> Table:
     """A row for each rule: the epoch of the stop itself, and what the selected one gives up."""
+    _, show = _selecting_metric(results, experiment)
     columns: dict[str, Column] = {
         "rule": lambda rule: rule.label,
         "epochs saved": _mean("epochs_saved", "{:,.0f}".format),
-        f"{results.selecting_rule.monitor} at the stop": _mean("stop_value", "{:.4f}".format),
+        f"{results.selecting_rule.monitor} at the stop": _mean("stop_value", show),
     }
-    if accuracy := accuracy_name(experiment):
-        columns[f"{accuracy} at the stop"] = _mean("stop_accuracy", "{:.3f}".format)
-        columns[f"{accuracy} given up"] = _mean_and_interval("accuracy_lost", "{:+.3f}")
+    headline = experiment.headline
+    if quality := headline_name(results, experiment):
+        columns[f"{quality} at the stop"] = _mean(f"stop_{headline.name}", headline.show)
+        columns[f"{quality} given up"] = _mean_and_interval(
+            f"{headline.name}_lost", lambda value, _: headline.show_difference(value)
+        )
     return _table(experiment, columns)
 
 
@@ -88,19 +97,35 @@ def _table(experiment: ExperimentResults, columns: Mapping[str, Column]) -> Tabl
     return Table(experiment.title, tuple(columns), rows)
 
 
-def percent(share: float) -> str:
-    """A share as text."""
-    return f"{100 * share:.1f} %"
+def _selecting_metric(results: ReplayResults, experiment: ExperimentResults) -> tuple[str, Callable[..., str]]:
+    """The name of the metric that selects, with its unit where that is known, and what writes its values."""
+    metric, headline = results.selecting_rule.monitor, experiment.headline
+    if base_name(metric) != headline.name:
+        return metric, "{:.4f}".format
+    return with_unit(metric, headline.unit), headline.show if headline.kind == "error" else "{:.4f}".format
 
 
-def accuracy_name(experiment: ExperimentResults) -> str:
-    """A short name of the accuracy; empty where there is none."""
-    return {"test": "test acc.", "validation": "val. acc."}.get(experiment.accuracy_rows, "")
+def _shows_headline(results: ReplayResults, experiment: ExperimentResults) -> bool:
+    """Whether the metric that counts is known, and is another one than the one that selects."""
+    return experiment.headline_column not in (None, results.selecting_rule.monitor)
+
+
+def headline_name(results: ReplayResults, experiment: ExperimentResults) -> str:
+    """A short name of the metric that counts; empty where it is not known, or is the one that selects."""
+    if not _shows_headline(results, experiment):
+        return ""
+    rows = {"validation": "val.", "training": "train"}.get(experiment.headline_rows, experiment.headline_rows)
+    return f"{rows} {experiment.headline.short}"
+
+
+def with_unit(name: str, unit: str) -> str:
+    """A name, and in brackets its unit where there is one."""
+    return f"{name} ({unit})" if unit else name
 
 
 def _stop(experiment: ExperimentResults, rule: RuleResults) -> str:
     if experiment.n > 1:
-        return _mean_and_interval("epochs", "{:,.0f}")(rule)
+        return _mean_and_interval("epochs", "{:,.0f}".format)(rule)
     (replay,) = rule.runs
     if replay.fired:
         return f"{replay.epoch:,}"
@@ -111,13 +136,14 @@ def _stop(experiment: ExperimentResults, rule: RuleResults) -> str:
 
 def rules_csv(results: ReplayResults) -> str:
     """A row for each experiment and rule, in full precision."""
+    measures = (*_MEASURES, *_headline_measures(results.experiments))
     return csv_of(
         [
             {
                 **_rule_columns(experiment, rule),
                 "n": experiment.n,
                 "never": rule.not_fired,
-                **{f"{name}_{key}": value for name in MEASURES for key, value in _statistics(rule, name).items()},
+                **{f"{name}_{key}": value for name in measures for key, value in _statistics(rule, name).items()},
             }
             for experiment in results.experiments
             for rule in experiment.rules
@@ -127,6 +153,8 @@ def rules_csv(results: ReplayResults) -> str:
 
 def runs_csv(results: ReplayResults) -> str:
     """A row for each run and rule, in full precision."""
+    measures = (*_MEASURES, *_headline_measures(results.experiments), "best_epoch", "best_value")
+    measures += tuple(f"best_{name}" for name in _headline_names(results.experiments))
     return csv_of(
         [
             {
@@ -136,13 +164,25 @@ def runs_csv(results: ReplayResults) -> str:
                 "state": replay.history.run.state,
                 "recorded_epochs": replay.history.epochs,
                 "ended": replay.ending,
-                **{name: replay.value(name) for name in (*MEASURES, *_BEST)},
+                **{name: replay.value(name) for name in measures},
             }
             for experiment in results.experiments
             for rule in experiment.rules
             for replay in rule.runs
         ]
     )
+
+
+def _headline_names(experiments: Sequence[ExperimentResults]) -> list[str]:
+    """The metrics that count, as far as they are known."""
+    return list(dict.fromkeys(experiment.headline.name for experiment in experiments if experiment.headline_column))
+
+
+def _headline_measures(experiments: Sequence[ExperimentResults]) -> list[str]:
+    """What replays came to in the metrics that count."""
+    return [
+        measure for name in _headline_names(experiments) for measure in (f"kept_{name}", f"stop_{name}", f"{name}_lost")
+    ]
 
 
 def _rule_columns(experiment: ExperimentResults, rule: RuleResults) -> dict[str, object]:
@@ -161,12 +201,15 @@ def _statistics(rule: RuleResults, name: str) -> dict[str, float | None]:
 
 def summary_of(experiment: ExperimentResults) -> dict[str, Any]:
     """What summary.json holds of an experiment."""
+    headline = experiment.headline
+    measures = (*_MEASURES, *_headline_measures([experiment]))
     return {
+        **({} if headline == ACCURACY else {"headline": to_json(headline)}),
         "label": experiment.label,
         "n": experiment.n,
         "runs": [str(history.run.path) for history in experiment.histories],
         "recorded_epochs": [history.epochs for history in experiment.histories],
-        "accuracy": experiment.accuracy,
+        headline.name: experiment.headline_column,
         "test_rows_chose": experiment.histories[0].test_rows_validate,
         "rules": [
             {
@@ -175,7 +218,7 @@ def summary_of(experiment: ExperimentResults) -> dict[str, Any]:
                 "never": rule.not_fired,
                 "runs_kept": rule.keeps_best,
                 "stops": [replay.epoch if replay.fired else None for replay in rule.runs],
-                **{name: _statistics(rule, name) for name in MEASURES},
+                **{name: _statistics(rule, name) for name in measures},
             }
             for rule in experiment.rules
         ],
@@ -186,7 +229,7 @@ def _keeps_best(experiment: ExperimentResults, options: ReplayOptions) -> dict[s
     """What summary.json holds of the answers."""
     smallest = [experiment.smallest_patience(options, share) for share in (1.0, MOST_RUNS)]
     rules = dict(zip(("smallest_patience", "smallest_patience_in_95_percent"), smallest, strict=True))
-    rules["cheapest_rule"] = _cheapest_rule(experiment)
+    rules["cheapest_rule"] = cheapest_rule(experiment)
     return {
         **{
             name: rule
@@ -201,199 +244,6 @@ def _keeps_best(experiment: ExperimentResults, options: ReplayOptions) -> dict[s
         "share_shown": share_shown(experiment.n),
         "complete": all(history.complete for history in experiment.histories),
     }
-
-
-# Prechelt 1998: what he found over his 12 tasks.
-PUBLISHED = "Prechelt (1998) found slower criteria about 4 % better on average, for about 4 times the training time"
-
-
-def answers(results: ReplayResults) -> tuple[str, ...]:
-    """Which patience and which rule keep the best epoch, a sentence or two each; of several experiments each by its
-    name."""
-    return _by_name(results, lambda experiment: _answers(experiment, results))
-
-
-def conclusions(results: ReplayResults) -> tuple[str, ...]:
-    """What else follows, as `answers`."""
-    return _by_name(
-        results, lambda experiment: (_as_good_as_all(experiment), _slow_and_fast(experiment), _not_fired(experiment))
-    )
-
-
-def _by_name(results: ReplayResults, of: Callable[[ExperimentResults], Sequence[str]]) -> tuple[str, ...]:
-    several = len(results.experiments) > 1
-    return tuple(
-        f"{experiment.label}: {sentence}" if several else sentence
-        for experiment in results.experiments
-        for sentence in of(experiment)
-        if sentence
-    )
-
-
-def _answers(experiment: ExperimentResults, results: ReplayResults) -> Sequence[str]:
-    """The patience, the rule, and how little the runs prove of it."""
-    complete = all(history.complete for history in experiment.histories)
-    best = f"the best {results.selecting_rule.monitor}{'' if complete else ' on record'}"
-    options = results.options
-    runs = _one_or("The run", experiment.n, "Some runs")
-    beyond = f"{runs} ended before all epochs had run, so whether a better one would have come is not on record."
-    cut = "" if complete else beyond
-    if not options.replays_patience:
-        return (cut, _cheapest(experiment, best))
-    smallest = experiment.smallest_patience(options)
-    if smallest is None:
-        return (f"No epoch of {_one_or('the run', experiment.n, 'some runs')} counts, so no rule keeps its best.",)
-    patience = (_enough(experiment, options, best), _smallest(experiment, smallest, options, best))
-    rule = _cheapest(experiment, best) if len(experiment.rules) > 1 else ""
-    return (cut, *patience, rule, _evidence(experiment.n))
-
-
-def _enough(experiment: ExperimentResults, options: ReplayOptions, best: str) -> str:
-    """Whether the only patience that is asked about is enough; empty where several are, or none."""
-    if options.patience is None or len(set(options.patience)) > 1:
-        return ""
-    rule = experiment.results_of(options.patience_rule(options.patience[0]))
-    runs_kept, n = rule.keeps_best, experiment.n
-    verdict = "is enough: it keeps" if runs_kept == n else "is not enough: it loses"
-    runs = _one_or("of the run", n, f"in all {n} runs" if runs_kept == n else f"in {n - runs_kept} of {n} runs")
-    return f"{_patience_text(rule).capitalize()} {verdict} {best} {runs}."
-
-
-def _smallest(experiment: ExperimentResults, smallest: RuleResults, options: ReplayOptions, best: str) -> str:
-    """The smallest patience of all that keeps the best epoch in all runs, and where that is less, in nearly all."""
-    n = experiment.n
-    runs = _one_or("of the run", n, f"in all {n} runs")
-    if smallest.not_fired == n:
-        sentence = (
-            f"No patience both keeps {best} {runs} and stops {_one_or('it', n, 'any of them')} before the end: "
-            f"{_patience_text(smallest)}, the smallest that keeps it, never fires."
-        )
-    else:
-        patience = _patience_text(smallest).capitalize()
-        sentence = f"{patience} is the smallest that keeps {best} {runs}: it stops {_cost(smallest)}."
-    most = experiment.smallest_patience(options, MOST_RUNS)
-    if most is None or most.rule == smallest.rule or most.not_fired == n:
-        return sentence
-    runs_kept = f"{most.keeps_best} of {n} runs ({percent(most.keeps_best / n)})"
-    return f"{sentence} In {runs_kept}, {_patience_text(most)} is enough: it stops {_cost(most)}."
-
-
-def _evidence(n: int) -> str:
-    """How much the smallest patience of some runs says of others."""
-    if n == 1:
-        return "One run proves little: another seed may need another patience; --seeds 5 trains five."
-    shown = f"in {100 * share_shown(n):.0f} % or more of runs like these, with 95 % confidence"
-    needed = runs_to_show(MOST_RUNS)
-    if n >= needed:
-        return f"What was enough in all {n} runs is enough {shown}."
-    return f"What was enough in all {n} runs is enough {shown}; it takes {needed} runs to show 95 %."
-
-
-def _patience_text(rule: RuleResults) -> str:
-    return rule.label.replace("patience:", "patience ", 1)
-
-
-def _cheapest_rule(experiment: ExperimentResults) -> RuleResults | None:
-    """Of the rules that keep the best epoch in the most runs, the one that trains the fewest epochs; None where no rule
-    that stops keeps any."""
-    runs_kept = max((rule.keeps_best for rule in _by_cost(experiment)), default=0)
-    return next((rule for rule in _by_cost(experiment) if rule.keeps_best == runs_kept > 0), None)
-
-
-def _cheapest(experiment: ExperimentResults, best: str) -> str:
-    """The cheapest of the rules that keep the best epoch of all in the most runs."""
-    n, rule = experiment.n, _cheapest_rule(experiment)
-    if rule is None:
-        return f"No replayed rule that stops keeps {best} {_one_or('of the run', n, 'of any run')}."
-    if rule.keeps_best == n:
-        runs = _one_or("of the run", n, f"in all {n} runs")
-        return f"The cheapest of the replayed rules that keep {best} {runs}: {rule.label}, {_cost(rule)}."
-    runs_kept = f"{rule.keeps_best} of {n} runs ({percent(rule.keeps_best / n)})"
-    return f"No replayed rule that stops keeps {best} in all {n} runs; {rule.label} does in {runs_kept}, {_cost(rule)}."
-
-
-def _as_good_as_all(experiment: ExperimentResults) -> str:
-    """The cheapest rule that is not distinguishably worse than training on."""
-    if not experiment.accuracy_rows or experiment.n < FEWEST:
-        return ""
-    accuracy, base = f"{experiment.accuracy_rows} accuracy", "the best epoch of all"
-    differences = [(rule, _against_all(rule)) for rule in _by_cost(experiment)]
-    for rule, difference in differences:
-        if difference is not None and not (difference.distinguishable and difference.mean < 0):
-            return (
-                f"The cheapest rule whose {accuracy} is not distinguishably lower than that of {base} stops "
-                f"{_cost(rule)}. {difference.sentence(rule.label, base, accuracy, 'max')}"
-            )
-    if all(difference is None for _, difference in differences):
-        return ""
-    return f"Every rule that stops has a distinguishably lower {accuracy} than {base}."
-
-
-def _against_all(rule: RuleResults) -> Difference | None:
-    """The accuracy of the selected epoch less that of the best epoch of all; None where too few runs selected any."""
-    difference = difference_by_seed(rule.by_seed("kept_accuracy"), rule.by_seed("best_accuracy"))
-    return difference if difference is not None and difference.n >= FEWEST else None
-
-
-def _slow_and_fast(experiment: ExperimentResults) -> str:
-    """The dearest rule that always stops beside the cheapest, as Prechelt set slow criteria beside fast ones."""
-    always = [rule for rule in _by_cost(experiment) if not rule.not_fired and rule.mean("kept_accuracy")]
-    if len(always) < 2:
-        return ""
-    fast, slow = always[0], always[-1]
-    fast_epochs, slow_epochs = (rule.mean("epochs") or 0.0 for rule in (fast, slow))
-    fast_error, slow_error = (1 - (rule.mean("kept_accuracy") or 0.0) for rule in (fast, slow))
-    if slow_epochs <= fast_epochs or fast_error <= 0:
-        return ""
-    change = (fast_error - slow_error) / fast_error
-    better = f"{percent(abs(change))} {'lower' if change > 0 else 'higher'}" if change else "the same"
-    return (
-        f"From the fastest rule ({fast.label}, {counted(round(fast_epochs), 'epoch')}) to the slowest that always "
-        f"stops ({slow.label}, {slow_epochs:,.0f}), {slow_epochs / fast_epochs:.1f} times the epochs, the "
-        f"{experiment.accuracy_rows} error of the selected epoch goes from {fast_error:.4f} to {slow_error:.4f}: "
-        f"{better}. {PUBLISHED}."
-    )
-
-
-def _not_fired(experiment: ExperimentResults) -> str:
-    """Which rules did not fire, and what counts as their cost."""
-    labels: dict[int, list[str]] = {}
-    for rule in experiment.rules:
-        if rule.not_fired:
-            labels.setdefault(rule.not_fired, []).append(rule.label)
-    if not labels:
-        return ""
-    n = experiment.n
-    groups = [", ".join(names) + _one_or("", n, f" in {count} of {n} runs") for count, names in labels.items()]
-    sentence = f"Did not stop: {'; '.join(groups)}. All recorded epochs count as their cost"
-    cut_short = {
-        replay.history.run.path
-        for rule in experiment.rules
-        for replay in rule.runs
-        if replay.ending == "beyond_recording"
-    }
-    if cut_short:
-        several = "every run" if len(cut_short) == n else f"{len(cut_short)} of the runs"
-        runs = _one_or("the run", n, several)
-        sentence += f"; where {runs} ended before all epochs had run, the stop lies beyond what is on record"
-    return f"{sentence}."
-
-
-def _by_cost(experiment: ExperimentResults) -> list[RuleResults]:
-    """The rules that stop in some run, the cheapest first."""
-    stopping = [rule for rule in experiment.rules if rule.not_fired < experiment.n]
-    return sorted(stopping, key=lambda rule: rule.mean("epochs") or 0.0)
-
-
-def _cost(rule: RuleResults) -> str:
-    share = 1 - (rule.mean("share_saved") or 0.0)
-    average = _one_or("", len(rule.runs), " on average")
-    whole = "all" if all(replay.history.complete for replay in rule.runs) else "those on record"
-    return f"after {counted(round(rule.mean('epochs') or 0), 'epoch')}{average} ({percent(share)} of {whole})"
-
-
-def _one_or(one: str, n: int, several: str) -> str:
-    return one if n == 1 else several
 
 
 def output_of(results: ReplayResults) -> AnalysisOutput:
@@ -442,12 +292,15 @@ def _document(results: ReplayResults, tables: Sequence[Table], pictures: Sequenc
 
 def _notes(results: ReplayResults) -> list[str]:
     metric = results.selecting_rule.monitor
+    beside = [experiment.headline.label for experiment in results.experiments if _shows_headline(results, experiment)]
+    labels = " and ".join(dict.fromkeys(beside))
+    of_epoch = f"{metric} and the {labels} beside it are" if labels else f"{metric} is"
+    lost = f" Given up: the same in {labels}, which did not choose the epoch, so that it may be below 0."
     notes = [
         "Stops after: epochs trained under the rule; where it does not fire, all recorded epochs.",
-        f"Best epoch: that of the best {metric} until the stop, which a checkpoint would have saved; {metric} and the "
-        "accuracy beside it are of that epoch.",
-        f"Regret: how much worse its {metric} is than the best of the whole run. Given up: the same in accuracy, "
-        "which did not choose the epoch, so that it may be below 0.",
+        f"Best epoch: that of the best {metric} until the stop, which a checkpoint would have saved; {of_epoch} of "
+        "that epoch.",
+        f"Regret: how much worse its {metric} is than the best of the whole run.{lost if labels else ''}",
         "Square brackets: bootstrap 95 % interval of the mean over the runs; none for fewer than three.",
         "table.csv has a row for each rule, replay.csv one for each rule and run, both in full precision.",
     ]
@@ -456,7 +309,9 @@ def _notes(results: ReplayResults) -> list[str]:
             "An interval is valid for its own rule. The rule that looks best of many is partly the luckiest: "
             "choose on some of the runs, and look at the others."
         )
-    if any(experiment.accuracy and experiment.histories[0].test_rows_validate for experiment in results.experiments):
+    if any(
+        experiment.headline_column and experiment.histories[0].test_rows_validate for experiment in results.experiments
+    ):
         notes.append(TEST_ROWS_CHOSE)
     return notes
 
@@ -475,22 +330,27 @@ def _figures(results: ReplayResults) -> Figures:
 def _figure(results: ReplayResults, experiment: ExperimentResults) -> Figure:
     from stopcli.report.frontier import FrontierPoint, Panel, frontier
 
-    panels = [Panel(f"regret in {results.selecting_rule.monitor}")]
+    metric, _ = _selecting_metric(results, experiment)
+    headline, shows_headline = experiment.headline, _shows_headline(results, experiment)
+    # What is missing of a share to 1 is an error too.
+    is_share = headline.kind == "proportion"
+    panels = [Panel(f"regret in {metric}")]
     points = []
     for rule in experiment.rules:
         cost = rule.interval("epochs")
         assert cost is not None
-        losses = [rule.interval("regret")]
-        if experiment.accuracy:
-            accuracy = rule.interval("kept_accuracy")
-            losses.append(accuracy and accuracy.complement())
-        points.append(FrontierPoint(rule.label, rule.rule.keyword, cost, tuple(losses), not rule.not_fired))
-    if experiment.accuracy:
+        values = [rule.interval("regret")]
+        if shows_headline:
+            quality = rule.interval(f"kept_{headline.name}")
+            values.append(quality and (quality.complement() if is_share else quality))
+        points.append(FrontierPoint(rule.label, rule.rule.keyword, cost, tuple(values), not rule.not_fired))
+    if shows_headline:
         best = [(history, history.best_epoch(history.epochs)) for history in experiment.histories]
-        accuracies = [history.values_at(epoch)[1] for history, epoch in best if epoch]
-        errors = [1 - accuracy for accuracy in accuracies if accuracy is not None]
-        level = (sum(errors) / len(errors), "best epoch of all") if errors else None
-        panels.append(Panel(f"{experiment.accuracy_rows} error of the epoch selected", level))
+        qualities = [history.values_at(epoch)[1] for history, epoch in best if epoch]
+        drawn = [1 - quality if is_share else quality for quality in qualities if quality is not None]
+        level = (sum(drawn) / len(drawn), "best epoch of all") if drawn else None
+        name = f"{experiment.headline_rows} {'error' if is_share else headline.label} of the epoch selected"
+        panels.append(Panel(with_unit(name, headline.unit), level, "min" if is_share else headline.direction))
     lengths = {history.epochs for history in experiment.histories}
     full = lengths.pop() if len(lengths) == 1 else None
     title = f"{experiment.title}: what stopping earlier saves, and what it costs"

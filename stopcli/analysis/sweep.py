@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from stopcli.analysis.arms import Arm, RunArm, SeedValues, measured_result
+from stopcli.analysis.arms import Arm, RunArm, SeedValues
+from stopcli.analysis.run_result import measured_result
 from stopcli.quantities import counted, numbered
 from stopcli.report.document import Table, csv_of
 from stopcli.report.run_report import COLUMNS, SELECTION, model_cell, model_values

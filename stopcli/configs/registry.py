@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopcli.errors import ConfigError, did_you_mean
+from stopcli.runs.run import FOREIGN
 
 if TYPE_CHECKING:
     from stopcli.configs.base import Role, RunConfig
@@ -79,8 +80,12 @@ def recorded_settings_with(command: str, *roles: Role) -> frozenset[str]:
 
 
 def experiment_settings(command: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Of settings read from a config.toml, those that a run shares with runs of other seeds of its experiment."""
-    ignored = recorded_settings_with(command, "label", "seed", "execution")
+    """Of settings read from a config.toml, those that a run shares with runs of other seeds of its experiment. Of runs
+    that something else trained these are all that is not their name or their seed, whatever it is called."""
+    if command in FOREIGN:
+        ignored = frozenset({"name", "seed"})
+    else:
+        ignored = recorded_settings_with(command, "label", "seed", "execution")
     return {name: value for name, value in settings.items() if name not in ignored}
 
 

@@ -34,6 +34,7 @@ from stopcli.report.curves import (
 )
 from stopcli.stats.intervals import MeanInterval
 from stopcli.stopping.combine import rules_by_keyword
+from stopcli.stopping.rule import Direction
 
 
 def pareto_front(costs: Sequence[float], losses: Sequence[float]) -> list[int]:
@@ -69,14 +70,14 @@ class FrontierPoint:
     Attributes:
         family: its keyword.
         cost: epochs.
-        losses: in each panel, lower is better; None where it has none.
+        values: in each panel; None where it has none.
         stopped_all: whether it stopped every run.
     """
 
     label: str
     family: str
     cost: MeanInterval
-    losses: tuple[MeanInterval | None, ...]
+    values: tuple[MeanInterval | None, ...]
     stopped_all: bool
 
 
@@ -85,18 +86,20 @@ class Panel:
     """What is drawn against the cost.
 
     Attributes:
-        ordinate: its name.
-        level: the loss of the best epoch of all, drawn as a line, and its label; None for none.
+        ordinate: its name, with its unit.
+        level: the value of the best epoch of all, drawn as a line, and its label; None for none.
+        direction: which of its values are better.
     """
 
     ordinate: str
     level: tuple[float, str] | None = None
+    direction: Direction = "min"
 
 
 def frontier(
     points: Sequence[FrontierPoint], panels: Sequence[Panel], title: str, full_epochs: float | None = None
 ) -> Figure:
-    """A panel for each loss: every rule with its intervals, and the Pareto front with its rules named.
+    """A panel for each value: every rule with its intervals, and the Pareto front with its rules named.
 
     Args:
         full_epochs: of a whole run; None where the runs' lengths differ.
@@ -131,15 +134,15 @@ def _draw(
     axes: Axes, points: Sequence[FrontierPoint], index: int, panel: Panel
 ) -> tuple[list[Label], list[Point], list[Line]]:
     """Draw a panel. Returns the labels of its front, and the points and lines that they should not cover."""
-    known = [(point, loss) for point in points if (loss := point.losses[index]) is not None]
-    means = [(point.cost.mean, loss.mean) for point, loss in known]
-    front = pareto_front([x for x, _ in means], [y for _, y in means])
+    known = [(point, value) for point in points if (value := point.values[index]) is not None]
+    means = [(point.cost.mean, value.mean) for point, value in known]
+    front = pareto_front([x for x, _ in means], [y if panel.direction == "min" else -y for _, y in means])
     lines: list[Line] = []
-    for i, (point, loss) in enumerate(known):
+    for i, (point, value) in enumerate(known):
         colour, marker = _look(point.family)
         on_front = means[i] in [means[j] for j in front]
         if len(known) <= _MOST_INTERVALS or on_front:
-            lines += _intervals(axes, point.cost, loss, colour, 0.55 if on_front else 0.25)
+            lines += _intervals(axes, point.cost, value, colour, 0.55 if on_front else 0.25)
         face = colour if point.stopped_all else "white"
         axes.scatter(*means[i], s=44 if on_front else 26, marker=marker, facecolor=face, edgecolor=colour, zorder=4)
     if len(front) > 1:
@@ -172,12 +175,12 @@ def _named(axes: Axes, means: Sequence[Point], front: Sequence[int]) -> list[int
     return sorted(named, key=front.index)
 
 
-def _intervals(axes: Axes, cost: MeanInterval, loss: MeanInterval, colour: str, alpha: float) -> list[Line]:
+def _intervals(axes: Axes, cost: MeanInterval, value: MeanInterval, colour: str, alpha: float) -> list[Line]:
     lines: list[Line] = []
-    if loss.low is not None and loss.high is not None:
-        lines.append(((cost.mean, loss.low), (cost.mean, loss.high)))
+    if value.low is not None and value.high is not None:
+        lines.append(((cost.mean, value.low), (cost.mean, value.high)))
     if cost.low is not None and cost.high is not None:
-        lines.append(((cost.low, loss.mean), (cost.high, loss.mean)))
+        lines.append(((cost.low, value.mean), (cost.high, value.mean)))
     for line in lines:
         axes.plot(*zip(*line, strict=True), color=colour, lw=1.2, alpha=alpha, zorder=3)
     return lines

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stopcli.analysis.arms import RunArm, measured_result
+from stopcli.analysis.arms import RunArm
+from stopcli.analysis.run_result import measured_result
 from stopcli.reproduce.plan import Experiment
 from stopcli.reproduce.spec import MEASURES, ArmSpec, Claim, Measure, ReportedValue
 from stopcli.runs.run import Run, read_runs

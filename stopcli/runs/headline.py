@@ -12,6 +12,7 @@ Kind = Literal["proportion", "error", "score"]
 """What values can be: a share of rows from 0 to 1, whose interval is Wilson's; an error ≥ 0, in the unit of what was
 predicted, lower is better; any other number, such as an area under a curve or R²."""
 
+_PREFIXES = ("train_", "val_", "test_")
 _PROPORTIONS = ("accuracy", "acc")
 # As their field writes them.
 _SPELLINGS = {
@@ -63,11 +64,16 @@ class Headline:
         """Its column in metrics.csv: of the `train`, the `val` or the `test` rows."""
         return self.name if rows == "train" else f"{rows}_{self.name}"
 
-    def show(self, value: float) -> str:
-        """A value as text, without its unit: three decimals of a proportion or a score, four digits of an error."""
-        if self.kind != "error" or not math.isfinite(value):
+    def show(self, value: float, like: float | None = None) -> str:
+        """A value as text, without its unit: three decimals of a proportion or a score, four digits of an error.
+
+        Args:
+            like: a value whose decimals it has too, such as the mean beside which its standard deviation stands.
+        """
+        like = value if like is None else like
+        if self.kind != "error" or not math.isfinite(value) or not math.isfinite(like):
             return f"{value:.3f}"
-        size = math.floor(math.log10(abs(value))) if value else 0
+        size = math.floor(math.log10(abs(like))) if like else 0
         # An exponent where there would be more zeros than digits.
         return f"{value:.{max(3 - size, 0)}f}" if -4 <= size < 7 else f"{value:.3e}"
 
@@ -106,7 +112,12 @@ def headline_of(metric: str, direction: Direction | None = None, unit: str = "")
 
 def base_name(metric: str) -> str:
     """A metric's name without the prefix of its rows: `rmse` of `val_rmse`."""
-    for prefix in ("train_", "val_", "test_"):
+    for prefix in _PREFIXES:
         if metric.startswith(prefix):
             return metric[len(prefix) :]
     return metric
+
+
+def rows_of(metric: str) -> str:
+    """The rows that a metric is of, by its name: `train`, `val` or `test`."""
+    return next((prefix[:-1] for prefix in _PREFIXES if metric.startswith(prefix)), "train")

@@ -2,14 +2,16 @@
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.quantities import counted
+from stopcli.runs.headline import Headline
 from stopcli.stats.intervals import CONFIDENCE, FEWEST, bootstrap_interval, proportion
 from stopcli.stopping.rule import Direction
 
@@ -21,6 +23,40 @@ _TINY = 5e-5
 _SMALLEST_P = 0.001
 _NEGLIGIBLE = 1e-17
 NONE = "–"
+
+
+def p_cell(p: float | None) -> str:
+    """A p-value for a table; below a thousandth its digits say nothing. A dash for none.
+
+    >>> p_cell(0.0312), p_cell(3.3e-38), p_cell(None)
+    ('0.031', '< 0.001', '–')
+    """
+    if p is None:
+        return NONE
+    return "< 0.001" if p < _SMALLEST_P else f"{p:.2g}"
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """A difference as text: of shares and losses some digits, of epochs and seconds as many as tell anything.
+
+    >>> signed(-0.0123), signed(0.0123, 2), signed(4e-6), signed(-1234.5)
+    ('-0.0123', '+0.01', '+4e-06', '-1,234.5')
+    """
+    if abs(value) >= 10:
+        return f"{value:+,.1f}"
+    # A loss near 0 is not the same as another because both begin with zeros.
+    if _NOTHING < abs(value) < _TINY:
+        return f"{value:+.0e}"
+    return f"{value:+.{digits}f}"
+
+
+_with_three_digits = partial(signed, digits=3)
+
+
+def writer_of_differences(headline: Headline | None) -> Callable[[float], str]:
+    """What writes differences of a metric as text, with their sign: of an error with the digits of an error, of
+    anything else as `signed` does."""
+    return headline.show_difference if headline is not None and headline.kind == "error" else signed
 
 
 @dataclass(frozen=True)
@@ -112,12 +148,22 @@ class Difference:
         word, share = ("higher", self.share_above) if self.mean > 0 else ("lower", self.share_below)
         return f"{word} in {round(share * self.n)} of {seeds}"
 
-    def sentence(self, label: str, base: str, what: str, better: Direction | None = None) -> str:
+    def sentence(
+        self,
+        label: str,
+        base: str,
+        what: str,
+        better: Direction | None = None,
+        show: Callable[[float], str] = signed,
+        unit: str = "",
+    ) -> str:
         """How an arm differs from another, ending with whether the two can be told apart.
 
         Args:
             label, base: of the first arm and of the second.
             what: was measured, such as `test accuracy`.
+            show: writes a difference as text, with its sign.
+            unit: of the differences; empty for none.
 
         >>> Difference(4, -0.02, -0.03, -0.01, 0.01, 1.0, 0.0).sentence("m2", "simple", "error", "min")
         'm2 against simple: error -0.0200 (95 % interval -0.0300 to -0.0100; p = 0.01), lower in 4 of 4 seeds: better.'
@@ -128,31 +174,35 @@ class Difference:
             ending = f": {self.verdict(better)}"
         else:
             ending = f"; not distinguishable at n = {self.sample_size()}"
-        return f"{label} against {base}: {what} {self._amount()}{ending}."
+        return f"{label} against {base}: {what} {self._amount(show, unit)}{ending}."
 
-    def _amount(self) -> str:
-        agreement = self.agreement()
+    def _amount(self, show: Callable[[float], str], unit: str) -> str:
+        agreement, mean = self.agreement(), f"{show(self.mean)} {unit}".rstrip()
         if self.low is None or self.high is None or self.p is None:
-            return f"{signed(self.mean)}, {agreement or 'in other seeds'}"
+            return f"{mean}, {agreement or 'in other seeds'}"
         p = f"p {p_cell(self.p)}" if self.p < _SMALLEST_P else f"p = {p_cell(self.p)}"
-        interval = f"95 % interval {signed(self.low)} to {signed(self.high)}"
+        interval = f"95 % interval {show(self.low)} to {show(self.high)}"
         if not self.paired:
-            return f"{signed(self.mean)} (unpaired, because the seeds differ; Welch's {interval}; {p})"
+            return f"{mean} (unpaired, because the seeds differ; Welch's {interval}; {p})"
         if self.share_equal == 1:
             return agreement
         if self.low == self.high:
-            return f"{signed(self.mean)} in each of {self.n} seeds ({p})"
-        return f"{signed(self.mean)} ({interval}; {p}), {agreement}"
+            return f"{mean} in each of {self.n} seeds ({p})"
+        return f"{mean} ({interval}; {p}), {agreement}"
 
 
-def difference_cell(difference: Difference | None) -> str:
-    """A difference with its interval, for a table: `+0.012 [-0.003, +0.020]`; a dash for none."""
+def difference_cell(difference: Difference | None, show: Callable[[float], str] = _with_three_digits) -> str:
+    """A difference with its interval, for a table: `+0.012 [-0.003, +0.020]`; a dash for none.
+
+    Args:
+        show: as for `Difference.sentence`.
+    """
     if difference is None:
         return NONE
     if not difference.bounds:
-        return f"{signed(difference.mean, 3)} (n = {difference.sample_size()})"
-    low, high = (signed(bound, 3) for bound in difference.bounds)
-    return f"{signed(difference.mean, 3)} [{low}, {high}]"
+        return f"{show(difference.mean)} (n = {difference.sample_size()})"
+    low, high = map(show, difference.bounds)
+    return f"{show(difference.mean)} [{low}, {high}]"
 
 
 def paired_difference(values: Sequence[float], others: Sequence[float]) -> Difference:
@@ -351,31 +401,6 @@ def ratio_of(values: Mapping[int, float], others: Mapping[int, float]) -> Ratio 
 def too_few(n: int) -> str:
     """A sentence for arms of fewer seeds than an interval needs."""
     return f"Not distinguishable at n = {n}: fewer than {FEWEST} seeds give no interval."
-
-
-def p_cell(p: float | None) -> str:
-    """A p-value for a table; below a thousandth its digits say nothing. A dash for none.
-
-    >>> p_cell(0.0312), p_cell(3.3e-38), p_cell(None)
-    ('0.031', '< 0.001', '–')
-    """
-    if p is None:
-        return NONE
-    return "< 0.001" if p < _SMALLEST_P else f"{p:.2g}"
-
-
-def signed(value: float, digits: int = 4) -> str:
-    """A difference as text: of shares and losses some digits, of epochs and seconds as many as tell anything.
-
-    >>> signed(-0.0123), signed(0.0123, 2), signed(4e-6), signed(-1234.5)
-    ('-0.0123', '+0.01', '+4e-06', '-1,234.5')
-    """
-    if abs(value) >= 10:
-        return f"{value:+,.1f}"
-    # A loss near 0 is not the same as another because both begin with zeros.
-    if _NOTHING < abs(value) < _TINY:
-        return f"{value:+.0e}"
-    return f"{value:+.{digits}f}"
 
 
 Verdict = Literal[

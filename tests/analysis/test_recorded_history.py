@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stopcli.analysis.arms import Experiment
-from stopcli.analysis.replay import LabelledRule, RecordedHistory, replay_experiment
+from stopcli.analysis.recorded_history import RecordedHistory
+from stopcli.analysis.replay import LabelledRule, replay_experiment
 from stopcli.configs.moons import MoonsConfig
 from stopcli.report.frontier import pareto_front
 from stopcli.runs.folder import Status

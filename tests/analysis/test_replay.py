@@ -307,7 +307,7 @@ def test_runs_without_what_is_needed_are_refused() -> None:
     # Its training loss can be asked.
     (experiment,) = replayed("run", options=ReplayOptions(patience=(3,), monitor="loss")).experiments
     assert experiment.rules[0].values("kept_epoch") == [400]
-    assert experiment.accuracy is None
+    assert experiment.headline_column == "accuracy"
     with pytest.raises(RequestError, match="gl:2 needs val_loss"):
         replayed("run", options=ReplayOptions(rules=("gl:2",), monitor="loss"))
     below = valley(20)
