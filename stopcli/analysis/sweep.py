@@ -9,7 +9,8 @@ from stopcli.analysis.arms import Arm, RunArm, SeedValues
 from stopcli.analysis.run_result import measured_result
 from stopcli.quantities import counted, numbered
 from stopcli.report.document import Table, csv_of
-from stopcli.report.run_report import COLUMNS, SELECTION, model_cell, model_values
+from stopcli.report.run_report import SELECTION, ResultColumn, result_columns
+from stopcli.runs.headline import ACCURACY, ROWS_IN_WORDS, Headline
 from stopcli.runs.summary import RunSummary, Selection
 from stopcli.stats.differences import NONE, Difference, difference_cell, paired_difference, signed
 from stopcli.stats.intervals import FEWEST, MeanInterval, mean_interval
@@ -146,10 +147,11 @@ def mean_cell(interval: MeanInterval | None) -> str:
     return interval.cell(interval=False) if interval else NONE
 
 
-def job_row(result: JobResult, **more: object) -> dict[str, object]:
+def job_row(result: JobResult, headline: Headline = ACCURACY, **more: object) -> dict[str, object]:
     """A row of jobs.csv.
 
     Args:
+        headline: the metric that counts.
         more: columns behind that of the arm.
     """
     summary = result.summary
@@ -162,9 +164,9 @@ def job_row(result: JobResult, **more: object) -> dict[str, object]:
         "state": result.state,
         "reason": result.reason,
         "epochs": summary.epochs if summary else None,
-        "test_accuracy": summary.final.get("test", "accuracy") if summary else None,
+        headline.column("test"): summary.final.get("test", headline.name) if summary else None,
         "best_epoch": best.epoch if best else None,
-        "best_test_accuracy": best.get("test", "accuracy") if best else None,
+        f"best_{headline.column('test')}": best.get("test", headline.name) if best else None,
         "train_seconds": summary.train_seconds if summary else None,
         "validation_seconds": summary.validation_seconds if summary else None,
         "samples_per_second": summary.samples_per_second if summary else None,
@@ -199,33 +201,60 @@ def seed_results(config: Any, results: Sequence[JobResult]) -> SweepResults:
     label = config.arm.replace("-", " ")
     # What an earlier session of a run summed up may be older than its state.
     runs = [(result.summary, result.state) for result in results if result.summary]
-    arm = _finished(label, runs)
+    columns = _columns(runs)
+    arm = _finished(label, runs, columns)
     return SweepResults(
         f"{config.command}: {label}, {counted(config.seeds, 'seed')}",
         (seed_table(label, runs),),
-        {"table.csv": _seed_csv(runs)},
-        _seeds_answer(arm),
-        summary={"over_seeds": {column: _spread(arm, column) for column in COLUMNS}},
+        {"table.csv": _seed_csv(runs, columns)},
+        _seeds_answer(arm, columns),
+        summary={"over_seeds": {_summary_key(column): _spread(arm, column.name) for column in columns}},
     )
 
 
-def _finished(label: str, runs: Sequence[tuple[RunSummary, str]]) -> Arm[SeedValues]:
+def _columns(runs: Sequence[tuple[RunSummary, str]]) -> tuple[ResultColumn, ...]:
+    summaries = [summary for summary, _ in runs]
+    return result_columns(summaries, headline_of_runs(summaries))
+
+
+def headline_of_runs(summaries: Sequence[RunSummary]) -> Headline:
+    """The metric that counts in the runs of a sweep, which is the same in all of them."""
+    return summaries[0].headline if summaries else ACCURACY
+
+
+def _summary_key(column: ResultColumn) -> str:
+    # By which summaries have named them since before there were others than accuracy.
+    return column.name if column.headline in (None, ACCURACY) else column.key
+
+
+def _finished(label: str, runs: Sequence[tuple[RunSummary, str]], columns: Sequence[ResultColumn]) -> Arm[SeedValues]:
     finished = (summary for summary, state in runs if state == "finished")
-    return Arm(label, tuple(SeedValues(summary.seed, model_values(summary)) for summary in finished))
+    values = (
+        SeedValues(summary.seed, {column.name: column.value(summary) for column in columns}) for summary in finished
+    )
+    return Arm(label, tuple(values))
 
 
-def _seeds_answer(arm: Arm[SeedValues]) -> tuple[str, ...]:
-    """The test accuracy over the finished seeds, of the saved model where there is one, and when training stopped."""
-    model = "saved" if arm.values("its test acc.") else "final"
-    accuracy = arm.interval("its test acc." if model == "saved" else "test accuracy")
-    if accuracy is None:
+def _seeds_answer(arm: Arm[SeedValues], columns: Sequence[ResultColumn]) -> tuple[str, ...]:
+    """The metric that counts over the finished seeds, of the saved model where there is one, and when training
+    stopped."""
+    # Of each model the last column is of the rows that say what it came to.
+    by_model = {column.of_best: column for column in columns if column.headline is not None}
+    column = by_model[True] if arm.values(by_model[True].name) else by_model[False]
+    interval, headline = arm.interval(column.name), column.headline
+    if interval is None or headline is None:
         return ()
-    stops = arm.values("stopped at")
+    stops = arm.values(columns[0].name)
     first, last = f"{min(stops):,.0f}", f"{max(stops):,.0f}"
     epochs = f"epoch {first}" if first == last else f"epochs {first} to {last}"
-    interval = f" (95 % interval {accuracy.low:.3f} to {accuracy.high:.3f})" if accuracy.bounds else ""
-    what = f"Mean test accuracy of the {model} model over {counted(accuracy.n, 'seed')}"
-    return (f"{what}: {accuracy.mean:.3f}{interval}; training ended at {epochs}.",)
+    bounds = (
+        f" (95 % interval {headline.show(interval.bounds[0])} to {headline.show(interval.bounds[1])})"
+        if interval.bounds
+        else ""
+    )
+    model = "saved" if column.of_best else "final"
+    what = f"Mean {ROWS_IN_WORDS[column.rows]} {headline.label} of the {model} model over {counted(interval.n, 'seed')}"
+    return (f"{what}: {headline.show_with_unit(interval.mean)}{bounds}; training ended at {epochs}.",)
 
 
 def seed_table(label: str, runs: Sequence[tuple[RunSummary, str]]) -> Table:
@@ -235,34 +264,33 @@ def seed_table(label: str, runs: Sequence[tuple[RunSummary, str]]) -> Table:
     Args:
         runs: with their states now, which may be others than when they were summed up.
     """
-    rows = []
+    columns, rows = _columns(runs), []
     for summary, state in runs:
-        values = model_values(summary)
-        rows.append((label, str(summary.seed), state, *(model_cell(column, values.get(column)) for column in COLUMNS)))
-    arm = _finished(label, runs)
-    intervals, n = {column: arm.interval(column) for column in COLUMNS}, f"n = {len(arm.runs)}"
+        rows.append((label, str(summary.seed), state, *(column.cell(column.value(summary)) for column in columns)))
+    arm = _finished(label, runs, columns)
+    intervals, n = [(column, arm.interval(column.name)) for column in columns], f"n = {len(arm.runs)}"
     for key in ("mean", "sd") if len(arm.runs) > 1 else ():
-        cells = (model_cell(column, getattr(interval, key, None)) for column, interval in intervals.items())
-        rows.append((label, key, n, *cells))
+        rows.append((label, key, n, *(column.cell(getattr(interval, key, None)) for column, interval in intervals)))
     if len(arm.runs) >= FEWEST:
-        rows.append((label, "95 %", n, *(_bounds_cell(column, interval) for column, interval in intervals.items())))
-    return Table("Results", ("arm", "seed", "state", *COLUMNS), tuple(rows), sums=len(rows) - len(runs))
+        rows.append((label, "95 %", n, *(_bounds_cell(column, interval) for column, interval in intervals)))
+    names = (column.name for column in columns)
+    return Table("Results", ("arm", "seed", "state", *names), tuple(rows), sums=len(rows) - len(runs))
 
 
-def _bounds_cell(column: str, interval: MeanInterval | None) -> str:
+def _bounds_cell(column: ResultColumn, interval: MeanInterval | None) -> str:
     if interval is None or not interval.bounds:
         return NONE
-    return " to ".join(model_cell(column, bound) for bound in interval.bounds)
+    return " to ".join(column.cell(bound) for bound in interval.bounds)
 
 
-def _seed_csv(runs: Sequence[tuple[RunSummary, str]]) -> str:
+def _seed_csv(runs: Sequence[tuple[RunSummary, str]], columns: Sequence[ResultColumn]) -> str:
     """A row for each seed in full precision; means are for whoever reads it to compute."""
-    names = [column.replace("its ", "saved ").replace("acc.", "accuracy").replace(" ", "_") for column in COLUMNS]
     rows = []
     for summary, state in runs:
-        values = model_values(summary)
-        cells = (str(values.get(column, "")) for column in COLUMNS)
+        values = (column.value(summary) for column in columns)
+        cells = ("" if value is None else str(value) for value in values)
         rows.append((str(summary.seed), state, summary.stop.reason, *cells))
+    names = (column.key for column in columns)
     return Table("Results", ("seed", "state", "reason", *names), tuple(rows)).csv()
 
 
@@ -280,62 +308,75 @@ def with_selection(config: Any, results: SweepResults, jobs: Sequence[JobResult]
     """
     arms: dict[str, list[Selection]] = {}
     rows = []
+    headline = headline_of_runs([job.summary for job in jobs if job.summary])
     for job in jobs:
         selection = job.summary.selection if job.state == "finished" and job.summary else None
         if selection is not None:
             arms.setdefault(config.arm_label(job.job.arm), []).append(selection)
-            rows.append(_selection_row(job, selection))
+            rows.append(_selection_row(job, selection, headline))
     if not arms:
         return results
     return replace(
         results,
-        tables=(*results.tables, selection_table(arms)),
+        tables=(*results.tables, selection_table(arms, headline)),
         files={**results.files, "selection.csv": csv_of(rows)},
-        conclusions=(*results.conclusions, selection_conclusion(arms)),
+        conclusions=(*results.conclusions, selection_conclusion(arms, headline)),
         summary={**results.summary, "selection": selection_summary(arms)},
     )
 
 
-def _selection_row(job: JobResult, selection: Selection) -> dict[str, object]:
+def _selection_row(job: JobResult, selection: Selection, headline: Headline) -> dict[str, object]:
     """A run in selection.csv, in full precision."""
     row: dict[str, object] = {"arm": job.job.arm, "seed": job.job.config.seed}
     for name, chosen in (("honest", selection.honest), ("claimed", selection.claimed)):
-        row |= {f"{name}_{key}": getattr(chosen, key) for key in ("monitor", "epoch", "test_accuracy")}
+        row |= {f"{name}_{key}": getattr(chosen, key) for key in ("monitor", "epoch")}
+        row[f"{name}_{headline.column('test')}"] = chosen.tested
     return {**row, "optimism": selection.optimism}
 
 
-def _accuracies(runs: Sequence[Selection], which: str) -> list[float]:
-    return [getattr(run, which).test_accuracy for run in runs]
+def _tested(runs: Sequence[Selection], which: str) -> list[float]:
+    return [getattr(run, which).tested for run in runs]
+
+
+def _claimed_difference(runs: Sequence[Selection]) -> Difference:
+    """What choosing on the test rows would have claimed less what is honest, seed by seed."""
+    return paired_difference(_tested(runs, "claimed"), _tested(runs, "honest"))
 
 
 def _optimism(runs: Sequence[Selection]) -> Difference:
-    """What choosing on the test rows would have claimed over what is honest, seed by seed."""
-    return paired_difference(_accuracies(runs, "claimed"), _accuracies(runs, "honest"))
+    """By how much better that is, seed by seed."""
+    if runs[0].direction == "max":
+        return _claimed_difference(runs)
+    return paired_difference(_tested(runs, "honest"), _tested(runs, "claimed"))
 
 
-def selection_table(arms: Mapping[str, Sequence[Selection]]) -> Table:
+def selection_table(arms: Mapping[str, Sequence[Selection]], headline: Headline = ACCURACY) -> Table:
     """A row for each arm; each has a finished run or more."""
-    columns = ("arm", "runs", "chosen by", "test accuracy", "chosen by test rows", "difference", "claims more", "less")
+    tested = f"test {headline.axis}"
+    columns = ("arm", "runs", "chosen by", tested, "chosen by test rows", "difference", "claims more", "less")
     rows = []
     for label, runs in arms.items():
-        optimism = _optimism(runs)
-        means = (mean_cell(mean_interval(_accuracies(runs, which))) for which in ("honest", "claimed"))
-        shares = (f"{optimism.share_above:.0%} of runs", f"{optimism.share_below:.0%}")
-        rows.append((label, str(optimism.n), runs[0].honest.monitor, *means, difference_cell(optimism), *shares))
+        difference = _claimed_difference(runs)
+        means = (
+            mean_interval(_tested(runs, which)).cell(headline.show, interval=False) for which in ("honest", "claimed")
+        )
+        shares = (f"{difference.share_above:.0%} of runs", f"{difference.share_below:.0%}")
+        cells = (str(difference.n), runs[0].honest.monitor, *means, difference_cell(difference), *shares)
+        rows.append((label, *cells))
     return Table(SELECTION, columns, tuple(rows))
 
 
-def selection_conclusion(arms: Mapping[str, Sequence[Selection]]) -> str:
+def selection_conclusion(arms: Mapping[str, Sequence[Selection]], headline: Headline = ACCURACY) -> str:
     """A sentence; each arm has a finished run or more."""
-    differences = [_optimism(runs) for runs in arms.values()]
+    differences = [_claimed_difference(runs) for runs in arms.values()]
     if len(differences) > 1:
         low, high = (signed(pick(difference.mean for difference in differences)) for pick in (min, max))
         span = low if low == high else f"{low} to {high}, depending on the arm"
-        sentence = "Choosing the epochs on the test rows would have changed the claimed test accuracy by "
+        sentence = f"Choosing the epochs on the test rows would have changed the claimed test {headline.label} by "
         sentence += f"{span}: see {SELECTION}."
     else:
         labels = ("Epochs chosen on the test rows", "epochs chosen without them")
-        sentence = differences[0].sentence(*labels, "claimed test accuracy")
+        sentence = differences[0].sentence(*labels, f"claimed test {headline.label}")
     return f"{sentence} (This is the luck of the rows that choose, together with the worse choices of fewer rows.)"
 
 
@@ -344,7 +385,7 @@ def selection_summary(arms: Mapping[str, Sequence[Selection]]) -> list[dict[str,
     summaries = []
     for label, runs in arms.items():
         optimism = _optimism(runs)
-        means = {f"{which}_mean": statistics.fmean(_accuracies(runs, which)) for which in ("honest", "claimed")}
+        means = {f"{which}_mean": statistics.fmean(_tested(runs, which)) for which in ("honest", "claimed")}
         values = {f"optimism_{key}": getattr(optimism, key) for key in ("mean", "low", "high", "p")}
         shares = {key: getattr(optimism, key) for key in ("share_above", "share_below")}
         summaries.append({"arm": label, "n": optimism.n, **means, **values, **shares})

@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from numpy.typing import NDArray
 
 from stopcli.quantities import counted
+from stopcli.runs.headline import ACCURACY, LOSS, Headline, Rows
 from stopcli.runs.metrics import Columns
 
 # Okabe and Ito's colours, which remain apart for colour-blind readers.
@@ -226,22 +227,48 @@ class Marks:
     level: tuple[str, float, str] | None = None
 
 
-def learning_curves(metrics: Columns, val_name: str, marks: Marks, title: str) -> Figure:
-    """Loss and accuracy on the training rows and on those that validate against the epoch.
+def learning_curves(
+    metrics: Columns,
+    val_name: str,
+    marks: Marks,
+    title: str,
+    headline: Headline = ACCURACY,
+    *,
+    trained_here: bool = True,
+) -> Figure:
+    """Loss and the metric that counts on the training rows and on those that validate against the epoch; a panel for
+    each of the two that is on record.
 
     Args:
         metrics: the columns of metrics.csv.
         val_name: what the `val_` columns were measured on, for the legend: `test` or `validation`.
+        headline: the metric that counts.
+        trained_here: whether stopcli trained the run; else it is not known what its loss is, and whether training rows
+            were measured while it trained.
     """
-    figure, (loss, accuracy) = new_figure(6.4, 2, title=title, sharex=True)
-    names = ("train (as it trains)", val_name)
-    _run_curves(loss, metrics, "loss", names, marks)
-    _run_curves(accuracy, metrics, "accuracy", names, marks)
-    loss.set_ylabel("loss (cross-entropy)")
-    accuracy.set_ylabel("accuracy")
-    whole_numbers(accuracy, "epoch")
-    legend_below(figure, (loss, accuracy))
+    panels = panels_of([metrics], headline)
+    figure, drawn = new_figure(round(1 + 2.7 * len(panels), 1), len(panels), title=title, sharex=True)
+    names = {"train": "train (as it trains)" if trained_here else "train", "val": val_name, "test": "test"}
+    for axes, metric in zip(drawn, panels, strict=True):
+        _run_curves(axes, metrics, metric, names, marks)
+        axes.set_ylabel("loss (cross-entropy)" if trained_here and metric is LOSS else metric.axis)
+    whole_numbers(drawn[-1], "epoch")
+    legend_below(figure, drawn)
     return figure
+
+
+def panels_of(runs: Sequence[Columns], headline: Headline) -> list[Headline]:
+    """What learning curves have panels for: the loss and the metric that counts, as far as all runs have it on
+    record."""
+    both = [headline] if headline.name == LOSS.name else [LOSS, headline]
+    return [metric for metric in both if all(curves_of(run, metric) for run in runs)]
+
+
+def curves_of(metrics: Columns, metric: Headline) -> dict[Rows, str]:
+    """The columns of a metric that are drawn, by the rows that they are of: those that train, and those that validate
+    or, where none do, that test."""
+    rows: tuple[Rows, ...] = ("train", "val") if metric.column("val") in metrics else ("train", "test")
+    return {of: metric.column(of) for of in rows if metric.column(of) in metrics}
 
 
 def error_curves(
@@ -251,18 +278,19 @@ def error_curves(
     title: str,
     loss_name: str = "cross-entropy",
     cycle: float | None = None,
+    headline: Headline = ACCURACY,
 ) -> Figure:
-    """Error (1 − accuracy), loss and learning rate against the epoch; arguments as for `learning_curves`.
+    """Error, loss and learning rate against the epoch; arguments as for `learning_curves`.
 
     Args:
         cycle: epochs of a cycle of the learning rate, every other of which is shaded; None for no cycles.
     """
     figure, (error, loss, rate) = new_figure(7.6, 3, title=title, sharex=True, height_ratios=[3, 3, 1.5])
     epochs = metrics["epoch"]
-    names = ("train (augmented, as it trains)", val_name)
-    _run_curves(error, metrics, "accuracy", names, marks, rest=True)
-    _run_curves(loss, metrics, "loss", names, marks)
-    error.set_ylabel("error (1 − accuracy)")
+    names = {"train": "train (augmented, as it trains)", "val": val_name, "test": "test"}
+    _run_curves(error, metrics, headline, names, marks, as_error=True)
+    _run_curves(loss, metrics, LOSS, names, marks)
+    error.set_ylabel(headline.error_axis)
     loss.set_ylabel(f"loss ({loss_name})")
     for axes in (error, loss, rate):
         shade_cycles(axes, cycle, len(epochs))
@@ -279,24 +307,37 @@ def error_curves(
 
 
 def _run_curves(
-    axes: Axes, metrics: Columns, name: str, labels: Sequence[str], marks: Marks, *, rest: bool = False
+    axes: Axes,
+    metrics: Columns,
+    metric: Headline,
+    labels: Mapping[str, str],
+    marks: Marks,
+    *,
+    as_error: bool = False,
 ) -> None:
     """A metric on the training rows and on those that validate, with the marks.
 
     Args:
-        rest: whether what a share leaves of 1 is drawn.
+        labels: of the rows, by what columns call them.
+        as_error: whether what a share leaves of 1 is drawn.
     """
     epochs = metrics["epoch"]
-    shown = thinned(len(epochs))
-    curves = [1 - metrics[column] if rest else metrics[column] for column in (name, f"val_{name}")]
-    for values, colour, label in zip(curves, (BLUE, ORANGE), labels, strict=True):
-        axes.plot(epochs[shown], values[shown], color=colour, lw=1.4, label=label, marker=_marker(len(epochs)))
+    of_error = metric.as_error if as_error else np.asarray
+    columns = curves_of(metrics, metric)
+    curves = {rows: of_error(metrics[column]) for rows, column in columns.items()}
+    for rows, values in curves.items():
+        # Some loops validate every tenth epoch only.
+        measured = np.flatnonzero(~np.isnan(values))
+        shown = measured[thinned(len(measured))]
+        colour, marker = (BLUE if rows == "train" else ORANGE), _marker(len(measured))
+        axes.plot(epochs[shown], values[shown], color=colour, lw=1.4, label=labels[rows], marker=marker)
     mark_epochs(axes, marks, len(epochs))
     level = None
-    if marks.level and marks.level[0].endswith(name):
-        level = 1 - marks.level[1] if rest else marks.level[1]
+    if marks.level and marks.level[0] in columns.values():
+        level = float(of_error(marks.level[1]))
         axes.axhline(level, color=GREY, lw=1, ls=(0, (1, 2)), label=marks.level[2])
-    fit_scale(axes, curves, falls=rest or name == "loss", level=level)
+    falls = metric.kind != "score" if as_error else metric.lower_is_better
+    fit_scale(axes, list(curves.values()), falls=falls, level=level)
 
 
 def mark_epochs(axes: Axes, marks: Marks, last: int) -> None:
@@ -313,25 +354,31 @@ def mark_epochs(axes: Axes, marks: Marks, last: int) -> None:
     axes.set_xlim(0, max(last, 1) * 1.02)
 
 
-def seed_curves(runs: Sequence[Columns], val_name: str, stops: Sequence[int], title: str) -> Figure:
-    """Loss and accuracy over seeds: every run thin, their median and the middle 80 % of them, and where each stopped.
+def seed_curves(
+    runs: Sequence[Columns], val_name: str, stops: Sequence[int], title: str, headline: Headline = ACCURACY
+) -> Figure:
+    """Loss and the metric that counts over seeds: every run thin, their median and the middle 80 % of them, and where
+    each stopped.
 
     Median and spread are drawn as far as every seed was still training, because beyond it they would speak of other
     seeds than before.
     """
-    figure, drawn = new_figure(6.6, 2, title=title, sharex=True)
+    panels = panels_of(runs, headline)
+    figure, drawn = new_figure(round(1.2 + 2.7 * len(panels), 1), len(panels), title=title, sharex=True)
     common = min(len(run["epoch"]) for run in runs)
-    for axes, name in zip(drawn, ("loss", "accuracy"), strict=True):
-        for prefix, colour, label in (("", BLUE, "train"), ("val_", ORANGE, val_name)):
-            _seed_band(axes, runs, prefix + name, common, colour, label)
+    for axes, metric in zip(drawn, panels, strict=True):
+        columns = curves_of(runs[0], metric)
+        for rows, column in columns.items():
+            colour, label = (BLUE, "train") if rows == "train" else (ORANGE, val_name)
+            _seed_band(axes, runs, column, common, colour, label)
         for i, stop in enumerate(stops):
             axes.axvline(stop, ymax=0.04, color="black", lw=1, label="stops" if i == 0 else None)
         if common < max(len(run["epoch"]) for run in runs):
             axes.axvline(common, color=GREY, lw=1, ls=":", label=f"epoch {common}: the first seed stopped")
-        axes.set_ylabel(name)
-        curves = [run[column] for run in runs for column in (name, f"val_{name}")]
-        fit_scale(axes, curves, falls=name == "loss")
-    whole_numbers(drawn[1], "epoch")
+        axes.set_ylabel(metric.axis)
+        curves = [run[column] for run in runs for column in columns.values()]
+        fit_scale(axes, curves, falls=metric.lower_is_better)
+    whole_numbers(drawn[-1], "epoch")
     legend_below(figure, drawn)
     return figure
 

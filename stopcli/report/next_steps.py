@@ -70,6 +70,8 @@ _REPLAY = "See what other stopping rules would have done, without training"
 
 
 def _after_run(run: Path, name: str, summary: RunSummary) -> tuple[NextStep, ...]:
+    if not summary.trained_here:
+        return (_step(_REPLAY, "replay", name),)
     if summary.diverged:
         network = ("--model", "mlp") if summary.dataset == "moons" else ()
         return (_step("Find learning rates that train", "lr-range", "--dataset", summary.dataset, *network),)
@@ -80,7 +82,9 @@ def _after_run(run: Path, name: str, summary: RunSummary) -> tuple[NextStep, ...
     if stop.reason == "patience" and stop.wait and not is_job:
         steps.append(_step("Train it further, with more patience", "resume", name, "--patience", str(2 * stop.wait)))
     if stop.reason == "completed" and not is_job and summary.case_study is None and _has_constant_rate(run):
-        steps.append(_step("Train it further", "resume", name, "--epochs", str(2 * summary.max_epochs)))
+        steps.append(
+            _step("Train it further", "resume", name, "--epochs", str(2 * (summary.max_epochs or summary.epochs)))
+        )
     return tuple(steps)
 
 

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stopcli.quantities import agreeing, counted, format_duration, numbered
@@ -21,11 +21,11 @@ from stopcli.report.document import (
 )
 from stopcli.report.next_steps import NextStep, next_section
 from stopcli.runs.environment import Environment
+from stopcli.runs.headline import ACCURACY, ROWS_IN_WORDS, Headline, Rows, base_name
 from stopcli.runs.run import run_argument
 from stopcli.runs.summary import (
     AnalysisSummary,
     ModelClasses,
-    ModelValues,
     ReportParts,
     RunSummary,
     Selection,
@@ -33,57 +33,128 @@ from stopcli.runs.summary import (
     SweepSummary,
     TrainingSummary,
 )
+from stopcli.runs.typed_json import to_json
+from stopcli.stats.differences import NONE
 from stopcli.stats.intervals import proportion_of
 from stopcli.stopping.combine import rule_of_reason
 from stopcli.stopping.rule import Rule, Verdict
 
-COLUMNS = (
-    "stopped at",
-    "final epoch",
-    "train accuracy",
-    "test accuracy",
-    "saved epoch",
-    "its train acc.",
-    "its test acc.",
-)
-_EPOCHS = ("stopped at", "final epoch", "saved epoch")
-_TEST = ("test accuracy", "its test acc.")
+Bounds = tuple[float, float]
 SELECTION = "Honest selection"
-TEST_ROWS_CHOSE = (
-    "The test rows also chose the saved epoch, as in the published experiment, so its test accuracy is too high; "
-    "`--validation holdout` reports the accuracy on rows that chose nothing."
-)
 _QUICK = "Quick scale: a smaller version of the published setting, which shows trends and cannot be compared with it."
 
 
-def model_values(summary: RunSummary) -> dict[str, float]:
-    """A run's values by column, without what was not measured."""
-    final, best = summary.final, summary.best
-    values: dict[str, float | None] = {
-        "stopped at": summary.epochs,
-        "final epoch": final.epoch,
-        "train accuracy": final.get("train", "accuracy"),
-        "test accuracy": final.get("test", "accuracy"),
-    }
-    if best is not None:
-        values["saved epoch"] = best.epoch
-        values["its train acc."] = best.get("train", "accuracy")
-        values["its test acc."] = best.get("test", "accuracy")
-    return {column: value for column, value in values.items() if value is not None}
+@dataclass(frozen=True)
+class ResultColumn:
+    """A column of a table of runs: an epoch, or the metric that counts of one of their models.
+
+    Attributes:
+        name: above the column.
+        of_best: whether it is of the saved model, and not of the final one.
+        headline: the metric; None for an epoch.
+        rows: that it was measured on.
+    """
+
+    name: str
+    of_best: bool = False
+    headline: Headline | None = None
+    rows: Rows = "test"
+
+    @property
+    def key(self) -> str:
+        """Its name in CSV: `stopped_at`, `val_rmse`, `saved_val_rmse`."""
+        if self.headline is None:
+            return self.name.replace(" ", "_")
+        return f"{'saved_' if self.of_best else ''}{self.rows}_{self.headline.name}"
+
+    def value(self, summary: RunSummary) -> float | None:
+        """None where it was not measured."""
+        model = summary.best if self.of_best else summary.final
+        if self.name == _STOPPED:
+            return summary.epochs
+        if model is None or self.headline is None:
+            return None if model is None else model.epoch
+        return model.get(self.rows, self.headline.name)
+
+    def cell(self, value: float | None, bounds: Bounds | None = None) -> str:
+        """A value as text.
+
+        Args:
+            bounds: of its 95 % interval.
+        """
+        if value is None:
+            return NONE
+        if self.headline is None:
+            return f"{value:g}" if value == int(value) else f"{value:.1f}"
+        show = self.headline.show
+        return show(value) + (f" [{show(bounds[0])}, {show(bounds[1])}]" if bounds else "")
+
+    def cell_of(self, summary: RunSummary) -> str:
+        """A run's value, with its interval where it has one."""
+        bounds = None if self.headline is None else bounds_of(summary, self.rows, of_best=self.of_best)
+        return self.cell(self.value(summary), bounds)
 
 
-def model_cell(column: str, value: float | None, test_rows: int = 0) -> str:
-    """A column's value as text.
+_STOPPED = "stopped at"
+
+
+def result_columns(runs: Sequence[RunSummary], headline: Headline = ACCURACY) -> tuple[ResultColumn, ...]:
+    """What a table shows of runs: of models that stopcli measured all columns, of others those with a value.
 
     Args:
-        test_rows: that a test accuracy was measured on, for its binomial 95 % interval; 0 for no interval.
+        headline: the metric that counts in all of them.
     """
-    if value is None:
-        return "–"
-    if column in _EPOCHS:
-        return f"{value:g}" if value == int(value) else f"{value:.1f}"
-    interval = proportion_of(value, test_rows) if column in _TEST else None
-    return f"{value:.3f}" + (f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else "")
+    rows = shown_rows(runs, headline)
+    known = all(run.trained_here for run in runs)
+    unit = f" ({headline.unit})" if headline.unit else ""
+    columns = [ResultColumn(_STOPPED), ResultColumn("final epoch" if known else "last epoch")]
+    first: tuple[Rows, ...] = ("train",) if rows == "train" else ("train", rows)
+    columns += [ResultColumn(f"{ROWS_IN_WORDS[part]} {headline.axis}", False, headline, part) for part in first]
+    columns.append(ResultColumn("saved epoch" if known else "best epoch", of_best=True))
+    short = {**ROWS_IN_WORDS, "val": "val."}
+    columns += [ResultColumn(f"its {short[part]} {headline.short}{unit}", True, headline, part) for part in first]
+    if known:
+        return tuple(columns)
+    # Of such a run the last epoch is where it stopped.
+    return tuple(
+        column
+        for column in columns
+        if column.name != "last epoch" and any(column.value(run) is not None for run in runs)
+    )
+
+
+def shown_rows(runs: Sequence[RunSummary], headline: Headline) -> Rows:
+    """The rows whose values say what runs came to: the test rows, else those that validate, else those that train; the
+    first of these that any of the runs has a value on."""
+    values = [value.rows for run in runs for model in run.models if (value := model.best_known(headline))]
+    candidates: tuple[Rows, ...] = ("test", "val", "train")
+    return next((rows for rows in candidates if rows in values), "test")
+
+
+def bounds_of(summary: RunSummary, rows: Rows, *, of_best: bool) -> Bounds | None:
+    """The 95 % interval of a model's value: Wilson's of a proportion, else as it was measured; None where there is
+    none."""
+    model = summary.best if of_best else summary.final
+    if model is None or rows != "test":
+        return None
+    counted_on = proportion_of(model.get("test", summary.headline.name), summary.test_rows, summary.headline)
+    if counted_on:
+        return counted_on.low, counted_on.high
+    measured = to_json(summary.test_interval.get("best" if of_best else "final"))
+    low, high = (measured.get(bound) if isinstance(measured, dict) else None for bound in ("low", "high"))
+    return None if low is None or high is None else (low, high)
+
+
+def note_on_test_rows(headline: Headline = ACCURACY) -> str:
+    """That they chose the saved epoch."""
+    misled = "low" if headline.lower_is_better else "high"
+    return (
+        f"The test rows also chose the saved epoch, as in the published experiment, so its test {headline.label} is "
+        f"too {misled}; `--validation holdout` reports the {headline.label} on rows that chose nothing."
+    )
+
+
+TEST_ROWS_CHOSE = note_on_test_rows()
 
 
 def results_table(summary: Summary) -> Table:
@@ -95,19 +166,19 @@ def results_table(summary: Summary) -> Table:
 
 def run_table(summary: RunSummary, arm: str) -> Table:
     """A run in a row: the model that training ended with, and the saved one, as loaded from its file."""
-    values = model_values(summary)
-    cells = (model_cell(column, values.get(column), summary.test_rows) for column in COLUMNS)
-    return Table("Results", ("arm", *COLUMNS), ((arm, *cells),))
+    columns = result_columns([summary], summary.headline)
+    cells = (column.cell_of(summary) for column in columns)
+    return Table("Results", ("arm", *(column.name for column in columns)), ((arm, *cells),))
 
 
-def selection_table(selection: Selection) -> Table:
+def selection_table(selection: Selection, headline: Headline = ACCURACY) -> Table:
     """What choosing the epoch on the test rows would have claimed of a run."""
     rows = [
-        (f"by {epoch.monitor}", str(epoch.epoch), f"{epoch.test_accuracy:.3f}")
+        (f"by {epoch.monitor}", str(epoch.epoch), headline.show(epoch.tested))
         for epoch in (selection.honest, selection.claimed)
     ]
-    difference = ("difference", "", f"{selection.optimism:+.3f}")
-    return Table(SELECTION, ("epoch chosen", "epoch", "accuracy on the test rows"), (*rows, difference), sums=1)
+    difference = ("difference", "", headline.show_difference(selection.claimed.tested - selection.honest.tested))
+    return Table(SELECTION, ("epoch chosen", "epoch", f"{headline.axis} on the test rows"), (*rows, difference), sums=1)
 
 
 def outcome(summary: Summary) -> tuple[tuple[str, str], ...]:
@@ -116,27 +187,36 @@ def outcome(summary: Summary) -> tuple[tuple[str, str], ...]:
         table = results_table(summary)
         single = len(table.rows) == 1 and not isinstance(summary, AnalysisSummary)
         return tuple(zip(table.columns, table.rows[0], strict=True)) if single else ()
-    final, best = summary.final, summary.best
+    best = summary.best
     saved = "none"
     if best is not None:
         # A run that was stopped before its end may not have measured its best model.
         rows = " on the test rows" if best.monitor.startswith("val_") and best.test and best.val is None else ""
-        saved = _model_text(best, summary.test_rows, f", chosen by {best.monitor}{rows}")
-    models = (("Final model", _model_text(final, summary.test_rows)), ("Saved model", saved))
+        saved = _model_text(summary, f", chosen by {best.monitor}{rows}", of_best=True)
+    final, chosen = ("Final model", "Saved model") if summary.trained_here else ("Last epoch", "Best epoch")
+    models = ((final, _model_text(summary)), *([(chosen, saved)] if best or summary.trained_here else []))
     arm = (("Arm", summary.arm.replace("-", " ")),) if summary.arm else ()
     return (*arm, ("Training", why_stopped(summary)), *models)
 
 
-def _model_text(model: ModelValues, test_rows: int, chosen: str = "") -> str:
-    """A model's epoch, how it was chosen, and its accuracies with the interval of that on the test rows."""
+def _model_text(summary: RunSummary, chosen: str = "", *, of_best: bool = False) -> str:
+    """A model's epoch, how it was chosen, and its values of the metric that counts, with an interval where there is
+    one."""
+    model, headline = (summary.best if of_best else summary.final), summary.headline
+    assert model is not None
     text = f"epoch {model.epoch}{chosen}"
-    for part in ("train", "test"):
-        accuracy = model.get(part, "accuracy")
-        if accuracy is not None:
-            text += f"; {part} accuracy {accuracy:.3f}"
-            interval = proportion_of(accuracy, test_rows) if part == "test" else None
-            text += f" (95 % interval {interval.low:.3f} to {interval.high:.3f})" if interval else ""
+    best_known = model.best_known(headline)
+    parts: dict[Rows, None] = dict.fromkeys(("train", best_known.rows)) if best_known else {}
+    for rows in parts:
+        value = model.get(rows, headline.name)
+        if value is not None:
+            bounds = _bounds_text(headline, bounds_of(summary, rows, of_best=of_best))
+            text += f"; {ROWS_IN_WORDS[rows]} {headline.label} {headline.show_with_unit(value)}{bounds}"
     return text
+
+
+def _bounds_text(headline: Headline, bounds: Bounds | None) -> str:
+    return f" (95 % interval {headline.show(bounds[0])} to {headline.show(bounds[1])})" if bounds else ""
 
 
 def sentences_of(summary: Summary) -> list[str]:
@@ -154,19 +234,23 @@ def conclusions_of(summary: Summary) -> list[str]:
     """What follows from a summary's results, and what choosing on the test rows would have claimed."""
     if not isinstance(summary, RunSummary) or summary.selection is None:
         return list(summary.conclusions)
-    return [*summary.conclusions, selection_sentence(summary.selection, summary.test_rows)]
+    return [*summary.conclusions, selection_sentence(summary.selection, summary.test_rows, summary.headline)]
 
 
 def why_stopped(summary: RunSummary) -> str:
     """At which epoch training stopped and why, and which epoch the final model is of."""
     stop, epochs = summary.stop, summary.max_epochs
-    at = f"epoch {stop.epoch} of {epochs}"
-    best = _best_so_far(stop, summary.monitor)
+    at = f"epoch {stop.epoch}" + ("" if epochs is None else f" of {epochs}")
+    best = _best_so_far(summary)
+    saved = "saved" if summary.trained_here else "on record"
+    completed = f"Ended after {at}"
+    if epochs is not None and (summary.trained_here or epochs == stop.epoch):
+        completed = agreeing(epochs, "Ran its only epoch", f"Ran all {epochs} epochs")
     sentences = {
-        "completed": f"{agreeing(epochs, 'Ran its only epoch', f'Ran all {epochs} epochs')}; no rule stopped it{best}.",
-        "non_finite": f"Stopped at {at}: a metric is not finite ({stop.rule}). Every epoch until then is saved.",
-        "time_budget": f"Paused after {at} ({stop.rule}); everything is saved{best}.",
-        "interrupted": f"Interrupted after {at} by {stop.rule}; everything until then is saved{best}.",
+        "completed": f"{completed}; no rule stopped it{best}.",
+        "non_finite": f"Stopped at {at}: a metric is not finite ({stop.rule}). Every epoch until then is {saved}.",
+        "time_budget": f"Paused after {at} ({stop.rule}); everything is {saved}{best}.",
+        "interrupted": f"Interrupted after {at} by {stop.rule}; everything until then is {saved}{best}.",
     }
     text = sentences.get(stop.reason) or f"Stopped at {at}: {_rule_sentence(stop)}{best}."
     if summary.final.epoch != summary.epochs:
@@ -184,32 +268,43 @@ def _rule_sentence(stop: Verdict) -> str:
     return f"{text.format(wait=wait, since=since)} ({stop.rule})"
 
 
-def _best_so_far(stop: Verdict, monitor: str) -> str:
+def _best_so_far(summary: RunSummary) -> str:
+    stop, headline = summary.stop, summary.headline
     # A threshold is reached at its best.
     if stop.best_value is None or (rule_of_reason(stop.reason) and stop.best_epoch == stop.epoch):
         return ""
-    return f"; the best {monitor}, {stop.best_value:.4f}, was at epoch {stop.best_epoch}"
+    if headline.kind == "proportion":
+        value = f"{stop.best_value:.4f}"
+    elif base_name(summary.monitor) == headline.name:
+        value = headline.show_with_unit(stop.best_value)
+    else:
+        value = f"{stop.best_value:.4g}"
+    return f"; the best {summary.monitor}, {value}, was at epoch {stop.best_epoch}"
 
 
-def selection_sentence(selection: Selection, test_rows: int) -> str:
+def selection_sentence(selection: Selection, test_rows: int, headline: Headline = ACCURACY) -> str:
     """What choosing the epoch on the test rows would have claimed of a run.
 
     Args:
-        test_rows: that the accuracies were measured on.
+        test_rows: that the values were measured on.
+        headline: the metric that counts.
     """
-    honest, claimed, optimism = selection.honest, selection.claimed, selection.optimism
-    comparison = "the same"
-    if optimism:
-        more, rows = "more" if optimism > 0 else "less", round(abs(optimism) * test_rows)
-        comparison = (
-            f"{abs(optimism):.3f} {more}. That is {rows:,} of {counted(test_rows, 'row')}; one run cannot tell how "
-            "much of it is luck"
-        )
+    honest, claimed = selection.honest, selection.claimed
+    difference, comparison = claimed.tested - honest.tested, "the same"
+    if difference:
+        counted_rows = f"{round(abs(difference) * test_rows):,} of {counted(test_rows, 'row')}"
+        rows = f"That is {counted_rows}; one" if headline.kind == "proportion" else "One"
+        changed = f"{headline.show_with_unit(abs(difference))} {'more' if difference > 0 else 'less'}"
+        comparison = f"{changed}. {rows} run cannot tell how much of it is luck"
     return (
-        f"Chosen by {honest.monitor}, epoch {honest.epoch} has a test accuracy of {honest.test_accuracy:.3f}, on rows "
-        f"that chose nothing; chosen by {claimed.monitor}, epoch {claimed.epoch} would have claimed "
-        f"{claimed.test_accuracy:.3f}: {comparison}."
+        f"Chosen by {honest.monitor}, epoch {honest.epoch} has {_a(headline, 'test')} of "
+        f"{headline.show_with_unit(honest.tested)}, on rows that chose nothing; chosen by {claimed.monitor}, epoch "
+        f"{claimed.epoch} would have claimed {headline.show_with_unit(claimed.tested)}: {comparison}."
     )
+
+
+def _a(headline: Headline, rows: Rows) -> str:
+    return f"a {ROWS_IN_WORDS[rows]} {headline.label}"
 
 
 def training_report(
@@ -232,17 +327,19 @@ def training_report(
     tables = [Table.from_summary(table) for table in parts.tables]
     if isinstance(summary, RunSummary):
         sentences, notes = [*_answer(summary), *sentences_of(summary)], _notes(summary)
-        tables += [] if summary.selection is None else [selection_table(summary.selection)]
+        tables += [] if summary.selection is None else [selection_table(summary.selection, summary.headline)]
     else:
         seeds, reason = summary.seeds, f" ({summary.reason})" if summary.reason else ""
         finished = f"of {counted(seeds, 'seed')} tested"
         if isinstance(summary, SweepSummary):
             finished = f"of {counted(len(summary.jobs), 'run')} finished"
             failed = [f"{job.name}: {job.state} ({job.reason})" for job in summary.jobs if job.reason]
-            notes = [TEST_ROWS_CHOSE] if summary.test_rows_chose else []
+            notes = [note_on_test_rows(summary.headline)] if summary.test_rows_chose else []
         sentences = [*summary.conclusions, f"{summary.finished} {finished}; state: {summary.state}{reason}."]
-    scale = f"Scale: {summary.scale}; {numbered('seed', range(summary.seed, summary.seed + seeds))}."
-    description = [*(parts.words or [f"Data: {summary.dataset}."]), scale]
+    seed_numbers = numbered("seed", range(summary.seed, summary.seed + seeds))
+    data = [f"Data: {summary.dataset}."] if summary.dataset else []
+    scale = f"Scale: {summary.scale}; {seed_numbers}." if summary.scale else f"{seed_numbers.capitalize()}."
+    description = [*(parts.words or data), scale]
     lead: list[Part] = [Paragraph(text) for text in sentences]
     lead += [Bullets(tuple(points)) for points in (failed, description) if points]
     lead += [Warn(f"{warning}.") for warning in summary.warnings]
@@ -259,32 +356,44 @@ def training_report(
         sections.append(Section("Predict a photo", tuple(prediction)))
     sections += next_section(steps)
     name = run_argument(Path(summary.run_dir))
-    sections.append(Section("Time", _time(summary)))
+    if time := _time(summary):
+        sections.append(Section("Time", time))
     sections.append(Section("How it was made", how_it_was_made(environment, config, state, name)))
     return Document(parts.title, tuple(lead), tuple(sections))
 
 
 def _answer(summary: RunSummary) -> list[str]:
-    """The test accuracy of the model that a run leaves; none where the conclusions answer, or it was not measured."""
+    """The metric that counts of the model that a run leaves; none where the conclusions answer, or it was not
+    measured."""
     model, name = (summary.final, "final") if summary.best is None else (summary.best, "saved")
-    accuracy = model.get("test", "accuracy")
-    if accuracy is None or summary.table is not None:
+    value = model.best_known(summary.headline)
+    if value is None or summary.table is not None or (summary.trained_here and value.rows != "test"):
         return []
-    interval = proportion_of(accuracy, summary.test_rows)
-    bounds = f" (95 % interval {interval.low:.3f} to {interval.high:.3f})" if interval else ""
+    headline = summary.headline
+    text = headline.show_with_unit(value.value)
+    if not summary.trained_here:
+        what = f"{ROWS_IN_WORDS[value.rows]} {headline.label}"
+        if summary.best is None:
+            return [f"At the last epoch, {model.epoch}, the {what} is {text}."]
+        best = "lowest" if headline.lower_is_better else "highest"
+        if model.monitor == headline.column(value.rows):
+            return [f"The {best} {what} is {text}, at epoch {model.epoch}."]
+        return [f"At epoch {model.epoch}, chosen by {model.monitor}, the {what} is {text}."]
+    bounds = _bounds_text(headline, bounds_of(summary, value.rows, of_best=summary.best is not None))
     chosen = f", chosen by {model.monitor}" if model.monitor else ""
-    return [f"The {name} model, of epoch {model.epoch}{chosen}, has a test accuracy of {accuracy:.3f}{bounds}."]
+    return [f"The {name} model, of epoch {model.epoch}{chosen}, has {_a(headline, value.rows)} of {text}{bounds}."]
 
 
 def _notes(summary: RunSummary) -> list[str]:
-    stop = summary.stop
-    notes = []
+    stop, notes = summary.stop, list[str]()
     if summary.rows is not None and summary.parameters is not None:
         rows = ", ".join(f"{count:,} {part}" for part, count in asdict(summary.rows).items())
         notes.append(f"Rows: {rows}. Parameters of the model: {summary.parameters:,}.")
     if stop.margin:
         reference = (rule_of_reason(stop.reason) or Rule).margin_from
         notes.append(f"At the stop, {summary.monitor} was {stop.margin:.4g} away from {reference}.")
+    if not summary.trained_here:
+        return [*notes, "The values are those that were recorded at the epoch; stopcli measured no model."]
     notes.append(
         "In the figure, training values are means over each epoch while it trains, as Keras reports them; in the table "
         "they are measured on the finished model."
@@ -292,39 +401,41 @@ def _notes(summary: RunSummary) -> list[str]:
     notes += filter(None, [_interval_note(summary)])
     # A run that was stopped before its end may not have measured its best model.
     if summary.best and summary.best.test is not None and summary.best.val is None:
-        notes.append(TEST_ROWS_CHOSE)
+        notes.append(note_on_test_rows(summary.headline))
     return notes
 
 
 def _interval_note(summary: RunSummary) -> str:
-    """What the brackets behind a run's test accuracies are; empty where none was measured."""
+    """What the brackets behind a run's test values are; empty where there are none."""
+    if not any(bounds_of(summary, "test", of_best=of_best) for of_best in (False, True)):
+        return ""
+    over = "it covers other rows like these, not other seeds."
     counts = []
     for model, name in ((summary.final, "final model"), (summary.best, "saved model")):
-        accuracy = None if model is None else model.get("test", "accuracy")
-        interval = None if accuracy is None else proportion_of(accuracy, summary.test_rows)
+        value = None if model is None else model.get("test", summary.headline.name)
+        interval = proportion_of(value, summary.test_rows, summary.headline)
         if interval:
             counts.append(f"{interval.right:,} of {interval.rows:,} ({name})")
     if not counts:
-        return ""
-    return (
-        f"Correct test rows: {', '.join(counts)}. In brackets is the 95 % interval (Wilson) for so many rows; it "
-        "covers other rows like these, not other seeds."
-    )
+        return f"In brackets is the 95 % interval over the test rows; {over}"
+    return f"Correct test rows: {', '.join(counts)}. In brackets is the 95 % interval (Wilson) for so many rows; {over}"
 
 
 def _time(summary: TrainingSummary) -> tuple[Part, ...]:
     spent = {part: f"{seconds:.2f}" for part, seconds in summary.seconds.items() if seconds >= 0.005}
     sentences = []
-    if isinstance(summary, RunSummary) and summary.projected_train_seconds:
-        sentences.append(
-            f"Training and validation took {format_duration(summary.train_and_validation_seconds)}; the estimate from "
-            f"the first steps was {format_duration(summary.projected_train_seconds)} for "
-            f"{counted(summary.max_epochs, 'epoch')}."
-        )
+    if isinstance(summary, RunSummary) and summary.train_and_validation_seconds is not None:
+        took = f"Training and validation took {format_duration(summary.train_and_validation_seconds)}"
+        if summary.projected_train_seconds and summary.max_epochs:
+            estimate = format_duration(summary.projected_train_seconds)
+            epochs = counted(summary.max_epochs, "epoch")
+            sentences.append(f"{took}; the estimate from the first steps was {estimate} for {epochs}.")
+        elif not summary.trained_here:
+            sentences.append(f"{took}.")
     if isinstance(summary, RunSummary) and summary.samples_per_second:
         sentences.append(f"{summary.samples_per_second:,.0f} training rows per second, validation included.")
-    table = Table("Time", ("part", *spent), (("seconds", *spent.values()),))
-    return (table, *([Paragraph(" ".join(sentences))] if sentences else []))
+    table = [Table("Time", ("part", *spent), (("seconds", *spent.values()),))] if spent else []
+    return (*table, *([Paragraph(" ".join(sentences))] if sentences else []))
 
 
 _PREDICT = """\

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stopcli.analysis.sweep import SweepResults, not_finished, runs_table, with_selection
+from stopcli.analysis.sweep import SweepResults, headline_of_runs, not_finished, runs_table, with_selection
 from stopcli.configs.base import to_toml
 from stopcli.errors import RecordError, RequestError, RunFolderError, StopcliError, in_a_line
 from stopcli.quantities import agreeing, counted
@@ -228,6 +228,7 @@ def _summary(
         table=sweep_results.tables[0].for_summary(),
         conclusions=sweep_results.conclusions,
         test_rows_chose=config.validation == "test" and config.checkpoint,
+        headline=headline_of_runs([result.summary for result in results if result.summary]),
         warnings=(*warnings, *loaded.notes),
         run_dir=str(folder.path),
     )

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from stopcli.stopping.rule import Direction, natural_direction
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Numbers = TypeVar("Numbers", "float", "NDArray[Any]")
+
+Rows = Literal["test", "val", "train"]
+"""Of which a value is: the untouched rows, those that validate where they are others, and those that train."""
+ROWS_IN_WORDS: dict[Rows, str] = {"test": "test", "val": "validation", "train": "train"}
 
 Kind = Literal["proportion", "error", "score"]
 """What values can be: a share of rows from 0 to 1, whose interval is Wilson's; an error ≥ 0, in the unit of what was
@@ -60,6 +69,16 @@ class Headline:
     def lower_is_better(self) -> bool:
         return self.direction == "min"
 
+    @property
+    def error_axis(self) -> str:
+        """What `as_error` gives, beside an axis."""
+        return f"error (1 − {self.label})" if self.kind == "proportion" else self.axis
+
+    def as_error(self, values: Numbers) -> Numbers:
+        """Values as they are drawn against a cost, lower being better: the rest of a proportion. Of an error and of a
+        score they are the values themselves."""
+        return 1 - values if self.kind == "proportion" else values
+
     def column(self, rows: str) -> str:
         """Its column in metrics.csv: of the `train`, the `val` or the `test` rows."""
         return self.name if rows == "train" else f"{rows}_{self.name}"
@@ -89,6 +108,8 @@ class Headline:
 
 ACCURACY = Headline("accuracy", "max", "proportion")
 """Of the networks that stopcli's own commands train."""
+LOSS = Headline("loss", "min", "error")
+"""What training makes smaller, drawn beside whatever counts."""
 
 
 def headline_of(metric: str, direction: Direction | None = None, unit: str = "") -> Headline | None:

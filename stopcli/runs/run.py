@@ -27,15 +27,21 @@ from stopcli.runs.folder import (
     runs_root,
 )
 from stopcli.runs.headline import ACCURACY, Headline
-from stopcli.runs.summary import AnalysisSummary, RangeSummary, RunSummary, Summary, SweepSummary, parse_summary
+from stopcli.runs.summary import (
+    FOREIGN,
+    AnalysisSummary,
+    RangeSummary,
+    RunSummary,
+    Summary,
+    SweepSummary,
+    parse_summary,
+)
 from stopcli.runs.typed_json import from_json
 
 if TYPE_CHECKING:
     from stopcli.runs.metrics import Columns
 
 NOT_STARTED = "not begun"
-# Commands of runs that something else than stopcli trained.
-FOREIGN = ("recorded", "csv")
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ class Run:
         if isinstance(summary, SweepSummary):
             return f"{summary.finished}/{counted(len(summary.jobs), 'run')}"
         if isinstance(summary, RunSummary):
-            return f"{summary.epochs}/{summary.max_epochs}"
+            return str(summary.epochs) if summary.max_epochs is None else f"{summary.epochs}/{summary.max_epochs}"
         if isinstance(summary, RangeSummary):
             return f"{summary.finished}/{counted(summary.seeds, 'seed')}"
         if isinstance(summary, AnalysisSummary) or self.status.state == "damaged":

@@ -6,15 +6,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from stopcli.runs.files import read_checked
 from stopcli.runs.folder import RunState
-from stopcli.runs.headline import ACCURACY, Headline
-from stopcli.runs.typed_json import INLINED, OPTIONAL, Check, Positive, from_json
-from stopcli.stopping.rule import Verdict
+from stopcli.runs.headline import ACCURACY, Headline, Rows
+from stopcli.runs.typed_json import INLINED, OPTIONAL, Check, MisfitError, Positive, from_json
+from stopcli.stopping.rule import Direction, Verdict
 
 Values = Mapping[str, float | None]
+# Commands of runs that something else than stopcli trained.
+FOREIGN = ("recorded", "csv")
 
 
 def _is_table(value: Any) -> bool:
@@ -39,9 +41,17 @@ FigureName = Annotated[
 FEWEST_UPDATES = 10
 
 
+class RowsValue(NamedTuple):
+    """A metric's value, and the rows that it was measured on."""
+
+    rows: Rows
+    value: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelValues:
-    """Loss and metrics of a model: of the final one, or of the best one as loaded from its file.
+    """Loss and metrics of a model: of the final one, or of the best one as loaded from its file. Of a run that
+    something else trained, those on record of its last and of its best epoch.
 
     Attributes:
         monitor, value: what the best epoch was chosen by; not there for the final model.
@@ -61,10 +71,15 @@ class ModelValues:
         values: Values | None = getattr(self, part)
         return (values or {}).get(name)
 
-    def error(self, part: str) -> float | None:
-        """1 − accuracy."""
-        accuracy = self.get(part, "accuracy")
-        return None if accuracy is None else 1 - accuracy
+    def best_known(self, headline: Headline) -> RowsValue | None:
+        """What to say of the model: its value on the test rows, else on the rows that validate, else on those that
+        train; None where none was measured."""
+        candidates: tuple[Rows, ...] = ("test", "val", "train")
+        for rows in candidates:
+            value = self.get(rows, headline.name)
+            if value is not None:
+                return RowsValue(rows, value)
+        return None
 
     @property
     def validated(self) -> Values:
@@ -88,13 +103,26 @@ class ChosenEpoch:
     Attributes:
         monitor: the metric it was chosen by.
         value: of that metric.
-        test_accuracy: of its model on the untouched test rows.
+        test_accuracy: of its model on the untouched test rows, where accuracy is the metric that counts.
+        test_value: where another metric is.
     """
 
     monitor: str
     epoch: int
     value: float
-    test_accuracy: float
+    test_accuracy: float | None = field(default=None, metadata=OPTIONAL)
+    test_value: float | None = field(default=None, metadata=OPTIONAL)
+
+    def __post_init__(self) -> None:
+        if (self.test_accuracy is None) == (self.test_value is None):
+            raise MisfitError("test_accuracy: missing")
+
+    @property
+    def tested(self) -> float:
+        """The metric that counts, of its model on the untouched test rows."""
+        tested = self.test_value if self.test_accuracy is None else self.test_accuracy
+        assert tested is not None
+        return tested
 
 
 @dataclass(frozen=True)
@@ -102,19 +130,22 @@ class Selection:
     """The epochs that the same rule chooses on the rows that validate and on the test rows.
 
     Attributes:
-        honest: the epoch chosen on the rows that validate: its test accuracy is of rows that chose nothing.
+        honest: the epoch chosen on the rows that validate: its test value is of rows that chose nothing.
         claimed: the epoch that choosing on the test rows would have reported.
-        optimism: by how much the test accuracy that would have been claimed is above the honest one. It is the luck of
-            rows that choose among many epochs, and what choosing on other rows costs: few of them choose a worse epoch.
-            One run cannot tell the two apart.
+        direction: which test value is better.
+        optimism: by how much the test value that would have been claimed is better than the honest one. It is the luck
+            of rows that choose among many epochs, and what choosing on other rows costs: few of them choose a worse
+            epoch. One run cannot tell the two apart.
     """
 
     honest: ChosenEpoch
     claimed: ChosenEpoch
+    direction: Direction = field(default="max", metadata=OPTIONAL)
     optimism: float = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "optimism", self.claimed.test_accuracy - self.honest.test_accuracy)
+        claimed, honest = self.claimed.tested, self.honest.tested
+        object.__setattr__(self, "optimism", claimed - honest if self.direction == "max" else honest - claimed)
 
 
 @dataclass(frozen=True)
@@ -139,9 +170,11 @@ class RunSummary:
 
     Attributes:
         epochs: that were trained.
+        max_epochs: that were to be trained at most.
         rows: of the data.
         stop: why and where training stopped.
         final, best: the model that training ended with, and the saved one; None where none was saved.
+        test_interval: of the models' values on the test rows, the 95 % interval, with its `low` and `high`.
         selection: what choosing the epoch on the test rows would have claimed; None where they do choose it.
         train_seconds: of training, without validation; what every table, file and figure calls training time. Where
             epochs are so short that a call of the compiled loop both trains and validates, the two are not separated.
@@ -158,7 +191,7 @@ class RunSummary:
     dataset: str
     seed: int
     epochs: int
-    max_epochs: int
+    max_epochs: int | None
     steps: int | None
     steps_per_epoch: Positive | None
     parameters: int | None
@@ -173,9 +206,9 @@ class RunSummary:
     run_dir: str
     warnings: tuple[str, ...]
     samples_per_second: float | None
-    train_seconds: float
+    train_seconds: float | None
     validation_seconds: float | None
-    train_and_validation_seconds: float
+    train_and_validation_seconds: float | None
     projected_train_seconds: float | None
     case_study: Any = field(default=None, metadata=OPTIONAL)
     table: TableContent | None = field(default=None, metadata=OPTIONAL)
@@ -194,8 +227,18 @@ class RunSummary:
 
     @property
     def test_rows(self) -> int:
-        """That test; 0 where that is not known."""
-        return 0 if self.rows is None else self.rows.test
+        """How many rows test; 0 where that is not known."""
+        return self.rows.test if self.rows else 0
+
+    @property
+    def models(self) -> tuple[ModelValues, ...]:
+        """The final model, and the saved one where there is one."""
+        return (self.final, self.best) if self.best else (self.final,)
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether stopcli trained it, and measured and saved its models; else there are only values on record."""
+        return self.command not in FOREIGN
 
     @property
     def reason(self) -> str:

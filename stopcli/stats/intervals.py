@@ -1,4 +1,4 @@
-"""How sure a mean over few seeds is, and an accuracy that was counted on few rows.
+"""How sure a mean over few seeds is, and a share that was counted on few rows.
 
 What choosing an epoch on the test rows would have claimed, against what the epoch chosen on other rows is worth.
 """
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stopcli.runs.headline import ACCURACY, Headline
 from stopcli.runs.metrics import Columns
 from stopcli.runs.summary import ChosenEpoch, Selection
 from stopcli.stopping import BestEpoch, BestState
@@ -49,7 +50,7 @@ class MeanInterval:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     def complement(self) -> MeanInterval:
-        """Of one minus each value: the error where the values are accuracies."""
+        """Of one minus each value: the error where the values are shares of what is right."""
         low, high = (None if bound is None else 1 - bound for bound in (self.high, self.low))
         return replace(self, mean=1 - self.mean, low=low, high=high)
 
@@ -111,7 +112,7 @@ def bootstrap_interval(values: NDArray[np.float64]) -> tuple[float, float]:
     # whose threads would wait for each other where other processes compute.
     means = np.einsum("ji,j->i", _resample_counts(len(values)), values) / len(values)
     # Of few values many resamples have the very mean (of 5, their permutations alone are 4 %), and half of these count
-    # as lower. Left to the last digit, errors would have another interval than the accuracies they are the rest of.
+    # as lower. Left to the last digit, errors would have another interval than the shares they are the rest of.
     mean = values.mean()
     means[np.abs(means - mean) <= _TIE * np.abs(values).max()] = mean
     interval = stats.bootstrap(
@@ -159,7 +160,7 @@ class Proportion:
 
 
 def proportion(right: int, rows: int) -> Proportion:
-    """The Wilson 95 % interval of a share: what a model's accuracy would be on all rows like those it was counted on.
+    """The Wilson 95 % interval of a share: what it would be on all rows like those it was counted on.
 
     It says nothing of what training again would give. Wilson's interval holds the true share in 95 % of all cases on
     average, also near 0 and 1; Clopper and Pearson's, which holds it in 95 % at least, is wider than that needs.
@@ -180,9 +181,12 @@ def proportion(right: int, rows: int) -> Proportion:
     return Proportion(right, rows, low, high)
 
 
-def proportion_of(accuracy: float, rows: int) -> Proportion | None:
-    """The same, of an accuracy that was measured on so many rows; None where there is none to count."""
-    return proportion(round(accuracy * rows), rows) if rows > 0 and 0 <= accuracy <= 1 else None
+def proportion_of(value: float | None, rows: int, headline: Headline = ACCURACY) -> Proportion | None:
+    """The same, of a metric that was measured on so many rows; None where it is no share of them, or there are none to
+    count."""
+    if value is None or headline.kind != "proportion" or rows < 1 or not 0 <= value <= 1:
+        return None
+    return proportion(round(value * rows), rows)
 
 
 def share_shown(n: int) -> float:
@@ -202,11 +206,9 @@ def runs_to_show(share: float) -> int:
     return math.ceil(math.log(1 - CONFIDENCE) / math.log(share))
 
 
-# The accuracy of the rows that choose nothing; recorded where rows are set apart (docs/decisions/0004).
-TEST_ACCURACY = "test_accuracy"
-
-
-def compare_selection(metrics: Columns, rule: BestEpoch, readable: Sequence[str]) -> Selection | None:
+def compare_selection(
+    metrics: Columns, rule: BestEpoch, readable: Sequence[str], headline: Headline = ACCURACY
+) -> Selection | None:
     """Ask a rule twice over a run's epochs.
 
     Args:
@@ -214,20 +216,22 @@ def compare_selection(metrics: Columns, rule: BestEpoch, readable: Sequence[str]
         rule: which epoch is the best, by a metric of the rows that validate, or of those that train. On the test rows
             it is asked by the same metric of theirs: `test_loss` for `val_loss` and for `loss`.
         readable: the metrics that rules may read. An epoch in which one of them is no number counts for neither.
+        headline: the metric whose values on the test rows are compared. It is recorded of them where they are set apart
+            (docs/decisions/0004).
 
     Returns:
         None where no test rows were set apart, or no epoch counts.
     """
     base = rule.monitor.removeprefix("val_")
     on_test = BestEpoch(f"test_{base}", rule.mode, rule.start_from_epoch)
-    if TEST_ACCURACY not in metrics or on_test.monitor not in metrics:
+    if headline.column("test") not in metrics or on_test.monitor not in metrics:
         return None
     sound = np.isfinite(np.stack([metrics[name] for name in readable])).all(axis=0)
-    honest, claimed = (_chosen(metrics, best, sound) for best in (rule, on_test))
-    return Selection(honest, claimed) if honest and claimed else None
+    honest, claimed = (_chosen(metrics, best, sound, headline) for best in (rule, on_test))
+    return Selection(honest, claimed, headline.direction) if honest and claimed else None
 
 
-def _chosen(metrics: Columns, rule: BestEpoch, sound: Any) -> ChosenEpoch | None:
+def _chosen(metrics: Columns, rule: BestEpoch, sound: Any, headline: Headline) -> ChosenEpoch | None:
     best = BestState()
     columns = (metrics["epoch"], metrics[rule.monitor], sound)
     for epoch, value, counts in zip(*(column.tolist() for column in columns), strict=True):
@@ -236,4 +240,6 @@ def _chosen(metrics: Columns, rule: BestEpoch, sound: Any) -> ChosenEpoch | None
     if best.value is None:
         return None
     row = int(np.flatnonzero(metrics["epoch"] == best.epoch)[0])
-    return ChosenEpoch(rule.monitor, best.epoch, best.value, float(metrics[TEST_ACCURACY][row]))
+    tested = float(metrics[headline.column("test")][row])
+    key = "test_accuracy" if headline == ACCURACY else "test_value"
+    return ChosenEpoch(rule.monitor, best.epoch, best.value, **{key: tested})

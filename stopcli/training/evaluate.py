@@ -13,9 +13,10 @@ from stopcli.configs.base import RunConfig
 from stopcli.models.fused_batch_norm import with_fused_batch_norm
 from stopcli.runs.environment import Environment
 from stopcli.runs.folder import RunFolder, RunState
+from stopcli.runs.headline import ACCURACY
 from stopcli.runs.metrics import PredictedClasses, read_metrics, write_predictions
 from stopcli.runs.summary import ModelValues, RowCounts, RunSummary, Selection
-from stopcli.stats.intervals import Proportion, compare_selection, proportion_of
+from stopcli.stats.intervals import compare_selection, proportion_of
 from stopcli.training.model_files import load_model
 from stopcli.training.session import Stopwatch
 from stopcli.training.state_file import hash_of_rows
@@ -119,7 +120,7 @@ def _keep_predictions(
     experiment: Experiment, folder: RunFolder, final: NDArray[Any], saved: NDArray[Any] | None
 ) -> None:
     """Write the classes that the models predict for the test rows, where the experiment has classes."""
-    if all(metric.name != "accuracy" for metric in experiment.metrics):
+    if all(metric.name != ACCURACY.name for metric in experiment.metrics):
         return
     test = experiment.parts.test
     by_final, by_saved = _classes(final), None if saved is None else _classes(saved)
@@ -157,7 +158,7 @@ def _summary(
     best: ModelValues | None,
     folder: RunFolder,
 ) -> RunSummary:
-    verdict, parts = outcome.verdict, experiment.parts
+    verdict, parts, headline = outcome.verdict, experiment.parts, experiment.headline
     rows = parts.train.count * experiment.inputs.copies * outcome.steps / experiment.steps_per_epoch
     projected = outcome.projected_seconds
     return RunSummary(
@@ -178,7 +179,10 @@ def _summary(
         stop=verdict,
         final=final,
         best=best,
-        test_interval={"final": _interval(final, parts.test.count), "best": _interval(best, parts.test.count)},
+        test_interval={
+            name: None if model is None else proportion_of(model.get("test", headline.name), parts.test.count, headline)
+            for name, model in (("final", final), ("best", best))
+        },
         selection=_selection(experiment, folder),
         run_dir=str(folder.path),
         warnings=(*config.warnings(), *outcome.warnings),
@@ -187,13 +191,8 @@ def _summary(
         validation_seconds=round(outcome.validation_seconds, 3),
         train_and_validation_seconds=round(outcome.train_seconds, 3),
         projected_train_seconds=None if projected is None else round(projected, 3),
+        headline=headline,
     )
-
-
-def _interval(model: ModelValues | None, rows: int) -> Proportion | None:
-    """How sure a model's test accuracy is; None where it was not measured."""
-    accuracy = None if model is None else model.get("test", "accuracy")
-    return None if accuracy is None else proportion_of(accuracy, rows)
 
 
 def _selection(experiment: Experiment, folder: RunFolder) -> Selection | None:
@@ -203,7 +202,10 @@ def _selection(experiment: Experiment, folder: RunFolder) -> Selection | None:
     metrics = read_metrics(folder.metrics)
     columns = tuple(name for name in metrics if name not in ("epoch", "step"))
     return compare_selection(
-        metrics, experiment.plan.best_checkpoint or experiment.plan.best_monitored, readable(columns)
+        metrics,
+        experiment.plan.best_checkpoint or experiment.plan.best_monitored,
+        readable(columns),
+        experiment.headline,
     )
 
 

@@ -12,6 +12,7 @@ from stopcli.data.dataset import Splits
 from stopcli.errors import MetricError
 from stopcli.quantities import agreeing
 from stopcli.runs.folder import RunFolder
+from stopcli.runs.headline import ACCURACY, Headline
 from stopcli.runs.metrics import read_rows
 from stopcli.schedules.plateau import Plateau, PlateauState
 from stopcli.stopping import BestEpoch, BestState, RuleRunner, Verdict
@@ -41,6 +42,7 @@ class Experiment:
         inputs, schedule, momentum, log_steps: as for StepsLoop; only for long epochs.
         plateau: reduces the learning rate after an epoch; only for long epochs, because a call of short ones runs on.
         classes: the names of the classes, where the targets are class indices and the predictions probabilities.
+        headline: the metric that counts, one of `metrics`.
         afterwards: what is computed once training has ended, from the loop in its last state and from the run's folder;
             returns fields of the run's summary.
     """
@@ -63,6 +65,7 @@ class Experiment:
     log_steps: bool = False
     plateau: Plateau | None = None
     classes: tuple[str, ...] = ()
+    headline: Headline = ACCURACY
     afterwards: Callable[[Loop, RunFolder], Mapping[str, Any]] | None = None
 
     @property
