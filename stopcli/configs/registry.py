@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopcli.errors import ConfigError, did_you_mean
-from stopcli.runs.run import FOREIGN
+from stopcli.runs.summary import FOREIGN
 
 if TYPE_CHECKING:
     from stopcli.configs.base import Role, RunConfig
