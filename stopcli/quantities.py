@@ -48,6 +48,20 @@ def format_duration(seconds: float) -> str:
     return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
 
 
+def format_age(seconds: float) -> str:
+    """Seconds as `parse_duration` reads them, in the two largest units.
+
+    >>> format_age(0.4), format_age(59), format_age(3_725), format_age(507_600)
+    ('0s', '59s', '1h2m', '5d21h')
+    """
+    parts: list[str] = []
+    for unit, length in _SECONDS.items():
+        number, seconds = divmod(round(seconds), int(length))
+        if number or parts:
+            parts.append(f"{number}{unit}")
+    return "".join(parts[:2]) or "0s"
+
+
 def format_bytes(number: int) -> str:
     """A size on disk in decimal units, as file managers and `df -H` show it.
 

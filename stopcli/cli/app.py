@@ -51,10 +51,12 @@ FUNCTIONS = {
         common=("run", "epochs", "dataset", "patience", "time_budget", "retry_failed", "force", "quiet"),
     ),
     "list": Command(
-        "stopcli.cli.resume:list_runs", "List the runs, newest last: state, epochs, best value, size on disk, age."
+        "stopcli.cli.runs:list_runs",
+        "List the runs, newest last: state, epochs, best value, size on disk, age.",
+        lists=("--command", "--state"),
     ),
     "show": Command(
-        "stopcli.cli.resume:show",
+        "stopcli.cli.runs:show",
         "Show a run: its state, why it stopped, its results; or what a comparison or a replay found.",
     ),
     "compare": Command(

@@ -14,18 +14,17 @@ from typing import Annotated, Any
 
 import typer
 
-from stopcli.cli.console import Output, print_command, print_result
+from stopcli.cli.console import Output
 from stopcli.cli.live import RunView
 from stopcli.cli.options import Json, Quiet, RunPath, RunsDir, TimeBudget, Verbose, setting_value, with_changes
 from stopcli.configs.base import settings_with
 from stopcli.configs.images import ImageConfig
 from stopcli.configs.registry import COMMANDS, config_class
 from stopcli.errors import ConfigError, RequestError, StopcliError, did_you_mean, shown
-from stopcli.quantities import agreeing, counted, format_bytes, format_duration
-from stopcli.report.document import Table
-from stopcli.runs.files import dump_json, read_json, temporary_files
-from stopcli.runs.folder import RUNS_DIR_VARIABLE, RunFolder, check_is_made_here, runs_root
-from stopcli.runs.run import Run, resolve_run, runs_in
+from stopcli.quantities import counted
+from stopcli.runs.files import temporary_files
+from stopcli.runs.folder import RunFolder, runs_root
+from stopcli.runs.run import resolve_run
 from stopcli.signals import StopNow
 
 MoreEpochs = Annotated[
@@ -44,7 +43,6 @@ Force = Annotated[
     typer.Option("--force", help="Resume although settings, versions or data have changed, and record the change."),
 ]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="In a sweep, also resume the runs that failed.")]
-RunJson = Annotated[bool, typer.Option("--json", help="Print what is known of it as JSON on stdout.")]
 
 
 @with_changes(ImageConfig, "layout", "stopping")
@@ -118,61 +116,6 @@ def _hint_at_moved_data(config: Any, run: Path, *, named: bool) -> Iterator[None
             gone = Path(config.dataset).is_absolute() and not os.path.exists(config.dataset)  # noqa: PTH110
             error.hint = hint if gone else f"{error.hint} {hint}".lstrip()
         raise
-
-
-def list_runs(runs_dir: RunsDir = None, json: RunJson = False) -> None:
-    """List the runs, newest last: state, epochs, best value, size on disk, age."""
-    root = runs_root(runs_dir)
-    runs = runs_in(root)
-    if json:
-        print(dump_json([run.to_dict() for run in runs]))
-        return
-    if not runs:
-        Output().say(f"No runs in {root}; --runs-dir or {RUNS_DIR_VARIABLE} names another folder.")
-        return
-    rows = []
-    for run in runs:
-        if run.damage:
-            Output().warn(f"{run.path}/{run.damage}")
-        stop, best = run.results and run.results.stop, "–"
-        if run.results and stop and stop.best_value is not None:
-            best = f"{run.results.monitor} {stop.best_value:.4f} at {stop.best_epoch}"
-        size = format_bytes(run.bytes_on_disk)
-        rows.append((run.path.name, run.state, run.progress, best, size, _age(run)))
-    Output().result(Table("Runs", ("run", "state", "epochs", "best", "size", "age"), tuple(rows)), runs)
-    total = format_bytes(sum(run.bytes_on_disk for run in runs))
-    deletion = f"rm -r {shlex.quote(str(root))}/NAME"
-    Output().say(f"{counted(len(runs), 'run')}, {total}. A run is its folder; to delete one: {deletion}")
-
-
-def show(run: RunPath, runs_dir: RunsDir = None, json: RunJson = False) -> None:
-    """Show a run: its state, why it stopped, its results; or what a comparison or a replay found."""
-    from stopcli.report.next_steps import next_steps
-
-    folder = resolve_run(run, runs_root(runs_dir), analyses=True)
-    check_is_made_here(folder)
-    read = Run.read(folder)
-    if json:
-        print(dump_json({**read.to_dict(), "summary": read_json(folder / "summary.json") or None}))
-        return
-    results, summary = read.results, read.summary
-    epochs = f", {read.progress}" if read.progress != "–" else ""
-    # The other summaries name their unit.
-    if epochs and (results or summary is None):
-        epochs += f" {agreeing(int(read.progress.rpartition('/')[2]), 'epoch', 'epochs')}"
-    age = f", started {_age(read)} ago" if read.age_seconds is not None else ""
-    print_result(f"{folder}: {read.state}{epochs}{age}")
-    if read.reason:
-        print_result(f"Reason: {read.reason}")
-    if summary is not None:
-        Output().summary(summary, print_result)
-    for step in next_steps(folder, read.state, summary):
-        print_result(f"{step.purpose}:")
-        print_command(step.command, stderr=False)
-
-
-def _age(run: Run) -> str:
-    return "–" if run.age_seconds is None else format_duration(run.age_seconds)
 
 
 # Several batches an epoch, patience with min_delta, kept epochs, and a state every thousand epochs: about two seconds

@@ -9,7 +9,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -168,6 +168,35 @@ def is_held(run: Path) -> bool:
         return False
 
 
+@contextlib.contextmanager
+def hold_folder(run: Path) -> Iterator[FileLock]:
+    """Hold a run folder within the block, so that no other process writes it.
+
+    Raises:
+        RunFolderError: another process holds it, or it cannot be written.
+    """
+    lock = _lock_of(run)
+    _acquire(lock, run)
+    try:
+        yield lock
+    finally:
+        lock.release()
+
+
+def _acquire(lock: FileLock, run: Path) -> None:
+    """Raise RunFolderError where another process holds the folder, or it cannot be written."""
+    from filelock import Timeout
+
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunFolderError(
+            f"{run} is being written by {holder(run)}", hint="Wait until it has ended, or stop it first."
+        ) from None
+    except OSError as error:
+        raise RunFolderError(f"{run}: cannot be written ({system_words(error)})") from None
+
+
 def holder(run: Path) -> str:
     """The process that holds a folder, in words, by its status.json."""
     status = read_status(run)
@@ -178,6 +207,8 @@ def holder(run: Path) -> str:
 
 RUNS_DIR_VARIABLE = "STOPCLI_RUNS_DIR"
 DEFAULT_RUNS_DIR = Path("runs")
+# In the runs folder: what is being deleted, and what a process that was killed has not deleted.
+TRASH_PREFIX = ".trash-"
 # In the folders of runs and sweeps, beside files that only some commands write.
 RUN_FILES = (
     *("config.toml", "status.json", "environment.json", "summary.json", "seeds.json", "log.txt", "report.md"),
@@ -255,7 +286,7 @@ class RunFolder:
             path = _make_new(path, numbered=run_dir is None)
             new_folders.insert(0, path)
             folder = cls(path)
-            folder._take_lock()
+            _acquire(folder._lock, path)
             folder.status.write("running")
             if config is not None:
                 folder.write_config(config)
@@ -279,22 +310,8 @@ class RunFolder:
             check_is_run(path)
         _check_can_be_written(path)
         folder = cls(path)
-        folder._take_lock()
+        _acquire(folder._lock, path)
         return folder
-
-    def _take_lock(self) -> None:
-        """Raise RunFolderError where another process holds the folder, or it cannot be written."""
-        from filelock import Timeout
-
-        try:
-            self._lock.acquire()
-        except Timeout:
-            raise RunFolderError(
-                f"{self.path} is being written by {holder(self.path)}",
-                hint="Wait until it has ended, or stop it first.",
-            ) from None
-        except OSError as error:
-            raise RunFolderError(f"{self.path}: cannot be written ({system_words(error)})") from None
 
     def __enter__(self) -> RunFolder:
         remove_temporary_files(self.path)

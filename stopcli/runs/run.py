@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from stopcli.errors import RequestError, RunFolderError, system_words
 from stopcli.paths import check_path
@@ -19,6 +19,7 @@ from stopcli.runs.files import read_checked, read_toml
 from stopcli.runs.folder import (
     RUN_FILES,
     RUNS_DIR_VARIABLE,
+    TRASH_PREFIX,
     Status,
     check_is_run,
     folder_bytes,
@@ -148,6 +149,8 @@ class Run:
         results = self.results
         return {
             "path": str(self.path),
+            "command": self.label("command"),
+            "name": self.label("name"),
             "state": self.state,
             "reason": self.reason,
             "epochs": self.progress,
@@ -157,6 +160,15 @@ class Run:
             "age_seconds": self.age_seconds,
             "bytes": self.bytes_on_disk,
         }
+
+    def label(self, key: Literal["command", "name"]) -> str:
+        """Its command or its name, by its summary, else by its config.toml; empty where neither can be read."""
+        if self.summary is not None:
+            return str(getattr(self.summary, key))
+        try:
+            return str(self._config.get(key, ""))
+        except RequestError:
+            return ""
 
     @cached_property
     def _config(self) -> dict[str, Any]:
@@ -225,6 +237,8 @@ def run_names(root: Path) -> list[str]:
 
 
 def _may_be_run(path: Path) -> bool:
+    if path.name.startswith(TRASH_PREFIX):
+        return False
     try:
         return (path / "status.json").is_file()
     except OSError:

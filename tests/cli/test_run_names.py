@@ -264,15 +264,13 @@ def test_the_config_of_a_run_is_run_again_by_its_name(runs: Path, capsys: pytest
     assert config_file_of(Path(f"{NAMES[1]}/config.toml"), runs, output) == runs / NAMES[1] / "config.toml"
 
 
-def test_the_list_says_what_runs_take_on_disk_and_how_one_is_deleted(
-    runs: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_list_says_what_runs_take_on_disk(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (runs / NAMES[0] / "model.keras").write_bytes(bytes(12_345_678))
     (runs / NAMES[0] / "everything").symlink_to("/")
     assert run("list") == 0
     printed = capsys.readouterr()
-    assert "12 MB" in printed.out
-    assert "rm -r runs/NAME" in printed.err
+    assert printed.out.count("12 MB") == 2
+    assert "total of 5 runs" in printed.out
     assert run("list", "--json") == 0
     sizes = {Path(line["path"]).name: line["bytes"] for line in json.loads(capsys.readouterr().out)}
     files = [path for path in (runs / SWEEP).rglob("*") if path.is_file()]

@@ -27,6 +27,8 @@ def test_runs_are_listed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None
     listed = printed(capsys, "list", "--runs-dir", "runs")
     # How much a file takes depends on the file system.
     assert all(line.pop("bytes") > 0 for line in listed)
+    # Newer than what is pinned.
+    assert all(line.pop("command") and line.pop("name") == "" for line in listed)
     pinned = PINNED["listed"]
     assert [sorted(line) for line in listed] == [sorted(line) for line in pinned]
     check_document(facts(listed), facts(pinned))
@@ -44,6 +46,7 @@ def test_runs_are_listed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_a_run_is_shown(name: str, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = printed(capsys, "show", f"runs/{name}")
     assert document.pop("bytes") > 0
+    assert (document.pop("command"), document.pop("name")) == (document["summary"]["command"], "")
     check_document(facts(document), facts(PINNED["shown"][name]))
     capsys.readouterr()
     assert run("show", f"runs/{name}") == 0
