@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from stopcli.analysis.sweep import SweepResults, seed_results, sweep_arms
+from stopcli.analysis.sweep import SweepResults, headline_of_runs, seed_results, sweep_arms
 from stopcli.configs.registry import command_classes
 from stopcli.configs.training import TrainingConfig
 from stopcli.quantities import counted
-from stopcli.report.document import Table
+from stopcli.report.document import Table, values_figure
 from stopcli.report.drawing import Figures
+from stopcli.report.run_report import shown_rows
+from stopcli.runs.headline import ROWS_IN_WORDS
 from stopcli.runs.summary import RunSummary
-from stopcli.stopping.combine import rule_of_reason
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job, JobResult
 
@@ -93,26 +94,9 @@ class Recipe:
 def run_marks(config: TrainingConfig, summary: RunSummary) -> Marks:
     """The stop, the best epoch, the saved one, and the value that a rule compares with."""
     # Where tables alone are made, matplotlib need not be there.
-    from stopcli.report.curves import Marks
+    from stopcli.report.curves import marks_of
 
-    stop, best = summary.stop, summary.best
-    rule = rule_of_reason(stop.reason)
-    reasons = {
-        "completed": "end of training",
-        "non_finite": "a metric is not finite",
-        "interrupted": "interrupted",
-        "time_budget": "paused",
-    }
-    return Marks(
-        stop.epoch,
-        f"epoch {stop.epoch}: {reasons.get(stop.reason, 'stopped by ' + stop.reason)}",
-        stop.best_epoch,
-        f"epoch {stop.best_epoch}: best {config.monitor}",
-        best.epoch if best else 0,
-        f"epoch {best.epoch}: saved, best {config.checkpoint_monitor}" if best else "",
-        wait=stop.wait if rule is not None and rule.waits else 0,
-        level=_level(config),
-    )
+    return marks_of(summary, _level(config))
 
 
 def _level(config: TrainingConfig) -> tuple[str, float, str] | None:
@@ -146,25 +130,29 @@ class SeedRecipe(Recipe):
         return seed_results(config, results)
 
     def sweep_figures(self, config: Any, results: Sequence[JobResult]) -> Figures:
-        """The curves of all seeds with their spread, where they stopped, and their accuracies."""
+        """The curves of all seeds with their spread, where they stopped, and what they came to."""
         from stopcli.report.curves import seed_curves, seed_points
 
         (arm,) = sweep_arms(config, results)
         summaries = [summary for result in arm.runs if (summary := result.run.results)]
         metrics = [result.run.metrics for result in arm.runs]
+        headline = headline_of_runs(summaries)
+        rows = shown_rows(summaries, headline)
         title = f"{self.title(config)}: {counted(len(arm.runs), 'seed')}"
         epochs = {"stopped at": arm.values("epochs")}
         if self.shows_best_epochs:
             epochs[f"best {config.monitor}"] = [float(summary.stop.best_epoch) for summary in summaries]
-        accuracies = {
-            "train, final model": arm.values("final_train_accuracy"),
-            "test, final model": arm.values("final_test_accuracy"),
+        values = {
+            f"{ROWS_IN_WORDS[of]}, final model": arm.values(f"final_{of}_{headline.name}")
+            for of in dict.fromkeys(("train", rows))
         }
         if saved := arm.values("saved_epoch"):
             epochs[f"saved (best {config.checkpoint_monitor})"] = saved
-            accuracies["test, saved model"] = arm.values("saved_test_accuracy")
+            values[f"{ROWS_IN_WORDS[rows]}, saved model"] = arm.values(f"saved_{rows}_{headline.name}")
         return {
-            "curves": lambda: seed_curves(metrics, val_rows(config), [summary.epochs for summary in summaries], title),
-            "stop_epochs": lambda: seed_points(epochs, "epoch", "{:.0f}", title),
-            "accuracies": lambda: seed_points(accuracies, "accuracy", "{:.3f}", title),
+            "curves": lambda: seed_curves(
+                metrics, val_rows(config), [summary.epochs for summary in summaries], title, headline
+            ),
+            "stop_epochs": lambda: seed_points(epochs, "epoch", "{:.0f}".format, title),
+            values_figure(headline): lambda: seed_points(values, headline.axis, headline.show, title),
         }

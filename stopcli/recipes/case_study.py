@@ -329,6 +329,6 @@ def seeds_case_figures(config: MoonsConfig, results: Sequence[JobResult]) -> Fig
     stops = [arm.measured.stopped_at for arms in seeds for arm in arms[1:3]]
     return {
         "curves": lambda: seed_curves(metrics, val_rows(config), stops, title),
-        "stop_epochs": lambda: seed_points(epochs, "epoch", "{:.0f}", f"{title}, epoch of each arm's model"),
-        "accuracies": lambda: seed_points(accuracies, "accuracy", "{:.3f}", f"{title}, test accuracy"),
+        "stop_epochs": lambda: seed_points(epochs, "epoch", "{:.0f}".format, f"{title}, epoch of each arm's model"),
+        "accuracies": lambda: seed_points(accuracies, "accuracy", "{:.3f}".format, f"{title}, test accuracy"),
     }

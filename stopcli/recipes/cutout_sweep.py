@@ -29,6 +29,7 @@ from stopcli.recipes.images import CifarResnet
 from stopcli.report.document import Table, csv_of
 from stopcli.report.drawing import Figures, drawn_name
 from stopcli.report.frontier import pareto_front
+from stopcli.runs.headline import ACCURACY
 from stopcli.stats.differences import NONE, Ratio, too_few
 from stopcli.stats.intervals import FEWEST
 from stopcli.sweeps.plan import JobResult
@@ -93,7 +94,7 @@ class CutoutSweep(CifarResnet):
         over = f" over {numbered('seed', front.seeds)}" if front.unequal and front.seeds else ""
         return {
             "validation_error": lambda: arm_curves(
-                curves, f"{rows} error (1 − accuracy)", abscissa, PUBLISHED_LEVEL, title, "images", "error"
+                curves, f"{rows} {ACCURACY.error_axis}", abscissa, PUBLISHED_LEVEL, title, "images", "error"
             ),
             "cost": lambda: error_against_cost(
                 points, f"training time, {unit}", f"{rows} error at the end", title, over
@@ -304,5 +305,5 @@ def _curves(config: CutoutSweepConfig, arm: RunArm, label: str) -> RunGroup:
         # What an epoch counts as on the horizontal axis.
         images = 1.0 if config.equal == "epochs" else result.cost["rows"] / result.cost["epochs"]
         columns = result.run.metrics
-        runs.append({"images": columns["epoch"] * images, "error": 1 - columns["val_accuracy"]})
+        runs.append({"images": columns["epoch"] * images, "error": ACCURACY.as_error(columns[ACCURACY.column("val")])})
     return RunGroup(label, arm.index, runs)

@@ -33,6 +33,7 @@ from stopcli.report.curves import (
 )
 from stopcli.report.drawing import drawn_name
 from stopcli.report.frontier import Label, place_labels
+from stopcli.runs.headline import ACCURACY, Headline
 from stopcli.runs.metrics import Columns
 from stopcli.stopping.rule import natural_direction
 
@@ -119,9 +120,11 @@ def policy_rates(policies: Sequence[RunGroup], cycle: float | None, cyclical: Co
     return figure
 
 
-def policy_curves(policies: Sequence[RunGroup], val_name: str, cycle: float | None, title: str) -> Figure:
-    """Training loss, and loss and accuracy on the rows that validate, against the epoch, a line for each policy: the
-    mean of its runs as far as all of them went, with their standard deviation as a band.
+def policy_curves(
+    policies: Sequence[RunGroup], val_name: str, cycle: float | None, title: str, headline: Headline = ACCURACY
+) -> Figure:
+    """Training loss, and loss and the metric that counts on the rows that validate, against the epoch, a line for each
+    policy: the mean of its runs as far as all of them went, with their standard deviation as a band.
 
     Args:
         policies: with the columns of each run's metrics.csv.
@@ -129,14 +132,18 @@ def policy_curves(policies: Sequence[RunGroup], val_name: str, cycle: float | No
         cycle: epochs of a cycle, every other of which is shaded; None for no cycles.
     """
     figure, drawn = new_figure(7.8, 3, title=title, sharex=True)
-    names = {"loss": "training loss", "val_loss": f"{val_name} loss", "val_accuracy": f"{val_name} accuracy"}
+    names = {
+        "loss": "training loss",
+        "val_loss": f"{val_name} loss",
+        headline.column("val"): f"{val_name} {headline.axis}",
+    }
     longest = 1
     for axes, (column, name) in zip(drawn, names.items(), strict=True):
         for policy in policies:
             longest = max(longest, mean_and_band(axes, policy, column, abscissa="epoch", width=1.6, alpha=0.13))
         shade_cycles(axes, cycle, longest)
         curves = [run[column] for policy in policies for run in policy.runs]
-        fit_scale(axes, curves, falls=column.endswith("loss"))
+        fit_scale(axes, curves, falls=column.endswith("loss") or headline.lower_is_better)
         axes.set_ylabel(name)
     shaded = "" if cycle is None else f" (shaded: every other cycle of {counted(cycle, 'epoch')})"
     whole_numbers(drawn[-1], f"epoch{shaded}")

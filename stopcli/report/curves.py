@@ -1,7 +1,7 @@
 """Figures of curves: metrics by epoch, learning rates by update, over seeds."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from stopcli.quantities import counted
 from stopcli.runs.headline import ACCURACY, LOSS, Headline, Rows
 from stopcli.runs.metrics import Columns
+from stopcli.runs.summary import RunSummary
+from stopcli.stopping.combine import rule_of_reason
 
 # Okabe and Ito's colours, which remain apart for colour-blind readers.
 BLACK, BLUE, ORANGE, GREEN, PURPLE = "#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -227,6 +229,35 @@ class Marks:
     level: tuple[str, float, str] | None = None
 
 
+def marks_of(summary: RunSummary, level: tuple[str, float, str] | None = None) -> Marks:
+    """What to mark on a run's curves: the stop, the best epoch, the saved one.
+
+    Args:
+        level: as in `Marks`.
+    """
+    stop, best = summary.stop, summary.best
+    rule = rule_of_reason(stop.reason)
+    reasons = {
+        "completed": "end of training",
+        "non_finite": "a metric is not finite",
+        "interrupted": "interrupted",
+        "time_budget": "paused",
+    }
+    # Of the models that something else trained it is not known whether they were saved.
+    saved = "saved, best" if summary.trained_here else "best"
+    is_new = best is not None and (summary.trained_here or best.epoch != stop.best_epoch)
+    return Marks(
+        stop.epoch,
+        f"epoch {stop.epoch}: {reasons.get(stop.reason, 'stopped by ' + stop.reason)}",
+        stop.best_epoch,
+        f"epoch {stop.best_epoch}: best {summary.monitor}",
+        best.epoch if best and is_new else 0,
+        f"epoch {best.epoch}: {saved} {best.monitor}" if best and is_new else "",
+        wait=stop.wait if rule is not None and rule.waits else 0,
+        level=level,
+    )
+
+
 def learning_curves(
     metrics: Columns,
     val_name: str,
@@ -403,12 +434,12 @@ def row_labels(names: Sequence[str]) -> list[str]:
     return [textwrap.fill(name, _ROW_LETTERS) for name in names]
 
 
-def seed_points(groups: Mapping[str, Sequence[float]], name: str, form: str, title: str) -> Figure:
+def seed_points(groups: Mapping[str, Sequence[float]], name: str, show: Callable[[float], str], title: str) -> Figure:
     """A value of each seed as a point, a row for each group, and its mean.
 
     Args:
         name: of the value, on the axis.
-        form: how a mean is written, such as `{:.3f}`.
+        show: how a mean is written.
     """
     figure, (axes,) = new_figure(1.3 + 0.75 * len(groups), title=title, grid="x")
     colours = [BLUE, GREEN, PURPLE, ORANGE]
@@ -421,7 +452,7 @@ def seed_points(groups: Mapping[str, Sequence[float]], name: str, form: str, tit
         axes.scatter(array, row + heights, s=26, alpha=0.6, color=colours[row % len(colours)], lw=0)
         mean = array.mean()
         axes.scatter([mean], [row + 0.36], marker="v", s=28, color="black")
-        axes.annotate(f"mean {form.format(mean)}", (mean, row + 0.42), ha="center", va="bottom")
+        axes.annotate(f"mean {show(mean)}", (mean, row + 0.42), ha="center", va="bottom")
     axes.set_yticks(range(len(groups)), row_labels(list(groups))[::-1])
     axes.set_ylim(-0.6, len(groups) - 0.2)
     # Room at the sides for the words over an outermost mean.

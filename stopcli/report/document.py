@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stopcli.runs.headline import ACCURACY, Headline
+
 # As many backticks after it as before it, and no others beside them.
 _CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 # What would begin a tag, a comment, an image or a link of Markdown.
@@ -61,8 +63,8 @@ def _escaped(text: str) -> str:
 _DISTINGUISHING = ("source", "of", "rule", "seed")
 _INTERVAL = "95 % interval"
 _READ_FOR = re.compile(
-    r"((its|final|saved) )?test acc(uracy|\.)|accuracy on the test rows|error at the end|cost ratio.*|regret|"
-    rf".* given up|difference|verdicts?|saved epoch|F1|base|max|training|times .*|Pareto|total|{_INTERVAL}"
+    r"((its|final|saved) )?(test|validation|val\.) .+|.+ on the test rows|error at the end|cost ratio.*|regret|"
+    rf".* given up|difference|verdicts?|(saved|best) epoch|F1|base|max|training|times .*|Pareto|total|{_INTERVAL}"
 )
 
 
@@ -273,13 +275,14 @@ ALT_TEXTS = {
     "confusion": "A matrix of how many test images of each true class were predicted as each class.",
     "cost": "Error at the end against training time, a point for each arm, with the Pareto front: the arms that no "
     "other arm beats in both.",
-    "curves": "Loss and accuracy (or error) against the epoch, on the training and the validation rows, with the epoch "
+    "curves": "Loss and {metric} against the epoch, on the training and the validation rows, with the epoch "
     "at which training stopped and the best epochs.",
     "frontier": "For each stopping rule, the epochs that it trains against how much worse its selected epoch is than "
     "the best of all, with the Pareto front: the rules that no other rule beats in both.",
     "learning_rate": "The learning rate against the number of the update.",
     "moons": "The points of both moons over the model's probability of class 1, with its boundary at one half.",
     "range": "Training loss against a rising learning rate, with the suggested rates and the suggested bounds shaded.",
+    "seed_values": "A point for each seed: the {metric} of its final and of its saved model, with the means.",
     "stop_epochs": "A point for each seed: the epoch at which it stopped and its best epochs, with the means.",
     "values": "A point for each run and a row for each arm: the value that is compared, its mean and 95 % interval.",
     "validation_error": "Validation error against the epoch, a line for each arm.",
@@ -287,6 +290,16 @@ ALT_TEXTS = {
 }
 
 
-def alt_text(name: str) -> str:
-    """What the figure of a name shows; of a figure that is not ours, its name."""
-    return ALT_TEXTS.get(name, f"Figure: {name.replace('_', ' ')}.")
+def alt_text(name: str, headline: Headline = ACCURACY) -> str:
+    """What the figure of a name shows; of a figure that is not ours, its name.
+
+    Args:
+        headline: the metric that counts.
+    """
+    text = ALT_TEXTS.get(name, f"Figure: {name.replace('_', ' ')}.")
+    return text.replace("{metric}", "accuracy (or error)" if headline == ACCURACY else headline.label)
+
+
+def values_figure(headline: Headline) -> str:
+    """The name of the figure of what seeds came to."""
+    return "accuracies" if headline == ACCURACY else "seed_values"

@@ -12,7 +12,7 @@ from stopcli.configs.registry import command_line
 from stopcli.report.document import Code, Paragraph, Section
 from stopcli.runs.files import read_json, read_toml
 from stopcli.runs.run import Run, run_argument
-from stopcli.runs.summary import AnalysisSummary, RangeSummary, RunSummary, Summary, SweepSummary
+from stopcli.runs.summary import FOREIGN, AnalysisSummary, RangeSummary, RunSummary, Summary, SweepSummary
 
 
 class NextStep(NamedTuple):
@@ -49,6 +49,8 @@ def next_steps(run: Path, state: str, summary: Summary | None, named: Path | Non
         named: the folder as it was when the run ended, where its report is to stay the same wherever it lies.
     """
     name = run_argument(named or run)
+    if not _trained_here(run, summary):
+        return (_step(_REPLAY, "replay", name),)
     if state in _UNFINISHED:
         return () if isinstance(summary, AnalysisSummary) else (_step("Resume it", "resume", name),)
     if isinstance(summary, SweepSummary):
@@ -62,6 +64,14 @@ def next_steps(run: Path, state: str, summary: Summary | None, named: Path | Non
     return _after_run(run, name, summary) if isinstance(summary, RunSummary) else ()
 
 
+def _trained_here(run: Path, summary: Summary | None) -> bool:
+    """Whether a run is of stopcli's own commands, which can resume it."""
+    if summary is not None:
+        return summary.command not in FOREIGN
+    config = run / "config.toml"
+    return not config.is_file() or read_toml(config).get("command") not in FOREIGN
+
+
 def _step(purpose: str, *argv: str) -> NextStep:
     return NextStep(purpose, shlex.join(["stopcli", *argv]))
 
@@ -70,8 +80,6 @@ _REPLAY = "See what other stopping rules would have done, without training"
 
 
 def _after_run(run: Path, name: str, summary: RunSummary) -> tuple[NextStep, ...]:
-    if not summary.trained_here:
-        return (_step(_REPLAY, "replay", name),)
     if summary.diverged:
         network = ("--model", "mlp") if summary.dataset == "moons" else ()
         return (_step("Find learning rates that train", "lr-range", "--dataset", summary.dataset, *network),)

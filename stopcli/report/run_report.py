@@ -24,8 +24,10 @@ from stopcli.runs.environment import Environment
 from stopcli.runs.headline import ACCURACY, ROWS_IN_WORDS, Headline, Rows, base_name
 from stopcli.runs.run import run_argument
 from stopcli.runs.summary import (
+    FOREIGN,
     AnalysisSummary,
     ModelClasses,
+    RangeSummary,
     ReportParts,
     RunSummary,
     Selection,
@@ -347,7 +349,8 @@ def training_report(
         lead.append(Paragraph(_QUICK))
     sections = [Section("Results", (results_table(summary), *([Bullets(tuple(notes))] if notes else [])))]
     if parts.figures:
-        pictures = (Picture(f"plots/{name}", alt_text(name)) for name in parts.figures)
+        headline = ACCURACY if isinstance(summary, RangeSummary) else summary.headline
+        pictures = (Picture(f"plots/{name}", alt_text(name, headline)) for name in parts.figures)
         sections.append(Section("Figures", tuple(pictures)))
     sections += [Section(table.title, (table,)) for table in tables]
     # What diverged cannot be resumed.
@@ -358,7 +361,8 @@ def training_report(
     name = run_argument(Path(summary.run_dir))
     if time := _time(summary):
         sections.append(Section("Time", time))
-    sections.append(Section("How it was made", how_it_was_made(environment, config, state, name)))
+    provenance = how_it_was_made(environment, config, state, name, trained_here=summary.command not in FOREIGN)
+    sections.append(Section("How it was made", provenance))
     return Document(parts.title, tuple(lead), tuple(sections))
 
 
@@ -477,7 +481,7 @@ def how_to_predict(classes: ModelClasses, model: Path) -> list[Part]:
 
 
 def how_it_was_made(
-    environment: Environment, config: str = "", state: str = "finished", run: str = ""
+    environment: Environment, config: str = "", state: str = "finished", run: str = "", *, trained_here: bool = True
 ) -> tuple[Part, ...]:
     """Command, machine, versions, and how it is run again or resumed.
 
@@ -486,24 +490,28 @@ def how_it_was_made(
         config: the text of config.toml; empty where there is none.
         state: of the run.
         run: its name or folder, as commands take it.
+        trained_here: whether stopcli trained it, and so can again.
     """
-    parts: list[Part] = [Bullets(_environment(environment))] if environment else []
+    parts: list[Part] = [Bullets(_environment(environment, trained_here=trained_here))] if environment else []
     if not config:
         return tuple(parts)
     next_step = f"`stopcli run {shlex.quote(run)}` runs it again, in a new folder"
     if state == "running":
         next_step = "A process is still writing it; later, `stopcli report .` in this folder updates this report"
+    elif not trained_here:
+        next_step = "The program that recorded it trains it again"
     elif state != "finished":
         next_step = f"`stopcli resume {shlex.quote(run)}` resumes it"
     return (*parts, Paragraph(f"{next_step}. config.toml:"), Code(config, "toml"))
 
 
-def _environment(environment: Environment) -> tuple[str, ...]:
+def _environment(environment: Environment, *, trained_here: bool) -> tuple[str, ...]:
     # Only a run records the GPUs it computed on; a sweep leaves that to its runs.
     gpus = f", {counted(len(environment['gpus']), 'GPU')}" if "gpus" in environment else ""
     points = []
     if "argv" in environment:
-        points.append(f"Command: {code(shlex.join(['stopcli', *environment['argv'][1:]]))}")
+        argv = environment["argv"] if not trained_here else ["stopcli", *environment["argv"][1:]]
+        points.append(f"Command: {code(shlex.join(argv))}")
     if {"platform", "cpu", "cores"} <= environment.keys():
         cores = counted(environment["cores"], "core")
         points.append(f"Machine: {environment['platform']}, {environment['cpu']}, {cores}{gpus}")

@@ -5,6 +5,7 @@ Needs no TensorFlow, and matplotlib only for figures that have not been drawn ye
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +34,16 @@ from stopcli.runs.files import write_json, write_text
 from stopcli.runs.folder import RunFolder, check_is_run
 from stopcli.runs.metrics import Columns
 from stopcli.runs.run import NOT_STARTED, Run, run_argument, runs_in
-from stopcli.runs.summary import AnalysisSummary, ReportParts, TrainingSummary, read_classes, read_seeds
+from stopcli.runs.summary import (
+    FOREIGN,
+    AnalysisSummary,
+    ReportParts,
+    RunSummary,
+    TrainingSummary,
+    read_classes,
+    read_seeds,
+)
+from stopcli.stats.differences import NONE
 from stopcli.sweeps.plan import collect, plan_jobs
 from stopcli.training.session import Stopwatch
 
@@ -194,7 +204,9 @@ def _outdated(run: Run) -> str:
     if run.damage:
         return f"{run.damage}."
     reason = f" ({run.reason})" if run.reason else ""
-    resume = "" if run.state == "running" else " In this folder, `stopcli resume .` continues it."
+    resume = (
+        "" if run.state == "running" or run.command in FOREIGN else " In this folder, `stopcli resume .` continues it."
+    )
     return f"The run was resumed after these results were written; its state is now: {run.state}{reason}.{resume}"
 
 
@@ -215,7 +227,12 @@ def _unfinished_report(run: Run, plots: Path) -> tuple[Document, Drawn]:
     if drawn.pictures:
         sections.append(Section("Figures", tuple(drawn.pictures)))
     sections += next_section(next_steps(run.path, run.state, None))
-    provenance = how_it_was_made(*_environment_and_config(run.path), run.state, run_argument(run.path))
+    provenance = how_it_was_made(
+        *_environment_and_config(run.path),
+        run.state,
+        run_argument(run.path),
+        trained_here=run.command not in FOREIGN,
+    )
     sections.append(Section("How it was made", provenance))
     return Document(f"{run.command}: {run.path.resolve().name}", tuple(map(Warn, lead)), tuple(sections)), drawn
 
@@ -232,13 +249,35 @@ def _recorded_epochs(run: Run) -> tuple[Columns | None, str]:
 
 def _curves_so_far(run: Run, columns: Columns) -> Figures:
     """How the learning curves of the recorded epochs are drawn, by name."""
-    if not {"loss", "accuracy", "val_loss", "val_accuracy"} <= columns.keys():
-        return {}
-    from stopcli.report.curves import Marks, learning_curves
+    from stopcli.report.curves import Marks, learning_curves, panels_of
 
+    if not panels_of([columns], run.headline):
+        return {}
     validation = "test" if run.test_rows_validate else "validation"
     title = f"{run.path.resolve().name}: {counted(len(columns['epoch']), 'epoch')} so far"
-    return {"curves": lambda: learning_curves(columns, validation, Marks(0, ""), title)}
+    trained_here = run.command not in FOREIGN
+    return {
+        "curves": lambda: learning_curves(
+            columns, validation, Marks(0, ""), title, run.headline, trained_here=trained_here
+        )
+    }
+
+
+def recorded_figures(summary: RunSummary, columns: Columns, title: str) -> Figures:
+    """How the learning curves of a run that something else trained are drawn, by name; none where neither the loss nor
+    the metric that counts is on record.
+
+    Args:
+        columns: of its metrics.
+    """
+    from stopcli.report.curves import learning_curves, marks_of, panels_of
+
+    if not len(columns["epoch"]) or not panels_of([columns], summary.headline):
+        return {}
+    marks = marks_of(summary)
+    return {
+        "curves": lambda: learning_curves(columns, "validation", marks, title, summary.headline, trained_here=False)
+    }
 
 
 def _parts_so_far(folder: Path, columns: Columns | None) -> list[Part]:
@@ -255,7 +294,8 @@ def _parts_so_far(folder: Path, columns: Columns | None) -> list[Part]:
     if columns is None:
         return [Paragraph("No epoch was recorded.")]
     names = [name for name in columns if name not in ("epoch", "step")]
-    last = tuple(f"{columns[name][-1]:.4g}" for name in names)
+    values = (float(columns[name][-1]) for name in names)
+    last = tuple(NONE if math.isnan(value) else f"{value:.4g}" for value in values)
     return [Table("Last recorded epoch", ("epoch", *names), ((f"{columns['epoch'][-1]:.0f}", *last),))]
 
 

@@ -200,8 +200,8 @@ def test_figures_are_written_as_png_and_svg_the_same_each_time(tmp_path: Path) -
             "curves": lambda: learning_curves(metrics(50), "test", MARKS, "title"),
             "scatter": lambda: plain_scatter(points(20), "points"),
             "seeds": lambda: seed_curves([metrics(40), metrics(60)], "test", [40, 60], "seeds"),
-            "epochs": lambda: seed_points({"stopped at": [40, 60], "best": [20, 20]}, "epoch", "{:.0f}", "epochs"),
-            "accuracies": lambda: seed_points({"test": [0.9, 0.9, 0.8]}, "accuracy", "{:.3f}", "accuracies"),
+            "epochs": lambda: seed_points({"stopped at": [40, 60], "best": [20, 20]}, "epoch", str, "epochs"),
+            "accuracies": lambda: seed_points({"test": [0.9, 0.9, 0.8]}, "accuracy", "{:.3f}".format, "accuracies"),
         }
         tmp_path.joinpath(folder).mkdir()
         assert draw(lambda: figures, tmp_path / folder).warnings == []  # noqa: B023, called at once
