@@ -22,6 +22,7 @@ from stopcli.configs.base import (
 )
 from stopcli.errors import ConfigError, did_you_mean
 from stopcli.quantities import agreeing, counted, parse_save_every
+from stopcli.runs.headline import ACCURACY, LOSS, Headline
 from stopcli.stopping import AnyOf, BestEpoch, NonFinite, Patience, Threshold
 from stopcli.stopping.combine import parse_rule, rule_examples
 from stopcli.stopping.rule import Rule, mode_warning, resolve_direction
@@ -152,7 +153,7 @@ class CheckpointSettings:
     checkpoint: Annotated[bool, Option("Save models.", "Checkpoints", ("checkpoints",))] = True
     checkpoint_monitor: Annotated[
         str, Option("The metric by which the best model is saved.", "Checkpoints", ("checkpoints",))
-    ] = "val_accuracy"
+    ] = ACCURACY.column("val")
     checkpoint_mode: Annotated[
         Mode, Option("Whether lower or higher is better; auto: by the metric.", "Checkpoints", ("checkpoints",))
     ] = "auto"
@@ -175,7 +176,7 @@ def check_validation_share(validation: str, share: float | None) -> None:
         raise ConfigError("validation_share", share, expected)
 
 
-# Fewer rows than this are warned about: one of them is more than 5 % of the accuracy.
+# Fewer rows than this are warned about: one of them is more than 5 % of a share.
 FEW_ROWS = 20
 
 # What a row is called where it is no image.
@@ -247,9 +248,14 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
     ] = False
 
     @property
+    def headline(self) -> Headline:
+        """The metric that counts."""
+        return ACCURACY
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics that rules can monitor."""
-        return ("loss", "accuracy", "val_loss", "val_accuracy")
+        return tuple(metric.column(rows) for rows in ("train", "val") for metric in (LOSS, self.headline))
 
     @property
     def arm(self) -> str:

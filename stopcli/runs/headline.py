@@ -74,6 +74,11 @@ class Headline:
         """What `as_error` gives, beside an axis."""
         return f"error (1 − {self.label})" if self.kind == "proportion" else self.axis
 
+    @property
+    def error_short(self) -> str:
+        """The same above a column."""
+        return "error" if self.kind == "proportion" else self.short
+
     def as_error(self, values: Numbers) -> Numbers:
         """Values as they are drawn against a cost, lower being better: the rest of a proportion. Of an error and of a
         score they are the values themselves."""

@@ -1,7 +1,7 @@
 """A run's tensorboard/: its metrics.csv as TensorBoard reads it, while the run trains; written without TensorFlow.
 
-The folders `train` and `validation` and the tags `epoch_loss`, `epoch_accuracy` and `epoch_learning_rate` are those of
-Keras's own callback, so that TensorBoard draws training and validation over each other. Steps are epochs, counted from
+The folders `train` and `validation` and the tags, such as `epoch_loss` and `epoch_learning_rate`, are those of Keras's
+own callback, so that TensorBoard draws training and validation over each other. Steps are epochs, counted from
 1 as in metrics.csv. Nothing is shown of held-out test rows.
 
 An event file is a sequence of TFRecords: the length of the content (uint64), its checksum, the content, its checksum.

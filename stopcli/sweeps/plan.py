@@ -21,6 +21,7 @@ from stopcli.configs.base import AnyConfig
 from stopcli.configs.training import SweepSettings
 from stopcli.errors import system_words
 from stopcli.runs.folder import RunFolder, StatusProgress
+from stopcli.runs.headline import Headline
 from stopcli.runs.run import Run
 from stopcli.runs.summary import RunSummary, SweepSummary
 from stopcli.training.session import StopRequest
@@ -110,10 +111,16 @@ class JobResult:
         return self.run.status.progress or StatusProgress()
 
     @property
+    def headline(self) -> Headline:
+        """The metric that counts."""
+        headline: Headline = self.job.config.headline
+        return headline
+
+    @property
     def error(self) -> float | None:
-        """The last epoch's validation error, 1 − accuracy; None before the first."""
-        accuracy = self.progress.metrics.get("val_accuracy")
-        return None if accuracy is None else 1 - accuracy
+        """The last epoch's validation error, such as 1 − accuracy; None before the first."""
+        value = self.progress.metrics.get(self.headline.column("val"))
+        return None if value is None else self.headline.as_error(value)
 
 
 def read_progress(job: Job[Any], folder: Path, error: str = "", *, done: bool = False) -> JobResult:
