@@ -278,7 +278,7 @@ def learning_curves(
             were measured while it trained.
     """
     panels = panels_of([metrics], headline)
-    figure, drawn = new_figure(round(1 + 2.7 * len(panels), 1), len(panels), title=title, sharex=True)
+    figure, drawn = new_figure(2.4 + 2 * len(panels), len(panels), title=title, sharex=True)
     names = {"train": "train (as it trains)" if trained_here else "train", "val": val_name, "test": "test"}
     for axes, metric in zip(drawn, panels, strict=True):
         _run_curves(axes, metrics, metric, names, marks)
@@ -395,7 +395,7 @@ def seed_curves(
     seeds than before.
     """
     panels = panels_of(runs, headline)
-    figure, drawn = new_figure(round(1.2 + 2.7 * len(panels), 1), len(panels), title=title, sharex=True)
+    figure, drawn = new_figure(2.6 + 2 * len(panels), len(panels), title=title, sharex=True)
     common = min(len(run["epoch"]) for run in runs)
     for axes, metric in zip(drawn, panels, strict=True):
         columns = curves_of(runs[0], metric)

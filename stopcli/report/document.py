@@ -275,7 +275,7 @@ ALT_TEXTS = {
     "confusion": "A matrix of how many test images of each true class were predicted as each class.",
     "cost": "Error at the end against training time, a point for each arm, with the Pareto front: the arms that no "
     "other arm beats in both.",
-    "curves": "Loss and {metric} against the epoch, on the training and the validation rows, with the epoch "
+    "curves": "{loss and metric} against the epoch, on the training and the validation rows, with the epoch "
     "at which training stopped and the best epochs.",
     "frontier": "For each stopping rule, the epochs that it trains against how much worse its selected epoch is than "
     "the best of all, with the Pareto front: the rules that no other rule beats in both.",
@@ -297,7 +297,10 @@ def alt_text(name: str, headline: Headline = ACCURACY) -> str:
         headline: the metric that counts.
     """
     text = ALT_TEXTS.get(name, f"Figure: {name.replace('_', ' ')}.")
-    return text.replace("{metric}", "accuracy (or error)" if headline == ACCURACY else headline.label)
+    both = (
+        "Loss and accuracy (or error)" if headline == ACCURACY else f"{headline.label}, and loss where it was recorded,"
+    )
+    return text.replace("{metric}", headline.label).replace("{loss and metric}", both)
 
 
 def values_figure(headline: Headline) -> str:

@@ -50,7 +50,8 @@ def next_steps(run: Path, state: str, summary: Summary | None, named: Path | Non
     """
     name = run_argument(named or run)
     if not _trained_here(run, summary):
-        return (_step(_REPLAY, "replay", name),)
+        monitor = summary.best.monitor if isinstance(summary, RunSummary) and summary.best else ""
+        return (_step(_REPLAY, "replay", name, *(["--monitor", monitor] if monitor else [])),)
     if state in _UNFINISHED:
         return () if isinstance(summary, AnalysisSummary) else (_step("Resume it", "resume", name),)
     if isinstance(summary, SweepSummary):

@@ -162,7 +162,7 @@ TEST_ROWS_CHOSE = note_on_test_rows()
 def results_table(summary: Summary) -> Table:
     """The table that a summary holds, or that of a run, named by its arm."""
     if isinstance(summary, RunSummary) and summary.table is None:
-        return run_table(summary, summary.arm.replace("-", " "))
+        return run_table(summary, summary.arm.replace("-", " ") or summary.name or Path(summary.run_dir).name)
     return Table.from_summary(summary.table or {})
 
 

@@ -18,7 +18,7 @@ from stopcli.errors import RequestError, RunFolderError, StopcliError
 from stopcli.paths import check_path
 from stopcli.quantities import counted
 from stopcli.recipes.base import LoadedConfig
-from stopcli.report.document import Document, Paragraph, Part, Section, Table, Warn
+from stopcli.report.document import Document, Paragraph, Part, Picture, Section, Table, Warn, alt_text
 from stopcli.report.drawing import Drawn, Figures, draw
 from stopcli.report.html import to_html, write_or_warn, write_report
 from stopcli.report.next_steps import next_section, next_steps
@@ -225,7 +225,8 @@ def _unfinished_report(run: Run, plots: Path) -> tuple[Document, Drawn]:
     lead = [f"{state}{reason}. It has no results yet; this is what was recorded so far.", *problems]
     sections = [Section("So far", tuple(_parts_so_far(run.path, columns)))]
     if drawn.pictures:
-        sections.append(Section("Figures", tuple(drawn.pictures)))
+        pictures = (Picture(picture.path, alt_text(picture.name, run.headline)) for picture in drawn.pictures)
+        sections.append(Section("Figures", tuple(pictures)))
     sections += next_section(next_steps(run.path, run.state, None))
     provenance = how_it_was_made(
         *_environment_and_config(run.path),

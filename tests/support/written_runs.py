@@ -67,6 +67,51 @@ def write_run(
     return path
 
 
+# What is not known of a run that something else trained.
+UNKNOWN = {
+    "scale": "", "dataset": "", "steps": None, "steps_per_epoch": None, "parameters": None, "rows": None, "arm": "",
+    "samples_per_second": None, "validation_seconds": None, "seconds": {},
+}  # fmt: skip
+RMSE = {"name": "rmse", "direction": "min", "kind": "error", "unit": "°C"}
+
+
+def write_recorded_run(
+    path: Path | str, columns: Mapping[str, Any], headline: Mapping[str, Any] = RMSE, **summary: Any
+) -> Path:
+    """The folder of a run that something else trained: of these metrics, and nothing else.
+
+    Args:
+        columns: of metrics.csv but for `epoch` and `step`, one of them being the headline on the rows that validate.
+        summary: what summary.json holds instead.
+    """
+    monitor = f"val_{headline['name']}"
+    epochs = len(columns[monitor])
+    best = int(np.argmin(columns[monitor]) if headline["direction"] == "min" else np.argmax(columns[monitor]))
+
+    def values(row: int) -> dict[str, Any]:
+        of_rows: dict[str, dict[str, float]] = {}
+        for column, numbers in columns.items():
+            rows = next((rows for rows in ("val", "test") if column.startswith(f"{rows}_")), "train")
+            of_rows.setdefault(rows, {})[column.removeprefix(f"{rows}_")] = float(numbers[row])
+        return {"epoch": row + 1, **of_rows}
+
+    value = float(columns[monitor][best])
+    content = {
+        **UNKNOWN, "name": "lstm", "monitor": monitor, "headline": headline, "max_epochs": 400, "test_interval": {},
+        "stop": {
+            "reason": "patience", "rule": f"{monitor} patience=20", "epoch": epochs, "wait": epochs - best - 1,
+            "best_epoch": best + 1, "best_value": value,
+        },
+        "final": values(epochs - 1), "best": {"monitor": monitor, "value": value, **values(best)},
+        "report": {"title": "recorded: lstm", "words": ["A regression."], "tables": [], "figures": ["curves"]},
+        **summary,
+    }  # fmt: skip
+    counts = {name: np.arange(1.0, epochs + 1) for name in ("epoch", "step")}
+    return write_run(
+        path, command="recorded", epochs=epochs, columns={**counts, **columns}, summary=content, name="lstm"
+    )
+
+
 def write_sweep(path: Path | str, arms: Mapping[str, Sequence[float]], **settings: Mapping[str, Any]) -> Path:
     """A sweep's folder: runs of each arm with these accuracies, of seeds from 0.
 
