@@ -1,7 +1,8 @@
 """stopcli: when to stop training, which checkpoint to keep, and what a regulariser buys for its cost.
 
-The parts for use in your own `model.fit` are here; each is imported when it is first used, so that `import stopcli`
-costs nothing. It is enough for `keras.saving.load_model` to read a saved model that holds them.
+The parts for use in your own `model.fit` are here, and what opens runs in Python; each is imported when it is first
+used, so that `import stopcli` costs nothing. It is enough for `keras.saving.load_model` to read a saved model that has
+parts of stopcli in it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
     from stopcli.augment.erasing import RandomErasing as RandomErasing
     from stopcli.augment.shift import RandomShift as RandomShift
     from stopcli.data.image_files import read_image as read_image
+    from stopcli.runner.opened import Analysis as Analysis
+    from stopcli.runner.opened import RangeTest as RangeTest
+    from stopcli.runner.opened import Run as Run
+    from stopcli.runner.opened import Runs as Runs
+    from stopcli.runner.opened import Sweep as Sweep
+    from stopcli.runner.opened import list_runs as list_runs
+    from stopcli.runner.opened import open as open
     from stopcli.schedules.cyclic import CyclicLR as CyclicLR
     from stopcli.schedules.cyclic import CyclicMomentum as CyclicMomentum
     from stopcli.schedules.cyclic import OneCycleLR as OneCycleLR
@@ -57,16 +65,19 @@ _RULES = (
     *("AnyOf", "AtCycleEnds", "BestEpoch", "GeneralizationLoss", "NonFinite", "Patience", "ProgressQuotient"),
     *("RuleRunner", "SuccessiveIncreases", "Threshold", "Verdict", "rule_from_dict"),
 )
+_OPENED = ("Analysis", "RangeTest", "Run", "Runs", "Sweep", "list_runs", "open")
 _PUBLIC = {
     **_SAVED,
     **dict.fromkeys(_RULES, "stopcli.stopping"),
+    **dict.fromkeys(_OPENED, "stopcli.runner.opened"),
     "ScheduleLearningRate": "stopcli.schedules.keras_callback",
     "StopOnRule": "stopcli.stopping.keras_callback",
     "read_image": "stopcli.data.image_files",
 }
 _OLD_NAMES = {"Judge": "RuleRunner", "StripsUp": "SuccessiveIncreases"}
 
-__all__ = [*sorted(_PUBLIC)]
+# `from stopcli import *` leaves the built-in `open` as it is.
+__all__ = [*sorted(_PUBLIC.keys() - {"open"})]
 
 
 def __getattr__(name: str) -> Any:
@@ -77,7 +88,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), *_PUBLIC])
 
 
 register_with_keras(_SAVED)

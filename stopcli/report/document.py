@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from stopcli.runs.headline import ACCURACY, Headline
@@ -144,6 +145,12 @@ class Table:
                 cells = dict(zip(table.columns, row, strict=True))
                 rows.append((table.title, *(cells.get(column, "–") for column in columns)))
         return cls("Results", ("runs", *columns), tuple(rows))
+
+    def _repr_html_(self) -> str:
+        """For a notebook."""
+        from stopcli.report.html import to_notebook_html
+
+        return to_notebook_html(Document("", (self,), ()), Path())
 
     def csv(self) -> str:
         out = io.StringIO()

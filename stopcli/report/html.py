@@ -45,22 +45,44 @@ def to_html(document: Document, folder: Path) -> str:
         folder: what the paths of the document's pictures are relative to. Their data are put into the file; where one
             is missing, the file says so.
     """
-    engine = _engine()
-    style, script = (engine.loader.get_source(engine, name)[0] for name in ("report.css", "report.js"))  # type: ignore[union-attr]
+    style, script = _template("parts.css") + _template("report.css"), _template("report.js")
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    return engine.get_template("report.html").render(
-        document=document,
-        picture=functools.partial(picture_data, folder),
-        policy=policy,
-        style=style,
-        script=script,
-        sections_listed=SECTIONS_LISTED,
-        lines_unfolded=LINES_UNFOLDED,
-        unbroken=UNWRAPPED,
+    return _render("report.html", document, folder, style, policy=policy, script=script, is_page=True)
+
+
+def to_notebook_html(document: Document, folder: Path) -> str:
+    """A report as a part of another page, such as the output of a notebook's cell: without a script, and with a style
+    that holds for nothing else on the page.
+
+    Args:
+        folder: as for `to_html`.
+    """
+    # After the rules of a notebook for its own tables and texts, which weigh no more than these.
+    style = f".stopcli-report.stopcli-report {{\n{_template('parts.css')}{_template('notebook.css')}}}"
+    return _render("notebook.html", document, folder, style, is_page=False)
+
+
+def _render(template: str, document: Document, folder: Path, style: str, **values: Any) -> str:
+    return (
+        _engine()
+        .get_template(template)
+        .render(
+            document=document,
+            picture=functools.partial(picture_data, folder),
+            style=style,
+            sections_listed=SECTIONS_LISTED,
+            lines_unfolded=LINES_UNFOLDED,
+            unbroken=UNWRAPPED,
+            **values,
+        )
     )
+
+
+def _template(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
 @functools.cache

@@ -31,7 +31,7 @@ from stopcli.report.run_report import (
 from stopcli.runner.resume import read_config
 from stopcli.runs.environment import Environment, read_environment
 from stopcli.runs.files import write_json, write_text
-from stopcli.runs.folder import RunFolder, check_is_run
+from stopcli.runs.folder import RunFolder, check_is_run, holds_no_run
 from stopcli.runs.metrics import Columns
 from stopcli.runs.run import NOT_STARTED, Run, run_argument, runs_in
 from stopcli.runs.summary import (
@@ -133,11 +133,11 @@ def report_again(folder: Path, to: Path | None = None) -> tuple[list[Path], list
     """
     check_is_run(folder)
     if to is None:
-        document, drawn = _document(folder, folder)
+        document, drawn = document_of(folder, folder)
         return write_report(folder, document), drawn.warnings
     _check_new(to)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=to.parent) as elsewhere:
-        document, drawn = _document(folder, Path(elsewhere))
+        document, drawn = document_of(folder, Path(elsewhere))
         text = to_html(document, Path(elsewhere) if drawn.pictures else folder)
     write_text(to, text)
     return [to], drawn.warnings
@@ -156,11 +156,14 @@ def _check_new(file: Path) -> None:
         raise RunFolderError(f"{file}: cannot be written, because {file.parent} is not writable")
 
 
-def _document(folder: Path, plots: Path) -> tuple[Document, Drawn]:
-    """The report of a folder, and the figures that had to be drawn for it, in the `plots/` of another."""
+def document_of(folder: Path, plots: Path) -> tuple[Document, Drawn]:
+    """The report of a run, a sweep or an analysis as its folder is now, and the figures that had to be drawn for it, in
+    the `plots/` of another folder. Raises RequestError where its files are damaged."""
     run = Run.read(folder)
     summary = run.summary
-    if summary is not None and not isinstance(summary, AnalysisSummary):
+    if holds_no_run(folder):
+        document, drawn = _analysis_report(run), Drawn()
+    elif summary is not None and not isinstance(summary, AnalysisSummary):
         document, drawn = _summary_report(folder, summary), Drawn()
         if run.state != summary.state:
             document = _with_warning(document, _outdated(run))
@@ -183,6 +186,21 @@ def _summary_report(folder: Path, summary: TrainingSummary) -> Document:
         prediction=_prediction(folder),
         steps=next_steps(folder, summary.state, summary, Path(summary.run_dir)),
     )
+
+
+def _analysis_report(run: Run) -> Document:
+    """The results of an analysis of runs, with the figures in its folder."""
+    title, summary = run.path.resolve().name, run.summary
+    if not isinstance(summary, AnalysisSummary):
+        return Document(title, (Warn(f"It has no results; its state is: {run.state}. {run.reason}".rstrip()),), ())
+    lead: list[Part] = [*map(Paragraph, summary.conclusions), *(Warn(f"{warning}.") for warning in summary.warnings)]
+    sections = [Section("Results", (Table.from_summary(summary.table),))]
+    figures = sorted(path.stem for path in (run.path / "plots").glob("*.svg"))
+    if figures:
+        sections.append(Section("Figures", tuple(Picture(f"plots/{name}", alt_text(name)) for name in figures)))
+    sections += next_section(next_steps(run.path, run.state, summary))
+    provenance = how_it_was_made(run.environment)
+    return Document(title, tuple(lead), (*sections, Section("How it was made", provenance)))
 
 
 def _prediction(folder: Path) -> list[Part]:

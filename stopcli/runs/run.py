@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stopcli.errors import RequestError, RunFolderError, system_words
+from stopcli.errors import RequestError, RunFolderError, shortened, system_words
 from stopcli.paths import check_path
 from stopcli.quantities import counted
 from stopcli.runs.environment import Environment, read_environment
@@ -40,6 +40,8 @@ from stopcli.runs.summary import (
 from stopcli.runs.typed_json import from_json
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from stopcli.runs.metrics import Columns
 
 NOT_STARTED = "not begun"
@@ -62,8 +64,19 @@ class Run:
     damages: tuple[str, ...] = ()
     sweep: Path | None = None
 
+    def __repr__(self) -> str:
+        """In a line: what it is, where, its state and progress, and the best value of the metric that it monitors."""
+        progress = "" if self.progress == "–" else f", {self.progress}"
+        if progress and (self.summary is None or self.results):
+            progress += " epochs"
+        stop, best = self.results and self.results.stop, ""
+        if self.results and stop and stop.best_value is not None:
+            best = f", best {self.results.monitor} {stop.best_value:.4g} at epoch {stop.best_epoch}"
+        reason = f" ({shortened(' '.join(self.reason.split()))})" if self.reason else ""
+        return f"<{type(self).__name__} {str(self.path)!r}: {self.state}{reason}{progress}{best}>"
+
     @classmethod
-    def read(cls, path: Path, sweep: Path | None = None) -> Run:
+    def read(cls, path: Path, sweep: Path | None = None) -> Self:
         """Read a folder, which need not exist. Damaged files are no error here."""
         status, status_damage = read_checked(path / "status.json", lambda values: from_json(Status, values))
         summary, summary_damage = read_checked(path / "summary.json", parse_summary)
@@ -166,23 +179,24 @@ class Run:
         if self.summary is not None:
             return str(getattr(self.summary, key))
         try:
-            return str(self._config.get(key, ""))
+            return str(self.config.get(key, ""))
         except RequestError:
             return ""
 
     @cached_property
-    def _config(self) -> dict[str, Any]:
+    def config(self) -> Mapping[str, Any]:
+        """Its config.toml, unchecked: the command and all settings. Raises RequestError where the file is missing or
+        damaged."""
         return read_toml(self.path / "config.toml")
 
     @property
     def command(self) -> str:
-        return str(self._config.get("command", ""))
+        return str(self.config.get("command", ""))
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
-        """The settings in its config.toml, unchecked, without the command. Raises RequestError where the file is
-        missing or damaged."""
-        return {name: value for name, value in self._config.items() if name != "command"}
+        """`config` without the command."""
+        return {name: value for name, value in self.config.items() if name != "command"}
 
     @property
     def seed(self) -> int:
