@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from stopcli.runner.opened import Sweep as Sweep
     from stopcli.runner.opened import list_runs as list_runs
     from stopcli.runner.opened import open as open
+    from stopcli.runner.recorder import Recorder as Recorder
     from stopcli.schedules.cyclic import CyclicLR as CyclicLR
     from stopcli.schedules.cyclic import CyclicMomentum as CyclicMomentum
     from stopcli.schedules.cyclic import OneCycleLR as OneCycleLR
@@ -70,6 +71,7 @@ _PUBLIC = {
     **_SAVED,
     **dict.fromkeys(_RULES, "stopcli.stopping"),
     **dict.fromkeys(_OPENED, "stopcli.runner.opened"),
+    "Recorder": "stopcli.runner.recorder",
     "ScheduleLearningRate": "stopcli.schedules.keras_callback",
     "StopOnRule": "stopcli.stopping.keras_callback",
     "read_image": "stopcli.data.image_files",

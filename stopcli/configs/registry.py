@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopcli.errors import ConfigError, did_you_mean
-from stopcli.runs.summary import FOREIGN
+from stopcli.runs.summary import FOREIGN, RECORDED
 
 if TYPE_CHECKING:
     from stopcli.configs.base import Role, RunConfig
@@ -57,6 +57,10 @@ COMMANDS = {
 
 def command_classes(command: object) -> CommandClasses:
     """The classes of a command that trains. Raises ConfigError where there is no such command."""
+    if command == RECORDED:
+        expected = f"one of {', '.join(COMMANDS)}"
+        hint = "stopcli.Recorder recorded this run; the script that called it trains it again."
+        raise ConfigError("command", command, expected, hint=hint)
     # A config.toml may have anything there, a list too.
     if not isinstance(command, str) or command not in COMMANDS:
         hint = did_you_mean(str(command), COMMANDS)
@@ -82,11 +86,21 @@ def recorded_settings_with(command: str, *roles: Role) -> frozenset[str]:
 def experiment_settings(command: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Of settings read from a config.toml, those that a run shares with runs of other seeds of its experiment. Of runs
     that something else trained these are all that is not their name or their seed, whatever it is called."""
+    if command == RECORDED:
+        shared = {name: settings[name] for name in ("epochs", "rule") if name in settings}
+        settings = {**shared, **_flat(settings.get("settings", {}))}
     if command in FOREIGN:
         ignored = frozenset({"name", "seed"})
     else:
         ignored = recorded_settings_with(command, "label", "seed", "execution")
     return {name: value for name, value in settings.items() if name not in ignored}
+
+
+def _flat(table: Any, prefix: str = "") -> dict[str, Any]:
+    """A table's values by name, those of a table in it as `table.name`."""
+    if not isinstance(table, Mapping):
+        return {prefix.removesuffix("."): table}
+    return {name: item for key, value in table.items() for name, item in _flat(value, f"{prefix}{key}.").items()}
 
 
 def command_line(settings: Mapping[str, Any], *more: str) -> list[str]:

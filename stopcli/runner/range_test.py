@@ -113,7 +113,7 @@ def run_range_test(loaded: LoadedConfig, folder: RunFolder, session: Session, st
     return write_results(
         folder,
         replace(summary, warnings=(*summary.warnings, *notes)),
-        loaded,
+        loaded.description,
         stopwatch,
         title=f"lr-range: {config.describe_model()} on {Path(config.dataset).name}",
         files={"table.csv": results.csv(), "table.md": results.table().markdown()},

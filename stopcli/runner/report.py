@@ -17,7 +17,6 @@ from stopcli.analysis.sweep import not_finished
 from stopcli.errors import RequestError, RunFolderError, StopcliError
 from stopcli.paths import check_path
 from stopcli.quantities import counted
-from stopcli.recipes.base import LoadedConfig
 from stopcli.report.document import Document, Paragraph, Part, Picture, Section, Table, Warn, alt_text
 from stopcli.report.drawing import Drawn, Figures, draw
 from stopcli.report.html import to_html, write_or_warn, write_report
@@ -64,7 +63,7 @@ _STATES = {
 def write_results(
     folder: RunFolder,
     summary: AnySummary,
-    loaded: LoadedConfig,
+    description: Sequence[str],
     stopwatch: Stopwatch,
     *,
     title: str,
@@ -79,7 +78,7 @@ def write_results(
 
     Args:
         summary: without its report and its times.
-        loaded: what was run.
+        description: what was run, a line each.
         title: of the report.
         tables: of the report, beside that of the results.
         files: texts by file name.
@@ -101,7 +100,7 @@ def write_results(
         warnings=(*summary.warnings, *drawn.warnings),
         report=ReportParts(
             title,
-            loaded.description,
+            tuple(description),
             tuple(table.for_summary() for table in tables),
             tuple(picture.name for picture in drawn.pictures),
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from stopcli.runs.environment import read_environment
 from stopcli.runs.files import check_prefix, read_toml
 from stopcli.runs.folder import check_is_run
 from stopcli.runs.run import Run
+from stopcli.runs.summary import RECORDED
 from stopcli.sweeps.plan import is_summed_up, pending_jobs, plan_jobs
 from stopcli.training.session import Start
 from stopcli.training.state_file import (
@@ -113,6 +115,13 @@ def read_config(run: Path) -> RunConfig:
     of a command."""
     check_is_run(run)
     settings = read_toml(run / "config.toml")
+    if settings.get("command") == RECORDED:
+        argv = read_environment(run)[0].get("argv", [])
+        again = f": python {shlex.join(argv)}" if argv and argv[0].endswith(".py") else ", which calls Recorder"
+        raise RequestError(
+            f"{run}: recorded by stopcli.Recorder, which has no state of the training to resume from",
+            hint=f"Train again with your script{again}",
+        )
     try:
         return parse(config_class(settings.pop("command", None)), settings)
     except ConfigError as error:

@@ -248,7 +248,7 @@ def _train(
     return write_results(
         folder,
         summary,
-        loaded,
+        loaded.description,
         stopwatch,
         title=f"{config.command}: {config.arm.replace('-', ' ')}, seed {config.seed}",
         tables=list(tables.values()),

@@ -189,7 +189,7 @@ def _finish(loaded: LoadedConfig, folder: RunFolder, results: Sequence[JobResult
     return write_results(
         folder,
         _summary(loaded, folder, results, sweep_results, session.request),
-        loaded,
+        loaded.description,
         session.stopwatch,
         title=sweep_results.title,
         tables=tables,

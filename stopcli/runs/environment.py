@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -62,13 +63,18 @@ def read_environment(run: Path) -> tuple[Environment, str]:
 
 def versions() -> dict[str, str]:
     """The versions of the packages that a run's numbers depend on, without importing them."""
-    packages = {"python": platform.python_version()}
-    for package in _PACKAGES:
+    return {"python": platform.python_version(), **package_versions(_PACKAGES)}
+
+
+def package_versions(packages: Iterable[str]) -> dict[str, str]:
+    """The versions of some packages, without importing them."""
+    by_package = {}
+    for package in packages:
         try:
-            packages[package] = importlib.metadata.version(package)
+            by_package[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            packages[package] = "not installed"
-    return packages
+            by_package[package] = "not installed"
+    return by_package
 
 
 def cpu_name() -> str:

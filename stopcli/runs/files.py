@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeGuard, TypeVar
+from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 from stopcli.errors import RecordError, RequestError, shortened, system_words
 from stopcli.runs.typed_json import MisfitError, from_json, to_json
@@ -321,14 +321,15 @@ class AppendedFile:
         self.path = path
         if keep is not None and keep.length:
             self._digest = check_prefix(path, keep, header)
-            self._file: IO[bytes] = path.open("r+b")
+            # Without a buffer, nothing of what a full disk refused is written later.
+            self._file = path.open("r+b", buffering=0)
             self._file.seek(keep.length)
             self._file.truncate()
             return
         if keep is not None and path.exists():
             _check_regular(path)
         self._digest = hashlib.sha256()
-        self._file = path.open("xb" if keep is None else "wb")
+        self._file = path.open("xb" if keep is None else "wb", buffering=0)
         try:
             self.write(header)
         except OSError:
@@ -338,8 +339,15 @@ class AppendedFile:
             raise
 
     def write(self, records: bytes) -> None:
-        self._file.write(records)
-        self._file.flush()
+        """Append records, or where there is no room for all of them, leave the file as it was. Raises OSError then."""
+        end, rest = self._file.tell(), memoryview(records)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError:
+            self._file.truncate(end)
+            self._file.seek(end)
+            raise
         self._digest.update(records)
 
     def commit(self) -> Prefix:

@@ -359,7 +359,8 @@ class RunFolder:
             self.log(text)
 
     def write_config(self, text: str) -> None:
-        header = "# Runs again with: stopcli run config.toml\n"
+        """Write config.toml, with a comment at its top that says what it is for, unless the text has its own."""
+        header = "" if text.startswith("#") else "# Runs again with: stopcli run config.toml\n"
         write_text(self.config, header + text)
 
     def epoch_model(self, epoch: int) -> Path:

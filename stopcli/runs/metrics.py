@@ -5,6 +5,8 @@ predictions.npz: the classes that its models predict for the test rows, as small
 
 from __future__ import annotations
 
+import hashlib
+import re
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -18,7 +20,11 @@ from stopcli.errors import RequestError, system_words
 from stopcli.runs.files import AppendedFile, Prefix, replacing
 
 Columns = dict[str, NDArray[np.float64]]
-"""Columns of metrics.csv by name: `epoch` and `step` as counts, the rest as the float32 values that were written."""
+"""Columns of metrics.csv by name: `epoch` and `step` as counts, the rest as the values that were written: float32, but
+float64 in recorded runs, where NaN is also what was not measured in an epoch."""
+
+Row = tuple[float | None, ...]
+"""An epoch's metrics in a recorded run; None for what was not measured."""
 
 
 class MetricsFile(AppendedFile):
@@ -49,6 +55,30 @@ class MetricsFile(AppendedFile):
             lines.append(f"{epoch},{epoch * steps_per_epoch},{','.join(row)}\n")
         self.write("".join(lines).encode())
 
+    def append_recorded(self, first_epoch: int, steps_per_epoch: int, rows: Sequence[Row]) -> None:
+        """The same for values that somebody else has computed: in the shortest form that gives the same float64 back,
+        and an empty cell for what was not measured."""
+        lines = []
+        for epoch, row in enumerate(rows, start=first_epoch):
+            cells = ",".join(["" if value is None else repr(value) for value in row])
+            lines.append(f"{epoch},{epoch * steps_per_epoch},{cells}\n")
+        self.write("".join(lines).encode())
+
+
+def with_more_columns(path: Path, names: Sequence[str], more: int) -> MetricsFile:
+    """A metrics.csv that is opened again with more columns, whose cells are empty in all epochs until now.
+
+    Args:
+        names: of all metrics, the new ones last.
+        more: how many are new.
+    """
+    lines = path.read_bytes().splitlines()[1:]
+    header = ",".join(["epoch", "step", *names]).encode()
+    content = b"".join(line + b"\n" for line in [header, *(line + b"," * more for line in lines)])
+    with replacing(path) as new:
+        new.write_bytes(content)
+    return MetricsFile(path, names, Prefix(len(content), hashlib.sha256(content).hexdigest()))
+
 
 class TimingFile(AppendedFile):
     """timing.csv: how long the epochs took, a row for each call of the compiled loop."""
@@ -78,16 +108,26 @@ class StepsFile(AppendedFile):
         self.write("".join(lines).encode())
 
 
-def read_metrics(path: Path) -> Columns:
-    """The columns of a metrics.csv, or of a steps.csv. A last line that a crash left unfinished is left out. Raises
-    RequestError where the file is missing, or is neither."""
+_EMPTY_CELL = re.compile(r"(?<=,)(?=[,\n])")
+
+
+def read_metrics(path: Path, *, recorded: bool = False) -> Columns:
+    """The columns of a metrics.csv, or of a steps.csv. A last line that a crash left unfinished is left out.
+
+    Args:
+        recorded: whether it is of a recorded run, whose values are float64, and whose cells may be empty.
+
+    Raises:
+        RequestError: the file is missing, or is neither.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise RequestError(f"{path}: cannot be read ({system_words(error)})") from None
     except UnicodeDecodeError as error:
         raise RequestError(f"{path}: damaged ({error})") from None
-    header, *rows = text[: text.rfind("\n") + 1].splitlines() or [""]
+    text = text[: text.rfind("\n") + 1]
+    header, *rows = (_EMPTY_CELL.sub("nan", text) if recorded else text).splitlines() or [""]
     names = header.split(",")
     if names[:2] not in (["epoch", "step"], ["step", "learning_rate"]):
         raise RequestError(f"{path}: not a metrics.csv (its first line should begin with epoch,step)")
@@ -96,7 +136,7 @@ def read_metrics(path: Path) -> Columns:
     except ValueError as error:
         raise RequestError(f"{path}: damaged ({error})") from None
     # Through float32, of which the text is the shortest form: read as float64 it would be another number.
-    exact = {"epoch", "step"}
+    exact = set(names) if recorded else {"epoch", "step"}
     return {
         name: values[:, i] if name in exact else values[:, i].astype(np.float32).astype(np.float64)
         for i, name in enumerate(names)

@@ -27,9 +27,10 @@ from stopcli.runs.folder import (
     is_held,
     runs_root,
 )
-from stopcli.runs.headline import ACCURACY, Headline
+from stopcli.runs.headline import ACCURACY, Headline, headline_of
 from stopcli.runs.summary import (
     FOREIGN,
+    RECORDED,
     AnalysisSummary,
     RangeSummary,
     RunSummary,
@@ -115,7 +116,12 @@ class Run:
 
     @property
     def headline(self) -> Headline:
-        """The metric that counts in it. Runs without a summary are of stopcli's own commands, until they say."""
+        """The metric that counts in it. Without a summary, a recorded run has it in its config.toml; in a run of
+        stopcli's own commands it is the accuracy."""
+        if self.summary is None and self.command == RECORDED:
+            name, direction, unit = (str(self.config.get(key, "")) for key in ("headline", "mode", "unit"))
+            named = headline_of(name, "max" if direction == "max" else "min" if direction == "min" else None, unit)
+            return named or ACCURACY
         return getattr(self.summary, "headline", ACCURACY)
 
     @property
@@ -228,7 +234,7 @@ class Run:
         """Its metrics.csv: all complete epochs. Raises RequestError where there is none, or it is damaged."""
         from stopcli.runs.metrics import read_metrics
 
-        return read_metrics(self.path / "metrics.csv")
+        return read_metrics(self.path / "metrics.csv", recorded=self.command == RECORDED)
 
 
 def runs_in(root: Path) -> list[Run]:

@@ -15,8 +15,10 @@ from stopcli.runs.typed_json import INLINED, OPTIONAL, Check, MisfitError, Posit
 from stopcli.stopping.rule import Direction, Verdict
 
 Values = Mapping[str, float | None]
+# The command of a run that `stopcli.Recorder` recorded.
+RECORDED = "recorded"
 # Commands of runs that something else than stopcli trained.
-FOREIGN = ("recorded", "csv")
+FOREIGN = (RECORDED, "csv")
 
 
 def _is_table(value: Any) -> bool:
