@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from stopcli.schedules.cyclic import OneCycleLR as OneCycleLR
     from stopcli.schedules.cyclic import RampLR as RampLR
     from stopcli.schedules.keras_callback import ScheduleLearningRate as ScheduleLearningRate
+    from stopcli.stopping import AllOf as AllOf
     from stopcli.stopping import AnyOf as AnyOf
     from stopcli.stopping import AtCycleEnds as AtCycleEnds
     from stopcli.stopping import BestEpoch as BestEpoch
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from stopcli.stopping import Patience as Patience
     from stopcli.stopping import ProgressQuotient as ProgressQuotient
     from stopcli.stopping import RuleRunner as RuleRunner
+    from stopcli.stopping import SmoothedRule as SmoothedRule
     from stopcli.stopping import SuccessiveIncreases as SuccessiveIncreases
     from stopcli.stopping import Threshold as Threshold
     from stopcli.stopping import Verdict as Verdict
@@ -63,8 +65,16 @@ _SAVED = {
     "RandomShift": "stopcli.augment.shift",
 }
 _RULES = (
-    *("AnyOf", "AtCycleEnds", "BestEpoch", "GeneralizationLoss", "NonFinite", "Patience", "ProgressQuotient"),
-    *("RuleRunner", "SuccessiveIncreases", "Threshold", "Verdict", "rule_from_dict"),
+    *("AllOf", "AnyOf", "AtCycleEnds", "BestEpoch", "GeneralizationLoss", "NonFinite", "Patience"),
+    *(
+        "ProgressQuotient",
+        "RuleRunner",
+        "SmoothedRule",
+        "SuccessiveIncreases",
+        "Threshold",
+        "Verdict",
+        "rule_from_dict",
+    ),
 )
 _OPENED = ("Analysis", "RangeTest", "Run", "Runs", "Sweep", "list_runs", "open")
 _PUBLIC = {

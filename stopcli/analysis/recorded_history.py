@@ -16,6 +16,7 @@ from stopcli.runs.metrics import Columns
 from stopcli.runs.run import Run
 from stopcli.stopping import BestEpoch, Rule, Verdict
 from stopcli.stopping.rule import finite_part
+from stopcli.stopping.smooth import RunColumns
 
 
 def readable_metrics(columns: Columns) -> tuple[str, ...]:
@@ -48,7 +49,7 @@ class RecordedHistory:
         finite, self.broken = finite_part(self._columns, readable_metrics(self._columns))
         self.epochs = self.broken.epoch if self.broken else finite
         # The model of an epoch whose loss is not finite is broken: no rule sees it, and it is never the best.
-        self._readable = {name: values[:finite] for name, values in self._columns.items()}
+        self._readable = RunColumns({name: values[:finite] for name, values in self._columns.items()})
         self._best = selecting.epochs(self._readable)
         columns = map(self.headline.column, ("test", "val", "train"))
         self.headline_column = next((name for name in columns if name in self._columns), None)

@@ -7,7 +7,7 @@ is the stop that it would have had live, as long as it lies within the epochs th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from stopcli.quantities import counted
 from stopcli.runs.headline import Headline, rows_of
 from stopcli.runs.run import Run, read_runs, without_analyses
 from stopcli.stopping import BestEpoch, Patience, Rule
-from stopcli.stopping.combine import parse_rule
+from stopcli.stopping.combine import parse_rule, smoothed
 from stopcli.stopping.rule import mode_warning, resolve_direction
 
 # Prechelt's own criteria (1998, section 2.3), but for the slowest, and patience from none to much.
@@ -41,6 +41,10 @@ class LabelledRule(NamedTuple):
     label: str
     rule: Rule[Any]
 
+    def smoothed(self, smooth: float) -> LabelledRule:
+        """The same on smoothed metrics."""
+        return LabelledRule(f"{self.label} β={smooth:g}", smoothed(self.rule, smooth)) if smooth else self
+
 
 @dataclass(frozen=True)
 class ReplayOptions:
@@ -49,22 +53,27 @@ class ReplayOptions:
     Attributes:
         patience, min_delta: every patience is replayed with every min_delta.
         rules: as in `--stop`. Where neither patience nor rules are given, the usual ones.
+        smooth: every rule is replayed with each; 0 for not smoothed.
         monitor, mode: of patience and threshold.
         baseline, start_from_epoch: of every patience.
         select: the metric whose best epoch is selected; empty for `monitor`.
     """
 
     patience: tuple[int, ...] | None = None
-    min_delta: tuple[float, ...] = (0.0,)
+    min_delta: tuple[float | str, ...] = (0.0,)
     rules: tuple[str, ...] | None = None
+    smooth: tuple[float, ...] = (0.0,)
     monitor: str = "val_loss"
     mode: str = "auto"
     baseline: float | None = None
     start_from_epoch: int = 0
     select: str = ""
 
-    def labelled_rules(self) -> list[LabelledRule]:
+    def labelled_rules(self, recorded: Collection[str] | None = None) -> list[LabelledRule]:
         """The rules, each once.
+
+        Args:
+            recorded: the metrics that there are; None where that is checked later.
 
         Raises:
             ConfigError: one of them does not exist, or a value is out of its range.
@@ -72,11 +81,11 @@ class ReplayOptions:
         usual = self.patience is None and self.rules is None
         patience, rules = (DEFAULT_PATIENCE, DEFAULT_RULES) if usual else (self.patience or (), self.rules or ())
         labelled = [self._patience(epochs, delta) for delta in self.min_delta for epochs in patience]
-        labelled += [LabelledRule(text, parse_rule(text, self.monitor, self.mode, setting="stop")) for text in rules]
+        labelled += [LabelledRule(text, parse_rule(text, self.monitor, self.mode, recorded=recorded)) for text in rules]
         if not labelled:
             raise ConfigError("stop", "none", "one rule or more, here or with --patience")
         labels: dict[Rule[Any], str] = {}
-        for label, rule in labelled:
+        for label, rule in (rule.smoothed(smooth) for smooth in self.smooth for rule in labelled):
             labels.setdefault(rule, label)
         return [LabelledRule(label, rule) for rule, label in labels.items()]
 
@@ -86,16 +95,12 @@ class ReplayOptions:
         return bool(self.patience) or self.rules is None
 
     def patience_rule(self, epochs: int) -> LabelledRule:
-        """So much patience, with the first min_delta."""
-        return self._patience(epochs, self.min_delta[0])
+        """So much patience, with the first min_delta and the first smoothing."""
+        return self._patience(epochs, self.min_delta[0]).smoothed(self.smooth[0])
 
-    def _patience(self, epochs: int, min_delta: float) -> LabelledRule:
-        if epochs < 0:
-            raise ConfigError("patience", epochs, "whole numbers ≥ 0")
-        if not (math.isfinite(min_delta) and min_delta >= 0):
-            raise ConfigError("min_delta", min_delta, "finite numbers ≥ 0")
+    def _patience(self, epochs: int, min_delta: float | str) -> LabelledRule:
         rule = Patience(epochs, self.monitor, self.mode, min_delta, self.baseline, self.start_from_epoch)
-        return LabelledRule(f"patience:{epochs}" + (f" δ={min_delta:g}" if min_delta else ""), rule)
+        return LabelledRule(f"patience:{epochs}" + (f" δ={rule.delta_text}" if rule.min_delta else ""), rule)
 
     def selecting_rule(self) -> BestEpoch:
         """Which epoch is selected.
@@ -253,7 +258,7 @@ def replay(paths: Sequence[Path], options: ReplayOptions) -> ReplayResults:
         raise RequestError(reasons[0], hint="Rules are replayed on runs that trained for an epoch or more.")
     for run in usable:
         options.check_metrics(run)
-    rules, selecting_rule = options.labelled_rules(), options.selecting_rule()
+    rules, selecting_rule = options.labelled_rules(readable_metrics(usable[0].metrics)), options.selecting_rule()
     longest = max(usable, key=lambda run: len(run.metrics["epoch"]))
     epochs = len(longest.metrics["epoch"])
     if options.start_from_epoch >= epochs:

@@ -189,7 +189,7 @@ def _rule_columns(experiment: ExperimentResults, rule: RuleResults) -> dict[str,
     return {
         "experiment": experiment.label,
         "rule": rule.label,
-        "family": rule.rule.keyword,
+        "family": rule.rule.family,
         "describes": rule.rule.describe(),
     }
 
@@ -343,7 +343,7 @@ def _figure(results: ReplayResults, experiment: ExperimentResults) -> Figure:
         if shows_headline:
             quality = rule.interval(f"kept_{headline.name}")
             values.append(quality and (quality.complement() if is_share else quality))
-        points.append(FrontierPoint(rule.label, rule.rule.keyword, cost, tuple(values), not rule.not_fired))
+        points.append(FrontierPoint(rule.label, rule.rule.family, cost, tuple(values), not rule.not_fired))
     if shows_headline:
         best = [(history, history.best_epoch(history.epochs)) for history in experiment.histories]
         qualities = [history.values_at(epoch)[1] for history, epoch in best if epoch]

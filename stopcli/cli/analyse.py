@@ -22,6 +22,7 @@ from stopcli.cli.options import (
     option_of,
     parse_counts,
     parse_numbers,
+    parse_numbers_or_words,
     parse_words,
 )
 from stopcli.configs.base import Mode, RunConfig
@@ -31,7 +32,7 @@ from stopcli.paths import parse_path
 from stopcli.runs.files import dump_json
 from stopcli.runs.folder import check_can_be_made, check_is_run, runs_root
 from stopcli.runs.run import resolve_run
-from stopcli.stopping.combine import rule_examples
+from stopcli.stopping.combine import RULE_METRICS, rule_examples
 
 if TYPE_CHECKING:
     from stopcli.report.html import AnalysisOutput
@@ -166,15 +167,30 @@ Patiences = Annotated[
 ]
 MinDeltas = Annotated[
     list[str] | None,
-    option("--min-delta", metavar="X …", help="Every patience with each of these, a list, each ≥ 0.", show_default="0"),
+    option(
+        "--min-delta",
+        metavar="X|P% …",
+        help="Every patience with each of these, a list: numbers ≥ 0, or shares of the best value (1%).",
+        show_default="0",
+    ),
 ]
 Rules = Annotated[
     list[str] | None,
     option(
         "--stop",
         metavar="RULE …",
-        help=f"Other rules, a list: {rule_examples()}.",
+        help=f"Other rules, a list: {rule_examples()}. {RULE_METRICS}",
         show_default="Prechelt's: gl:1 to 5, pq:0.5 to 3, up:2 to 8",
+    ),
+]
+Smooth = Annotated[
+    list[str] | None,
+    option(
+        "--smooth",
+        metavar="X …",
+        help="Every rule with each of these, a list: how much the metrics that it sees are smoothed, each ≥ 0 and < 1, "
+        "as in training. The selected epoch is the best of the values themselves.",
+        show_default="0",
     ),
 ]
 # What --stop was called here before it was called as in training.
@@ -193,6 +209,7 @@ def replay(
     min_delta: MinDeltas = None,
     stop: Rules = None,
     rule: OldRules = None,
+    smooth: Smooth = None,
     monitor: Annotated[str, option_of(StoppingSettings, "monitor")] = "val_loss",
     mode: Annotated[Mode, option_of(StoppingSettings, "mode")] = "auto",
     baseline: Annotated[float | None, option_of(StoppingSettings, "baseline")] = None,
@@ -222,7 +239,8 @@ def replay(
     try:
         options = ReplayOptions(
             patience=None if patience is None else parse_counts("patience", patience),
-            min_delta=(0.0,) if min_delta is None else parse_numbers("min_delta", min_delta),
+            min_delta=(0.0,) if min_delta is None else parse_numbers_or_words("min_delta", min_delta),
+            smooth=(0.0,) if smooth is None else parse_numbers("smooth", smooth),
             rules=None if stop is None and rule is None else parse_words("stop", [*(stop or ()), *(rule or ())]),
             monitor=monitor,
             mode=mode,

@@ -70,7 +70,7 @@ FUNCTIONS = {
     "replay": Command(
         "stopcli.cli.analyse:replay",
         "Show what other stopping rules would have done on finished runs, without training.",
-        lists=("--patience", "--min-delta", "--stop", "--rule"),
+        lists=("--patience", "--min-delta", "--stop", "--rule", "--smooth"),
     ),
     "verify-resume": Command(
         "stopcli.cli.resume:verify_resume",

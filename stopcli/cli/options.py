@@ -218,7 +218,8 @@ def _change(config_class: type[Any], name: str) -> Any:
     if nullable and "stopping" in option.roles:
         metavar = "N|none" if types[0] is int else "X|none"
         return Annotated[str | None, _typer_option(option, metavar=metavar, show_default=True)]
-    return Annotated[types[0] | None, _typer_option(option, show_default=True)]
+    # A word or a number is text on the command line.
+    return Annotated[(types[0] if len(types) == 1 else str) | None, _typer_option(option, show_default=True)]
 
 
 def options_text(config: RunConfig, always: Collection[str] = ()) -> list[str]:
@@ -255,6 +256,8 @@ def setting_value(config_class: type[Any], name: str, value: Any) -> Any:
     types, nullable = _alternatives(kind)
     if isinstance(value, str) and int in types and len(types) > 1:
         return int(value) if value.lstrip("-").isdigit() else value
+    if isinstance(value, str) and float in types and len(types) > 1:
+        return float(value) if is_number(value) else value
     if isinstance(value, str) and nullable and types[0] in (int, float):
         return parse_number_or_none(name, value, types[0])
     return value
@@ -318,6 +321,11 @@ def parse_numbers(setting: str, values: Sequence[str]) -> tuple[float, ...]:
     return tuple(map(float, items))
 
 
+def parse_numbers_or_words(setting: str, values: Sequence[str]) -> tuple[float | str, ...]:
+    """As `parse_numbers`, of a list whose other words are checked where they are used."""
+    return tuple(float(word) if is_number(word) else word for word in _split(values) or parse_words(setting, values))
+
+
 def parse_number_or_none(setting: str, text: str, kind: type[int] | type[float]) -> int | float | None:
     """The number of an option that can also be taken away, by the word none.
 
@@ -336,4 +344,16 @@ def parse_number_or_none(setting: str, text: str, kind: type[int] | type[float])
 
 def _split(values: Sequence[str]) -> list[str]:
     # `--m 2, 4` comes with a comma too many.
-    return [word.strip() for value in values for word in value.split(",") if word.strip()]
+    return [word.strip() for value in values for word in _outside_parentheses(value) if word.strip()]
+
+
+def _outside_parentheses(text: str) -> list[str]:
+    """The parts of a text between those of its commas that no parentheses enclose."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts

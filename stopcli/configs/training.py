@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, Lt
 
 from stopcli.configs.base import (
     ONLY_SWEEPS,
     Count,
     Mode,
     Natural,
-    NonNegative,
     Option,
     Positive,
     RunConfig,
@@ -24,7 +24,8 @@ from stopcli.errors import ConfigError, did_you_mean
 from stopcli.quantities import agreeing, counted, parse_save_every
 from stopcli.runs.headline import ACCURACY, LOSS, Headline
 from stopcli.stopping import AnyOf, BestEpoch, NonFinite, Patience, Threshold
-from stopcli.stopping.combine import parse_rule, rule_examples
+from stopcli.stopping.combine import RULE_METRICS, parse_rule, rule_examples, smoothed
+from stopcli.stopping.patience import check_min_delta
 from stopcli.stopping.rule import Rule, mode_warning, resolve_direction
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ OptimizerName = Literal["sgd", "rmsprop", "adam"]
 BatchSize = Annotated[Count, Option("Rows per update, ≥ 1.", "Training", ("range",))]
 Optimizer = Annotated[OptimizerName, Option("Optimizer, with Keras's defaults.", "Training", ("range",))]
 ExecutorName = Literal["auto", "in-process", "processes", "ray"]
+Smoothing = Annotated[float, Ge(0), Lt(1)]
 ValidationRows = Literal["test", "split", "holdout"]
 
 
@@ -56,9 +58,13 @@ class StoppingSettings:
         Mode, Option("Whether lower or higher is better; auto: by the metric.", "Stopping", ("stopping",))
     ] = "auto"
     min_delta: Annotated[
-        NonNegative,
+        float | str,
         Option(
-            "A change of no more than this is no improvement, ≥ 0.", "Stopping", ("stopping",), used_with="patience"
+            "A change of no more than this is no improvement: a number ≥ 0, or a share of the best value (1%).",
+            "Stopping",
+            ("stopping",),
+            used_with="patience",
+            metavar="X|P%",
         ),
     ] = 0.0
     baseline: Annotated[
@@ -86,7 +92,7 @@ class StoppingSettings:
     stop: Annotated[
         tuple[str, ...],
         Option(
-            f"Also stop by these rules, a list; the first that fires counts: {rule_examples()}.",
+            f"Also stop by these rules, a list; the first that fires counts: {rule_examples()}. {RULE_METRICS}",
             "Stopping",
             ("stopping",),
             metavar="RULE …",
@@ -94,6 +100,16 @@ class StoppingSettings:
             common=True,
         ),
     ] = ()
+    smooth: Annotated[
+        Smoothing | None,
+        Option(
+            "Let rules see their metrics smoothed: an exponential moving average with this weight of the past, ≥ 0 and "
+            "< 1, corrected for its start. Which models are saved is decided on the values themselves.",
+            "Stopping",
+            ("stopping",),
+            default="none",
+        ),
+    ] = None
     restore_best: Annotated[
         bool,
         Option("End with the model of the best monitored epoch, not of the last.", "Stopping", ("stopping",)),
@@ -270,7 +286,7 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
             parts.append(f"patience-{self.patience}")
         if self.threshold is not None:
             parts.append(f"threshold-{self.threshold:g}")
-        parts += [text.replace(":", "-") for text in self.stop]
+        parts += [re.sub(r"[^\w.]+", "-", text.replace("%", "-percent")).strip("-") for text in self.stop]
         return "-".join(parts) or "no-stopping"
 
     @property
@@ -281,14 +297,16 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
 
     def requested_rules(self) -> list[tuple[str, Rule[Any]]]:
         """The rules that the settings name, each with the setting and its value, such as `patience 200`."""
-        monitor, mode = self.monitor, self.mode
+        monitor, mode, smooth = self.monitor, self.mode, self.smooth
         rules: list[tuple[str, Rule[Any]]] = []
         if self.patience is not None:
             more = (self.min_delta, self.baseline, self.start_from_epoch)
-            rules.append((f"patience {self.patience}", Patience(self.patience, monitor, mode, *more)))
+            rule: Rule[Any] = Patience(self.patience, monitor, mode, *more)
+            rules.append((f"patience {self.patience}", smoothed(rule, smooth)))
         if self.threshold is not None:
-            rules.append((f"threshold {self.threshold:g}", Threshold(self.threshold, monitor, mode)))
-        return [*rules, *((f"stop {text}", parse_rule(text, monitor, mode)) for text in self.stop)]
+            rule = Threshold(self.threshold, monitor, mode)
+            rules.append((f"threshold {self.threshold:g}", smoothed(rule, smooth)))
+        return [*rules, *((f"stop {text}", parse_rule(text, monitor, mode, smooth)) for text in self.stop)]
 
     def evaluated_rule(self, rule: Rule[Any], steps_per_epoch: int) -> Rule[Any]:
         """A rule as it is evaluated: after every epoch."""
@@ -339,8 +357,9 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
                 hint = hint or did_you_mean(metric, self.metrics)
                 raise ConfigError(setting, metric, "one of " + ", ".join(self.metrics), hint=hint)
             resolve_direction(metric, getattr(self, mode_setting), setting=mode_setting)
+        check_min_delta(self.min_delta)
         for text in self.stop:
-            missing = set(parse_rule(text, self.monitor, self.mode).monitors) - set(self.metrics)
+            missing = set(parse_rule(text, self.monitor, self.mode, recorded=self.metrics).monitors) - set(self.metrics)
             if missing:
                 raise ConfigError("stop", text, f"a rule on a recorded metric; {sorted(missing)[0]} is not recorded")
         if self.start_from_epoch >= self.epochs:
@@ -355,6 +374,8 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
             mode_warning(self.monitor, self.mode),
             mode_warning(self.checkpoint_monitor, self.checkpoint_mode),
         ]
+        if self.smooth and not self.requested_rules():
+            warnings.append("smooth has no effect without a rule (patience, threshold or stop)")
         if not self.checkpoint and self.restore_best:
             warnings.append("restore_best measures the restored model, but with --no-checkpoint none is saved")
         if not self.checkpoint and self.checkpoint_every != "best":

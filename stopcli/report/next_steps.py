@@ -88,13 +88,19 @@ def _after_run(run: Path, name: str, summary: RunSummary) -> tuple[NextStep, ...
         return ()
     steps = [_step(_REPLAY, "replay", name)]
     stop, is_job = summary.stop, Path(summary.run_dir).parent.name == "jobs"
-    if stop.reason == "patience" and stop.wait and not is_job:
+    if stop.reason == "patience" and stop.wait and not is_job and _more_patience_helps(run):
         steps.append(_step("Train it further, with more patience", "resume", name, "--patience", str(2 * stop.wait)))
     if stop.reason == "completed" and not is_job and summary.case_study is None and _has_constant_rate(run):
         steps.append(
             _step("Train it further", "resume", name, "--epochs", str(2 * (summary.max_epochs or summary.epochs)))
         )
     return tuple(steps)
+
+
+def _more_patience_helps(run: Path) -> bool:
+    """Whether the only patience that may have stopped it is that of its setting, and not that of a rule's text."""
+    settings = read_toml(run / "config.toml") if (run / "config.toml").is_file() else {}
+    return "patience" in settings and not any("patience:" in text for text in settings.get("stop", ()))
 
 
 def _has_constant_rate(run: Path) -> bool:
@@ -124,9 +130,18 @@ def _after_replay(results: Mapping[str, Any]) -> tuple[NextStep, ...]:
     if not keeps_best.get("complete", True):
         return _further(sources)
     smallest = keeps_best.get("smallest_patience") or {}
-    patience = re.fullmatch(r"patience:(\d+)", str(smallest.get("rule", "")))
-    again = [_again(source, "patience", int(patience.group(1))) for source in sources[:1]] if patience else []
+    label = re.fullmatch(r"patience:(\d+)(?: δ=(\S+))?(?: β=(\S+))?", str(smallest.get("rule", "")))
+    again = [_again(source, **_settings_of(*label.groups())) for source in sources[:1]] if label else []
     return tuple(_step("Train with the smallest patience that keeps the best epoch", *argv) for argv in again if argv)
+
+
+def _settings_of(patience: str, min_delta: str | None, smooth: str | None) -> dict[str, Any]:
+    """The settings that a replayed rule of patience is, from the parts of its label."""
+    return {
+        "patience": int(patience),
+        "min_delta": min_delta if min_delta and min_delta.endswith("%") else float(min_delta or 0),
+        "smooth": float(smooth) if smooth else None,
+    }
 
 
 def _further(sources: Sequence[Path]) -> tuple[NextStep, ...]:
@@ -138,7 +153,7 @@ def _further(sources: Sequence[Path]) -> tuple[NextStep, ...]:
     more = max(100, 2 * patience)
     is_run = isinstance(Run.read(sources[0]).summary, RunSummary)
     resume = ["resume", run_argument(sources[0]), "--patience", str(more)]
-    argv = resume if is_run else _again(sources[0], "patience", more)
+    argv = resume if is_run else _again(sources[0], patience=more)
     return (_step("Train with more patience, to see whether a better epoch comes", *argv),)
 
 
@@ -149,7 +164,7 @@ def _after_comparison(results: Mapping[str, Any]) -> tuple[NextStep, ...]:
     if sources and all(difference.get("distinguishable") for difference in differences):
         return (_step(_REPLAY, "replay", *map(run_argument, sources)),)
     most = max((len(arm.get("runs", ())) for arm in arms), default=0)
-    commands = [_again(source, "seeds", max(5, 2 * most)) for source in sources]
+    commands = [_again(source, seeds=max(5, 2 * most)) for source in sources]
     on_rows = any(difference.get("on_rows") for difference in differences)
     purpose = (
         "Train more seeds, to compare the settings and not only these models"
@@ -165,9 +180,9 @@ def _sources(runs: Sequence[str]) -> list[Path]:
     return [*dict.fromkeys(path.parent.parent if path.parent.name == "jobs" else path for path in paths)]
 
 
-def _again(run: Path, setting: str, value: int) -> list[str]:
-    """The command and options of a run with one setting changed; empty where its folder is gone."""
+def _again(run: Path, **changes: Any) -> list[str]:
+    """The command and options of a run with some settings changed; empty where its folder is gone."""
     if not (run / "config.toml").is_file():
         return []
     settings = read_toml(run / "config.toml")
-    return command_line({**settings, setting: value})
+    return command_line({**settings, **changes})

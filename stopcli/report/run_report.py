@@ -395,7 +395,7 @@ def _notes(summary: RunSummary) -> list[str]:
         notes.append(f"Rows: {rows}. Parameters of the model: {summary.parameters:,}.")
     if stop.margin:
         reference = (rule_of_reason(stop.reason) or Rule).margin_from
-        notes.append(f"At the stop, {summary.monitor} was {stop.margin:.4g} away from {reference}.")
+        notes.append(f"At the stop, {stop.metric or summary.monitor} was {stop.margin:.4g} away from {reference}.")
     if not summary.trained_here:
         return [*notes, "The values are those that were recorded at the epoch; stopcli measured no model."]
     notes.append(

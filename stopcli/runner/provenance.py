@@ -198,7 +198,7 @@ def _stopped_before(verdict: Verdict, state: TrainState) -> str:
     )
     why = ""
     if verdict.best_value is not None:
-        best = f"{verdict.best_value:.4g} at epoch {verdict.best_epoch}"
+        best = f"{verdict.metric} {verdict.best_value:.4g} at epoch {verdict.best_epoch}".lstrip()
         why = f" ({counted(verdict.wait, 'epoch')} after the best, {best})" if verdict.wait else f" ({best})"
     return f"{verdict.rule} would have stopped it after epoch {verdict.epoch}{why}; it {reached}"
 

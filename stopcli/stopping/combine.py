@@ -2,12 +2,22 @@
 
 import functools
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, NamedTuple
 
 from stopcli.errors import ConfigError, MetricError, did_you_mean
-from stopcli.stopping.rule import Columns, Metrics, Rule, Verdict, check_count
+from stopcli.stopping.rule import (
+    Columns,
+    MetricRule,
+    Metrics,
+    Rule,
+    Verdict,
+    check_count,
+    finite_part,
+    natural_direction,
+)
+from stopcli.stopping.smooth import SmoothedRule
 
 # Every rule by its kind. Those with a keyword are listed in this order in help and in figures' legends.
 _RULES = {
@@ -19,6 +29,8 @@ _RULES = {
     "non_finite": "stopcli.stopping.threshold:NonFinite",
     "any_of": "stopcli.stopping.combine:AnyOf",
     "at_cycle_ends": "stopcli.stopping.combine:AtCycleEnds",
+    "all_of": "stopcli.stopping.combine:AllOf",
+    "smoothed": "stopcli.stopping.smooth:SmoothedRule",
 }
 
 
@@ -33,9 +45,18 @@ def rules_by_keyword() -> dict[str, type[Rule[Any]]]:
     return {rule.keyword: rule for rule in rules_by_kind().values() if rule.keyword}
 
 
+# For help, behind the examples.
+RULE_METRICS = "@METRIC behind a rule lets it watch another metric: patience:20@val_accuracy."
+
+
 def rule_examples() -> str:
-    """A text of each of them with its meaning, for help and errors."""
+    """A text of each of them with its meaning, for help."""
     return ", ".join(rule.example for rule in rules_by_keyword().values())
+
+
+def _expected() -> str:
+    """What a rule's text should be, for errors: the examples without their meaning."""
+    return "KIND:VALUE, such as " + ", ".join(rule.example.partition(" (")[0] for rule in rules_by_keyword().values())
 
 
 def rule_of_reason(reason: str) -> type[Rule[Any]] | None:
@@ -109,6 +130,103 @@ class AnyOf(Rule[AnyOfState]):
     def state_from_dict(self, values: Mapping[str, Any]) -> AnyOfState:
         pairs = zip(self.rules, values["states"], strict=True)
         return AnyOfState(tuple(rule.state_from_dict(saved) for rule, saved in pairs))
+
+
+class AllOfState(NamedTuple):
+    """The states of the joined rules, and the epochs in which they fired; 0 for one that has not yet."""
+
+    states: tuple[Any, ...]
+    fired: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class AllOf(MetricRule[AllOfState]):
+    """Stop when all of several rules have fired, in the same epoch or one after the other.
+
+    A rule that has fired has fired: it sees no later epoch, and an improvement after it takes nothing back. So the stop
+    is that of the last of them, each replayed by itself. The metrics of all rules have to be finite until then, and an
+    epoch without one of them is one that none of the rules sees.
+
+    Args:
+        rules: one rule or more.
+
+    Raises:
+        ConfigError: there is none.
+    """
+
+    kind = "all_of"
+    keyword = "all"
+    example = "'all(patience:20,gl:2)' (stops when all of these have fired; in quotes, for the shell)"
+    label = "all of several (all)"
+    marker = "X"
+    sentences = (("all_of", "each of these rules had fired"),)
+    resume_hint = "Other rules train it further, such as --stop none, or an all(…) with other numbers."
+
+    rules: tuple[Rule[Any], ...]
+
+    def __post_init__(self) -> None:
+        if not self.rules:
+            raise ConfigError("rules", self.rules, "one rule or more")
+        object.__setattr__(self, "rules", tuple(self.rules))
+
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for rule in self.rules for name in rule.monitors))
+
+    @property
+    def earliest_stop(self) -> int:
+        return max(rule.earliest_stop for rule in self.rules)
+
+    def init(self) -> AllOfState:
+        return AllOfState(tuple(rule.init() for rule in self.rules), (0,) * len(self.rules))
+
+    def decide(self, state: AllOfState, epoch: int, values: Sequence[float]) -> tuple[AllOfState, Verdict | None]:
+        metrics = dict(zip(self.monitors, values, strict=True))
+        states, fired = list(state.states), list(state.fired)
+        for index, rule in enumerate(self.rules):
+            if not fired[index]:
+                states[index], verdict = rule.update(states[index], epoch, metrics)
+                if verdict is not None and verdict.reason == "non_finite":
+                    # Of finite values, but beyond float32.
+                    return state, verdict
+                fired[index] = epoch if verdict is not None else 0
+        return AllOfState(tuple(states), tuple(fired)), self._verdict(epoch, fired) if all(fired) else None
+
+    def first_stop(self, columns: Columns) -> Verdict | None:
+        epochs, broken = finite_part(columns, self.monitors)
+        try:
+            verdicts = [verdict for rule in self.rules if (verdict := rule.first_stop(columns))]
+        except MetricError:
+            # A metric that is not finite may have ended the run before the values that a rule refuses.
+            return super().first_stop(columns)
+        within = [verdict for verdict in verdicts if verdict.epoch <= epochs]
+        if any(verdict.reason == "non_finite" for verdict in within):
+            return super().first_stop(columns)
+        fired = [verdict.epoch for verdict in within]
+        return self._verdict(max(fired), fired) if len(fired) == len(self.rules) else broken
+
+    def _verdict(self, epoch: int, fired: Sequence[int]) -> Verdict:
+        pairs = zip(self.rules, fired, strict=True)
+        return Verdict(self.kind, " and ".join(f"{rule.describe()} at epoch {at}" for rule, at in pairs), epoch)
+
+    def describe(self) -> str:
+        return " and ".join(rule.describe() for rule in self.rules)
+
+    def progress(self, state: AllOfState) -> str:
+        waiting = (
+            rule.progress(rule_state)
+            for rule, rule_state, epoch in zip(self.rules, state.states, state.fired, strict=True)
+            if not epoch
+        )
+        return ", ".join(filter(None, (f"{sum(map(bool, state.fired))}/{len(self.rules)} fired", *waiting)))
+
+    def state_to_dict(self, state: AllOfState) -> dict[str, Any]:
+        states = [rule.state_to_dict(s) for rule, s in zip(self.rules, state.states, strict=True)]
+        return {"states": states, "fired": list(state.fired)}
+
+    def state_from_dict(self, values: Mapping[str, Any]) -> AllOfState:
+        pairs = zip(self.rules, values["states"], strict=True)
+        return AllOfState(tuple(rule.state_from_dict(saved) for rule, saved in pairs), tuple(values["fired"]))
 
 
 def rule_from_dict(values: Mapping[str, Any]) -> Rule[Any]:
@@ -188,10 +306,13 @@ class AtCycleEnds(Rule[Any]):
         state, verdict = self.rule.update(state, epoch, metrics)
         if verdict is None or verdict.reason == "non_finite":
             return state, verdict
-        return state, replace(verdict, rule=self.describe()) if self.ends_in(epoch) else None
+        return state, replace(verdict, rule=self._described(verdict.rule)) if self.ends_in(epoch) else None
+
+    def _described(self, text: str) -> str:
+        return f"{text}, at a cycle's end"
 
     def describe(self) -> str:
-        return f"{self.rule.describe()}, at a cycle's end"
+        return self._described(self.rule.describe())
 
     def progress(self, state: Any) -> str:
         return self.rule.progress(state)
@@ -203,24 +324,88 @@ class AtCycleEnds(Rule[Any]):
         return self.rule.state_from_dict(values)
 
 
-def parse_rule(text: str, monitor: str = "val_loss", mode: str = "auto", *, setting: str = "stop") -> Rule[Any]:
-    """The rule that a text names.
+def smoothed(rule: Rule[Any], smooth: float | None) -> Rule[Any]:
+    """A rule on smoothed metrics; the rule itself for a smoothing of None or 0."""
+    return SmoothedRule(rule, smooth) if smooth else rule
+
+
+_ALL = "'all(RULE,RULE,…)' with a single pair of parentheses (the shell needs the quotes)"
+
+
+def parse_rule(
+    text: str,
+    monitor: str = "val_loss",
+    mode: str = "auto",
+    smooth: float | None = None,
+    *,
+    recorded: Collection[str] | None = None,
+    setting: str = "stop",
+) -> Rule[Any]:
+    """The rule that a text names: `KIND:VALUE`, `KIND:VALUE@METRIC`, or `all(RULE,RULE,…)` of these.
 
     Args:
-        monitor, mode: of rules that can watch any metric; Prechelt's compare val_loss and loss.
+        monitor, mode: of rules that can watch any metric; Prechelt's compare val_loss and loss. A metric behind an @
+            has the direction that is written behind it (`@val_score:max`), or that of its name, or else `mode`.
+        smooth: how much the rule's metrics are smoothed; None or 0 for not at all.
+        recorded: the metrics that there are; None where that is not known, or checked later.
         setting: what the text was given as, for the error.
 
     Raises:
-        ConfigError: there is no such rule, or its value is out of its range.
+        ConfigError: there is no such rule, its value is out of its range, its metric is not recorded, or the direction
+            of that is not known.
     """
-    keyword, _, rest = text.partition(":")
-    rules = rules_by_keyword()
-    expected = f"KIND:VALUE, such as {rule_examples()}"
+
+    def simple(part: str) -> Rule[Any]:
+        try:
+            return smoothed(_simple_rule(part, monitor, mode, recorded), smooth)
+        except ConfigError as error:
+            behind = "" if error.setting == setting else f" as {error.setting}"
+            raise ConfigError(setting, text, f"{error.expected}{behind}", hint=error.hint) from None
+
+    text = text.strip()
+    keyword, opened, rest = text.partition("(")
+    if not opened and keyword != AllOf.keyword:
+        return simple(text)
+    if keyword != AllOf.keyword:
+        hint = "Several rules behind --stop need no word for it: the first that fires counts."
+        raise ConfigError(setting, text, _ALL, hint=hint if keyword == "any" else did_you_mean(keyword, ["all"]))
+    inner, closed, more = rest.rpartition(")")
+    if not closed or more or "(" in inner or ")" in inner:
+        raise ConfigError(setting, text, _ALL)
+    texts = [part.strip() for part in inner.split(",")]
+    if len(texts) < 2 or not all(texts):
+        raise ConfigError(setting, text, f"two rules or more: {_ALL}")
+    return AllOf(tuple(map(simple, texts)))
+
+
+def _simple_rule(text: str, monitor: str, mode: str, recorded: Collection[str] | None) -> Rule[Any]:
+    """A rule of one kind, with the arguments of `parse_rule`. An error is of the setting `stop`, or of what in the text
+    is wrong."""
+    head, at, metric = text.partition("@")
+    keyword, _, rest = head.partition(":")
+    rules = {name: rule for name, rule in rules_by_keyword().items() if rule is not AllOf}
     if keyword not in rules:
-        raise ConfigError(setting, text, expected, hint=did_you_mean(keyword, rules))
+        raise ConfigError("stop", text, _expected(), hint=did_you_mean(keyword, rules))
+    if at:
+        monitor, mode = _metric_of(metric, monitor, mode, recorded)
     try:
-        return rules[keyword].from_text(rest.split(":") if rest else [], monitor, mode)
-    except ConfigError as error:
-        raise ConfigError(setting, text, f"{error.expected} as {error.setting}") from None
+        rule = rules[keyword].from_text(rest.split(":") if rest else [], monitor, mode)
     except ValueError:
-        raise ConfigError(setting, text, expected) from None
+        raise ConfigError("stop", text, _expected()) from None
+    return rule.watching(monitor, mode) if at else rule
+
+
+def _metric_of(text: str, monitor: str, mode: str, recorded: Collection[str] | None) -> tuple[str, str]:
+    """The metric and the mode that stand behind an @, with the errors of `_simple_rule`."""
+    metric, _, direction = text.rpartition(":")
+    if not metric or direction not in ("auto", "min", "max"):
+        # The mode is that of the monitored metric, and of others whose name does not tell.
+        metric, direction = text, "auto" if text != monitor and natural_direction(text) else mode
+    if not metric or (recorded is not None and metric not in recorded):
+        listed = f": {', '.join(recorded)}" if recorded else ", such as val_loss,"
+        raise ConfigError(
+            "stop", text, f"a recorded metric behind @{listed}", hint=did_you_mean(metric, recorded or ())
+        )
+    if direction == "auto" and natural_direction(metric) is None:
+        raise ConfigError("stop", text, f"@{metric}:min or @{metric}:max: the name does not tell which is better")
+    return metric, direction

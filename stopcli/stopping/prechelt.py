@@ -14,11 +14,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stopcli.errors import MetricError
-from stopcli.stopping.rule import MetricRule, Rule, Verdict, check_count, check_number, first_true
+from stopcli.errors import ConfigError, MetricError
+from stopcli.stopping.rule import (
+    MetricRule,
+    State,
+    Verdict,
+    check_count,
+    check_number,
+    first_true,
+    resolve_direction,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,14 +78,28 @@ def best_until(values: NDArray[Any], index: int) -> BestSoFar:
     return BestSoFar(lowest + 1, float(values[lowest]))
 
 
-def stop_verdict(rule: Rule[Any], epoch: int, best: BestSoFar, value: float) -> Verdict:
-    """The verdict of one of the rules at an epoch with this validation loss."""
-    lowest, wait = best.best_value or 0.0, epoch - best.best_epoch
-    return Verdict(rule.kind, rule.describe(), epoch, wait, best.best_epoch, lowest, margin=value - lowest)
+class LossRule(MetricRule[State]):
+    """A rule that compares losses: its metric is better when lower."""
+
+    monitor: str
+
+    def watching(self, metric: str, mode: str) -> LossRule[Any]:
+        if resolve_direction(metric, mode) != "min":
+            raise ConfigError(
+                "stop", metric, f"a metric that is better when lower behind @: {self.keyword} compares losses"
+            )
+        watching: LossRule[Any] = replace(self, monitor=metric)  # type: ignore[type-var]  # subclasses are dataclasses
+        return watching
+
+    def verdict(self, epoch: int, best: BestSoFar, value: float) -> Verdict:
+        """The verdict at an epoch with this validation loss."""
+        lowest, wait = best.best_value or 0.0, epoch - best.best_epoch
+        margin = value - lowest
+        return Verdict(self.kind, self.describe(), epoch, wait, best.best_epoch, lowest, margin, self.monitor)
 
 
 @dataclass(frozen=True)
-class GeneralizationLoss(MetricRule[BestSoFar]):
+class GeneralizationLoss(LossRule[BestSoFar]):
     """GL: stop after the first epoch whose generalization loss is above `alpha` percent.
 
     Args:
@@ -111,7 +133,7 @@ class GeneralizationLoss(MetricRule[BestSoFar]):
         (value,) = values
         state = update_best(state, epoch, self.monitor, value)
         above = generalization_loss(value, state.best_value or 0.0) > self.alpha
-        return state, stop_verdict(self, epoch, state, value) if above else None
+        return state, self.verdict(epoch, state, value) if above else None
 
     def scan(self, columns: Sequence[NDArray[Any]]) -> Verdict | None:
         (values,) = columns
@@ -120,7 +142,7 @@ class GeneralizationLoss(MetricRule[BestSoFar]):
         index = first_true(generalization_losses(values) > self.alpha)
         if index is None:
             return None
-        return stop_verdict(self, index + 1, best_until(values, index), float(values[index]))
+        return self.verdict(index + 1, best_until(values, index), float(values[index]))
 
     def describe(self) -> str:
         return f"{self.monitor} GL>{self.alpha:g}"
@@ -161,7 +183,7 @@ def progress_quotient(loss: float, strip: Sequence[float]) -> float:
 
 
 @dataclass(frozen=True)
-class ProgressQuotient(MetricRule[QuotientState]):
+class ProgressQuotient(LossRule[QuotientState]):
     """PQ: stop at the end of the first strip after which generalization loss / training progress is above `alpha`.
 
     Where training made no progress in the strip, the quotient is infinite as soon as there is any generalization loss.
@@ -197,6 +219,11 @@ class ProgressQuotient(MetricRule[QuotientState]):
     def monitors(self) -> tuple[str, ...]:
         return (self.monitor, self.training)
 
+    def watching(self, metric: str, mode: str) -> ProgressQuotient:
+        if not metric.startswith("val_"):
+            raise ConfigError("stop", metric, "a metric of validation behind @, such as val_loss")
+        return replace(self, monitor=super().watching(metric, mode).monitor, training=metric.removeprefix("val_"))
+
     @property
     def earliest_stop(self) -> int:
         # The first loss is the lowest so far.
@@ -213,7 +240,7 @@ class ProgressQuotient(MetricRule[QuotientState]):
             return QuotientState(*best, strip), None
         state = QuotientState(*best)
         above = progress_quotient(generalization_loss(value, best.best_value or 0.0), strip) > self.alpha
-        return state, stop_verdict(self, epoch, best, value) if above else None
+        return state, self.verdict(epoch, best, value) if above else None
 
     def scan(self, columns: Sequence[NDArray[Any]]) -> Verdict | None:
         values, trained = columns
@@ -225,7 +252,7 @@ class ProgressQuotient(MetricRule[QuotientState]):
         for number, (loss, strip) in enumerate(zip(losses, strips, strict=True), start=1):
             if progress_quotient(loss, strip) > self.alpha:
                 index = number * self.k - 1
-                return stop_verdict(self, index + 1, best_until(values, index), float(values[index]))
+                return self.verdict(index + 1, best_until(values, index), float(values[index]))
         return None
 
     def describe(self) -> str:
@@ -234,7 +261,7 @@ class ProgressQuotient(MetricRule[QuotientState]):
 
 
 @dataclass(frozen=True)
-class SuccessiveIncreases(MetricRule[StripsState]):
+class SuccessiveIncreases(LossRule[StripsState]):
     """UP: stop at the end of a strip when the validation loss has risen from strip end to strip end `s` times in a row.
 
     Args:
@@ -275,7 +302,7 @@ class SuccessiveIncreases(MetricRule[StripsState]):
             return StripsState(*best, state.last_end, state.risen), None
         risen = state.risen + 1 if state.last_end is not None and value > state.last_end else 0
         state = StripsState(*best, value, risen)
-        return state, stop_verdict(self, epoch, best, value) if risen >= self.s else None
+        return state, self.verdict(epoch, best, value) if risen >= self.s else None
 
     def scan(self, columns: Sequence[NDArray[Any]]) -> Verdict | None:
         import numpy as np
@@ -288,7 +315,7 @@ class SuccessiveIncreases(MetricRule[StripsState]):
         if strip is None:
             return None
         index = (strip + 1) * self.k - 1
-        return stop_verdict(self, index + 1, best_until(values, index), float(values[index]))
+        return self.verdict(index + 1, best_until(values, index), float(values[index]))
 
     def describe(self) -> str:
         strips = "" if self.k == STRIP else f" k={self.k}"

@@ -6,7 +6,7 @@ import abc
 import math
 from collections.abc import Mapping, Sequence
 from ctypes import c_float
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from stopcli.errors import ConfigError, MetricError
@@ -41,6 +41,8 @@ class Verdict:
         best_value: that value.
         margin: how far the monitored value of this epoch lies from the best one (or from the threshold), ≥ 0, in the
             metric's unit.
+        metric: what the best value and the margin are of, such as `smoothed val_loss`. In a run's summary, whose best
+            value is always that of the metric that the run monitors: what the margin is of, where that is another one.
     """
 
     reason: str
@@ -50,6 +52,8 @@ class Verdict:
     best_epoch: int = 0
     best_value: float | None = None
     margin: float | None = None
+    # As typed_json.OPTIONAL: not written where it is empty.
+    metric: str = field(default="", metadata={"optional": True})
 
 
 State = TypeVar("State", bound=NamedTuple)
@@ -93,6 +97,11 @@ class Rule(abc.ABC, Generic[State]):
     def monitors(self) -> tuple[str, ...]:
         """The metrics that the rule reads."""
         return (self.monitor,)  # type: ignore[attr-defined]  # an option of nearly every rule
+
+    @property
+    def family(self) -> str:
+        """The keyword of the kind of rule that figures draw it as."""
+        return self.keyword
 
     @property
     def parts(self) -> tuple[Rule[Any], ...]:
@@ -171,6 +180,15 @@ class Rule(abc.ABC, Generic[State]):
         metric = {"monitor": monitor, "mode": mode} if "mode" in options else {}
         return cls(*values, **metric)
 
+    def watching(self, metric: str, mode: str) -> Rule[Any]:
+        """The same rule on another metric, as its text has it behind an @.
+
+        Raises:
+            ConfigError: the rule cannot watch it.
+        """
+        watching: Rule[Any] = replace(self, monitor=metric, mode=mode)  # type: ignore[type-var]  # as in from_text
+        return watching
+
     def to_dict(self) -> dict[str, Any]:
         """The options as plain values; `rule_from_dict` makes the rule again."""
         return {"kind": self.kind, **{field.name: _plain(getattr(self, field.name)) for field in fields(self)}}  # type: ignore[arg-type]
@@ -198,8 +216,8 @@ class MetricRule(Rule[State]):
 
     def update(self, state: State, epoch: int, metrics: Metrics) -> tuple[State, Verdict | None]:
         values = [monitored(metrics, name, epoch) for name in self.monitors]
-        if not all(map(math.isfinite, values)):
-            return state, _non_finite(epoch, self.monitors, values)
+        if (broken := non_finite(epoch, self.monitors, values)) is not None:
+            return state, broken
         return self.decide(state, epoch, values)
 
     def scan(self, columns: Sequence[NDArray[Any]]) -> Verdict | None:
@@ -264,11 +282,13 @@ def finite_part(columns: Columns, names: Sequence[str]) -> tuple[int, Verdict | 
     broken = first_true(np.any(~np.isfinite(np.stack(values)), axis=0))
     if broken is None:
         return len(values[0]), None
-    return broken, _non_finite(broken + 1, names, [float(column[broken]) for column in values])
+    return broken, non_finite(broken + 1, names, [float(column[broken]) for column in values])
 
 
-def _non_finite(epoch: int, names: Sequence[str], values: Sequence[float]) -> Verdict:
-    """The verdict that ends a run one of whose metrics is NaN or infinite."""
+def non_finite(epoch: int, names: Sequence[str], values: Sequence[float]) -> Verdict | None:
+    """The verdict that ends a run one of whose metrics is NaN or infinite; None where all are finite."""
+    if all(map(math.isfinite, values)):
+        return None
     name, value = next(pair for pair in zip(names, values, strict=True) if not math.isfinite(pair[1]))
     return Verdict("non_finite", f"{name} is {value}", epoch)
 

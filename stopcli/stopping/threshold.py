@@ -52,7 +52,7 @@ class Threshold(MetricRule[NoState]):
         return value <= self.value if self._lower else value >= self.value  # type: ignore[attr-defined]
 
     def _verdict(self, epoch: int, value: float) -> Verdict:
-        return Verdict(self.kind, self.describe(), epoch, 0, epoch, value, margin=abs(value - self.value))
+        return Verdict(self.kind, self.describe(), epoch, 0, epoch, value, abs(value - self.value), self.monitor)
 
     def describe(self) -> str:
         return f"{self.monitor} threshold={self.value:g}"

@@ -254,7 +254,9 @@ class Trainer:
     def train(self) -> Outcome:
         """Train until a rule stops it, its epochs are over, or a stop is requested; save the state and the models."""
         ended = self._stopped or self._train()
-        verdict = replace(ended, best_epoch=self._best_monitored.best.epoch, best_value=self._best_monitored.best.value)
+        best, monitor = self._best_monitored.best, self._plan.best_monitored.monitor
+        metric = "" if ended.metric == monitor else ended.metric
+        verdict = replace(ended, best_epoch=best.epoch, best_value=best.value, metric=metric)
         # A run that was only interrupted has not stopped: it resumes from here.
         self._commit(None if verdict.reason in ("interrupted", "time_budget") else verdict)
         with self._stopwatch.part("models"):

@@ -269,8 +269,8 @@ def test_a_stop_beyond_the_recording_is_told_of_the_runs_that_it_is_true_of() ->
             ReplayOptions(select="test_accuracy"),
             "--select: received 'test_accuracy', expected a metric that run has recorded: loss",
         ),
-        (ReplayOptions(patience=(-1,)), "patience: received -1, expected whole numbers ≥ 0"),
-        (ReplayOptions(min_delta=(-0.1,)), "min_delta: received -0.1, expected finite numbers ≥ 0"),
+        (ReplayOptions(patience=(-1,)), "patience: received -1, expected a whole number ≥ 0"),
+        (ReplayOptions(min_delta=(-0.1,)), "min_delta: received -0.1, expected a finite number ≥ 0"),
         (ReplayOptions(rules=("hunch:2",)), "stop: received 'hunch:2', expected KIND:VALUE"),
         (ReplayOptions(rules=()), "stop: received 'none', expected one rule or more"),
         (

@@ -74,7 +74,7 @@ def test_results_are_on_stdout_and_talk_on_stderr(capsys: pytest.CaptureFixture[
         (["a", "--rule", "gl:2", "a"], "Folders come before lists of values"),
         (["a", "--stop", "hunch"], "--stop: received 'hunch', expected KIND:VALUE"),
         (["a", "--patience", "a" * 300], "--patience: received 'aaa"),
-        (["a", "--min-delta", "little"], "--min-delta: received 'little', expected numbers"),
+        (["a", "--min-delta", "little"], "--min-delta: received 'little', expected a finite number ≥ 0, or a share"),
         (["a", "--patience"], "--patience: received '', expected one whole number or more"),
         (
             ["a", "--monitor", "val_los"],

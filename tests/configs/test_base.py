@@ -154,7 +154,7 @@ def test_none_is_left_out_of_a_file_and_everything_else_is_in_it() -> None:
     config = parse(MoonsConfig, {})
     written = settings_of(config)
     left_out = {field.name for field in dataclasses.fields(config)} - written.keys()
-    assert left_out == {"patience", "baseline", "threshold", "validation_share"}
+    assert left_out == {"patience", "baseline", "smooth", "threshold", "validation_share"}
 
 
 @pytest.mark.parametrize(("content", "message"), [(b"a = ", "not a TOML file"), (b"\xff\xfe", "not a TOML file")])

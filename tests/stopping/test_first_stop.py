@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from stopcli.errors import MetricError
 from stopcli.stopping import (
+    AllOf,
     AnyOf,
     AtCycleEnds,
     GeneralizationLoss,
@@ -20,6 +21,7 @@ from stopcli.stopping import (
     ProgressQuotient,
     Rule,
     RuleRunner,
+    SmoothedRule,
     SuccessiveIncreases,
     Threshold,
     Verdict,
@@ -31,7 +33,8 @@ METRICS = ("loss", "val_loss", "val_accuracy")
 _tenths = st.integers(0, 12).map(lambda n: float(np.float32(n / 10)))
 _numbers = st.one_of(_tenths, _tenths, st.floats(0, 3, width=32), st.sampled_from([0.0, -0.0, 1e-40, 3e38]))
 _rarely_broken = st.one_of(*[_numbers] * 12, st.sampled_from([math.nan, math.inf, -math.inf, -0.5]))
-_deltas = st.one_of(st.just(0.0), st.sampled_from([0.1, 0.2, 0.001]), st.floats(0, 1))
+_deltas = st.one_of(st.just(0.0), st.sampled_from([0.1, 0.2, 0.001, "1%", "10%", "50%"]), st.floats(0, 1))
+_smooth = st.one_of(st.sampled_from([0.0, 0.5, 0.9, 0.99]), st.floats(0, 1, exclude_max=True))
 
 _patience = st.builds(
     Patience,
@@ -54,6 +57,12 @@ _rules: st.SearchStrategy[Rule[Any]] = st.one_of(
     _single,
     st.builds(lambda rules: AnyOf(tuple(rules)), st.lists(_single, min_size=1, max_size=4)),
     st.builds(AtCycleEnds, _single, st.integers(1, 9), st.integers(1, 4)),
+    st.builds(SmoothedRule, _single, _smooth),
+    st.builds(AtCycleEnds, st.builds(SmoothedRule, _single, _smooth), st.integers(1, 9), st.integers(1, 4)),
+    st.builds(
+        lambda rules: AllOf(tuple(rules)),
+        st.lists(st.one_of(_single, st.builds(SmoothedRule, _single, _smooth)), min_size=1, max_size=4),
+    ),
 )
 
 
@@ -117,6 +126,8 @@ def test_no_rule_stops_before_the_epoch_that_it_says(rule: Rule[Any], columns: C
         (ProgressQuotient(1, 4), 4),
         (SuccessiveIncreases(2, 3), 9),
         (AnyOf((Patience(5), GeneralizationLoss(1))), 2),
+        (AllOf((Patience(5), GeneralizationLoss(1))), 6),
+        (SmoothedRule(Patience(5), 0.5), 6),
         (AtCycleEnds(Patience(5), 8, 2), 8),
         (AtCycleEnds(Patience(3), 8, 2), 4),
         (AtCycleEnds(Threshold(7.0), 5, 2), 3),
@@ -151,6 +162,12 @@ def test_so_they_do_on_runs_of_thousands_of_epochs(shape: str) -> None:
         *(ProgressQuotient(alpha, k) for alpha in (0.01, 0.75, 3) for k in (5, 40)),
         *(SuccessiveIncreases(s, k) for s in (1, 3, 8) for k in (5, 40)),
         Threshold(0.301),
+        *(Patience(p, min_delta=d) for p in (5, 50) for d in ("0.1%", "20%")),
+        *(
+            SmoothedRule(rule, 0.9)
+            for rule in (Patience(20), GeneralizationLoss(5), ProgressQuotient(0.75), Threshold(0.3))
+        ),
+        AllOf((Patience(20), SmoothedRule(Patience(20, "val_accuracy"), 0.9), SuccessiveIncreases(3, 5))),
     ):
         assert scanned(rule, columns) == judged(rule, columns), rule
 

@@ -26,7 +26,9 @@ def stop_of(values: Sequence[float], **options: Any) -> Verdict | None:
 
 def test_stops_when_the_wait_is_over_and_says_why() -> None:
     verdict = stop_of([3.0, 2.0, 2.5, 2.25, 2.75], patience=3)
-    assert verdict == Verdict("patience", "val_loss patience=3", 5, wait=3, best_epoch=2, best_value=2.0, margin=0.75)
+    assert verdict == Verdict(
+        "patience", "val_loss patience=3", 5, wait=3, best_epoch=2, best_value=2.0, margin=0.75, metric="val_loss"
+    )
 
 
 @pytest.mark.parametrize("patience", [0, 1])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from stopcli.errors import ConfigError, MetricError
 from stopcli.stopping import (
+    AllOf,
     AnyOf,
     AtCycleEnds,
     BestEpoch,
@@ -23,6 +24,7 @@ from stopcli.stopping import (
     ProgressQuotient,
     Rule,
     RuleRunner,
+    SmoothedRule,
     SuccessiveIncreases,
     Threshold,
     rule_from_dict,
@@ -42,6 +44,11 @@ RULES: list[Rule[Any]] = [
     ProgressQuotient(0.5, 3),
     SuccessiveIncreases(2, 2),
     AnyOf((AtCycleEnds(SuccessiveIncreases(1, 1), 4, 2), ProgressQuotient(0.75))),
+    Patience(2, min_delta="2.5%"),
+    SmoothedRule(Patience(3), 0.9),
+    SmoothedRule(ProgressQuotient(0.5, 3), 0.5),
+    AllOf((Patience(2), Patience(3, "val_accuracy"))),
+    AtCycleEnds(AllOf((Patience(1), SmoothedRule(SuccessiveIncreases(1, 2), 0.5))), 4, 3),
 ]
 
 values = st.floats(0, 1, width=32)
