@@ -1,7 +1,7 @@
 """What a sweep's runs say together: arms against each other, seeds in a table, honest selection, what is missing."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -142,9 +142,9 @@ def means_and_sds(arm: RunArm, **names: str) -> dict[str, float | None]:
     return columns
 
 
-def mean_cell(interval: MeanInterval | None) -> str:
+def mean_cell(interval: MeanInterval | None, show: Callable[[float], str] = "{:.3f}".format) -> str:
     """Mean and standard deviation for a table; a dash for no values."""
-    return interval.cell(interval=False) if interval else NONE
+    return interval.cell(show, interval=False) if interval else NONE
 
 
 def job_row(result: JobResult, headline: Headline = ACCURACY, **more: object) -> dict[str, object]:
@@ -357,9 +357,7 @@ def selection_table(arms: Mapping[str, Sequence[Selection]], headline: Headline 
     rows = []
     for label, runs in arms.items():
         difference = _claimed_difference(runs)
-        means = (
-            mean_interval(_tested(runs, which)).cell(headline.show, interval=False) for which in ("honest", "claimed")
-        )
+        means = (mean_cell(mean_interval(_tested(runs, which)), headline.show) for which in ("honest", "claimed"))
         shares = (f"{difference.share_above:.0%} of runs", f"{difference.share_below:.0%}")
         cells = (str(difference.n), runs[0].honest.monitor, *means, difference_cell(difference), *shares)
         rows.append((label, *cells))

@@ -28,6 +28,7 @@ from stopcli.recipes.base import val_rows
 from stopcli.recipes.images import Classifier
 from stopcli.report.document import Table, csv_of
 from stopcli.report.drawing import Figures, drawn_name
+from stopcli.runs.headline import Headline
 from stopcli.runs.metrics import read_metrics
 from stopcli.stats.differences import NONE, Difference, difference_cell, too_few
 from stopcli.stats.intervals import FEWEST, MeanInterval, mean_interval
@@ -37,30 +38,28 @@ if TYPE_CHECKING:
     from stopcli.report.curves import RunGroup
 
 
-# The errors of a run that are compared: of the model that training ends with, and of the saved one.
-FINAL, SAVED = "final_test_error", "saved_test_error"
-
-
 class Clr(Classifier):
     """Policies of the learning rate against each other and against a fixed rate."""
 
     def sweep_results(self, config: ClrConfig, results: Sequence[JobResult]) -> SweepResults:
         """A row for each policy, with mean and standard deviation over its seeds, and its paired differences to the
-        reference; F1 by class of each. All accuracies are of the test rows."""
+        reference; F1 by class of each. All values are of the test rows."""
         arms = sweep_arms(config, results)
         base = reference_of(config, arms)
-        final = "restored" if config.restore_best else "final"
+        final, headline = "restored" if config.restore_best else "final", config.headline
         against = f", against {base.label}" if len(arms) > 1 else ", difference"
-        columns = ("policy", "runs", f"{final} test acc.", final + against, "saved test acc.", f"saved{against}")
-        table = Table("Results", (*columns, "its epoch", "training"), tuple(_row(arm, base) for arm in arms))
-        values = [_values(arm, base) for arm in arms]
+        tested = f"test {headline.short}"
+        columns = ("policy", "runs", f"{final} {tested}", final + against, f"saved {tested}", f"saved{against}")
+        rows = tuple(_row(arm, base, headline) for arm in arms)
+        table = Table("Results", (*columns, "its epoch", "training"), rows)
+        values = [_values(arm, base, headline) for arm in arms]
         by_class = _by_class(config, arms, results)
         return SweepResults(
             f"clr: {config.describe_model()}, {', '.join(arm.label for arm in arms)}, {counted(config.seeds, 'seed')}",
             (table, *([by_class] if by_class else [])),
             {
                 "table.csv": csv_of(values),
-                "jobs.csv": csv_of([job_row(result) for result in results]),
+                "jobs.csv": csv_of([job_row(result, headline) for result in results]),
                 **({"classes.csv": by_class.csv()} if by_class else {}),
             },
             _conclusions(config, arms, base),
@@ -68,7 +67,8 @@ class Clr(Classifier):
         )
 
     def sweep_figures(self, config: ClrConfig, results: Sequence[JobResult]) -> Figures:
-        """The learning rate of every update by policy, and loss and accuracy by epoch, with the cycles shaded."""
+        """The learning rate of every update by policy, and loss and the metric that counts by epoch, with the cycles
+        shaded."""
         from stopcli.report.arm_curves import policy_curves, policy_rates
         from stopcli.report.curves import RunGroup
 
@@ -84,45 +84,62 @@ class Clr(Classifier):
         ]
         return {
             "learning_rate": lambda: policy_rates([_rate(arm) for arm in arms], cycle, cyclical, title),
-            "curves": lambda: policy_curves(curves, val_rows(config), None if cycle is None else cycle / steps, title),
+            "curves": lambda: policy_curves(
+                curves, val_rows(config), None if cycle is None else cycle / steps, title, config.headline
+            ),
         }
 
 
-def _row(arm: RunArm, base: RunArm) -> tuple[str, ...]:
+def _row(arm: RunArm, base: RunArm, headline: Headline) -> tuple[str, ...]:
     if not arm.runs:
         return (arm.label, f"0 of {arm.planned}", *[NONE] * 6)
     epoch = arm.mean("saved_epoch")
+    of_models = [
+        cell
+        for model in ("final", "saved")
+        for cell in (
+            mean_cell(_tested(arm, headline, model), headline.show),
+            difference_cell(_difference(arm, base, headline, model)),
+        )
+    ]
     return (
         arm.label,
         f"{len(arm.runs)} of {arm.planned}",
-        mean_cell(_accuracy(arm, FINAL)),
-        difference_cell(_gain(arm, base, FINAL)),
-        mean_cell(_accuracy(arm, SAVED)),
-        difference_cell(_gain(arm, base, SAVED)),
+        *of_models,
         NONE if epoch is None else f"{epoch:.4g}",
         format_duration(arm.mean("train_seconds") or 0.0),
     )
 
 
-def _accuracy(arm: RunArm, error: str) -> MeanInterval | None:
-    accuracies = [1 - value for value in arm.values(error)]
-    return mean_interval(accuracies) if accuracies else None
+def _tested(arm: RunArm, headline: Headline, model: str) -> MeanInterval | None:
+    """The metric that counts, of an arm's `final` or `saved` models on the test rows."""
+    values = [headline.as_error(error) for error in arm.values(_error(headline, model))]
+    return mean_interval(values) if values else None
 
 
-def _gain(arm: RunArm, base: RunArm, error: str = FINAL) -> Difference | None:
-    """By how much an arm's accuracy is higher than the reference's: its error is so much lower."""
-    return difference(base, arm, error) if arm is not base else None
+def _error(headline: Headline, model: str = "final") -> str:
+    """What a run calls it, as an error where it is a proportion."""
+    return f"{model}_test_{headline.error_name}"
 
 
-def _values(arm: RunArm, base: RunArm) -> dict[str, object]:
-    """A row of table.csv, in full precision: accuracies of the test rows, of the final model and of the saved one."""
+def _difference(arm: RunArm, base: RunArm, headline: Headline, model: str = "final") -> Difference | None:
+    """The same less the reference's."""
+    if arm is base:
+        return None
+    # An accuracy is higher by as much as the error is lower.
+    higher, lower = (base, arm) if headline.kind == "proportion" else (arm, base)
+    return difference(higher, lower, _error(headline, model))
+
+
+def _values(arm: RunArm, base: RunArm, headline: Headline) -> dict[str, object]:
+    """A row of table.csv, in full precision: values on the test rows, of the final model and of the saved one."""
     values: dict[str, object] = {"policy": arm.name, "planned": arm.planned, "finished": len(arm.runs)}
-    for prefix, error in (("", FINAL), ("best_", SAVED)):
-        accuracy, gain = _accuracy(arm, error), _gain(arm, base, error)
-        values |= {f"{prefix}accuracy_{key}": getattr(accuracy, key, None) for key in ("mean", "sd")}
-        values[f"{prefix}difference"] = gain.mean if gain else None
-        values |= {f"{prefix}difference_{key}": getattr(gain, key, None) for key in ("low", "high", "p")}
-        values[f"{prefix}share_higher"] = gain.share_above if gain else None
+    for prefix, model in (("", "final"), ("best_", "saved")):
+        tested, change = _tested(arm, headline, model), _difference(arm, base, headline, model)
+        values |= {f"{prefix}{headline.name}_{key}": getattr(tested, key, None) for key in ("mean", "sd")}
+        values[f"{prefix}difference"] = change.mean if change else None
+        values |= {f"{prefix}difference_{key}": getattr(change, key, None) for key in ("low", "high", "p")}
+        values[f"{prefix}share_higher"] = change.share_above if change else None
     against = base.name if arm is not base and arm.runs and base.runs else None
     return {**values, **means_and_sds(arm, best_epoch="saved_epoch", seconds="train_seconds"), "against": against}
 
@@ -134,26 +151,31 @@ def _conclusions(config: ClrConfig, arms: Sequence[RunArm], base: RunArm) -> tup
     if reason := incomparable(arms, base, "differences"):
         return (reason,)
     model = "restored model" if config.restore_best else "final model"
-    gains = [(arm, _gain(arm, base)) for arm in arms if arm.runs and arm is not base]
-    n = max((gain.n for _, gain in gains if gain is not None), default=0)
+    headline = config.headline
+    differences = [(arm, _difference(arm, base, headline)) for arm in arms if arm.runs and arm is not base]
+    n = max((difference.n for _, difference in differences if difference is not None), default=0)
     if n < FEWEST:
-        return (f"{too_few(n)}{_best_of_few([base, *(arm for arm, _ in gains)], model)}",)
-    compared = [(arm, gain) for arm, gain in gains if gain is not None and gain.n >= FEWEST]
-    sentences = sentences_against(base, gains, f"test accuracy of the {model}", "max")
-    return (answer_against(base, compared, "max"), *sentences)
+        return (f"{too_few(n)}{_best_of_few([base, *(arm for arm, _ in differences)], model, headline)}",)
+    compared = [(arm, by) for arm, by in differences if by is not None and by.n >= FEWEST]
+    sentences = sentences_against(base, differences, f"test {headline.label} of the {model}", headline.direction)
+    return (answer_against(base, compared, headline.direction), *sentences)
 
 
-def _best_of_few(arms: Sequence[RunArm], model: str) -> str:
-    """Which arm has the highest accuracy over the seeds that all have; empty where they have none in common."""
+def _best_of_few(arms: Sequence[RunArm], model: str, headline: Headline) -> str:
+    """Which arm is best over the seeds that all have; empty where they have none in common."""
     seeds = shared_seeds(arms)
     if not seeds:
         return ""
-    accuracies = {arm.label: 1 - statistics.fmean(arm.by_seed(FINAL)[seed] for seed in seeds) for arm in arms}
-    best = max(accuracies, key=lambda label: accuracies[label])
+    means = {
+        arm.label: headline.as_error(statistics.fmean(arm.by_seed(_error(headline))[seed] for seed in seeds))
+        for arm in arms
+    }
+    pick, superlative = (min, "lowest") if headline.lower_is_better else (max, "highest")
+    best = pick(means, key=lambda label: means[label])
     seeds_text = "these runs" if all(len(arm.runs) == len(seeds) for arm in arms) else numbered("seed", seeds)
     return (
-        f" In {seeds_text} the {model} of {best} has the highest test accuracy, {accuracies[best]:.3f}; "
-        "--seeds 5 or more would show whether that is more than chance."
+        f" In {seeds_text} the {model} of {best} has the {superlative} test {headline.label}, "
+        f"{headline.show_with_unit(means[best])}; --seeds 5 or more would show whether that is more than chance."
     )
 
 

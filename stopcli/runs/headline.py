@@ -75,6 +75,11 @@ class Headline:
         return f"error (1 − {self.label})" if self.kind == "proportion" else self.axis
 
     @property
+    def error_name(self) -> str:
+        """Of the same its name, as `name`."""
+        return "error" if self.kind == "proportion" else self.name
+
+    @property
     def error_short(self) -> str:
         """The same above a column."""
         return "error" if self.kind == "proportion" else self.short

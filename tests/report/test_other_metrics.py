@@ -13,6 +13,7 @@ from written_runs import RMSE, UNKNOWN, write_recorded_run
 
 from stopcli.analysis.sweep import SweepResults, seed_results
 from stopcli.configs.moons import MoonsConfig
+from stopcli.configs.training import TrainingConfig
 from stopcli.report.curves import Marks, error_curves, learning_curves, seed_curves
 from stopcli.report.document import Table, to_markdown
 from stopcli.report.drawing import draw
@@ -199,6 +200,43 @@ def test_seeds_have_the_mean_of_their_metric_with_its_interval() -> None:
         "seed,state,reason,stopped_at,final_epoch,train_rmse,test_rmse,saved_epoch,saved_train_rmse,saved_test_rmse"
     )
     assert not any("acc" in text for text in (*table.columns, *results.conclusions, *results.files.values()))
+
+
+def test_policies_of_a_regression_are_compared_by_the_lower_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    from job_results import cells, job_result
+
+    from stopcli.cli.live import _jobs_lines
+    from stopcli.configs.base import resolve
+    from stopcli.configs.clr import ClrConfig
+    from stopcli.recipes.clr import Clr
+    from stopcli.sweeps.plan import plan_jobs
+
+    monkeypatch.setattr(TrainingConfig, "headline", DEGREES)
+    settings = {"dataset": "digits", "seeds": 4, "scale": "quick", "checkpoint_monitor": "val_rmse"}
+    config = resolve(ClrConfig, settings)
+    jobs = plan_jobs(config)
+    errors = [3.0 - (job.arm != "constant") * (1 + job.config.seed / 50) for job in jobs]
+    results = [
+        job_result(job, "finished", summary=regression(
+            seed=job.config.seed, final={"epoch": 9, "test": {"rmse": error}, "val": {"rmse": error}},
+            best={"epoch": 8, "test": {"rmse": error}},
+        ))
+        for job, error in zip(jobs, errors, strict=True)
+    ]  # fmt: skip
+    answer, first, *_ = Clr().sweep_results(config, results).conclusions
+    assert answer == "At n = 4, better than constant: triangular; triangular2; exp_range."
+    assert "test RMSE of the" in first
+    assert first.endswith(": better.")
+    row = next(row for arm, row in cells(config, results).items() if arm != "constant")
+    assert row["final test RMSE"].startswith("1.970 ± ")
+    assert row["final, against constant"].startswith("-1.030 [")
+    few = Clr().sweep_results(config, [result for result in results if result.job.config.seed < 2]).conclusions[0]
+    assert "has the lowest test RMSE, " in few
+    assert " °C; --seeds 5" in few
+    # The view while they train names it too, and not an error of 1 − RMSE.
+    view = "\n".join(line.plain for line in _jobs_lines("clr", results, 120, 20))
+    assert "RMSE" in view.splitlines()[1]
+    assert "1.980" in view
 
 
 def test_choosing_on_test_rows_claims_a_lower_error() -> None:
