@@ -15,7 +15,8 @@ from stopcli.errors import ConfigError, RequestError, did_you_mean
 from stopcli.quantities import agreeing, counted
 from stopcli.runs.headline import Headline
 from stopcli.runs.metrics import Columns
-from stopcli.runs.run import Run, read_runs, without_analyses
+from stopcli.runs.recording import notes_of, read_runs_and_recordings
+from stopcli.runs.run import Run, without_analyses
 from stopcli.stats.differences import Difference, Ratio, difference_by_seed, ratio_of
 from stopcli.stats.intervals import MeanInterval, mean_interval
 
@@ -38,12 +39,12 @@ def experiments_of(runs: Iterable[Run]) -> list[Experiment]:
     groups: list[tuple[Mapping[str, Any], list[Run]]] = []
     for run in runs:
         for settings, group in groups:
-            if settings == experiment_of(run):
+            if settings == experiment_of(run) and group[0].group == run.group:
                 group.append(run)
                 break
         else:
             groups.append((experiment_of(run), [run]))
-    labels = [f"{group[0].command} {group[0].arm}" for _, group in groups]
+    labels = [group[0].title for _, group in groups]
     folders = [group[0].sweep or group[0].path for _, group in groups]
     # By the folder that they lie in, its name or its path; in one sweep by the run's own, whose rules may have changed.
     for names in ([folder.name for folder in folders], map(str, folders), [group[0].path.name for _, group in groups]):
@@ -221,7 +222,7 @@ def is_finished(arm: RunArm) -> bool:
     return all(result.run.finished for result in arm.runs)
 
 
-def read_arms(paths: Sequence[Path]) -> tuple[list[RunArm], list[str]]:
+def read_arms(paths: Sequence[Path], metric: str = "", mode: str = "auto") -> tuple[list[RunArm], list[str]]:
     """The arms in some folders of runs and sweeps, and warnings, a sentence without a full stop each. The runs that
     count are those that finished, or where none did, what there is.
 
@@ -232,7 +233,8 @@ def read_arms(paths: Sequence[Path]) -> tuple[list[RunArm], list[str]]:
     folders, warnings = without_analyses(paths)
     warnings += [f"{path} is named more than once, and counts once" for path in _repeated(folders)]
     results: dict[Path, RunResult] = {}
-    runs = read_runs(folders)
+    runs = read_runs_and_recordings(folders, by="folders", metric=metric, mode=mode)
+    warnings += notes_of(runs)
     for run in runs:
         result = _result(run, warnings)
         if result is not None:

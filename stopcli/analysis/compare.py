@@ -16,6 +16,7 @@ from stopcli.quantities import agreeing, counted, in_words
 from stopcli.report.run_report import TEST_ROWS_CHOSE
 from stopcli.runs.environment import read_environment
 from stopcli.runs.metrics import read_predictions
+from stopcli.runs.recording import Recording
 from stopcli.runs.run import Run
 from stopcli.stats.differences import (
     Difference,
@@ -117,7 +118,8 @@ def machine_of(arm: RunArm) -> str:
 
 def environments_differ(arms: Sequence[RunArm]) -> list[str]:
     """Warnings where machines or versions are not the same for all runs, or are not known any more."""
-    runs = [result.run.path for arm in arms for result in arm.runs]
+    # Where a recording was made is not known at all.
+    runs = [result.run.path for arm in arms for result in arm.runs if not isinstance(result.run, Recording)]
     damages = [f"{run}/{damage}" for run in runs if (damage := read_environment(run)[1])]
     warnings = [f"{damage}: the machine and the versions it was made with are unknown" for damage in damages]
     machines = _labels_by_value(arms, _machine)
@@ -308,7 +310,8 @@ def _compare(arm: RunArm, base: RunArm, measure: Measure, view: View) -> Compari
     if not values or not others:
         missing = (base if values else arm).label
         return Comparison(arm, base, view, None, f"{arm.label} against {base.label}: {missing} has no {view.phrase}.")
-    difference, note = difference_of(values, others)
+    states_seeds = all(result.run.states_seed for result in (*arm.runs, *base.runs))
+    difference, note = difference_of(values, others, paired=states_seeds)
     sentence = difference.sentence(arm.label, base.label, view.phrase, measure.better)
     if measure.name == DEFAULT and len(arm.runs) == len(base.runs) == 1:
         on_rows, reason = _on_rows(arm, base, view)
@@ -344,14 +347,20 @@ def _on_rows(arm: RunArm, base: RunArm, view: View) -> tuple[RowsDifference | No
     return rows_difference(*(int(rows.sum()) for rows in counts)), ""
 
 
-def difference_of(values: Mapping[int, float], others: Mapping[int, float]) -> tuple[Difference, str]:
+def difference_of(
+    values: Mapping[int, float], others: Mapping[int, float], *, paired: bool = True
+) -> tuple[Difference, str]:
     """The difference of values by seed, and a note on seeds that it is not of: pairs where enough seeds match, else
-    two independent samples where both are large enough, else whatever there is."""
-    paired = difference_by_seed(values, others)
-    if paired is not None and (paired.n >= FEWEST or min(len(values), len(others)) < FEWEST):
+    two independent samples where both are large enough, else whatever there is.
+
+    Args:
+        paired: whether values of the same seed are pairs.
+    """
+    difference = difference_by_seed(values, others) if paired else None
+    if difference is not None and (difference.n >= FEWEST or min(len(values), len(others)) < FEWEST):
         unmatched = len(values.keys() ^ others.keys())
         runs = f"{counted(unmatched, 'run')} {agreeing(unmatched, 'has', 'have')}"
-        return paired, f" ({runs} no partner of the same seed.)" if unmatched else ""
+        return difference, f" ({runs} no partner of the same seed.)" if unmatched else ""
     return unpaired_difference(list(values.values()), list(others.values())), ""
 
 
@@ -450,7 +459,7 @@ def compare(paths: Sequence[Path], baseline: str = "", metric: str = DEFAULT) ->
     Raises:
         RequestError: they cannot be compared; nothing is written.
     """
-    arms, warnings = read_arms(paths)
+    arms, warnings = read_arms(paths, metric)
     measure = measure_of(metric, [result for arm in arms for result in arm.runs])
     base = baseline_of(arms, baseline)
     warnings = [*experiments_differ(arms), *warnings, *environments_differ(arms)]

@@ -13,9 +13,10 @@ import numpy as np
 from stopcli.analysis.run_result import NO_METRICS
 from stopcli.runs.headline import Headline
 from stopcli.runs.metrics import Columns
+from stopcli.runs.recording import Recording
 from stopcli.runs.run import Run
 from stopcli.stopping import BestEpoch, Rule, Verdict
-from stopcli.stopping.rule import finite_part
+from stopcli.stopping.rule import RuleRunner, finite_part
 from stopcli.stopping.smooth import RunColumns
 
 
@@ -46,7 +47,14 @@ class RecordedHistory:
     def __init__(self, run: Run, selecting: BestEpoch, headline: Headline | None = None) -> None:
         self.run, self.headline = run, headline or run.headline
         self._columns, self._metric = run.metrics, selecting.monitor
-        finite, self.broken = finite_part(self._columns, readable_metrics(self._columns))
+        # What another program recorded went on after a metric that nobody looks at was not finite.
+        looked_at = (self._metric,) if isinstance(run, Recording) else readable_metrics(self._columns)
+        measured = {
+            name: np.where(run.missing[name], 0, self._columns[name]) if name in run.missing else self._columns[name]
+            for name in looked_at
+            if name in self._columns
+        }
+        finite, self.broken = finite_part(measured, looked_at)
         self.epochs = self.broken.epoch if self.broken else finite
         # The model of an epoch whose loss is not finite is broken: no rule sees it, and it is never the best.
         self._readable = RunColumns({name: values[:finite] for name, values in self._columns.items()})
@@ -60,10 +68,19 @@ class RecordedHistory:
         return self.run.test_rows_validate
 
     @property
+    def plan_is_known(self) -> bool:
+        """Whether it is on record how many epochs were planned."""
+        return isinstance(self.run.settings.get("epochs"), int)
+
+    @property
     def complete(self) -> bool:
         """Whether all planned epochs are on record: nothing stopped the run before."""
-        planned = self.run.settings.get("epochs")
-        return isinstance(planned, int) and self.epochs >= planned
+        return self.plan_is_known and self.epochs >= self.run.settings["epochs"]
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether it ended before all epochs that were planned, as far as that is known."""
+        return self.plan_is_known and not self.complete
 
     def replay(self, rule: Rule[Any]) -> Replay:
         """What a rule would have done.
@@ -71,9 +88,25 @@ class RecordedHistory:
         Raises:
             MetricError: the run lacks a metric that the rule reads, or has it with values that the rule refuses.
         """
-        verdict = rule.first_stop(self._readable) or self.broken
+        verdict = self._first_stop(rule) or self.broken
         epoch = verdict.epoch if verdict else self.epochs
         return Replay(self, verdict, epoch, self.best_epoch(epoch))
+
+    def _first_stop(self, rule: Rule[Any]) -> Verdict | None:
+        """The first verdict of a rule that sees the epochs after which its metrics were measured, as Keras's callbacks
+        do; of several rules, each of which sees its own, the earliest."""
+        lacking = [self.run.missing[name] for name in rule.monitors if name in self.run.missing]
+        if not lacking:
+            return rule.first_stop(self._readable)
+        if len(rule.parts) > 1:
+            verdicts = filter(None, map(self._first_stop, rule.parts))
+            return min(verdicts, key=lambda verdict: verdict.epoch, default=None)
+        runner, values = RuleRunner(rule), [self._readable[name] for name in rule.monitors]
+        for row in np.flatnonzero(~np.any(lacking, axis=0)[: len(values[0])]).tolist():
+            metrics = {name: float(column[row]) for name, column in zip(rule.monitors, values, strict=True)}
+            if (verdict := runner.update(row + 1, metrics)) is not None:
+                return verdict
+        return None
 
     def best_epoch(self, last: int) -> int:
         """The best epoch of the first so many; 0 where none counts."""

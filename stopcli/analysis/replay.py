@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 from stopcli.analysis.arms import Arm, Experiment, experiments_of, headline_of_runs
 from stopcli.analysis.recorded_history import RecordedHistory, Replay, readable_metrics
 from stopcli.errors import ConfigError, MetricError, RequestError, did_you_mean
-from stopcli.quantities import counted
+from stopcli.quantities import agreeing, counted
 from stopcli.runs.headline import Headline, rows_of
-from stopcli.runs.run import Run, read_runs, without_analyses
+from stopcli.runs.recording import Recording, notes_of, read_runs_and_recordings
+from stopcli.runs.run import Run, without_analyses
 from stopcli.stopping import BestEpoch, Patience, Rule
 from stopcli.stopping.combine import parse_rule, smoothed
 from stopcli.stopping.rule import mode_warning, resolve_direction
@@ -69,6 +70,11 @@ class ReplayOptions:
     start_from_epoch: int = 0
     select: str = ""
 
+    @property
+    def usual(self) -> bool:
+        """Whether no rule is named."""
+        return self.patience is None and self.rules is None
+
     def labelled_rules(self, recorded: Collection[str] | None = None) -> list[LabelledRule]:
         """The rules, each once.
 
@@ -78,8 +84,7 @@ class ReplayOptions:
         Raises:
             ConfigError: one of them does not exist, or a value is out of its range.
         """
-        usual = self.patience is None and self.rules is None
-        patience, rules = (DEFAULT_PATIENCE, DEFAULT_RULES) if usual else (self.patience or (), self.rules or ())
+        patience, rules = (DEFAULT_PATIENCE, DEFAULT_RULES) if self.usual else (self.patience or (), self.rules or ())
         labelled = [self._patience(epochs, delta) for delta in self.min_delta for epochs in patience]
         labelled += [LabelledRule(text, parse_rule(text, self.monitor, self.mode, recorded=recorded)) for text in rules]
         if not labelled:
@@ -151,6 +156,8 @@ def _check(run: Run, needs: Sequence[tuple[str, str]]) -> None:
 def _hint(run: Run, missing: str, recorded: Sequence[str]) -> str:
     if missing.startswith("test_") and missing in run.metrics:
         return "Held-out test rows must not choose an epoch: they would no longer be an independent test."
+    if isinstance(run, Recording):
+        return did_you_mean(missing, recorded) or "--monitor names one of them."
     if not any(column.startswith("val_") for column in run.metrics):
         return "The run was not validated: nothing shows when it should have stopped."
     near = did_you_mean(missing, recorded)
@@ -252,22 +259,32 @@ def replay(paths: Sequence[Path], options: ReplayOptions) -> ReplayResults:
         RequestError: there is nothing to replay, or the runs have not recorded what the rules read.
     """
     folders, skipped = without_analyses(paths)
-    usable, left_out = _usable(read_runs(folders))
+    runs = read_runs_and_recordings(
+        folders, by="columns", metric=options.select or options.monitor, mode="auto" if options.select else options.mode
+    )
+    usable, left_out = _usable(runs)
     if not usable:
         reasons = [f"{run.path}: {reason}" for run, reason in left_out] + skipped
         raise RequestError(reasons[0], hint="Rules are replayed on runs that trained for an epoch or more.")
     for run in usable:
         options.check_metrics(run)
-    rules, selecting_rule = options.labelled_rules(readable_metrics(usable[0].metrics)), options.selecting_rule()
-    longest = max(usable, key=lambda run: len(run.metrics["epoch"]))
-    epochs = len(longest.metrics["epoch"])
+    rules, not_recorded = _recorded_rules(options, usable)
+    selecting_rule = options.selecting_rule()
+    longest = max(usable, key=lambda run: run.recorded_epochs)
+    epochs = longest.recorded_epochs
     if options.start_from_epoch >= epochs:
         expected = f"less than the {counted(epochs, 'epoch')} of {longest.path}, or no epoch would count"
         raise RequestError(f"--start-from-epoch: received {options.start_from_epoch}, expected {expected}")
     experiments, repeated = _one_run_a_seed(experiments_of(usable))
     left_out += [(run, "the same settings and seed as another") for run in repeated]
     results = tuple(replay_experiment(experiment, rules, selecting_rule) for experiment in experiments)
-    warnings = (*options.warnings(), *skipped, *_warnings(results, left_out))
+    warnings = (
+        *options.warnings(),
+        *skipped,
+        *not_recorded,
+        *notes_of(usable),
+        *_warnings(results, left_out, selecting_rule.monitor),
+    )
     return ReplayResults(options, selecting_rule, results, warnings)
 
 
@@ -276,11 +293,28 @@ def _usable(runs: Iterable[Run]) -> tuple[list[Run], list[tuple[Run, str]]]:
     for run in runs:
         if run.command == "lr-range":
             left_out.append((run, "a range test, which has no epochs that a rule could stop at"))
-        elif not (run.path / "metrics.csv").is_file() or not len(run.metrics["epoch"]):
+        elif not run.recorded_epochs:
             left_out.append((run, f"no epoch on record ({run.state})"))
         else:
             usable.append(run)
     return usable, left_out
+
+
+def _recorded_rules(options: ReplayOptions, runs: Sequence[Run]) -> tuple[list[LabelledRule], list[str]]:
+    """The rules to replay, and a sentence on the usual ones that read what not all runs have recorded: nobody asks for
+    these."""
+    if not options.usual:
+        return options.labelled_rules(readable_metrics(runs[0].metrics)), []
+    rules = options.labelled_rules()
+    recorded = set.intersection(*(set(readable_metrics(run.metrics)) for run in runs))
+    usable = [rule for rule in rules if recorded.issuperset(rule.rule.monitors)]
+    others = [rule for rule in rules if rule not in usable]
+    if not others:
+        return rules, []
+    missing = dict.fromkeys(name for rule in others for name in rule.rule.monitors if name not in recorded)
+    labels = ", ".join(rule.label for rule in others)
+    are = agreeing(len(missing), "is", "are")
+    return usable, [f"left out, because {' and '.join(missing)} {are} not on record: {labels}"]
 
 
 def _one_run_a_seed(experiments: Sequence[Experiment]) -> tuple[list[Experiment], list[Run]]:
@@ -291,7 +325,7 @@ def _one_run_a_seed(experiments: Sequence[Experiment]) -> tuple[list[Experiment]
         by_seed: dict[int, Run] = {}
         for run in experiment.runs:
             other = by_seed.get(run.seed)
-            if other is None or len(run.metrics["epoch"]) > len(other.metrics["epoch"]):
+            if other is None or run.recorded_epochs > other.recorded_epochs:
                 by_seed[run.seed] = run
             if other is not None:
                 repeated.append(other if by_seed[run.seed] is run else run)
@@ -318,7 +352,9 @@ def replay_experiment(
         raise RequestError(f"{experiment.label}: {error.message}", hint="Leave that rule out.") from None
 
 
-def _warnings(experiments: Sequence[ExperimentResults], left_out: Sequence[tuple[Run, str]]) -> list[str]:
+def _warnings(
+    experiments: Sequence[ExperimentResults], left_out: Sequence[tuple[Run, str]], selecting: str
+) -> list[str]:
     histories = [history for experiment in experiments for history in experiment.histories]
 
     def runs(condition: Callable[[RecordedHistory], object]) -> list[Run]:
@@ -333,7 +369,9 @@ def _warnings(experiments: Sequence[ExperimentResults], left_out: Sequence[tuple
         warnings.append(f"not finished ({states}), and replayed as far as recorded: {_names(unfinished)}")
     if broken := runs(lambda history: history.broken):
         warnings.append(f"stopped on a metric that is not finite, as under any rule: {_names(broken)}")
-    if cut := runs(lambda history: not history.complete and history.run.finished and not history.broken):
+    for name, sparse in _sparse(experiments, selecting).items():
+        warnings.append(f"{name} was not measured after every epoch; rules on it skip the others: {_names(sparse)}")
+    if cut := runs(lambda history: history.ended_early and history.run.finished and not history.broken):
         warnings.append(
             f"stopped by a rule before all epochs had run, so that the best epoch of all may not be on record: "
             f"{_names(cut)}"
@@ -355,6 +393,17 @@ def _warnings(experiments: Sequence[ExperimentResults], left_out: Sequence[tuple
             + ", ".join(without_selected)
         )
     return warnings
+
+
+def _sparse(experiments: Sequence[ExperimentResults], selecting: str) -> dict[str, list[Run]]:
+    """Of the metrics that were not measured after every epoch and that a rule reads, in which runs."""
+    sparse: dict[str, list[Run]] = {}
+    for experiment in experiments:
+        monitors = {selecting, *(name for rule in experiment.rules for name in rule.rule.monitors)}
+        for history in experiment.histories:
+            for name in history.run.missing.keys() & monitors:
+                sparse.setdefault(name, []).append(history.run)
+    return sparse
 
 
 def _names(runs: Sequence[Run]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from stopcli.analysis.replay import MOST_RUNS, ExperimentResults, ReplayOptions, ReplayResults, RuleResults
 from stopcli.quantities import counted
 from stopcli.runs.headline import Headline
+from stopcli.runs.recording import Recording
 from stopcli.stats.differences import Difference, difference_by_seed, writer_of_differences
 from stopcli.stats.intervals import FEWEST, runs_to_show, share_shown
 
@@ -43,8 +44,7 @@ def _answers(experiment: ExperimentResults, results: ReplayResults) -> Sequence[
     best = f"the best {results.selecting_rule.monitor}{'' if complete else ' on record'}"
     options = results.options
     runs = _one_or("The run", experiment.n, "Some runs")
-    beyond = f"{runs} ended before all epochs had run, so whether a better one would have come is not on record."
-    cut = "" if complete else beyond
+    cut = "" if complete else f"{_why_cut(experiment, runs)}, so whether a better one would have come is not on record."
     if not options.replays_patience:
         return (cut, _cheapest(experiment, best))
     smallest = experiment.smallest_patience(options)
@@ -52,7 +52,14 @@ def _answers(experiment: ExperimentResults, results: ReplayResults) -> Sequence[
         return (f"No epoch of {_one_or('the run', experiment.n, 'some runs')} counts, so no rule keeps its best.",)
     patience = (_enough(experiment, options, best), _smallest(experiment, smallest, options, best))
     rule = _cheapest(experiment, best) if len(experiment.rules) > 1 else ""
-    return (cut, *patience, rule, _evidence(experiment.n))
+    return (cut, *patience, rule, _evidence(experiment))
+
+
+def _why_cut(experiment: ExperimentResults, runs: str) -> str:
+    """Why a better epoch may lie beyond what is on record."""
+    if any(history.ended_early for history in experiment.histories):
+        return f"{runs} ended before all epochs had run"
+    return "How many epochs were planned is not on record"
 
 
 def _enough(experiment: ExperimentResults, options: ReplayOptions, best: str) -> str:
@@ -85,10 +92,12 @@ def _smallest(experiment: ExperimentResults, smallest: RuleResults, options: Rep
     return f"{sentence} In {runs_kept}, {_patience_text(most)} is enough: it stops {_cost(most)}."
 
 
-def _evidence(n: int) -> str:
+def _evidence(experiment: ExperimentResults) -> str:
     """How much the smallest patience of some runs says of others."""
+    n = experiment.n
     if n == 1:
-        return "One run proves little: another seed may need another patience; --seeds 5 trains five."
+        trained = "" if isinstance(experiment.histories[0].run, Recording) else "; --seeds 5 trains five"
+        return f"One run proves little: another seed may need another patience{trained}."
     shown = f"in {100 * share_shown(n):.0f} % or more of runs like these, with 95 % confidence"
     needed = runs_to_show(MOST_RUNS)
     if n >= needed:
@@ -197,7 +206,7 @@ def _not_fired(experiment: ExperimentResults) -> str:
         replay.history.run.path
         for rule in experiment.rules
         for replay in rule.runs
-        if replay.ending == "beyond_recording"
+        if replay.ending == "beyond_recording" and replay.history.ended_early
     }
     if cut_short:
         several = "every run" if len(cut_short) == n else f"{len(cut_short)} of the runs"

@@ -12,6 +12,7 @@ import numpy as np
 
 from stopcli.runs.headline import base_name, rows_of
 from stopcli.runs.metrics import Columns
+from stopcli.runs.recording import Recording
 from stopcli.runs.run import Run
 from stopcli.runs.summary import ModelValues, RunSummary
 from stopcli.stopping.rule import resolve_direction
@@ -72,7 +73,10 @@ class RunResult:
         values = self.columns.get(column, ())
         if which not in ("last", "lowest", "highest") or not len(values):
             return None
-        row = len(values) - 1 if which == "last" else best_row(values, lower=which == "lowest")
+        row = best_row(values, lower=which == "lowest")
+        if which == "last":
+            # The last epoch in which it was measured.
+            row = len(values) - 1 - int(np.argmin(self.run.missing.get(column, np.zeros(1))[::-1]))
         return None if row is None or not math.isfinite(values[row]) else row
 
     @cached_property
@@ -100,8 +104,10 @@ def result_of(run: Run, columns: Columns) -> RunResult | None:
     last = len(columns["epoch"]) - 1
     saved = _saved_row(run, columns)
     saved_values = {} if saved is None else _row_values(run, columns, saved)
-    cost = {"epochs": float(columns["epoch"][last]), "updates": float(columns["step"][last])}
-    return RunResult(run, _row_values(run, columns, last), saved_values, cost, columns, measured=False)
+    cost = {"epochs": float(columns["epoch"][last])}
+    cost |= {"updates": float(columns["step"][last])} if "step" in columns else {}
+    reason = "end_of_file" if isinstance(run, Recording) else ""
+    return RunResult(run, _row_values(run, columns, last), saved_values, cost, columns, reason, measured=False)
 
 
 def measured_result(run: Run, summary: RunSummary, columns: Columns | None = None) -> RunResult:

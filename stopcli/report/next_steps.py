@@ -162,7 +162,9 @@ def _after_comparison(results: Mapping[str, Any]) -> tuple[NextStep, ...]:
     arms, differences = results.get("things") or [], results.get("differences") or []
     sources = _sources([run for arm in arms for run in arm.get("runs", ())])
     if sources and all(difference.get("distinguishable") for difference in differences):
-        return (_step(_REPLAY, "replay", *map(run_argument, sources)),)
+        # A CSV file need not have the usual monitor.
+        monitor = ["--monitor", str(results["metric"])] if any(map(Path.is_file, sources)) else []
+        return (_step(_REPLAY, "replay", *map(run_argument, sources), *monitor),)
     most = max((len(arm.get("runs", ())) for arm in arms), default=0)
     commands = [_again(source, seeds=max(5, 2 * most)) for source in sources]
     on_rows = any(difference.get("on_rows") for difference in differences)

@@ -419,6 +419,10 @@ def _remove(new_folders: list[Path]) -> None:
             folder.rmdir()
 
 
+# Where a CSV file is named for a run that stopcli made.
+_CSV = "stopcli replay, compare and report read CSV files; there is nothing else to be done with them."
+
+
 def check_is_run(path: Path) -> None:
     """Raise RunFolderError where a path is not the folder of a run or a sweep."""
     missing = _missing(path, ("config.toml", "status.json"))
@@ -428,7 +432,9 @@ def check_is_run(path: Path) -> None:
             hint=f"stopcli show {path} shows it; its report is {path / 'report.html'}.",
         )
     if missing:
-        raise RunFolderError(f"{path}: not a run folder ({' and '.join(missing)} missing)")
+        csv = min(path.glob("*.csv"), default=None)
+        hint = "" if csv is None else f"CSV files in it are named by themselves, such as {csv}."
+        raise RunFolderError(f"{path}: not a run folder ({' and '.join(missing)} missing)", hint=hint)
 
 
 def holds_no_run(path: Path) -> bool:
@@ -472,7 +478,8 @@ def _missing(path: Path, names: Sequence[str]) -> list[str]:
     system refuses the path, or to look into the folder."""
     check_path(path)
     if path.is_file():
-        hint = f"stopcli run {path} runs a config file." if path.suffix == ".toml" else ""
+        hints = {".toml": f"stopcli run {path} runs a config file.", ".csv": _CSV}
+        hint = hints.get(path.suffix, "")
         raise RunFolderError(f"{path}: a file, expected a run's folder or its name", hint=hint)
     if not path.is_dir():
         raise RunFolderError(f"{path}: no such folder")

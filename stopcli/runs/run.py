@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stopcli.errors import RequestError, RunFolderError, shortened, system_words
+from stopcli.errors import RequestError, RunFolderError, did_you_mean, shortened, system_words
 from stopcli.paths import check_path
 from stopcli.quantities import counted
 from stopcli.runs.environment import Environment, read_environment
@@ -41,6 +41,7 @@ from stopcli.runs.summary import (
 from stopcli.runs.typed_json import from_json
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from typing_extensions import Self
 
     from stopcli.runs.metrics import Columns
@@ -224,6 +225,21 @@ class Run:
             return re.sub(r"-seed\d+$", "", self.path.name)
         return str(self.settings.get("name") or self.path.name)
 
+    @property
+    def title(self) -> str:
+        """Its command and its arm."""
+        return f"{self.command} {self.arm}"
+
+    @property
+    def group(self) -> tuple[str, ...]:
+        """What beside its settings it shares with runs of other seeds: of recordings which files belong together."""
+        return ()
+
+    @property
+    def states_seed(self) -> bool:
+        """Whether its seed is on record, so that it can be paired with another run of it."""
+        return True
+
     @cached_property
     def environment(self) -> Environment:
         """Its environment.json; empty where there is none, or it is damaged."""
@@ -235,6 +251,16 @@ class Run:
         from stopcli.runs.metrics import read_metrics
 
         return read_metrics(self.path / "metrics.csv", recorded=self.command == RECORDED)
+
+    @property
+    def recorded_epochs(self) -> int:
+        """Epochs in its metrics.csv; 0 where there is none. Raises RequestError where it is damaged."""
+        return len(self.metrics["epoch"]) if (self.path / "metrics.csv").is_file() else 0
+
+    @property
+    def missing(self) -> Mapping[str, NDArray[Any]]:
+        """Of the metrics that were not measured after every epoch, after which not, bool of shape [epochs]."""
+        return {}
 
 
 def runs_in(root: Path) -> list[Run]:
@@ -267,6 +293,8 @@ def _may_be_run(path: Path) -> bool:
 
 
 LAST = "last"
+# What files are called that a RUN can be, or is taken for one.
+_FILES = (".csv", ".tsv", ".txt", ".keras", ".toml")
 # So many names are listed where the beginning of a name fits several.
 _MOST_LISTED = 8
 
@@ -323,9 +351,11 @@ def _run_name(named: Path, folder: Path, *, analyses: bool) -> str:
             f"{named}: the names of {len(similar)} runs in {folder} begin so",
             hint=f"Which one? {', '.join(newest)}{more}",
         )
-    what = "file" if named.suffix in (".keras", ".toml") else "folder"
+    if named.suffix in _FILES:
+        files = [path.name for path in named.parent.glob(f"*{named.suffix}")]
+        raise RunFolderError(f"{named}: no such file", hint=did_you_mean(named.name, files))
     raise RunFolderError(
-        f"{named}: no such {what}, and no run in {folder} has a name that begins so",
+        f"{named}: no such folder, and no run in {folder} has a name that begins so",
         hint=f"Did you mean {nearest}?" if (nearest := _nearest(named.name, names)) else _RUNS_DIR_HINT,
     )
 

@@ -1,0 +1,169 @@
+"""CSV files of other programs in `stopcli replay` and `stopcli compare`, as runs beside those of stopcli."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from program import run, summary_of
+from refusals import check_refused
+from written_runs import write_run
+
+CURVE = [0.9, 0.7, 0.6, 0.5, 0.55, 0.6, 0.52, 0.48, 0.5, 0.6, 0.7, 0.8]
+
+
+def write_csv(path: str, values: Sequence[float] = CURVE, name: str = "val_rmse", **more: Sequence[float]) -> None:
+    """A file with a row an epoch, counted from 1."""
+    columns = {name: values, **more}
+    rows = zip(range(1, len(values) + 1), *columns.values(), strict=True)
+    lines = [",".join(["epoch", *columns]), *(",".join(map(str, row)) for row in rows)]
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text("\n".join(lines) + "\n")
+
+
+def experiments(*argv: str) -> list[dict[str, Any]]:
+    """What `stopcli replay` finds."""
+    assert run("replay", *argv, "--quiet", "--run-dir", "replayed") == 0
+    results: list[dict[str, Any]] = summary_of("replayed")["experiments"]
+    return results
+
+
+def test_a_file_is_replayed_with_several_patiences() -> None:
+    write_csv("history.csv")
+    (experiment,) = experiments("history.csv", "--monitor", "val_rmse", "--patience", "2", "4", "50")
+    assert [rule["stops"] for rule in experiment["rules"]] == [[6], [12], [None]]
+    assert experiment["label"] == "history"
+    # How many epochs were planned is not known: what does not fire may have fired later.
+    (row,) = [line for line in Path("replayed/replay.csv").read_text().splitlines() if "patience:50" in line]
+    assert "beyond_recording" in row
+    assert "How many epochs were planned is not on record" in Path("replayed/report.md").read_text()
+
+
+def test_without_rules_those_are_replayed_whose_metrics_are_on_record(capsys: pytest.CaptureFixture[str]) -> None:
+    write_csv("history.csv", loss=CURVE)
+    assert run("replay", "history.csv", "--monitor", "val_rmse", "--json") == 0
+    printed = capsys.readouterr()
+    assert "left out, because val_loss is not on record: gl:1, " in " ".join(printed.err.split())
+    rules = json.loads(printed.out)["experiments"][0]["rules"]
+    assert [rule["rule"] for rule in rules] == [f"patience:{n}" for n in (0, 5, 10, 20, 50, 100, 200)]
+
+
+def test_a_metric_that_is_missing_in_some_epochs_is_waited_for_in_the_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = [f"{epoch},1,{0.5 if epoch else 0.4}" if epoch % 5 == 0 else f"{epoch},1,NA" for epoch in range(40)]
+    Path("history.csv").write_text("epoch,loss,val_loss\n" + "\n".join(lines) + "\n")
+    (experiment,) = experiments("history.csv", "--patience", "3", "--stop", "threshold:0.45")
+    # Validated after epochs 1, 6, 11, 16, of which the first is the best.
+    assert [rule["stops"] for rule in experiment["rules"]] == [[16], [1]]
+    assert "val_loss was not measured after every epoch" in Path("replayed/report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("paths", "seeds", "label"),
+    [
+        (["lstm-seed3.csv", "lstm-seed1.csv"], [3, 1], "lstm"),
+        (["x/seed0.csv", "x/seed1.csv"], [0, 1], "x"),
+        (["lightning_logs/version_4/metrics.csv", "lightning_logs/version_7/metrics.csv"], [4, 7], "lightning_logs"),
+        (["x/first.csv", "y/second.csv"], [0, 1], "x, y"),
+        (["x/seed1.csv", "y/seed1.csv"], [0, 1], "x, y"),
+    ],
+)
+def test_files_with_the_same_columns_are_seeds_of_one_experiment(
+    paths: list[str], seeds: list[int], label: str
+) -> None:
+    for path in paths:
+        write_csv(path)
+    (experiment,) = experiments(*paths, "--monitor", "val_rmse", "--patience", "3")
+    assert experiment["n"] == 2
+    assert experiment["label"] == label
+    with Path("replayed/replay.csv").open(newline="") as file:
+        assert [int(row["seed"]) for row in csv.DictReader(file)] == seeds
+
+
+def test_files_with_other_columns_and_runs_are_other_experiments() -> None:
+    write_csv("a.csv", name="val_loss")
+    write_csv("b.csv", name="val_loss", loss=CURVE)
+    write_run("ours", epochs=60)
+    results = experiments("a.csv", "b.csv", "ours", "a.csv", "--patience", "3")
+    assert [(experiment["label"], experiment["n"]) for experiment in results] == [("a", 1), ("b", 1), ("moons ours", 1)]
+
+
+def arms(*argv: str) -> Mapping[str, list[int]]:
+    """The arms that `stopcli compare` makes, with their seeds."""
+    assert run("compare", *argv, "--metric", "val_rmse", "--quiet", "--run-dir", "compared") == 0
+    return {arm["label"]: arm["seeds"] for arm in summary_of("compared")["things"]}
+
+
+def shifted(by: float) -> list[float]:
+    return [value + by for value in CURVE]
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["a/seed0.csv", "a/seed1.csv", "b/seed0.csv", "b/seed1.csv"], {"a": [0, 1], "b": [0, 1]}),
+        (["a/x.csv", "a/y.csv", "b/z.csv"], {"a": [0, 1], "b": [0]}),
+        (["relu-seed0.csv", "relu-seed1.csv", "prelu-seed0.csv"], {"relu": [0, 1], "prelu": [0]}),
+        (["units32.csv", "units64.csv"], {"units32": [32], "units64": [64]}),
+        (["logs/version_0/metrics.csv", "logs/version_1/metrics.csv"], {"version_0": [0], "version_1": [1]}),
+        (
+            ["x/version_0/metrics.csv", "x/version_1/metrics.csv", "y/version_0/metrics.csv"],
+            {"x": [0, 1], "y": [0]},
+        ),
+        (["p/a/seed0.csv", "q/a/seed0.csv"], {"a (p/a/seed0.csv)": [0], "a (q/a/seed0.csv)": [0]}),
+    ],
+)
+def test_the_arms_of_files_are_their_folders_or_in_one_folder_the_files(
+    paths: list[str], expected: dict[str, list[int]]
+) -> None:
+    for path in paths:
+        write_csv(path)
+    assert arms(*paths) == expected
+
+
+def test_arms_are_paired_where_the_names_of_their_files_say_the_seeds() -> None:
+    for i, seed in enumerate((3, 5, 8)):
+        write_csv(f"a/seed{seed}.csv", shifted(0.01 * i))
+        write_csv(f"b/seed{seed}.csv", shifted(0.01 * i + 0.002 * i + 0.1))
+        write_csv(f"c/{'xyz'[i]}.csv", shifted(0.01 * i + 0.1))
+    arms(*(f"{folder}/{path.name}" for folder in "abc" for path in sorted(Path(folder).iterdir())))
+    paired = {(line["label"], line["view"]): line["paired"] for line in summary_of("compared")["differences"]}
+    assert {label: paired[label, "final"] for label in "bc"} == {"b": True, "c": False}
+
+
+@pytest.mark.parametrize(
+    ("argv", "answer"),
+    [
+        (
+            ["replay", "history.csv"],
+            "--monitor: received 'val_loss', expected a metric that history.csv has recorded: val_rmse",
+        ),
+        (["replay", "history.csv", "--monitor", "val_rmsee"], "Did you mean val_rmse?"),
+        (["replay", "histroy.csv"], "Did you mean history.csv?"),
+        (
+            ["replay", "bad.csv", "--monitor", "val_rmse"],
+            "bad.csv, line 3, column val_rmse: received 'x', expected a number",
+        ),
+        (["replay", "history.csv", "bad.csv", "--monitor", "val_rmse"], "bad.csv, line 3"),
+        (["replay", "odd.csv", "--monitor", "val_foo"], "--mode: received 'auto', expected 'min' or 'max', because"),
+        (["replay", "held.csv", "--monitor", "test_rmse"], "Held-out test rows must not choose an epoch"),
+        (["replay", "."], "CSV files in it are named by themselves, such as bad.csv."),
+        (["compare", "history.csv", "odd.csv", "--metric", "val_foe"], "Did you mean val_foo?"),
+        (["compare", "history.csv"], "there is nothing to compare history (1 run) with"),
+        (["resume", "history.csv"], "stopcli replay, compare and report read CSV files"),
+        (["show", "history.csv"], "stopcli replay, compare and report read CSV files"),
+    ],
+)
+def test_bad_requests_are_refused_before_anything_is_made(
+    argv: list[str], answer: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_csv("history.csv")
+    write_csv("odd.csv", name="val_foo")
+    write_csv("held.csv", test_rmse=CURVE)
+    Path("bad.csv").write_text("epoch,val_rmse\n1,0.5\n2,x\n")
+    check_refused(argv, answer, capsys, monkeypatch)
