@@ -19,6 +19,8 @@ traceback.
 
 from __future__ import annotations
 
+import sys
+
 # As typing has it, whose import takes as long as all others before a signal is heeded.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,6 +108,9 @@ class StopcliError(Exception):
         self.message = "\n".join(map(printable, message.split("\n")))
         super().__init__(self.message)
         self.hint = hint
+        # The command line prints it; in Python, a traceback shows it.
+        if hint and sys.version_info >= (3, 11):
+            self.add_note(hint)
 
 
 class RequestError(StopcliError):

@@ -123,6 +123,9 @@ def test_runs_are_named_as_on_the_command_line(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(RunFolderError, match="the names of 2 runs in elsewhere begin so") as caught:
         stopcli.open("moon")
     assert caught.value.hint == "Which one? moons, moons-seeds"
+    if sys.version_info >= (3, 11):
+        # What to do about it is in the traceback too.
+        assert caught.value.__notes__ == [caught.value.hint]
     for name, message in (("nope", "nope: no such folder, and no run"), ("", "empty path"), (".", "not a run folder")):
         with pytest.raises(RequestError, match=message):
             stopcli.open(name)
