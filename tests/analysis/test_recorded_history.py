@@ -32,7 +32,7 @@ def run_of(columns: dict[str, Any], **settings: Any) -> Run:
     run = Run(Path("run"), Status(state="finished"))
     metrics: Columns = {**counts, **{name: np.array(values, float) for name, values in columns.items()}}
     # What it would read from its files.
-    run.__dict__.update(metrics=metrics, settings={"epochs": n, **settings})
+    run.__dict__.update(metrics=metrics, config={"command": "moons"}, settings={"epochs": n, **settings})
     return run
 
 
