@@ -13,6 +13,7 @@ import sys
 import sysconfig
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -191,11 +192,19 @@ def test_code_and_other_sites_are_left_as_they_are_on_it() -> None:
     )
 
 
+def executed(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a module without those that only type checkers read."""
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield child
+            yield from executed(child)
+
+
 def third_party_imports() -> dict[str, str]:
     """The packages that modules of stopcli import, at their top or later, each with a module that does."""
     imports: dict[str, str] = {}
     for path in (PROJECT / "stopcli").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in executed(ast.parse(path.read_text("utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             imports.update(dict.fromkeys((name.partition(".")[0] for name in names), path.name))
