@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import browser, opened
 from forked import finished
+
+from stopcli.report.document import Code, Document, Paragraph, Picture, Section, Table, Warn
+from stopcli.report.html import to_notebook_html
 
 PROJECT = Path(__file__).parent.parent
 RUNS = PROJECT / "tests" / "fixtures" / "runs"
@@ -57,6 +61,54 @@ def test_a_notebook_shows_runs_and_keeps_its_own_figures(monkeypatch: pytest.Mon
     # The backend is the notebook's, although stopcli has drawn a figure before.
     assert [output.output_type for output in figure] == ["display_data"]
     assert "image/png" in figure[0].data
+
+
+# What JupyterLab says of tables and code in any output, and its dark theme.
+_NOTEBOOK = """<!DOCTYPE html><meta charset="utf-8"><link rel="icon" href="data:,"><style>
+body { color: #111; font-size: 14px; } [data-jp-theme-light="false"] { background: #111; color: #fff; }
+.rendered table { margin: 0 auto 1em; border: none; font-size: 12px; } .rendered td, .rendered th { text-align: right; }
+.rendered tbody tr:nth-child(odd) { background: rgb(1, 2, 3); } .rendered pre { word-break: break-all; }
+</style><body data-jp-theme-light="%s"><div class="rendered">%s<table id="own"><tbody><tr><td>1</td></tr></table>
+<p id="text">Text</p></div>"""
+_LOOK = """() => ["#own", "#own td", "#text", "body"].map((one) => document.querySelector(one)).map((element) => {
+  const { margin, fontSize, textAlign, backgroundColor, color, maxWidth } = getComputedStyle(element);
+  return [margin, fontSize, textAlign, backgroundColor, color, maxWidth]; })"""
+# The first pixel of a figure: that of its ground.
+_GROUND = """() => { const canvas = document.createElement("canvas").getContext("2d");
+  canvas.drawImage(document.images[0], 0, 0); return [...canvas.getImageData(2, 2, 1, 1).data]; }"""
+_STYLES = """() => ["tbody th", "tbody tr", "h3", ".warn"].map((one) => {
+  const { textAlign, backgroundColor, color } = getComputedStyle(document.querySelector(`.stopcli-report ${one}`));
+  return [textAlign, backgroundColor, color]; })"""
+_SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="90" height="60" viewBox="0 0 90 60">
+<rect width="90" height="60" style="fill: #ffffff"/></svg>"""
+
+
+@pytest.mark.slow
+def test_in_a_notebook_the_report_follows_the_theme_and_the_notebook_keeps_its_look() -> None:
+    Path("plots").mkdir()
+    Path("plots/curves.svg").write_text(_SVG)
+    table = Table("Values", ("name", "value"), (("a", "1"), ("b", "2")))
+    document = Document("A report", (Paragraph("Text"), Warn("careful")), (Section("Results", (table, Code("a b"),
+        Picture("plots/curves", "Curves"))),))  # fmt: skip
+    html = to_notebook_html(document, Path())
+    with browser() as running:
+        for light in ("true", "false"):
+            Path("page.html").write_text(_NOTEBOOK % (light, html))
+            Path("without.html").write_text(_NOTEBOOK % (light, ""))
+            # The reader's own scheme is the other one.
+            scheme = "dark" if light == "true" else "light"
+            with opened(running, Path("without.html"), scheme=scheme, width=390) as page:
+                look = page.evaluate(_LOOK)
+            with opened(running, Path("page.html"), scheme=scheme, width=390) as page:
+                assert page.evaluate(_LOOK) == look
+                assert page.evaluate("document.documentElement.scrollWidth") <= 390
+                styles = page.evaluate(_STYLES)
+                assert (styles[0][0], styles[1][1]) == ("left", "rgba(0, 0, 0, 0)")
+                assert {style[2] for style in styles} == {
+                    "rgb(17, 17, 17)" if light == "true" else "rgb(255, 255, 255)"
+                }
+                ground = page.evaluate(_GROUND)
+                assert (sum(ground[:3]) > 600) == (light == "true")
 
 
 @pytest.mark.slow
