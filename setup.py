@@ -19,9 +19,14 @@ class BuildWithExperiments(build_py):
     """Copies experiments/ to stopcli/experiments/, where stopcli looks first; a checkout has it at its top."""
 
     def run(self):
+        if self.editable_mode:
+            super().run()
+            return
+        # `pip install .` builds in the checkout, where an earlier version may have left modules that are no more.
+        package = Path(self.build_lib) / "stopcli"
+        shutil.rmtree(package, ignore_errors=True)
         super().run()
-        if not self.editable_mode:
-            shutil.copytree(HERE / "experiments", Path(self.build_lib) / "stopcli" / "experiments", dirs_exist_ok=True)
+        shutil.copytree(HERE / "experiments", package / "experiments")
 
 
 def absolute_links(page: str, repository: str, tag: str) -> str:

@@ -78,7 +78,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
     with tarfile.open(sdist) as archive:
         assert not [name for name in archive.getnames() if "/tests" in name]
         archive.extractall(folder)
-    path = build("wheel", folder / sdist.name.removesuffix(".tar.gz"), folder)
+    source = folder / sdist.name.removesuffix(".tar.gz")
+    # What an earlier build may have left, as in a checkout.
+    (source / "build/lib/stopcli").mkdir(parents=True)
+    (source / "build/lib/stopcli/earlier.py").touch()
+    path = build("wheel", source, folder)
     with zipfile.ZipFile(path) as archive:
         archive.extractall(folder / "unpacked")
         names = frozenset(archive.namelist())
