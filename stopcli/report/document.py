@@ -304,9 +304,8 @@ def alt_text(name: str, headline: Headline = ACCURACY) -> str:
         headline: the metric that counts.
     """
     text = ALT_TEXTS.get(name, f"Figure: {name.replace('_', ' ')}.")
-    both = (
-        "Loss and accuracy (or error)" if headline == ACCURACY else f"{headline.label}, and loss where it was recorded,"
-    )
+    # Of other runs it is not known here whether there is a loss beside it.
+    both = "Loss and accuracy (or error)" if headline == ACCURACY else f"Learning curves ({headline.label})"
     return text.replace("{metric}", headline.label).replace("{loss and metric}", both)
 
 

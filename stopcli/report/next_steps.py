@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from stopcli.configs.lr_range import clr_command
 from stopcli.configs.registry import command_line
+from stopcli.errors import RequestError
 from stopcli.report.document import Code, Paragraph, Section
 from stopcli.runs.files import read_json, read_toml
 from stopcli.runs.run import Run, run_argument
@@ -50,8 +51,8 @@ def next_steps(run: Path, state: str, summary: Summary | None, named: Path | Non
     """
     name = run_argument(named or run)
     if not _trained_here(run, summary):
-        monitor = summary.best.monitor if isinstance(summary, RunSummary) and summary.best else ""
-        return (_step(_REPLAY, "replay", name, *(["--monitor", monitor] if monitor else [])),)
+        monitor = _recorded_monitor(run, summary)
+        return (_step(_REPLAY, "replay", name, "--monitor", monitor),) if monitor else ()
     if state in _UNFINISHED:
         return () if isinstance(summary, AnalysisSummary) else (_step("Resume it", "resume", name),)
     if isinstance(summary, SweepSummary):
@@ -71,6 +72,19 @@ def _trained_here(run: Path, summary: Summary | None) -> bool:
         return summary.command not in FOREIGN
     config = run / "config.toml"
     return not config.is_file() or read_toml(config).get("command") not in FOREIGN
+
+
+def _recorded_monitor(run: Path, summary: Summary | None) -> str:
+    """The metric that the best epoch of a run that something else trained is chosen by; empty where it has none."""
+    if isinstance(summary, RunSummary):
+        return summary.best.monitor if summary.best else ""
+    try:
+        recorded = Run.read(run)
+        candidates = [recorded.headline.column(rows) for rows in ("val", "train")]
+        return next((column for column in candidates if column in recorded.metrics), "")
+    except RequestError:
+        # The report says what is wrong with its files.
+        return ""
 
 
 def _step(purpose: str, *argv: str) -> NextStep:

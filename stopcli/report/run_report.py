@@ -275,13 +275,17 @@ def _best_so_far(summary: RunSummary) -> str:
     # A threshold is reached at its best.
     if stop.best_value is None or (rule_of_reason(stop.reason) and stop.best_epoch == stop.epoch):
         return ""
-    if headline.kind == "proportion":
-        value = f"{stop.best_value:.4f}"
-    elif base_name(summary.monitor) == headline.name:
-        value = headline.show_with_unit(stop.best_value)
-    else:
-        value = f"{stop.best_value:.4g}"
+    value = f"{stop.best_value:.4f}"
+    if headline.kind != "proportion":
+        value = _monitored_text(headline, summary.monitor, stop.best_value)
     return f"; the best {summary.monitor}, {value}, was at epoch {stop.best_epoch}"
+
+
+def _monitored_text(headline: Headline, metric: str, value: float) -> str:
+    """A value of a monitored metric, or a difference of two: with its unit where it is the error that counts. Of other
+    metrics neither size nor unit is known."""
+    is_error = headline.kind == "error" and base_name(metric) == headline.name
+    return headline.show_with_unit(value) if is_error else f"{value:.4g}"
 
 
 def selection_sentence(selection: Selection, test_rows: int, headline: Headline = ACCURACY) -> str:
@@ -395,7 +399,9 @@ def _notes(summary: RunSummary) -> list[str]:
         notes.append(f"Rows: {rows}. Parameters of the model: {summary.parameters:,}.")
     if stop.margin:
         reference = (rule_of_reason(stop.reason) or Rule).margin_from
-        notes.append(f"At the stop, {stop.metric or summary.monitor} was {stop.margin:.4g} away from {reference}.")
+        metric = stop.metric or summary.monitor
+        margin = _monitored_text(summary.headline, metric, stop.margin)
+        notes.append(f"At the stop, {metric} was {margin} away from {reference}.")
     if not summary.trained_here:
         return [*notes, "The values are those that were recorded at the epoch; stopcli measured no model."]
     notes.append(
@@ -434,7 +440,7 @@ def _time(summary: TrainingSummary) -> tuple[Part, ...]:
             estimate = format_duration(summary.projected_train_seconds)
             epochs = counted(summary.max_epochs, "epoch")
             sentences.append(f"{took}; the estimate from the first steps was {estimate} for {epochs}.")
-        elif not summary.trained_here:
+        elif not spent:
             sentences.append(f"{took}.")
     if isinstance(summary, RunSummary) and summary.samples_per_second:
         sentences.append(f"{summary.samples_per_second:,.0f} training rows per second, validation included.")

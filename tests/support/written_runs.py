@@ -107,9 +107,9 @@ def write_recorded_run(
         **summary,
     }  # fmt: skip
     counts = {name: np.arange(1.0, epochs + 1) for name in ("epoch", "step")}
-    return write_run(
-        path, command="recorded", epochs=epochs, columns={**counts, **columns}, summary=content, name="lstm"
-    )
+    named = {"name": "lstm", "headline": headline["name"], "mode": headline["direction"], "unit": headline["unit"]}
+    metrics = {**counts, **columns}
+    return write_run(path, command="recorded", epochs=epochs, columns=metrics, summary=content, **named)
 
 
 def write_sweep(path: Path | str, arms: Mapping[str, Sequence[float]], **settings: Mapping[str, Any]) -> Path:
