@@ -9,24 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.analysis.arms import RunArm, baseline_of, experiment_of, first_run, read_arms
-from stopcli.analysis.run_result import RunResult
+from stopcli.analysis.measure import Measure, View, measure_of
 from stopcli.configs.registry import recorded_settings_with
-from stopcli.errors import ConfigError, RequestError, did_you_mean
+from stopcli.errors import RequestError
 from stopcli.quantities import agreeing, counted, in_words
 from stopcli.report.run_report import TEST_ROWS_CHOSE
 from stopcli.runs.environment import read_environment
+from stopcli.runs.headline import ACCURACY
 from stopcli.runs.metrics import read_predictions
 from stopcli.runs.recording import Recording
 from stopcli.runs.run import Run
+from stopcli.runs.summary import FOREIGN
 from stopcli.stats.differences import (
     Difference,
     RowsDifference,
     difference_by_seed,
     rows_difference,
     unpaired_difference,
+    writer_of_differences,
 )
 from stopcli.stats.intervals import FEWEST, Proportion, proportion_of
-from stopcli.stopping.rule import Direction, natural_direction
+from stopcli.stopping.rule import Direction
 
 UNSET = "–"
 _VERSIONS = ("stopcli", "tensorflow", "keras", "numpy")
@@ -97,7 +100,9 @@ def _test_rows(arm: RunArm) -> dict[str, Any]:
     run = arm.runs[0].run
     deciding = recorded_settings_with(run.command, "test-rows")
     rows = {name: value for name, value in run.settings.items() if name in deciding}
-    rows.setdefault("dataset", run.results.dataset if run.results else run.command)
+    dataset = run.results.dataset if run.results else run.command
+    # Of what something else trained, the rows are not known.
+    rows.setdefault("dataset", None if run.command in FOREIGN else dataset)
     if run.settings.get("validation") == "holdout":
         rows |= {"validation": "holdout", "validation_share": run.settings.get("validation_share")}
     return rows
@@ -161,18 +166,13 @@ def _made_with(run: Run) -> str:
     return ", ".join(f"{name} {versions[name]}" for name in _VERSIONS if name in versions) or "unknown versions"
 
 
-DEFAULT = "test_accuracy"
-COSTS = ("epochs", "updates", "rows", "train_seconds")
-# Measured on the finished model and on the saved one.
-_OF_MODELS = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")
 # From so many on, a false one among them is no rare event.
 _MANY_DIFFERENCES = 3
 # Of more arms than this the sentences are summed up.
 _MANY_ARMS = 8
+_MODELS = ("final", "saved")
 # An accuracy is a float32.
 _ROUNDING = 1e-5
-# From here on, a value's decimals say nothing.
-_LARGE = 100
 _ON_ROWS = (
     "Two single runs are compared by the rows on which only one of them is right (McNemar's exact test; Newcombe's "
     "interval of 1998). That describes these two models; only several seeds tell whether their settings differ."
@@ -181,75 +181,6 @@ _SHARED_ROWS = (
     "The seeds share their test rows: intervals and p-values over seeds describe other seeds on these rows, and not "
     "other rows."
 )
-
-
-@dataclass(frozen=True)
-class View:
-    """One of the values of a run that a measure may mean.
-
-    Attributes:
-        name: `final`, `saved` or `best`.
-        value: as a run calls it (`RunResult.value`).
-        phrase: what it is in a sentence.
-    """
-
-    name: str
-    value: str
-    phrase: str
-
-
-@dataclass(frozen=True)
-class Measure:
-    """By what arms are compared.
-
-    Attributes:
-        name: as the user names it.
-        better: whether less or more is better; None where neither is, or the name does not tell.
-    """
-
-    name: str
-    views: tuple[View, ...]
-    better: Direction | None = None
-
-    @property
-    def is_cost(self) -> bool:
-        """Whether it says what training took, and not how well it went."""
-        return self.name in COSTS
-
-    @property
-    def phrase(self) -> str:
-        return self.name.replace("_", " ")
-
-
-def measure_of(name: str, runs: Sequence[RunResult]) -> Measure:
-    """The measure of a name.
-
-    Raises:
-        ConfigError: no run has it.
-    """
-    columns = dict.fromkeys(column for run in runs for column in run.columns if column not in ("epoch", "step"))
-    measures = {candidate: _measure(candidate) for candidate in (*_OF_MODELS, *COSTS, *columns)}
-    recorded = [
-        candidate
-        for candidate, measure in measures.items()
-        if any(run.value(view.value) is not None for run in runs for view in measure.views)
-    ]
-    if name not in recorded:
-        expected = f"a value that the runs have: {', '.join(recorded)}"
-        raise ConfigError("metric", name, expected, hint=did_you_mean(name, recorded))
-    return measures[name]
-
-
-def _measure(name: str) -> Measure:
-    phrase, better = name.replace("_", " "), natural_direction(name)
-    if name in COSTS:
-        return Measure(name, (View("final", name, phrase),))
-    if name in _OF_MODELS:
-        views = (View(which, f"{which}_{name}", f"{phrase} of the {which} model") for which in ("final", "saved"))
-        return Measure(name, tuple(views), better)
-    last = View("final", f"last_{name}", f"{name} of the last epoch")
-    best = View("best", f"{'lowest' if better == 'min' else 'highest'}_{name}", f"{name} of its best epoch")
-    return Measure(name, (last,) if better is None else (last, best), better)
 
 
 @dataclass(frozen=True)
@@ -280,13 +211,12 @@ class Comparison:
         """Whether it has a p-value."""
         return self.on_rows is not None or (self.difference is not None and self.difference.p is not None)
 
-    def answer(self, better: Direction | None) -> str:
+    def answer(self, measure: Measure) -> str:
         """How the arms compare, in plain words; without the statistics."""
         if self.difference is None:
             return self.sentence
-        verdict, view = self.verdict(better), self.view
-        means = [arm.mean(view.value) or 0.0 for arm in (self.arm, self.base)]
-        values = " against ".join(f"{value:.3f}" if abs(value) < _LARGE else f"{value:,.0f}" for value in means)
+        verdict, view = self.verdict(measure.better), self.view
+        values = measure.show(*(arm.mean(view.value) or 0.0 for arm in (self.arm, self.base)))
         seeds = min(len(arm.values(view.value)) for arm in (self.arm, self.base))
         over = f"over {counted(seeds, 'seed')}" if self.on_rows is None else f"on {self.on_rows.rows:,} test rows"
         if verdict == "not distinguishable":
@@ -312,8 +242,10 @@ def _compare(arm: RunArm, base: RunArm, measure: Measure, view: View) -> Compari
         return Comparison(arm, base, view, None, f"{arm.label} against {base.label}: {missing} has no {view.phrase}.")
     states_seeds = all(result.run.states_seed for result in (*arm.runs, *base.runs))
     difference, note = difference_of(values, others, paired=states_seeds)
-    sentence = difference.sentence(arm.label, base.label, view.phrase, measure.better)
-    if measure.name == DEFAULT and len(arm.runs) == len(base.runs) == 1:
+    show = writer_of_differences(measure.headline)
+    sentence = difference.sentence(arm.label, base.label, view.phrase, measure.better, show, measure.unit)
+    # Classes are right or wrong; of other metrics there is nothing to count.
+    if measure.name == ACCURACY.column("test") and len(arm.runs) == len(base.runs) == 1:
         on_rows, reason = _on_rows(arm, base, view)
         if on_rows is not None:
             return Comparison(
@@ -365,16 +297,20 @@ def difference_of(
 
 
 def counted_on_rows(arm: RunArm, view: View) -> Proportion | None:
-    """How sure the test accuracy of a single run is, because it was counted on so many rows; None for anything else.
+    """How sure a single run's test accuracy is, where that counts in it, because it was counted on so many rows; None
+    for anything else.
 
     It says nothing of other seeds.
     """
     values = arm.by_seed(view.value)
-    if not view.value.endswith("_test_accuracy") or len(values) != 1:
+    if len(values) != 1:
         return None
-    ((seed, accuracy),) = values.items()
+    ((seed, share),) = values.items()
     (run,) = (result.run for result in arm.runs if result.seed == seed)
-    return proportion_of(accuracy, run.results.test_rows if run.results else 0)
+    headline = run.headline
+    if headline.kind != "proportion" or view.value not in (f"{which}_{headline.column('test')}" for which in _MODELS):
+        return None
+    return proportion_of(share, run.results.test_rows if run.results else 0)
 
 
 @dataclass(frozen=True)
@@ -397,7 +333,7 @@ class CompareResults:
         """How the arms compare in plain words, or for many arms, how many are better."""
         if len(self.arms) - 1 > _MANY_ARMS:
             return tuple(self._counts(view) for view in self.measure.views)
-        return tuple(dict.fromkeys(comparison.answer(self.measure.better) for comparison in self.comparisons))
+        return tuple(dict.fromkeys(comparison.answer(self.measure) for comparison in self.comparisons))
 
     def conclusions(self) -> tuple[str, ...]:
         """The statistics of each difference in a sentence; none for many arms."""
@@ -449,19 +385,20 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:_MANY_ARMS]) + more
 
 
-def compare(paths: Sequence[Path], baseline: str = "", metric: str = DEFAULT) -> CompareResults:
+def compare(paths: Sequence[Path], baseline: str = "", metric: str = "", mode: str = "auto") -> CompareResults:
     """Set runs and sweeps side by side.
 
     Args:
         paths: their folders.
         baseline: the label or the folder of what the others are compared with; the first where it is empty.
+        metric, mode: as for `measure_of`.
 
     Raises:
         RequestError: they cannot be compared; nothing is written.
     """
-    arms, warnings = read_arms(paths, metric)
-    measure = measure_of(metric, [result for arm in arms for result in arm.runs])
+    arms, warnings = read_arms(paths, metric, mode)
+    measure = measure_of(metric, arms, mode)
     base = baseline_of(arms, baseline)
-    warnings = [*experiments_differ(arms), *warnings, *environments_differ(arms)]
+    warnings = [*experiments_differ(arms), *measure.warnings, *warnings, *environments_differ(arms)]
     comparisons = compare_to_baseline(arms, base, measure)
     return CompareResults(arms, base, measure, comparisons, settings_of(arms), warnings)

@@ -1,29 +1,23 @@
 """What `stopcli compare` leaves: tables, CSV files in full precision, figures, a report, a summary."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 from stopcli.analysis.arms import RunArm, first_run, is_finished, time_ratio
-from stopcli.analysis.compare import (
-    COSTS,
-    CompareResults,
-    Comparison,
-    Measure,
-    View,
-    counted_on_rows,
-    machine_of,
-    seeds_of,
-    some,
-)
+from stopcli.analysis.compare import CompareResults, Comparison, counted_on_rows, machine_of, seeds_of, some
+from stopcli.analysis.measure import COSTS, Measure, View, headlines_of
 from stopcli.analysis.run_result import RunResult
 from stopcli.quantities import counted, format_duration, numbered
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Table, Warn, csv_of
 from stopcli.report.drawing import Draw, Figures
 from stopcli.report.html import AnalysisOutput
-from stopcli.stats.differences import NONE, p_cell, signed
+from stopcli.runs.headline import ACCURACY, Headline, base_name, rows_of
+from stopcli.runs.summary import FOREIGN
+from stopcli.runs.typed_json import to_json
+from stopcli.stats.differences import NONE, p_cell, signed, writer_of_differences
 from stopcli.stats.intervals import MeanInterval, mean_interval
 
 # More arms than this do not fit side by side: they stand one below the other.
@@ -31,14 +25,7 @@ _SIDE_BY_SIDE = 6
 _IN_A_TITLE = 4
 # More curves cannot be told apart.
 MOST_DRAWN = 14
-# What is drawn where all have it, in this order; the second pair where the first is not there.
-_PREFERRED = (("val_loss", "val_accuracy"), ("loss", "accuracy"))
-_AXIS_LABELS = {
-    "val_loss": "validation loss",
-    "val_accuracy": "validation accuracy",
-    "loss": "training loss",
-    "accuracy": "training accuracy",
-}
+_ROWS = {"val": "validation", "train": "training"}
 
 
 def output_of(results: CompareResults) -> AnalysisOutput:
@@ -59,6 +46,7 @@ def output_of(results: CompareResults) -> AnalysisOutput:
         conclusions=results.conclusions(),
         summary={
             "metric": results.measure.name,
+            **_headline_of_summary(results.measure),
             "baseline": results.base.label,
             "things": [_arm_summary(arm, results.measure) for arm in results.arms],
             "differences": [_comparison_summary(comparison) for comparison in results.comparisons],
@@ -72,6 +60,12 @@ def output_of(results: CompareResults) -> AnalysisOutput:
     )
 
 
+def _headline_of_summary(measure: Measure) -> dict[str, Any]:
+    """What summary.json holds of a metric that is not the accuracy."""
+    headline = measure.headline
+    return {} if headline is None or headline == ACCURACY else {"headline": to_json(headline)}
+
+
 def tables_of(results: CompareResults) -> tuple[Table, ...]:
     """Results, differences, settings, cost."""
     return _results_table(results), _differences_table(results), _settings_table(results), _cost_table(results)
@@ -80,30 +74,46 @@ def tables_of(results: CompareResults) -> tuple[Table, ...]:
 def _results_table(results: CompareResults) -> Table:
     """A row for each arm and each of its values: means and standard deviations over its runs, and the interval of
     what is compared."""
-    others = [name for name in ("train_loss", "train_accuracy") if name != results.measure.name]
+    measure, trained = results.measure, _training_values(results)
     rows = []
     for arm in results.arms:
-        for view in results.measure.views:
+        for view in measure.views:
             epochs = [epoch for result in arm.runs if (epoch := result.epoch(view.value)) is not None]
-            means = [arm.interval(name) for name in (*(f"{view.name}_{other}" for other in others), view.value)]
+            before = [_mean(arm.interval(f"{view.name}_{name}"), of_train) for name, (_, of_train) in trained.items()]
+            mean, interval = _mean(arm.interval(view.value), measure.headline), _interval(arm, view, measure)
             count = str(len(arm.values(view.value)))
-            rows.append((arm.label, view.name, count, _epochs(epochs), *map(_mean, means), _interval(arm, view)))
-    names = (name.replace("_", " ") for name in others)
-    columns = ("", "of", "runs", "epoch", *names, results.measure.phrase, "95 % interval")
+            rows.append((arm.label, view.name, count, _epochs(epochs), *before, mean, interval))
+    names = (name for name, _ in trained.values())
+    columns = ("", "of", "runs", "epoch", *names, measure.with_unit(measure.phrase), "95 % interval")
     return Table("Results", columns, tuple(rows))
 
 
-def _interval(arm: RunArm, view: View) -> str:
+def _training_values(results: CompareResults) -> dict[str, tuple[str, Headline | None]]:
+    """Loss and metrics that count on the rows that train, by their name, as far as an arm has them and they are not
+    what is compared: what is above their column, and of what kind they are."""
+    columns: dict[str, tuple[str, Headline | None]] = {"train_loss": ("train loss", None)}
+    for headline in headlines_of(results.arms).values():
+        columns[f"train_{headline.name}"] = (f"train {headline.axis}", headline)
+    values = [f"{view.name}_{name}" for view in results.measure.views for name in columns]
+    recorded = {value.partition("_")[2] for value in values if any(arm.values(value) for arm in results.arms)}
+    return {name: column for name, column in columns.items() if name in recorded and name != results.measure.name}
+
+
+def _interval(arm: RunArm, view: View, measure: Measure) -> str:
     """Of the mean over runs; of a single run, of the rows that it was measured on."""
     interval, of_rows = arm.interval(view.value), counted_on_rows(arm, view)
     if of_rows is not None:
         return f"{of_rows.low:.3f} to {of_rows.high:.3f} ({counted(of_rows.rows, 'row')})"
-    return " to ".join(map(_number, interval.bounds)) if interval and interval.bounds else NONE
+    if interval is None or interval.bounds is None:
+        return NONE
+    return " to ".join(_number(bound, None, measure.headline) for bound in interval.bounds)
 
 
-def _mean(interval: MeanInterval | None) -> str:
+def _mean(interval: MeanInterval | None, headline: Headline | None = None) -> str:
     """Mean and standard deviation; a dash for no values."""
-    return interval.cell(partial(_number, like=interval.mean), interval=False) if interval else NONE
+    if interval is None:
+        return NONE
+    return interval.cell(partial(_number, like=interval.mean, headline=headline), interval=False)
 
 
 def _epochs(epochs: Sequence[float]) -> str:
@@ -112,8 +122,10 @@ def _epochs(epochs: Sequence[float]) -> str:
     return f"{epochs[0]:.0f}" if epochs else NONE
 
 
-def _number(value: float, like: float | None = None) -> str:
+def _number(value: float, like: float | None = None, headline: Headline | None = None) -> str:
     """As text with as many digits as tell anything, or as another number has."""
+    if headline is not None and headline.kind == "error":
+        return headline.show(value, like)
     size = abs(value if like is None else like)
     if 0 < size < 0.0005:
         return f"{value:.1e}"
@@ -124,7 +136,7 @@ def _number(value: float, like: float | None = None) -> str:
 
 def _differences_table(results: CompareResults) -> Table:
     """A row for each arm and value of it, against the one that all are compared with."""
-    rows = []
+    rows, show = [], writer_of_differences(results.measure.headline)
     for comparison in results.comparisons:
         difference, on_rows = comparison.difference, comparison.on_rows
         cells: tuple[str, ...] = (*[NONE] * 5, "no claim")
@@ -140,8 +152,8 @@ def _differences_table(results: CompareResults) -> Table:
         elif difference is not None:
             cells = (
                 difference.sample_size(),
-                signed(difference.mean),
-                " to ".join(map(signed, difference.bounds)) if difference.bounds else NONE,
+                show(difference.mean),
+                " to ".join(map(show, difference.bounds)) if difference.bounds else NONE,
                 p_cell(difference.p),
                 difference.agreement() or "unpaired",
                 difference.verdict(results.measure.better),
@@ -149,7 +161,8 @@ def _differences_table(results: CompareResults) -> Table:
         rows.append((comparison.arm.label, comparison.view.name, *cells))
     by = "rows" if any(comparison.on_rows for comparison in results.comparisons) else "seeds"
     columns = ("", "of", "n", "difference", "95 % interval", "p", by, "verdict")
-    return Table(f"{results.measure.phrase.capitalize()} against {results.base.label}", columns, tuple(rows))
+    title = results.measure.with_unit(results.measure.phrase)
+    return Table(f"{title[:1].upper()}{title[1:]} against {results.base.label}", columns, tuple(rows))
 
 
 def _settings_table(results: CompareResults) -> Table:
@@ -182,13 +195,14 @@ def _cost_table(results: CompareResults) -> Table:
     the same seed, with their standard deviation, or where no seed is the same, of its mean. None for what has not
     finished, and none of it."""
     machines = [machine_of(arm) for arm in results.arms]
-    several = len(set(machines)) > 1
-    columns = ("", "stopped at epoch", "by", "updates", "rows", "training", f"times {results.base.label}'s")
-    rows = (
-        (*_cost_cells(arm, results.base), *([machine] if several else []))
-        for arm, machine in zip(results.arms, machines, strict=True)
-    )
-    return Table("Cost", (*columns, *(["machine"] if several else [])), tuple(rows))
+    columns = ["", "stopped at epoch", "by", "updates", "rows", "training", f"times {results.base.label}'s", "machine"]
+    rows = [(*_cost_cells(arm, results.base), machine) for arm, machine in zip(results.arms, machines, strict=True)]
+    # Of what something else trained, much is not known.
+    foreign = all(first_run(arm).command in FOREIGN for arm in results.arms)
+    shown = [i for i in range(len(columns)) if not foreign or any(row[i] != NONE for row in rows)]
+    if len(set(machines)) == 1:
+        shown.remove(columns.index("machine"))
+    return Table("Cost", tuple(columns[i] for i in shown), tuple(tuple(row[i] for i in shown) for row in rows))
 
 
 def _cost_cells(arm: RunArm, base: RunArm) -> tuple[str, ...]:
@@ -226,16 +240,19 @@ def _arm_row(results: CompareResults, arm: RunArm) -> dict[str, object]:
 
 def _run_rows(results: CompareResults) -> list[dict[str, object]]:
     """The rows of runs.csv, also those of runs that do not count."""
+    metrics = dict.fromkeys(["loss", *(headline.name for headline in headlines_of(results.arms).values())])
+    models = ("epoch", *(f"{rows}_{name}" for rows in ("train", "test") for name in metrics))
     return [
-        _run_row(arm, result, counts, results.measure)
+        _run_row(arm, result, counts, results.measure, models)
         for arm in results.arms
         for runs, counts in ((arm.runs, True), (arm.left_out, False))
         for result in runs
     ]
 
 
-def _run_row(arm: RunArm, result: RunResult, counts: bool, measure: Measure) -> dict[str, object]:
-    models = ("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
+def _run_row(
+    arm: RunArm, result: RunResult, counts: bool, measure: Measure, models: Sequence[str]
+) -> dict[str, object]:
     row: dict[str, object] = {
         "label": arm.label,
         "run": str(result.run.path),
@@ -304,14 +321,26 @@ def curves_of(arms: Sequence[RunArm], measure: Measure) -> Curves:
         notes.append(f"The figures show the first {MOST_DRAWN} of {len(with_curves)}.")
     recorded = [set(result.columns) for arm in drawn for result in arm.runs]
     common = set.intersection(*recorded) if recorded else set()
-    pairs = ([name for name in pair if name in common] for pair in _PREFERRED)
-    names = next(filter(None, pairs), [])
+    headlines = {headline.name: headline for headline in headlines_of(drawn).values()}
+    metrics = list(dict.fromkeys(["loss", *headlines]))
+    # Where nothing validates, what trains.
+    names = [f"val_{name}" for name in metrics if f"val_{name}" in common] or [
+        name for name in metrics if name in common
+    ]
     if measure.name in common and measure.name not in names:
         names.append(measure.name)
     unequal = sorted(set().union(*recorded) - common)
     if unequal:
         notes.append(f"Not all runs recorded {', '.join(unequal)}; only what all of them recorded is overlaid.")
-    return Curves(drawn, {name: _AXIS_LABELS.get(name, name) for name in names}, notes)
+    return Curves(drawn, {name: _axis_label(name, headlines) for name in names}, notes)
+
+
+def _axis_label(column: str, headlines: Mapping[str, Headline]) -> str:
+    """What a column is beside an axis."""
+    name, rows = base_name(column), rows_of(column)
+    if name != "loss" and name not in headlines:
+        return column
+    return f"{_ROWS.get(rows, rows)} {headlines[name].axis if name in headlines else name}"
 
 
 def figures_of(results: CompareResults, curves: Curves) -> Figures:
@@ -329,10 +358,13 @@ def figures_of(results: CompareResults, curves: Curves) -> Figures:
         return ValueRow(arm.label, arm.values(view.value), interval.bounds if interval else None)
 
     # Arms without a value have a row too: the panels share their rows.
-    rows = {view.phrase: [row(arm, view) for arm in results.arms[:MOST_DRAWN]] for view in results.measure.views}
+    measure = results.measure
+    rows = {
+        measure.with_unit(view.phrase): [row(arm, view) for arm in results.arms[:MOST_DRAWN]] for view in measure.views
+    }
     rows_with_values = {phrase: of_arms for phrase, of_arms in rows.items() if any(row.values for row in of_arms)}
     if rows_with_values:
-        figures["values"] = lambda: value_strips(rows_with_values, f"{results.measure.phrase} of each run")
+        figures["values"] = lambda: value_strips(rows_with_values, f"{measure.phrase} of each run")
     return figures
 
 

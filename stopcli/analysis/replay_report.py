@@ -67,8 +67,11 @@ def results_table(results: ReplayResults, experiment: ExperimentResults) -> Tabl
         "regret": _mean_and_interval("regret", show),
     }
     headline = experiment.headline
-    if quality := headline_name(results, experiment):
+    if quality := headline_name(experiment):
         columns[with_unit(quality, headline.unit)] = _mean_and_interval(f"kept_{headline.name}", headline.show)
+    # No second column repeats it where it is the one that selects.
+    if quality and not _is_beside(results, experiment):
+        del columns[metric]
     # A single run says it where it says after how many epochs.
     if experiment.n == 1 or not any(rule.not_fired for rule in experiment.rules):
         del columns["never"]
@@ -77,15 +80,16 @@ def results_table(results: ReplayResults, experiment: ExperimentResults) -> Tabl
 
 def stops_table(results: ReplayResults, experiment: ExperimentResults) -> Table:
     """A row for each rule: the epoch of the stop itself, and what the selected one gives up."""
-    _, show = _selecting_metric(results, experiment)
+    metric, show = _selecting_metric(results, experiment)
     columns: dict[str, Column] = {
         "rule": lambda rule: rule.label,
         "epochs saved": _mean("epochs_saved", "{:,.0f}".format),
-        f"{results.selecting_rule.monitor} at the stop": _mean("stop_value", show),
+        f"{metric} at the stop": _mean("stop_value", show),
     }
-    headline = experiment.headline
-    if quality := headline_name(results, experiment):
-        columns[f"{quality} at the stop"] = _mean(f"stop_{headline.name}", headline.show)
+    headline, quality = experiment.headline, headline_name(experiment)
+    # Where it selects, what is given up of it is the regret.
+    if _is_beside(results, experiment):
+        columns[with_unit(f"{quality} at the stop", headline.unit)] = _mean(f"stop_{headline.name}", headline.show)
         columns[f"{quality} given up"] = _mean_and_interval(
             f"{headline.name}_lost", lambda value, _: headline.show_difference(value)
         )
@@ -105,14 +109,14 @@ def _selecting_metric(results: ReplayResults, experiment: ExperimentResults) -> 
     return with_unit(metric, headline.unit), headline.show if headline.kind == "error" else "{:.4f}".format
 
 
-def _shows_headline(results: ReplayResults, experiment: ExperimentResults) -> bool:
-    """Whether the metric that counts is known, and is another one than the one that selects."""
+def _is_beside(results: ReplayResults, experiment: ExperimentResults) -> bool:
+    """Whether the metric that counts is known, and another one than the one that selects."""
     return experiment.headline_column not in (None, results.selecting_rule.monitor)
 
 
-def headline_name(results: ReplayResults, experiment: ExperimentResults) -> str:
-    """A short name of the metric that counts; empty where it is not known, or is the one that selects."""
-    if not _shows_headline(results, experiment):
+def headline_name(experiment: ExperimentResults) -> str:
+    """A short name of the metric that counts; empty where it is not known."""
+    if experiment.headline_column is None:
         return ""
     rows = {"validation": "val.", "training": "train"}.get(experiment.headline_rows, experiment.headline_rows)
     return f"{rows} {experiment.headline.short}"
@@ -292,8 +296,8 @@ def _document(results: ReplayResults, tables: Sequence[Table], pictures: Sequenc
 
 def _notes(results: ReplayResults) -> list[str]:
     metric = results.selecting_rule.monitor
-    beside = [experiment.headline.label for experiment in results.experiments if _shows_headline(results, experiment)]
-    labels = " and ".join(dict.fromkeys(beside))
+    beside = [experiment for experiment in results.experiments if _is_beside(results, experiment)]
+    labels = " and ".join(dict.fromkeys(experiment.headline.label for experiment in beside))
     of_epoch = f"{metric} and the {labels} beside it are" if labels else f"{metric} is"
     lost = f" Given up: the same in {labels}, which did not choose the epoch, so that it may be below 0."
     notes = [
@@ -331,7 +335,7 @@ def _figure(results: ReplayResults, experiment: ExperimentResults) -> Figure:
     from stopcli.report.frontier import FrontierPoint, Panel, frontier
 
     metric, _ = _selecting_metric(results, experiment)
-    headline, shows_headline = experiment.headline, _shows_headline(results, experiment)
+    headline, is_beside = experiment.headline, _is_beside(results, experiment)
     # What is missing of a share to 1 is an error too.
     is_share = headline.kind == "proportion"
     panels = [Panel(f"regret in {metric}")]
@@ -340,11 +344,11 @@ def _figure(results: ReplayResults, experiment: ExperimentResults) -> Figure:
         cost = rule.interval("epochs")
         assert cost is not None
         values = [rule.interval("regret")]
-        if shows_headline:
+        if is_beside:
             quality = rule.interval(f"kept_{headline.name}")
             values.append(quality and (quality.complement() if is_share else quality))
         points.append(FrontierPoint(rule.label, rule.rule.family, cost, tuple(values), not rule.not_fired))
-    if shows_headline:
+    if is_beside:
         best = [(history, history.best_epoch(history.epochs)) for history in experiment.histories]
         qualities = [history.values_at(epoch)[1] for history, epoch in best if epoch]
         drawn = [1 - quality if is_share else quality for quality in qualities if quality is not None]

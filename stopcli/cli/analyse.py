@@ -116,16 +116,20 @@ BaselineRun = Annotated[
 Metric = Annotated[
     str,
     typer.Option(
-        help="The value that is compared: test_accuracy, test_loss, train_accuracy, train_loss (of the final and the "
-        "saved model), epochs, updates, rows, train_seconds, or a column of metrics.csv (its last and its best epoch)."
+        help="The value that is compared: test_accuracy, test_loss, train_accuracy, train_loss or what else was "
+        "measured (of the final and the saved model), epochs, updates, rows, train_seconds, or a column of metrics.csv "
+        "(its last and its best epoch).",
+        show_default="the metric that counts, such as test_accuracy",
     ),
 ]
+MetricMode = Annotated[Mode, typer.Option(help="Whether less or more of the value is better; auto: by the metric.")]
 
 
 def compare(
     runs: RunPaths,
     baseline: BaselineRun = "",
-    metric: Metric = "test_accuracy",
+    metric: Metric = "",
+    mode: MetricMode = "auto",
     name: Name = "",
     runs_dir: RunsDir = None,
     run_dir: RunDir = None,
@@ -145,7 +149,7 @@ def compare(
     from stopcli.analysis.compare_report import output_of
 
     output = Output(json, quiet, verbose)
-    analysis = output_of(compare_runs(runs, baseline, metric))
+    analysis = output_of(compare_runs(runs, baseline, metric, mode))
     write_and_print(analysis, output, root=root, name=name, run_dir=run_dir)
 
 
