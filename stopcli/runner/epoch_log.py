@@ -93,7 +93,9 @@ class EpochLog:
     def _write_in_time(self) -> None:
         while not self._closing:
             requested = self._request.wait(FLUSH_SECONDS)
-            self._request.clear()
+            # One that comes after the time was over is the next turn's.
+            if requested:
+                self._request.clear()
             self._flushed = time.monotonic()
             try:
                 self._write()

@@ -9,8 +9,11 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
+import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -344,3 +347,23 @@ def test_what_a_full_disk_loses_is_said_in_the_end() -> None:
         assert status["reason"].startswith("metrics.csv lacks epochs 2 to 2001: No space left on device")
         # Whole rows, or none.
         assert rows_of(recorder.path) == [["epoch", "step", "loss"], ["1", "1", "1.0"]]
+
+
+class LateEvent(threading.Event):
+    """One whose answer that the time is over comes late: whoever sets it meanwhile is not waited for."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        is_set = super().wait(timeout)
+        if not is_set:
+            time.sleep(0.02)
+        return is_set
+
+
+def test_a_request_that_comes_when_the_time_is_over_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stopcli.runner.epoch_log.FLUSH_SECONDS", 1e-3)
+    monkeypatch.setattr("stopcli.runner.epoch_log.threading", SimpleNamespace(Event=LateEvent, Thread=threading.Thread))
+    with Recorder("runs") as recorder:
+        for _ in range(20):
+            recorder.epoch(loss=1.0)
+            flush(recorder)
+            assert len(Run.read(recorder.path).metrics["loss"]) == recorder._count
