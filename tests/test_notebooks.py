@@ -42,11 +42,17 @@ def test_a_notebook_shows_runs_and_keeps_its_own_figures(monkeypatch: pytest.Mon
     # It has no results yet, so that its curves are drawn.
     shutil.copytree(RUNS / "moons", "runs/unfinished")
     Path("runs/unfinished/summary.json").unlink()
-    report, sweep, unfinished, listed, frame, figure = executed(
+    record = """
+with stopcli.Recorder("runs", name="rooms", headline="rmse", unit="°C") as recorder:
+    for rmse in (0.3, 0.1, 0.2):
+        recorder.epoch(rmse=rmse, val_rmse=rmse)
+stopcli.open("last")"""
+    report, sweep, unfinished, listed, recorded, frame, figure = executed(
         "import stopcli\nrun = stopcli.open('moons')\nrun",
         "stopcli.open('moons-seeds')",
         "stopcli.open('unfinished')",
         "stopcli.list_runs()",
+        record,
         "run.frame()",
         "_ = run.frame().plot(x='epoch', y=['loss', 'val_loss'])",
     )
@@ -57,6 +63,8 @@ def test_a_notebook_shows_runs_and_keeps_its_own_figures(monkeypatch: pytest.Mon
     assert "3 of 3 runs finished" in html_of(sweep)
     assert "data:image/svg+xml;base64," in html_of(unfinished)
     assert re.findall(r'<th scope="row">([\w-]+)</th>', html_of(listed)) == ["moons", "unfinished", "moons-seeds"]
+    assert "The lowest validation RMSE is 0.1000 °C, at epoch 2." in html_of(recorded)
+    assert "accuracy" not in re.sub("<style>.*</style>", "", html_of(recorded), flags=re.DOTALL)
     assert "<td>15</td>" in html_of(frame)
     # The backend is the notebook's, although stopcli has drawn a figure before.
     assert [output.output_type for output in figure] == ["display_data"]

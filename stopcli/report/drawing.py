@@ -5,7 +5,7 @@ the traceback of a figure.
 
 Matplotlib is imported here with its own defaults, whatever the user's matplotlibrc, style or MPLBACKEND says. Otherwise
 pictures would differ between users, and a setting that only a screen needs (LaTeX, a window system) could end a run.
-Nothing else in stopcli may import matplotlib first.
+Nothing else in stopcli may import matplotlib first, except where the process is the user's (`import_for_the_user`).
 """
 
 import contextlib
@@ -136,6 +136,14 @@ def own_defaults() -> Iterator[list[str]]:
             yield notes
     finally:
         log.setLevel(level)
+
+
+def import_for_the_user() -> None:
+    """Import matplotlib as the user has set it up: in a process of theirs, such as a notebook, it is not for stopcli to
+    choose the backend, which stays that of the first import."""
+    # What is wrong with it is met again, and reported, where figures are drawn.
+    with contextlib.suppress(Exception):
+        import matplotlib  # noqa: F401
 
 
 def _import() -> list[str]:

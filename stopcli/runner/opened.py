@@ -19,8 +19,9 @@ from stopcli.errors import RequestError, RunFolderError, shown
 from stopcli.paths import parse_path
 from stopcli.quantities import counted, format_bytes
 from stopcli.report.document import Document, Table, Warn
+from stopcli.report.drawing import import_for_the_user
 from stopcli.report.html import to_notebook_html
-from stopcli.runs import run as recorded
+from stopcli.runs import run as saved
 from stopcli.runs.folder import RunFolder, check_is_made_here, holds_no_run, runs_root
 from stopcli.runs.listing import Order, RunFilter
 from stopcli.runs.metrics import Columns, read_metrics
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import pandas
 
 
-class _FolderWithReport(recorded.Run):
+class _FolderWithReport(saved.Run):
     """What runs, sweeps, range tests and analyses have in common when they are opened."""
 
     @property
@@ -49,10 +50,8 @@ class _FolderWithReport(recorded.Run):
         from stopcli.runner.report import document_of
 
         if self.summary is None:
-            # The figures of an unfinished run are drawn. Whoever imports matplotlib first chooses its backend, and that
-            # should be the notebook's. What is wrong with it is in the report.
-            with contextlib.suppress(Exception):
-                import matplotlib  # noqa: F401
+            # Its figures are drawn.
+            import_for_the_user()
         with tempfile.TemporaryDirectory(prefix="stopcli-") as folder:
             try:
                 document, drawn = document_of(self.path, Path(folder))
@@ -75,6 +74,13 @@ class Run(_FolderWithReport):
     """
 
     summary: RunSummary | None
+
+    @cached_property
+    def metrics(self) -> Columns:
+        """See above. Raises RequestError where metrics.csv is missing or damaged."""
+        if self.state != "finished" and not (self.path / "metrics.csv").exists():
+            raise RunFolderError(f"{self.path}: no epoch is recorded yet; it is {self.state}")
+        return super().metrics
 
     def frame(self) -> pandas.DataFrame:
         """`metrics` as a pandas DataFrame, a row an epoch. Raises RequestError where pandas is not installed, or
@@ -108,17 +114,17 @@ class Run(_FolderWithReport):
         for path in sorted(folder.checkpoints.glob("epoch_*.keras")):
             if match := re.fullmatch(r"epoch_(\d+)", path.stem):
                 files[int(match[1])] = path
-        saved = {name: path for name, path in files.items() if path.is_file()}
-        if which in saved:
-            return saved[which]
+        models = {name: path for name, path in files.items() if path.is_file()}
+        if which in models:
+            return models[which]
         if not isinstance(which, int) and which not in files:
             raise RequestError(f"which: received {shown(which)}, expected best, final or the number of an epoch")
         model = f"model of epoch {which}" if isinstance(which, int) else f"{which} model"
-        hint = f"It has: {', '.join(map(str, saved))}." if saved else ""
-        raise RunFolderError(f"{self.path}: it has no {model}{self._why_no_models(saved)}", hint=hint)
+        hint = f"It has: {', '.join(map(str, models))}." if models else ""
+        raise RunFolderError(f"{self.path}: it has no {model}{self._why_no_models(models)}", hint=hint)
 
-    def _why_no_models(self, saved: Mapping[str | int, Path]) -> str:
-        if saved:
+    def _why_no_models(self, models: Mapping[str | int, Path]) -> str:
+        if models:
             return ""
         if self.command == "recorded":
             return "; what was recorded saves its own models"
@@ -173,7 +179,7 @@ class Sweep(_FolderWithTable):
             ]
 
         jobs = self.path / "jobs"
-        names = sorted(recorded.run_names(jobs), key=order)
+        names = sorted(saved.run_names(jobs), key=order)
         return Runs([Run.read(jobs / name, self.path) for name in names])
 
     @property
@@ -315,6 +321,8 @@ def _row(run: _FolderWithReport, settings: Sequence[str]) -> dict[str, Any]:
         "bytes": run.bytes_on_disk,
         "path": str(run.path),
     }
+    # Those of a recorded run are a table of their own.
+    config = {**config.get("settings", {}), **config}
     return row | {name: config.get(name) for name in settings}
 
 
@@ -339,11 +347,11 @@ def open(path: str | os.PathLike[str], runs_dir: str | os.PathLike[str] | None =
         RunFolderError: there is no such run, or several have names that begin so.
         RequestError: the system refuses the path.
     """
-    folder = recorded.resolve_run(_path(path), _root(runs_dir), analyses=True)
+    folder = saved.resolve_run(_path(path), _root(runs_dir), analyses=True)
     check_is_made_here(folder)
     sweep = folder.parent.parent
     is_job = folder.parent.name == "jobs" and (sweep / "status.json").is_file()
-    return _opened(recorded.Run.read(folder, sweep if is_job else None))
+    return _opened(saved.Run.read(folder, sweep if is_job else None))
 
 
 def list_runs(
@@ -370,7 +378,7 @@ def list_runs(
         RunFolderError: the folder cannot be read.
     """
     run_filter = RunFilter(_texts(command), name, _texts(state))
-    runs = run_filter.select(recorded.runs_in(_root(runs_dir)), COMMANDS)
+    runs = run_filter.select(saved.runs_in(_root(runs_dir)), COMMANDS)
     return Runs([_opened(run) for run, _ in Order(sort, reverse).sort(runs)])
 
 
@@ -378,7 +386,7 @@ def _texts(texts: str | Sequence[str]) -> tuple[str, ...]:
     return (texts,) if isinstance(texts, str) else tuple(texts)
 
 
-def _opened(run: recorded.Run) -> AnyKind:
+def _opened(run: saved.Run) -> AnyKind:
     """A run as the class of its kind, which a damaged summary does not tell."""
     fields = (run.path, run.status, run.summary, run.damages, run.sweep)
     kind: type[AnyKind] = Run
@@ -404,5 +412,6 @@ def _pandas() -> Any:
     try:
         import pandas
     except ImportError as error:
-        raise RequestError("frame() needs pandas, which is not installed", hint="pip install pandas") from error
+        message = "frame() needs pandas, which is not installed"
+        raise RequestError(message, hint="pip install 'stopcli[pandas]'") from error
     return pandas

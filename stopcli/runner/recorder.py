@@ -360,9 +360,11 @@ class Recorder:
 
     def _write_results(self, folder: RunFolder, log: EpochLog, verdict: Verdict, state: RunState) -> None:
         # Only now: it imports what draws and writes reports.
+        from stopcli.report.drawing import import_for_the_user
         from stopcli.runner.report import recorded_figures, write_results
         from stopcli.training.session import Stopwatch
 
+        import_for_the_user()
         headline = self._rules.headline
         assert headline is not None
         best, by_rule = self._rules.best, self._rules.best_by_rule
