@@ -59,6 +59,15 @@ FUNCTIONS = {
         "stopcli.cli.runs:show",
         "Show a run: its state, why it stopped, its results; or what a comparison or a replay found.",
     ),
+    "rm": Command(
+        "stopcli.cli.runs:rm",
+        "Delete runs, sweeps, comparisons and replays: the whole folder, once you have seen what goes and said yes.",
+    ),
+    "prune": Command(
+        "stopcli.cli.runs:prune",
+        "Delete what runs need no more, once you have seen what goes and said yes: the saved states of finished runs.",
+        lists=("--command",),
+    ),
     "compare": Command(
         "stopcli.cli.analyse:compare",
         "Compare runs and sweeps: settings that differ, curves in one figure, paired statistics, cost.",

@@ -1,21 +1,36 @@
-"""`stopcli list` and `stopcli show`: the runs in a folder."""
+"""`stopcli list`, `stopcli show`, `stopcli rm` and `stopcli prune`: the runs in a folder, as people keep them."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from stopcli.cli.console import Output, print_command, print_result
-from stopcli.cli.options import RunPath, RunsDir, in_panel, parse_words
+from stopcli.cli.console import Output, print_command, print_error, print_result
+from stopcli.cli.options import Quiet, RunPath, RunPaths, RunsDir, Verbose, in_panel, parse_words
 from stopcli.configs.base import Mode
 from stopcli.configs.registry import COMMANDS
+from stopcli.errors import ConfigError, RequestError, StopcliError
 from stopcli.quantities import agreeing, counted, format_age, format_bytes, parse_duration
 from stopcli.report.document import Table
 from stopcli.runs.files import dump_json, read_json
 from stopcli.runs.folder import RUNS_DIR_VARIABLE, check_is_made_here, runs_root
 from stopcli.runs.listing import STATES, BestValue, Order, RunFilter
+from stopcli.runs.removal import (
+    Kind,
+    Removal,
+    empty_trash,
+    plan_pruning,
+    plan_removal,
+    remove,
+    run_to_remove,
+    started_from,
+)
 from stopcli.runs.run import Run, resolve_run, runs_in
+from stopcli.signals import StopNow, stop_signals_held
 from stopcli.stopping.rule import resolve_direction
 
 RunJson = Annotated[bool, typer.Option("--json", help="Print what is known of it as JSON on stdout.")]
@@ -88,6 +103,7 @@ def list_runs(
         if run.damage:
             output.warn(f"{run.path}/{run.damage}")
     output.result(_table(rows, order.metric), ())
+    output.say("stopcli rm RUN deletes a run, stopcli prune what finished runs need no more.")
 
 
 def _sorted_by(order: Order, value: BestValue | None) -> dict[str, Any]:
@@ -145,3 +161,178 @@ def show(run: RunPath, runs_dir: RunsDir = None, json: RunJson = False) -> None:
     for step in next_steps(folder, read.state, summary):
         print_result(f"{step.purpose}:")
         print_command(step.command, stderr=False)
+
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted, and delete nothing.")]
+RemovalJson = Annotated[bool, typer.Option("--json", help="Print what was deleted as JSON on stdout.")]
+
+
+def rm(
+    runs: RunPaths,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    runs_dir: RunsDir = None,
+    json: RemovalJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Delete runs, sweeps, comparisons and replays: the whole folder, once you have seen what goes and said yes.
+
+    Only folders in the runs folder are deleted, and none that a process is writing. A run of a sweep is not deleted by
+    itself.
+    """
+    root = runs_root(runs_dir)
+    removals = [plan_removal(run) for run in dict.fromkeys(run_to_remove(run, root) for run in runs)]
+    _delete(removals, root, Output(json, quiet, verbose), yes=yes, dry_run=dry_run)
+
+
+_what = in_panel("What is deleted")
+
+PruneStates = Annotated[
+    bool,
+    _what("--states", help="What resuming finished runs takes: the saved states. This is the default."),
+]
+PruneEpochModels = Annotated[
+    bool, _what("--epoch-models", help="The models that --checkpoint-every has saved of finished runs.")
+]
+PruneFailed = Annotated[bool, _what("--failed", help="Whole runs that have failed, and would again.")]
+PruneAnalyses = Annotated[bool, _what("--analyses", help="Whole folders of comparisons and replays.")]
+PruneRuns = Annotated[
+    bool,
+    _what("--runs", help="Whole runs that have finished or failed; with --older-than, --keep, --name or --command."),
+]
+Keep = Annotated[int | None, _which("--keep", help="Leave the N newest of these runs as they are, ≥ 0.")]
+
+
+def prune(
+    states: PruneStates = False,
+    epoch_models: PruneEpochModels = False,
+    failed: PruneFailed = False,
+    analyses: PruneAnalyses = False,
+    whole_runs: PruneRuns = False,
+    command: Commands = None,
+    name: RunName = "",
+    older_than: OlderThan = None,
+    keep: Keep = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    runs_dir: RunsDir = None,
+    json: RemovalJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Delete what runs need no more, once you have seen what goes and said yes: the saved states of finished runs.
+
+    Such a run is listed, shown, compared and replayed as before; it can no longer be trained further. Runs that can be
+    resumed, and those that a process is writing, stay as they are.
+    """
+    if keep is not None and keep < 0:
+        raise ConfigError("keep", keep, "0 or more")
+    if whole_runs and not (command or name or older_than or keep is not None):
+        raise RequestError(
+            "--runs: deletes whole runs, finished ones too, and nothing says which",
+            hint="--older-than 30d, --keep 20, --name or --command says it.",
+        )
+    run_filter = RunFilter(
+        commands=() if command is None else parse_words("command", command),
+        name=name,
+        older_than=None if older_than is None else parse_duration("older_than", older_than),
+    )
+    root = runs_root(runs_dir)
+    runs = run_filter.select(runs_in(root), COMMANDS)
+    kinds: dict[Kind, bool] = {
+        "states": states,
+        "epoch-models": epoch_models,
+        "failed": failed,
+        "analyses": analyses,
+        "runs": whole_runs,
+    }
+    flags = {kind for kind, is_set in kinds.items() if is_set} or {"states"}
+    removals, in_use = plan_pruning(runs[: max(len(runs) - (keep or 0), 0)], flags)
+    output = Output(json, quiet, verbose)
+    if in_use:
+        output.say(f"In use, and left as they are: {', '.join(path.name for path in in_use)}.")
+    _delete(removals, root, output, yes=yes, dry_run=dry_run)
+
+
+def _delete(removals: Sequence[Removal], root: Path, output: Output, *, yes: bool, dry_run: bool) -> None:
+    """Show what is planned, ask, delete it run by run, and print what was deleted.
+
+    Raises:
+        RequestError: there is nobody to ask.
+        typer.Exit: something could not be deleted; the status is 1.
+    """
+    asks = bool(removals) and not yes and not dry_run
+    if asks and (sys.stdin is None or not sys.stdin.isatty()):
+        raise RequestError(
+            "nothing is deleted without asking, and stdin is not a terminal",
+            hint="--dry-run shows what would be deleted; --yes deletes it.",
+        )
+    if removals and not output.json:
+        output.result(_removal_table(removals), ())
+    whole = [removal.run for removal in removals if not removal.parts]
+    for warning in started_from(whole, root) if whole else ():
+        output.warn(warning)
+    if asks and not _confirmed(removals):
+        output.say("Nothing was deleted.")
+        return
+    done: list[Removal] = []
+    errors: dict[Path, StopcliError] = {}
+    try:
+        if not dry_run and (leftover := empty_trash(root)):
+            output.say(f"{leftover}.")
+        for removal in () if dry_run else removals:
+            # Between two runs is time enough to stop.
+            with stop_signals_held():
+                try:
+                    remove(removal)
+                    done.append(removal)
+                except StopcliError as error:
+                    errors[removal.run] = error
+    except StopNow as stopped:
+        stopped.reported = True
+        output.say(f"Interrupted by {stopped}. {_sentence(done, removals)}")
+        raise
+    for failure in errors.values():
+        print_error(failure.message, failure.hint)
+    if output.json:
+        print(dump_json(_removal_document(removals if dry_run else done, errors, dry_run=dry_run)))
+    output.say("Nothing was deleted (--dry-run)." if dry_run else _sentence(done, removals))
+    if errors:
+        raise typer.Exit(1)
+
+
+def _size(removals: Sequence[Removal]) -> int:
+    return sum(removal.size for removal in removals)
+
+
+def _removal_table(removals: Sequence[Removal]) -> Table:
+    rows = [(removal.run.name, removal.state, removal.what, format_bytes(removal.size)) for removal in removals]
+    total = (f"total of {counted(len(rows), 'run')}", "", "", format_bytes(_size(removals)))
+    return Table("To be deleted", ("run", "state", "what is deleted", "size"), (*rows, total), sums=1)
+
+
+def _sentence(done: Sequence[Removal], removals: Sequence[Removal]) -> str:
+    if not removals:
+        return "There is nothing to delete."
+    number = counted(len(removals), "run")
+    share = f"{len(done):,} of {number}" if len(done) < len(removals) else number
+    return f"Deleted {format_bytes(_size(done))} ({share})."
+
+
+def _removal_document(removals: Sequence[Removal], errors: Mapping[Path, StopcliError], *, dry_run: bool) -> Any:
+    """What `--json` prints of rm and prune."""
+    return {
+        "dry_run": dry_run,
+        "deleted": [{"path": str(r.run), "what": r.what, "bytes": r.size} for r in removals],
+        "bytes": _size(removals),
+        "errors": [{"path": str(run), "error": error.message} for run, error in errors.items()],
+    }
+
+
+def _confirmed(removals: Sequence[Removal]) -> bool:
+    """Whether the user says yes on the terminal."""
+    number, size = counted(len(removals), "run"), format_bytes(_size(removals))
+    print(f"Delete this, {size} of {number}? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -12,6 +12,7 @@ from stopcli.configs.registry import command_line
 from stopcli.errors import RequestError
 from stopcli.report.document import Code, Paragraph, Section
 from stopcli.runs.files import read_json, read_toml
+from stopcli.runs.folder import RunFolder
 from stopcli.runs.run import Run, run_argument
 from stopcli.runs.summary import FOREIGN, AnalysisSummary, RangeSummary, RunSummary, Summary, SweepSummary
 
@@ -101,10 +102,13 @@ def _after_run(run: Path, name: str, summary: RunSummary) -> tuple[NextStep, ...
     if summary.state != "finished":
         return ()
     steps = [_step(_REPLAY, "replay", name)]
-    stop, is_job = summary.stop, Path(summary.run_dir).parent.name == "jobs"
-    if stop.reason == "patience" and stop.wait and not is_job and _more_patience_helps(run):
+    if Path(summary.run_dir).parent.name == "jobs" or RunFolder(run).pruned.exists():
+        # A job is trained further by its own name; without its states no run is.
+        return tuple(steps)
+    stop = summary.stop
+    if stop.reason == "patience" and stop.wait and _more_patience_helps(run):
         steps.append(_step("Train it further, with more patience", "resume", name, "--patience", str(2 * stop.wait)))
-    if stop.reason == "completed" and not is_job and summary.case_study is None and _has_constant_rate(run):
+    if stop.reason == "completed" and summary.case_study is None and _has_constant_rate(run):
         steps.append(
             _step("Train it further", "resume", name, "--epochs", str(2 * (summary.max_epochs or summary.epochs)))
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from stopcli.quantities import agreeing, counted
 from stopcli.runner.provenance import check_can_move, how_to_continue, with_other_rules
 from stopcli.runs.environment import read_environment
 from stopcli.runs.files import check_prefix, read_toml
-from stopcli.runs.folder import check_is_run
-from stopcli.runs.run import Run
+from stopcli.runs.folder import RunFolder, check_is_run
+from stopcli.runs.run import Run, run_argument
 from stopcli.runs.summary import RECORDED
 from stopcli.sweeps.plan import is_summed_up, pending_jobs, plan_jobs
 from stopcli.training.session import Start
@@ -165,6 +166,7 @@ def prepare(
         if Run.read(run).finished:
             raise RunFolderError(f"{run}: finished, nothing is left to do")
         return Resumption(config, start, warnings)
+    _check_has_states(run)
     _check_not_over(run, original, config, start.changed, more_epochs="epochs" in changes)
     if "epochs" in start.changed and config.schedule_depends_on_epochs and not force:
         raise ConfigError(
@@ -257,6 +259,20 @@ def _check_has_pending_jobs(run: Path, config: Any, retry_failed: bool) -> None:
         )
     diverged = f"every other run of the sweep is finished, {failed} diverged"
     raise RunFolderError(f"{run}: {diverged if failed else 'every run of the sweep is finished'}")
+
+
+def _check_has_states(run: Path) -> None:
+    """Raise where the states of a finished run were deleted: it would be trained from its start, over its record."""
+    pruned = RunFolder(run).pruned
+    if StateStore(run / "checkpoints" / "resume").files() or not (pruned.exists() or Run.read(run).finished):
+        return
+    when = f" on {datetime.fromtimestamp(pruned.stat().st_mtime, timezone.utc):%Y-%m-%d}" if pruned.exists() else ""
+    name = shlex.quote(run_argument(run))
+    raise RunFolderError(
+        f"{run}: finished, and its saved states were deleted{when}, so it cannot be trained further",
+        hint=f"stopcli run {name} --set KEY=VALUE trains it anew, in a new folder; --init-from {name} starts from its "
+        "saved model.",
+    )
 
 
 def _check_not_over(

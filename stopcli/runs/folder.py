@@ -252,6 +252,8 @@ class RunFolder:
     jobs = _Inside("jobs")
     checkpoints = _Inside("checkpoints")
     resume = _Inside("checkpoints/resume")
+    # Empty, and as old as the deletion of the states.
+    pruned = _Inside("checkpoints/resume.pruned")
     best_model = _Inside("checkpoints/best.keras")
     final_model = _Inside("checkpoints/final.keras")
     case_model = _Inside("checkpoints/patience-200-best.keras")

@@ -123,7 +123,7 @@ def test_every_command_that_reads_runs_takes_their_names_from_any_folder(
     assert list(Path().iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["show", "report", "replay", "compare", "resume", "clr --from-range"])
+@pytest.mark.parametrize("command", ["show", "report", "replay", "compare", "resume", "rm", "clr --from-range"])
 def test_every_command_answers_an_unknown_name_with_the_nearest(
     command: str, runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +227,8 @@ WRONG = {
     "resume nowhere": "nowhere: no such folder",
     "list --runs-dir conf.toml": "conf.toml: cannot be read as a folder of runs",
     "show notes": "notes: not a run folder",
+    "rm moons --yes": f"Did you mean {NAMES[1]}?",
+    "prune --name moons": "nothing is deleted without asking, and stdin is not a terminal",
     "compare 20260101": "there is nothing to compare",
     "report conf.toml": "conf.toml: a file, expected a run's folder or its name",
     "replay nowhere": "nowhere: no such folder",

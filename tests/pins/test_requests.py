@@ -14,6 +14,7 @@ REQUESTS = {
     0: [
         "--version", "--help", "moons --help", "cifar-resnet --help", "cutout-sweep --help", "clr --help",
         "lr-range --help", "run --help", "reproduce --help", "resume --help", "list --help", "show --help",
+        "rm --help", "prune --help",
         "compare --help", "report --help", "replay --help", "verify-resume --help",
         "list", "list --runs-dir nowhere", "show runs/moons", "show runs/failed", "show runs/paused-sweep",
         "show runs/clr/jobs/constant-seed0", "reproduce small.toml --runs-dir runs/reproduced --scale full --dry-run",

@@ -1,0 +1,271 @@
+"""Deleting runs, and what finished runs need no more: planned first, then deleted run by run, whole or not at all.
+
+What goes gets a hidden name in the runs folder at once, and is deleted under that name: a process that is killed leaves
+no half run, and what it left is deleted by `empty_trash`. Links are deleted, never followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from stopcli.errors import RequestError, ResourceError, RunFolderError, system_words
+from stopcli.paths import check_path
+from stopcli.quantities import counted, format_bytes
+from stopcli.runs.files import read_toml
+from stopcli.runs.folder import (
+    RUN_FILES,
+    TRASH_PREFIX,
+    RunFolder,
+    Status,
+    check_is_made_here,
+    folder_bytes,
+    hold_folder,
+    holder,
+    is_held,
+    read_status,
+)
+from stopcli.runs.run import Run, resolve_run, run_argument, run_names
+from stopcli.runs.summary import AnalysisSummary, SweepSummary
+
+Kind = Literal["states", "epoch-models", "failed", "analyses", "runs"]
+"""What `plan_pruning` can delete: the resume states and the models of every N-th epoch of finished runs; whole folders
+of failed runs, of comparisons and replays, of runs that have ended."""
+
+_PART_NAMES = {"states": "resume states", "epoch-models": "epoch models"}
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What is to be deleted of a run.
+
+    Attributes:
+        run: its folder, directly in the runs folder.
+        state: of the run.
+        what: in words.
+        size: in bytes, as the run's own size is measured.
+        status: of the run when this was planned; None for a link to a run.
+        parts: files and folders in `checkpoints/` of the run, or of the runs of a sweep; empty for the whole run.
+    """
+
+    run: Path
+    state: str
+    what: str
+    size: int
+    status: Status | None = None
+    parts: tuple[Path, ...] = ()
+
+
+def run_to_remove(named: Path, root: Path) -> Path:
+    """The folder that a RUN on the command line means, where it may be deleted: a run, a sweep or an analysis that lies
+    directly in the runs folder, and that no process holds.
+
+    Raises:
+        RunFolderError: it is something else.
+        RequestError: the system refuses the path.
+    """
+    check_path(named)
+    # Elsewhere, a file in a run's folder means the run.
+    if named.is_file() or named.name in RUN_FILES:
+        raise RunFolderError(f"{named}: a file, expected a run's folder or its name")
+    resolved = resolve_run(named, root, analyses=True)
+    check_is_made_here(resolved)
+    # `.` and `..` have no name of their own.
+    path = Path(os.path.abspath(resolved))  # noqa: PTH100
+    sweep = path.parent.parent
+    if path.parent.name == "jobs" and (sweep / "status.json").is_file():
+        name = run_argument(sweep)
+        raise RunFolderError(
+            f"{named}: one of the runs of the sweep {name}, which are deleted together", hint=f"stopcli rm {name}"
+        )
+    if not root.is_dir() or not path.parent.samefile(root):
+        raise RunFolderError(
+            f"{path}: not in the runs folder ({root}), and stopcli deletes nothing elsewhere",
+            hint=f"--runs-dir {path.parent} names the folder that it is in.",
+        )
+    run = root / path.name
+    _check_not_in_use([run, *_jobs_of(run)])
+    return run
+
+
+def _check_not_in_use(folders: Iterable[Path]) -> None:
+    """Raise RunFolderError where a process writes one of some folders."""
+    for folder in filter(is_held, folders):
+        message = f"{folder} is being written by {holder(folder)}, and is not deleted"
+        raise RunFolderError(message, hint="Wait until it has ended, or stop it first.")
+
+
+def plan_removal(run: Path) -> Removal:
+    """The removal of a whole folder, or of a link to one."""
+    read = Run.read(run)
+    if run.is_symlink():
+        return Removal(run, read.state, "a link to it", run.lstat().st_size)
+    what = "run"
+    if isinstance(read.summary, SweepSummary):
+        what = f"sweep of {counted(len(read.summary.jobs), 'run')}"
+    elif isinstance(read.summary, AnalysisSummary):
+        what = read.summary.command
+    return Removal(run, read.state, what, read.bytes_on_disk, read_status(run))
+
+
+def plan_pruning(runs: Iterable[Run], kinds: Collection[Kind]) -> tuple[list[Removal], list[Path]]:
+    """What of some runs is to be deleted, and the folders that stay because a process holds them.
+
+    Runs that can be resumed lose nothing: those that were paused, interrupted or killed, that failed for a reason
+    outside of them, and sweeps with such runs. Neither do links to runs, and runs that cannot be read.
+    """
+    removals, in_use = [], []
+    for run in runs:
+        if run.path.is_symlink():
+            continue
+        removal = plan_removal(run.path) if _goes_whole(run, kinds) else _plan_parts(run, kinds)
+        if removal is not None and (is_held(run.path) or any(map(is_held, _jobs_of(run.path)))):
+            in_use.append(run.path)
+        elif removal is not None:
+            removals.append(removal)
+    return removals, in_use
+
+
+def _goes_whole(run: Run, kinds: Collection[Kind]) -> bool:
+    if isinstance(run.summary, AnalysisSummary):
+        return "analyses" in kinds
+    # Of a sweep that has failed, some runs may have finished.
+    is_failed = run.state == "failed" and not run.status.outside and not getattr(run.summary, "finished", 0)
+    return (is_failed and not {"failed", "runs"}.isdisjoint(kinds)) or (run.finished and "runs" in kinds)
+
+
+def _plan_parts(run: Run, kinds: Collection[Kind]) -> Removal | None:
+    """What goes of a run that stays; None for nothing."""
+    if not run.finished or isinstance(run.summary, AnalysisSummary):
+        return None
+    parts, names = [], []
+    for kind in (kind for kind in _PART_NAMES if kind in kinds):
+        of_kind = [part for owner in (run.path, *_jobs_of(run.path)) for part in _parts_of(owner, kind)]
+        if of_kind:
+            parts += of_kind
+            names.append(_PART_NAMES[kind])
+    size = sum(folder_bytes(part) if part.is_dir() else part.lstat().st_size for part in parts)
+    return Removal(run.path, run.state, ", ".join(names), size, run.status, tuple(parts)) if parts else None
+
+
+def _parts_of(owner: Path, kind: str) -> list[Path]:
+    """The states or the epoch models in a run's own checkpoints. None where a link leads to them."""
+    checkpoints = owner / "checkpoints"
+    if checkpoints.is_symlink() or not checkpoints.is_dir():
+        return []
+    if kind == "states":
+        states = RunFolder(owner).resume
+        return [states] if states.is_dir() and not states.is_symlink() else []
+    return sorted(checkpoints.glob("epoch_*.keras"))
+
+
+def _jobs_of(run: Path) -> list[Path]:
+    """The folders of a sweep's runs; none of a single run."""
+    jobs = run / "jobs"
+    folders = jobs.iterdir() if jobs.is_dir() and not jobs.is_symlink() else ()
+    return sorted(path for path in folders if path.is_dir() and not path.is_symlink())
+
+
+def remove(removal: Removal) -> None:
+    """Delete what was planned, while nobody else can write the run.
+
+    Raises:
+        RunFolderError: the run is held, or has changed since this was planned. Nothing was deleted.
+        ResourceError: the system refuses.
+    """
+    try:
+        if removal.run.is_symlink() and removal.status is None:
+            removal.run.unlink()
+            return
+        with hold_folder(removal.run) as lock:
+            if read_status(removal.run) != removal.status:
+                raise RunFolderError(f"{removal.run}: has changed since, and is not deleted")
+            for part in removal.parts:
+                _remove_part(part, removal.run)
+            if not removal.parts:
+                _check_not_in_use(_jobs_of(removal.run))
+                if os.name == "nt":
+                    # Windows renames no folder with an open file in it.
+                    lock.release()
+                _delete(_to_trash(removal.run, removal.run.parent))
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise ResourceError(f"{removal.run}: cannot be deleted: {system_words(error)}{where}") from error
+
+
+def _remove_part(part: Path, run: Path) -> None:
+    """Delete the states or an epoch's model of a run, which is held, or of one of its jobs. That there were states
+    stays on record."""
+    owner = part.parents[1]
+    with hold_folder(owner) if owner != run else contextlib.nullcontext():
+        status = read_status(owner)
+        if status is None or status.state != "finished":
+            raise RunFolderError(f"{owner}: has changed since, and loses nothing")
+        if part.is_dir():
+            _delete(_to_trash(part, run.parent))
+            RunFolder(owner).pruned.touch()
+        else:
+            part.unlink(missing_ok=True)
+
+
+def _to_trash(path: Path, root: Path) -> Path:
+    trash = root / f"{TRASH_PREFIX}{secrets.token_hex(8)}"
+    return path.rename(trash)
+
+
+def _delete(folder: Path) -> None:
+    """Delete a folder and everything in it. Two processes may do so at once."""
+
+    def pass_over_missing(function: Any, path: str, error: Any) -> None:
+        reason = error[1] if isinstance(error, tuple) else error
+        if not isinstance(reason, FileNotFoundError):
+            raise reason
+
+    handler: dict[str, Any] = {"onexc" if sys.version_info >= (3, 12) else "onerror": pass_over_missing}
+    shutil.rmtree(folder, **handler)
+
+
+def empty_trash(root: Path) -> str:
+    """Delete what a process that was killed has left under a hidden name. Returns a sentence on it, without a full
+    stop; empty where there was nothing.
+
+    Raises:
+        ResourceError: the system refuses.
+    """
+    size = 0
+    for trash in sorted(root.glob(f"{TRASH_PREFIX}*")):
+        # Of a process that is deleting it now.
+        if is_held(trash):
+            continue
+        size += folder_bytes(trash)
+        try:
+            _delete(trash)
+        except OSError as error:
+            raise ResourceError(f"{trash}: cannot be deleted: {system_words(error)} ({error.filename})") from error
+    return f"Also deleted: {format_bytes(size)} that an earlier rm or prune left when it was killed" if size else ""
+
+
+def started_from(removed: Sequence[Path], root: Path) -> list[str]:
+    """A sentence, without a full stop, on each other run in a folder that was started from the weights of a removed
+    one. They need them only where they have not saved a state yet."""
+    names = {os.path.realpath(path): path.name for path in removed}
+    sentences = []
+    for name in run_names(root):
+        config = root / name / "config.toml"
+        if name in names.values() or not config.is_file():
+            continue
+        try:
+            start = str(read_toml(config).get("init_from") or "")
+        except RequestError:
+            continue
+        for path, removed_name in names.items():
+            if start and (start == path or start.startswith(path + os.sep)):
+                sentences.append(f"{name} was started from the weights of {removed_name}")
+    return sentences
