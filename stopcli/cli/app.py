@@ -38,7 +38,9 @@ class Command(NamedTuple):
 # The others are made of the settings of what they train.
 FUNCTIONS = {
     "run": Command(
-        "stopcli.cli.train:run", "Run a config file: `command` and any of its settings, the others at their default."
+        "stopcli.cli.train:run",
+        "Run a config file: `command` and any of its settings, the others at their default.",
+        lists=("--set",),
     ),
     "reproduce": Command(
         "stopcli.cli.reproduce:reproduce",

@@ -22,6 +22,8 @@ from stopcli.errors import RequestError, did_you_mean, shown
 # Lines that are longer than this are read badly; shorter ones break names.
 _WIDEST, _NARROWEST = 100, 40
 _NO_PANEL = "Options"
+# The option whose values are settings and their values.
+SET = "--set"
 # What an option was called before, or is called elsewhere, by which it is looked for.
 _OTHER_NAMES = {"--rule": "--stop", "--rules": "--stop"}
 
@@ -29,25 +31,32 @@ _OTHER_NAMES = {"--rule": "--stop", "--rules": "--stop"}
 def gather(arguments: Sequence[str], options: frozenset[str]) -> list[str]:
     """Words of a command line with the values that follow an option put into one word after it: `--m 2 4 8`.
 
+    Values of `--set`, which may have commas, stay apart; a word without an equals sign ends them.
+
     Args:
         options: those that take all words up to the next option. A word such as `-1` is a value: no option is a number.
 
     >>> gather(["--m", "2", "4", "--seeds", "3"], frozenset({"--m"}))
     ['--m', '2,4', '--seeds', '3']
+    >>> gather(["--set", "epochs=5", "m=2,4", "conf.toml"], frozenset({"--set"}))
+    ['--set', 'epochs=5', '--set', 'm=2,4', 'conf.toml']
     """
     gathered: list[str] = []
-    in_list = False
+    in_list = ""
     for i, word in enumerate(arguments):
         if word == "--":
             return [*gathered, *arguments[i:]]
         name, _, value = word.partition("=")
         if name in options:
-            in_list = True
+            in_list = name
             gathered += [name, value]
+        elif in_list == SET and gathered[-1] and not word.startswith("-"):
+            in_list = SET if "=" in word else ""
+            gathered += [SET, word] if in_list else [word]
         elif in_list and (not word.startswith("-") or is_number(word)):
             gathered[-1] = f"{gathered[-1]},{word}" if gathered[-1] else word
         else:
-            in_list = False
+            in_list = ""
             gathered.append(word)
     return gathered
 

@@ -18,7 +18,7 @@ from stopcli.configs.base import PANELS, Option, Role, RunConfig, options_of, se
 from stopcli.errors import ConfigError
 from stopcli.paths import parse_path
 from stopcli.runs.folder import runs_root
-from stopcli.runs.run import complete_run
+from stopcli.runs.run import complete_run, resolve_run
 
 
 def in_panel(panel: str) -> Callable[..., Any]:
@@ -261,6 +261,52 @@ def setting_value(config_class: type[Any], name: str, value: Any) -> Any:
     if isinstance(value, str) and nullable and types[0] in (int, float):
         return parse_number_or_none(name, value, types[0])
     return value
+
+
+def parse_assignments(config_class: type[Any], assignments: Sequence[str], root: Path) -> dict[str, Any]:
+    """Settings out of words such as `epochs=200`, named and written as in config.toml, but for a list's commas
+    (`stop=gl:2,up:3`) and `none`, which unsets a setting. They are not checked yet.
+
+    Args:
+        root: the runs folder, for a setting that may name a run.
+
+    Raises:
+        ConfigError: a word is not an assignment, or its setting has one already.
+    """
+    settings: dict[str, Any] = {}
+    for word in assignments:
+        name, equals, text = word.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not name:
+            raise ConfigError("set", word, "a setting and its value, such as epochs=200")
+        if name in settings:
+            raise ConfigError("set", word, f"one value of {name}, which has another already")
+        settings[name] = _assigned(config_class, name, text.strip(), root)
+    return settings
+
+
+def _assigned(config_class: type[Any], name: str, text: str, root: Path) -> Any:
+    """A setting's value from its text; the text itself where it can be none, for the check to show."""
+    if name not in options_of(config_class):
+        return text
+    if options_of(config_class)[name].is_path:
+        return os.path.realpath(resolve_run(parse_path(text), root))
+    types, nullable = _alternatives(setting_type(config_class, name))
+    if get_origin(types[0]) is tuple:
+        # In brackets and quotes, as TOML has it, or without.
+        items = [item.strip(" \t'\"") for item in _outside_parentheses(text.strip("[]"))]
+        values = tuple(_single_value(get_args(types[0]), item) for item in items if item)
+        return () if text == "none" and is_list(config_class, name) else values
+    return None if nullable and text == "none" else _single_value(types, text)
+
+
+def _single_value(types: Sequence[Any], text: str) -> Any:
+    """A text as a value of the first of some types that it can be, else itself."""
+    if bool in types and text in ("true", "false"):
+        return text == "true"
+    if int in types and text.lstrip("-").isdecimal() and len(text) <= _MOST_DIGITS:
+        return int(text)
+    return float(text) if float in types and is_number(text) else text
 
 
 def list_flags(config_class: type[Any]) -> tuple[str, ...]:

@@ -200,7 +200,8 @@ def _check_trains_single_run(argv: list[str], output: Output) -> None:
         )
     context: Any = load_command(name).make_context(f"stopcli {name}", options)
     if name == "run":
-        config = config_from_file(config_file_of(context.params["config_file"], runs_root(None), output))
+        root, file = runs_root(None), context.params["config_file"]
+        config = config_from_file(config_file_of(file, root, output), context.params["settings"] or (), root)
     else:
         config = config_from_options(context, config_class(name), output)
     if config.is_sweep or config.command == "lr-range":

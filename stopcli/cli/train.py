@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from stopcli.cli.commands import SET
 from stopcli.cli.console import Output
 from stopcli.cli.options import (
     Json,
@@ -21,6 +22,7 @@ from stopcli.cli.options import (
     common_options,
     complete_runs,
     list_flags,
+    parse_assignments,
     setting_value,
     with_parameters,
 )
@@ -29,7 +31,7 @@ from stopcli.configs.registry import COMMANDS, config_class
 from stopcli.errors import ConfigError, RequestError
 from stopcli.paths import check_path, parse_path
 from stopcli.runs.files import read_toml
-from stopcli.runs.folder import check_is_run, runs_root
+from stopcli.runs.folder import DEFAULT_RUNS_DIR, check_is_run, runs_root
 from stopcli.runs.run import Run, resolve_run, run_argument
 from stopcli.training.tf_setup import has_gpu
 
@@ -40,6 +42,17 @@ ConfigFile = Annotated[
         metavar="CONFIG",
         parser=parse_path,
         autocompletion=complete_runs,
+    ),
+]
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        SET,
+        metavar="KEY=VALUE …",
+        help="Other values for settings of the file, a list: epochs=200 stop=gl:2,up:3 patience=none. The new run's "
+        "config.toml has them, and the file stays as it is.",
+        show_default=False,
     ),
 ]
 
@@ -110,21 +123,31 @@ def config_file_of(named: Path, root: Path, output: Output) -> Path:
     return folder / "config.toml"
 
 
-def config_from_file(file: Path) -> RunConfig:
+def config_from_file(file: Path, assignments: Sequence[str] = (), root: Path = DEFAULT_RUNS_DIR) -> RunConfig:
     """The config in a TOML file, with the settings that it leaves out.
 
+    Args:
+        assignments: words such as `epochs=200`, which count as if the file had them.
+        root: the runs folder, for an assignment that names a run.
+
     Raises:
-        RequestError: it holds no settings of a command.
+        RequestError: it holds no settings of a command, or these.
     """
     settings = read_toml(file)
     if "command" not in settings and "arms" in settings and "config" in settings:
         raise RequestError(f"{file}: a published result's file, not a run's config", hint=f"stopcli reproduce {file}")
     if "command" not in settings:
         raise RequestError(f"{file}: has no command", hint='Its first line should be: command = "moons"')
+    changes: dict[str, Any] = {}
     try:
-        return resolve(config_class(settings.pop("command")), settings, has_gpu)
+        config = config_class(settings.pop("command"))
+        changes = parse_assignments(config, assignments, root)
+        return resolve(config, {**settings, **changes}, has_gpu)
     except ConfigError as error:
-        raise RequestError(f"{file}: {error.message}", hint=error.hint) from None
+        if error.setting == "set":
+            raise
+        source = SET if error.setting in changes else f"{file}:"
+        raise RequestError(f"{source} {error.message}", hint=error.hint) from None
 
 
 def run_from_options(ctx: typer.Context, config_class: type[RunConfig]) -> None:
@@ -141,6 +164,7 @@ def run_from_options(ctx: typer.Context, config_class: type[RunConfig]) -> None:
 
 def run(
     config_file: ConfigFile,
+    settings: Settings = None,
     runs_dir: RunsDir = None,
     run_dir: RunDir = None,
     json: Json = False,
@@ -150,7 +174,8 @@ def run(
 ) -> None:
     """Run a config file: `command` and any of its settings, the others at their default."""
     output = Output(json, quiet, verbose)
-    config = config_from_file(config_file_of(config_file, runs_root(runs_dir), output))
+    root = runs_root(runs_dir)
+    config = config_from_file(config_file_of(config_file, root, output), settings or (), root)
     from stopcli.cli.execute import run_config
 
     run_config(config, runs_dir, run_dir, output, time_budget)

@@ -228,7 +228,7 @@ WRONG = {
     "list --runs-dir conf.toml": "conf.toml: cannot be read as a folder of runs",
     "show notes": "notes: not a run folder",
     "rm moons --yes": f"Did you mean {NAMES[1]}?",
-    "prune --name moons": "nothing is deleted without asking, and stdin is not a terminal",
+    "prune --older-than soon": "--older-than: received 'soon', expected a length of time",
     "compare 20260101": "there is nothing to compare",
     "report conf.toml": "conf.toml: a file, expected a run's folder or its name",
     "replay nowhere": "nowhere: no such folder",
