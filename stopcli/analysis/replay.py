@@ -20,7 +20,7 @@ from stopcli.runs.headline import Headline, rows_of
 from stopcli.runs.recording import Recording, notes_of, read_runs_and_recordings
 from stopcli.runs.run import Run, without_analyses
 from stopcli.stopping import BestEpoch, Patience, Rule
-from stopcli.stopping.combine import parse_rule, smoothed
+from stopcli.stopping.combine import mode_warnings, parse_rule, smoothed
 from stopcli.stopping.rule import mode_warning, resolve_direction
 
 # Prechelt's own criteria (1998, section 2.3), but for the slowest, and patience from none to much.
@@ -121,6 +121,8 @@ class ReplayOptions:
     def warnings(self) -> list[str]:
         """Options that have no effect or contradict each other, as the training commands warn of them."""
         warnings = [mode_warning(self.monitor, self.mode)]
+        others = mode_warnings(rule for _, rule in self.labelled_rules())
+        warnings += [warning for warning in others if warning not in warnings]
         if not self.patience and self.rules is not None:
             warnings += ["min_delta has no effect without patience"] if any(self.min_delta) else []
             warnings += ["baseline has no effect without patience"] if self.baseline is not None else []

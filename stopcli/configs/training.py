@@ -24,7 +24,7 @@ from stopcli.errors import ConfigError, did_you_mean
 from stopcli.quantities import agreeing, counted, parse_save_every
 from stopcli.runs.headline import ACCURACY, LOSS, Headline
 from stopcli.stopping import AnyOf, BestEpoch, NonFinite, Patience, Threshold
-from stopcli.stopping.combine import RULE_METRICS, parse_rule, rule_examples, smoothed
+from stopcli.stopping.combine import RULE_METRICS, mode_warnings, parse_rule, rule_examples, smoothed
 from stopcli.stopping.patience import check_min_delta
 from stopcli.stopping.rule import Rule, mode_warning, resolve_direction
 
@@ -374,7 +374,9 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
             mode_warning(self.monitor, self.mode),
             mode_warning(self.checkpoint_monitor, self.checkpoint_mode),
         ]
-        if self.smooth and not self.requested_rules():
+        rules = [rule for _, rule in self.requested_rules()]
+        warnings += [warning for warning in mode_warnings(rules) if warning not in warnings]
+        if self.smooth and not rules:
             warnings.append("smooth has no effect without a rule (patience, threshold or stop)")
         if not self.checkpoint and self.restore_best:
             warnings.append("restore_best measures the restored model, but with --no-checkpoint none is saved")

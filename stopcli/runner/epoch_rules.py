@@ -180,7 +180,7 @@ class EpochRules:
 
 def _monitor_of(rule: Rule[Any] | None) -> tuple[str, Direction] | None:
     """The first metric that a rule reads whose direction is known; None for none."""
-    for part in () if rule is None else rule.parts:
+    for part in () if rule is None else rule.simple_rules:
         for name in part.monitors:
             mode = getattr(part, "mode", "auto") if getattr(part, "monitor", None) == name else "auto"
             if mode != "auto":

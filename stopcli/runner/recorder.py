@@ -11,7 +11,6 @@ import time
 import traceback
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -385,7 +384,7 @@ class Recorder:
             copies=1,
             rows=None,
             monitor=by_rule.monitor,
-            stop=replace(verdict, best_epoch=by_rule.state.epoch, best_value=by_rule.state.value),
+            stop=verdict.with_best(by_rule.monitor, by_rule.state.epoch, by_rule.state.value),
             final=values(self._last, self._count),
             best=values(best.row, best.state.epoch, best.monitor) if best.state.epoch else None,
             test_interval={"final": None, "best": None},

@@ -2,7 +2,7 @@
 
 import functools
 import pkgutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from stopcli.stopping.rule import (
     Verdict,
     check_count,
     finite_part,
+    mode_warning,
     natural_direction,
 )
 from stopcli.stopping.smooth import SmoothedRule
@@ -96,6 +97,10 @@ class AnyOf(Rule[AnyOfState]):
         return tuple(part for rule in self.rules for part in rule.parts)
 
     @property
+    def simple_rules(self) -> tuple[Rule[Any], ...]:
+        return tuple(simple for rule in self.rules for simple in rule.simple_rules)
+
+    @property
     def earliest_stop(self) -> int:
         return min(rule.earliest_stop for rule in self.rules)
 
@@ -172,6 +177,10 @@ class AllOf(MetricRule[AllOfState]):
     @property
     def monitors(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for rule in self.rules for name in rule.monitors))
+
+    @property
+    def simple_rules(self) -> tuple[Rule[Any], ...]:
+        return tuple(simple for rule in self.rules for simple in rule.simple_rules)
 
     @property
     def earliest_stop(self) -> int:
@@ -290,6 +299,10 @@ class AtCycleEnds(Rule[Any]):
         return self.rule.monitors
 
     @property
+    def simple_rules(self) -> tuple[Rule[Any], ...]:
+        return self.rule.simple_rules
+
+    @property
     def earliest_stop(self) -> int:
         # The first cycle that ends in the rule's first epoch or in a later one.
         cycles = (self.rule.earliest_stop - 1) * self.steps_per_epoch // self.cycle + 1
@@ -322,6 +335,12 @@ class AtCycleEnds(Rule[Any]):
 
     def state_from_dict(self, values: Mapping[str, Any]) -> Any:
         return self.rule.state_from_dict(values)
+
+
+def mode_warnings(rules: Iterable[Rule[Any]]) -> list[str]:
+    """A warning for each mode of some rules that says the opposite of what the metric's name says."""
+    modes = [(rule.monitors[0], getattr(rule, "mode", "auto")) for joined in rules for rule in joined.simple_rules]
+    return [warning for metric, mode in dict.fromkeys(modes) if (warning := mode_warning(metric, mode))]
 
 
 def smoothed(rule: Rule[Any], smooth: float | None) -> Rule[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
+import re
 from collections.abc import Mapping, Sequence
 from ctypes import c_float
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
@@ -54,6 +55,11 @@ class Verdict:
     margin: float | None = None
     # As typed_json.OPTIONAL: not written where it is empty.
     metric: str = field(default="", metadata={"optional": True})
+
+    def with_best(self, monitor: str, epoch: int, value: float | None) -> Verdict:
+        """The verdict as a run's summary has it, with the best epoch and value of the metric that the run monitors."""
+        metric = "" if self.metric == monitor else self.metric
+        return replace(self, best_epoch=epoch, best_value=value, metric=metric)
 
 
 State = TypeVar("State", bound=NamedTuple)
@@ -106,6 +112,11 @@ class Rule(abc.ABC, Generic[State]):
     @property
     def parts(self) -> tuple[Rule[Any], ...]:
         """The rules that this one joins, each of which can decide without the others; the rule itself for none."""
+        return (self,)
+
+    @property
+    def simple_rules(self) -> tuple[Rule[Any], ...]:
+        """The rules that this one joins or wraps, and those in them; the rule itself for none."""
         return (self,)
 
     @property
@@ -216,8 +227,8 @@ class MetricRule(Rule[State]):
 
     def update(self, state: State, epoch: int, metrics: Metrics) -> tuple[State, Verdict | None]:
         values = [monitored(metrics, name, epoch) for name in self.monitors]
-        if (broken := non_finite(epoch, self.monitors, values)) is not None:
-            return state, broken
+        if not all(map(math.isfinite, values)):
+            return state, non_finite(epoch, self.monitors, values)
         return self.decide(state, epoch, values)
 
     def scan(self, columns: Sequence[NDArray[Any]]) -> Verdict | None:
@@ -285,10 +296,8 @@ def finite_part(columns: Columns, names: Sequence[str]) -> tuple[int, Verdict | 
     return broken, non_finite(broken + 1, names, [float(column[broken]) for column in values])
 
 
-def non_finite(epoch: int, names: Sequence[str], values: Sequence[float]) -> Verdict | None:
-    """The verdict that ends a run one of whose metrics is NaN or infinite; None where all are finite."""
-    if all(map(math.isfinite, values)):
-        return None
+def non_finite(epoch: int, names: Sequence[str], values: Sequence[float]) -> Verdict:
+    """The verdict that ends a run one of whose metrics is NaN or infinite."""
     name, value = next(pair for pair in zip(names, values, strict=True) if not math.isfinite(pair[1]))
     return Verdict("non_finite", f"{name} is {value}", epoch)
 
@@ -301,6 +310,7 @@ def _plain(value: Any) -> Any:
 
 Direction = Literal["min", "max"]
 
+_ENDINGS = ("", "epoch", "step", "score")
 _LOWER_IS_BETTER = ("loss", "error", "rmse", "mse", "mae", "perplexity")
 _HIGHER_IS_BETTER = ("accuracy", "acc", "auc", "precision", "recall", "f1", "r2", "iou")
 
@@ -308,12 +318,15 @@ _HIGHER_IS_BETTER = ("accuracy", "acc", "auc", "precision", "recall", "f1", "r2"
 def natural_direction(metric: str) -> Direction | None:
     """The better direction of a metric by its name, or None where the name does not tell.
 
-    The last word decides, so `val_loss`, `hinge_loss` and `top_k_error` are lower, `test_binary_accuracy` is higher.
+    The last word decides, so `val_loss`, `valid/loss` and `top_k_error` are lower, `test_binary_accuracy` is higher. It
+    is what stands before the endings that Keras (`auc_1`), Lightning (`loss_epoch`) and scikit-learn (`f1_score`) have.
     """
-    word = metric.lower().rsplit("_", 1)[-1]
-    if word in _LOWER_IS_BETTER:
+    parts = re.split(r"[^a-z0-9]+", metric.lower())
+    while len(parts) > 1 and (parts[-1].isdigit() or parts[-1] in _ENDINGS):
+        parts.pop()
+    if parts[-1] in _LOWER_IS_BETTER:
         return "min"
-    if word in _HIGHER_IS_BETTER:
+    if parts[-1] in _HIGHER_IS_BETTER:
         return "max"
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from ctypes import c_float
 from dataclasses import dataclass, replace
@@ -109,6 +110,10 @@ class SmoothedRule(Rule[SmoothedState]):
         return (self,) if parts == (self.rule,) else tuple(SmoothedRule(part, self.smooth) for part in parts)
 
     @property
+    def simple_rules(self) -> tuple[Rule[Any], ...]:
+        return self.rule.simple_rules
+
+    @property
     def earliest_stop(self) -> int:
         return self.rule.earliest_stop
 
@@ -119,8 +124,8 @@ class SmoothedRule(Rule[SmoothedState]):
         self, state: SmoothedState, epoch: int, metrics: Mapping[str, float]
     ) -> tuple[SmoothedState, Verdict | None]:
         values = [monitored(metrics, name, epoch) for name in self.monitors]
-        if (broken := non_finite(epoch, self.monitors, values)) is not None:
-            return state, broken
+        if not all(map(math.isfinite, values)):
+            return state, non_finite(epoch, self.monitors, values)
         smooth, rest = self.smooth, 1 - self.smooth
         before = state.averages or (0.0,) * len(values)
         averages = tuple(smooth * average + rest * value for average, value in zip(before, values, strict=True))

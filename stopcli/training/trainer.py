@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import keras
@@ -255,8 +255,7 @@ class Trainer:
         """Train until a rule stops it, its epochs are over, or a stop is requested; save the state and the models."""
         ended = self._stopped or self._train()
         best, monitor = self._best_monitored.best, self._plan.best_monitored.monitor
-        metric = "" if ended.metric == monitor else ended.metric
-        verdict = replace(ended, best_epoch=best.epoch, best_value=best.value, metric=metric)
+        verdict = ended.with_best(monitor, best.epoch, best.value)
         # A run that was only interrupted has not stopped: it resumes from here.
         self._commit(None if verdict.reason in ("interrupted", "time_budget") else verdict)
         with self._stopwatch.part("models"):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from stopcli.cli.commands import gather
-from stopcli.cli.options import parse_counts
+from stopcli.cli.options import parse_counts, parse_numbers_or_words, parse_words
 from stopcli.errors import ConfigError
 
 M = frozenset({"--m"})
@@ -33,6 +33,28 @@ def test_counts_out_of_words() -> None:
     assert parse_counts("m", ["2,4", "8"]) == (2, 4, 8)
     assert parse_counts("m", ["2,,4"]) == (2, 4)
     assert parse_counts("m", ["-1"]) == (-1,)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("gl:2,up:3", ("gl:2", "up:3")),
+        ("all(gl:2,up:3),pq:1", ("all(gl:2,up:3)", "pq:1")),
+        ("gl:2, all(gl:2, up:3) ,", ("gl:2", "all(gl:2, up:3)")),
+        # What is not closed, or is nested, is refused as a whole.
+        ("all(gl:2,up:3,pq:1", ("all(gl:2,up:3,pq:1",)),
+        ("all(all(gl:2,gl:3),up:3)", ("all(all(gl:2,gl:3),up:3)",)),
+        ("gl:2),up:3", ("gl:2)", "up:3")),
+    ],
+)
+def test_a_comma_within_parentheses_is_a_rule_s(given: str, expected: tuple[str, ...]) -> None:
+    assert parse_words("stop", [given]) == expected
+
+
+def test_numbers_and_words_out_of_words() -> None:
+    assert parse_numbers_or_words("m", ["0,0.001", "1%"]) == (0.0, 0.001, "1%")
+    with pytest.raises(ConfigError, match="m: received '', expected one word or more"):
+        parse_numbers_or_words("m", [""])
 
 
 @pytest.mark.parametrize("given", [[""], [","], []])

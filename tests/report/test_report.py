@@ -81,6 +81,7 @@ def test_a_table_is_markdown_and_csv() -> None:
         ("patience", "Stopped at epoch 120 of 400: no improvement since epoch 100 (val_loss patience=20)"),
         ("baseline", "Stopped at epoch 120 of 400: 20 epochs and the baseline was never beaten"),
         ("threshold", "Stopped at epoch 120 of 400: the threshold was reached"),
+        ("all_of", "Stopped at epoch 120 of 400: each of these rules had fired (val_loss patience=20)"),
         ("completed", "Ran all 400 epochs; no rule stopped it; the best val_loss, 0.2345, was at epoch 100."),
         ("non_finite", "Stopped at epoch 120 of 400: a metric is not finite (val_loss patience=20). Every epoch"),
         ("interrupted", "Interrupted after epoch 120 of 400"),

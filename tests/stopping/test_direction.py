@@ -17,7 +17,15 @@ from stopcli.stopping.rule import mode_warning, natural_direction, resolve_direc
         ("test_binary_accuracy", "max"),
         ("val_acc", "max"),
         ("AUC", "max"),
+        ("valid/loss", "min"),
+        ("val_auc_1", "max"),
+        ("val_loss_epoch", "min"),
+        ("f1_score", "max"),
+        ("val_r2_score", "max"),
         ("val_hue", None),
+        ("val_score", None),
+        ("score", None),
+        ("1", None),
     ],
 )
 def test_the_name_tells_the_direction(metric: str, direction: str | None) -> None:

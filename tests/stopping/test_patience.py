@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,3 +126,69 @@ def test_more_patience_never_stops_earlier(values: list[float], patience: int) -
     if more is not None:
         assert less is not None
         assert less.epoch <= more.epoch
+
+
+def torch_stop(values: Sequence[float], patience: int, share: float, mode: str) -> int | None:
+    """The epoch in which PyTorch's `ReduceLROnPlateau(mode, patience=patience - 1, threshold=share)` reduces first,
+    whose threshold is relative by default. In float32."""
+    best, bad = np.float32(math.inf if mode == "min" else -math.inf), 0
+    for epoch, value in enumerate(np.array(values, np.float32), start=1):
+        if value < np.float32(best * (1 - share)) if mode == "min" else value > np.float32(best * (share + 1)):
+            best, bad = float(value), 0
+        else:
+            bad += 1
+        if bad > patience - 1:
+            return epoch
+    return None
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_a_share_as_min_delta_is_pytorch_s_relative_threshold(mode: str) -> None:
+    draw = random.Random(5)
+    stops = []
+    for _ in range(500):
+        walk = np.cumsum([draw.gauss(0, 0.03) for _ in range(40)])
+        values = [float(np.float32(abs(1 + x))) for x in walk]
+        patience, percent = draw.randint(1, 10), draw.choice([0.1, 1, 5, 20])
+        rule = Patience(patience, mode=mode, min_delta=f"{percent}%")
+        verdict = stop_of(values, patience=patience, mode=mode, min_delta=f"{percent}%")
+        expected = torch_stop(values, patience, percent / 100, mode)
+        assert (verdict.epoch if verdict else None) == expected, (values, patience, percent)
+        assert rule.first_stop({"val_loss": np.array(values)}) == verdict
+        stops.append(expected)
+    assert len(set(stops)) > 20
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "stop"),
+    [
+        # 1 % of a best of −10 is 0.1, whichever sign the best has: −9.95 is worse, −10.05 too little.
+        ("min", [-10.0, -9.95, -10.05, -10.05], 4),
+        ("min", [-10.0, -9.95, -10.2, -9.0], None),
+        ("max", [-10.0, -10.05, -9.95, -9.95], 4),
+        ("max", [-10.0, -10.05, -9.8, -11.0], None),
+        # Of nothing, every change is one.
+        ("min", [0.0, 0.0, -1e-9, 0.0], None),
+    ],
+)
+def test_a_share_is_of_the_size_of_the_best_value(mode: str, values: list[float], stop: int | None) -> None:
+    verdict = stop_of(values, patience=3, mode=mode, min_delta="1%")
+    assert (verdict.epoch if verdict else None) == stop
+    assert Patience(3, mode=mode, min_delta="1%").first_stop({"val_loss": np.array(values)}) == verdict
+
+
+def test_a_baseline_has_to_be_beaten_by_the_share() -> None:
+    values = [0.96, 0.955, 0.951, 0.951]
+    verdict = stop_of(values, patience=3, min_delta="5%", baseline=1.0)
+    assert verdict is not None
+    assert (verdict.reason, verdict.epoch) == ("baseline", 3)
+    assert stop_of([0.99, 0.93, 0.93, 0.93], patience=3, min_delta="5%", baseline=1.0) is None
+
+
+def test_a_share_is_written_in_one_way() -> None:
+    assert Patience(3, min_delta="1.0%") == Patience(3, min_delta="1%") == Patience(3, min_delta=" 1%".strip())
+    assert Patience(3, min_delta="0%") == Patience(3)
+    assert Patience(3, min_delta="0.5%").describe() == "val_loss patience=3 min_delta=0.5%"
+    for wrong in ("1", "%", "one%", "-1%", "100%", "nan%", ""):
+        with pytest.raises(ConfigError, match=r"min_delta: received .*, expected a finite number ≥ 0, or a share"):
+            Patience(3, min_delta=wrong)
