@@ -2,7 +2,8 @@
 
 The runs are made up: a loss that falls and rises again, with noise. Replaying epoch by epoch is timed on one of them,
 in turn with replaying the same one on whole columns. What else `stopcli replay` does, reading a hundred metrics.csv and
-computing an interval for every mean, is timed as well.
+computing an interval for every mean, is timed as well. The same runs as CSV files of another program are read as
+`stopcli replay` reads them, in turn with pandas.
 
     python benchmarks/replay.py
 """
@@ -14,9 +15,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from timing import in_turn, ratio, seconds
 
+from stopcli.runs.csv_columns import read_csv_columns
 from stopcli.runs.metrics import Columns, MetricsFile, read_metrics
 from stopcli.stats.intervals import mean_interval
 from stopcli.stopping import GeneralizationLoss, Patience, ProgressQuotient, Rule, SuccessiveIncreases
@@ -60,6 +63,12 @@ def main() -> None:
             file.close()
         runs: list[Columns] = []
         read_seconds = seconds(lambda: runs.extend(map(read_metrics, paths)))
+        by_pandas, by_us = in_turn(
+            ROUNDS,
+            lambda: seconds(lambda: [pd.read_csv(path) for path in paths]),
+            lambda: seconds(lambda: [read_csv_columns(path) for path in paths]),
+        )
+        csv_files = seconds(lambda: replay([dict(read_csv_columns(path).columns) for path in paths]))
 
     by_epoch, by_column = in_turn(
         ROUNDS, lambda: seconds(lambda: replay_by_epoch(runs[0])), lambda: seconds(lambda: replay(runs[:1]))
@@ -74,6 +83,9 @@ def main() -> None:
     print(f"whole columns:   {statistics.median(by_column) / replays * 1e3:.3f} ms per replay")
     print(f"ratio:           {ratio(by_epoch, by_column, '{:.0f}')}")
     print(f"{replays} rules × {RUNS} runs × {EPOCHS:,} epochs: {whole:.2f} s; reading the runs {read_seconds:.2f} s")
+    print(f"the same as CSV files, read and replayed: {csv_files:.2f} s")
+    medians = f"{statistics.median(by_us):.2f} / {statistics.median(by_pandas):.2f} s"
+    print(f"reading CSV files, stopcli / pandas: {medians} = {ratio(by_us, by_pandas)}")
     print(f"an interval of {RUNS} values: {interval_seconds * 1e3:.1f} ms")
 
 

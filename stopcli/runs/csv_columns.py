@@ -35,7 +35,7 @@ _NAMELESS = re.compile(r"(Unnamed: \d+)?")
 # Bytes: some ten million rows, which take a minute to read and a few hundred megabytes.
 _MOST_BYTES = 1 << 30
 _MOST_EPOCHS = 10_000_000
-_ROWS_AT_ONCE = 1 << 16
+_ROWS_AT_ONCE, _CHARACTERS_AT_ONCE = 1 << 16, 1 << 20
 # Of names in an error, letters of them all.
 _MOST_LETTERS = 200
 
@@ -66,10 +66,44 @@ def read_csv_columns(path: Path) -> CsvColumns:
         RequestError: it cannot be read, is not such a file, or an epoch in it has two values of a metric.
     """
     _check_file(path)
+    table = _read_numbers(path) or _read_cells(path)
     notes: list[str] = []
+    table = _with_epochs(table, notes)
+    metrics = _metrics_of(table, notes)
+    return _by_epoch(table, metrics, notes)
+
+
+def _read_numbers(path: Path) -> _Table | None:
+    """The rows of a file that is all numbers, one a line, some three times as fast; None for any other."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            table = _read_table(path, file)
+            header = file.readline()
+            delimiter = _delimiter_of(header)
+            names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+            ends, last = 0, "\n"
+            for chunk in iter(lambda: file.read(_CHARACTERS_AT_ONCE), ""):
+                ends, last = ends + chunk.count("\n"), chunk[-1]
+        lines = ends + (last != "\n")
+        if not lines:
+            return None
+        values = np.loadtxt(
+            path, delimiter=delimiter, comments=None, quotechar='"', skiprows=1, ndmin=2, encoding="utf-8-sig"
+        )
+    except (OSError, ValueError, csv.Error):
+        return None
+    # Where a row takes several lines, or none, another reader knows the lines.
+    if values.shape != (lines, len(names)):
+        return None
+    _check_names(path, names)
+    missing = [np.zeros(lines, bool) for _ in names]
+    return _Table(path, names, np.arange(2, lines + 2), list(values.T.copy()), missing, {})
+
+
+def _read_cells(path: Path) -> _Table:
+    """The rows of any CSV file."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return _read_table(path, file)
     except UnicodeDecodeError as error:
         raise RequestError(
             f"{path}: not UTF-8 ({error.reason}: byte 0x{error.object[error.start]:02x}), expected a CSV file in UTF-8",
@@ -78,9 +112,6 @@ def read_csv_columns(path: Path) -> CsvColumns:
         raise RequestError(f"{path}: cannot be read ({system_words(error)})") from None
     except csv.Error as error:
         raise RequestError(f"{path}: not a CSV file ({error})") from None
-    table = _with_epochs(table, notes)
-    metrics = _metrics_of(table, notes)
-    return _by_epoch(table, metrics, notes)
 
 
 def _check_file(path: Path) -> None:
@@ -366,7 +397,7 @@ def _without_test_epoch(epochs: NDArray[np.int64], last_rows: dict[str, NDArray[
 
 def _check_single_values(table: _Table, epochs: NDArray[np.int64], metrics: Sequence[int], notes: list[str]) -> None:
     """Raise RequestError where an epoch has two values of a metric that no step tells apart."""
-    if len(np.unique(epochs)) == len(epochs):
+    if (np.diff(epochs) > 0).all():
         return
     steps = [i for i in metrics if table.names[i].casefold() in _STEPS]
     repeated = []

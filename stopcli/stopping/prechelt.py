@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 # Epochs of a strip, where none are given.
 STRIP = 5
+# Of training progress, in per mille, and of a quotient's share above this much progress, by how much they may differ
+# from the same in other roundings.
+_HARDLY_ANY, _ROUNDING = 1e-6, 1e-4
 
 
 class BestSoFar(NamedTuple):
@@ -246,14 +249,23 @@ class ProgressQuotient(LossRule[QuotientState]):
         values, trained = columns
         if (values < 0).any() or (trained < 0).any():
             return super().scan(columns)
-        # NaN where the lowest loss and this one are both 0, which is no loss.
-        losses = [0.0 if math.isnan(x) else x for x in generalization_losses(values)[self.k - 1 :: self.k].tolist()]
-        strips = trained[: len(losses) * self.k].reshape(-1, self.k).tolist()
-        for number, (loss, strip) in enumerate(zip(losses, strips, strict=True), start=1):
-            if progress_quotient(loss, strip) > self.alpha:
-                index = number * self.k - 1
+        losses = generalization_losses(values)[self.k - 1 :: self.k]
+        strips = trained[: len(losses) * self.k].reshape(-1, self.k)
+        for strip in self._candidates(losses, strips).tolist():
+            if progress_quotient(float(losses[strip]), strips[strip].tolist()) > self.alpha:
+                index = (strip + 1) * self.k - 1
                 return self.verdict(index + 1, best_until(values, index), float(values[index]))
         return None
+
+    def _candidates(self, losses: NDArray[Any], strips: NDArray[Any]) -> NDArray[Any]:
+        """The strips whose quotient may be above `alpha`: NumPy's means are rounded otherwise than `math.fsum`."""
+        import numpy as np
+
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            progress = 1000 * (strips.mean(axis=1) / strips.min(axis=1) - 1)
+            below = losses / progress < self.alpha * (1 - _ROUNDING)
+        # Of hardly any progress the rounding may be all there is. Without a loss, or NaN of 0 and 0, there is no stop.
+        return np.flatnonzero((losses > 0) & ~(below & (progress > _HARDLY_ANY)))
 
     def describe(self) -> str:
         strips = "" if self.k == STRIP else f" k={self.k}"

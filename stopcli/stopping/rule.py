@@ -290,9 +290,12 @@ def finite_part(columns: Columns, names: Sequence[str]) -> tuple[int, Verdict | 
     import numpy as np
 
     values = [monitored(columns, name, 1) for name in names]
-    broken = first_true(np.any(~np.isfinite(np.stack(values)), axis=0))
-    if broken is None:
-        return len(values[0]), None
+    finite = np.isfinite(values[0])
+    for column in values[1:]:
+        finite &= np.isfinite(column)
+    if finite.all():
+        return len(finite), None
+    broken = int(finite.argmin())
     return broken, non_finite(broken + 1, names, [float(column[broken]) for column in values])
 
 
