@@ -421,10 +421,9 @@ def _metric_of(text: str, monitor: str, mode: str, recorded: Collection[str] | N
         # The mode is that of the monitored metric, and of others whose name does not tell.
         metric, direction = text, "auto" if text != monitor and natural_direction(text) else mode
     if not metric or (recorded is not None and metric not in recorded):
-        listed = f": {', '.join(recorded)}" if recorded else ", such as val_loss,"
-        raise ConfigError(
-            "stop", text, f"a recorded metric behind @{listed}", hint=did_you_mean(metric, recorded or ())
-        )
+        listed = f": {', '.join(recorded)}" if recorded else ", such as val_loss"
+        hint = "Test rows choose nothing." if metric.startswith("test_") else did_you_mean(metric, recorded or ())
+        raise ConfigError("stop", text, f"a recorded metric behind @{listed}", hint=hint)
     if direction == "auto" and natural_direction(metric) is None:
         raise ConfigError("stop", text, f"@{metric}:min or @{metric}:max: the name does not tell which is better")
     return metric, direction
