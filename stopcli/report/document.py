@@ -64,8 +64,9 @@ def _escaped(text: str) -> str:
 _DISTINGUISHING = ("source", "of", "rule", "seed")
 _INTERVAL = "95 % interval"
 _READ_FOR = re.compile(
-    r"((its|final|saved) )?(test|validation|val\.) .+|.+ on the test rows|error at the end|cost ratio.*|regret|"
-    rf".* given up|difference|verdicts?|(saved|best) epoch|F1|base|max|training|times .*|Pareto|total|{_INTERVAL}"
+    r"((its|final|saved) )?(test|validation|val\.) (?!.* at the stop).+|(?!chosen).+ on the test rows|"
+    r"error at the end|cost ratio.*|regret|.* given up|difference|verdicts?|saved epoch|F1|"
+    rf"base|max|training|times .*|Pareto|total|{_INTERVAL}"
 )
 
 
