@@ -78,8 +78,10 @@ class Outlet(io.RawIOBase):
             return False
 
     def close(self) -> None:
-        if self._owned and not self.closed:
-            super().close()
+        if self.closed:
+            return
+        super().close()
+        if self._owned:
             # What was written is on its way already.
             with contextlib.suppress(OSError):
                 self._target.close()

@@ -76,6 +76,13 @@ def test_a_reader_that_is_gone_is_an_error_where_it_missed_results() -> None:
     assert told.stderr.decode().splitlines() == ["Error: not everything could be written to stdout: Broken pipe"]
 
 
+def test_the_end_of_the_process_closes_them_without_a_word() -> None:
+    # Python 3.13 reports what goes wrong there by itself, earlier versions do in this mode.
+    ended = shell(f"'{sys.executable}' -X dev -m stopcli nonsense")
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
 def test_no_file_is_given_the_number_of_a_closed_stream(closed: str) -> None:
     code = "import os, pathlib; from stopcli.cli import streams; streams.install(); "
