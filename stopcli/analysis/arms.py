@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,10 +14,11 @@ from stopcli.analysis.run_result import RunResult, result_of
 from stopcli.configs.registry import experiment_settings
 from stopcli.errors import ConfigError, RequestError, did_you_mean
 from stopcli.quantities import agreeing, counted
+from stopcli.runs.folder import DEFAULT_RUNS_DIR
 from stopcli.runs.headline import Headline
 from stopcli.runs.metrics import Columns
 from stopcli.runs.recording import notes_of, read_runs_and_recordings
-from stopcli.runs.run import Run, without_analyses
+from stopcli.runs.run import Run, resolve_run, without_analyses
 from stopcli.stats.differences import Difference, Ratio, difference_by_seed, ratio_of
 from stopcli.stats.intervals import MeanInterval, mean_interval
 
@@ -246,8 +248,11 @@ def read_arms(paths: Sequence[Path], metric: str = "", mode: str = "auto") -> tu
     return _with_short_labels(arms), warnings
 
 
-def baseline_of(arms: Sequence[RunArm], name: str) -> RunArm:
-    """The arm that others are compared with: the first, or the one that is named by its label or its folder.
+def baseline_of(arms: Sequence[RunArm], name: str, root: Path = DEFAULT_RUNS_DIR) -> RunArm:
+    """The arm that others are compared with: the first, or the one that is named by its label, or as a run is.
+
+    Args:
+        root: the runs folder.
 
     Raises:
         ConfigError: none is, or several are.
@@ -255,7 +260,11 @@ def baseline_of(arms: Sequence[RunArm], name: str) -> RunArm:
     if not name:
         return arms[0]
     matches = [arm for arm in arms if name.casefold() == arm.label.casefold()]
-    matches = matches or [arm for arm in arms if _lies_in(arm, Path(name))]
+    if not matches:
+        # What names no run is refused with the labels.
+        with contextlib.suppress(RequestError):
+            folder = resolve_run(Path(name), root)
+            matches = [arm for arm in arms if _lies_in(arm, folder)]
     if len(matches) != 1:
         several = "a name that only one of them has" if matches else "one of the arms"
         labels = [arm.label for arm in arms]

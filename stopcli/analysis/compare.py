@@ -15,6 +15,7 @@ from stopcli.errors import RequestError
 from stopcli.quantities import agreeing, counted, in_words
 from stopcli.report.run_report import TEST_ROWS_CHOSE
 from stopcli.runs.environment import read_environment
+from stopcli.runs.folder import DEFAULT_RUNS_DIR
 from stopcli.runs.headline import ACCURACY
 from stopcli.runs.metrics import read_predictions
 from stopcli.runs.recording import Recording
@@ -385,20 +386,23 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:_MANY_ARMS]) + more
 
 
-def compare(paths: Sequence[Path], baseline: str = "", metric: str = "", mode: str = "auto") -> CompareResults:
+def compare(
+    paths: Sequence[Path], baseline: str = "", metric: str = "", mode: str = "auto", root: Path = DEFAULT_RUNS_DIR
+) -> CompareResults:
     """Set runs and sweeps side by side.
 
     Args:
         paths: their folders.
-        baseline: the label or the folder of what the others are compared with; the first where it is empty.
+        baseline: the label of what the others are compared with, or its run; the first where it is empty.
         metric, mode: as for `measure_of`.
+        root: the runs folder, in which the baseline may be named.
 
     Raises:
         RequestError: they cannot be compared; nothing is written.
     """
     arms, warnings = read_arms(paths, metric, mode)
     measure = measure_of(metric, arms, mode)
-    base = baseline_of(arms, baseline)
+    base = baseline_of(arms, baseline, root)
     warnings = [*experiments_differ(arms), *measure.warnings, *warnings, *environments_differ(arms)]
     comparisons = compare_to_baseline(arms, base, measure)
     return CompareResults(arms, base, measure, comparisons, settings_of(arms), warnings)

@@ -111,7 +111,11 @@ def write_and_print(analysis: AnalysisOutput, output: Output, *, root: Path, nam
 
 BaselineRun = Annotated[
     str,
-    typer.Option(help="The arm that the others are compared with: its label, or its folder.", show_default="the first"),
+    typer.Option(
+        help="The arm that the others are compared with: its label, or a run of it.",
+        autocompletion=complete_runs,
+        show_default="the first",
+    ),
 ]
 Metric = Annotated[
     str,
@@ -149,7 +153,7 @@ def compare(
     from stopcli.analysis.compare_report import output_of
 
     output = Output(json, quiet, verbose)
-    analysis = output_of(compare_runs(runs, baseline, metric, mode))
+    analysis = output_of(compare_runs(runs, baseline, metric, mode, root))
     write_and_print(analysis, output, root=root, name=name, run_dir=run_dir)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -164,18 +163,25 @@ def best_value(run: Run, metric: str, direction: Direction) -> BestValue | None:
         return None
     jobs = run.path / "jobs"
     runs = [Run.read(path) for path in sorted(jobs.iterdir())] if jobs.is_dir() else [run]
-    values = [value for part in runs for value in _recorded(part, metric) or _of_models(part, metric)]
     sign = 1 if direction == "min" else -1
+    values = [value for part in runs for value in _recorded(part, metric, sign) or _of_models(part, metric)]
     return min(values, key=lambda best: sign * best.value, default=None)
 
 
-def _recorded(run: Run, metric: str) -> list[BestValue]:
-    """The finite values of a metric in metrics.csv; none where there is no such column, or the file cannot be read."""
+def _recorded(run: Run, metric: str, sign: int) -> list[BestValue]:
+    """The best finite value of a metric in metrics.csv, which is the least after it was multiplied by the sign; none
+    where there is no such column, or the file cannot be read."""
     columns = _columns(run)
     if metric not in columns:
         return []
-    pairs = zip(columns["epoch"].tolist(), columns[metric].tolist(), strict=True)
-    return [BestValue(int(epoch), value) for epoch, value in pairs if math.isfinite(value)]
+    import numpy as np
+
+    values = columns[metric]
+    finite = np.flatnonzero(np.isfinite(values))
+    if not finite.size:
+        return []
+    best = finite[np.argmin(sign * values[finite])]
+    return [BestValue(int(columns["epoch"][best]), float(values[best]))]
 
 
 def _of_models(run: Run, metric: str) -> list[BestValue]:

@@ -151,7 +151,7 @@ def _plan_parts(run: Run, kinds: Collection[Kind]) -> Removal | None:
         if of_kind:
             parts += of_kind
             names.append(_PART_NAMES[kind])
-    size = sum(folder_bytes(part) if part.is_dir() else part.lstat().st_size for part in parts)
+    size = sum(map(_bytes_of, parts))
     return Removal(run.path, run.state, ", ".join(names), size, run.status, tuple(parts)) if parts else None
 
 
@@ -164,6 +164,15 @@ def _parts_of(owner: Path, kind: str) -> list[Path]:
         states = RunFolder(owner).resume
         return [states] if states.is_dir() and not states.is_symlink() else []
     return sorted(checkpoints.glob("epoch_*.keras"))
+
+
+def _bytes_of(part: Path) -> int:
+    if part.is_dir():
+        return folder_bytes(part)
+    # Another prune may delete it now.
+    with contextlib.suppress(FileNotFoundError):
+        return part.lstat().st_size
+    return 0
 
 
 def _jobs_of(run: Path) -> list[Path]:
@@ -212,7 +221,7 @@ def _remove_part(part: Path, run: Path) -> None:
             _delete(_to_trash(part, run.parent))
             RunFolder(owner).pruned.touch()
         else:
-            part.unlink(missing_ok=True)
+            part.unlink()
 
 
 def _to_trash(path: Path, root: Path) -> Path:

@@ -206,7 +206,8 @@ def test_the_others_are_compared_with_the_first_or_the_one_that_is_named() -> No
     arms, _ = arms_in("sweep", "runs/lone")
     assert baseline_of(arms, "") is arms[0]
     assert baseline_of(arms, "lone") is arms[2]
-    assert baseline_of(arms, "runs/lone") is arms[2]
+    for name in ("runs/lone", "lo", "last"):
+        assert baseline_of(arms, name) is arms[2]
     assert baseline_of(arms, "patience 200") is arms[1]
     with pytest.raises(ConfigError, match="a name that only one of them has: 'patience 0'"):
         baseline_of(arms, "sweep")

@@ -162,6 +162,15 @@ def complete(variables: dict[str, str], shell: str) -> subprocess.CompletedProce
     return subprocess.run([sys.executable, "-c", COMPLETE], env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.parametrize(
+    "line", ["rm", "rm -y last", "replay last", "compare last --baseline", "run", "moons --init-from"]
+)
+def test_names_are_completed_wherever_a_run_is_named(line: str, runs: Path) -> None:
+    words = f"stopcli {line} 20260103"
+    completed = complete({"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}, "bash")
+    assert (completed.stdout.strip(), completed.stderr) == (NAMES[2], "")
+
+
 @pytest.mark.parametrize("shell", PROTOCOLS)
 def test_completion_speaks_the_protocol_of_each_shell_and_imports_nothing_heavy(runs: Path, shell: str) -> None:
     variables, answer = PROTOCOLS[shell]
