@@ -30,7 +30,7 @@ from stopcli.configs.training import StoppingSettings
 from stopcli.errors import ConfigError, RequestError, ResourceError, system_words
 from stopcli.paths import parse_path
 from stopcli.runs.files import dump_json
-from stopcli.runs.folder import check_can_be_made, check_is_run, runs_root
+from stopcli.runs.folder import check_can_be_made, runs_root
 from stopcli.runs.run import resolve_run
 from stopcli.stopping.combine import RULE_METRICS, rule_examples
 
@@ -57,7 +57,8 @@ def report(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write report.html and report.md of a run or a sweep again, from what its folder holds now.
+    """Write report.html and report.md of a run or a sweep again, from what its folder holds now; or, with --to, the
+    report of a CSV file.
 
     The HTML is one file with everything in it; it opens without a network, in light and dark mode, and on a phone.
     """
@@ -67,11 +68,11 @@ def report(
             hint="Without --to, each run gets its own.",
         )
     # After parsing, as below: --help need not know how figures and statistics are made.
-    from stopcli.runner.report import report_again
+    from stopcli.runner.report import check_has_report, report_again
 
     runs = [resolve_run(run, runs_root(runs_dir)) for run in runs]
     for run in runs:
-        check_is_run(run)
+        check_has_report(run, to)
     output = Output(json, quiet, verbose)
     written = []
     for run in runs:

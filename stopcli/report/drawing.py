@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 from stopcli.errors import in_a_line, printable
 from stopcli.paths import user_cache, why_unusable
-from stopcli.report.document import Picture, alt_text
+from stopcli.report.document import Picture, Section, alt_text
 from stopcli.runs.files import is_disk_fault, replacing, variables_set
+from stopcli.runs.headline import Headline
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,6 +55,12 @@ class Drawn:
         """Record an exception that is being handled."""
         self.warnings.append(f"the report lacks {what}, which could not be drawn ({in_a_line(error)})")
         self.tracebacks += f"{what} could not be drawn:\n{traceback.format_exc()}"
+
+
+def figures_section(drawn: Drawn, headline: Headline) -> list[Section]:
+    """The figures that were drawn of a run, for a report; no section where there are none."""
+    pictures = tuple(Picture(picture.path, alt_text(picture.name, headline)) for picture in drawn.pictures)
+    return [Section("Figures", pictures)] if pictures else []
 
 
 def draw(figures: Callable[[], Figures], folder: Path) -> Drawn:

@@ -53,7 +53,7 @@ def next_steps(run: Path, state: str, summary: Summary | None, named: Path | Non
     name = run_argument(named or run)
     if not _trained_here(run, summary):
         monitor = _recorded_monitor(run, summary)
-        return (_step(_REPLAY, "replay", name, "--monitor", monitor),) if monitor else ()
+        return (replay_step(name, monitor),) if monitor else ()
     if state in _UNFINISHED:
         return () if isinstance(summary, AnalysisSummary) else (_step("Resume it", "resume", name),)
     if isinstance(summary, SweepSummary):
@@ -93,6 +93,11 @@ def _step(purpose: str, *argv: str) -> NextStep:
 
 
 _REPLAY = "See what other stopping rules would have done, without training"
+
+
+def replay_step(run: str, monitor: str) -> NextStep:
+    """The replay of a run that something else trained, whose rules need to know their metric."""
+    return _step(_REPLAY, "replay", run, "--monitor", monitor)
 
 
 def _after_run(run: Path, name: str, summary: RunSummary) -> tuple[NextStep, ...]:

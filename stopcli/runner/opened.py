@@ -10,6 +10,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -25,6 +26,7 @@ from stopcli.runs import run as saved
 from stopcli.runs.folder import RunFolder, check_is_made_here, holds_no_run, runs_root
 from stopcli.runs.listing import Order, RunFilter
 from stopcli.runs.metrics import Columns, read_metrics
+from stopcli.runs.recording import Recording, is_recording, read_recording
 from stopcli.runs.summary import AnalysisSummary, ModelValues, RangeSummary, RunSummary, SweepSummary
 
 if TYPE_CHECKING:
@@ -131,6 +133,15 @@ class Run(_FolderWithReport):
         if self.settings.get("checkpoint") is False:
             return "; it was trained with --no-checkpoint"
         return f" yet; it is {self.state}" if self.summary is None else "; its checkpoints are gone"
+
+
+class CsvRun(Recording, Run):
+    """A CSV file that another program wrote: a `Run` with metrics, and without settings, results and models."""
+
+    summary: None
+
+    def _model_file(self, which: str | int) -> Path:
+        raise RequestError(f"{self.path}: a CSV file, which has no model")
 
 
 class _FolderWithTable(_FolderWithReport):
@@ -335,19 +346,23 @@ def _values(model: ModelValues, prefix: str) -> dict[str, Any]:
 
 
 def open(path: str | os.PathLike[str], runs_dir: str | os.PathLike[str] | None = None) -> AnyKind:
-    """Open a run, a sweep, a range test or an analysis of runs, to read what is in its folder.
+    """Open a run, a sweep, a range test or an analysis of runs, to read what is in its folder; or a CSV file of metrics
+    that another program wrote.
 
     Args:
-        path: the folder or a file in it; or a run's name as `stopcli list` prints it, or as much of its beginning as no
+        path: the folder or the file; or a run's name as `stopcli list` prints it, or as much of its beginning as no
             other run has, or `last`. In a sweep, `SWEEP/NAME` is one of its runs.
         runs_dir: the folder of the runs that names are looked up in; that of STOPCLI_RUNS_DIR, else `runs`, where it is
             None.
 
     Raises:
         RunFolderError: there is no such run, or several have names that begin so.
-        RequestError: the system refuses the path.
+        RequestError: the system refuses the path, or the file is no CSV file with a column `epoch`.
     """
     folder = saved.resolve_run(_path(path), _root(runs_dir), analyses=True)
+    if is_recording(folder):
+        recording = read_recording(folder)
+        return CsvRun(**{field.name: getattr(recording, field.name) for field in fields(recording)})
     check_is_made_here(folder)
     sweep = folder.parent.parent
     is_job = folder.parent.name == "jobs" and (sweep / "status.json").is_file()
@@ -388,15 +403,15 @@ def _texts(texts: str | Sequence[str]) -> tuple[str, ...]:
 
 def _opened(run: saved.Run) -> AnyKind:
     """A run as the class of its kind, which a damaged summary does not tell."""
-    fields = (run.path, run.status, run.summary, run.damages, run.sweep)
+    values = (run.path, run.status, run.summary, run.damages, run.sweep)
     kind: type[AnyKind] = Run
     if isinstance(run.summary, AnalysisSummary) or holds_no_run(run.path):
         kind = Analysis
     elif isinstance(run.summary, SweepSummary) or (run.path / "jobs").is_dir():
         kind = Sweep
-    elif isinstance(run.summary, RangeSummary) or _FolderWithReport(*fields).command == "lr-range":
+    elif isinstance(run.summary, RangeSummary) or _FolderWithReport(*values).command == "lr-range":
         kind = RangeTest
-    return kind(*fields)
+    return kind(*values)
 
 
 def _path(path: str | os.PathLike[str]) -> Path:

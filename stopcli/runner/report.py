@@ -13,12 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from stopcli.analysis.recording_report import recording_report
 from stopcli.analysis.sweep import not_finished
 from stopcli.errors import RequestError, RunFolderError, StopcliError
 from stopcli.paths import check_path
 from stopcli.quantities import counted
 from stopcli.report.document import Document, Paragraph, Part, Picture, Section, Table, Warn, alt_text
-from stopcli.report.drawing import Drawn, Figures, draw
+from stopcli.report.drawing import Drawn, Figures, draw, figures_section
 from stopcli.report.html import to_html, write_or_warn, write_report
 from stopcli.report.next_steps import next_section, next_steps
 from stopcli.report.run_report import (
@@ -32,6 +33,7 @@ from stopcli.runs.environment import Environment, read_environment
 from stopcli.runs.files import write_json, write_text
 from stopcli.runs.folder import RunFolder, check_is_run, holds_no_run
 from stopcli.runs.metrics import Columns
+from stopcli.runs.recording import is_recording, read_recording
 from stopcli.runs.run import NOT_STARTED, Run, run_argument, runs_in
 from stopcli.runs.summary import (
     FOREIGN,
@@ -118,10 +120,10 @@ def write_results(
 
 
 def report_again(folder: Path, to: Path | None = None) -> tuple[list[Path], list[str]]:
-    """Write the report of a run or a sweep as it is now, into its folder.
+    """Write the report of a run or a sweep as it is now, into its folder, or that of a CSV file.
 
     Args:
-        to: a new HTML file to write instead; the folder then stays as it is.
+        to: a new HTML file to write instead; the folder then stays as it is. A CSV file needs one.
 
     Returns:
         The files that were written, and warnings, a sentence without a full stop each.
@@ -130,7 +132,7 @@ def report_again(folder: Path, to: Path | None = None) -> tuple[list[Path], list
         RunFolderError: the folder is no run's, or `to` exists.
         RequestError: the run's files are damaged.
     """
-    check_is_run(folder)
+    check_has_report(folder, to)
     if to is None:
         document, drawn = document_of(folder, folder)
         return write_report(folder, document), drawn.warnings
@@ -140,6 +142,16 @@ def report_again(folder: Path, to: Path | None = None) -> tuple[list[Path], list
         text = to_html(document, Path(elsewhere) if drawn.pictures else folder)
     write_text(to, text)
     return [to], drawn.warnings
+
+
+def check_has_report(run: Path, to: Path | None) -> None:
+    """Raise RequestError where `report_again` cannot write the report of a run, or of a CSV file."""
+    if not is_recording(run):
+        check_is_run(run)
+    elif to is None:
+        raise RequestError(
+            f"{run}: a CSV file, which has no folder for its report", hint="--to FILE.html writes it where you want it."
+        )
 
 
 def _check_new(file: Path) -> None:
@@ -156,8 +168,10 @@ def _check_new(file: Path) -> None:
 
 
 def document_of(folder: Path, plots: Path) -> tuple[Document, Drawn]:
-    """The report of a run, a sweep or an analysis as its folder is now, and the figures that had to be drawn for it, in
-    the `plots/` of another folder. Raises RequestError where its files are damaged."""
+    """The report of a run, a sweep or an analysis as its folder is now, or that of a CSV file; and the figures that had
+    to be drawn for it, in the `plots/` of another folder. Raises RequestError where files are damaged."""
+    if is_recording(folder):
+        return recording_report(read_recording(folder), plots)
     run = Run.read(folder)
     summary = run.summary
     if holds_no_run(folder):
@@ -241,9 +255,7 @@ def _unfinished_report(run: Run, plots: Path) -> tuple[Document, Drawn]:
     problems = [*filter(None, [problem]), *(f"{warning}." for warning in drawn.warnings)]
     lead = [f"{state}{reason}. It has no results yet; this is what was recorded so far.", *problems]
     sections = [Section("So far", tuple(_parts_so_far(run.path, columns)))]
-    if drawn.pictures:
-        pictures = (Picture(picture.path, alt_text(picture.name, run.headline)) for picture in drawn.pictures)
-        sections.append(Section("Figures", tuple(pictures)))
+    sections += figures_section(drawn, run.headline)
     sections += next_section(next_steps(run.path, run.state, None))
     provenance = how_it_was_made(
         *_environment_and_config(run.path),

@@ -34,7 +34,7 @@ _NO_RECORDINGS = (".toml", ".keras")
 _MOST_NAMED = 3
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Recording(Run):
     """A CSV file as a run. What it cannot know, such as settings or how many epochs were planned, is not there.
 
@@ -73,7 +73,7 @@ class Recording(Run):
         return "csv"
 
     @property
-    def settings(self) -> Mapping[str, Any]:
+    def config(self) -> Mapping[str, Any]:
         return {}
 
     @property

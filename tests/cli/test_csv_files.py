@@ -136,6 +136,19 @@ def test_arms_are_paired_where_the_names_of_their_files_say_the_seeds() -> None:
     assert {label: paired[label, "final"] for label in "bc"} == {"b": True, "c": False}
 
 
+def test_a_file_is_reported_where_the_user_wants_it(capsys: pytest.CaptureFixture[str]) -> None:
+    write_csv("history.csv")
+    assert run("report", "history.csv") == 2
+    assert "--to FILE.html writes it where you want it" in capsys.readouterr().err
+    assert run("report", "history.csv", "--to", "history.html") == 0
+    page = Path("history.html").read_text(encoding="utf-8")
+    best = min(CURVE)
+    assert f"The lowest validation RMSE is {best:.4g}" in page
+    assert f"at epoch {CURVE.index(best) + 1}." in page
+    assert "stopcli replay history.csv --monitor val_rmse" in page
+    assert sorted(path.name for path in Path().iterdir()) == ["history.csv", "history.html"]
+
+
 @pytest.mark.parametrize(
     ("argv", "answer"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -107,6 +108,28 @@ def test_a_range_test_has_a_curve_for_each_seed_and_an_analysis_its_table() -> N
     assert replay.table.rows
     assert replay.summary is not None
     assert replay.summary.conclusions[0] in replay._repr_html_().replace("&#39;", "'")
+
+
+def test_a_csv_file_is_a_run_without_settings_results_and_models() -> None:
+    Path("history.csv").write_text("epoch,loss,val_rmse,val_count\n0,1,20,3\n1,0.5,15,\n2,0.4,16,7\n")
+    run = stopcli.open("history.csv")
+    assert isinstance(run, stopcli.Run)
+    assert (run.command, run.config, run.summary) == ("csv", {}, None)
+    assert repr(run) == "<CsvRun 'history.csv': finished, 3 epochs>"
+    assert run.metrics["val_rmse"].tolist() == [20, 15, 16]
+    assert run.frame()["val_count"].isna().tolist() == [False, True, False]
+    page = run._repr_html_()
+    assert "The lowest validation RMSE is 15.00, at epoch 2." in page
+    assert "Epochs are counted from 0 in the file, and from 1 here." in page
+    cells = re.findall(r'<th scope="row">(\w+)</th>' + 3 * r"<td[^>]*>([\d.–]+)</td>", page)
+    expected = [("loss", "0.4000", "3", "0.4000"), ("val_rmse", "15.00", "2", "16.00"), ("val_count", "–", "–", "7")]
+    assert cells == expected
+    assert "data:image/svg+xml" in page
+    with pytest.raises(RequestError, match="a CSV file, which has no model"):
+        run.model()
+    Path("table.csv").write_text("name,value\na,1\n")
+    with pytest.raises(RequestError, match="epoch"):
+        stopcli.open("table.csv")
 
 
 def test_runs_are_named_as_on_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
