@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.analysis.arms import RunArm, baseline_of, experiment_of, first_run, read_arms
-from stopcli.analysis.measure import Measure, View, measure_of
+from stopcli.analysis.measure import Measure, View, headlines_of, measure_of
 from stopcli.configs.registry import recorded_settings_with
 from stopcli.errors import RequestError
 from stopcli.quantities import agreeing, counted, in_words
-from stopcli.report.run_report import TEST_ROWS_CHOSE
+from stopcli.report.run_report import note_on_test_rows
 from stopcli.runs.environment import read_environment
 from stopcli.runs.folder import DEFAULT_RUNS_DIR
 from stopcli.runs.headline import ACCURACY
@@ -308,10 +308,9 @@ def counted_on_rows(arm: RunArm, view: View) -> Proportion | None:
         return None
     ((seed, share),) = values.items()
     (run,) = (result.run for result in arm.runs if result.seed == seed)
-    headline = run.headline
-    if headline.kind != "proportion" or view.value not in (f"{which}_{headline.column('test')}" for which in _MODELS):
+    if run.results is None or view.value not in (f"{which}_{run.headline.column('test')}" for which in _MODELS):
         return None
-    return proportion_of(share, run.results.test_rows if run.results else 0)
+    return proportion_of(share, run.results.test_rows, run.headline)
 
 
 @dataclass(frozen=True)
@@ -371,7 +370,8 @@ class CompareResults:
         if self.measure.name.startswith("test_"):
             over_seeds = any(comparison.tested and comparison.on_rows is None for comparison in self.comparisons)
             notes += [_SHARED_ROWS] if over_seeds else []
-            notes += [TEST_ROWS_CHOSE] if any(map(_test_rows_chose, self.arms)) else []
+            chosen = headlines_of([arm for arm in self.arms if _test_rows_chose(arm)])
+            notes += dict.fromkeys(map(note_on_test_rows, chosen.values()))
         return notes
 
 

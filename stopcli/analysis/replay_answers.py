@@ -167,10 +167,10 @@ def _slow_and_fast(experiment: ExperimentResults) -> str:
     fast_value, slow_value = (rule.mean(measure) or 0.0 for rule in (fast, slow))
     if slow_epochs <= fast_epochs:
         return ""
+    fast_value, slow_value = map(headline.as_error, (fast_value, slow_value))
     what, show = headline.label, headline.show_with_unit
     if headline.kind == "proportion":
         what, show = "error", "{:.4f}".format
-        fast_value, slow_value = 1 - fast_value, 1 - slow_value
     if headline.kind == "score":
         change = f"{headline.show_difference(slow_value - fast_value)}."
     elif fast_value <= 0:

@@ -12,7 +12,7 @@ from stopcli.quantities import counted
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Table, Warn, alt_text, csv_of
 from stopcli.report.drawing import Figures
 from stopcli.report.html import AnalysisOutput
-from stopcli.report.run_report import TEST_ROWS_CHOSE
+from stopcli.report.run_report import note_on_test_rows
 from stopcli.runs.headline import ACCURACY, base_name
 from stopcli.runs.typed_json import to_json
 from stopcli.stats.differences import NONE
@@ -313,11 +313,12 @@ def _notes(results: ReplayResults) -> list[str]:
             "An interval is valid for its own rule. The rule that looks best of many is partly the luckiest: "
             "choose on some of the runs, and look at the others."
         )
-    if any(
-        experiment.headline_column and experiment.histories[0].test_rows_validate for experiment in results.experiments
-    ):
-        notes.append(TEST_ROWS_CHOSE)
-    return notes
+    chosen = [
+        experiment.headline
+        for experiment in results.experiments
+        if experiment.headline_column and experiment.histories[0].test_rows_validate
+    ]
+    return [*notes, *dict.fromkeys(map(note_on_test_rows, chosen))]
 
 
 def _figure_name(i: int) -> str:
@@ -351,7 +352,7 @@ def _figure(results: ReplayResults, experiment: ExperimentResults) -> Figure:
     if is_beside:
         best = [(history, history.best_epoch(history.epochs)) for history in experiment.histories]
         qualities = [history.values_at(epoch)[1] for history, epoch in best if epoch]
-        drawn = [1 - quality if is_share else quality for quality in qualities if quality is not None]
+        drawn = [headline.as_error(quality) for quality in qualities if quality is not None]
         level = (sum(drawn) / len(drawn), "best epoch of all") if drawn else None
         name = f"{experiment.headline_rows} {'error' if is_share else headline.label} of the epoch selected"
         panels.append(Panel(with_unit(name, headline.unit), level, "min" if is_share else headline.direction))

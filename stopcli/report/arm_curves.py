@@ -198,7 +198,7 @@ def overlaid_curves(groups: Sequence[RunGroup], names: Mapping[str, str], title:
             _overlay(axes, group, column)
         if (direction := natural_direction(column)) is not None:
             fit_scale(axes, [run[column] for group in groups for run in group.runs], falls=direction == "min")
-        axes.set_ylabel(name)
+        axes.set_ylabel(drawn_name(name, _LONGEST))
     whole_numbers(drawn[-1], "epoch")
     if max(lengths) / min(lengths) > _LOG_FROM:
         # The short ones would be a dot.
@@ -255,7 +255,7 @@ def value_strips(views: Mapping[str, Sequence[ValueRow]], title: str) -> Figure:
         for i, row in enumerate(rows):
             if row.values:
                 _strip(axes, i, row)
-        axes.set_xlabel(name)
+        axes.set_xlabel(drawn_name(name, _LONGEST))
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.margins(x=0.08)
         axes.set_yticks(range(len(labels)), labels)

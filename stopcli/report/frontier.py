@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ from stopcli.report.curves import (
     mark_decades,
     new_figure,
 )
+from stopcli.report.drawing import drawn_name
 from stopcli.stats.intervals import MeanInterval
 from stopcli.stopping.combine import rules_by_keyword
 from stopcli.stopping.rule import Direction
@@ -59,6 +61,8 @@ _COLOURS = (BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY, BLACK)
 _MOST_INTERVALS = 30
 # More names than this would overlap; the table has them all.
 _MOST_NAMES = 8
+# Letters of an ordinate's name, and those that fit beside a panel.
+_LONGEST, _WIDEST = 120, 40
 # Costs further apart than this are drawn on a logarithmic axis.
 _WIDE = 12
 
@@ -153,7 +157,7 @@ def _draw(
             lines += [((x, y), (next_x, y)), ((next_x, y), (next_x, next_y))]
     if panel.level is not None:
         axes.axhline(panel.level[0], color=GREY, lw=1, ls=":", zorder=1)
-    axes.set_ylabel(panel.ordinate)
+    axes.set_ylabel(textwrap.fill(drawn_name(panel.ordinate, _LONGEST), _WIDEST))
     axes.margins(x=0.08, y=0.12)
     labels = []
     for i in _named(axes, means, front):
