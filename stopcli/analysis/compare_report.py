@@ -35,7 +35,8 @@ def output_of(results: CompareResults) -> AnalysisOutput:
     return AnalysisOutput(
         command="compare",
         table=tables[0],
-        tables=tables,
+        # Of CSV files no settings are known.
+        tables=[table for table in tables if table.rows],
         warnings=results.warnings,
         files={
             "table.csv": csv_of([_arm_row(results, arm) for arm in results.arms]),
@@ -79,7 +80,7 @@ def _results_table(results: CompareResults) -> Table:
     for arm in results.arms:
         for view in measure.views:
             epochs = [epoch for result in arm.runs if (epoch := result.epoch(view.value)) is not None]
-            before = [_mean(arm.interval(f"{view.name}_{name}"), of_train) for name, (_, of_train) in trained.items()]
+            before = [_mean(arm.interval(f"{view.model}_{name}"), of_train) for name, (_, of_train) in trained.items()]
             mean, interval = _mean(arm.interval(view.value), measure.headline), _interval(arm, view, measure)
             count = str(len(arm.values(view.value)))
             rows.append((arm.label, view.name, count, _epochs(epochs), *before, mean, interval))
@@ -94,7 +95,7 @@ def _training_values(results: CompareResults) -> dict[str, tuple[str, Headline |
     columns: dict[str, tuple[str, Headline | None]] = {"train_loss": ("train loss", None)}
     for headline in headlines_of(results.arms).values():
         columns[f"train_{headline.name}"] = (f"train {headline.axis}", headline)
-    values = [f"{view.name}_{name}" for view in results.measure.views for name in columns]
+    values = [f"{view.model}_{name}" for view in results.measure.views for name in columns]
     recorded = {value.partition("_")[2] for value in values if any(arm.values(value) for arm in results.arms)}
     return {name: column for name, column in columns.items() if name in recorded and name != results.measure.name}
 
@@ -198,8 +199,7 @@ def _cost_table(results: CompareResults) -> Table:
     columns = ["", "stopped at epoch", "by", "updates", "rows", "training", f"times {results.base.label}'s", "machine"]
     rows = [(*_cost_cells(arm, results.base), machine) for arm, machine in zip(results.arms, machines, strict=True)]
     # Of what something else trained, much is not known.
-    foreign = all(first_run(arm).command in FOREIGN for arm in results.arms)
-    shown = [i for i in range(len(columns)) if not foreign or any(row[i] != NONE for row in rows)]
+    shown = [i for i in range(len(columns)) if not _are_foreign(results) or any(row[i] != NONE for row in rows)]
     if len(set(machines)) == 1:
         shown.remove(columns.index("machine"))
     return Table("Cost", tuple(columns[i] for i in shown), tuple(tuple(row[i] for i in shown) for row in rows))
@@ -242,12 +242,20 @@ def _run_rows(results: CompareResults) -> list[dict[str, object]]:
     """The rows of runs.csv, also those of runs that do not count."""
     metrics = dict.fromkeys(["loss", *(headline.name for headline in headlines_of(results.arms).values())])
     models = ("epoch", *(f"{rows}_{name}" for rows in ("train", "test") for name in metrics))
-    return [
+    rows = [
         _run_row(arm, result, counts, results.measure, models)
         for arm in results.arms
         for runs, counts in ((arm.runs, True), (arm.left_out, False))
         for result in runs
     ]
+    # Of what something else trained, much is not known.
+    shown = [name for name in rows[0] if not _are_foreign(results) or any(row[name] is not None for row in rows)]
+    return [{name: row[name] for name in shown} for row in rows]
+
+
+def _are_foreign(results: CompareResults) -> bool:
+    """Whether something else trained all that is compared."""
+    return all(first_run(arm).command in FOREIGN for arm in results.arms)
 
 
 def _run_row(
@@ -266,7 +274,7 @@ def _run_row(
     }
     # A column of metrics.csv, where that is what is compared.
     for view in measure.views:
-        if measure.name not in row:
+        if measure.name not in row and view.value not in row:
             row.setdefault(f"{view.name}_{measure.name}", result.value(view.value))
     return row
 
@@ -387,6 +395,9 @@ def _document(
     lead: list[Part] = [Paragraph(sentence) for sentence in (*results.answers(), *results.conclusions())]
     lead += [Warn(f"{warning}.") for warning in results.warnings]
     title = f"compare: {', '.join(labels[:_IN_A_TITLE])}{more}"
+    # Of CSV files no settings are known.
+    if not settings.rows:
+        sections = [section for section in sections if settings not in section.parts]
     return Document(title, tuple(lead), tuple(section for section in sections if section.parts))
 
 

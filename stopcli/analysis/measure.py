@@ -27,11 +27,13 @@ class View:
         name: `final`, `saved` or `best`.
         value: as a run calls it (`RunResult.value`).
         phrase: what it is in a sentence.
+        model: whose values on the rows that train stand beside it, `final` or `saved`; empty where none do.
     """
 
     name: str
     value: str
     phrase: str
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -170,15 +172,17 @@ def _direction(name: str, mode: str, counting: Sequence[Headline]) -> Direction 
 
 def _views(name: str, phrase: str, better: Direction | None, *, of_models: bool, is_foreign: bool) -> tuple[View, ...]:
     if name in COSTS:
-        return (View("final", name, phrase),)
+        return (View("final", name, phrase, "final"),)
     if of_models:
         # Of what something else trained, nothing is known but its epochs.
-        final, saved = ("last epoch", "best epoch") if is_foreign else ("final model", "saved model")
-        return (
-            View("final", f"final_{name}", f"{phrase} of the {final}"),
-            View("saved", f"saved_{name}", f"{phrase} of the {saved}"),
+        named = {"final": "last epoch", "best": "best epoch"}
+        if not is_foreign:
+            named = {"final": "final model", "saved": "saved model"}
+        return tuple(
+            View(view, f"{model}_{name}", f"{phrase} of the {text}", model)
+            for (view, text), model in zip(named.items(), ("final", "saved"), strict=True)
         )
-    last = View("final", f"last_{name}", f"{name} of the last epoch")
+    last = View("final", f"last_{name}", f"{name} of the last epoch", "final")
     if better is None:
         return (last,)
     best = "lowest" if better == "min" else "highest"

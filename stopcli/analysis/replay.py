@@ -16,12 +16,12 @@ from stopcli.analysis.arms import Arm, Experiment, experiments_of, headline_of_r
 from stopcli.analysis.recorded_history import RecordedHistory, Replay, readable_metrics
 from stopcli.errors import ConfigError, MetricError, RequestError, did_you_mean
 from stopcli.quantities import agreeing, counted
-from stopcli.runs.headline import Headline, rows_of
+from stopcli.runs.headline import Headline, base_name, rows_of
 from stopcli.runs.recording import Recording, notes_of, read_runs_and_recordings
 from stopcli.runs.run import Run, without_analyses
 from stopcli.stopping import BestEpoch, Patience, Rule
 from stopcli.stopping.combine import mode_warnings, parse_rule, smoothed
-from stopcli.stopping.rule import mode_warning, resolve_direction
+from stopcli.stopping.rule import mode_warning, natural_direction, resolve_direction
 
 # Prechelt's own criteria (1998, section 2.3), but for the slowest, and patience from none to much.
 DEFAULT_PATIENCE = (0, 5, 10, 20, 50, 100, 200)
@@ -57,7 +57,7 @@ class ReplayOptions:
         smooth: every rule is replayed with each; 0 for not smoothed.
         monitor, mode: of patience and threshold.
         baseline, start_from_epoch: of every patience.
-        select: the metric whose best epoch is selected; empty for `monitor`.
+        select, select_mode: the metric whose best epoch is selected; empty for `monitor`.
     """
 
     patience: tuple[int, ...] | None = None
@@ -69,6 +69,20 @@ class ReplayOptions:
     baseline: float | None = None
     start_from_epoch: int = 0
     select: str = ""
+    select_mode: str = "auto"
+
+    def directed_by(self, headlines: Iterable[Headline]) -> ReplayOptions:
+        """With the directions that runs have on record of what counts in them, where they agree, and neither a mode nor
+        the metric's name tells."""
+        recorded = {(headline.name, headline.direction) for headline in headlines}
+
+        def mode_of(metric: str, mode: str) -> str:
+            directions = [direction for name, direction in recorded if name == base_name(metric)]
+            is_asked = mode == "auto" and natural_direction(metric) is None
+            return directions[0] if is_asked and len(directions) == 1 else mode
+
+        mode, select_mode = mode_of(self.monitor, self.mode), mode_of(self.select, self.select_mode)
+        return replace(self, mode=mode, select_mode=select_mode)
 
     @property
     def usual(self) -> bool:
@@ -115,8 +129,8 @@ class ReplayOptions:
         """
         if not self.select or self.select == self.monitor:
             return BestEpoch(self.monitor, self.mode, self.start_from_epoch)
-        resolve_direction(self.select, "auto", setting="select")
-        return BestEpoch(self.select, start_from_epoch=self.start_from_epoch)
+        resolve_direction(self.select, self.select_mode, setting="select")
+        return BestEpoch(self.select, self.select_mode, self.start_from_epoch)
 
     def warnings(self) -> list[str]:
         """Options that have no effect or contradict each other, as the training commands warn of them."""
@@ -270,6 +284,7 @@ def replay(paths: Sequence[Path], options: ReplayOptions) -> ReplayResults:
         raise RequestError(reasons[0], hint="Rules are replayed on runs that trained for an epoch or more.")
     for run in usable:
         options.check_metrics(run)
+    options = options.directed_by(run.headline for run in usable)
     rules, not_recorded = _recorded_rules(options, usable)
     selecting_rule = options.selecting_rule()
     longest = max(usable, key=lambda run: run.recorded_epochs)

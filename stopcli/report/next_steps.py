@@ -13,8 +13,11 @@ from stopcli.errors import RequestError
 from stopcli.report.document import Code, Paragraph, Section
 from stopcli.runs.files import read_json, read_toml
 from stopcli.runs.folder import RunFolder
+from stopcli.runs.headline import base_name
+from stopcli.runs.recording import read_recording
 from stopcli.runs.run import Run, run_argument
 from stopcli.runs.summary import FOREIGN, AnalysisSummary, RangeSummary, RunSummary, Summary, SweepSummary
+from stopcli.stopping.rule import natural_direction
 
 
 class NextStep(NamedTuple):
@@ -75,14 +78,21 @@ def _trained_here(run: Path, summary: Summary | None) -> bool:
     return not config.is_file() or read_toml(config).get("command") not in FOREIGN
 
 
-def _recorded_monitor(run: Path, summary: Summary | None) -> str:
-    """The metric that the best epoch of a run that something else trained is chosen by; empty where it has none."""
+def _recorded_monitor(run: Path, summary: Summary | None, metric: str = "") -> str:
+    """The metric that the best epoch of a run that something else trained is chosen by; empty where it has none.
+
+    Args:
+        run: its folder, or the CSV file that it was read from.
+        metric: that is preferred where it is on record, on the rows that validate.
+    """
     if isinstance(summary, RunSummary):
         return summary.best.monitor if summary.best else ""
     try:
-        recorded = Run.read(run)
-        candidates = [recorded.headline.column(rows) for rows in ("val", "train")]
-        return next((column for column in candidates if column in recorded.metrics), "")
+        recorded = read_recording(run, metric) if run.is_file() else Run.read(run)
+        candidates = [f"val_{base_name(metric)}", metric, *map(recorded.headline.column, ("val", "train"))]
+        # Rows that test choose no epoch.
+        columns = [column for column in recorded.metrics if not column.startswith("test_")]
+        return next((column for column in candidates if column in columns), "")
     except RequestError:
         # The report says what is wrong with its files.
         return ""
@@ -185,9 +195,7 @@ def _after_comparison(results: Mapping[str, Any]) -> tuple[NextStep, ...]:
     arms, differences = results.get("things") or [], results.get("differences") or []
     sources = _sources([run for arm in arms for run in arm.get("runs", ())])
     if sources and all(difference.get("distinguishable") for difference in differences):
-        # A CSV file need not have the usual monitor.
-        monitor = ["--monitor", str(results["metric"])] if any(map(Path.is_file, sources)) else []
-        return (_step(_REPLAY, "replay", *map(run_argument, sources), *monitor),)
+        return (_step(_REPLAY, "replay", *map(run_argument, sources), *_monitor(sources, results)),)
     most = max((len(arm.get("runs", ())) for arm in arms), default=0)
     commands = [_again(source, seeds=max(5, 2 * most)) for source in sources]
     on_rows = any(difference.get("on_rows") for difference in differences)
@@ -197,6 +205,17 @@ def _after_comparison(results: Mapping[str, Any]) -> tuple[NextStep, ...]:
         else "Train more seeds, which may tell them apart"
     )
     return tuple(_step(purpose, *argv) for argv in commands if argv)[:2]
+
+
+def _monitor(sources: Sequence[Path], results: Mapping[str, Any]) -> list[str]:
+    """The options that name the metric, where what was compared need not have the usual one."""
+    foreign = [source for source in sources if source.is_file() or not _trained_here(source, None)]
+    monitor = _recorded_monitor(foreign[0], None, str(results["metric"])) if foreign else ""
+    headline = results.get("headline") or {}
+    # Folders have the direction on record.
+    is_asked = natural_direction(monitor) is None and headline.get("name") == base_name(monitor)
+    mode = ["--mode", headline["direction"]] if is_asked and foreign[0].is_file() else []
+    return ["--monitor", monitor, *mode] if monitor else []
 
 
 def _sources(runs: Sequence[str]) -> list[Path]:

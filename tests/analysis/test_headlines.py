@@ -19,6 +19,7 @@ from stopcli.analysis.replay import ReplayOptions, replay
 from stopcli.analysis.replay_report import output_of as output_of_replay
 from stopcli.errors import ConfigError
 from stopcli.report.html import write_output
+from stopcli.report.next_steps import next_steps
 from stopcli.runs.run import Run
 
 RMSE = (2.5, 2.6, 2.4, 2.58)
@@ -69,6 +70,8 @@ def test_arms_of_a_regression_are_compared_by_their_error() -> None:
         rows = rows_of(folder / name)
         assert not any("accuracy" in column for column in rows[0])
     assert [float(row["best_val_rmse"]) for row in rows[:4]] == pytest.approx(RMSE)
+    # Nothing of test rows, nor of the rows that train, is on record.
+    assert not any("test" in column or "rows" in column for column in rows[0])
     svg = (folder / "plots" / "curves.svg").read_text()
     assert "validation RMSE (°C)" in svg
     assert "val_rmse of its best epoch (°C)" in (folder / "plots" / "values.svg").read_text()
@@ -87,6 +90,7 @@ def test_the_test_rows_come_first_where_all_arms_have_them() -> None:
     results = compare([Path("a"), Path("b")])
     assert results.measure.name == "test_rmse"
     final, saved = results.comparisons
+    assert (final.view.name, saved.view.name) == ("final", "best")
     assert (final.view.phrase, saved.view.phrase) == ("test RMSE of the last epoch", "test RMSE of the best epoch")
     assert saved.difference is not None
     assert saved.difference.mean == pytest.approx(0.5)
@@ -209,7 +213,7 @@ def test_rules_are_replayed_on_a_regression() -> None:
     regret, quality = output.figures()["frontier"]().axes[:2]
     assert (regret.get_ylabel(), quality.get_ylabel()) == (
         "regret in val_loss",
-        "validation RMSE of the epoch selected (°C)",
+        "validation RMSE of the epoch selected\n(°C)",
     )
     # The line of the best epoch of all.
     assert any(np.allclose(line.get_ydata(), np.mean(RMSE)) for line in quality.lines)
@@ -244,3 +248,55 @@ def test_a_score_is_lost_where_it_is_lower() -> None:
     assert quality.get_ylabel() == "validation AUC of the epoch selected"
     # Higher and dearer: both rules lie on the front, and both are named.
     assert {text.get_text() for text in quality.texts} == {"patience:3", "threshold:1.1"}
+
+
+def test_a_direction_that_a_run_has_on_record_is_not_asked_for() -> None:
+    columns = regression_columns(20, 1.0)
+    columns["val_bleu"] = columns.pop("val_rmse")
+    for name, direction in (("low", "min"), ("high", "max")):
+        write_recorded(name, columns=columns, headline={"name": "bleu", "direction": direction, "kind": "score"})
+    rules = [
+        replay([Path(name)], ReplayOptions(patience=(100,), monitor=monitor, select=select)).experiments[0].rules[0]
+        for name in ("low", "high")
+        for monitor, select in (("val_bleu", ""), ("val_loss", "val_bleu"))
+    ]
+    assert [rule.mean("kept_epoch") for rule in rules] == [20, 20, 60, 60]
+    assert rules[2].rule.mode == "max"  # type: ignore[attr-defined]
+    for options in (ReplayOptions(monitor="val_bleu"), ReplayOptions(select="val_bleu")):
+        with pytest.raises(ConfigError, match="because the name 'val_bleu' does not tell which is better"):
+            replay([Path("low"), Path("high")], options)
+
+
+def test_the_step_after_a_comparison_names_a_metric_that_is_on_record() -> None:
+    paths = write_arms()
+    _, summary = write_output(output_of(compare(paths)), root=Path("runs"))
+    (step,) = next_steps(Path(summary.run_dir), "finished", summary)
+    assert step.command == f"stopcli replay {' '.join(map(str, sorted(paths)))} --monitor val_rmse"
+    files = []
+    for seed in range(3):
+        for arm in "xy":
+            values = [seed + (2.1 + seed / 50) * (arm == "y") - abs(epoch - 5) for epoch in range(10)]
+            rows = [f"{epoch},{value},{value}" for epoch, value in enumerate(values)]
+            files.append(Path(f"{arm}-seed{seed}.csv"))
+            files[-1].write_text("\n".join(["epoch,val_bleu,test_bleu", *rows]) + "\n")
+    results = compare(files, metric="test_bleu", mode="max")
+    assert verdicts(results) == ["better", "better"]
+    _, summary = write_output(output_of(results), root=Path("runs"))
+    (step,) = next_steps(Path(summary.run_dir), "finished", summary)
+    assert step.command.endswith(" --monitor val_bleu --mode max")
+
+
+def test_a_unit_and_a_long_name_are_drawn_as_they_are() -> None:
+    name = "mean_absolute_percentage_error"
+    columns = regression_columns(20, 2.0)
+    columns[f"val_{name}"] = columns.pop("val_rmse")
+    headline = {"name": name, "direction": "min", "kind": "error", "unit": "$ per $"}
+    paths = [write_recorded(arm, columns=columns, headline=headline, settings={"arm": arm}) for arm in ("a", "b")]
+    figure = output_of_replay(replay(paths[:1], ReplayOptions(patience=(3,)))).figures()["frontier"]()
+    lines = figure.axes[1].get_ylabel().splitlines()
+    assert " ".join(lines) == r"validation mean absolute percentage error of the epoch selected (\$ per \$)"
+    assert max(map(len, lines)) <= 42
+    results = compare(paths)
+    curves, values = (draw() for draw in figures_of(results, curves_of(results.arms, results.measure)).values())
+    assert curves.axes[1].get_ylabel() == r"validation mean absolute percentage error (\$ per \$)"
+    assert values.axes[0].get_xlabel() == rf"val_{name} of the last epoch (\$ per \$)"
