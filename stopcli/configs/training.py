@@ -195,6 +195,9 @@ def check_validation_share(validation: str, share: float | None) -> None:
 # Fewer rows than this are warned about: one of them is more than 5 % of a share.
 FEW_ROWS = 20
 
+# Characters of the rules in a folder's name.
+_LONGEST_RULES = 100
+
 # What a row is called where it is no image.
 POINT = "row"
 
@@ -287,7 +290,9 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
         if self.threshold is not None:
             parts.append(f"threshold-{self.threshold:g}")
         parts += [re.sub(r"[^\w.]+", "-", text.replace("%", "-percent")).strip("-") for text in self.stop]
-        return "-".join(parts) or "no-stopping"
+        name = "-".join(parts) or "no-stopping"
+        # A seed and more stand beside it in a folder's name, which has at most 255 bytes.
+        return name if len(name) <= _LONGEST_RULES else f"{name[:_LONGEST_RULES]}-and-more"
 
     @property
     def stopping_names(self) -> frozenset[str]:

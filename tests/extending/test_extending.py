@@ -81,8 +81,10 @@ def test_a_rule_takes_a_file_and_a_line(package: Path, run: Run, tmp_path: Path)
     with (tmp_path / "work" / "replay" / "replay.csv").open(encoding="utf-8") as file:
         rows = {row["rule"]: row for row in csv.DictReader(file)}
     assert rows["flat:0.05:4"]["ended"] == "flat"
-    assert "flat:0.01:20 (within 0.01 for 20 epochs)" in run("stopcli replay RUN --stop flat", 2).stderr
-    assert "flat:0.01:20" in run("stopcli moons --help").stdout
+    assert rows["all(flat:0.05:4@val_accuracy,patience:5)"]["ended"] == "all_of"
+    assert rows["flat:0.05:4 β=0.5"]["describes"] == "smoothed val_loss within 0.05 for 4 epochs smooth=0.5"
+    assert "flat:0.01:20" in run("stopcli replay RUN --stop flat", 2).stderr
+    assert "flat:0.01:20 (within 0.01 for 20 epochs)" in " ".join(run("stopcli moons --help").stdout.split())
     assert "expected a number ≥ 0 as width" in run("stopcli replay RUN --stop flat:-1", 2).stderr
 
 

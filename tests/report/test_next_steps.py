@@ -84,6 +84,18 @@ def test_a_replay_names_training_with_the_patience_that_it_found(runs: Path) -> 
     check_can_be_typed(command)
 
 
+@pytest.mark.parametrize(
+    ("label", "options"), [("δ=1% β=0.9", ["--min-delta 1%", "--smooth 0.9"]), ("δ=0.001", ["--min-delta 0.001"])]
+)
+def test_a_replay_names_what_was_an_improvement_and_how_the_metric_was_smoothed(
+    label: str, options: list[str], runs: Path
+) -> None:
+    experiment = {"runs": ["runs/moons"], "keeps_best": {"smallest_patience": {"rule": f"patience:7 {label}"}}}
+    (command,) = commands_after(analysis("replay", {"experiments": [experiment]}))
+    assert all(option in command for option in ["--patience 7", *options])
+    check_can_be_typed(command)
+
+
 @pytest.mark.parametrize("rule", [None, {"rule": "gl:2"}])
 def test_a_replay_without_such_a_patience_names_nothing(rule: object, runs: Path) -> None:
     experiment = {"runs": ["runs/moons"], "keeps_best": {"smallest_patience": rule}}
