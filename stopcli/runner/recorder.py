@@ -105,8 +105,9 @@ class Recorder:
                 raise ConfigError(key, value, "text")
         if rule is not None and not isinstance(rule, Rule):
             raise ConfigError("rule", rule, "a stopping rule, such as Patience(20, monitor='val_loss')")
-        self._root = runs_root(None if runs_dir is None else Path(runs_dir))
-        self._run_dir = None if run_dir is None else Path(run_dir)
+        # Absolute, because scripts change their working folder.
+        self._root = runs_root(None if runs_dir is None else Path(runs_dir)).absolute()
+        self._run_dir = None if run_dir is None else Path(run_dir).absolute()
         self.name, self.seed, self.rule, self.tensorboard = name, _whole("seed", seed, 0), rule, tensorboard
         self.epochs = None if epochs is None else _whole("epochs", epochs, 1)
         RunConfig(name=name, seed=self.seed).check()

@@ -143,6 +143,18 @@ def read_metrics(path: Path, *, recorded: bool = False) -> Columns:
     }
 
 
+def empty_cells(path: Path) -> dict[str, NDArray[np.bool_]]:
+    """By the name of each column of a recorded run's metrics.csv that has empty cells, which of them are, shape
+    [epochs]. The file can be read."""
+    text = path.read_text(encoding="utf-8")
+    text = text[: text.rfind("\n") + 1]
+    if not _EMPTY_CELL.search(text):
+        return {}
+    header, *rows = text.splitlines()
+    empty = np.array([[not cell for cell in row.split(",")] for row in rows])
+    return {name: empty[:, i] for i, name in enumerate(header.split(",")) if empty[:, i].any()}
+
+
 def read_rows(path: Path, columns: Sequence[str]) -> NDArray[np.float32]:
     """Some columns of a metrics.csv, a row an epoch, with the same errors as `read_metrics`."""
     metrics = read_metrics(path)

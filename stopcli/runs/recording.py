@@ -64,7 +64,7 @@ class Recording(Run):
     def recorded_epochs(self) -> int:
         return len(self.content.columns["epoch"])
 
-    @property
+    @cached_property
     def missing(self) -> Mapping[str, Mask]:
         return self.content.missing
 

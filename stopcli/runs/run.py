@@ -257,10 +257,15 @@ class Run:
         """Epochs in its metrics.csv; 0 where there is none. Raises RequestError where it is damaged."""
         return len(self.metrics["epoch"]) if (self.path / "metrics.csv").is_file() else 0
 
-    @property
+    @cached_property
     def missing(self) -> Mapping[str, NDArray[Any]]:
-        """Of the metrics that were not measured after every epoch, after which not, bool of shape [epochs]."""
-        return {}
+        """Of the metrics that were not measured after every epoch, after which not, bool of shape [epochs]. Known once
+        `metrics` could be read."""
+        if self.command != RECORDED or not self.recorded_epochs:
+            return {}
+        from stopcli.runs.metrics import empty_cells
+
+        return empty_cells(self.path / "metrics.csv")
 
 
 def runs_in(root: Path) -> list[Run]:

@@ -270,7 +270,7 @@ def test_no_two_recorders_write_one_folder() -> None:
     with pytest.raises(RunFolderError, match="already exists"):
         Recorder(run_dir=first.path)
     third, fourth = Recorder(run_dir="own"), Recorder(run_dir="own")
-    assert third.path == Path("own")
+    assert third.path == Path("own").absolute()
     with pytest.raises(RunFolderError, match="own already exists"):
         _ = fourth.path
     with pytest.raises(RunFolderError, match="being written by process"):
