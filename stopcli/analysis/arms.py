@@ -19,6 +19,7 @@ from stopcli.runs.headline import Headline
 from stopcli.runs.metrics import Columns
 from stopcli.runs.recording import notes_of, read_runs_and_recordings
 from stopcli.runs.run import Run, resolve_run, without_analyses
+from stopcli.runs.summary import RECORDED
 from stopcli.stats.differences import Difference, Ratio, difference_by_seed, ratio_of
 from stopcli.stats.intervals import MeanInterval, mean_interval
 
@@ -47,11 +48,22 @@ def experiments_of(runs: Iterable[Run]) -> list[Experiment]:
         else:
             groups.append((experiment_of(run), [run]))
     labels = [group[0].title for _, group in groups]
+    labels = _distinct(labels, _recorded_settings([group[0] for _, group in groups]))
     folders = [group[0].sweep or group[0].path for _, group in groups]
     # By the folder that they lie in, its name or its path; in one sweep by the run's own, whose rules may have changed.
     for names in ([folder.name for folder in folders], map(str, folders), [group[0].path.name for _, group in groups]):
         labels = _distinct(labels, list(names))
     return [Experiment(label, tuple(group)) for label, (_, group) in zip(labels, groups, strict=True)]
+
+
+def _recorded_settings(runs: Sequence[Run]) -> list[str]:
+    """The settings by which a script's recorded runs of one name differ, as words; empty for other runs."""
+    titles = [run.title if run.command == RECORDED and run.settings.get("name") else "" for run in runs]
+    texts = dict[int, str]()
+    for title in dict.fromkeys(filter(None, titles)):
+        alike = [i for i, other in enumerate(titles) if other == title]
+        texts |= zip(alike, _by_settings([runs[i] for i in alike]), strict=True)
+    return [texts.get(i, "") for i in range(len(runs))]
 
 
 def _distinct(labels: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -33,6 +33,7 @@ from stopcli.paths import check_path, parse_path
 from stopcli.runs.files import read_toml
 from stopcli.runs.folder import DEFAULT_RUNS_DIR, check_is_run, runs_root
 from stopcli.runs.run import Run, resolve_run, run_argument
+from stopcli.runs.summary import FOREIGN
 from stopcli.training.tf_setup import has_gpu
 
 ConfigFile = Annotated[
@@ -114,7 +115,7 @@ def config_file_of(named: Path, root: Path, output: Output) -> Path:
         return folder
     check_is_run(folder)
     run, name = Run.read(folder), shlex.quote(run_argument(folder))
-    if run.state not in ("finished", "failed"):
+    if run.state not in ("finished", "failed") and run.command not in FOREIGN:
         raise RequestError(
             f"{named}: a run that is not finished ({run.state}), expected a config file or a run that has ended",
             hint=f"stopcli resume {name} continues it; stopcli run {name}/config.toml starts it anew.",

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from stopcli.errors import ConfigError, shown
-from stopcli.quantities import counted
+from stopcli.errors import ConfigError, shortened
 from stopcli.runs.environment import describe_environment, package_versions
 from stopcli.runs.files import LEVELS, write_json
 from stopcli.runs.folder import RunFolder
@@ -129,9 +128,8 @@ def _part_of(name: str) -> str:
     return next((part for part in ("val", "test") if name.startswith(f"{part}_")), "train")
 
 
-def description(settings: Mapping[str, Any], rule: Rule[Any] | None, epochs: int) -> tuple[str, ...]:
+def description(settings: Mapping[str, Any], rule: Rule[Any] | None) -> tuple[str, ...]:
     """What was recorded, a line each."""
-    lines = [f"Recorded by `stopcli.Recorder`: {counted(epochs, 'epoch')}."]
-    if settings:
-        lines.append(f"Settings: {', '.join(f'{name} {shown(value)}' for name, value in settings.items())}.")
-    return (*lines, f"Rule: {'none' if rule is None else rule.describe()}.")
+    texts = [f"{name} {value}" for name, value in settings.items() if name not in ("name", "seed")]
+    lines = [f"Settings: {shortened(', '.join(texts))}."] if texts else []
+    return ("Recorded by `stopcli.Recorder`.", *lines, f"Rule: {'none' if rule is None else rule.describe()}.")

@@ -405,7 +405,7 @@ class Recorder:
         write_results(
             folder,
             summary,
-            description(self.settings, self.rule, self._count),
+            description(self.settings, self.rule),
             stopwatch,
             title=title,
             files={},

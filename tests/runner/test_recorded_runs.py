@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import csv
 import re
 import signal
 import subprocess
@@ -69,20 +69,21 @@ def test_a_loop_of_several_seeds_and_settings_is_listed_shown_replayed_compared_
     assert sorted(part.name for part in (path / "tensorboard").iterdir()) == ["train", "validation"]
 
     assert run("list") == 0
-    assert re.search(rf"recorded-line +finished +{verdict.epoch}/3000 +val_rmse 0\.\d+", capsys.readouterr().out)
+    assert re.search(rf"recorded-line +finished +{verdict.epoch}/3000 +0\.\d+", capsys.readouterr().out)
     assert run("show", path.name) == 0
     shown = capsys.readouterr().out
     assert f"Stopped at epoch {verdict.epoch} of 3000: no improvement since epoch {verdict.best_epoch}" in shown
     assert "accuracy" not in shown
     assert "resume" not in shown
 
-    assert run("replay", path.name, "--monitor", "val_rmse", "--patience", "5", "30", "--json", "--quiet") == 0
-    (experiment,) = json.loads(capsys.readouterr().out)["experiments"]
-    stops = {rule["rule"]: rule["runs"][0]["epoch"] for rule in experiment["rules"]}
-    assert stops["patience:30"] == verdict.epoch
-    assert stops["patience:5"] < verdict.epoch
-
     folders = [str(recorder.path) for recorder in (reported, *others)]
+    asked = ("--monitor", "val_rmse", "--patience", "5", "30", "--quiet", "--run-dir", "replayed")
+    assert run("replay", *folders, *asked) == 0
+    with Path("replayed/replay.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["experiment"] == "recorded line (units 32)"]
+    stops = {(row["rule"], row["seed"]): int(row["epochs"]) for row in rows}
+    assert stops["patience:30", "0"] == verdict.epoch > stops["patience:5", "0"]
+
     assert run("compare", *folders, "--quiet", "--run-dir", "compared") == 0
     compared = summary_of("compared")
     assert [thing["label"] for thing in compared["things"]] == ["line (units 32)", "line (units 64)"]
@@ -146,8 +147,8 @@ def test_a_recorded_run_is_not_resumed_or_run_again(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["lstm.py", "--units", "32"])
     recorder = Recorder("runs", name="once")
+    recorder.epoch(loss=1.0)
     with pytest.raises(KeyboardInterrupt), recorder:
-        recorder.epoch(loss=1.0)
         raise KeyboardInterrupt
     check_refused(["resume", "last"], "recorded by stopcli.Recorder", capsys, monkeypatch)
     check_refused(["resume", "last"], "Train again with your script: python lstm.py --units 32", capsys, monkeypatch)
