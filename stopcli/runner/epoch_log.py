@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -119,8 +120,8 @@ class EpochLog:
         try:
             self._write_beside(names, rows)
         except OSError as error:
-            # The epochs themselves are safe. Event files are written again from them.
-            self._board = None
+            # The epochs themselves are safe.
+            self._drop_board()
             self._folder.note(f"warning: {in_a_line(error)}")
 
     def _opened(self) -> MetricsFile:
@@ -132,7 +133,8 @@ class EpochLog:
         if self._columns < len(names):
             self._metrics.close()
             self._metrics = with_more_columns(path, names, len(names) - self._columns)
-            self._columns, self._board = len(names), None
+            self._columns = len(names)
+            self._drop_board()
         return self._metrics
 
     def _write_beside(self, names: Sequence[str], rows: Sequence[Row]) -> None:
@@ -151,9 +153,18 @@ class EpochLog:
         """Have epochs in tensorboard/ too."""
         if self._board is None:
             board = self._folder.tensorboard
-            self._board = TensorBoardFolder(board, names, config, self._written, lambda: self._recorded(names), {})
+            self._board = TensorBoardFolder(
+                board, names, config, self._written, lambda: self._recorded(names), {}, sparse=True
+            )
         else:
             self._board.append(self._written - len(rows) + 1, _float32(np.array(rows, np.float64)))
+
+    def _drop_board(self) -> None:
+        """Have the event files written anew, from metrics.csv, when they are needed next."""
+        board, self._board = self._board, None
+        if board is not None:
+            with contextlib.suppress(OSError):
+                board.close()
 
     def _recorded(self, names: Sequence[str]) -> NDArray[np.float32]:
         columns = read_metrics(self._folder.metrics, recorded=True)

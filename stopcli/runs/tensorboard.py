@@ -155,6 +155,7 @@ class TensorBoardFolder:
         recorded: gives these epochs, shape [epochs, columns]; called where the event files do not hold them (the folder
             was deleted, a file was changed, or the run had none until now).
         prefixes: what of each file was committed with these epochs, by its path in the folder.
+        sparse: whether a value may be missing, NaN; an epoch whose values are all missing is not in the file.
     """
 
     def __init__(
@@ -165,6 +166,8 @@ class TensorBoardFolder:
         epochs: int,
         recorded: Callable[[], Rows],
         prefixes: Mapping[str, Prefix],
+        *,
+        sparse: bool = False,
     ) -> None:
         self._files: list[tuple[list[int], _EpochsFile]] = []
         with contextlib.ExitStack() as opened:
@@ -172,7 +175,7 @@ class TensorBoardFolder:
             for part, tags in _parts(columns).items():
                 path, indices = folder / part / EPOCHS_NAME, list(tags.values())
                 path.parent.mkdir(parents=True, exist_ok=True)
-                file = _EpochsFile(path, list(tags), prefixes.get(f"{part}/{EPOCHS_NAME}", Prefix()))
+                file = _EpochsFile(path, list(tags), prefixes.get(f"{part}/{EPOCHS_NAME}", Prefix()), sparse=sparse)
                 self._files.append((indices, file))
                 if file.is_new and epochs:
                     file.append(1, recorded()[:, indices])
@@ -220,8 +223,8 @@ class _EpochsFile(AppendedFile):
         is_new: whether it was written anew.
     """
 
-    def __init__(self, path: Path, tags: Sequence[str], keep: Prefix) -> None:
-        self._records = ScalarRecords(tags)
+    def __init__(self, path: Path, tags: Sequence[str], keep: Prefix, *, sparse: bool) -> None:
+        self._records, self._sparse = ScalarRecords(tags), sparse
         self.is_new = not _is_whole(path, keep)
         # An older file begins with another time.
         super().__init__(path, header(time.time()) if self.is_new else b"", Prefix() if self.is_new else keep)
@@ -229,6 +232,9 @@ class _EpochsFile(AppendedFile):
     def append(self, first_epoch: int, rows: Rows) -> None:
         """Append consecutive epochs, a value for each tag."""
         steps = np.arange(first_epoch, first_epoch + len(rows), dtype=np.int64)
+        if self._sparse:
+            measured = ~np.isnan(rows).all(axis=1)
+            steps, rows = steps[measured], rows[measured]
         self.write(self._records.pack(time.time(), steps, rows))
 
 
