@@ -16,6 +16,7 @@ from stopcli.configs.registry import COMMANDS
 from stopcli.errors import ConfigError, RequestError, StopcliError
 from stopcli.quantities import agreeing, counted, format_age, format_bytes, parse_duration
 from stopcli.report.document import Table
+from stopcli.report.run_list import list_table
 from stopcli.runs.files import dump_json, read_json
 from stopcli.runs.folder import RUNS_DIR_VARIABLE, check_is_made_here, runs_root
 from stopcli.runs.listing import STATES, BestValue, Order, RunFilter
@@ -102,7 +103,7 @@ def list_runs(
     for run, _ in rows:
         if run.damage:
             output.warn(f"{run.path}/{run.damage}")
-    output.result(_table(rows, order.metric), ())
+    output.result(list_table(rows, order.metric), ())
     output.say("stopcli rm RUN deletes a run, stopcli prune what finished runs need no more.")
 
 
@@ -112,29 +113,6 @@ def _sorted_by(order: Order, value: BestValue | None) -> dict[str, Any]:
         return {}
     epoch, best = value or (None, None)
     return {"sorted_by": {"metric": order.metric, "epoch": epoch, "value": best}}
-
-
-def _table(runs: list[tuple[Run, BestValue | None]], metric: str) -> Table:
-    """A row for each run, and their size in all. Where all have the same monitor, it is named above its column."""
-    monitors = {metric} if metric else {run.results.monitor for run, _ in runs if run.results}
-    single = monitors.pop() if len(monitors) == 1 else ""
-    rows = []
-    for run, value in runs:
-        best, monitor = value, ""
-        if not metric and run.results and run.results.stop.best_value is not None:
-            best = BestValue(run.results.stop.best_epoch, run.results.stop.best_value)
-            monitor = "" if single else f"{run.results.monitor} "
-        cell = "–" if best is None else f"{monitor}{_number(best.value)} at {best.epoch}"
-        age = "–" if run.age_seconds is None else format_age(run.age_seconds)
-        rows.append((run.path.name, run.state, run.progress, cell, format_bytes(run.bytes_on_disk), age))
-    size = format_bytes(sum(run.bytes_on_disk for run, _ in runs))
-    total = (f"total of {counted(len(runs), 'run')}", "", "", "", size, "")
-    return Table("Runs", ("run", "state", "epochs", f"best {single}".rstrip(), "size", "age"), (*rows, total), sums=1)
-
-
-def _number(value: float) -> str:
-    """Four decimals, or as many digits of what is very large or small."""
-    return f"{value:.4f}" if 0.001 <= abs(value) < 10_000 or not value else f"{value:.5g}"
 
 
 def show(run: RunPath, runs_dir: RunsDir = None, json: RunJson = False) -> None:

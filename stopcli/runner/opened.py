@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from stopcli.configs.registry import COMMANDS
 from stopcli.errors import RequestError, RunFolderError, shown
 from stopcli.paths import parse_path
-from stopcli.quantities import counted, format_bytes
+from stopcli.quantities import counted
 from stopcli.report.document import Document, Table, Warn
 from stopcli.report.drawing import import_for_the_user
 from stopcli.report.html import to_notebook_html
+from stopcli.report.run_list import list_table
 from stopcli.runs import run as saved
 from stopcli.runs.folder import RunFolder, check_is_made_here, holds_no_run, runs_root
-from stopcli.runs.listing import Order, RunFilter
+from stopcli.runs.listing import BestValue, Order, RunFilter
 from stopcli.runs.metrics import Columns, read_metrics
 from stopcli.runs.recording import Recording, is_recording, read_recording
 from stopcli.runs.summary import AnalysisSummary, ModelValues, RangeSummary, RunSummary, SweepSummary
@@ -191,13 +192,13 @@ class Sweep(_FolderWithTable):
 
         jobs = self.path / "jobs"
         names = sorted(saved.run_names(jobs), key=order)
-        return Runs([Run.read(jobs / name, self.path) for name in names])
+        return Runs([(Run.read(jobs / name, self.path), None) for name in names])
 
     @property
     def arms(self) -> dict[str, Runs[Run]]:
         """Its runs by the name of their arm."""
         names = dict.fromkeys(run.arm for run in self.runs)
-        return {name: Runs([run for run in self.runs if run.arm == name]) for name in names}
+        return {name: Runs([(run, None) for run in self.runs if run.arm == name]) for name in names}
 
     @cached_property
     def metrics(self) -> Columns:
@@ -251,21 +252,23 @@ AnyRun = TypeVar("AnyRun", bound=_FolderWithReport, covariant=True)
 class Runs(Sequence[AnyRun]):
     """Runs in a sequence. In a notebook it is shown as the table of `stopcli list`."""
 
-    def __init__(self, runs: Sequence[AnyRun]) -> None:
-        self._runs = tuple(runs)
+    def __init__(self, runs: Sequence[tuple[AnyRun, BestValue | None]], metric: str = "") -> None:
+        """Runs, each with the value that it is sorted by, where they are sorted by a metric."""
+        self._rows = tuple(runs)
+        self._metric = metric
 
     def __len__(self) -> int:
-        return len(self._runs)
+        return len(self._rows)
 
     @overload
     def __getitem__(self, index: int) -> AnyRun: ...
     @overload
     def __getitem__(self, index: slice) -> Runs[AnyRun]: ...
     def __getitem__(self, index: int | slice) -> AnyRun | Runs[AnyRun]:
-        return Runs(self._runs[index]) if isinstance(index, slice) else self._runs[index]
+        return Runs(self._rows[index], self._metric) if isinstance(index, slice) else self._rows[index][0]
 
     def __iter__(self) -> Iterator[AnyRun]:
-        return iter(self._runs)
+        return (run for run, _ in self._rows)
 
     def __repr__(self) -> str:
         names = [run.path.name for run in self[:_NAMES_SHOWN]] + ["…"] * (len(self) > _NAMES_SHOWN)
@@ -276,9 +279,8 @@ class Runs(Sequence[AnyRun]):
 
     @property
     def table(self) -> Table:
-        """A row for each, cells as text."""
-        rows = tuple(_cells(run) for run in self)
-        return Table(counted(len(self), "run"), ("run", "command", "state", "epochs", "best", "size"), rows)
+        """The table of `stopcli list`, cells as text."""
+        return list_table(self._rows, self._metric)
 
     def frame(self, *settings: str) -> pandas.DataFrame:
         """A row for each, as a pandas DataFrame: what it is, how it ended, and the metrics of its final and its saved
@@ -297,13 +299,6 @@ class Runs(Sequence[AnyRun]):
         counts = [name for name in _COUNTS if name in frame]
         frame = frame.astype(dict.fromkeys(counts, "Int64"))
         return frame.assign(started=pandas.to_datetime(frame["started"], utc=True))
-
-
-def _cells(run: _FolderWithReport) -> tuple[str, ...]:
-    stop, best = run.results and run.results.stop, "–"
-    if run.results and stop and stop.best_value is not None:
-        best = f"{run.results.monitor} {stop.best_value:.4f} at {stop.best_epoch}"
-    return run.path.name, run.command, run.state, run.progress, best, format_bytes(run.bytes_on_disk)
 
 
 def _row(run: _FolderWithReport, settings: Sequence[str]) -> dict[str, Any]:
@@ -394,7 +389,8 @@ def list_runs(
     """
     run_filter = RunFilter(_texts(command), name, _texts(state))
     runs = run_filter.select(saved.runs_in(_root(runs_dir)), COMMANDS)
-    return Runs([_opened(run) for run, _ in Order(sort, reverse).sort(runs)])
+    order = Order(sort, reverse)
+    return Runs([(_opened(run), value) for run, value in order.sort(runs)], order.metric)
 
 
 def _texts(texts: str | Sequence[str]) -> tuple[str, ...]:

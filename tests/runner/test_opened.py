@@ -175,7 +175,11 @@ def test_the_list_is_filtered_sorted_and_becomes_a_frame() -> None:
     assert frame["patience"].tolist()[:2] == [10, 5]
     assert frame.loc[0, ["best_epoch", "saved_test_accuracy"]].tolist() == pytest.approx([5, 0.8])
     assert frame["started"].is_monotonic_increasing
-    assert "val_loss 0.4506 at 5" in runs._repr_html_()
+    assert "0.4506 at 5" in runs._repr_html_()
+    # By another metric, its best values.
+    table = stopcli.list_runs(sort="val_accuracy").table
+    assert table.columns[3] == "best val_accuracy"
+    assert [row[3] for row in table.body] == ["0.8286 at 8", "0.8000 at 1", "0.5143 at 1", "–"]
     assert len(stopcli.list_runs("nowhere")) == 0
 
 
