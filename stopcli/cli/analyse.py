@@ -57,8 +57,8 @@ def report(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write report.html and report.md of a run or a sweep again, from what its folder holds now; or, with --to, the
-    report of a CSV file.
+    """Write report.html and report.md of a run or a sweep again, from what its folder holds now; or the report of a CSV
+    file of metrics, NAME.html and NAME.md beside it.
 
     The HTML is one file with everything in it; it opens without a network, in light and dark mode, and on a phone.
     """
@@ -68,11 +68,11 @@ def report(
             hint="Without --to, each run gets its own.",
         )
     # After parsing, as below: --help need not know how figures and statistics are made.
-    from stopcli.runner.report import check_has_report, report_again
+    from stopcli.runner.report import check_report, report_again
 
     runs = [resolve_run(run, runs_root(runs_dir)) for run in runs]
     for run in runs:
-        check_has_report(run, to)
+        check_report(run, to)
     output = Output(json, quiet, verbose)
     written = []
     for run in runs:

@@ -242,6 +242,34 @@ def _group_mark(group: RunGroup) -> Line2D:
     return legend_mark(drawn_name(group.label, _LONGEST) + runs, color=colour, ls=style, lw=1.9)
 
 
+def curves_by_column(
+    columns: Columns, panels: Sequence[Sequence[str]], best: tuple[int, str] | None, title: str
+) -> Figure:
+    """Columns of a run against the epoch, by their own names.
+
+    Args:
+        panels: the columns of each; NaN where there was no value, over which a curve goes straight on.
+        best: the best epoch, and what it is called; None for none.
+    """
+    figure, drawn = new_figure(1.6 + 2 * len(panels), len(panels), title=drawn_name(title, _LONGEST), sharex=True)
+    for axes, names in zip(drawn, panels, strict=True):
+        curves = [columns[name] for name in names]
+        for i, (name, values) in enumerate(zip(names, curves, strict=True)):
+            measured = np.flatnonzero(np.isfinite(values))
+            shown, (colour, style) = measured[thinned(len(measured))], arm_look(i + 1)
+            marker = "o" if len(measured) == 1 else ""
+            label = drawn_name(name, _LONGEST)
+            axes.plot(
+                columns["epoch"][shown], values[shown], color=colour, ls=style, lw=1.4, label=label, marker=marker
+            )
+        if best:
+            axes.axvline(best[0], color=GREY, lw=1.3, ls="--", label=drawn_name(best[1], _LONGEST))
+        fit_scale(axes, curves, falls=natural_direction(names[0]) != "max")
+        axes.legend(frameon=False)
+    whole_numbers(drawn[-1], "epoch")
+    return figure
+
+
 def value_strips(views: Mapping[str, Sequence[ValueRow]], title: str) -> Figure:
     """Values of runs as dots, a row for each group and a panel for each value; their mean, with its 95 % interval.
 

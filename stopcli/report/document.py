@@ -274,6 +274,8 @@ def _part(part: Part) -> str:
 
 # By the figure's file name in `plots/`. Numbers belong in tables; here is what is drawn.
 ALT_TEXTS = {
+    "columns": "Every metric against the epoch, a panel for each with a curve for each of its columns, and the best "
+    "epoch.",
     "accuracies": "A point for each seed: the accuracy of its final and of its saved model on the training and test "
     "rows, with the means.",
     "augmented": "Training images in the first column, and beside each the same image as augmentation passes it to the "

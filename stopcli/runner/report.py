@@ -18,7 +18,7 @@ from stopcli.analysis.sweep import not_finished
 from stopcli.errors import RequestError, RunFolderError, StopcliError
 from stopcli.paths import check_path
 from stopcli.quantities import counted
-from stopcli.report.document import Document, Paragraph, Part, Picture, Section, Table, Warn, alt_text
+from stopcli.report.document import Document, Paragraph, Part, Picture, Section, Table, Warn, alt_text, to_markdown
 from stopcli.report.drawing import Drawn, Figures, draw, figures_section
 from stopcli.report.html import to_html, write_or_warn, write_report
 from stopcli.report.next_steps import next_section, next_steps
@@ -120,19 +120,21 @@ def write_results(
 
 
 def report_again(folder: Path, to: Path | None = None) -> tuple[list[Path], list[str]]:
-    """Write the report of a run or a sweep as it is now, into its folder, or that of a CSV file.
+    """Write the report of a run or a sweep as it is now, into its folder, or that of a CSV file, beside it.
 
     Args:
-        to: a new HTML file to write instead; the folder then stays as it is. A CSV file needs one.
+        to: a new HTML file to write instead; the folder then stays as it is.
 
     Returns:
         The files that were written, and warnings, a sentence without a full stop each.
 
     Raises:
-        RunFolderError: the folder is no run's, or `to` exists.
+        RunFolderError: the folder is no run's, or `to` exists, or the report of a CSV file.
         RequestError: the run's files are damaged.
     """
-    check_has_report(folder, to)
+    check_report(folder, to)
+    if is_recording(folder):
+        return _report_of_recording(folder, to)
     if to is None:
         document, drawn = document_of(folder, folder)
         return write_report(folder, document), drawn.warnings
@@ -144,14 +146,39 @@ def report_again(folder: Path, to: Path | None = None) -> tuple[list[Path], list
     return [to], drawn.warnings
 
 
-def check_has_report(run: Path, to: Path | None) -> None:
-    """Raise RequestError where `report_again` cannot write the report of a run, or of a CSV file."""
+def check_report(run: Path, to: Path | None) -> None:
+    """Check that `report_again` can write the report of a run, or of a CSV file; arguments and errors as there."""
     if not is_recording(run):
         check_is_run(run)
-    elif to is None:
-        raise RequestError(
-            f"{run}: a CSV file, which has no folder for its report", hint="--to FILE.html writes it where you want it."
-        )
+        return
+    read_recording(run)
+    for file in _files_of(run, to):
+        _check_new(file)
+
+
+def _files_of(recording: Path, to: Path | None) -> list[Path]:
+    """Where the report of a CSV file is written: beside it, by its name; or to the HTML file that is named."""
+    return [recording.with_suffix(ending) for ending in (".html", ".md")] if to is None else [to]
+
+
+def _report_of_recording(path: Path, to: Path | None) -> tuple[list[Path], list[str]]:
+    """Write the report of a CSV file; as `report_again`, but into new files, because its folder is not stopcli's."""
+    files = _files_of(path, to)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=files[0].parent) as plots:
+        document, drawn = document_of(path, Path(plots))
+        texts = [to_html(document, Path(plots)), to_markdown(_without_pictures(document))]
+    for file, text in zip(files, texts, strict=False):
+        write_text(file, text)
+    return files, drawn.warnings
+
+
+def _without_pictures(document: Document) -> Document:
+    """A document whose pictures lie in no folder."""
+    sections = (
+        Section(section.title, tuple(part for part in section.parts if not isinstance(part, Picture)))
+        for section in document.sections
+    )
+    return Document(document.title, document.lead, tuple(section for section in sections if section.parts))
 
 
 def _check_new(file: Path) -> None:

@@ -21,7 +21,8 @@ Kind = Literal["proportion", "error", "score"]
 """What values can be: a share of rows from 0 to 1, whose interval is Wilson's; an error ≥ 0, in the unit of what was
 predicted, lower is better; any other number, such as an area under a curve or R²."""
 
-_PREFIXES = ("train_", "val_", "test_")
+# Lightning users write `val/loss`.
+_PREFIXES = ("train_", "val_", "test_", "train/", "val/", "test/")
 _PROPORTIONS = ("accuracy", "acc")
 # As their field writes them.
 _SPELLINGS = {

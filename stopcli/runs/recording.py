@@ -103,7 +103,11 @@ class Recording(Run):
         named = headline_of(self.metric, self.direction) if self.metric else None
         if named is not None and base_name(self.metric) != "loss":
             return named
-        columns = [name for name in self.metrics if name.startswith(("val_", "test_")) and base_name(name) != "loss"]
+        columns = [
+            name
+            for name in self.metrics
+            if name.startswith(("val_", "val/", "test_", "test/")) and base_name(name) != "loss"
+        ]
         others = (headline_of(name) for name in columns)
         return next(filter(None, others), None) or named or headline_of("loss") or ACCURACY
 

@@ -136,19 +136,6 @@ def test_arms_are_paired_where_the_names_of_their_files_say_the_seeds() -> None:
     assert {label: paired[label, "final"] for label in "bc"} == {"b": True, "c": False}
 
 
-def test_a_file_is_reported_where_the_user_wants_it(capsys: pytest.CaptureFixture[str]) -> None:
-    write_csv("history.csv")
-    assert run("report", "history.csv") == 2
-    assert "--to FILE.html writes it where you want it" in capsys.readouterr().err
-    assert run("report", "history.csv", "--to", "history.html") == 0
-    page = Path("history.html").read_text(encoding="utf-8")
-    best = min(CURVE)
-    assert f"The lowest validation RMSE is {best:.4g}" in page
-    assert f"at epoch {CURVE.index(best) + 1}." in page
-    assert "stopcli replay history.csv --monitor val_rmse" in page
-    assert sorted(path.name for path in Path().iterdir()) == ["history.csv", "history.html"]
-
-
 @pytest.mark.parametrize(
     ("argv", "answer"),
     [
@@ -180,3 +167,44 @@ def test_bad_requests_are_refused_before_anything_is_made(
     write_csv("held.csv", test_rmse=CURVE)
     Path("bad.csv").write_text("epoch,val_rmse\n1,0.5\n2,x\n")
     check_refused(argv, answer, capsys, monkeypatch)
+
+
+def test_a_report_lies_beside_the_file_with_its_curves_and_what_rules_would_have_done(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_csv("logs/a.csv", train_rmse=CURVE[::-1], loss=CURVE)
+    assert run("report", "logs/a.csv") == 0
+    assert sorted(path.name for path in Path("logs").iterdir()) == ["a.csv", "a.html", "a.md"]
+    text, page = Path("logs/a.md").read_text(), Path("logs/a.html").read_text()
+    assert "The lowest validation RMSE is 0.4800, at epoch 8." in text
+    assert "| val_rmse | 0.4800 | 8 | 0.8000 |" in text
+    assert "stopcli replay logs/a.csv --monitor val_rmse" in text
+    assert "| patience:5 | beyond 12 | 1 of 1 |" in text
+    # One picture with its description, within the page.
+    assert page.count('src="data:image/svg+xml;base64,') == 1
+    assert "a panel for each with a curve for each of its columns" in page
+    assert "![" not in text
+
+
+def test_a_report_is_never_written_over_another_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_csv("a.csv")
+    write_csv("b.csv")
+    Path("b.md").write_text("mine")
+    check_refused(
+        ["report", "a.csv", "b.csv"], "b.md already exists, and stopcli never overwrites", capsys, monkeypatch
+    )
+    check_refused(["report", "a.csv", "--to", "b.md"], "b.md already exists", capsys, monkeypatch)
+    check_refused(["report", "a.csv", "c.csv"], "c.csv: no such file", capsys, monkeypatch)
+    assert Path("b.md").read_text() == "mine"
+    assert run("report", "b.csv", "--to", "c.html", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == [{"run": "b.csv", "files": ["c.html"]}]
+
+
+def test_the_report_of_metrics_whose_direction_nobody_knows_has_no_rules() -> None:
+    write_csv("a.csv", name="val_foo", **{"val/bar": CURVE})
+    assert run("report", "a.csv") == 0
+    text = Path("a.md").read_text()
+    assert "| val_foo | – | – | 0.8 |" in text
+    assert "patience" not in text
