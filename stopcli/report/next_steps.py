@@ -158,7 +158,10 @@ def _after_replay(results: Mapping[str, Any]) -> tuple[NextStep, ...]:
     experiments = results.get("experiments") or []
     sources = _sources([run for experiment in experiments for run in experiment.get("runs", ())])
     if len(experiments) != 1:
-        return (_step("Compare these runs", "compare", *map(run_argument, sources)),) if len(sources) > 1 else ()
+        # Where not the same metric counts in all, what selected is on record in all.
+        differ = len({str(experiment.get("headline")) for experiment in experiments}) > 1
+        metric = ["--metric", str(results["select"])] if differ else []
+        return (_step("Compare these runs", "compare", *map(run_argument, sources), *metric),) if sources[1:] else ()
     keeps_best = experiments[0].get("keeps_best") or {}
     if not keeps_best.get("complete", True):
         return _further(sources)

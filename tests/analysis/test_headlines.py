@@ -219,6 +219,20 @@ def test_rules_are_replayed_on_a_regression() -> None:
     assert any(np.allclose(line.get_ydata(), np.mean(RMSE)) for line in quality.lines)
 
 
+def test_a_regression_and_a_classification_are_replayed_side_by_side() -> None:
+    write_recorded("rmse", unit="°C")
+    write_run("moons", columns={**regression_columns(20, 2.0), "val_accuracy": np.linspace(0.5, 0.9, 60)})
+    output = output_of_replay(replay([Path("rmse"), Path("moons")], ReplayOptions(patience=(3,))))
+    assert output.table.columns[-2:] == ("val. RMSE (°C)", "test acc.")
+    assert [row[-2:] for row in output.table.rows] == [("2.500", "–"), ("–", "0.629")]
+    folder, summary = write_output(output, root=Path("runs"))
+    recorded, moons = rows_of(folder / "replay.csv")
+    assert (recorded["kept_rmse"], recorded["kept_accuracy"], moons["kept_rmse"]) == ("2.5", "", "")
+    # What counts in one of them is not on record in the other.
+    (step,) = next_steps(Path(summary.run_dir), "finished", summary)
+    assert step.command == "stopcli compare rmse moons --metric val_loss"
+
+
 def test_a_metric_that_selects_is_not_repeated() -> None:
     results = replay(write_arms()[:4], ReplayOptions(patience=(3, 50), monitor="val_rmse"))
     output = output_of_replay(results)
