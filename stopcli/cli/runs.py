@@ -180,7 +180,9 @@ PruneRuns = Annotated[
     bool,
     _what("--runs", help="Whole runs that have finished or failed; with --older-than, --keep, --name or --command."),
 ]
-Keep = Annotated[int | None, _which("--keep", help="Leave the N newest of these runs as they are, ≥ 0.")]
+Keep = Annotated[
+    int | None, _which("--keep", help="Leave the N newest of the runs that would lose something as they are, ≥ 0.")
+]
 
 
 def prune(
@@ -227,7 +229,8 @@ def prune(
         "runs": whole_runs,
     }
     flags = {kind for kind, is_set in kinds.items() if is_set} or {"states"}
-    removals, in_use = plan_pruning(runs[: max(len(runs) - (keep or 0), 0)], flags)
+    removals, in_use = plan_pruning(runs, flags)
+    removals = removals[: max(len(removals) - (keep or 0), 0)]
     output = Output(json, quiet, verbose)
     if in_use:
         output.say(f"In use, and left as they are: {', '.join(path.name for path in in_use)}.")

@@ -178,6 +178,10 @@ def test_the_newest_and_the_young_can_be_kept(capsys: pytest.CaptureFixture[str]
     assert names() == ["0", "1", "2"]
     assert names("--keep", "2") == ["0"]
     assert names("--keep", "9") == []
+    # Of those that would lose something.
+    (ROOT / "run-0001" / "status.json").write_text('{"state": "paused"}')
+    assert names("--keep", "1") == ["0"]
+    shutil.copy(ROOT / "run-0000" / "status.json", ROOT / "run-0001")
     assert names("--older-than", "1d") == ["0", "1"]
     assert names("--name", "*1", "--runs") == ["1"]
     assert names("--command", "moons", "clr", "--name", "-0000") == ["0"]
