@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
@@ -14,6 +15,7 @@ from many_runs import STATE, bytes_in, copies, files_in, held_elsewhere, stopped
 from pinned import FIXTURES
 from program import run
 from refusals import check_refused
+from small_disk import small_disk
 from unprivileged import folder_for_all, unprivileged
 from written_runs import write_sweep
 
@@ -116,6 +118,24 @@ def test_of_runs_that_may_not_be_deleted_each_is_an_error_and_the_others_go(
     [error] = document["errors"]
     assert error["path"] == "runs/run-0000"
     assert "cannot be written (Permission denied)" in error["error"]
+
+
+def test_runs_are_pruned_and_deleted_on_a_disk_that_is_full(capsys: pytest.CaptureFixture[str]) -> None:
+    with small_disk(256, files=60) as disk:
+        copies(write_kept_run(Path("one")), disk / "runs", 3)
+        for path in (disk / "runs").iterdir():
+            (path / ".lock").touch()
+        with contextlib.suppress(OSError):
+            (disk / "filler").write_bytes(bytes(1 << 20))
+        with contextlib.suppress(OSError):
+            for number in range(60):
+                (disk / f"empty-{number}").touch()
+        with pytest.raises(OSError, match="No space left"):
+            (disk / "one-more").touch()
+        arguments = ["--yes", "--runs-dir", str(disk / "runs")]
+        assert len(printed(capsys, "prune", *arguments)["deleted"]) == 3
+        assert [line["path"][-1] for line in printed(capsys, "rm", "run-0001", *arguments)["deleted"]] == ["1"]
+        assert len(list(disk.rglob("resume.pruned"))) == 2
 
 
 @pytest.mark.parametrize(
