@@ -89,7 +89,8 @@ class Run(_FolderWithReport):
         """`metrics` as a pandas DataFrame, a row an epoch. Raises RequestError where pandas is not installed, or
         metrics.csv is missing or damaged."""
         frame = _pandas().DataFrame(self.metrics)
-        counts = [name for name in ("epoch", "step") if name in frame]
+        # A CSV file may lack the step of some epochs.
+        counts = [name for name in ("epoch", "step") if name in frame and frame[name].notna().all()]
         return frame.astype(dict.fromkeys(counts, "int64"))
 
     def model(self, which: Literal["best", "final"] | int = "best") -> keras.Model:

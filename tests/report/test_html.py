@@ -31,7 +31,7 @@ from stopcli.report.document import (
     pieces,
     to_markdown,
 )
-from stopcli.report.html import LARGEST_SVG, picture_data, to_html
+from stopcli.report.html import LARGEST_SVG, picture_data, to_html, to_notebook_html
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg"><path d="M 1.23456 2.5 \nL 0.129 3" style="fill: #ffffff"/>{}</svg>'
 
@@ -65,6 +65,16 @@ def test_any_text_stands_in_the_page_as_it_is(text: str) -> None:
     # The caption, the header, two cells, and the code.
     assert page_texts.texts.count(text) >= 5
     assert page_texts.tags == Texts(plain).tags
+
+
+@given(st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1))
+def test_any_text_stands_in_a_notebook_as_it_is(text: str) -> None:
+    def tags(words: str) -> list[str]:
+        table = Table(words, (words,), ((words,),))
+        parts = (Warn(code(words)), table, Code(words), Picture("gone", words))
+        return Texts(to_notebook_html(Document(words, parts, (Section(words, parts),)), Path())).tags
+
+    assert tags(text) == tags("x")
 
 
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1))

@@ -127,6 +127,10 @@ def test_a_csv_file_is_a_run_without_settings_results_and_models() -> None:
     assert "data:image/svg+xml" in page
     with pytest.raises(RequestError, match="a CSV file, which has no model"):
         run.model()
+    Path("sparse.csv").write_text("epoch,step,loss\n1,10,1\n2,,2\n")
+    sparse = stopcli.open("sparse.csv")
+    assert isinstance(sparse, stopcli.Run)
+    assert [str(dtype) for dtype in sparse.frame().dtypes] == ["int64", "float64", "float64"]
     Path("table.csv").write_text("name,value\na,1\n")
     with pytest.raises(RequestError, match="epoch"):
         stopcli.open("table.csv")
