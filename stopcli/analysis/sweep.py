@@ -1,8 +1,9 @@
 """What a sweep's runs say together: arms against each other, seeds in a table, honest selection, what is missing."""
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from stopcli.analysis.arms import Arm, RunArm, SeedValues
@@ -12,7 +13,7 @@ from stopcli.report.document import Table, csv_of
 from stopcli.report.run_report import SELECTION, ResultColumn, result_columns
 from stopcli.runs.headline import ACCURACY, ROWS_IN_WORDS, Headline
 from stopcli.runs.summary import RunSummary, Selection
-from stopcli.stats.differences import NONE, Difference, difference_cell, paired_difference, signed
+from stopcli.stats.differences import NONE, Difference, difference_cell, paired_difference, writer_of_differences
 from stopcli.stats.intervals import FEWEST, MeanInterval, mean_interval
 from stopcli.stopping.rule import Direction
 from stopcli.sweeps.plan import JobResult
@@ -114,17 +115,23 @@ def answer_against(reference: Arm[Any], differences: Sequence[tuple[Arm[Any], Di
 
 
 def sentences_against(
-    reference: RunArm, differences: Sequence[tuple[RunArm, Difference | None]], measured: str, better: Direction
+    reference: RunArm,
+    differences: Sequence[tuple[RunArm, Difference | None]],
+    measured: str,
+    better: Direction,
+    headline: Headline = ACCURACY,
 ) -> list[str]:
     """How each arm differs from the reference, as far as its runs can tell.
 
     Args:
-        what, better: as for `Difference.sentence`.
+        measured, better: as for `Difference.sentence`.
+        headline: the metric that was measured.
     """
+    written = writer_of_differences(headline), headline.unit
     return [
         f"{arm.label} has too few finished runs to be judged."
         if difference is None or difference.n < FEWEST
-        else difference.sentence(arm.label, reference.label, measured, better)
+        else difference.sentence(arm.label, reference.label, measured, better, *written)
         for arm, difference in differences
     ]
 
@@ -142,9 +149,16 @@ def means_and_sds(arm: RunArm, **names: str) -> dict[str, float | None]:
     return columns
 
 
-def mean_cell(interval: MeanInterval | None, show: Callable[[float], str] = "{:.3f}".format) -> str:
-    """Mean and standard deviation for a table; a dash for no values."""
-    return interval.cell(show, interval=False) if interval else NONE
+def mean_cell(interval: MeanInterval | None, headline: Headline = ACCURACY) -> str:
+    """Mean and standard deviation of a metric for a table; a dash for no values."""
+    return interval.cell(partial(headline.show, like=interval.mean), interval=False) if interval else NONE
+
+
+def difference_text(difference: Difference | None, headline: Headline) -> str:
+    """A difference of a metric with its interval, for a table; a dash for none."""
+    if headline.kind == "error":
+        return difference_cell(difference, headline.show_difference)
+    return difference_cell(difference)
 
 
 def job_row(result: JobResult, headline: Headline = ACCURACY, **more: object) -> dict[str, object]:
@@ -248,7 +262,7 @@ def _seeds_answer(arm: Arm[SeedValues], columns: Sequence[ResultColumn]) -> tupl
     first, last = f"{min(stops):,.0f}", f"{max(stops):,.0f}"
     epochs = f"epoch {first}" if first == last else f"epochs {first} to {last}"
     bounds = (
-        f" (95 % interval {headline.show(interval.bounds[0])} to {headline.show(interval.bounds[1])})"
+        f" (95 % interval {' to '.join(headline.show(bound, interval.mean) for bound in interval.bounds)})"
         if interval.bounds
         else ""
     )
@@ -265,12 +279,17 @@ def seed_table(label: str, runs: Sequence[tuple[RunSummary, str]]) -> Table:
         runs: with their states now, which may be others than when they were summed up.
     """
     columns, rows = _columns(runs), []
-    for summary, state in runs:
-        rows.append((label, str(summary.seed), state, *(column.cell(column.value(summary)) for column in columns)))
     arm = _finished(label, runs, columns)
     intervals, n = [(column, arm.interval(column.name)) for column in columns], f"n = {len(arm.runs)}"
+    # All values of a column have as many decimals as their mean.
+    means = [(column, interval.mean if interval else None) for column, interval in intervals]
+    for summary, state in runs:
+        cells = (column.cell(column.value(summary), like=mean) for column, mean in means)
+        rows.append((label, str(summary.seed), state, *cells))
     for key in ("mean", "sd") if len(arm.runs) > 1 else ():
-        rows.append((label, key, n, *(column.cell(getattr(interval, key, None)) for column, interval in intervals)))
+        values = [getattr(interval, key, None) for _, interval in intervals]
+        cells = (column.cell(value, like=mean) for value, (column, mean) in zip(values, means, strict=True))
+        rows.append((label, key, n, *cells))
     if len(arm.runs) >= FEWEST:
         rows.append((label, "95 %", n, *(_bounds_cell(column, interval) for column, interval in intervals)))
     names = (column.name for column in columns)
@@ -280,7 +299,7 @@ def seed_table(label: str, runs: Sequence[tuple[RunSummary, str]]) -> Table:
 def _bounds_cell(column: ResultColumn, interval: MeanInterval | None) -> str:
     if interval is None or not interval.bounds:
         return NONE
-    return " to ".join(column.cell(bound) for bound in interval.bounds)
+    return " to ".join(column.cell(bound, like=interval.mean) for bound in interval.bounds)
 
 
 def _seed_csv(runs: Sequence[tuple[RunSummary, str]], columns: Sequence[ResultColumn]) -> str:
@@ -357,24 +376,25 @@ def selection_table(arms: Mapping[str, Sequence[Selection]], headline: Headline 
     rows = []
     for label, runs in arms.items():
         difference = _claimed_difference(runs)
-        means = (mean_cell(mean_interval(_tested(runs, which)), headline.show) for which in ("honest", "claimed"))
+        means = (mean_cell(mean_interval(_tested(runs, which)), headline) for which in ("honest", "claimed"))
         shares = (f"{difference.share_above:.0%} of runs", f"{difference.share_below:.0%}")
-        cells = (str(difference.n), runs[0].honest.monitor, *means, difference_cell(difference), *shares)
+        cells = (str(difference.n), runs[0].honest.monitor, *means, difference_text(difference, headline), *shares)
         rows.append((label, *cells))
     return Table(SELECTION, columns, tuple(rows))
 
 
 def selection_conclusion(arms: Mapping[str, Sequence[Selection]], headline: Headline = ACCURACY) -> str:
     """A sentence; each arm has a finished run or more."""
-    differences = [_claimed_difference(runs) for runs in arms.values()]
+    differences, show = [_claimed_difference(runs) for runs in arms.values()], writer_of_differences(headline)
     if len(differences) > 1:
-        low, high = (signed(pick(difference.mean for difference in differences)) for pick in (min, max))
-        span = low if low == high else f"{low} to {high}, depending on the arm"
+        low, high = (show(pick(difference.mean for difference in differences)) for pick in (min, max))
+        unit = f" {headline.unit}" if headline.unit else ""
+        span = f"{low}{unit}" if low == high else f"{low} to {high}{unit}, depending on the arm"
         sentence = f"Choosing the epochs on the test rows would have changed the claimed test {headline.label} by "
         sentence += f"{span}: see {SELECTION}."
     else:
         labels = ("Epochs chosen on the test rows", "epochs chosen without them")
-        sentence = differences[0].sentence(*labels, f"claimed test {headline.label}")
+        sentence = differences[0].sentence(*labels, f"claimed test {headline.label}", None, show, headline.unit)
     return f"{sentence} (This is the luck of the rows that choose, together with the worse choices of fewer rows.)"
 
 

@@ -12,6 +12,7 @@ from stopcli.analysis.arms import RunArm, difference
 from stopcli.analysis.sweep import (
     SweepResults,
     answer_against,
+    difference_text,
     incomparable,
     job_row,
     mean_cell,
@@ -30,7 +31,7 @@ from stopcli.report.document import Table, csv_of
 from stopcli.report.drawing import Figures, drawn_name
 from stopcli.runs.headline import Headline
 from stopcli.runs.metrics import read_metrics
-from stopcli.stats.differences import NONE, Difference, difference_cell, too_few
+from stopcli.stats.differences import NONE, Difference, too_few
 from stopcli.stats.intervals import FEWEST, MeanInterval, mean_interval
 from stopcli.sweeps.plan import JobResult
 
@@ -98,8 +99,8 @@ def _row(arm: RunArm, base: RunArm, headline: Headline) -> tuple[str, ...]:
         cell
         for model in ("final", "saved")
         for cell in (
-            mean_cell(_tested(arm, headline, model), headline.show),
-            difference_cell(_difference(arm, base, headline, model)),
+            mean_cell(_tested(arm, headline, model), headline),
+            difference_text(_difference(arm, base, headline, model), headline),
         )
     ]
     return (
@@ -157,7 +158,9 @@ def _conclusions(config: ClrConfig, arms: Sequence[RunArm], base: RunArm) -> tup
     if n < FEWEST:
         return (f"{too_few(n)}{_best_of_few([base, *(arm for arm, _ in differences)], model, headline)}",)
     compared = [(arm, by) for arm, by in differences if by is not None and by.n >= FEWEST]
-    sentences = sentences_against(base, differences, f"test {headline.label} of the {model}", headline.direction)
+    sentences = sentences_against(
+        base, differences, f"test {headline.label} of the {model}", headline.direction, headline
+    )
     return (answer_against(base, compared, headline.direction), *sentences)
 
 

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from stopcli.quantities import agreeing, counted, format_duration, numbered
@@ -78,17 +79,18 @@ class ResultColumn:
             return None if model is None else model.epoch
         return model.get(self.rows, self.headline.name)
 
-    def cell(self, value: float | None, bounds: Bounds | None = None) -> str:
+    def cell(self, value: float | None, bounds: Bounds | None = None, like: float | None = None) -> str:
         """A value as text.
 
         Args:
             bounds: of its 95 % interval.
+            like: a value of the metric that it has as many decimals as.
         """
         if value is None:
             return NONE
         if self.headline is None:
             return f"{value:g}" if value == int(value) else f"{value:.1f}"
-        show = self.headline.show
+        show = partial(self.headline.show, like=value if like is None else like)
         return show(value) + (f" [{show(bounds[0])}, {show(bounds[1])}]" if bounds else "")
 
     def cell_of(self, summary: RunSummary) -> str:
@@ -212,13 +214,13 @@ def _model_text(summary: RunSummary, chosen: str = "", *, of_best: bool = False)
     for rows in parts:
         value = model.get(rows, headline.name)
         if value is not None:
-            bounds = _bounds_text(headline, bounds_of(summary, rows, of_best=of_best))
+            bounds = _bounds_text(headline, value, bounds_of(summary, rows, of_best=of_best))
             text += f"; {ROWS_IN_WORDS[rows]} {headline.label} {headline.show_with_unit(value)}{bounds}"
     return text
 
 
-def _bounds_text(headline: Headline, bounds: Bounds | None) -> str:
-    return f" (95 % interval {headline.show(bounds[0])} to {headline.show(bounds[1])})" if bounds else ""
+def _bounds_text(headline: Headline, value: float, bounds: Bounds | None) -> str:
+    return f" (95 % interval {' to '.join(headline.show(bound, value) for bound in bounds)})" if bounds else ""
 
 
 def sentences_of(summary: Summary) -> list[str]:
@@ -387,7 +389,7 @@ def _answer(summary: RunSummary) -> list[str]:
         if model.monitor == headline.column(value.rows):
             return [f"The {best} {what} is {text}, at epoch {model.epoch}."]
         return [f"At epoch {model.epoch}, chosen by {model.monitor}, the {what} is {text}."]
-    bounds = _bounds_text(headline, bounds_of(summary, value.rows, of_best=summary.best is not None))
+    bounds = _bounds_text(headline, value.value, bounds_of(summary, value.rows, of_best=summary.best is not None))
     chosen = f", chosen by {model.monitor}" if model.monitor else ""
     return [f"The {name} model, of epoch {model.epoch}{chosen}, has {_a(headline, value.rows)} of {text}{bounds}."]
 

@@ -230,7 +230,7 @@ def test_policies_of_a_regression_are_compared_by_the_lower_error(monkeypatch: p
     assert first.endswith(": better.")
     row = next(row for arm, row in cells(config, results).items() if arm != "constant")
     assert row["final test RMSE"].startswith("1.970 ± ")
-    assert row["final, against constant"].startswith("-1.030 [")
+    assert row["final, against constant"].startswith("−1.030 [")
     few = Clr().sweep_results(config, [result for result in results if result.job.config.seed < 2]).conclusions[0]
     assert "has the lowest test RMSE, " in few
     assert " °C; --seeds 5" in few
