@@ -22,7 +22,8 @@ from timing import in_turn, ratio, seconds
 from stopcli.runs.csv_columns import read_csv_columns
 from stopcli.runs.metrics import Columns, MetricsFile, read_metrics
 from stopcli.stats.intervals import mean_interval
-from stopcli.stopping import GeneralizationLoss, Patience, ProgressQuotient, Rule, SuccessiveIncreases
+from stopcli.stopping import GeneralizationLoss, Patience, ProgressQuotient, Rule, SmoothedRule, SuccessiveIncreases
+from stopcli.stopping.smooth import RunColumns
 
 RUNS, EPOCHS, ROUNDS = 100, 4000, 5
 NAMES = ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
@@ -48,6 +49,13 @@ def replay(runs: list[Columns]) -> None:
             rule.first_stop(run)
 
 
+def replay_smoothed(run: Columns) -> None:
+    # As `stopcli replay` does: a metric is smoothed once, for all rules.
+    columns = RunColumns(run)
+    for rule in RULES:
+        SmoothedRule(rule, 0.9).first_stop(columns)
+
+
 def replay_by_epoch(run: Columns) -> None:
     for rule in RULES:
         # That of the base class updates the rule epoch by epoch.
@@ -70,8 +78,11 @@ def main() -> None:
         )
         csv_files = seconds(lambda: replay([dict(read_csv_columns(path).columns) for path in paths]))
 
-    by_epoch, by_column = in_turn(
-        ROUNDS, lambda: seconds(lambda: replay_by_epoch(runs[0])), lambda: seconds(lambda: replay(runs[:1]))
+    by_epoch, by_column, smoothed = in_turn(
+        ROUNDS,
+        lambda: seconds(lambda: replay_by_epoch(runs[0])),
+        lambda: seconds(lambda: replay(runs[:1])),
+        lambda: seconds(lambda: replay_smoothed(runs[0])),
     )
     whole = seconds(lambda: replay(runs))
     first, *rows = np.random.default_rng(0).normal(size=(RUNS + 1, RUNS)).tolist()
@@ -81,6 +92,7 @@ def main() -> None:
     replays = len(RULES)
     print(f"epoch by epoch:  {statistics.median(by_epoch) / replays * 1e3:.2f} ms per replay")
     print(f"whole columns:   {statistics.median(by_column) / replays * 1e3:.3f} ms per replay")
+    print(f"smoothed:        {statistics.median(smoothed) / replays * 1e3:.3f} ms per replay")
     print(f"ratio:           {ratio(by_epoch, by_column, '{:.0f}')}")
     print(f"{replays} rules × {RUNS} runs × {EPOCHS:,} epochs: {whole:.2f} s; reading the runs {read_seconds:.2f} s")
     print(f"the same as CSV files, read and replayed: {csv_files:.2f} s")

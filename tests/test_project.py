@@ -106,10 +106,12 @@ def _blocks(page: str) -> list[str]:
 @pytest.mark.slow
 def test_the_pages_python_runs_and_its_rules_fire() -> None:
     (shortest,) = _blocks("README.md")
-    rules, cyclical, layers = _blocks("docs/guides/your-own-model.md")
+    rules, joined, cyclical, layers = _blocks("docs/guides/your-own-model.md")
     assert len([line for line in shortest.splitlines() if line]) <= 15
     assert "Verdict(reason='patience', rule='val_loss patience=5'" in finished(shortest)
     assert "Verdict(reason='patience', rule='val_accuracy patience=20 min_delta=0.01'" in finished(rules)
+    stop = "smoothed val_loss patience=2 smooth=0.5 at epoch 5 and val_accuracy patience=3 min_delta=1% at epoch 4"
+    assert finished(joined).endswith(f"5 {stop}\n")
     output = finished(cyclical)
     assert "Verdict(reason='patience', rule='val_accuracy patience=16'" in output
     accuracy = re.search(r"best_value=([0-9.]+)", output)

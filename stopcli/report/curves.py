@@ -242,6 +242,7 @@ def marks_of(summary: RunSummary, level: tuple[str, float, str] | None = None) -
         "non_finite": "a metric is not finite",
         "interrupted": "interrupted",
         "time_budget": "paused",
+        "all_of": "all rules had fired",
     }
     # Of the models that something else trained it is not known whether they were saved.
     saved = "saved, best" if summary.trained_here else "best"

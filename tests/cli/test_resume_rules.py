@@ -23,6 +23,7 @@ MOONS = [
     "moons", "--hidden", "20", "--batch-size", "8", "--learning-rate", "0.02", "--epochs", "200",
     "--checkpoint-every", "30", "--quiet",
 ]  # fmt: skip
+ALL = "all(patience:30@val_loss,patience:10:1%@val_accuracy)"
 IMAGES = [
     "cifar-resnet", "--dataset", "digits", "--image-size", "8", "--depth", "8", "--limit", "300", "--test-limit", "200",
     "--batch-size", "48", "--epochs", "5", "--quiet",
@@ -69,6 +70,7 @@ def check_same(resumed: Path, *words: str) -> None:
         ),
         (["--patience", "none", "--stop", "gl:20", "pq:40", "up:9"], ["--stop", "gl:20", "pq:40", "up:9"]),
         (["--patience", "40", "--restore-best"],) * 2,
+        (["--patience", "35", "--min-delta", "1%", "--smooth", "0.7", "--stop", ALL],) * 2,
     ],
     ids=lambda words: " ".join(words),
 )
@@ -112,6 +114,18 @@ def test_rules_that_would_have_stopped_at_this_epoch_end_the_run_there(again: Pa
         (["--patience", "10"], "val_loss patience=10 would have stopped it after epoch 30 (10 epochs after the best"),
         (["--threshold", "0.5"], "val_loss threshold=0.5 would have stopped it after epoch"),
         (["--stop", "gl:1"], "val_loss GL>1 would have stopped it after epoch"),
+        (
+            ["--stop", "all(patience:10,threshold:0.5)"],
+            "val_loss patience=10 at epoch 30 and val_loss threshold=0.5 at epoch",
+        ),
+        (
+            ["--smooth", "0.1", "--patience", "15"],
+            "smoothed val_loss patience=15 smooth=0.1 would have stopped it after epoch 35 (15 epochs after the best, "
+            "smoothed val_loss ",
+        ),
+        (["--smooth", "1"], "--smooth: received 1.0, expected less than 1"),
+        (["--smooth", "much"], "--smooth: received 'much', expected a number, or none"),
+        (["--min-delta", "much"], "--min-delta: received 'much', expected a finite number ≥ 0, or a share"),
         (["--patience", "20"], "finished (val_loss patience=20), nothing is left to do"),
         ([], "--patience N trains it further, with more patience; so do other rules."),
         (["--epochs", "300"], "stopped by val_loss patience=20, not by its number of epochs; more of them"),
