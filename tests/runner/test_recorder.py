@@ -349,6 +349,18 @@ def test_what_a_full_disk_loses_is_said_in_the_end() -> None:
         assert rows_of(recorder.path) == [["epoch", "step", "loss"], ["1", "1", "1.0"]]
 
 
+def test_an_epoch_costs_at_most_50_microseconds() -> None:
+    costs = []
+    with Recorder("runs", rule=Patience(10**6, monitor="val_rmse")) as recorder:
+        for _ in range(5):
+            start = time.process_time()
+            for value in CURVE * 10:
+                recorder.epoch(loss=value, accuracy=0.5, val_rmse=value, val_accuracy=0.25)
+            flush(recorder)
+            costs.append((time.process_time() - start) / 2000)
+    assert min(costs) < 50e-6
+
+
 class LateEvent(threading.Event):
     """One whose answer that the time is over comes late: whoever sets it meanwhile is not waited for."""
 
