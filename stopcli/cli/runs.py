@@ -267,8 +267,8 @@ def _delete(removals: Sequence[Removal], root: Path, output: Output, *, yes: boo
             # Between two runs is time enough to stop.
             with stop_signals_held():
                 try:
-                    remove(removal)
-                    done.append(removal)
+                    if remove(removal):
+                        done.append(removal)
                 except StopcliError as error:
                     errors[removal.run] = error
     except StopNow as stopped:

@@ -170,10 +170,10 @@ def is_held(run: Path) -> bool:
 
 @contextlib.contextmanager
 def hold_folder(run: Path) -> Iterator[FileLock]:
-    """Hold a run folder within the block, so that no other process writes it.
+    """Hold the folder of a run that has started within the block, so that no other process writes it.
 
     Raises:
-        RunFolderError: another process holds it, or it cannot be written.
+        RunFolderError: another process holds it or has deleted it, or it cannot be written.
     """
     lock = _lock_of(run)
     _acquire(lock, run)
@@ -183,8 +183,9 @@ def hold_folder(run: Path) -> Iterator[FileLock]:
         lock.release()
 
 
-def _acquire(lock: FileLock, run: Path) -> None:
-    """Raise RunFolderError where another process holds the folder, or it cannot be written."""
+def _acquire(lock: FileLock, run: Path, *, has_started: bool = True) -> None:
+    """Take the lock of a folder. Raises RunFolderError where another process holds it, or it cannot be written; where
+    the run has started, also where another process has deleted it."""
     from filelock import Timeout
 
     try:
@@ -195,6 +196,13 @@ def _acquire(lock: FileLock, run: Path) -> None:
         ) from None
     except OSError as error:
         raise RunFolderError(f"{run}: cannot be written ({system_words(error)})") from None
+    if has_started and not (run / "status.json").exists():
+        # The lock makes the folder again that was deleted since it was looked at.
+        lock.release()
+        with contextlib.suppress(OSError):
+            (run / LOCK_NAME).unlink()
+            run.rmdir()
+        raise RunFolderError(f"{run}: no such folder")
 
 
 def holder(run: Path) -> str:
@@ -288,7 +296,7 @@ class RunFolder:
             path = _make_new(path, numbered=run_dir is None)
             new_folders.insert(0, path)
             folder = cls(path)
-            _acquire(folder._lock, path)
+            _acquire(folder._lock, path, has_started=False)
             folder.status.write("running")
             if config is not None:
                 folder.write_config(config)
@@ -312,7 +320,7 @@ class RunFolder:
             check_is_run(path)
         _check_can_be_written(path)
         folder = cls(path)
-        _acquire(folder._lock, path)
+        _acquire(folder._lock, path, has_started=checked)
         return folder
 
     def __enter__(self) -> RunFolder:

@@ -182,17 +182,20 @@ def _jobs_of(run: Path) -> list[Path]:
     return sorted(path for path in folders if path.is_dir() and not path.is_symlink())
 
 
-def remove(removal: Removal) -> None:
-    """Delete what was planned, while nobody else can write the run.
+def remove(removal: Removal) -> bool:
+    """Delete what was planned, while nobody else can write the run. Returns whether there was anything to delete: two
+    processes may delete at once.
 
     Raises:
         RunFolderError: the run is held, or has changed since this was planned. Nothing was deleted.
         ResourceError: the system refuses.
     """
+    if not any(map(os.path.lexists, removal.parts or [removal.run])):
+        return False
     try:
         if removal.run.is_symlink() and removal.status is None:
             removal.run.unlink()
-            return
+            return True
         with hold_folder(removal.run) as lock:
             if read_status(removal.run) != removal.status:
                 raise RunFolderError(f"{removal.run}: has changed since, and is not deleted")
@@ -207,6 +210,7 @@ def remove(removal: Removal) -> None:
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         raise ResourceError(f"{removal.run}: cannot be deleted: {system_words(error)}{where}") from error
+    return True
 
 
 def _remove_part(part: Path, run: Path) -> None:

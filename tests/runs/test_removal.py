@@ -12,7 +12,7 @@ from unprivileged import folder_for_all, unprivileged
 from written_runs import write_run, write_sweep
 
 from stopcli.errors import ResourceError, RunFolderError
-from stopcli.runs.folder import RunFolder
+from stopcli.runs.folder import RunFolder, hold_folder
 from stopcli.runs.removal import (
     Kind,
     empty_trash,
@@ -153,6 +153,16 @@ def test_a_run_that_has_changed_since_stays_as_it_is() -> None:
         with pytest.raises(RunFolderError, match="has changed since"):
             remove(removal)
     assert files_in(ROOT) == before
+
+
+def test_what_another_process_has_deleted_meanwhile_is_no_error() -> None:
+    removals = [plan_removal(write_kept_run(ROOT / "a")), *plan_pruning(runs_in(ROOT), ["states"])[0]]
+    assert [remove(removal) for removal in reversed(removals)] == [True, True]
+    assert [remove(removal) for removal in removals] == [False, False]
+    # Nor does a lock that comes too late make the folder again.
+    with pytest.raises(RunFolderError, match="a: no such folder"), hold_folder(ROOT / "a"):
+        pass
+    assert list(ROOT.iterdir()) == []
 
 
 def test_what_may_not_be_deleted_is_an_error_of_that_run() -> None:
