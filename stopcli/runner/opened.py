@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from stopcli.configs.registry import COMMANDS
-from stopcli.errors import RequestError, RunFolderError, shown
+from stopcli.errors import RequestError, RunFolderError, in_a_line, shown
 from stopcli.paths import parse_path
 from stopcli.quantities import counted
 from stopcli.report.document import Document, Table, Warn
@@ -58,8 +58,8 @@ class _FolderWithReport(saved.Run):
         with tempfile.TemporaryDirectory(prefix="stopcli-") as folder:
             try:
                 document, drawn = document_of(self.path, Path(folder))
-            except RequestError as error:
-                document = Document(self.path.resolve().name, (Warn(f"{error.message}."),), ())
+            except (RequestError, OSError) as error:
+                document = Document(self.path.resolve().name, (Warn(f"{in_a_line(error)}."),), ())
                 return to_notebook_html(document, self.path)
             return to_notebook_html(document, Path(folder) if drawn.pictures else self.path)
 
@@ -239,6 +239,11 @@ class Analysis(_FolderWithTable):
     """
 
     summary: AnalysisSummary | None
+
+    @property
+    def progress(self) -> str:
+        """A dash: nothing is trained."""
+        return "–"
 
 
 # In a line.

@@ -253,7 +253,9 @@ def _prediction(folder: Path) -> list[Part]:
 
 
 def _environment_and_config(folder: Path) -> tuple[Environment, str]:
-    text = (folder / "config.toml").read_text(encoding="utf-8", errors="replace")
+    """Of environment.json what is there, and the text of config.toml; empty where it is missing."""
+    config = folder / "config.toml"
+    text = config.read_text(encoding="utf-8", errors="replace") if config.is_file() else ""
     return read_environment(folder)[0], text.partition("\n")[2] if text.startswith(_HEADER) else text
 
 

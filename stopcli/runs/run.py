@@ -119,7 +119,7 @@ class Run:
     def headline(self) -> Headline:
         """The metric that counts in it. Without a summary, a recorded run has it in its config.toml; in a run of
         stopcli's own commands it is the accuracy."""
-        if self.summary is None and self.command == RECORDED:
+        if self.summary is None and self.label("command") == RECORDED:
             name, direction, unit = (str(self.config.get(key, "")) for key in ("headline", "mode", "unit"))
             named = headline_of(name, "max" if direction == "max" else "min" if direction == "min" else None, unit)
             return named or ACCURACY

@@ -228,6 +228,13 @@ def test_what_is_damaged_is_opened_and_said() -> None:
     assert stopcli.open("moons").command == ""
     assert stopcli.list_runs().frame()["state"].tolist() == ["damaged"]
     assert "damaged" in stopcli.list_runs()._repr_html_()
+    # A metric that none has is what is wrong, and not the damaged file.
+    with pytest.raises(ConfigError, match="sort: received 'val_los'"):
+        stopcli.list_runs(sort="val_los")
+    assert "config.toml: not a TOML file" in stopcli.open("moons")._repr_html_()
+    (run_folder / "config.toml").unlink()
+    shutil.copy(FIXTURES / "moons" / "summary.json", run_folder)
+    assert "Stopped at epoch 15 of 100" in stopcli.open("moons")._repr_html_()
 
 
 def test_a_missing_model_is_explained() -> None:
