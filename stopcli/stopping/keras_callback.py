@@ -31,9 +31,9 @@ class StopOnRule(keras.callbacks.Callback):
     Only the metrics that the rule and `restore_best` monitor are read; others may have any shape.
 
     With `fit(validation_freq=…)`, a rule skips epochs without its metrics; of the rules in an `AnyOf`, only those skip
-    that lack theirs. So patience counts validated epochs, as in `keras.callbacks.EarlyStopping`, and a strip of
-    `ProgressQuotient` consists of them; `start_from_epoch` counts all epochs. `SuccessiveIncreases` and `AtCycleEnds`
-    decide in epochs that are validated and also end a strip or a cycle.
+    that lack theirs, and of an `AllOf`, which only all of them stop, all. So patience counts validated epochs, as in
+    `keras.callbacks.EarlyStopping`, and a strip of `ProgressQuotient` consists of them; `start_from_epoch` counts all
+    epochs. `SuccessiveIncreases` and `AtCycleEnds` decide in epochs that are validated and also end a strip or a cycle.
 
     Raises:
         MetricError: at the end of the first epoch, where the logs lack a metric that is monitored; at that of the first

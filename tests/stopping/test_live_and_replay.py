@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from keras_stops import StubModel
 
+from stopcli.analysis.recorded_history import RecordedHistory
 from stopcli.errors import MetricError
 from stopcli.runner.epoch_rules import EpochRules
+from stopcli.runs.headline import ACCURACY
 from stopcli.stopping import (
     AllOf,
     AnyOf,
     AtCycleEnds,
+    BestEpoch,
     GeneralizationLoss,
     Patience,
     ProgressQuotient,
@@ -31,6 +35,7 @@ from stopcli.stopping.combine import parse_rule
 from stopcli.stopping.smooth import RunColumns
 
 Case = tuple[Rule[Any], list[dict[str, float]]]
+METRICS = ("loss", "val_loss", "val_accuracy")
 SMOOTH = (0.0, 0.3, 0.9, 0.99)
 
 
@@ -115,7 +120,7 @@ def test_a_recorder_gives_it_too() -> None:
         # A Recorder also ends a run where a metric that the rule does not read is not finite.
         rows = [row for row in curves if all(map(np.isfinite, row.values()))]
         recorded = EpochRules(rule, None, "")
-        recorded.set_names(["loss", "val_loss", "val_accuracy"])
+        recorded.set_names(METRICS)
         for epoch, row in enumerate(rows, start=1):
             if recorded.verdict is None:
                 recorded.update(epoch, [*row], tuple(row.values()))
@@ -135,6 +140,36 @@ def test_keras_s_callback_gives_it_too() -> None:
             if stop.model.stop_training:
                 break
         assert stop.verdict == live(rule, rows), (rule, rows)
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_so_they_do_where_not_every_epoch_is_validated() -> None:
+    from stopcli import StopOnRule
+
+    draw = random.Random(4)
+    fired = 0
+    for rule, curves in random_cases(300):
+        finite = [row for row in curves if all(map(np.isfinite, row.values()))]
+        rows = [row if i % 3 == 0 or draw.random() < 0.5 else {"loss": row["loss"]} for i, row in enumerate(finite)]
+        recorded, stop = EpochRules(rule, None, ""), StopOnRule(rule)
+        recorded.set_names(METRICS)
+        stop.set_model(StubModel())
+        stop.on_train_begin()
+        for epoch, row in enumerate(rows):
+            recorded.update(epoch + 1, METRICS, tuple(row.get(name) for name in METRICS))
+            stop.on_epoch_begin(epoch)
+            if "val_loss" in row:
+                stop.on_test_end()
+            stop.on_epoch_end(epoch, row)
+            if recorded.verdict:
+                break
+        assert stop.verdict == recorded.verdict, (rule, rows)
+        columns = {name: np.array([row.get(name, np.nan) for row in rows]) for name in METRICS}
+        missing = {name: np.isnan(columns[name]) for name in METRICS[1:]}
+        run: Any = SimpleNamespace(metrics=columns, missing=missing, headline=ACCURACY)
+        assert RecordedHistory(run, BestEpoch("loss")).replay(rule).verdict == recorded.verdict, (rule, rows)
+        fired += recorded.verdict is not None
+    assert fired > 100
 
 
 def first_of_patience(values: list[float], patience: int, *, lower: bool) -> int | None:
