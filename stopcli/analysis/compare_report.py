@@ -107,7 +107,9 @@ def _interval(arm: RunArm, view: View, measure: Measure) -> str:
         return f"{of_rows.low:.3f} to {of_rows.high:.3f} ({counted(of_rows.rows, 'row')})"
     if interval is None or interval.bounds is None:
         return NONE
-    return " to ".join(_number(bound, None, measure.headline) for bound in interval.bounds)
+    if measure.headline is not None and measure.headline.kind == "error":
+        return " to ".join(measure.headline.show(bound, interval.mean) for bound in interval.bounds)
+    return " to ".join(map(_number, interval.bounds))
 
 
 def _mean(interval: MeanInterval | None, headline: Headline | None = None) -> str:

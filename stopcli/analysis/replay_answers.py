@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from stopcli.analysis.replay import MOST_RUNS, ExperimentResults, ReplayOptions, ReplayResults, RuleResults
 from stopcli.quantities import counted
 from stopcli.runs.headline import Headline
-from stopcli.runs.recording import Recording
+from stopcli.runs.summary import FOREIGN
 from stopcli.stats.differences import Difference, difference_by_seed, writer_of_differences
 from stopcli.stats.intervals import FEWEST, runs_to_show, share_shown
 
@@ -96,7 +96,7 @@ def _evidence(experiment: ExperimentResults) -> str:
     """How much the smallest patience of some runs says of others."""
     n = experiment.n
     if n == 1:
-        trained = "" if isinstance(experiment.histories[0].run, Recording) else "; --seeds 5 trains five"
+        trained = "" if experiment.histories[0].run.command in FOREIGN else "; --seeds 5 trains five"
         return f"One run proves little: another seed may need another patience{trained}."
     shown = f"in {100 * share_shown(n):.0f} % or more of runs like these, with 95 % confidence"
     needed = runs_to_show(MOST_RUNS)

@@ -14,7 +14,7 @@ from stopcli.runs.headline import base_name, rows_of
 from stopcli.runs.metrics import Columns
 from stopcli.runs.recording import Recording
 from stopcli.runs.run import Run
-from stopcli.runs.summary import ModelValues, RunSummary
+from stopcli.runs.summary import RECORDED, ModelValues, RunSummary
 from stopcli.stopping.rule import resolve_direction
 
 Values = Mapping[str, float]
@@ -105,7 +105,8 @@ def result_of(run: Run, columns: Columns) -> RunResult | None:
     saved = _saved_row(run, columns)
     saved_values = {} if saved is None else _row_values(run, columns, saved)
     cost = {"epochs": float(columns["epoch"][last])}
-    cost |= {"updates": float(columns["step"][last])} if "step" in columns else {}
+    # A recorder counts epochs where it knows of no updates.
+    cost |= {"updates": float(columns["step"][last])} if "step" in columns and run.command != RECORDED else {}
     reason = "end_of_file" if isinstance(run, Recording) else ""
     return RunResult(run, _row_values(run, columns, last), saved_values, cost, columns, reason, measured=False)
 

@@ -162,6 +162,12 @@ def test_a_run_that_died_without_a_summary_stands_with_its_arm() -> None:
     results = compare(paths)
     assert results.measure.name == "val_rmse"
     assert [len(arm.runs) for arm in results.arms] == [3, 4]
+    alone = compare([paths[3], *paths[4:]]).arms[0].runs[0]
+    # Of its updates nothing is known.
+    assert alone.cost == {"epochs": 60}
+    assert (alone.final["val_rmse"], alone.saved["epoch"]) == (pytest.approx(2.58 * 1.37), 23)
+    answers = output_of_replay(replay([paths[3]], ReplayOptions(patience=(3,)))).answers
+    assert answers[-1] == "One run proves little: another seed may need another patience."
 
 
 def test_curves_of_an_error_alone_are_drawn() -> None:

@@ -57,6 +57,9 @@ def write_recorded(
         columns=columns,
         epochs=epochs,
         summary={**summary, "final": last, "best": best, **options.pop("summary", {})},
+        headline=headline["name"],
+        mode=headline["direction"],
+        unit=headline.get("unit", ""),
         settings=settings or {},
         **options,
     )
