@@ -308,6 +308,15 @@ def _notes(results: ReplayResults) -> list[str]:
         "Square brackets: bootstrap 95 % interval of the mean over the runs; none for fewer than three.",
         "table.csv has a row for each rule, replay.csv one for each rule and run, both in full precision.",
     ]
+    if any(results.options.min_delta):
+        notes.append(
+            "δ: the min_delta, by more than which a value has to be better; with %, a share of the value to beat."
+        )
+    if any(results.options.smooth):
+        notes.append(
+            f"β: the rule sees its metrics smoothed, each value with so much of the average before it. Best epoch and "
+            f"{metric} are of the values themselves."
+        )
     if len(results.experiments[0].rules) > 1:
         notes.append(
             "An interval is valid for its own rule. The rule that looks best of many is partly the luckiest: "

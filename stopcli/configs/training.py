@@ -289,7 +289,9 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
             parts.append(f"patience-{self.patience}")
         if self.threshold is not None:
             parts.append(f"threshold-{self.threshold:g}")
-        parts += [re.sub(r"[^\w.]+", "-", text.replace("%", "-percent")).strip("-") for text in self.stop]
+        for text in self.stop:
+            plain = text.replace("%", "-percent").replace(",", "-and-")
+            parts.append(re.sub(r"[^\w.]+", "-", plain).strip("-"))
         name = "-".join(parts) or "no-stopping"
         # A seed and more stand beside it in a folder's name, which has at most 255 bytes.
         return name if len(name) <= _LONGEST_RULES else f"{name[:_LONGEST_RULES]}-and-more"

@@ -23,7 +23,8 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 @given(
     seed=st.integers(0, 2**31 - 2),
     patience=st.none() | st.integers(0, 10**6),
-    min_delta=st.floats(0, 1e300),
+    min_delta=st.floats(0, 1e300) | st.sampled_from(["1%", "0.05%"]),
+    smooth=st.none() | st.floats(0, 1, exclude_max=True),
     baseline=st.none() | finite,
     noise=st.floats(0, 1e6),
     every=st.sampled_from(["best", "all", 1, 4000]),
@@ -170,6 +171,14 @@ def test_none_is_left_out_of_a_file_and_everything_else_is_in_it() -> None:
     written = settings_of(config)
     left_out = {field.name for field in dataclasses.fields(config)} - written.keys()
     assert left_out == {"patience", "baseline", "smooth", "threshold", "validation_share"}
+
+
+def test_rules_are_a_part_of_a_folder_s_name() -> None:
+    config = parse(MoonsConfig, {"patience": 5, "stop": ("all(patience:3:1%@val_accuracy,gl:2)", "up:3:10")})
+    assert config.rules == "patience-5-all-patience-3-1-percent-val_accuracy-and-gl-2-up-3-10"
+    many = parse(MoonsConfig, {"stop": tuple(f"patience:{epochs}" for epochs in range(1, 200))}).rules
+    assert many.startswith("patience-1-patience-2-patience-3")
+    assert len(many.encode()) < 128
 
 
 @pytest.mark.parametrize(("content", "message"), [(b"a = ", "not a TOML file"), (b"\xff\xfe", "not a TOML file")])
