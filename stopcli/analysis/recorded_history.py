@@ -22,7 +22,7 @@ from stopcli.stopping.smooth import RunColumns
 
 def readable_metrics(columns: Columns) -> tuple[str, ...]:
     """The metrics that a rule may watch: nothing of test rows that were held out."""
-    return tuple(name for name in columns if name not in NO_METRICS and not name.startswith("test_"))
+    return tuple(name for name in columns if name not in NO_METRICS and not name.startswith(("test_", "test/")))
 
 
 class RecordedHistory:

@@ -170,8 +170,9 @@ def _check(run: Run, needs: Sequence[tuple[str, str]]) -> None:
 
 
 def _hint(run: Run, missing: str, recorded: Sequence[str]) -> str:
-    if missing.startswith("test_") and missing in run.metrics:
-        return "Held-out test rows must not choose an epoch: they would no longer be an independent test."
+    if missing.startswith(("test_", "test/")) and missing in run.metrics:
+        hint = "Held-out test rows must not choose an epoch: they would no longer be an independent test."
+        return f"{hint} A column of rows that may choose is called val_…" if isinstance(run, Recording) else hint
     if isinstance(run, Recording):
         return did_you_mean(missing, recorded) or "--monitor names one of them."
     if not any(column.startswith("val_") for column in run.metrics):

@@ -214,7 +214,7 @@ def _overlay(axes: Axes, group: RunGroup, column: str) -> None:
     several = len(group.runs) > 1
     width, alpha = (0.5, 0.35) if several else (1.7, 1.0)
     for run in group.runs:
-        epochs, values = run["epoch"], _finite(run[column])
+        epochs, values = run["epoch"], _finite(_bridged(run[column]))
         shown = thinned(len(epochs) * len(group.runs), 4 * MOST_POINTS)
         axes.plot(epochs[shown], values[shown], color=colour, ls=style, lw=width, alpha=alpha)
         axes.plot(epochs[-1:], values[-1:], color=colour, marker="o", ms=5, mec="white", mew=0.6, zorder=4)
@@ -228,7 +228,17 @@ def _median(runs: Sequence[Columns], column: str) -> tuple[NDArray[Any], NDArray
     """The epochs that all runs have, and the median over the runs at each."""
     common = min(len(run["epoch"]) for run in runs)
     # The middle one of an odd number that holds an infinite value is still a number.
-    return runs[0]["epoch"][:common], _finite(np.median([run[column][:common] for run in runs], axis=0))
+    return runs[0]["epoch"][:common], _finite(np.median([_bridged(run[column])[:common] for run in runs], axis=0))
+
+
+def _bridged(values: NDArray[Any]) -> NDArray[Any]:
+    """Values of a metric that was not measured after every epoch, with a straight line from one to the next, and level
+    from the last one on; as they are where only the last ones are NaN, as in a run that ended so."""
+    (measured,) = np.nonzero(~np.isnan(values))
+    if not len(measured) or measured[-1] == len(measured) - 1:
+        return values
+    rows = np.arange(len(values))
+    return np.where(rows < measured[0], np.nan, np.interp(rows, measured, values[measured]))
 
 
 def _finite(values: NDArray[Any]) -> NDArray[Any]:

@@ -3,8 +3,10 @@ of an epoch's values."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
+import math
 import re
 import stat
 from collections import Counter
@@ -151,12 +153,12 @@ class _Column:
     text: tuple[int, str] | None = None
 
     def add(self, cells: Sequence[str], lines: NDArray[np.int64], *, decimal_commas: bool) -> None:
-        try:
-            self.values.append(np.fromiter(map(float, cells), np.float64, len(cells)))
-            self.missing.append(np.zeros(len(cells), bool))
+        with contextlib.suppress(ValueError):
+            # Most cells are numbers or empty.
+            values = np.fromiter((float(cell) if cell else math.nan for cell in cells), np.float64, len(cells))
+            self.values.append(values)
+            self.missing.append(np.fromiter((not cell for cell in cells), bool, len(cells)))
             return
-        except ValueError:
-            pass
         values, missing = np.full(len(cells), np.nan), np.zeros(len(cells), bool)
         for i, cell in enumerate(cells):
             text = cell.strip()

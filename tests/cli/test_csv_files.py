@@ -152,6 +152,7 @@ def test_arms_are_paired_where_the_names_of_their_files_say_the_seeds() -> None:
         (["replay", "history.csv", "bad.csv", "--monitor", "val_rmse"], "bad.csv, line 3"),
         (["replay", "odd.csv", "--monitor", "val_foo"], "--mode: received 'auto', expected 'min' or 'max', because"),
         (["replay", "held.csv", "--monitor", "test_rmse"], "Held-out test rows must not choose an epoch"),
+        (["replay", "held.csv", "--monitor", "test/mae"], "A column of rows that may choose is called val_…"),
         (["replay", "."], "CSV files in it are named by themselves, such as bad.csv."),
         (["compare", "history.csv", "odd.csv", "--metric", "val_foe"], "Did you mean val_foo?"),
         (["compare", "history.csv"], "there is nothing to compare history (1 run) with"),
@@ -164,7 +165,7 @@ def test_bad_requests_are_refused_before_anything_is_made(
 ) -> None:
     write_csv("history.csv")
     write_csv("odd.csv", name="val_foo")
-    write_csv("held.csv", test_rmse=CURVE)
+    write_csv("held.csv", test_rmse=CURVE, **{"test/mae": CURVE})
     Path("bad.csv").write_text("epoch,val_rmse\n1,0.5\n2,x\n")
     check_refused(argv, answer, capsys, monkeypatch)
 
