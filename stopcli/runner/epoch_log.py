@@ -52,7 +52,7 @@ class EpochLog:
         self._timing: TimingFile | None = None
         self._board: TensorBoardFolder | None = None
         if before is not None:
-            self._opened()
+            self._opened(self.names)
         self._flushed = time.monotonic()
         self._request, self._done, self._closing = threading.Event(), threading.Event(), False
         self._thread = threading.Thread(target=self._write_in_time, name="stopcli.Recorder", daemon=True)
@@ -98,35 +98,34 @@ class EpochLog:
             if requested:
                 self._request.clear()
             self._flushed = time.monotonic()
+            written = None
             try:
-                self._write()
+                written = self._write()
             except Exception as error:
                 # Whatever it is, training goes on; whoever trains is warned, and the run's result says what it lacks.
                 self.problem = system_words(error) if isinstance(error, OSError) else in_a_line(error)
             if requested:
                 self._done.set()
+            if written is not None:
+                self._write_beside(*written)
 
-    def _write(self) -> None:
+    def _write(self) -> tuple[list[str], list[Row]] | None:
+        """Write the epochs that wait. Returns the metrics' names and the rows; None where nothing waits."""
         waiting = self._waiting[:]
         if not waiting:
-            return
+            return None
         names = self.names[:]
         rows = [row + (None,) * (len(names) - len(row)) for row, _ in waiting]
-        self._opened().append_recorded(self._written + 1, self.steps_per_epoch, rows)
+        self._opened(names).append_recorded(self._written + 1, self.steps_per_epoch, rows)
         del self._waiting[: len(waiting)]
         self._written += len(waiting)
         self._untimed_seconds += sum(seconds for _, seconds in waiting)
         self.problem = ""
-        try:
-            self._write_beside(names, rows)
-        except OSError as error:
-            # The epochs themselves are safe.
-            self._drop_board()
-            self._folder.note(f"warning: {in_a_line(error)}")
+        return names, rows
 
-    def _opened(self) -> MetricsFile:
+    def _opened(self, names: Sequence[str]) -> MetricsFile:
         """metrics.csv with a column for each name, opened or made."""
-        names, path = self.names[:], self._folder.metrics
+        path = self._folder.metrics
         if self._metrics is None:
             self._columns = self._columns or len(names)
             self._metrics = MetricsFile(path, names[: self._columns], self._prefixes.get(path.name))
@@ -138,16 +137,23 @@ class EpochLog:
         return self._metrics
 
     def _write_beside(self, names: Sequence[str], rows: Sequence[Row]) -> None:
-        """Write what follows from the rows that were just written."""
+        """Write what follows from rows that are in metrics.csv by now; what of it fails is in the log."""
+        try:
+            self._write_times()
+            if self._config is not None:
+                self._show(names, rows, self._config())
+            metrics = dict(zip(names, rows[-1], strict=True))
+            self._folder.status.write("running", epoch=self._written, progress=StatusProgress(metrics=metrics))
+        except Exception as error:
+            self._drop_board()
+            self._folder.note(f"warning: {in_a_line(error)}")
+
+    def _write_times(self) -> None:
         timing = self._folder.timing
         if self._timing is None:
             self._timing = TimingFile(timing, self._prefixes.get(timing.name))
         self._timing.append(self._timed + 1, self._written, self._untimed_seconds)
         self._timed, self._untimed_seconds = self._written, 0.0
-        if self._config is not None:
-            self._show(names, rows, self._config())
-        metrics = dict(zip(names, rows[-1], strict=True))
-        self._folder.status.beat(self._written, StatusProgress(metrics=metrics))
 
     def _show(self, names: Sequence[str], rows: Sequence[Row], config: str) -> None:
         """Have epochs in tensorboard/ too."""

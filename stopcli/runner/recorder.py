@@ -125,6 +125,7 @@ class Recorder:
         self._since = self._seconds = self._validation_seconds = 0.0
         self._in_block = self._closed = self._has_warned = self._validated = self._keras = False
         self._params: Mapping[str, Any] = {}
+        self._fit: Mapping[str, Any] = {}
         self._left_out: set[str] = set()
 
     @property
@@ -368,7 +369,8 @@ class Recorder:
         headline = self._rules.headline
         assert headline is not None
         best, by_rule = self._rules.best, self._rules.best_by_rule
-        values = functools.partial(model_values, log.names)
+        # Keras tells how many updates an epoch has, unless its data have no length.
+        values, steps = functools.partial(model_values, log.names), self._fit.get("steps") or None
         seconds, validation = round(self._seconds, 3), round(self._validation_seconds, 3)
         summary = RunSummary(
             command=RECORDED,
@@ -379,8 +381,8 @@ class Recorder:
             seed=self.seed,
             epochs=self._count,
             max_epochs=self._planned,
-            steps=None,
-            steps_per_epoch=None,
+            steps=steps and steps * self._count,
+            steps_per_epoch=steps,
             parameters=None,
             copies=1,
             rows=None,
@@ -424,11 +426,13 @@ class Recorder:
         if self._closed:
             self._continue()
         self._started()
+        # Those of this fit: an evaluation in between has others.
+        self._fit = dict(self._params)
         self._keras, self._since = True, time.perf_counter()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._validated = False
-        planned = self._count + (self._params.get("epochs") or 0) - epoch
+        planned = self._count + (self._fit.get("epochs") or 0) - epoch
         if self.epochs is None and planned != self._planned:
             self._planned = planned
             self._rewrite_config(self._started())
@@ -443,8 +447,8 @@ class Recorder:
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         metrics = {name: value for name, value in (logs or {}).items() if self._is_single(name, value)}
-        if self._log is not None and self._params.get("steps"):
-            self._log.steps_per_epoch = self._params["steps"]
+        if self._log is not None and self._fit.get("steps"):
+            self._log.steps_per_epoch = self._fit["steps"]
         try:
             stops = self._record(metrics, strict=False)
         except MetricError as error:

@@ -203,7 +203,7 @@ def test_a_killed_process_loses_less_than_a_second_of_epochs() -> None:
 def test_epochs_are_on_the_disk_within_a_second_while_the_script_idles() -> None:
     run_, printed = killed(149, 1.0)
     assert printed[-1] == ["150"]
-    assert run_.recorded_epochs == 150
+    assert run_.recorded_epochs == run_.status.epoch == 150
 
 
 def test_a_process_that_ends_without_closing_says_so() -> None:

@@ -54,6 +54,7 @@ def test_it_stops_a_fit_where_early_stopping_of_keras_does_and_records_its_histo
     assert verdict.epoch == len(history["loss"])
     assert recorder.best_epoch == int(np.argmin(history["val_loss"])) + 1
     assert (summary["state"], summary["max_epochs"], summary["headline"]["name"]) == ("finished", 60, "loss")
+    assert (summary["steps"], summary["steps_per_epoch"]) == (2 * verdict.epoch, 2)
     assert 0 < summary["validation_seconds"] < summary["train_and_validation_seconds"]
     read = Run.read(recorder.path)
     assert {name: read.metrics[name].tolist() for name in history} == history
