@@ -245,8 +245,9 @@ def _compare(arm: RunArm, base: RunArm, measure: Measure, view: View) -> Compari
     difference, note = difference_of(values, others, paired=states_seeds)
     show = writer_of_differences(measure.headline)
     sentence = difference.sentence(arm.label, base.label, view.phrase, measure.better, show, measure.unit)
-    # Classes are right or wrong; of other metrics there is nothing to count.
-    if measure.name == ACCURACY.column("test") and len(arm.runs) == len(base.runs) == 1:
+    # Classes are right or wrong, and right is better; of other metrics there is nothing to count.
+    is_accuracy = measure.name == ACCURACY.column("test") and measure.better == ACCURACY.direction
+    if is_accuracy and len(arm.runs) == len(base.runs) == 1:
         on_rows, reason = _on_rows(arm, base, view)
         if on_rows is not None:
             return Comparison(

@@ -102,6 +102,7 @@ def test_with_several_seeds_seeds_are_compared_and_no_rows() -> None:
     assert "rows" not in results.conclusions()[0]
     # Nor where something else than the test accuracy is compared.
     assert compared("a", "b", metric="test_loss").comparisons[0].on_rows is None
+    assert compare([Path("a"), Path("b")], metric="test_accuracy", mode="min").comparisons[0].on_rows is None
 
 
 def test_numbers_are_those_of_the_runs() -> None:
