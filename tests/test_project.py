@@ -105,15 +105,18 @@ def _blocks(page: str) -> list[str]:
 
 @pytest.mark.slow
 def test_the_pages_python_runs_and_its_rules_fire() -> None:
-    (shortest,) = _blocks("README.md")
+    recorded, shortest = _blocks("README.md")
     by_hand, callback, rules, joined, cyclical, layers = _blocks("docs/guides/your-own-model.md")
     assert len([line for line in shortest.splitlines() if line]) <= 15
+    shown = "print(run.verdict.rule, run.verdict.epoch, run.best_epoch)"
+    assert "val_rmse patience=20 71 51" in finished(recorded + shown)
     assert "Verdict(reason='patience', rule='val_loss patience=5'" in finished(shortest)
     assert "Verdict(reason='patience', rule='val_rmse patience=30', epoch=" in finished(by_hand)
     output = finished(callback + "print(recorder.verdict)\n" + rules)
     assert "Verdict(reason='patience', rule='val_accuracy patience=5'" in output
     assert "Verdict(reason='patience', rule='val_accuracy patience=20 min_delta=0.01'" in output
-    assert sorted(path.name.partition("-")[2] for path in Path("runs").iterdir()) == ["recorded-line", "recorded-moons"]
+    recordings = sorted(path.name.partition("-")[2] for path in Path("runs").iterdir())
+    assert recordings == ["recorded-line", "recorded-mine", "recorded-moons"]
     stop = "smoothed val_loss patience=2 smooth=0.5 at epoch 5 and val_accuracy patience=3 min_delta=1% at epoch 4"
     assert finished(joined).endswith(f"5 {stop}\n")
     output = finished(cyclical)
