@@ -66,6 +66,9 @@ class EpochLog:
     def add(self, row: Row, seconds: float) -> None:
         """Record an epoch, a value for each of `names`, that took some seconds."""
         self._waiting.append((row, seconds))
+
+    def flush_in_time(self) -> None:
+        """Write the epochs that wait, where the last writing was so long ago that they might be lost."""
         if time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
 

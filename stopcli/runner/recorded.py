@@ -55,10 +55,10 @@ def _plain(value: Any, name: str, level: int) -> Any:
         return {key: item for key, item in items.items() if item is not None}
     if isinstance(value, (list, tuple)) and level < LEVELS // 2 and None not in value:
         return [_plain(item, f"{name}[{i}]", level + 1) for i, item in enumerate(value)]
-    if isinstance(value, PurePath):
+    if isinstance(value, (PurePath, datetime.date, datetime.time)):
         return str(value)
     is_large = isinstance(value, int) and not -_LARGEST <= value < _LARGEST
-    if value is None or (isinstance(value, (str, bool, int, float, datetime.date, datetime.time)) and not is_large):
+    if value is None or (isinstance(value, (str, bool, int, float)) and not is_large):
         return value
     raise ConfigError(name, value, "text, a number, true or false, a date, or a list or a dictionary of these")
 

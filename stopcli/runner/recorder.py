@@ -101,8 +101,8 @@ class Recorder:
             **options,
         }
         for key, value in texts.items():
-            if not isinstance(value, str):
-                raise ConfigError(key, value, "text")
+            if not isinstance(value, str) or not value.isprintable():
+                raise ConfigError(key, value, "text in a line")
         if rule is not None and not isinstance(rule, Rule):
             raise ConfigError("rule", rule, "a stopping rule, such as Patience(20, monitor='val_loss')")
         # Absolute, because scripts change their working folder.
@@ -275,6 +275,8 @@ class Recorder:
         self._seconds += now - self._since
         self._since, self._count, self._last = now, epoch, row
         self._rules.update(epoch, log.names, row)
+        # Last: Ctrl-C while it waits for the disk leaves all of the epoch, or nothing.
+        log.flush_in_time()
         if log.problem and not self._has_warned:
             self._has_warned = True
             warnings.warn(

@@ -113,6 +113,7 @@ def test_numbers_of_every_kind_are_taken(value: Any) -> None:
 
 BAD_ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
     "name": ({"name": "a/b"}, "name: received 'a/b', expected at most 80 bytes of letters"),
+    "unit": ({"unit": "m\ns"}, r"unit: received 'm\\ns', expected text in a line"),
     "seed": ({"seed": 1.5}, "seed: received 1.5, expected a whole number ≥ 0"),
     "epochs": ({"epochs": 0}, "epochs: received 0, expected a whole number ≥ 1"),
     "rule": ({"rule": "patience:20"}, r"rule: received 'patience:20', expected a stopping rule, such as Patience\("),
@@ -379,3 +380,23 @@ def test_a_request_that_comes_when_the_time_is_over_is_not_lost(monkeypatch: pyt
             recorder.epoch(loss=1.0)
             flush(recorder)
             assert len(Run.read(recorder.path).metrics["loss"]) == recorder._count
+
+
+class Interrupted(threading.Event):
+    """One during whose wait somebody presses Ctrl-C."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        super().wait(timeout)
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_an_epoch_waits_for_the_disk_leaves_all_of_it() -> None:
+    recorder = Recorder("runs", rule=PATIENCE)
+    recorder.epoch(loss=2.0, val_rmse=2.0)
+    assert recorder._log is not None
+    recorder._log._done, recorder._log._flushed = Interrupted(), 0.0
+    with pytest.raises(KeyboardInterrupt), recorder:
+        recorder.epoch(loss=1.0, val_rmse=1.0)
+    summary = summary_of(recorder.path)
+    assert (summary["state"], summary["epochs"], summary["best"]["epoch"]) == ("interrupted", 2, 2)
+    assert Run.read(recorder.path).metrics["loss"].tolist() == [2.0, 1.0]
