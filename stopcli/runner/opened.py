@@ -82,7 +82,7 @@ class Run(_FolderWithReport):
     def metrics(self) -> Columns:
         """See above. Raises RequestError where metrics.csv is missing or damaged."""
         if self.state != "finished" and not (self.path / "metrics.csv").exists():
-            raise RunFolderError(f"{self.path}: no epoch is recorded yet; it is {self.state}")
+            raise RunFolderError(f"{self.path}: no epoch is recorded yet; its state is: {self.state}")
         return super().metrics
 
     def frame(self) -> pandas.DataFrame:
@@ -134,7 +134,9 @@ class Run(_FolderWithReport):
             return "; what was recorded saves its own models"
         if self.settings.get("checkpoint") is False:
             return "; it was trained with --no-checkpoint"
-        return f" yet; it is {self.state}" if self.summary is None else "; its checkpoints are gone"
+        return (
+            f" yet; its state is: {self.state}" if self.summary is None else "; there is none in its checkpoints folder"
+        )
 
 
 class CsvRun(Recording, Run):
@@ -154,7 +156,7 @@ class _FolderWithTable(_FolderWithReport):
         """Its results, cells as text: `columns`, `rows`, `markdown()`, `csv()`. Raises RunFolderError where it has none
         yet."""
         if self.summary is None or isinstance(self.summary, RunSummary):
-            raise RunFolderError(f"{self.path}: it has no results yet; it is {self.state}")
+            raise RunFolderError(f"{self.path}: it has no results yet; its state is: {self.state}")
         return Table.from_summary(self.summary.table)
 
     def frame(self) -> pandas.DataFrame:
@@ -165,7 +167,7 @@ class _FolderWithTable(_FolderWithReport):
         try:
             return pandas.read_csv(path)
         except FileNotFoundError:
-            raise RunFolderError(f"{path}: no such file; the state is: {self.state}") from None
+            raise RunFolderError(f"{path}: no such file; its state is: {self.state}") from None
         except (OSError, ValueError) as error:
             raise RunFolderError(f"{path}: cannot be read ({error})") from None
 

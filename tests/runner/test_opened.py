@@ -192,7 +192,7 @@ def test_of_a_running_run_there_are_the_epochs_so_far() -> None:
         run = stopcli.open("last")
         assert isinstance(run, stopcli.Run)
         assert (run.state, run.summary) == ("running", None)
-        with pytest.raises(RequestError, match="no epoch is recorded yet; it is running"):
+        with pytest.raises(RequestError, match="no epoch is recorded yet; its state is: running"):
             _ = run.metrics
         names = ["loss", "accuracy", "val_loss", "val_accuracy"]
         metrics = MetricsFile(folder.metrics, names)
@@ -207,7 +207,7 @@ def test_of_a_running_run_there_are_the_epochs_so_far() -> None:
         page = run._repr_html_()
         assert "It is running." in page
         assert "data:image/svg+xml;base64," in page
-        with pytest.raises(RunFolderError, match="it has no best model yet; it is running"):
+        with pytest.raises(RunFolderError, match="it has no best model yet; its state is: running"):
             run.model()
         folder.status.write("finished")
     assert not any(path.suffix == ".svg" for path in run.path.rglob("*"))
