@@ -10,7 +10,8 @@ from stopcli.analysis.arms import Arm, RunArm, SeedValues
 from stopcli.analysis.run_result import measured_result
 from stopcli.quantities import counted, numbered
 from stopcli.report.document import Table, csv_of
-from stopcli.report.run_report import SELECTION, ResultColumn, result_columns
+from stopcli.report.run_report import SELECTION
+from stopcli.report.run_results import ResultColumn, result_columns
 from stopcli.runs.headline import ACCURACY, ROWS_IN_WORDS, Headline
 from stopcli.runs.summary import RunSummary, Selection
 from stopcli.stats.differences import NONE, Difference, difference_cell, paired_difference, writer_of_differences

@@ -13,7 +13,7 @@ from stopcli.configs.training import TrainingConfig
 from stopcli.quantities import counted
 from stopcli.report.document import Table, values_figure
 from stopcli.report.drawing import Figures
-from stopcli.report.run_report import shown_rows
+from stopcli.report.run_results import shown_rows
 from stopcli.runs.headline import ROWS_IN_WORDS
 from stopcli.runs.summary import RunSummary
 from stopcli.sweeps.layout import Layout

@@ -199,8 +199,8 @@ class ImageRecipe(SeedRecipe):
     ) -> Figures:
         """Curves, learning rates, augmented images, and, where the model was evaluated, its confusions and mistakes."""
         # Here and below, because tables are made without matplotlib.
-        from stopcli.report.curves import learning_rate_by_step
         from stopcli.report.images import worst_images
+        from stopcli.report.learning_rates import learning_rate_by_step
 
         title = f"{self.title(config, experiment.dataset)}: seed {config.seed}"
         figures: dict[str, Draw] = {}

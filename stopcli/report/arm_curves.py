@@ -16,7 +16,6 @@ from stopcli.quantities import counted
 from stopcli.report.curves import (
     GREY,
     MOST_POINTS,
-    MOST_UPDATES,
     RunGroup,
     arm_look,
     earlier_equals,
@@ -33,6 +32,7 @@ from stopcli.report.curves import (
 )
 from stopcli.report.drawing import drawn_name
 from stopcli.report.frontier import Label, place_labels
+from stopcli.report.learning_rates import MOST_UPDATES
 from stopcli.runs.headline import ACCURACY, Headline
 from stopcli.runs.metrics import Columns
 from stopcli.stopping.rule import natural_direction

@@ -204,7 +204,7 @@ def _summary(loaded: LoadedConfig, folder: RunFolder, session: Session, results:
 
 
 def _figures(config: LrRangeConfig, results: RangeResults) -> Figures:
-    from stopcli.report.curves import RangeLine, range_figure
+    from stopcli.report.learning_rates import RangeLine, range_figure
 
     lines = [
         RangeLine(curve.rates, curve.losses, smoothed(curve.losses, config.smoothing))

@@ -21,12 +21,12 @@ from stopcli.report.next_steps import next_steps
 from stopcli.report.run_report import (
     note_on_test_rows,
     outcome,
-    run_table,
     selection_sentence,
     selection_table,
     training_report,
     why_stopped,
 )
+from stopcli.report.run_results import run_table
 from stopcli.runner.report import recorded_figures, report_again
 from stopcli.runs.headline import Headline
 from stopcli.runs.run import Run

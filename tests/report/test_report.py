@@ -11,7 +11,8 @@ from stopcli.report.curves import Marks, fit_scale, learning_curves, new_figure,
 from stopcli.report.document import Table, to_markdown
 from stopcli.report.drawing import draw
 from stopcli.report.images import Points, decision_boundary, grid_around, plain_scatter
-from stopcli.report.run_report import run_table, selection_sentence, training_report, why_stopped
+from stopcli.report.run_report import selection_sentence, training_report, why_stopped
+from stopcli.report.run_results import run_table
 from stopcli.runs.environment import Environment
 from stopcli.runs.summary import ChosenEpoch, ReportParts, RunSummary, Selection
 

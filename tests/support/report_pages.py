@@ -13,7 +13,7 @@ from stopcli.analysis import compare_report, replay_report
 from stopcli.analysis.compare import compare
 from stopcli.analysis.replay import ReplayOptions, replay
 from stopcli.recipes.base import recipe_of, run_marks
-from stopcli.report.curves import RangeLine, error_curves, learning_curves, learning_rate_by_step, range_figure
+from stopcli.report.curves import error_curves, learning_curves
 from stopcli.report.drawing import Figures, draw
 from stopcli.report.html import write_output
 from stopcli.report.images import (
@@ -25,6 +25,7 @@ from stopcli.report.images import (
     image_sheet,
     worst_images,
 )
+from stopcli.report.learning_rates import RangeLine, learning_rate_by_step, range_figure
 from stopcli.runner.report import report_again
 from stopcli.runner.resume import read_config
 from stopcli.runs.metrics import read_metrics

@@ -1,0 +1,121 @@
+"""What runs came to, as the columns and the cells of a table: epochs, and the metric that counts with its interval."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from stopcli.report.document import Table
+from stopcli.runs.headline import ACCURACY, ROWS_IN_WORDS, Headline, Rows
+from stopcli.runs.summary import RunSummary
+from stopcli.runs.typed_json import to_json
+from stopcli.stats.differences import NONE
+from stopcli.stats.intervals import proportion_of
+
+Bounds = tuple[float, float]
+_STOPPED = "stopped at"
+
+
+@dataclass(frozen=True)
+class ResultColumn:
+    """A column of a table of runs: an epoch, or the metric that counts of one of their models.
+
+    Attributes:
+        name: above the column.
+        of_best: whether it is of the saved model, and not of the final one.
+        headline: the metric; None for an epoch.
+        rows: that it was measured on.
+    """
+
+    name: str
+    of_best: bool = False
+    headline: Headline | None = None
+    rows: Rows = "test"
+
+    @property
+    def key(self) -> str:
+        """Its name in CSV: `stopped_at`, `val_rmse`, `saved_val_rmse`."""
+        if self.headline is None:
+            return self.name.replace(" ", "_")
+        return f"{'saved_' if self.of_best else ''}{self.rows}_{self.headline.name}"
+
+    def value(self, summary: RunSummary) -> float | None:
+        """None where it was not measured."""
+        model = summary.best if self.of_best else summary.final
+        if self.name == _STOPPED:
+            return summary.epochs
+        if model is None or self.headline is None:
+            return None if model is None else model.epoch
+        return model.get(self.rows, self.headline.name)
+
+    def cell(self, value: float | None, bounds: Bounds | None = None, like: float | None = None) -> str:
+        """A value as text.
+
+        Args:
+            bounds: of its 95 % interval.
+            like: a value of the metric that it has as many decimals as.
+        """
+        if value is None:
+            return NONE
+        if self.headline is None:
+            return f"{value:g}" if value == int(value) else f"{value:.1f}"
+        show = partial(self.headline.show, like=value if like is None else like)
+        return show(value) + (f" [{show(bounds[0])}, {show(bounds[1])}]" if bounds else "")
+
+    def cell_of(self, summary: RunSummary) -> str:
+        """A run's value, with its interval where it has one."""
+        bounds = None if self.headline is None else bounds_of(summary, self.rows, of_best=self.of_best)
+        return self.cell(self.value(summary), bounds)
+
+
+def result_columns(runs: Sequence[RunSummary], headline: Headline = ACCURACY) -> tuple[ResultColumn, ...]:
+    """What a table shows of runs: of models that stopcli measured all columns, of others those with a value.
+
+    Args:
+        headline: the metric that counts in all of them.
+    """
+    rows = shown_rows(runs, headline)
+    known = all(run.trained_here for run in runs)
+    unit = f" ({headline.unit})" if headline.unit else ""
+    columns = [ResultColumn(_STOPPED), ResultColumn("final epoch" if known else "last epoch")]
+    first: tuple[Rows, ...] = ("train",) if rows == "train" else ("train", rows)
+    columns += [ResultColumn(f"{ROWS_IN_WORDS[part]} {headline.axis}", False, headline, part) for part in first]
+    columns.append(ResultColumn("saved epoch" if known else "best epoch", of_best=True))
+    short = {**ROWS_IN_WORDS, "val": "val."}
+    columns += [ResultColumn(f"its {short[part]} {headline.short}{unit}", True, headline, part) for part in first]
+    if known:
+        return tuple(columns)
+    # Of such a run the last epoch is where it stopped.
+    return tuple(
+        column
+        for column in columns
+        if column.name != "last epoch" and any(column.value(run) is not None for run in runs)
+    )
+
+
+def shown_rows(runs: Sequence[RunSummary], headline: Headline) -> Rows:
+    """The rows whose values say what runs came to: the test rows, else those that validate, else those that train; the
+    first of these that any of the runs has a value on."""
+    values = [value.rows for run in runs for model in run.models if (value := model.best_known(headline))]
+    candidates: tuple[Rows, ...] = ("test", "val", "train")
+    return next((rows for rows in candidates if rows in values), "test")
+
+
+def bounds_of(summary: RunSummary, rows: Rows, *, of_best: bool) -> Bounds | None:
+    """The 95 % interval of a model's value: Wilson's of a proportion, else as it was measured; None where there is
+    none."""
+    model = summary.best if of_best else summary.final
+    if model is None or rows != "test":
+        return None
+    counted_on = proportion_of(model.get("test", summary.headline.name), summary.test_rows, summary.headline)
+    if counted_on:
+        return counted_on.low, counted_on.high
+    measured = to_json(summary.test_interval.get("best" if of_best else "final"))
+    low, high = (measured.get(bound) if isinstance(measured, dict) else None for bound in ("low", "high"))
+    return None if low is None or high is None else (low, high)
+
+
+def run_table(summary: RunSummary, arm: str) -> Table:
+    """A run in a row: the model that training ended with, and the saved one, as loaded from its file."""
+    columns = result_columns([summary], summary.headline)
+    cells = (column.cell_of(summary) for column in columns)
+    return Table("Results", ("arm", *(column.name for column in columns)), ((arm, *cells),))
