@@ -57,8 +57,9 @@ def report(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write report.html and report.md of a run or a sweep again, from what its folder holds now; or the report of a CSV
-    file of metrics, NAME.html and NAME.md beside it.
+    """Write report.html and report.md of a run or a sweep again, from what its folder holds now.
+
+    Of a CSV file of metrics it writes NAME.html and NAME.md beside the file.
 
     The HTML is one file with everything in it; it opens without a network, in light and dark mode, and on a phone.
     """

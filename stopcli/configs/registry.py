@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopcli.errors import ConfigError, did_you_mean
-from stopcli.runs.summary import FOREIGN, RECORDED
 
 if TYPE_CHECKING:
     from stopcli.configs.base import Role, RunConfig
@@ -57,15 +56,18 @@ COMMANDS = {
 
 def command_classes(command: object) -> CommandClasses:
     """The classes of a command that trains. Raises ConfigError where there is no such command."""
+    # A config.toml may have anything there, a list too.
+    if isinstance(command, str) and command in COMMANDS:
+        return COMMANDS[command]
+    # The overview of commands needs nothing of a run.
+    from stopcli.runs.summary import RECORDED
+
     if command == RECORDED:
         expected = f"one of {', '.join(COMMANDS)}"
         hint = "stopcli.Recorder recorded this run; the script that called it trains it again."
         raise ConfigError("command", command, expected, hint=hint)
-    # A config.toml may have anything there, a list too.
-    if not isinstance(command, str) or command not in COMMANDS:
-        hint = did_you_mean(str(command), COMMANDS)
-        raise ConfigError("command", command, f"one of {', '.join(COMMANDS)}", hint=hint)
-    return COMMANDS[command]
+    hint = did_you_mean(str(command), COMMANDS)
+    raise ConfigError("command", command, f"one of {', '.join(COMMANDS)}", hint=hint)
 
 
 def config_class(command: object) -> type[RunConfig]:
@@ -86,6 +88,8 @@ def recorded_settings_with(command: str, *roles: Role) -> frozenset[str]:
 def experiment_settings(command: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Of settings read from a config.toml, those that a run shares with runs of other seeds of its experiment. Of runs
     that something else trained these are all that is not their name or their seed, whatever it is called."""
+    from stopcli.runs.summary import FOREIGN, RECORDED
+
     if command == RECORDED:
         shared = {name: settings[name] for name in ("epochs", "rule") if name in settings}
         settings = {**shared, **_flat(settings.get("settings", {}))}
