@@ -82,13 +82,7 @@ def list_runs(
     json: RunJson = False,
 ) -> None:
     """List the runs, newest last: state, epochs, best value, size on disk, age."""
-    run_filter = RunFilter(
-        commands=() if command is None else parse_words("command", command),
-        name=name,
-        states=() if state is None else parse_words("state", state),
-        newer_than=None if newer_than is None else parse_duration("newer_than", newer_than),
-        older_than=None if older_than is None else parse_duration("older_than", older_than),
-    )
+    run_filter = _filter(command, name, older_than, state, newer_than)
     order = Order(sort, reverse, None if mode == "auto" else resolve_direction(sort, mode))
     root, output = runs_root(runs_dir), Output(json)
     runs = runs_in(root)
@@ -105,6 +99,24 @@ def list_runs(
             output.warn(f"{run.path}/{run.damage}")
     output.result(list_table(rows, order.metric), ())
     output.say("stopcli rm RUN deletes a run, stopcli prune what finished runs need no more.")
+
+
+def _filter(
+    command: Sequence[str] | None,
+    name: str,
+    older_than: str | None,
+    state: Sequence[str] | None = None,
+    newer_than: str | None = None,
+) -> RunFilter:
+    """The filter of some options."""
+    # Of a list, the word none is an empty one, which would select all.
+    return RunFilter(
+        commands=() if command is None else parse_words("command", command) or ("none",),
+        name=name,
+        states=() if state is None else parse_words("state", state) or ("none",),
+        newer_than=None if newer_than is None else parse_duration("newer_than", newer_than),
+        older_than=None if older_than is None else parse_duration("older_than", older_than),
+    )
 
 
 def _sorted_by(order: Order, value: BestValue | None) -> dict[str, Any]:
@@ -214,13 +226,8 @@ def prune(
             "--runs: deletes whole runs, finished ones too, and nothing says which",
             hint="--older-than 30d, --keep 20, --name or --command says it.",
         )
-    run_filter = RunFilter(
-        commands=() if command is None else parse_words("command", command),
-        name=name,
-        older_than=None if older_than is None else parse_duration("older_than", older_than),
-    )
     root = runs_root(runs_dir)
-    runs = run_filter.select(runs_in(root), COMMANDS)
+    runs = _filter(command, name, older_than).select(runs_in(root), COMMANDS)
     kinds: dict[Kind, bool] = {
         "states": states,
         "epoch-models": epoch_models,

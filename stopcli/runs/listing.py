@@ -16,6 +16,8 @@ from stopcli.stopping.rule import Direction, natural_direction
 if TYPE_CHECKING:
     from stopcli.runs.metrics import Columns
 
+# Columns of metrics.csv that are no metrics.
+_COUNTS = ("epoch", "step")
 STATES = ("running", "finished", "paused", "interrupted", "failed", "died", "damaged")
 
 
@@ -172,7 +174,7 @@ def _recorded(run: Run, metric: str, sign: int) -> list[BestValue]:
     """The best finite value of a metric in metrics.csv, which is the least after it was multiplied by the sign; none
     where there is no such column, or the file cannot be read."""
     columns = _columns(run)
-    if metric not in columns:
+    if metric not in columns or metric in _COUNTS:
         return []
     import numpy as np
 
@@ -205,4 +207,4 @@ def _columns(run: Run) -> Columns:
 
 def _metric_names(run: Run) -> list[str]:
     """The metrics that a run has recorded, in the order of their columns."""
-    return [name for name in _columns(run) if name not in ("epoch", "step")]
+    return [name for name in _columns(run) if name not in _COUNTS]
