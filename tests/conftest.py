@@ -19,7 +19,7 @@ settings.load_profile("without-deadline")
 
 PROJECT = Path(__file__).parent.parent
 # Their assertions then show values too, as those in test modules do.
-pytest.register_assert_rewrite("browser", "refusals", "reports", "small_runs", "small_sweep")
+pytest.register_assert_rewrite("browser", "recorded_commands", "refusals", "reports", "small_runs", "small_sweep")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from program import run, status_of, summary_of
+from recorded_commands import check_commands
 from refusals import check_refused
 
 from stopcli import AnyOf, BestEpoch, Patience, Recorder, Threshold
@@ -95,27 +96,38 @@ def test_a_loop_of_several_seeds_and_settings_is_listed_shown_replayed_compared_
     assert "units 32" in report
 
 
-@pytest.mark.usefixtures("_no_figures")
-def test_partial_fit_of_scikit_learn_stops_where_early_stopping_of_keras_would(tensorflow: None) -> None:
-    import keras
+def partial_fits(rate: float, early_stopping: Any) -> Recorder:
+    """Stochastic gradient descent by scikit-learn, and what Keras's callback makes of the same values."""
     from sklearn.linear_model import SGDRegressor
 
     (x, y), (xv, yv) = regression()
-    model = SGDRegressor(learning_rate="constant", eta0=0.002, random_state=0)
-    theirs = keras.callbacks.EarlyStopping("val_rmse", patience=10, min_delta=0.001, mode="min")
-    theirs.set_model(keras.Sequential())
-    theirs.on_train_begin()
+    model = SGDRegressor(learning_rate="constant", eta0=rate, random_state=0)
     rule = Patience(10, monitor="val_rmse", min_delta=0.001)
     with Recorder("runs", name="sgd", rule=rule, settings=model.get_params()) as recorder:
         for epoch in range(1000):
             model.partial_fit(x, y)
             values = {"rmse": rmse(model.predict(x) - y), "val_rmse": rmse(model.predict(xv) - yv)}
-            theirs.on_epoch_end(epoch, values)
+            if early_stopping is not None:
+                early_stopping.on_epoch_end(epoch, values)
             if recorder.epoch(**values):
                 break
+    return recorder
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_partial_fit_of_scikit_learn_stops_where_early_stopping_of_keras_would(
+    tensorflow: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import keras
+
+    theirs = keras.callbacks.EarlyStopping("val_rmse", patience=10, min_delta=0.001, mode="min")
+    theirs.set_model(keras.Sequential())
+    theirs.on_train_begin()
+    recorder, other = (partial_fits(rate, theirs if rate == 0.002 else None) for rate in (0.002, 0.004))
     assert recorder.verdict is not None
     assert recorder.verdict.epoch == theirs.stopped_epoch + 1 < 1000
     assert Run.read(recorder.path).settings["settings"]["eta0"] == 0.002
+    check_commands(recorder, other, capsys)
 
 
 @pytest.mark.usefixtures("_no_figures")

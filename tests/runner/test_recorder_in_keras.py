@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from events import scalars_in
 from program import status_of, summary_of
+from recorded_commands import check_commands
 
 from stopcli import Patience, Recorder
 from stopcli.errors import MetricError, RequestError
@@ -41,7 +42,9 @@ def fit(model: Any, callbacks: list[Any], **options: Any) -> dict[str, list[floa
     return history
 
 
-def test_it_stops_a_fit_where_early_stopping_of_keras_does_and_records_its_history() -> None:
+def test_it_stops_a_fit_where_early_stopping_of_keras_does_and_records_its_history(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     import keras
 
     recorder = Recorder("runs", name="xor", seed=3, settings={"units": 8}, rule=Patience(4), tensorboard=True)
@@ -60,6 +63,9 @@ def test_it_stops_a_fit_where_early_stopping_of_keras_does_and_records_its_histo
     assert {name: read.metrics[name].tolist() for name in history} == history
     assert read.metrics["step"].tolist() == [2 * epoch for epoch in read.metrics["epoch"].tolist()]
     assert read.settings["epochs"] == 60
+    other = Recorder("runs", name="xor", seed=3, settings={"units": 16}, rule=Patience(4))
+    fit(small_model(metrics=metrics), [other], epochs=2)
+    check_commands(recorder, other, capsys)
     # With one verdict, another fit is another run.
     with pytest.raises(
         RequestError, match=r"has ended \(val_loss patience=4\); expected a new Recorder for another fit"
