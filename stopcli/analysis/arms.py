@@ -248,7 +248,6 @@ def read_arms(paths: Sequence[Path], metric: str = "", mode: str = "auto") -> tu
     warnings += [f"{path} is named more than once, and counts once" for path in _repeated(folders)]
     results: dict[Path, RunResult] = {}
     runs = read_runs_and_recordings(folders, by="folders", metric=metric, mode=mode)
-    warnings += notes_of(runs)
     for run in runs:
         result = _result(run, warnings)
         if result is not None:
@@ -257,6 +256,7 @@ def read_arms(paths: Sequence[Path], metric: str = "", mode: str = "auto") -> tu
     for experiment in experiments_of([run for run in runs if run.path in results]):
         arms.append(_arm(experiment, [results[run.path] for run in experiment.runs], warnings))
     _check(arms, warnings)
+    warnings += notes_of(runs)
     return _with_short_labels(arms), warnings
 
 
