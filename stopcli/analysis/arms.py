@@ -17,7 +17,7 @@ from stopcli.quantities import agreeing, counted
 from stopcli.runs.folder import DEFAULT_RUNS_DIR
 from stopcli.runs.headline import Headline
 from stopcli.runs.metrics import Columns
-from stopcli.runs.recording import notes_of, read_runs_and_recordings
+from stopcli.runs.recording import Recording, notes_of, read_runs_and_recordings
 from stopcli.runs.run import Run, resolve_run, without_analyses
 from stopcli.runs.summary import RECORDED
 from stopcli.stats.differences import Difference, Ratio, difference_by_seed, ratio_of
@@ -287,7 +287,8 @@ def baseline_of(arms: Sequence[RunArm], name: str, root: Path = DEFAULT_RUNS_DIR
 
 def _lies_in(arm: RunArm, folder: Path) -> bool:
     run = first_run(arm)
-    return folder.resolve() in (run.path.resolve(), (run.sweep or run.path).resolve())
+    folders = [run.path, run.sweep or run.path, *([run.path.parent] if isinstance(run, Recording) else [])]
+    return folder.resolve() in (path.resolve() for path in folders)
 
 
 def _repeated(paths: Sequence[Path]) -> list[Path]:

@@ -244,7 +244,8 @@ def _compare(arm: RunArm, base: RunArm, measure: Measure, view: View) -> Compari
     states_seeds = all(result.run.states_seed for result in (*arm.runs, *base.runs))
     difference, note = difference_of(values, others, paired=states_seeds)
     show = writer_of_differences(measure.headline)
-    sentence = difference.sentence(arm.label, base.label, view.phrase, measure.better, show, measure.unit)
+    reason = "the seeds differ" if states_seeds else "the names of the files do not say their seeds"
+    sentence = difference.sentence(arm.label, base.label, view.phrase, measure.better, show, measure.unit, reason)
     # Classes are right or wrong, and right is better; of other metrics there is nothing to count.
     is_accuracy = measure.name == ACCURACY.column("test") and measure.better == ACCURACY.direction
     if is_accuracy and len(arm.runs) == len(base.runs) == 1:

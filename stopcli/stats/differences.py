@@ -156,6 +156,7 @@ class Difference:
         better: Direction | None = None,
         show: Callable[[float], str] = signed,
         unit: str = "",
+        reason: str = "the seeds differ",
     ) -> str:
         """How an arm differs from another, ending with whether the two can be told apart.
 
@@ -164,6 +165,7 @@ class Difference:
             what: was measured, such as `test accuracy`.
             show: writes a difference as text, with its sign.
             unit: of the differences; empty for none.
+            reason: why the runs of two independent samples are no pairs.
 
         >>> Difference(4, -0.02, -0.03, -0.01, 0.01, 1.0, 0.0).sentence("m2", "simple", "error", "min")
         'm2 against simple: error -0.0200 (95 % interval -0.0300 to -0.0100; p = 0.01), lower in 4 of 4 seeds: better.'
@@ -174,16 +176,16 @@ class Difference:
             ending = f": {self.verdict(better)}"
         else:
             ending = f"; not distinguishable at n = {self.sample_size()}"
-        return f"{label} against {base}: {what} {self._amount(show, unit)}{ending}."
+        return f"{label} against {base}: {what} {self._amount(show, unit, reason)}{ending}."
 
-    def _amount(self, show: Callable[[float], str], unit: str) -> str:
+    def _amount(self, show: Callable[[float], str], unit: str, reason: str) -> str:
         agreement, mean = self.agreement(), f"{show(self.mean)} {unit}".rstrip()
         if self.low is None or self.high is None or self.p is None:
             return f"{mean}, {agreement or 'in other seeds'}"
         p = f"p {p_cell(self.p)}" if self.p < _SMALLEST_P else f"p = {p_cell(self.p)}"
         interval = f"95 % interval {show(self.low)} to {show(self.high)}"
         if not self.paired:
-            return f"{mean} (unpaired, because the seeds differ; Welch's {interval}; {p})"
+            return f"{mean} (unpaired, because {reason}; Welch's {interval}; {p})"
         if self.share_equal == 1:
             return agreement
         if self.low == self.high:

@@ -138,6 +138,17 @@ def test_arms_are_paired_where_the_names_of_their_files_say_the_seeds() -> None:
     arms(*(f"{folder}/{path.name}" for folder in "abc" for path in sorted(Path(folder).iterdir())))
     paired = {(line["label"], line["view"]): line["paired"] for line in summary_of("compared")["differences"]}
     assert {label: paired[label, "final"] for label in "bc"} == {"b": True, "c": False}
+    assert "unpaired, because the names of the files do not say their seeds" in Path("compared/report.md").read_text()
+
+
+def test_the_baseline_is_named_by_its_label_or_its_folder() -> None:
+    for folder in ("x/a", "x/b"):
+        for seed in range(3):
+            write_csv(f"{folder}/seed{seed}.csv", shifted(0.01 * seed))
+    paths = sorted(map(str, Path("x").rglob("*.csv")))
+    for i, baseline in enumerate(("b", "x/b")):
+        assert run("compare", *paths, "--metric", "val_rmse", "--baseline", baseline, "--run-dir", f"by-{i}") == 0
+        assert summary_of(f"by-{i}")["baseline"] == "b"
 
 
 @pytest.mark.parametrize(
