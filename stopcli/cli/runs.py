@@ -181,7 +181,7 @@ _what = in_panel("What is deleted")
 
 PruneStates = Annotated[
     bool,
-    _what("--states", help="What resuming finished runs takes: the saved states. This is the default."),
+    _what("--states", help="The saved states of finished runs, from which they are trained further. The default."),
 ]
 PruneEpochModels = Annotated[
     bool, _what("--epoch-models", help="The models that --checkpoint-every has saved of finished runs.")
