@@ -107,7 +107,9 @@ def test_rules_that_would_have_stopped_the_run_before_can_be_forced() -> None:
     state, forced = with_other_rules(Path(), recorded([3, 4, 5]), config, force=True)
     assert state.stopped is None
     (words,) = forced
-    assert words.startswith("val_loss patience=1 would have stopped it after epoch 2 (1 epoch after the best, 3 at")
+    assert words.startswith(
+        "val_loss patience=1 would have stopped it after epoch 2 (1 epoch after the best, val_loss 3"
+    )
     assert words.endswith("; it has trained 3 epochs")
     # It goes on from the state that they have by now.
     assert state.rule_state["states"][1]["wait"] == 2
