@@ -17,7 +17,7 @@ from typing import Any
 
 from stopcli.configs.base import RunConfig
 from stopcli.errors import ConfigError, MetricError, RequestError, RunError, in_a_line
-from stopcli.quantities import agreeing, counted
+from stopcli.quantities import counted, numbered
 from stopcli.runner.epoch_log import EpochLog
 from stopcli.runner.epoch_rules import EpochRules, check_names, single_number
 from stopcli.runner.recorded import config_toml, description, model_values, plain_settings, write_environment
@@ -322,7 +322,7 @@ class Recorder:
             log.close()
             verdict = self._ending(error, reason)
             if log.waiting:
-                lost = f"metrics.csv lacks {_numbered(log.waiting)}: {log.problem}"
+                lost = f"metrics.csv lacks {numbered('epoch', log.waiting)}: {log.problem}"
                 self._warn(lost)
                 verdict = Verdict("failed", lost, self._count)
             state = _STATES.get(verdict.reason, "finished")
@@ -491,11 +491,6 @@ def _whole(name: str, value: object, least: int) -> int:
 
 def _reason(verdict: Verdict) -> str:
     return verdict.rule if verdict.reason in _STATES else ""
-
-
-def _numbered(epochs: range) -> str:
-    first, last = epochs[0], epochs[-1]
-    return agreeing(len(epochs), f"epoch {first}", f"epochs {first} to {last}")
 
 
 def _last_error() -> BaseException | None:
