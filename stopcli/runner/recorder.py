@@ -20,6 +20,7 @@ from stopcli.errors import ConfigError, MetricError, RequestError, RunError, in_
 from stopcli.quantities import counted, numbered
 from stopcli.runner.epoch_log import EpochLog
 from stopcli.runner.epoch_rules import EpochRules, check_names, single_number
+from stopcli.runner.keras_hooks import KerasHooks
 from stopcli.runner.recorded import config_toml, description, model_values, plain_settings, write_environment
 from stopcli.runs.folder import RunFolder, RunState, check_can_be_made, runs_root
 from stopcli.runs.headline import headline_of
@@ -30,7 +31,7 @@ from stopcli.stopping.rule import Rule, Verdict, mode_warning, resolve_direction
 _STATES: dict[str, RunState] = {"non_finite": "failed", "failed": "failed", "interrupted": "interrupted"}
 
 
-class Recorder:
+class Recorder(KerasHooks):
     """Records a training that is not stopcli's own as a run, and says when a rule stops it.
 
     By hand, with any framework::
@@ -73,9 +74,6 @@ class Recorder:
         RunFolderError: the folder cannot be made, or exists.
     """
 
-    # Keras need not wait for its hooks for batches, which do nothing.
-    async_safe = True
-
     def __init__(
         self,
         runs_dir: str | os.PathLike[str] | None = None,
@@ -91,6 +89,7 @@ class Recorder:
         run_dir: str | os.PathLike[str] | None = None,
         tensorboard: bool = False,
     ) -> None:
+        super().__init__()
         texts = {"name": name, "headline": headline, "unit": unit}
         options = {"seed": seed, "epochs": epochs, "settings": settings, "rule": rule, "mode": mode}
         self._arguments: dict[str, Any] = {
@@ -122,11 +121,8 @@ class Recorder:
         self._log: EpochLog | None = None
         self._process, self._names = 0, dict[str, None]()
         self._count, self._planned, self._last = 0, self.epochs, Row()
-        self._since = self._seconds = self._validation_seconds = 0.0
-        self._in_block = self._closed = self._has_warned = self._validated = self._keras = False
-        self._params: Mapping[str, Any] = {}
-        self._fit: Mapping[str, Any] = {}
-        self._left_out: set[str] = set()
+        self._since = self._seconds = 0.0
+        self._in_block = self._closed = self._has_warned = False
 
     @property
     def path(self) -> Path:
@@ -290,7 +286,9 @@ class Recorder:
     def _add_names(self, folder: RunFolder, log: EpochLog, values: Mapping[str, Any]) -> None:
         """Take the metrics of the first epoch, or new ones of a later epoch of Keras's."""
         names = dict.fromkeys([*self._names, *values])
-        may_come = self._rules.check_monitors([*values], self._count + 1, validated=not self._keras or self._validated)
+        may_come = self._rules.check_monitors(
+            [*values], self._count + 1, validated=not self._in_fit or self._was_validated
+        )
         if may_come and not self._names:
             self._warn(f"epoch 1 has no {may_come[0]}, because it was not validated; rules on it skip such epochs")
         if names != self._names:
@@ -371,8 +369,7 @@ class Recorder:
         headline = self._rules.headline
         assert headline is not None
         best, by_rule = self._rules.best, self._rules.best_by_rule
-        # Keras tells how many updates an epoch has, unless its data have no length.
-        values, steps = functools.partial(model_values, log.names), self._fit.get("steps") or None
+        values, steps = functools.partial(model_values, log.names), self._steps_per_epoch
         seconds, validation = round(self._seconds, 3), round(self._validation_seconds, 3)
         summary = RunSummary(
             command=RECORDED,
@@ -416,70 +413,34 @@ class Recorder:
             figures=lambda: recorded_figures(summary, read_metrics(folder.metrics, recorded=True), title),
         )
 
-    # What follows makes it a callback of Keras, without importing Keras.
+    # What KerasHooks calls.
 
-    def set_params(self, params: Mapping[str, Any]) -> None:
-        self._params = params
-
-    def set_model(self, model: Any) -> None:
-        self._model = model
-
-    def on_train_begin(self, logs: Any = None) -> None:
+    def _begin_fit(self) -> None:
         if self._closed:
             self._continue()
         self._started()
-        # Those of this fit: an evaluation in between has others.
-        self._fit = dict(self._params)
-        self._keras, self._since = True, time.perf_counter()
+        self._since = time.perf_counter()
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._validated = False
-        planned = self._count + (self._fit.get("epochs") or 0) - epoch
+    def _plan(self, epochs: int) -> None:
+        planned = self._count + epochs
         if self.epochs is None and planned != self._planned:
             self._planned = planned
             self._rewrite_config(self._started())
 
-    def on_test_begin(self, logs: Any = None) -> None:
-        self._test_start = time.perf_counter()
-
-    def on_test_end(self, logs: Any = None) -> None:
-        if self._keras:
-            self._validated = True
-            self._validation_seconds += time.perf_counter() - self._test_start
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        metrics = {name: value for name, value in (logs or {}).items() if self._is_single(name, value)}
-        if self._log is not None and self._fit.get("steps"):
-            self._log.steps_per_epoch = self._fit["steps"]
+    def _record_logs(self, metrics: Mapping[str, Any]) -> bool:
+        if self._log is not None:
+            self._log.steps_per_epoch = self._steps_per_epoch or self._log.steps_per_epoch
         try:
-            stops = self._record(metrics, strict=False)
+            return self._record(metrics, strict=False)
         except MetricError as error:
-            # Keras does not call `on_train_end` after an error.
+            # Keras ends the fit without another hook.
             if not self._in_block:
                 self._end(error)
             raise
-        if stops:
-            self._model.stop_training = True
 
-    def on_train_end(self, logs: Any = None) -> None:
-        self._keras = False
+    def _end_fit(self) -> None:
         if not self._in_block:
             self._end(None)
-
-    def _is_single(self, name: str, value: Any) -> bool:
-        """Whether a value of Keras's logs is a single number; others are left out, such as F-scores of classes."""
-        shape = getattr(value, "shape", ())
-        if len(shape) and name not in self._left_out:
-            self._left_out.add(name)
-            self._warn(f"{name} has values of shape {tuple(shape)}, expected a single number; it is not recorded")
-        return not len(shape)
-
-    def _ignore(self, *arguments: Any, **options: Any) -> None:
-        """What the hooks for batches and predictions do: nothing."""
-
-    on_batch_begin = on_batch_end = on_train_batch_begin = on_train_batch_end = _ignore
-    on_test_batch_begin = on_test_batch_end = _ignore
-    on_predict_begin = on_predict_end = on_predict_batch_begin = on_predict_batch_end = _ignore
 
 
 def _whole(name: str, value: object, least: int) -> int:
