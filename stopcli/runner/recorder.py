@@ -323,6 +323,8 @@ class Recorder(KerasHooks):
                 lost = f"metrics.csv lacks {numbered('epoch', log.waiting)}: {log.problem}"
                 self._warn(lost)
                 verdict = Verdict("failed", lost, self._count)
+            elif not self._count and error is None:
+                self._warn(f"{folder.path}: no epoch was recorded")
             state = _STATES.get(verdict.reason, "finished")
             # First, so that it is right whatever happens while figures are drawn.
             folder.status.write(state, _reason(verdict), epoch=self._count, outside=bool(log.waiting))

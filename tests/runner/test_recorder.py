@@ -259,7 +259,8 @@ def test_an_error_in_the_block_goes_on_and_is_on_record(error: BaseException, st
 
 
 def test_a_block_without_an_epoch_failed() -> None:
-    with Recorder("runs") as recorder:
+    recorder = Recorder("runs")
+    with pytest.warns(RuntimeWarning, match="no epoch was recorded"), recorder:
         pass
     status = status_of(recorder.path)
     assert (status["state"], status["reason"]) == ("failed", "no epoch was recorded")
@@ -277,6 +278,7 @@ def test_no_two_recorders_write_one_folder() -> None:
     with pytest.raises(RunFolderError, match="being written by process"):
         RunFolder.reopen(third.path)
     for recorder in (first, second, third):
+        recorder.epoch(loss=1.0)
         recorder.close()
         recorder.close()
 
@@ -286,9 +288,11 @@ def test_only_what_has_not_begun_is_copied() -> None:
     for other in (copy.deepcopy(recorder), pickle.loads(pickle.dumps(recorder))):
         assert (other.name, other.settings, other.rule) == ("trial", {"units": 32}, PATIENCE)
         assert other.path != recorder.path
+        other.epoch(loss=1.0, val_rmse=1.0)
         other.close()
     with pytest.raises(TypeError, match="has begun to record cannot be copied or pickled"):
         copy.deepcopy(recorder)
+    recorder.epoch(loss=1.0, val_rmse=1.0)
     recorder.close()
 
 
