@@ -29,6 +29,7 @@ DEFAULT_RULES = (
     *("gl:1", "gl:2", "gl:3", "gl:5", "pq:0.5", "pq:0.75", "pq:1", "pq:2", "pq:3"),
     *("up:2", "up:3", "up:4", "up:6", "up:8"),
 )
+_USUAL_MONITOR = "val_loss"
 # Of more runs than this, a warning names the first ones.
 _NAMED = 3
 # Of the runs, where nothing keeps the best epoch of all of them.
@@ -55,7 +56,8 @@ class ReplayOptions:
         patience, min_delta: every patience is replayed with every min_delta.
         rules: as in `--stop`. Where neither patience nor rules are given, the usual ones.
         smooth: every rule is replayed with each; 0 for not smoothed.
-        monitor, mode: of patience and threshold.
+        monitor, mode: of patience and threshold; empty for `val_loss`, or where not all runs have recorded it, for what
+            counts in them.
         baseline, start_from_epoch: of every patience.
         select, select_mode: the metric whose best epoch is selected; empty for `monitor`.
     """
@@ -64,12 +66,20 @@ class ReplayOptions:
     min_delta: tuple[float | str, ...] = (0.0,)
     rules: tuple[str, ...] | None = None
     smooth: tuple[float, ...] = (0.0,)
-    monitor: str = "val_loss"
+    monitor: str = ""
     mode: str = "auto"
     baseline: float | None = None
     start_from_epoch: int = 0
     select: str = ""
     select_mode: str = "auto"
+
+    def monitoring(self, runs: Sequence[Run]) -> ReplayOptions:
+        """With the metric that is monitored where none is named."""
+        if self.monitor:
+            return self
+        recorded = set.intersection(*(set(readable_metrics(run.metrics)) for run in runs))
+        candidates = [_USUAL_MONITOR, *(run.headline.column("val") for run in runs)]
+        return replace(self, monitor=next((name for name in candidates if name in recorded), _USUAL_MONITOR))
 
     def directed_by(self, headlines: Iterable[Headline]) -> ReplayOptions:
         """With the directions that runs have on record of what counts in them, where they agree, and neither a mode nor
@@ -283,6 +293,7 @@ def replay(paths: Sequence[Path], options: ReplayOptions) -> ReplayResults:
     if not usable:
         reasons = [f"{run.path}: {reason}" for run, reason in left_out] + skipped
         raise RequestError(reasons[0], hint="Rules are replayed on runs that trained for an epoch or more.")
+    options = options.monitoring(usable)
     for run in usable:
         options.check_metrics(run)
     options = options.directed_by(run.headline for run in usable)

@@ -210,6 +210,14 @@ Select = Annotated[
     option(help="The metric that selects the saved epoch, such as val_accuracy.", show_default="the monitored one"),
 ]
 
+Monitor = Annotated[
+    str,
+    option(
+        help="The metric that stopping monitors.",
+        show_default="val_loss, or where it is not recorded, the metric that counts",
+    ),
+]
+
 _RUNS_FIRST = "Folders come before lists of values: stopcli replay RUN … --patience 0 50 200"
 
 
@@ -220,7 +228,7 @@ def replay(
     stop: Rules = None,
     rule: OldRules = None,
     smooth: Smooth = None,
-    monitor: Annotated[str, option_of(StoppingSettings, "monitor")] = "val_loss",
+    monitor: Monitor = "",
     mode: Annotated[Mode, option_of(StoppingSettings, "mode")] = "auto",
     baseline: Annotated[float | None, option_of(StoppingSettings, "baseline")] = None,
     start_from_epoch: Annotated[int, option_of(StoppingSettings, "start_from_epoch")] = 0,

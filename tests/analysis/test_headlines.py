@@ -17,7 +17,7 @@ from stopcli.analysis.compare import CompareResults, compare
 from stopcli.analysis.compare_report import curves_of, figures_of, output_of, tables_of
 from stopcli.analysis.replay import ReplayOptions, replay
 from stopcli.analysis.replay_report import output_of as output_of_replay
-from stopcli.errors import ConfigError
+from stopcli.errors import ConfigError, RequestError
 from stopcli.report.html import write_output
 from stopcli.report.next_steps import next_steps
 from stopcli.runs.run import Run
@@ -223,6 +223,16 @@ def test_rules_are_replayed_on_a_regression() -> None:
     )
     # The line of the best epoch of all.
     assert any(np.allclose(line.get_ydata(), np.mean(RMSE)) for line in quality.lines)
+
+
+def test_what_counts_is_monitored_where_there_is_no_loss_to_monitor() -> None:
+    columns = {name: values for name, values in regression_columns(20, 2.5).items() if name != "val_loss"}
+    runs = [write_recorded("rmse", columns=columns), write_recorded("both")]
+    options = ReplayOptions(patience=(3,))
+    assert [replay([run], options).options.monitor for run in runs] == ["val_rmse", "val_loss"]
+    assert replay(runs, options).options.monitor == "val_rmse"
+    with pytest.raises(RequestError, match="--monitor: received 'val_loss', expected a metric that rmse has recorded"):
+        replay(runs, ReplayOptions(patience=(3,), monitor="val_loss"))
 
 
 def test_a_regression_and_a_classification_are_replayed_side_by_side() -> None:

@@ -155,7 +155,7 @@ def test_the_baseline_is_named_by_its_label_or_its_folder() -> None:
     ("argv", "answer"),
     [
         (
-            ["replay", "history.csv"],
+            ["replay", "history.csv", "--monitor", "val_loss"],
             "--monitor: received 'val_loss', expected a metric that history.csv has recorded: val_rmse",
         ),
         (["replay", "history.csv", "--monitor", "val_rmsee"], "Did you mean val_rmse?"),
@@ -194,7 +194,7 @@ from stopcli.analysis.replay import ReplayOptions, replay_experiment
 from stopcli.runs.recording import read_runs_and_recordings
 
 rules = [*(f"gl:{i}" for i in range(1, 26)), *(f"pq:{i}" for i in range(1, 26)), *(f"up:{i}" for i in range(1, 21))]
-options = ReplayOptions(tuple(range(0, 150, 5)), rules=tuple(rules))
+options = ReplayOptions(tuple(range(0, 150, 5)), rules=tuple(rules), monitor="val_loss")
 started = time.process_time()
 (experiment,) = experiments_of(read_runs_and_recordings(sorted(Path("files").iterdir()), by="columns"))
 results = replay_experiment(experiment, options.labelled_rules(), options.selecting_rule())
