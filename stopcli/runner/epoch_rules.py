@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stopcli.errors import ConfigError, MetricError, in_a_line, shown
-from stopcli.runs.headline import Headline, base_name, headline_of
+from stopcli.runs.headline import Headline, base_name, headline_of, rows_of
 from stopcli.runs.metrics import Row
 from stopcli.stopping.rule import (
     BestEpoch,
@@ -27,7 +27,7 @@ _RATE = "learning_rate"
 
 def is_readable(name: str) -> bool:
     """Whether a metric may stop a run or choose an epoch: nothing of test rows, nor what is no result."""
-    return name != _RATE and not name.startswith("test_")
+    return name != _RATE and rows_of(name) != "test"
 
 
 def check_names(metrics: Mapping[str, Any], names: Mapping[str, Any], epoch: int, *, strict: bool) -> None:
@@ -156,7 +156,7 @@ class EpochRules:
         for name in [name for name in self._awaited if name in metrics]:
             del self._awaited[name]
         for name in self._awaited:
-            if validated or not name.startswith("val_"):
+            if validated or rows_of(name) != "val":
                 monitored(dict.fromkeys(metrics), name, epoch)
         return list(self._awaited)
 
@@ -210,7 +210,7 @@ def _choosing(headline: Headline, names: Sequence[str]) -> tuple[str, Direction]
     readable = [name for name in names if is_readable(name)]
     own = [name for name in readable if base_name(name) == headline.name]
     if own:
-        return next((name for name in own if name.startswith("val_")), own[0]), headline.direction
+        return next((name for name in own if rows_of(name) == "val"), own[0]), headline.direction
     for name in readable:
         if (direction := natural_direction(name)) is not None:
             return name, direction

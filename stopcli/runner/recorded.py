@@ -12,7 +12,7 @@ from stopcli.errors import ConfigError, shortened
 from stopcli.runs.environment import describe_environment, package_versions
 from stopcli.runs.files import LEVELS, write_json
 from stopcli.runs.folder import RunFolder
-from stopcli.runs.headline import Headline, base_name
+from stopcli.runs.headline import Headline, base_name, rows_of
 from stopcli.runs.metrics import Row
 from stopcli.runs.summary import RECORDED, ModelValues, Values
 from stopcli.stopping.rule import Rule
@@ -117,15 +117,11 @@ def model_values(names: Sequence[str], row: Row, epoch: int, monitor: str = "") 
         own = {
             base_name(name): value
             for name, value in metrics.items()
-            if _part_of(name) == part and value is not None and name != "learning_rate"
+            if rows_of(name) == part and value is not None and name != "learning_rate"
         }
         if own or part == "train":
             values[part] = own
     return ModelValues(monitor=monitor, epoch=epoch, value=metrics.get(monitor), **values)
-
-
-def _part_of(name: str) -> str:
-    return next((part for part in ("val", "test") if name.startswith(f"{part}_")), "train")
 
 
 def description(settings: Mapping[str, Any], rule: Rule[Any] | None) -> tuple[str, ...]:

@@ -118,6 +118,7 @@ BAD_ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
     "epochs": ({"epochs": 0}, "epochs: received 0, expected a whole number ≥ 1"),
     "rule": ({"rule": "patience:20"}, r"rule: received 'patience:20', expected a stopping rule, such as Patience\("),
     "test rows": ({"rule": Patience(3, "test_rmse", "min")}, "rule: received 'test_rmse', expected a rule on the rows"),
+    "its rows": ({"rule": Patience(3, "test/rmse", "min")}, "rule: received 'test/rmse', expected a rule on the rows"),
     "direction": ({"headline": "speed"}, "mode: received 'auto', expected 'min' or 'max', because the name 'speed'"),
     "mode": ({"headline": "rmse", "mode": "down"}, "mode: received 'down', expected 'auto', 'min' or 'max'"),
     "mode alone": ({"mode": "min"}, "mode: received 'min', expected a headline beside it"),
