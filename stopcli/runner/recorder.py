@@ -11,6 +11,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,10 +23,11 @@ from stopcli.runner.epoch_log import EpochLog
 from stopcli.runner.epoch_rules import EpochRules, check_names, single_number
 from stopcli.runner.keras_hooks import KerasHooks
 from stopcli.runner.recorded import config_toml, description, model_values, plain_settings, write_environment
+from stopcli.runs.files import write_json
 from stopcli.runs.folder import RunFolder, RunState, check_can_be_made, runs_root
 from stopcli.runs.headline import headline_of
 from stopcli.runs.metrics import Row, read_metrics
-from stopcli.runs.summary import RECORDED, RunSummary
+from stopcli.runs.summary import RECORDED, ReportParts, RunSummary
 from stopcli.stopping.rule import Rule, Verdict, mode_warning, resolve_direction
 
 _STATES: dict[str, RunState] = {"non_finite": "failed", "failed": "failed", "interrupted": "interrupted"}
@@ -405,10 +407,13 @@ class Recorder(KerasHooks):
         )
         stopwatch, title = Stopwatch(self._seconds), f"{self.name or folder.path.name}, seed {self.seed}"
         stopwatch.move("startup", "train", self._seconds)
+        lines = description(self.settings, self.rule)
+        # The figures take seconds, in which somebody may press Ctrl-C again.
+        write_json(folder.summary, replace(summary, report=ReportParts(title, lines, (), ())))
         write_results(
             folder,
             summary,
-            description(self.settings, self.rule),
+            lines,
             stopwatch,
             title=title,
             files={},

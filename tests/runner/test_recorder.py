@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from program import status_of, summary_of
+from program import run, status_of, summary_of
 from small_disk import FILLER, enlarge, fill, small_disk
 
 from stopcli import AnyOf, Patience, Recorder, Threshold
@@ -405,3 +405,17 @@ def test_ctrl_c_while_an_epoch_waits_for_the_disk_leaves_all_of_it() -> None:
     summary = summary_of(recorder.path)
     assert (summary["state"], summary["epochs"], summary["best"]["epoch"]) == ("interrupted", 2, 2)
     assert Run.read(recorder.path).metrics["loss"].tolist() == [2.0, 1.0]
+
+
+def test_ctrl_c_while_figures_are_drawn_costs_only_the_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stopcli.runner.report.draw", interrupted)
+    recorder = Recorder("runs")
+    recorder.epoch(loss=1.0)
+    with pytest.raises(KeyboardInterrupt):
+        recorder.close()
+    (read,) = read_runs([recorder.path])
+    assert (read.state, summary_of(recorder.path)["epochs"]) == ("finished", 1)
+    assert run("report", str(recorder.path)) == 0
