@@ -9,19 +9,9 @@ from stopcli.analysis.run_result import measured_result
 from stopcli.reproduce.plan import Experiment
 from stopcli.reproduce.spec import MEASURES, ArmSpec, Claim, Measure, ReportedValue
 from stopcli.runs.run import Run, read_runs
-from stopcli.stats.differences import (
-    Difference,
-    Expected,
-    Ratio,
-    RunCounts,
-    Verdict,
-    difference_by_seed,
-    judge_claim,
-    judge_value,
-    ratio_of,
-    trend_sentence,
-)
+from stopcli.stats.differences import Difference, Ratio, difference_by_seed, ratio_of
 from stopcli.stats.intervals import MeanInterval, mean_interval
+from stopcli.stats.verdicts import Expected, RunCounts, Verdict, judge_claim, judge_value, trend_sentence
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ from stopcli.data.named import DATASET_NAMES, named_datasets
 from stopcli.errors import ConfigError, RequestError, did_you_mean, expectation, shortened
 from stopcli.report.document import ALT_TEXTS
 from stopcli.runs.files import read_toml
-from stopcli.stats.differences import Expected
+from stopcli.stats.verdicts import Expected
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from stopcli.errors import in_a_line, system_words
 from stopcli.runs.files import AppendedFile, Prefix, close_all
-from stopcli.runs.folder import RunFolder, StatusProgress
+from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import MetricsFile, Row, TimingFile, read_metrics, with_more_columns
+from stopcli.runs.status import StatusProgress
 from stopcli.runs.tensorboard import TensorBoardFolder
 
 # What a process that is killed may lose: half of what is promised, so that a busy machine keeps the promise too.

@@ -16,8 +16,9 @@ from stopcli.errors import ConfigError, MetricError, RequestError, RunFolderErro
 from stopcli.quantities import counted
 from stopcli.runs.environment import Environment, Session, describe_environment, read_environment
 from stopcli.runs.files import read_toml, write_json
-from stopcli.runs.folder import RunFolder, utc_now
+from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
+from stopcli.runs.status import utc_now
 from stopcli.schedules.policy import policies
 from stopcli.stopping import BestState, Rule, RuleRunner, Verdict
 from stopcli.stopping.combine import rule_of_reason

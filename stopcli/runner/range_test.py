@@ -20,8 +20,9 @@ from stopcli.runner.provenance import other_data
 from stopcli.runner.report import write_results
 from stopcli.runner.run import start_session
 from stopcli.runs.files import write_json, write_text
-from stopcli.runs.folder import RunFolder, StatusProgress
+from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
+from stopcli.runs.status import StatusProgress
 from stopcli.runs.summary import SEEDS_FILE, RangeSummary, TestedSeed, TestedSeeds, read_seeds
 from stopcli.schedules.cyclic import RampLR
 from stopcli.training.loop import initial_state

@@ -24,9 +24,10 @@ from stopcli.runner.epoch_rules import EpochRules, check_names, single_number
 from stopcli.runner.keras_hooks import KerasHooks
 from stopcli.runner.recorded import config_toml, description, model_values, plain_settings, write_environment
 from stopcli.runs.files import write_json
-from stopcli.runs.folder import RunFolder, RunState, check_can_be_made, runs_root
+from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
 from stopcli.runs.headline import headline_of
 from stopcli.runs.metrics import Row, read_metrics
+from stopcli.runs.status import RunState
 from stopcli.runs.summary import RECORDED, ReportParts, RunSummary
 from stopcli.stopping.rule import Rule, Verdict, mode_warning, resolve_direction
 

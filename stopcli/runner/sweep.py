@@ -17,8 +17,9 @@ from stopcli.recipes.base import LoadedConfig, recipe_of
 from stopcli.runner.provenance import changed_data, dataset_of, move_jobs, record_environment
 from stopcli.runner.report import write_results
 from stopcli.runner.resume import Resumption, prepare
-from stopcli.runs.folder import RunFolder, RunState, StatusFile, cannot_be_written, is_held, read_status
+from stopcli.runs.folder import RunFolder, cannot_be_written, is_held
 from stopcli.runs.run import Run
+from stopcli.runs.status import RunState, StatusFile, read_status
 from stopcli.runs.summary import JobSummary, SweepSummary
 from stopcli.signals import StopNow
 from stopcli.sweeps.layout import Layout

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stopcli.quantities import counted
 from stopcli.runs.environment import Environment
-from stopcli.runs.folder import Status
 from stopcli.runs.headline import ACCURACY, Headline, base_name, headline_of
 from stopcli.runs.run import Run, read_runs
+from stopcli.runs.status import Status
 
 if TYPE_CHECKING:
     from stopcli.runs.csv_columns import CsvColumns, Mask

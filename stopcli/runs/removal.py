@@ -24,15 +24,14 @@ from stopcli.runs.folder import (
     RUN_FILES,
     TRASH_PREFIX,
     RunFolder,
-    Status,
     check_is_made_here,
     folder_bytes,
     hold_folder,
     holder,
     is_held,
-    read_status,
 )
 from stopcli.runs.run import Run, resolve_run, run_argument, run_names
+from stopcli.runs.status import Status, read_status
 from stopcli.runs.summary import AnalysisSummary, SweepSummary
 
 Kind = Literal["states", "epoch-models", "failed", "analyses", "runs"]

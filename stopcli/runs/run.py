@@ -20,7 +20,6 @@ from stopcli.runs.folder import (
     RUN_FILES,
     RUNS_DIR_VARIABLE,
     TRASH_PREFIX,
-    Status,
     check_is_run,
     folder_bytes,
     holds_no_run,
@@ -28,6 +27,7 @@ from stopcli.runs.folder import (
     runs_root,
 )
 from stopcli.runs.headline import ACCURACY, Headline, headline_of
+from stopcli.runs.status import Status
 from stopcli.runs.summary import (
     FOREIGN,
     RECORDED,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 from stopcli.runs.files import read_checked
-from stopcli.runs.folder import RunState
 from stopcli.runs.headline import ACCURACY, Headline, Rows
+from stopcli.runs.status import RunState
 from stopcli.runs.typed_json import INLINED, OPTIONAL, Check, MisfitError, Positive, from_json
 from stopcli.stopping.rule import Direction, Verdict
 

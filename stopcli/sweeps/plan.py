@@ -20,9 +20,10 @@ from typing import Any, Generic
 from stopcli.configs.base import AnyConfig
 from stopcli.configs.training import SweepSettings
 from stopcli.errors import system_words
-from stopcli.runs.folder import RunFolder, StatusProgress
+from stopcli.runs.folder import RunFolder
 from stopcli.runs.headline import Headline
 from stopcli.runs.run import Run
+from stopcli.runs.status import StatusProgress
 from stopcli.runs.summary import RunSummary, SweepSummary
 from stopcli.training.session import StopRequest
 

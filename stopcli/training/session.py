@@ -11,7 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 from stopcli.quantities import format_duration, parse_save_every
-from stopcli.runs.folder import StatusProgress
+from stopcli.runs.status import StatusProgress
 from stopcli.signals import SIGHUP, StopNow, handle_stop_signals, restore_handlers, signal_name
 from stopcli.stopping import Verdict
 

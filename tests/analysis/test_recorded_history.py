@@ -16,9 +16,9 @@ from stopcli.analysis.recorded_history import RecordedHistory
 from stopcli.analysis.replay import LabelledRule, replay_experiment
 from stopcli.configs.moons import MoonsConfig
 from stopcli.report.frontier import pareto_front
-from stopcli.runs.folder import Status
 from stopcli.runs.metrics import Columns
 from stopcli.runs.run import Run
+from stopcli.runs.status import Status
 from stopcli.stopping import AnyOf, BestEpoch, BestState, Patience, Rule, RuleRunner
 from stopcli.stopping.combine import parse_rule
 

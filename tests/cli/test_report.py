@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from program import run
 
-from stopcli.runs.folder import RunFolder, RunState
+from stopcli.runs.folder import RunFolder
+from stopcli.runs.status import RunState
 
 CONFIG = 'command = "moons"\nname = "<script>alert(1)</script>"\nepochs = 50\n'
 HEAD = "epoch,step,loss,accuracy,val_loss,val_accuracy,learning_rate\n"

@@ -14,8 +14,9 @@ from stopcli.configs.moons import MoonsConfig
 from stopcli.errors import CheckpointError, RequestError
 from stopcli.runner import sweep as jobs
 from stopcli.runner.sweep import RunJob
-from stopcli.runs.folder import RunFolder, StatusFile
+from stopcli.runs.folder import RunFolder
 from stopcli.runs.run import Run
+from stopcli.runs.status import StatusFile
 from stopcli.sweeps.plan import Job, JobContext, collect, needs_run, plan_jobs
 from stopcli.training.session import StopRequest
 

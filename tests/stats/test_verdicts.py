@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from stopcli.stats.differences import (
-    Difference,
-    RunCounts,
-    judge_claim,
-    judge_value,
-    paired_difference,
-    trend_of,
-    trend_sentence,
-)
+from stopcli.stats.differences import Difference, paired_difference
+from stopcli.stats.verdicts import RunCounts, judge_claim, judge_value, trend_of, trend_sentence
 
 ALL = RunCounts(planned=3, finished=3)
 UP = Difference(5, 0.02, 0.01, 0.03, 0.001)

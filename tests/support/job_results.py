@@ -9,8 +9,8 @@ from typing import Any
 from summaries import run_summary
 
 from stopcli.recipes.base import recipe_of
-from stopcli.runs.folder import Status
 from stopcli.runs.run import Run
+from stopcli.runs.status import Status
 from stopcli.runs.summary import RunSummary
 from stopcli.sweeps.plan import Job, JobResult
 

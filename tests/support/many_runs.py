@@ -47,7 +47,7 @@ def bytes_in(root: Path) -> int:
 _HOLD = """
 import sys
 from pathlib import Path
-from stopcli.runs.folder import hold_folder
+from stopcli.runs.folder import (hold_folder)
 with hold_folder(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
