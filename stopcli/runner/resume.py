@@ -118,10 +118,12 @@ def read_config(run: Path) -> RunConfig:
     settings = read_toml(run / "config.toml")
     if settings.get("command") == RECORDED:
         argv = read_environment(run)[0].get("argv", [])
-        again = f": python {shlex.join(argv)}" if argv and argv[0].endswith(".py") else ", which calls Recorder"
+        # A notebook's is that of its kernel.
+        is_script = argv and argv[0].endswith(".py") and "ipykernel" not in argv[0]
+        again = f" again: python {shlex.join(argv)}" if is_script else " or notebook again"
         raise RequestError(
             f"{run}: recorded by stopcli.Recorder, which has no state of the training to resume from",
-            hint=f"Train again with your script{again}",
+            hint=f"Run your script{again}",
         )
     try:
         return parse(config_class(settings.pop("command", None)), settings)

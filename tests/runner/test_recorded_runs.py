@@ -163,7 +163,7 @@ def test_a_recorded_run_is_not_resumed_or_run_again(
     with pytest.raises(KeyboardInterrupt), recorder:
         raise KeyboardInterrupt
     check_refused(["resume", "last"], "recorded by stopcli.Recorder", capsys, monkeypatch)
-    check_refused(["resume", "last"], "Train again with your script: python lstm.py --units 32", capsys, monkeypatch)
+    check_refused(["resume", "last"], "Run your script again: python lstm.py --units 32", capsys, monkeypatch)
     for run_ in ("last", str(recorder.path / "config.toml")):
         check_refused(["run", run_], "the script that called it trains it again", capsys, monkeypatch)
     assert "resume" not in (recorder.path / "report.md").read_text(encoding="utf-8")
