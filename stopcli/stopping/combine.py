@@ -358,7 +358,6 @@ def parse_rule(
     smooth: float | None = None,
     *,
     recorded: Collection[str] | None = None,
-    setting: str = "stop",
 ) -> Rule[Any]:
     """The rule that a text names: `KIND:VALUE`, `KIND:VALUE@METRIC`, or `all(RULE,RULE,…)` of these.
 
@@ -367,7 +366,6 @@ def parse_rule(
             has the direction that is written behind it (`@val_score:max`), or that of its name, or else `mode`.
         smooth: how much the rule's metrics are smoothed; None or 0 for not at all.
         recorded: the metrics that there are; None where that is not known, or checked later.
-        setting: what the text was given as, for the error.
 
     Raises:
         ConfigError: there is no such rule, its value is out of its range, its metric is not recorded, or the direction
@@ -378,22 +376,23 @@ def parse_rule(
         try:
             return smoothed(_simple_rule(part, monitor, mode, recorded), smooth)
         except ConfigError as error:
-            behind = "" if error.setting == setting else f" as {error.setting}"
-            raise ConfigError(setting, text, f"{error.expected}{behind}", hint=error.hint) from None
+            behind = "" if error.setting == "stop" else f" as {error.setting}"
+            raise ConfigError("stop", text, f"{error.expected}{behind}", hint=error.hint) from None
 
     text = text.strip()
     keyword, opened, rest = text.partition("(")
-    if not opened and keyword != AllOf.keyword:
+    # Names of metrics may have parentheses too.
+    if ":" in keyword or (not opened and keyword != AllOf.keyword):
         return simple(text)
     if keyword != AllOf.keyword:
         hint = "Several rules behind --stop need no word for it: the first that fires counts."
-        raise ConfigError(setting, text, _ALL, hint=hint if keyword == "any" else did_you_mean(keyword, ["all"]))
+        raise ConfigError("stop", text, _ALL, hint=hint if keyword == "any" else did_you_mean(keyword, ["all"]))
     inner, closed, more = rest.rpartition(")")
     if not closed or more or "(" in inner or ")" in inner:
-        raise ConfigError(setting, text, _ALL)
+        raise ConfigError("stop", text, _ALL)
     texts = [part.strip() for part in inner.split(",")]
     if len(texts) < 2 or not all(texts):
-        raise ConfigError(setting, text, f"two rules or more: {_ALL}")
+        raise ConfigError("stop", text, f"two rules or more: {_ALL}")
     return AllOf(tuple(map(simple, texts)))
 
 

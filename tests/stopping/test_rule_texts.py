@@ -35,7 +35,8 @@ from stopcli.stopping.combine import mode_warnings, parse_rule, rule_of_reason, 
         ("gl:2@val_rmse", GeneralizationLoss(2.0, "val_rmse")),
         ("pq:0.75:10@val_rmse", ProgressQuotient(0.75, 10, "val_rmse", "rmse")),
         ("up:3@val_distance:min", SuccessiveIncreases(3, monitor="val_distance")),
-        # A colon is a part of some names.
+        # Colons and parentheses are parts of some names.
+        ("patience:3@loss (mm):min", Patience(3, "loss (mm)", "min")),
         ("patience:3@valid:loss", Patience(3, "valid:loss")),
         (" all( patience:20@val_loss , gl:2 ) ", AllOf((Patience(20), GeneralizationLoss(2.0)))),
     ],

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stopcli.errors import ConfigError, MetricError
+from stopcli.runs.typed_json import from_json, to_json
 from stopcli.stopping import (
     AllOf,
     AnyOf,
@@ -27,6 +28,7 @@ from stopcli.stopping import (
     SmoothedRule,
     SuccessiveIncreases,
     Threshold,
+    Verdict,
     rule_from_dict,
 )
 from stopcli.stopping.combine import parse_rule
@@ -190,3 +192,16 @@ def test_every_rule_names_a_missing_metric(rule: Rule[Any]) -> None:
 def test_bad_rules_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+def test_a_summary_says_what_the_margin_is_of_where_the_run_monitors_another_metric() -> None:
+    rows = [{"val_loss": 0.5}, {"val_loss": 0.75}]
+    for rule, metric in ((Patience(1), "val_loss"), (SmoothedRule(Patience(1), 0.5), "smoothed val_loss")):
+        runner = RuleRunner(rule)
+        verdict = [runner.update(epoch, row) for epoch, row in enumerate(rows, start=1)][-1]
+        assert verdict is not None
+        assert verdict.metric == metric
+        other = to_json(verdict.with_best("val_accuracy", 3, 0.9))
+        assert (other["metric"], other["best_epoch"], other["best_value"]) == (metric, 3, 0.9)
+        assert from_json(Verdict, other) == verdict.with_best("val_accuracy", 3, 0.9)
+        assert ("metric" in to_json(verdict.with_best("val_loss", 1, 0.5))) == (metric != "val_loss")
