@@ -80,13 +80,22 @@ def _results_table(results: CompareResults) -> Table:
     for arm in results.arms:
         for view in measure.views:
             epochs = [epoch for result in arm.runs if (epoch := result.epoch(view.value)) is not None]
-            before = [_mean(arm.interval(f"{view.model}_{name}"), of_train) for name, (_, of_train) in trained.items()]
+            before = [_mean(_beside(arm, view, name), of_train) for name, (_, of_train) in trained.items()]
             mean, interval = _mean(arm.interval(view.value), measure.headline), _interval(arm, view, measure)
             count = str(len(arm.values(view.value)))
             rows.append((arm.label, view.name, count, _epochs(epochs), *before, mean, interval))
     names = (name for name, _ in trained.values())
     columns = ("", "of", "runs", "epoch", *names, measure.with_unit(measure.phrase), "95 % interval")
     return Table("Results", columns, tuple(rows))
+
+
+def _beside(arm: RunArm, view: View, name: str) -> MeanInterval | None:
+    """A value on the rows that train beside what is compared: of the same model, or of what something else trained, in
+    the same epoch. None where no run has it."""
+    if view.model or first_run(arm).command not in FOREIGN:
+        return arm.interval(f"{view.model}_{name}")
+    values = [value for run in arm.runs if (value := run.recorded(name, beside=view.value)) is not None]
+    return mean_interval(values) if values else None
 
 
 def _training_values(results: CompareResults) -> dict[str, tuple[str, Headline | None]]:

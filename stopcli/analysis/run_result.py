@@ -67,6 +67,12 @@ class RunResult:
             return float(self.columns["epoch"][row])
         return (self.saved if name.startswith("saved_") else self.final).get("epoch")
 
+    def recorded(self, name: str, beside: str) -> float | None:
+        """A value as it was recorded in the epoch that another value is of, such as `train_loss`; None where there is
+        no such epoch on record, or no value in it."""
+        row = self._row(beside)
+        return None if row is None else _row_values(self.run, self.columns, row).get(name)
+
     def _row(self, name: str) -> int | None:
         """Where in its column a value stands; None where it is of no column, or there is no finite number."""
         which, _, column = name.partition("_")

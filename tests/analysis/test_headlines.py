@@ -60,6 +60,9 @@ def test_arms_of_a_regression_are_compared_by_their_error() -> None:
     assert "val_rmse of its best epoch −0.2520 °C (95 % interval −0.2600 to −0.2400;" in results.conclusions()[1]
     table, differences, *_ = tables_of(results)
     assert table.columns == ("", "of", "runs", "epoch", "train loss", "val RMSE (°C)", "95 % interval")
+    # Beside the best of val_rmse, at epochs 20 to 23, stands the loss of these epochs: 20 / epoch.
+    losses = 20 / np.arange(20, 20 + len(RMSE))
+    assert table.rows[1][4] == f"{np.mean(losses):.3f} ± {np.std(losses, ddof=1):.3f}"
     assert table.rows[1][5:] == (f"2.520 ± {np.std(RMSE, ddof=1):.3f}", "2.400 to 2.600")
     assert differences.title == "Val RMSE (°C) against a0"
     assert [row[-1] for row in differences.rows] == ["better", "better"]
