@@ -78,7 +78,9 @@ class ReplayOptions:
         if self.monitor:
             return self
         recorded = set.intersection(*(set(readable_metrics(run.metrics)) for run in runs))
-        candidates = [_USUAL_MONITOR, *(run.headline.column("val") for run in runs)]
+        names = [_USUAL_MONITOR, *(run.headline.column("val") for run in runs)]
+        # Lightning's files often have val/loss.
+        candidates = [spelling for name in names for spelling in (name, name.replace("_", "/", 1))]
         return replace(self, monitor=next((name for name in candidates if name in recorded), _USUAL_MONITOR))
 
     def directed_by(self, headlines: Iterable[Headline]) -> ReplayOptions:
