@@ -13,7 +13,7 @@ from stopcli.cli.console import Output, print_command, print_error, print_result
 from stopcli.cli.options import Quiet, RunPath, RunPaths, RunsDir, Verbose, in_panel, parse_words
 from stopcli.configs.base import Mode
 from stopcli.configs.registry import COMMANDS
-from stopcli.errors import ConfigError, RequestError, StopcliError
+from stopcli.errors import ConfigError, RequestError, RunFolderError, StopcliError
 from stopcli.quantities import agreeing, counted, format_age, format_bytes, parse_duration
 from stopcli.report.document import Table
 from stopcli.report.run_list import list_table
@@ -29,6 +29,7 @@ from stopcli.runs.removal import (
     remove,
     run_to_remove,
     started_from,
+    sweep_around,
 )
 from stopcli.runs.run import Run, resolve_run, runs_in
 from stopcli.signals import StopNow, stop_signals_held
@@ -43,7 +44,7 @@ Commands = Annotated[
     _which("--command", metavar="COMMAND …", help="Only runs of these commands, a list.", show_default="all"),
 ]
 RunName = Annotated[
-    str,
+    str | None,
     _which("--name", metavar="TEXT", help="Only runs with this in their names; or a pattern, such as '*-night'."),
 ]
 States = Annotated[
@@ -71,7 +72,7 @@ Reverse = Annotated[bool, typer.Option("--reverse", help="The other way round.")
 
 def list_runs(
     command: Commands = None,
-    name: RunName = "",
+    name: RunName = None,
     state: States = None,
     newer_than: NewerThan = None,
     older_than: OlderThan = None,
@@ -103,16 +104,19 @@ def list_runs(
 
 def _filter(
     command: Sequence[str] | None,
-    name: str,
+    name: str | None,
     older_than: str | None,
     state: Sequence[str] | None = None,
     newer_than: str | None = None,
 ) -> RunFilter:
     """The filter of some options."""
+    if name == "":
+        # Such as of a variable that is not set: of all runs, `prune` would delete more than was meant.
+        raise ConfigError("name", name, "a part of the runs' names, or a pattern")
     # Of a list, the word none is an empty one, which would select all.
     return RunFilter(
         commands=() if command is None else parse_words("command", command) or ("none",),
-        name=name,
+        name=name or "",
         states=() if state is None else parse_words("state", state) or ("none",),
         newer_than=None if newer_than is None else parse_duration("newer_than", newer_than),
         older_than=None if older_than is None else parse_duration("older_than", older_than),
@@ -170,10 +174,10 @@ def rm(
     """Delete runs, sweeps, comparisons and replays: the whole folder, once you have seen what goes and said yes.
 
     Only folders in the runs folder are deleted, and none that a process is writing. A run of a sweep is not deleted by
-    itself.
+    itself. With --yes, the beginning of a name is not enough.
     """
     root = runs_root(runs_dir)
-    removals = [plan_removal(run) for run in dict.fromkeys(run_to_remove(run, root) for run in runs)]
+    removals = [plan_removal(run) for run in dict.fromkeys(run_to_remove(run, root, asks=not yes) for run in runs)]
     _delete(removals, root, Output(json, quiet, verbose), yes=yes, dry_run=dry_run)
 
 
@@ -204,7 +208,7 @@ def prune(
     analyses: PruneAnalyses = False,
     whole_runs: PruneRuns = False,
     command: Commands = None,
-    name: RunName = "",
+    name: RunName = None,
     older_than: OlderThan = None,
     keep: Keep = None,
     yes: Yes = False,
@@ -227,6 +231,11 @@ def prune(
             hint="--older-than 30d, --keep 20, --name or --command says it.",
         )
     root = runs_root(runs_dir)
+    if sweep := sweep_around(root):
+        raise RunFolderError(
+            f"{root}: the runs of a sweep, of which none is pruned by itself",
+            hint=f"--runs-dir {sweep.parent} names the folder that the sweep is in.",
+        )
     runs = _filter(command, name, older_than).select(runs_in(root), COMMANDS)
     kinds: dict[Kind, bool] = {
         "states": states,

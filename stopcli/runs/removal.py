@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -30,7 +31,7 @@ from stopcli.runs.folder import (
     holder,
     is_held,
 )
-from stopcli.runs.run import Run, resolve_run, run_argument, run_names
+from stopcli.runs.run import LAST, Run, resolve_run, run_argument, run_names
 from stopcli.runs.status import Status, read_status
 from stopcli.runs.summary import AnalysisSummary, SweepSummary
 
@@ -38,6 +39,7 @@ Kind = Literal["states", "epoch-models", "failed", "analyses", "runs"]
 """What `plan_pruning` can delete: the resume states and the models of every N-th epoch of finished runs; whole folders
 of failed runs, of comparisons and replays, of runs that have ended."""
 
+_TRASH_NAME = re.compile(re.escape(TRASH_PREFIX) + "[0-9a-f]{16}")
 _PART_NAMES = {"states": "resume states", "epoch-models": "epoch models"}
 
 
@@ -62,9 +64,13 @@ class Removal:
     parts: tuple[Path, ...] = ()
 
 
-def run_to_remove(named: Path, root: Path) -> Path:
+def run_to_remove(named: Path, root: Path, *, asks: bool = True) -> Path:
     """The folder that a RUN on the command line means, where it may be deleted: a run, a sweep or an analysis that lies
     directly in the runs folder, and that no process holds.
+
+    Args:
+        asks: whether the user sees its full name before it is deleted. Else its beginning is not enough: a command that
+            is repeated after it has deleted `p1` would delete `p10`.
 
     Raises:
         RunFolderError: it is something else.
@@ -78,8 +84,10 @@ def run_to_remove(named: Path, root: Path) -> Path:
     check_is_made_here(resolved)
     # `.` and `..` have no name of their own.
     path = Path(os.path.abspath(resolved))  # noqa: PTH100
-    sweep = path.parent.parent
-    if path.parent.name == "jobs" and (sweep / "status.json").is_file():
+    if not path.samefile(resolved):
+        # Behind a link, `..` leads elsewhere than it reads.
+        path = resolved.resolve()
+    if sweep := sweep_around(path.parent):
         name = run_argument(sweep)
         raise RunFolderError(
             f"{named}: one of the runs of the sweep {name}, which are deleted together", hint=f"stopcli rm {name}"
@@ -90,15 +98,42 @@ def run_to_remove(named: Path, root: Path) -> Path:
             hint=f"--runs-dir {path.parent} names the folder that it is in.",
         )
     run = root / path.name
-    _check_not_in_use([run, *_jobs_of(run)])
+    if not asks and run.name != named.name != LAST and not named.exists():
+        raise RunFolderError(
+            f"{named}: the beginning of a name, and without asking only runs that are named in full are deleted",
+            hint=f"stopcli rm --yes {run.name}",
+        )
+    _check_may_go_whole(run)
     return run
 
 
-def _check_not_in_use(folders: Iterable[Path]) -> None:
-    """Raise RunFolderError where a process writes one of some folders."""
-    for folder in filter(is_held, folders):
+def sweep_around(folder: Path) -> Path | None:
+    """The sweep whose runs a folder holds, also where a link leads there; None for another folder."""
+    jobs = folder.resolve()
+    return jobs.parent if jobs.name == "jobs" and (jobs.parent / "status.json").is_file() else None
+
+
+def _check_may_go_whole(run: Path, *, is_ours: bool = False) -> None:
+    """Raise RunFolderError where a process writes a run's folder or those of a sweep's runs, or where there is another
+    run in it, which nobody has named.
+
+    Args:
+        is_ours: whether this process holds the run.
+    """
+    for folder in filter(is_held, [*([] if is_ours else [run]), *_jobs_of(run)]):
         message = f"{folder} is being written by {holder(folder)}, and is not deleted"
         raise RunFolderError(message, hint="Wait until it has ended, or stop it first.")
+    if inside := _run_inside(run):
+        raise RunFolderError(f"{run}: not deleted, for another run is in it: {inside}", hint="Move or delete it first.")
+
+
+def _run_inside(run: Path) -> Path | None:
+    """A run in the folder of another that is none of its jobs; None for none, and behind a link to a run."""
+    if run.is_symlink():
+        return None
+    known = {run, *_jobs_of(run)}
+    folders = (Path(folder) for folder, _, names in os.walk(run) if "status.json" in names)
+    return next((folder for folder in folders if folder not in known), None)
 
 
 def plan_removal(run: Path) -> Removal:
@@ -118,13 +153,15 @@ def plan_pruning(runs: Iterable[Run], kinds: Collection[Kind]) -> tuple[list[Rem
     """What of some runs is to be deleted, and the folders that stay because a process holds them.
 
     Runs that can be resumed lose nothing: those that were paused, interrupted or killed, that failed for a reason
-    outside of them, and sweeps with such runs. Neither do links to runs, and runs that cannot be read.
+    outside of them, and sweeps with such runs. Neither do links to runs, and runs that cannot be read; nor does one go
+    whole that has another run in its folder.
     """
     removals, in_use = [], []
     for run in runs:
         if run.path.is_symlink():
             continue
-        removal = plan_removal(run.path) if _goes_whole(run, kinds) else _plan_parts(run, kinds)
+        goes_whole = _goes_whole(run, kinds) and _run_inside(run.path) is None
+        removal = plan_removal(run.path) if goes_whole else _plan_parts(run, kinds)
         if removal is not None and (is_held(run.path) or any(map(is_held, _jobs_of(run.path)))):
             in_use.append(run.path)
         elif removal is not None:
@@ -201,7 +238,7 @@ def remove(removal: Removal) -> bool:
             for part in removal.parts:
                 _remove_part(part, removal.run)
             if not removal.parts:
-                _check_not_in_use(_jobs_of(removal.run))
+                _check_may_go_whole(removal.run, is_ours=True)
                 if os.name == "nt":
                     # Windows renames no folder with an open file in it.
                     lock.release()
@@ -253,8 +290,8 @@ def empty_trash(root: Path) -> str:
     """
     size = 0
     for trash in sorted(root.glob(f"{TRASH_PREFIX}*")):
-        # Of a process that is deleting it now.
-        if is_held(trash):
+        # A folder that somebody else has named so; or of a process that is deleting it now.
+        if not _TRASH_NAME.fullmatch(trash.name) or trash.is_symlink() or is_held(trash):
             continue
         size += folder_bytes(trash)
         try:

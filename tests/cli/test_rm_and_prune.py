@@ -160,7 +160,7 @@ def test_nothing_is_deleted_before_somebody_has_said_yes(
     [
         ("rm run-0000", "nothing is deleted without asking, and stdin is not a terminal"),
         ("prune", "--dry-run shows what would be deleted; --yes deletes it."),
-        ("rm run-000 --yes", "the names of 2 runs in runs begin so"),
+        ("rm run-000 --yes", "the names of 3 runs in runs begin so"),
         ("rm rnu-0000 --yes", "Did you mean run-0000?"),
         ("rm run-0000 nowhere --yes", "nowhere: no such folder"),
         ("rm runs --yes", "runs: not a run folder (status.json missing)"),
@@ -172,6 +172,13 @@ def test_nothing_is_deleted_before_somebody_has_said_yes(
         ("rm sweep/one-seed0 --yes", "one of the runs of the sweep sweep, which are deleted together"),
         ("rm runs/sweep/jobs/one-seed0 --yes", "stopcli rm sweep"),
         ("rm run-0000 --runs-dir nowhere --yes", "run-0000: no such folder"),
+        ("rm one-seed0 --runs-dir linked-jobs --yes", "stopcli rm"),
+        ("prune --runs --keep 0 --runs-dir runs/sweep/jobs --yes", "the runs of a sweep, of which none is pruned"),
+        ("prune --runs --keep 0 --runs-dir linked-jobs --yes", "the runs of a sweep, of which none is pruned"),
+        ("rm runs/linked-runs/../run-0000 --yes", "not in the runs folder (runs)"),
+        ("rm run-0001-later --yes", "another run is in it: runs/run-0001-later/inner"),
+        ("rm run-0001-la --yes", "stopcli rm --yes run-0001-later"),
+        ("prune --runs --keep 0 --name= --yes", "--name: received '', expected a part of the runs' names"),
         ("prune --runs --yes", "--older-than 30d, --keep 20, --name or --command says it."),
         ("prune --keep -1 --yes", "--keep: received -1, expected 0 or more"),
         ("prune --older-than soon --yes", "--older-than: received 'soon', expected a length of time"),
@@ -185,7 +192,27 @@ def test_what_is_refused_deletes_nothing(
     shutil.copytree("one", ROOT / "inner" / "run")
     write_sweep(ROOT / "sweep", {"one": [0.9]})
     (ROOT / "notes").mkdir()
+    shutil.copytree("one", ROOT / "run-0001-later")
+    shutil.copytree("one", ROOT / "run-0001-later" / "inner")
+    # Elsewhere, and of a name that a run has.
+    shutil.copytree("one", "elsewhere/run-0000")
+    Path("elsewhere/inner").mkdir()
+    Path("linked-jobs").symlink_to("runs/sweep/jobs")
+    (ROOT / "linked-runs").symlink_to("../elsewhere/inner")
     check_refused(command.split(), answer, capsys, monkeypatch)
+
+
+def test_a_folder_of_another_that_is_named_as_trash_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    copies(write_kept_run(Path("one")), ROOT, 1)
+    leftover = ROOT / ".trash-0123456789abcdef"
+    for folder in (ROOT / ".trash-photos", leftover, Path("elsewhere")):
+        folder.mkdir()
+        (folder / "file").touch()
+    (ROOT / ".trash-fedcba9876543210").symlink_to("../elsewhere")
+    assert len(printed(capsys, "prune", "--yes")["deleted"]) == 1
+    assert (ROOT / ".trash-photos" / "file").exists()
+    assert Path("elsewhere/file").exists()
+    assert not leftover.exists()
 
 
 def test_the_newest_and_the_young_can_be_kept(capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,6 +225,9 @@ def test_the_newest_and_the_young_can_be_kept(capsys: pytest.CaptureFixture[str]
     assert names() == ["0", "1", "2"]
     assert names("--keep", "2") == ["0"]
     assert names("--keep", "9") == []
+    shutil.copytree("one", ROOT / "run-0000" / "inner")
+    assert names("--keep", "0", "--runs") == ["1", "2"]
+    shutil.rmtree(ROOT / "run-0000" / "inner")
     # Of those that would lose something.
     (ROOT / "run-0001" / "status.json").write_text('{"state": "paused"}')
     assert names("--keep", "1") == ["0"]
