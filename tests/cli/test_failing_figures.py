@@ -18,7 +18,7 @@ SMALL = ["moons", "--hidden", "20", "--epochs", "5"]
 
 @pytest.fixture
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("latex could not be found")
 
     monkeypatch.setattr(curves, "learning_curves", fail)
