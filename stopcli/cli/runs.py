@@ -13,7 +13,7 @@ from stopcli.cli.console import Output, print_command, print_error, print_result
 from stopcli.cli.options import Quiet, RunPath, RunPaths, RunsDir, Verbose, in_panel, parse_words
 from stopcli.configs.base import Mode
 from stopcli.configs.registry import COMMANDS
-from stopcli.errors import ConfigError, RequestError, RunFolderError, StopcliError
+from stopcli.errors import ConfigError, RequestError, RunFolderError, StopcliError, printable
 from stopcli.quantities import agreeing, counted, format_age, format_bytes, parse_duration
 from stopcli.report.document import Table
 from stopcli.report.run_list import list_table
@@ -268,8 +268,8 @@ def _delete(removals: Sequence[Removal], root: Path, output: Output, *, yes: boo
         )
     if removals and not output.json:
         output.result(_removal_table(removals), ())
-    whole = [removal.run for removal in removals if not removal.parts]
-    for warning in started_from(whole, root) if whole else ():
+    weights = [path for removal in removals for path in removal.weights]
+    for warning in started_from(weights, root) if weights else ():
         output.warn(warning)
     if asks and not _confirmed(removals):
         output.say("Nothing was deleted.")
@@ -305,7 +305,9 @@ def _size(removals: Sequence[Removal]) -> int:
 
 
 def _removal_table(removals: Sequence[Removal]) -> Table:
-    rows = [(removal.run.name, removal.state, removal.what, format_bytes(removal.size)) for removal in removals]
+    rows = [
+        (printable(removal.run.name), removal.state, removal.what, format_bytes(removal.size)) for removal in removals
+    ]
     total = (f"total of {counted(len(rows), 'run')}", "", "", format_bytes(_size(removals)))
     return Table("To be deleted", ("run", "state", "what is deleted", "size"), (*rows, total), sums=1)
 

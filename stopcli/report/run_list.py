@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stopcli.errors import printable
 from stopcli.quantities import counted, format_age, format_bytes
 from stopcli.report.document import Table
 from stopcli.runs.listing import BestValue
@@ -27,7 +28,7 @@ def list_table(runs: Sequence[tuple[Run, BestValue | None]], metric: str) -> Tab
             monitor = "" if single else f"{run.results.monitor} "
         cell = "–" if best is None else f"{monitor}{_number(best.value)} at {best.epoch}"
         age = "–" if run.age_seconds is None else format_age(run.age_seconds)
-        rows.append((run.path.name, run.state, run.progress, cell, format_bytes(run.bytes_on_disk), age))
+        rows.append((printable(run.path.name), run.state, run.progress, cell, format_bytes(run.bytes_on_disk), age))
     size = format_bytes(sum(run.bytes_on_disk for run, _ in runs))
     total = (f"total of {counted(len(runs), 'run')}", "", "", "", size, "")
     return Table("Runs", ("run", "state", "epochs", f"best {single}".rstrip(), "size", "age"), (*rows, total), sums=1)

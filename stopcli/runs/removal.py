@@ -7,6 +7,7 @@ no half run, and what it left is deleted by `empty_trash`. Links are deleted, ne
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -62,6 +63,13 @@ class Removal:
     size: int
     status: Status | None = None
     parts: tuple[Path, ...] = ()
+
+    @property
+    def weights(self) -> tuple[Path, ...]:
+        """What goes of it that another run may have been started from: the run, or its models. Behind a link they
+        stay."""
+        models = tuple(part for part in self.parts if part.suffix == ".keras")
+        return models if self.parts or (self.status is None and self.run.is_symlink()) else (self.run,)
 
 
 def run_to_remove(named: Path, root: Path, *, asks: bool = True) -> Path:
@@ -278,7 +286,15 @@ def _delete(folder: Path) -> None:
             raise reason
 
     handler: dict[str, Any] = {"onexc" if sys.version_info >= (3, 12) else "onerror": pass_over_missing}
-    shutil.rmtree(folder, **handler)
+    for attempts_left in (2, 1, 0):
+        try:
+            shutil.rmtree(folder, **handler)
+        except OSError as error:
+            # Whoever asks whether a process holds the folder may make its lock again in between.
+            if error.errno != errno.ENOTEMPTY or not attempts_left:
+                raise
+        else:
+            return
 
 
 def empty_trash(root: Path) -> str:
@@ -302,9 +318,9 @@ def empty_trash(root: Path) -> str:
 
 
 def started_from(removed: Sequence[Path], root: Path) -> list[str]:
-    """A sentence, without a full stop, on each other run in a folder that was started from the weights of a removed
-    one. They need them only where they have not saved a state yet."""
-    names = {os.path.realpath(path): path.name for path in removed}
+    """A sentence, without a full stop, on each other run in a folder that was started from the weights of a removed run
+    or model. They need them only where they have not saved a state yet."""
+    names = {os.path.realpath(path): str(path.relative_to(root)) for path in removed}
     sentences = []
     for name in run_names(root):
         config = root / name / "config.toml"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -197,3 +198,31 @@ def test_runs_that_were_started_from_a_deleted_one_are_named() -> None:
     assert started_from([ROOT / "a"], ROOT) == sentences
     # One that goes too needs nothing.
     assert started_from([ROOT / "a", ROOT / "b"], ROOT) == sentences[1:]
+
+
+def test_where_only_a_link_goes_no_weights_are_lost_and_with_a_model_of_an_epoch_they_are() -> None:
+    run = write_kept_run(ROOT / "a")
+    model = run / "checkpoints" / "epoch_0010.keras"
+    write_run(ROOT / "b", init_from=str(model.resolve()))
+    (ROOT / "link").symlink_to("a")
+    assert plan_removal(ROOT / "link").weights == ()
+    assert plan_removal(run).weights == (run,)
+    assert plan_pruning([Run.read(run)], {"states"})[0][0].weights == ()
+    [removal], _ = plan_pruning([Run.read(run)], {"states", "epoch-models"})
+    assert started_from(removal.weights, ROOT) == ["b was started from the weights of a/checkpoints/epoch_0010.keras"]
+
+
+def test_a_lock_that_is_made_again_while_a_folder_is_deleted_is_deleted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = write_kept_run(ROOT / "a")
+    rmdir, made = os.rmdir, []
+
+    def rmdir_after_another(path: object, **options: object) -> None:
+        trash = next(ROOT.glob(".trash-*"))
+        if not made and not list(trash.iterdir()):
+            made.append((trash / ".lock").touch())
+        rmdir(path, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "rmdir", rmdir_after_another)
+    assert remove(plan_removal(run))
+    assert made
+    assert list(ROOT.iterdir()) == []
