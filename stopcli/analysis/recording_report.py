@@ -57,8 +57,8 @@ def recording_report(recording: Recording, plots: Path) -> tuple[Document, Drawn
 def _best_of(recording: Recording) -> _Best | None:
     """None where the metric that counts has no finite value."""
     headline, metrics = recording.headline, recording.metrics
-    # Lightning users write `val/loss`.
-    columns: dict[str, Rows] = {f"val/{headline.name}": "val"}
+    # Others write `val/loss`, `valid_loss` or `eval_loss`.
+    columns: dict[str, Rows] = dict.fromkeys(headline.spellings("val", metrics), "val")
     for rows in get_args(Rows):
         columns[headline.column(rows)] = rows
     for column, rows in sorted(columns.items(), key=lambda item: item[1] != "val"):

@@ -16,7 +16,7 @@ from stopcli.analysis.arms import Arm, Experiment, experiments_of, headline_of_r
 from stopcli.analysis.recorded_history import RecordedHistory, Replay, readable_metrics
 from stopcli.errors import ConfigError, MetricError, RequestError, did_you_mean
 from stopcli.quantities import agreeing, counted
-from stopcli.runs.headline import Headline, base_name, rows_of
+from stopcli.runs.headline import LOSS, Headline, base_name, rows_of
 from stopcli.runs.recording import Recording, notes_of, read_runs_and_recordings
 from stopcli.runs.run import Run, without_analyses
 from stopcli.stopping import BestEpoch, Patience, Rule
@@ -78,10 +78,9 @@ class ReplayOptions:
         if self.monitor:
             return self
         recorded = set.intersection(*(set(readable_metrics(run.metrics)) for run in runs))
-        names = [_USUAL_MONITOR, *(run.headline.column("val") for run in runs)]
-        # Lightning's files often have val/loss.
-        candidates = [spelling for name in names for spelling in (name, name.replace("_", "/", 1))]
-        return replace(self, monitor=next((name for name in candidates if name in recorded), _USUAL_MONITOR))
+        headlines = [LOSS, *(run.headline for run in runs)]
+        candidates = [name for headline in headlines for name in headline.spellings("val", sorted(recorded))]
+        return replace(self, monitor=next(iter(candidates), _USUAL_MONITOR))
 
     def directed_by(self, headlines: Iterable[Headline]) -> ReplayOptions:
         """With the directions that runs have on record of what counts in them, where they agree, and neither a mode nor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -21,8 +22,13 @@ Kind = Literal["proportion", "error", "score"]
 """What values can be: a share of rows from 0 to 1, whose interval is Wilson's; an error ≥ 0, in the unit of what was
 predicted, lower is better; any other number, such as an area under a curve or R²."""
 
-# Lightning users write `val/loss`.
-_PREFIXES = ("train_", "val_", "test_", "train/", "val/", "test/")
+# Lightning users write `val/loss`; fastai calls the rows that validate `valid`, Hugging Face `eval`.
+_ROWS: dict[str, Rows] = {
+    "train": "train",
+    **dict.fromkeys(("val", "valid", "validation", "eval", "dev"), "val"),
+    "test": "test",
+}
+_PREFIXES = {f"{name}{end}": rows for name, rows in _ROWS.items() for end in "_/"}
 _PROPORTIONS = ("accuracy", "acc")
 # As their field writes them.
 _SPELLINGS = {
@@ -94,6 +100,11 @@ class Headline:
         """Its column in metrics.csv: of the `train`, the `val` or the `test` rows."""
         return self.name if rows == "train" else f"{rows}_{self.name}"
 
+    def spellings(self, rows: str, columns: Iterable[str]) -> list[str]:
+        """Its columns of such rows, as programs spell them (`val/loss`, `valid_loss`), its own name first."""
+        names = [name for name in columns if rows_of(name) == rows and base_name(name) == self.name]
+        return sorted(names, key=lambda name: name != self.column(rows))
+
     def show(self, value: float, like: float | None = None) -> str:
         """A value as text, without its unit: three decimals of a proportion or a score, four digits of an error.
 
@@ -150,6 +161,6 @@ def base_name(metric: str) -> str:
     return metric
 
 
-def rows_of(metric: str) -> str:
+def rows_of(metric: str) -> Rows:
     """The rows that a metric is of, by its name: `train`, `val` or `test`."""
-    return next((prefix[:-1] for prefix in _PREFIXES if metric.startswith(prefix)), "train")
+    return next((rows for prefix, rows in _PREFIXES.items() if metric.startswith(prefix)), "train")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stopcli.quantities import counted
 from stopcli.runs.environment import Environment
-from stopcli.runs.headline import ACCURACY, Headline, base_name, headline_of
+from stopcli.runs.headline import ACCURACY, Headline, base_name, headline_of, rows_of
 from stopcli.runs.run import Run, read_runs
 from stopcli.runs.status import Status
 
@@ -103,11 +103,7 @@ class Recording(Run):
         named = headline_of(self.metric, self.direction) if self.metric else None
         if named is not None and base_name(self.metric) != "loss":
             return named
-        columns = [
-            name
-            for name in self.metrics
-            if name.startswith(("val_", "val/", "test_", "test/")) and base_name(name) != "loss"
-        ]
+        columns = [name for name in self.metrics if rows_of(name) != "train" and base_name(name) != "loss"]
         others = (headline_of(name) for name in columns)
         return next(filter(None, others), None) or named or headline_of("loss") or ACCURACY
 

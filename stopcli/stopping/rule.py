@@ -313,16 +313,17 @@ def _plain(value: Any) -> Any:
 
 Direction = Literal["min", "max"]
 
-_ENDINGS = ("", "epoch", "step", "score")
-_LOWER_IS_BETTER = ("loss", "error", "rmse", "mse", "mae", "perplexity")
-_HIGHER_IS_BETTER = ("accuracy", "acc", "auc", "precision", "recall", "f1", "r2", "iou")
+_ENDINGS = ("", "epoch", "step", "score", "rate")
+_LOWER_IS_BETTER = ("loss", "error", "rmse", "mse", "mae", "mape", "msle", "nll", "crossentropy", "perplexity")
+_HIGHER_IS_BETTER = ("accuracy", "acc", "auc", "auroc", "precision", "recall", "f1", "r2", "iou")
 
 
 def natural_direction(metric: str) -> Direction | None:
     """The better direction of a metric by its name, or None where the name does not tell.
 
     The last word decides, so `val_loss`, `valid/loss` and `top_k_error` are lower, `test_binary_accuracy` is higher. It
-    is what stands before the endings that Keras (`auc_1`), Lightning (`loss_epoch`) and scikit-learn (`f1_score`) have.
+    is what stands before the endings that Keras (`auc_1`), Lightning (`loss_epoch`), scikit-learn (`f1_score`) and
+    fastai (`error_rate`) have.
     """
     parts = re.split(r"[^a-z0-9]+", metric.lower())
     while len(parts) > 1 and (parts[-1].isdigit() or parts[-1] in _ENDINGS):

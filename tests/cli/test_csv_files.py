@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -47,11 +48,13 @@ def test_a_file_is_replayed_with_several_patiences() -> None:
     assert "How many epochs were planned is not on record" in Path("replayed/report.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["val_loss", "val/loss", "val/rmse"])
+@pytest.mark.parametrize("name", ["val_loss", "val/loss", "val/rmse", "valid_loss", "eval_loss"])
 def test_the_validation_loss_or_what_counts_is_monitored_as_the_file_spells_it(name: str) -> None:
     write_csv("history.csv", name=name)
     (experiment,) = experiments("history.csv", "--patience", "2")
     assert [rule["stops"] for rule in experiment["rules"]] == [[6]]
+    assert run("report", "history.csv") == 0
+    assert re.search("^The lowest validation (loss|RMSE) is 0.4800, at epoch 8.$", Path("history.md").read_text(), re.M)
 
 
 def test_without_rules_those_are_replayed_whose_metrics_are_on_record(capsys: pytest.CaptureFixture[str]) -> None:
