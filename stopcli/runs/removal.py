@@ -180,18 +180,26 @@ def plan_pruning(runs: Iterable[Run], kinds: Collection[Kind]) -> tuple[list[Rem
 def _goes_whole(run: Run, kinds: Collection[Kind]) -> bool:
     if isinstance(run.summary, AnalysisSummary):
         return "analyses" in kinds
+    # One that was resumed by itself, after the sweep had ended.
+    if any(_can_be_resumed(Run.read(job)) for job in _jobs_of(run.path)):
+        return False
     # Of a sweep that has failed, some runs may have finished.
     is_failed = run.state == "failed" and not run.status.outside and not getattr(run.summary, "finished", 0)
     return (is_failed and not {"failed", "runs"}.isdisjoint(kinds)) or (run.finished and "runs" in kinds)
+
+
+def _can_be_resumed(run: Run) -> bool:
+    return not run.finished and (run.state != "failed" or bool(run.status.outside))
 
 
 def _plan_parts(run: Run, kinds: Collection[Kind]) -> Removal | None:
     """What goes of a run that stays; None for nothing."""
     if not run.finished or isinstance(run.summary, AnalysisSummary):
         return None
+    owners = [run.path, *(job for job in _jobs_of(run.path) if Run.read(job).finished)]
     parts, names = [], []
     for kind in (kind for kind in _PART_NAMES if kind in kinds):
-        of_kind = [part for owner in (run.path, *_jobs_of(run.path)) for part in _parts_of(owner, kind)]
+        of_kind = [part for owner in owners for part in _parts_of(owner, kind)]
         if of_kind:
             parts += of_kind
             names.append(_PART_NAMES[kind])

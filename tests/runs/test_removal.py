@@ -189,6 +189,23 @@ def test_what_a_killed_process_has_left_is_no_run_and_goes_with_the_next() -> No
     assert empty_trash(ROOT) == ""
 
 
+def test_of_a_finished_sweep_a_run_that_can_be_resumed_loses_nothing() -> None:
+    write_sweep(ROOT / "sweep", {"one": [0.9, 0.8]})
+    first, second = sorted((ROOT / "sweep" / "jobs").iterdir())
+    for job in (first, second):
+        RunFolder(job).resume.mkdir(parents=True)
+        (RunFolder(job).resume / "1.state").touch()
+    [removal], _ = plan_pruning(runs_in(ROOT), {"states"})
+    assert removal.parts == (RunFolder(first).resume, RunFolder(second).resume)
+    assert plan_pruning(runs_in(ROOT), {"runs"})[0]
+    (second / "status.json").write_text('{"state": "interrupted"}')
+    [removal], _ = plan_pruning(runs_in(ROOT), {"states"})
+    assert removal.parts == (RunFolder(first).resume,)
+    assert remove(removal)
+    assert plan_pruning(runs_in(ROOT), {"runs"}) == ([], [])
+    assert RunFolder(second).resume.is_dir()
+
+
 def test_runs_that_were_started_from_a_deleted_one_are_named() -> None:
     first = write_kept_run(ROOT / "a")
     write_run(ROOT / "b", init_from=str(first.resolve()))
