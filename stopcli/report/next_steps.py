@@ -228,8 +228,10 @@ def _sources(runs: Sequence[str]) -> list[Path]:
 
 
 def _again(run: Path, **changes: Any) -> list[str]:
-    """The command and options of a run with some settings changed; empty where its folder is gone."""
+    """The command and options of a run with some settings changed, and its seed; empty where its folder is gone."""
     if not (run / "config.toml").is_file():
         return []
     settings = read_toml(run / "config.toml")
-    return command_line({**settings, **changes})
+    argv = command_line({**settings, **changes})
+    # What was learnt of one seed need not hold for another.
+    return [*argv, "--seed", str(settings["seed"])] if argv and settings.get("seed") else argv

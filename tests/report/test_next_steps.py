@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -93,6 +94,15 @@ def test_a_replay_names_what_was_an_improvement_and_how_the_metric_was_smoothed(
     experiment = {"runs": ["runs/moons"], "keeps_best": {"smallest_patience": {"rule": f"patience:7 {label}"}}}
     (command,) = commands_after(analysis("replay", {"experiments": [experiment]}))
     assert all(option in command for option in ["--patience 7", *options])
+    check_can_be_typed(command)
+
+
+def test_a_replay_of_another_seed_names_that_seed(runs: Path) -> None:
+    config = Path("runs/moons/config.toml")
+    config.write_text(re.sub(r"^seed = 0$", "seed = 42", config.read_text(), flags=re.MULTILINE))
+    experiment = {"runs": ["runs/moons"], "keeps_best": {"smallest_patience": {"rule": "patience:7"}}}
+    (command,) = commands_after(analysis("replay", {"experiments": [experiment]}))
+    assert command.endswith(" --seed 42")
     check_can_be_typed(command)
 
 
