@@ -20,7 +20,7 @@ from summaries import sweep_content
 from written_runs import write_run
 
 from stopcli.cli.analyse import report
-from stopcli.cli.resume import list_runs, show
+from stopcli.cli.runs import list_runs, show
 from stopcli.errors import RequestError, StopcliError
 from stopcli.runner.resume import prepare
 from stopcli.runs.files import read_toml

@@ -97,7 +97,7 @@ def test_what_show_prints_fits(name: str, width: int, terminal: Any) -> None:
 def test_a_list_has_the_names_of_runs_whole(width: int, terminal: Any) -> None:
     for name in (NAME, "moons", "clr"):
         shutil.copytree(FIXTURES / "moons", f"runs/{name}")
-    check(terminal(width, "list"), [NAME, "finished", "val_loss 0.4506 at 5"])
+    check(terminal(width, "list"), [NAME, "finished", "val_loss", "0.4506 at 5"])
 
 
 @pytest.mark.parametrize("width", WIDTHS[1:])

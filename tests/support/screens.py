@@ -19,6 +19,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+from stopcli.runs.headline import ACCURACY
+
 # Of a run, as long as they get.
 NAME = "20261128T191144Z-cifar-resnet-my-own-photos-of-birds"
 _PIECE = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])|[^\x1b]|\x1b")
@@ -146,5 +148,6 @@ def job(name: str, state: str = "running", epoch: int = 12) -> Any:
         epoch=epoch,
         epochs=200,
         error=0.1234,
+        headline=ACCURACY,
         progress=speed,
     )
