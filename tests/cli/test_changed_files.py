@@ -97,8 +97,8 @@ def use_everything(asks: list[str]) -> None:
     from stopcli.analysis.replay_report import output_of as replay_study_of
 
     # The functions behind the commands: Typer takes longer to find them than they take.
-    list_runs(Path("runs"))
-    list_runs(Path("runs"), json=True)
+    list_runs(runs_dir=Path("runs"))
+    list_runs(runs_dir=Path("runs"), json=True)
     for ask in asks:
         for json_only in (False, True):
             with contextlib.suppress(StopcliError):
