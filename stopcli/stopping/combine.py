@@ -12,6 +12,7 @@ from stopcli.stopping.rule import (
     MetricRule,
     Metrics,
     Rule,
+    State,
     Verdict,
     check_count,
     finite_part,
@@ -65,21 +66,13 @@ def rule_of_reason(reason: str) -> type[Rule[Any]] | None:
     return next((rule for rule in rules_by_kind().values() if reason in dict(rule.sentences)), None)
 
 
-class AnyOfState(NamedTuple):
-    """The states of the joined rules, in their order."""
-
-    states: tuple[Any, ...]
-
-
 @dataclass(frozen=True)
-class AnyOf(Rule[AnyOfState]):
-    """Stop when the first of several rules stops; where several do at the same epoch, the first in order is named.
+class _RuleGroup(Rule[State]):
+    """What the rules that join others have in common.
 
-    Args:
+    Attributes:
         rules: one rule or more.
     """
-
-    kind = "any_of"
 
     rules: tuple[Rule[Any], ...]
 
@@ -93,12 +86,29 @@ class AnyOf(Rule[AnyOfState]):
         return tuple(dict.fromkeys(name for rule in self.rules for name in rule.monitors))
 
     @property
-    def parts(self) -> tuple[Rule[Any], ...]:
-        return tuple(part for rule in self.rules for part in rule.parts)
-
-    @property
     def simple_rules(self) -> tuple[Rule[Any], ...]:
         return tuple(simple for rule in self.rules for simple in rule.simple_rules)
+
+
+class AnyOfState(NamedTuple):
+    """The states of the joined rules, in their order."""
+
+    states: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class AnyOf(_RuleGroup[AnyOfState]):
+    """Stop when the first of several rules stops; where several do at the same epoch, the first in order is named.
+
+    Args:
+        rules: one rule or more.
+    """
+
+    kind = "any_of"
+
+    @property
+    def parts(self) -> tuple[Rule[Any], ...]:
+        return tuple(part for rule in self.rules for part in rule.parts)
 
     @property
     def earliest_stop(self) -> int:
@@ -145,7 +155,7 @@ class AllOfState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class AllOf(MetricRule[AllOfState]):
+class AllOf(_RuleGroup[AllOfState], MetricRule[AllOfState]):
     """Stop when all of several rules have fired, in the same epoch or one after the other.
 
     A rule that has fired has fired: it sees no later epoch, and an improvement after it takes nothing back. So the stop
@@ -166,21 +176,6 @@ class AllOf(MetricRule[AllOfState]):
     marker = "X"
     sentences = (("all_of", "each of these rules had fired"),)
     resume_hint = "Other rules train it further, such as --stop none, or an all(…) with other numbers."
-
-    rules: tuple[Rule[Any], ...]
-
-    def __post_init__(self) -> None:
-        if not self.rules:
-            raise ConfigError("rules", self.rules, "one rule or more")
-        object.__setattr__(self, "rules", tuple(self.rules))
-
-    @property
-    def monitors(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for rule in self.rules for name in rule.monitors))
-
-    @property
-    def simple_rules(self) -> tuple[Rule[Any], ...]:
-        return tuple(simple for rule in self.rules for simple in rule.simple_rules)
 
     @property
     def earliest_stop(self) -> int:
