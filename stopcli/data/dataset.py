@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stopcli.data.nest import Nest, leaves, map_nest
 from stopcli.errors import ConfigError, RequestError
 from stopcli.quantities import counted
 from stopcli.seeding import derive_seed
@@ -21,26 +22,32 @@ class Examples:
     """Inputs and targets, a row for each example.
 
     Attributes:
-        x: shape [rows, …], any dtype that the model takes.
-        y: shape [rows, …], any dtype that the loss takes.
+        x: shape [rows, …], any dtype that the model takes; a nest of such arrays for a model with several inputs.
+        y: shape [rows, …], any dtype that the loss takes; a nest of such arrays for a model with several outputs.
+        weight: how much each row counts in the loss, float [rows]; None where all count the same.
     """
 
-    x: NDArray[Any]
-    y: NDArray[Any]
+    x: Nest
+    y: Nest
+    weight: NDArray[Any] | None = None
 
     @property
     def count(self) -> int:
-        return len(self.x)
+        return len(leaves(self.x)[0])
 
     def batches(self, size: int) -> int:
         """Batches of `size` rows that hold all of them; the last may be smaller."""
         return -(-self.count // size)
 
     def take(self, start: int, stop: int) -> Examples:
-        return Examples(self.x[start:stop], self.y[start:stop])
+        return self._map(lambda array: array[start:stop])
 
     def at(self, indices: NDArray[np.intp]) -> Examples:
-        return Examples(self.x[indices], self.y[indices])
+        return self._map(lambda array: array[indices])
+
+    def _map(self, function: Callable[[NDArray[Any]], NDArray[Any]]) -> Examples:
+        weight = None if self.weight is None else function(self.weight)
+        return Examples(map_nest(function, self.x), map_nest(function, self.y), weight)
 
 
 @dataclass(frozen=True)
@@ -49,8 +56,9 @@ class Splits:
 
     Attributes:
         train: what the model is fitted to.
-        validation: what stopping rules and checkpoints read.
-        test: what the result is reported on. It may be the validation part itself, as in much published work.
+        validation: what stopping rules and checkpoints read; 0 rows where none validate.
+        test: what the result is reported on; 0 rows where none test. It may be the validation part itself, as in much
+            published work.
     """
 
     train: Examples
@@ -63,11 +71,11 @@ class Splits:
         return self.test is not self.validation
 
     def evaluated(self) -> dict[str, Examples]:
-        """The parts that are measured after every epoch, by the prefix of their metrics' names."""
+        """The parts with rows that are measured after every epoch, by the prefix of their metrics' names."""
         parts = {"val": self.validation}
         if self.test_is_held_out:
             parts["test"] = self.test
-        return parts
+        return {prefix: rows for prefix, rows in parts.items() if rows.count}
 
 
 OnProgress = Callable[[str, int, int], None]

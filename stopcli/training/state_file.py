@@ -13,6 +13,7 @@ import numpy as np
 
 from stopcli.configs.base import RunConfig, settings_of, settings_with
 from stopcli.data.dataset import Examples, Splits
+from stopcli.data.nest import named_leaves
 from stopcli.errors import CheckpointError, RecordError, RequestError
 from stopcli.runs.environment import versions
 from stopcli.runs.files import Prefix, replacing
@@ -210,11 +211,12 @@ def data_fingerprint(parts: Splits) -> dict[str, str]:
 
 
 def hash_of_rows(*parts: Examples) -> str:
-    """A hash of inputs and targets in their order."""
+    """A hash of inputs, targets and, where there are some, weights in their order."""
     digest = hashlib.sha256()
     for rows in parts:
-        for array in (rows.x, rows.y):
-            digest.update(f"{array.dtype} {array.shape} ".encode())
+        arrays = [*named_leaves(rows.x), *named_leaves(rows.y)]
+        for name, array in [*arrays, *([] if rows.weight is None else [("weight", rows.weight)])]:
+            digest.update(f"{array.dtype} {array.shape} {name and name + ' '}".encode())
             # As it lies in memory: `tobytes` would hold all of it a second time.
             digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()[:16]
