@@ -74,8 +74,9 @@ def _anchors(page: Path) -> set[str]:
 
 
 def test_modules_that_pages_name_are_there() -> None:
-    files = ["setup.py"] + [str(path.relative_to(PROJECT)) for folder in ("stopcli", "tests", "benchmarks", "docs")
-                            for path in (PROJECT / folder).rglob("*.py")]  # fmt: skip
+    folders = ("stopcli", "tests", "benchmarks", "docs", "examples")
+    files = ["setup.py", "FILE.py"]  # the latter stands for a file of the reader's
+    files += [str(path.relative_to(PROJECT)) for folder in folders for path in (PROJECT / folder).rglob("*.py")]
     for page in PAGES:
         for name in re.findall(r"`((?:[\w]+/)*\w+\.py)\b", page.read_text(encoding="utf-8")):
             assert any(f"/{file}".endswith(f"/{name}") for file in files), (page.name, name)
