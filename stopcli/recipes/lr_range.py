@@ -12,17 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.configs.lr_range import LrRangeConfig
-from stopcli.configs.training import POINT, large_batch
+from stopcli.configs.training import POINT, StopPlan, large_batch
+from stopcli.data.dataset import Splits
 from stopcli.quantities import agreeing, counted
 from stopcli.recipes.base import LoadedConfig, Recipe
-from stopcli.recipes.images import read_data
+from stopcli.recipes.images import inputs_of, loss_of, make_model, optimizer_of, read_data, xla_pays
 from stopcli.report.document import Table
 from stopcli.runs.summary import FEWEST_UPDATES, RateBounds
 from stopcli.stats.intervals import FEWEST, mean_interval
+from stopcli.stopping import BestEpoch, NonFinite
 from stopcli.training.session import Observer, StopRequest
 
 if TYPE_CHECKING:
     from stopcli.training.loop import Loop
+    from stopcli.training.trainer import Experiment
 
 Ended = Literal["complete", "diverged", "non_finite", "interrupted"]
 
@@ -327,3 +330,30 @@ class LrRange(Recipe):
             f"loss is {config.stop_factor:g} times its lowest.",
         )
         return replace(loaded, notes=(*loaded.notes, *filter(None, [large])), description=description)
+
+    def build(self, loaded: LoadedConfig) -> Experiment:
+        """The model of one seed, with a learning rate that rises from update to update. Only its loss is measured, on
+        the rows that it trains on."""
+        from stopcli.schedules.cyclic import RampLR
+        from stopcli.training.trainer import Experiment
+
+        config: LrRangeConfig = loaded.config
+        train = loaded.data.parts.train
+        updates, unmeasured = config.updates(train.batches(config.batch_size)), train.take(0, 0)
+        return Experiment(
+            make_model(config, loaded.data, config.seed),
+            optimizer_of(config, config.start_lr, loaded.data),
+            loss_of(loaded.data),
+            (),
+            Splits(train, unmeasured, unmeasured),
+            config.batch_size,
+            math.ceil(updates / train.batches(config.batch_size)),
+            config.seed,
+            StopPlan(NonFinite(("loss",)), BestEpoch("loss", "auto")),
+            dataset=config.dataset,
+            jit_compile=xla_pays(),
+            long_epochs=True,
+            inputs=inputs_of(config, loaded.data),
+            schedule=RampLR(config.start_lr, config.end_lr, updates, config.ramp),
+            log_steps=True,
+        )

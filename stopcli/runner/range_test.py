@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from stopcli.configs.lr_range import LrRangeConfig
 from stopcli.errors import RequestError
-from stopcli.recipes.base import LoadedConfig
-from stopcli.recipes.images import ImageParts, inputs_of, loss_of, make_model, optimizer_of, xla_pays
+from stopcli.recipes.base import LoadedConfig, recipe_of
 from stopcli.recipes.lr_range import Ended, RangeCurve, RangeResults, results_of, run_range, runaway, smoothed
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures, drawn_name
@@ -24,8 +23,7 @@ from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
 from stopcli.runs.status import StatusProgress
 from stopcli.runs.summary import SEEDS_FILE, RangeSummary, TestedSeed, TestedSeeds, read_seeds
-from stopcli.schedules.cyclic import RampLR
-from stopcli.training.loop import initial_state
+from stopcli.training.loop import Loop
 from stopcli.training.session import Session, Start
 from stopcli.training.state_file import (
     PLACE_SETTINGS,
@@ -34,7 +32,6 @@ from stopcli.training.state_file import (
     differences,
     settings_fingerprint,
 )
-from stopcli.training.steps_loop import StepsLoop
 
 
 @dataclass
@@ -106,7 +103,7 @@ def run_range_test(loaded: LoadedConfig, folder: RunFolder, session: Session, st
     notes = start_session(loaded, folder, start)
     for note in store.notes:
         folder.log(f"warning: {note}")
-    measured = _test_seeds(config, loaded.data, store, folder, session)
+    measured = _test_seeds(loaded, store, folder, session)
     results = results_of(config, store.curves)
     summary = _summary(loaded, folder, session, results)
     if summary.state == "paused" and measured == 1:
@@ -122,13 +119,13 @@ def run_range_test(loaded: LoadedConfig, folder: RunFolder, session: Session, st
     )
 
 
-def _test_seeds(
-    config: LrRangeConfig, images: ImageParts, store: CurveStore, folder: RunFolder, session: Session
-) -> int:
+def _test_seeds(loaded: LoadedConfig, store: CurveStore, folder: RunFolder, session: Session) -> int:
     """Test the seeds that are not in the store, until somebody wants it to stop. Returns how many were tested."""
+    config: LrRangeConfig = loaded.config
     request, measured = session.request, 0
-    updates = config.updates(images.parts.train.batches(config.batch_size))
-    loop: StepsLoop | None = None
+    updates = config.updates(loaded.data.parts.train.batches(config.batch_size))
+    # Compiled for the first seed, and reset for each further one.
+    loop: Loop | None = None
 
     def on_updates(count: int) -> None:
         folder.status.beat(0, StatusProgress(updates=count))
@@ -142,11 +139,13 @@ def _test_seeds(
             break
         session.observer.stage(f"seed {seed}")
         with session.stopwatch.part("train"):
+            experiment = recipe_of(config.command).build(replace(loaded, config=replace(config, seed=seed)))
             if loop is None:
                 with session.stopwatch.part("compile"):
-                    loop = _make_loop(config, images, seed, updates)
+                    loop = experiment.make_loop()
+                    loop.compile()
             else:
-                loop.reset(initial_state(*_model(config, images, seed)), seed)
+                loop.reset(experiment.initial_state(), seed)
             curve = run_range(
                 loop, updates, request, lambda losses: runaway(losses, config.smoothing, config.stop_factor), on_updates
             )
@@ -155,30 +154,6 @@ def _test_seeds(
         store.add(seed, curve, smoothed(curve.losses, config.smoothing))
         measured += 1
     return measured
-
-
-def _model(config: LrRangeConfig, images: ImageParts, seed: int) -> tuple[Any, Any]:
-    """A seed's model and its optimizer."""
-    return make_model(config, images, seed), optimizer_of(config, config.start_lr, images)
-
-
-def _make_loop(config: LrRangeConfig, images: ImageParts, seed: int, updates: int) -> StepsLoop:
-    """The compiled loop, which is reset for each further seed."""
-    model, optimizer = _model(config, images, seed)
-    loop = StepsLoop(
-        model,
-        optimizer,
-        loss_of(images),
-        train=images.parts.train,
-        inputs=inputs_of(config, images),
-        schedule=RampLR(config.start_lr, config.end_lr, updates, config.ramp),
-        batch_size=config.batch_size,
-        seed=seed,
-        log_steps=True,
-        jit_compile=xla_pays(),
-    )
-    loop.compile()
-    return loop
 
 
 def _summary(loaded: LoadedConfig, folder: RunFolder, session: Session, results: RangeResults) -> RangeSummary:
