@@ -1,0 +1,187 @@
+"""From what a user's function returned as rows, `(x, y)` or `(x, y, weight)`, to Examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from stopcli.data.dataset import Examples
+from stopcli.data.nest import leaves, map_nest, named_leaves
+from stopcli.data.user_arrays import UserArray, in_float32, named_arrays, read_array
+from stopcli.errors import RequestError, shown
+from stopcli.quantities import counted
+
+CONTRACT = "(x, y), (x, y, weight), or a dict with train and perhaps validation and test, each of these"
+
+
+@dataclass(frozen=True)
+class PartRows:
+    """The rows of one part, or all of them.
+
+    Attributes:
+        examples: as a model trains on them.
+        columns: the columns' names of the arrays that had some, by what the array is called (`x`, `y[0]`, `x['age']`).
+        converted: which arrays were floats of another size and are float32 now, and the dtypes that they had.
+    """
+
+    examples: Examples
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    converted: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """Of all arrays."""
+        return sum(array.nbytes for array in arrays_of(self.examples))
+
+
+def arrays_of(examples: Examples) -> list[Any]:
+    """Every array: of the inputs, the targets, and the weight where there is one."""
+    weight = [] if examples.weight is None else [examples.weight]
+    return [*leaves(examples.x), *leaves(examples.y), *weight]
+
+
+def read_rows(content: object, name: str = "") -> PartRows:
+    """The rows of `(x, y)` or `(x, y, weight)`.
+
+    Args:
+        content: x and y are an array, or a dict or tuple of arrays; weight an array [rows].
+        name: of the part, for messages; empty where there is one.
+
+    Raises:
+        RequestError: it is something else, arrays have different numbers of rows, or one of them cannot be trained on.
+    """
+    prefix = f"{name}: " if name else ""
+    if not isinstance(content, (tuple, list)) or len(content) not in (2, 3):
+        raise RequestError(f"{prefix}received {_described(content)}, expected {CONTRACT}", hint=_hint(content))
+    x, y, weight = [*content, None][:3]
+    # The dict or tuple itself, so that it is not looked at twice.
+    arrays: dict[str, UserArray] = {}
+    read = {}
+    for role, nest in (("x", x), ("y", y)):
+        _check_nest(nest, f"{prefix}{role}")
+        items = {key: read_array(value, f"{prefix}{key}") for key, value in named_arrays(nest, role)}
+        arrays |= items
+        read[role] = _same_structure(nest, list(items.values()))
+    if weight is not None:
+        arrays["weight"] = read_array(weight, f"{prefix}weight")
+    _check_lengths(arrays, prefix, content)
+    examples = Examples(read["x"], read["y"], None if weight is None else _checked_weight(arrays["weight"]))
+    columns = {key: array.columns for key, array in arrays.items() if array.columns}
+    kinds = {key: array.values.dtype for key, array in arrays.items()}
+    converted = {key: str(kind) for key, kind in kinds.items() if kind.kind == "f" and kind != np.float32}
+    return PartRows(examples, columns, converted)
+
+
+def _same_structure(nest: object, arrays: Sequence[UserArray]) -> Any:
+    """The arrays in float32 where they are floats, as an array, a dict or a tuple like the nest."""
+    values = [in_float32(array.values) for array in arrays]
+    if isinstance(nest, Mapping):
+        return dict(zip(nest, values, strict=True))
+    return tuple(values) if isinstance(nest, tuple) else values[0]
+
+
+def _check_nest(nest: object, name: str) -> None:
+    if isinstance(nest, (Mapping, tuple)) and not nest:
+        raise RequestError(f"{name}: received an empty {type(nest).__name__}, expected at least one array")
+    if isinstance(nest, Mapping):
+        for key in nest:
+            if not isinstance(key, str):
+                raise RequestError(f"{name}: received the key {shown(key)}, expected names of inputs or outputs (text)")
+
+
+def _check_lengths(arrays: Mapping[str, UserArray], prefix: str, content: Sequence[Any]) -> None:
+    lengths = {key: len(array.values) for key, array in arrays.items()}
+    first = next(iter(lengths.values()))
+    other = next((key for key, length in lengths.items() if length != first), None)
+    if other is None:
+        return
+    hint = "Row i of each of them belongs to example i. Several inputs or outputs are a tuple or a dict, not a list."
+    if _looks_like_two_parts(content):
+        hint = "These look like a training and a test part: return {'train': (x, y), 'test': (x, y)}."
+    start = next(iter(lengths))
+    raise RequestError(
+        f"{prefix}{start} has {counted(first, 'row')} and {other} has {lengths[other]:,}, expected as many of all "
+        f"({', '.join(f'{key}: {length:,}' for key, length in lengths.items())})",
+        hint=hint,
+    )
+
+
+def _looks_like_two_parts(content: Sequence[Any]) -> bool:
+    """Whether it is ((x, y), (x, y)), as Keras's `load_data` returns data sets."""
+    if len(content) != 2 or not all(isinstance(part, tuple) and len(part) == 2 for part in content):
+        return False
+    return all(len(x) == len(y) for x, y in content)
+
+
+def _checked_weight(array: UserArray) -> Any:
+    values = in_float32(array.values)
+    if values.ndim != 1:
+        raise RequestError(f"{array.name}: received the shape {values.shape}, expected [rows], a number for each row")
+    values = values.astype(np.float32, copy=False)
+    if (values < 0).any():
+        row = int(np.argmax(values < 0))
+        raise RequestError(f"{array.name}: received {values[row]:g} in row {row:,}, expected ≥ 0")
+    if not values.any():
+        raise RequestError(f"{array.name}: received 0 for every row, expected at least one that counts")
+    return values
+
+
+def _described(content: object) -> str:
+    kind = type(content).__name__
+    if isinstance(content, (tuple, list)):
+        return f"a {kind} of {len(content)}"
+    if content is None:
+        return "None"
+    shape = getattr(content, "shape", None)
+    return f"a {kind}" if shape is None else f"a {kind} of the shape {tuple(shape)}"
+
+
+def _hint(content: object) -> str:
+    if content is None:
+        return "data() has no return statement, or it is not reached."
+    if isinstance(content, (tuple, list)) and len(content) == 4:
+        return "Of x_train, x_test, y_train, y_test: return {'train': (x_train, y_train), 'test': (x_test, y_test)}."
+    if hasattr(content, "shape"):
+        return "return x, y: the inputs, and the targets that the model learns to give for them."
+    return ""
+
+
+def check_like(rows: PartRows, train: PartRows, name: str) -> PartRows:
+    """A part whose arrays have the structure, shapes and dtypes of the training rows.
+
+    Whole numbers and booleans become floats where those of the training rows are.
+
+    Raises:
+        RequestError: they have others.
+    """
+    result = rows.examples
+    for role in ("x", "y"):
+        own, other = getattr(rows.examples, role), getattr(train.examples, role)
+        if _structure(own) != _structure(other):
+            raise RequestError(
+                f"{name}: {role} is {_structure(own)}, expected {_structure(other)}, as in the training rows"
+            )
+        for (key, array), (_, expected) in zip(named_leaves(own), named_leaves(other), strict=True):
+            label = f"{role}[{key}]" if key else role
+            if array.shape[1:] != expected.shape[1:]:
+                raise RequestError(
+                    f"{name}: a row of {label} has the shape {array.shape[1:]}, expected {expected.shape[1:]}, as in "
+                    "the training rows"
+                )
+            if not np.can_cast(array.dtype, expected.dtype, "same_kind"):
+                raise RequestError(
+                    f"{name}: {label} has the dtype {array.dtype}, expected {expected.dtype}, as in the training rows"
+                )
+        dtypes = iter([leaf.dtype for leaf in leaves(other)])
+        as_train = map_nest(lambda array, dtypes=dtypes: array.astype(next(dtypes), copy=False), own)
+        result = Examples(*((as_train, result.y) if role == "x" else (result.x, as_train)), result.weight)
+    return PartRows(result, rows.columns, rows.converted)
+
+
+def _structure(nest: Any) -> str:
+    if isinstance(nest, dict):
+        return f"a dict of {', '.join(sorted(nest))}"
+    return f"a tuple of {len(nest)}" if isinstance(nest, tuple) else "an array"
