@@ -33,21 +33,21 @@ def _hashes(arrays: Sequence[NDArray[Any]]) -> NDArray[np.uint64]:
     hashes = np.zeros(len(arrays[0]), np.uint64)
     for array in arrays:
         for chunk in row_chunks(array):
-            hashes[chunk] = _mixed(hashes[chunk], _words(array[chunk]))
+            hashes[chunk] = _mixed(hashes[chunk], _integers(array[chunk]))
     return hashes
 
 
-def _words(rows: NDArray[Any]) -> NDArray[np.uint64]:
-    """The bytes of each row, filled up with zeros, uint64 [rows, words]."""
+def _integers(rows: NDArray[Any]) -> NDArray[np.uint64]:
+    """The bytes of each row, filled up with zeros, uint64 [rows, integers]."""
     data = np.ascontiguousarray(rows).reshape(len(rows), -1).view(np.uint8)
     filled = np.zeros((len(data), -(-data.shape[1] // 8) * 8), np.uint8)
     filled[:, : data.shape[1]] = data
     return filled.view(np.uint64)
 
 
-def _mixed(hashes: NDArray[np.uint64], words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    # Multiplication by an odd number and the shift can be undone, so rows that differ in one word never collide.
-    for column in words.T:
+def _mixed(hashes: NDArray[np.uint64], integers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    # Multiplication by an odd number and the shift can be undone, so rows that differ in one integer never collide.
+    for column in integers.T:
         hashes = (hashes ^ column) * _FACTOR
         hashes ^= hashes >> _HALF
     return hashes

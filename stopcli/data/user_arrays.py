@@ -38,7 +38,7 @@ class UserArray:
 
     Attributes:
         values: shape [rows, …], rows ≥ 1; booleans, whole numbers or floats of any size, all finite in float32.
-        name: what it is called in messages: `x`, `y[0]`, `x['age']`.
+        name: what it is called in messages: `x`, `y[0]`, `x[age]`.
         columns: names of the columns of a table; empty where it has none.
     """
 
@@ -50,7 +50,7 @@ class UserArray:
 def named_arrays(value: object, name: str) -> Iterator[tuple[str, object]]:
     """The arrays of what is one, or a dict or tuple of some, each with its name in messages."""
     if isinstance(value, Mapping):
-        yield from ((f"{name}[{key!r}]", item) for key, item in value.items())
+        yield from ((f"{name}[{key}]", item) for key, item in value.items())
     elif isinstance(value, tuple):
         yield from ((f"{name}[{i}]", item) for i, item in enumerate(value))
     else:
@@ -198,7 +198,7 @@ def _check_kind(value: Any, array: NDArray[Any], name: str) -> None:
         raise RequestError(
             f"{name}: received {shown(value)}, a {type(value).__name__}, expected an array with a row for each example"
         )
-    dtypes = getattr(value, "dtypes", None)
+    dtypes: Any = getattr(value, "dtypes", None)
     if array.dtype.kind == "O" and hasattr(dtypes, "items"):
         # A table: which of its columns are no plain numbers.
         odd = [f"{column} ({dtype})" for column, dtype in dtypes.items() if getattr(dtype, "kind", "O") not in "biuf"]
@@ -207,5 +207,5 @@ def _check_kind(value: Any, array: NDArray[Any], name: str) -> None:
             f"{name}: received a table whose columns are not all plain numbers: {listed}",
             hint="Turn them into numbers in data(), such as .astype('float32'), or drop them.",
         )
-    first = "" if array.dtype.kind == "V" else f"; the first is {shown(array.flat[0])}"
+    first = "" if array.dtype.kind == "V" else f"; the first is {shown(array.flat[0:1].tolist()[0])}"
     raise RequestError(f"{name}: received an array of {what} (dtype {array.dtype}){first}", hint=hint)

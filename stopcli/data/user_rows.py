@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stopcli.data.dataset import Examples
-from stopcli.data.nest import leaves, map_nest, named_leaves
+from stopcli.data.nest import Nest, leaves, named_leaves, replace_leaves
 from stopcli.data.user_arrays import UserArray, in_float32, named_arrays, read_array
 from stopcli.errors import RequestError, shown
 from stopcli.quantities import counted
@@ -23,7 +23,7 @@ class PartRows:
 
     Attributes:
         examples: as a model trains on them.
-        columns: the columns' names of the arrays that had some, by what the array is called (`x`, `y[0]`, `x['age']`).
+        columns: the columns' names of the arrays that had some, by what the array is called (`x`, `y[0]`, `x[age]`).
         converted: which arrays were floats of another size and are float32 now, and the dtypes that they had.
     """
 
@@ -157,28 +157,29 @@ def check_like(rows: PartRows, train: PartRows, name: str) -> PartRows:
     Raises:
         RequestError: they have others.
     """
-    result = rows.examples
-    for role in ("x", "y"):
-        own, other = getattr(rows.examples, role), getattr(train.examples, role)
-        if _structure(own) != _structure(other):
+    x, y = (_nest_like(getattr(rows.examples, role), getattr(train.examples, role), role, name) for role in ("x", "y"))
+    return PartRows(Examples(x, y, rows.examples.weight), rows.columns, rows.converted)
+
+
+def _nest_like(nest: Nest, expected: Nest, role: str, name: str) -> Nest:
+    if _structure(nest) != _structure(expected):
+        raise RequestError(
+            f"{name}: {role} is {_structure(nest)}, expected {_structure(expected)}, as in the training rows"
+        )
+    arrays = []
+    for (key, array), other in zip(named_leaves(nest), leaves(expected), strict=True):
+        label = f"{role}[{key}]" if key else role
+        if array.shape[1:] != other.shape[1:]:
             raise RequestError(
-                f"{name}: {role} is {_structure(own)}, expected {_structure(other)}, as in the training rows"
+                f"{name}: a row of {label} has the shape {array.shape[1:]}, expected {other.shape[1:]}, as in the "
+                "training rows"
             )
-        for (key, array), (_, expected) in zip(named_leaves(own), named_leaves(other), strict=True):
-            label = f"{role}[{key}]" if key else role
-            if array.shape[1:] != expected.shape[1:]:
-                raise RequestError(
-                    f"{name}: a row of {label} has the shape {array.shape[1:]}, expected {expected.shape[1:]}, as in "
-                    "the training rows"
-                )
-            if not np.can_cast(array.dtype, expected.dtype, "same_kind"):
-                raise RequestError(
-                    f"{name}: {label} has the dtype {array.dtype}, expected {expected.dtype}, as in the training rows"
-                )
-        dtypes = iter([leaf.dtype for leaf in leaves(other)])
-        as_train = map_nest(lambda array, dtypes=dtypes: array.astype(next(dtypes), copy=False), own)
-        result = Examples(*((as_train, result.y) if role == "x" else (result.x, as_train)), result.weight)
-    return PartRows(result, rows.columns, rows.converted)
+        if not np.can_cast(array.dtype, other.dtype, "same_kind"):
+            raise RequestError(
+                f"{name}: {label} has the dtype {array.dtype}, expected {other.dtype}, as in the training rows"
+            )
+        arrays.append(array.astype(other.dtype, copy=False))
+    return replace_leaves(nest, arrays)
 
 
 def _structure(nest: Any) -> str:

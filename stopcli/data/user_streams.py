@@ -46,7 +46,7 @@ class _Source:
         kind: its name.
         elements: how many there are.
         batched: whether an element is several rows.
-        numpy: of an element, its arrays as NumPy's.
+        items: the elements, of which each is read once.
     """
 
     kind: str
@@ -81,7 +81,7 @@ def read_stream(
         arrays = [_rows_of(array, source.batched) for array in _flat(element)]
         if first is None:
             first = element
-            _check_element(element, source, prefix)
+            _check_element(element, source.kind, prefix)
             buffers = _make_buffers(arrays, source, f"{prefix}{source.kind}", stage)
         rows = _append(arrays, buffers, rows, number, f"{prefix}{source.kind}")
         on_progress("elements", number + 1, source.elements)
@@ -97,6 +97,7 @@ def _dataset_source(content: Any, prefix: str) -> _Source:
         what = "an endless tf.data.Dataset" if size == -1 else "a tf.data.Dataset that does not know its size"
         more = "" if size == -1 else " Where you know it, dataset.apply(tf.data.experimental.assert_cardinality(n))."
         raise RequestError(f"{prefix}received {what}, expected one that ends", hint=_RECORDER + more)
+    _check_element(content.element_spec, "tf.data.Dataset", prefix)
     shapes = [tuple(spec.shape) for spec in _flat(content.element_spec) if spec.shape.rank is not None]
     return _Source("tf.data.Dataset", size, _is_batched(shapes, prefix), content.as_numpy_iterator())
 
@@ -126,12 +127,10 @@ def _pydataset_source(content: Any, prefix: str) -> _Source:
     return _Source(kind, int(number), True, (content[i] for i in range(int(number))))
 
 
-def _check_element(element: Any, source: _Source, prefix: str) -> None:
+def _check_element(element: Any, kind: str, prefix: str) -> None:
     if not isinstance(element, (tuple, list)) or len(element) not in (2, 3):
         what = f"a tuple of {len(element)}" if isinstance(element, (tuple, list)) else f"a {type(element).__name__}"
-        raise RequestError(
-            f"{prefix}received a {source.kind} whose elements are {what}, expected (x, y) or (x, y, weight)"
-        )
+        raise RequestError(f"{prefix}received a {kind} whose elements are {what}, expected (x, y) or (x, y, weight)")
 
 
 def _flat(nest: Any) -> Iterator[Any]:
@@ -179,9 +178,7 @@ def _make_buffers(
     return [np.empty((len(array) * source.elements, *array.shape[1:]), array.dtype) for array in arrays]
 
 
-def _append(
-    arrays: list[NDArray[Any]], buffers: list[NDArray[Any]], rows: int, number: int, what: str
-) -> int:
+def _append(arrays: list[NDArray[Any]], buffers: list[NDArray[Any]], rows: int, number: int, what: str) -> int:
     """Put an element's rows after those that were read. Returns how many there are then."""
     if len(arrays) != len(buffers):
         raise RequestError(f"{what}: element {number} has {len(arrays)} arrays, and the first has {len(buffers)}")
