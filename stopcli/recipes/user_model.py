@@ -1,0 +1,390 @@
+"""Whether a compiled model of the user's is one that stopcli can train as `fit` would, before anything is created."""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import json
+import re
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from stopcli.data.dataset import Splits
+from stopcli.data.nest import Nest, map_nest
+from stopcli.errors import ConfigError, RequestError, did_you_mean, shortened
+from stopcli.recipes.loop_choice import choose_loop as choose_loop
+from stopcli.recipes.user_targets import check_targets
+from stopcli.runs.headline import LOSS, Headline, base_name, headline_of
+from stopcli.stopping.rule import natural_direction, resolve_direction
+
+if TYPE_CHECKING:
+    import keras
+
+# What `fit` consists of. A model that brings one of its own is trained otherwise than by its compile.
+_OVERRIDES = (
+    "fit",
+    "train_step",
+    "test_step",
+    "compute_loss",
+    "compute_metrics",
+    "get_metrics_result",
+    "metrics",
+    "reset_metrics",
+    "make_train_function",
+    "make_test_function",
+    "train_on_batch",
+)
+# Columns that metrics.csv has of its own.
+_RESERVED = ("loss", "epoch", "step", "learning_rate")
+# Rows that a model is tried on: so many that neither one row nor a batch of the size of something else hides a mistake.
+_FEW = 3
+# Where Keras has how many objects of a kind were named.
+_NAMES = "object_name_uids"
+
+
+class ModelSettings(Protocol):
+    """The settings of a run that a model is checked against."""
+
+    file: str
+    metric: Any
+    mode: Any
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a compiled model is trained for.
+
+    Attributes:
+        metrics: what it measures beside `loss`, in the order in which it was compiled; of several outputs also the
+            loss of each.
+        headline: the metric that counts, one of them or the loss.
+        notes: what the user should know about it, a sentence without a full stop each.
+    """
+
+    metrics: tuple[str, ...]
+    headline: Headline
+    notes: tuple[str, ...] = ()
+
+
+def check_model(model: Any, parts: Splits, config: ModelSettings) -> ModelFacts:
+    """Check what `build` of a file returned. A model that is not built yet is built on a row; its loss and its metrics
+    are built as well.
+
+    Args:
+        parts: rows that it will be trained and measured on, with at least one that trains.
+
+    Raises:
+        RequestError: it is no model that can be trained on these rows as it is compiled.
+        ConfigError: a setting names a metric that it does not measure, or whose direction is not known.
+    """
+    file = Path(config.file)
+    check_compiled(model, file)
+    build_on_row(model, parts.train.x, file)
+    few = parts.train.take(0, _FEW)
+    with _of_the_file(file, f"the model cannot be called on {_FEW} training rows"):
+        outputs = model(_tensors(few.x), training=False)
+    with _of_the_file(file, "loss and metrics cannot be computed from the model's outputs and the targets"):
+        check_targets(model, outputs, parts, file)
+        # As `fit` does it with its first batch.
+        batch = (_tensors(few.x), _tensors(few.y), *(() if few.weight is None else (_tensors(few.weight),)))
+        model._symbolic_build(data_batch=batch)
+    names = _metric_names(model, file)
+    return ModelFacts(names, headline_among(names, config), tuple(_notes(model)))
+
+
+def check_compiled(model: Any, file: Path) -> None:
+    """Raise RequestError where something is no compiled Keras model, or one that is trained otherwise than by its
+    compile."""
+    import keras
+
+    if model is None:
+        raise _refusal(file, "build returned nothing (None)", "Does it end with `return model`?")
+    if not isinstance(model, keras.Model):
+        raise _refusal(file, f"build returned {_kind(model)}, expected a compiled keras.Model")
+    if not model.compiled or model.optimizer is None:
+        raise _refusal(
+            file,
+            "build returned a model that is not compiled",
+            "Call model.compile(optimizer, loss, metrics=[…]) before returning it.",
+        )
+    if model._compile_loss is None:
+        raise _refusal(
+            file,
+            "build returned a model that is compiled without a loss",
+            "model.compile takes one, such as loss='mse'.",
+        )
+    if own := _overridden(model):
+        raise _refusal(
+            file,
+            f"{type(model).__name__} has its own {own}; stopcli trains by what a model is compiled with",
+            "A training loop of your own can be recorded: `from stopcli import Recorder`.",
+        )
+    if model.run_eagerly:
+        raise _refusal(file, "the model is compiled with run_eagerly=True; stopcli trains in compiled functions only")
+    if model.steps_per_execution != 1:
+        raise _refusal(
+            file,
+            f"the model is compiled with steps_per_execution={model.steps_per_execution}, expected 1",
+            "stopcli runs many steps a call by itself.",
+        )
+    if getattr(model.optimizer, "use_ema", False):
+        raise _refusal(
+            file,
+            "its optimizer keeps a moving average of the weights (use_ema), which `fit` puts in their place when it "
+            "ends; stopcli does not",
+        )
+
+
+def _overridden(model: Any) -> str:
+    """What of `fit` a model has of its own; empty for nothing."""
+    for name in _OVERRIDES:
+        if name in vars(model):
+            return name
+        for owner in type(model).__mro__:
+            if name in vars(owner):
+                if not owner.__module__.startswith("keras."):
+                    return name
+                break
+    return ""
+
+
+def build_on_row(model: keras.Model, x: Nest, file: Path) -> None:
+    """Create the weights of a model that waits for its first rows (a subclass, or a Sequential without an Input).
+
+    Args:
+        x: at least one row, of which the first is used, as a batch of 1.
+
+    Raises:
+        RequestError: the model cannot be called on it.
+    """
+    if model.built and all(layer.built for layer in model._flatten_layers()):
+        return
+    with _of_the_file(file, "the model cannot be called on a training row"):
+        model(_tensors(map_nest(lambda array: array[:1], x)), training=False)
+
+
+@contextmanager
+def first_names() -> Iterator[None]:
+    """Let Keras number the names of what the block makes (`dense`, `dense_1`, `auc`) as if it were the first in the
+    process: a metric's column, and a variable in a saved file, must not depend on how many models were built before."""
+    from keras.src.backend.common import global_state
+
+    before = global_state.get_global_attribute(_NAMES)
+    global_state.set_global_attribute(_NAMES, collections.defaultdict(int))
+    try:
+        yield
+    finally:
+        if before is not None:
+            global_state.set_global_attribute(_NAMES, before)
+
+
+def _tensors(nest: Nest) -> Nest:
+    import tensorflow as tf
+
+    return map_nest(tf.constant, nest)
+
+
+def _metric_names(model: Any, file: Path) -> tuple[str, ...]:
+    """What `fit` logs of a built model beside the loss. Raises RequestError for names that two metrics have, that
+    metrics.csv has itself, or that say of which rows they are; and for values that are no single number."""
+    compiled = model._compile_metrics
+    own = [model._loss_tracker, *([compiled] if compiled else []), *model._compile_loss.metrics]
+    others = [metric.name for metric in model.metrics if all(metric is not known for known in own)]
+    if others:
+        raise _refusal(
+            file,
+            f"the model has metrics that it is not compiled with: {', '.join(others)}",
+            "Name them in model.compile(metrics=[…]).",
+        )
+    if compiled is not None:
+        _check_twins(compiled, file)
+    results = compiled.result() if compiled is not None else {}
+    names = (*results, *(metric.name for metric in model._compile_loss.metrics))
+    for name, value in results.items():
+        if isinstance(value, dict) or len(value.shape):
+            shape = "a dict" if isinstance(value, dict) else f"an array {list(value.shape)}"
+            raise _refusal(file, f"the metric {name} is {shape}, expected a single number", _averaging(model, name))
+    for name in names:
+        if name in _RESERVED:
+            raise _refusal(file, f"a metric is called {name}, as a column that stopcli writes", "Give it another name.")
+        if base_name(name) != name:
+            raise _refusal(
+                file,
+                f"a metric is called {name}, which says of which rows it is; stopcli measures each on all parts",
+                f"Call it {base_name(name)}.",
+            )
+        if re.search(r"[\s,\"';]", name):
+            raise _refusal(file, f"a metric is called {name!r}, expected a name without spaces and commas")
+    return names
+
+
+def _averaging(model: Any, name: str) -> str:
+    """A hint for metrics of Keras that give a value for each class, unless told otherwise."""
+    metric = next((metric for metric in model._compile_metrics.metrics if metric.name == name), None)
+    if hasattr(metric, "average"):
+        return f"keras.metrics.{type(metric).__name__}(average='macro') gives one."
+    return ""
+
+
+def _check_twins(compiled: Any, file: Path) -> None:
+    """Raise RequestError where two metrics of an output have one name, or one metric measures two outputs."""
+    owners: dict[int, Any] = {}
+    names: set[tuple[str, str]] = set()
+    for group in [*compiled._flat_metrics, *compiled._flat_weighted_metrics]:
+        for metric in group.metrics if group else ():
+            name = (group.output_name or "", metric.name)
+            if id(metric) in owners:
+                raise _refusal(
+                    file, f"one metric, {metric.name}, is compiled for two outputs", "Make one for each of them."
+                )
+            if name in names:
+                raise _refusal(
+                    file,
+                    f"two metrics are called {metric.name}",
+                    "Give one of them a name: keras.metrics.…(name='…').",
+                )
+            owners[id(metric)] = metric
+            names.add(name)
+
+
+def headline_among(names: Sequence[str], config: ModelSettings) -> Headline:
+    """The metric that counts: the one that the settings name, or the first whose direction is known by its name, or the
+    loss.
+
+    Raises:
+        ConfigError: the settings name none of these, or one whose direction is not known.
+    """
+    if not config.metric:
+        known = (name for name in names if not name.endswith("_loss") and natural_direction(name) is not None)
+        return headline_of(next(known, "")) or LOSS
+    name = base_name(config.metric)
+    if name == LOSS.name:
+        return LOSS
+    if name not in names:
+        expected = f"one that the model is compiled with: {', '.join(('loss', *names))}"
+        raise ConfigError("metric", config.metric, expected, hint=did_you_mean(name, ("loss", *names)))
+    direction = natural_direction(name) or resolve_direction(name, config.mode)
+    headline = headline_of(name, direction)
+    assert headline is not None, "its direction is known"
+    return headline
+
+
+def _notes(model: Any) -> Iterator[str]:
+    """What may surprise its author."""
+    metrics = [] if model._compile_metrics is None else model._compile_metrics.metrics
+    logits = any(
+        getattr(_config_of(loss.loss), "get", lambda _: False)("from_logits")
+        for loss in model._compile_loss._flat_losses
+    )
+    for metric in metrics:
+        if logits and type(metric).__name__ == "BinaryAccuracy" and getattr(metric, "threshold", 0.5) == 0.5:
+            yield f"{metric.name} compares the model's outputs with 0.5, and its loss takes them as logits"
+
+
+def _config_of(loss: Any) -> dict[str, Any]:
+    try:
+        return dict(loss.get_config())
+    except (NotImplementedError, TypeError, ValueError):
+        return {}
+
+
+def model_fingerprint(model: keras.Model) -> dict[str, str]:
+    """Hashes of what a model is and of how it is compiled, for the fingerprint of a run. They are the same for two
+    models that one `build` makes within `first_names`.
+
+    Returns:
+        `model`: of its layers with their settings; of one whose settings Keras cannot tell, of its class and its
+        variables. `compile`: of optimizer, loss and metrics.
+    """
+    described, compiled = _description(model)
+    return {"model": _hash(described), "compile": _hash(compiled)}
+
+
+def uses_own_code(model: keras.Model) -> bool:
+    """Whether a model computes with classes or functions that are not Keras's, so that another file would be another
+    model."""
+    return any(_is_own(value) for part in _description(model) for value in _entries(part))
+
+
+def _description(model: Any) -> tuple[Any, Any]:
+    """A model and how it is compiled as Keras would write it into a file."""
+    with warnings.catch_warnings():
+        # Keras warns of what cannot be loaded again; this is only compared.
+        warnings.simplefilter("ignore")
+        try:
+            described = json.loads(model.to_json())
+        except (NotImplementedError, TypeError, ValueError):
+            variables = [[variable.path, list(variable.shape), variable.dtype] for variable in model.variables]
+            described = {"class_name": type(model).__qualname__, "module": type(model).__module__, "config": variables}
+        try:
+            compiled = model.get_compile_config()
+        except (NotImplementedError, TypeError, ValueError):
+            names = [metric.name for metric in model.metrics]
+            compiled = {"class_name": "compile", "module": "", "config": [model.optimizer.get_config(), names]}
+    return described, compiled
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+def _entries(value: Any) -> Iterator[dict[str, Any]]:
+    """The objects in something that Keras has serialized."""
+    if isinstance(value, dict):
+        if "class_name" in value:
+            yield value
+        for part in value.values():
+            yield from _entries(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _entries(part)
+
+
+def _is_own(entry: dict[str, Any]) -> bool:
+    if entry["class_name"] in ("function", "__lambda__"):
+        return True
+    # What was registered has no module, and a name of its own.
+    module = entry.get("module")
+    if module is None:
+        return ">" in str(entry.get("registered_name") or "")
+    return not (module == "keras" or module.startswith("keras.") or module == "builtins")
+
+
+def _kind(value: object) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _refusal(file: Path, message: str, hint: str = "") -> RequestError:
+    return RequestError(f"{file.name}: {message}", hint=hint)
+
+
+@contextmanager
+def _of_the_file(file: Path, what: str) -> Iterator[None]:
+    """Turn an error in the block into a RequestError that says what could not be done, where in the file, and why."""
+    try:
+        yield
+    except (RequestError, MemoryError):
+        raise
+    # The user's layers, losses and metrics may raise anything.
+    except Exception as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+        where = f"\n  line {frames[-1].lineno}, in {frames[-1].name}: {frames[-1].line}" if frames else ""
+        raise _refusal(file, f"{what}: {reason_of(error)}{where}") from error
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error says in a line, without what Keras puts around it."""
+    # A KeyError shows its text as Python would write it.
+    content = error.args[0] if isinstance(error, KeyError) and error.args else error
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(content))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    called = re.match(r"Exception encountered when calling (.*?)\.?$", lines[0]) if lines else None
+    if called and len(lines) > 1:
+        return shortened(f"{lines[1]} (in {called[1]})")
+    return shortened(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)
