@@ -250,7 +250,7 @@ def setting_value(config_class: type[Any], name: str, value: Any) -> Any:
     kind, option = setting_type(config_class, name), options_of(config_class)[name]
     if is_list(config_class, name):
         return (parse_counts if get_args(kind)[0] is int else parse_words)(name, value)
-    if option.is_path:
+    if option.takes_path(value):
         # Absolute: a run may be resumed in another folder.
         return os.path.realpath(value)
     types, nullable = _alternatives(kind)
@@ -289,8 +289,11 @@ def _assigned(config_class: type[Any], name: str, text: str, root: Path) -> Any:
     """A setting's value from its text; the text itself where it can be none, for the check to show."""
     if name not in options_of(config_class):
         return text
-    if options_of(config_class)[name].is_path:
+    option = options_of(config_class)[name]
+    if option.is_path:
         return os.path.realpath(resolve_run(parse_path(text), root))
+    if option.takes_path(text):
+        return os.path.realpath(parse_path(text))
     types, nullable = _alternatives(setting_type(config_class, name))
     if get_origin(types[0]) is tuple:
         # In brackets and quotes, as TOML has it, or without.

@@ -33,9 +33,12 @@ PANELS = (
 #   start      what training starts from.
 #   checkpoints  which models are saved.
 #   range      which learning rates train, beside the data.
+#   network    of the networks and the data sets that stopcli has itself: a Python file has its own.
+#   code       of the model and the data of a Python file.
 Role = Literal[
-    "label", "seed", "execution", "layout", "stopping", "free", "test-rows", "images", "start", "checkpoints", "range"
-]
+    "label", "seed", "execution", "layout", "stopping", "free", "test-rows", "images", "start", "checkpoints",
+    "range", "network", "code",
+]  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Option:
         default: how the help shows a default that is None or empty.
         flags: of the option, where they are not made from the name.
         is_path: whether it is a path, which becomes absolute: a run may be resumed in another folder.
+        path_ending: how values end that are paths, where others are names; empty for none.
         common: whether most runs need it, so that the short help shows it.
     """
 
@@ -62,7 +66,12 @@ class Option:
     default: str | bool | None = None
     flags: tuple[str, ...] = ()
     is_path: bool = False
+    path_ending: str = ""
     common: bool = False
+
+    def takes_path(self, value: object) -> bool:
+        """Whether a value is a path."""
+        return self.is_path or bool(self.path_ending and str(value).endswith(self.path_ending))
 
 
 def options_of(config_class: Any) -> Mapping[str, Option]:
@@ -222,6 +231,25 @@ class RunConfig:
             name for name in names if getattr(self, name) not in (defaults[name], at_scale.get(name, defaults[name]))
         ]
 
+    @classmethod
+    def at_scale(cls, scale: str, explicit: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What settings that are not named are at a scale, where that is not their default.
+
+        Args:
+            explicit: the settings that are named.
+        """
+        return cls.quick if scale == "quick" else {}
+
+    @classmethod
+    def has_quick_scale(cls, explicit: Mapping[str, Any]) -> bool:
+        """Whether `--scale auto` may mean quick, by the settings that are named."""
+        return not cls.default_to_full
+
+    @property
+    def without_meaning(self) -> frozenset[str]:
+        """The settings that say nothing of this run, whatever they are. Its config.toml leaves them out."""
+        return frozenset()
+
     @property
     def is_sweep(self) -> bool:
         """Whether these settings describe several runs."""
@@ -297,20 +325,20 @@ def resolve(
     """
 
     def at(scale: str) -> AnyConfig:
-        filled = config_class.quick if scale == "quick" else {}
-        return parse(config_class, {**filled, **explicit, "scale": scale})
+        return parse(config_class, {**config_class.at_scale(scale, explicit), **explicit, "scale": scale})
 
     if explicit.get("scale", "auto") != "auto":
         return at(explicit["scale"])
-    if config_class.default_to_full:
+    if not config_class.has_quick_scale(explicit):
         return at("full")
     quick = at("quick")
     return at("full") if has_gpu() else quick
 
 
 def settings_of(config: RunConfig) -> dict[str, Any]:
-    """All settings by name, defaults too, without those that are None (TOML has no word for it)."""
-    return {key: value for key, value in dataclasses.asdict(config).items() if value is not None}
+    """All settings by name, defaults too, without those that are None (TOML has no word for it) or have no meaning."""
+    settings = dataclasses.asdict(config)
+    return {key: value for key, value in settings.items() if value is not None and key not in config.without_meaning}
 
 
 def to_toml(config: RunConfig) -> str:

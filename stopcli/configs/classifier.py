@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from annotated_types import Ge, Gt, Le
 
-from stopcli.configs.base import Count, Option, Positive, options_of
-from stopcli.configs.images import Augment, ImageConfig
+from stopcli.configs.base import Count, Option, Positive, RunConfig, options_of, settings_with
+from stopcli.configs.images import VALIDATION, Augment, ImageConfig, ImageValidation
 from stopcli.configs.learning_rate import LearningRatePolicy, Momentum
 from stopcli.configs.training import OptimizerName
 from stopcli.data.named import DATASET_NAMES
 from stopcli.errors import ConfigError
-from stopcli.models.architecture import MODEL_NAMES, Architecture, architectures
+from stopcli.models.architecture import CODE_ENDING, MODEL_NAMES, Architecture, architecture_of, architectures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +46,6 @@ class CifarResnetConfig(ImageConfig):
         self.architecture.check(self)
 
 
-if TYPE_CHECKING:
-    ModelName = str
-else:
-    ModelName = Literal[MODEL_NAMES]
 # The data set that is no set of images: scikit-learn's two moons, as `stopcli moons` has them.
 MOONS = "moons"
 AnyDataset = Annotated[
@@ -55,45 +53,98 @@ AnyDataset = Annotated[
     Option(
         "As for `stopcli cifar-resnet`; moons: the two moons of `stopcli moons`, for model mlp.",
         "Data",
-        ("test-rows", "range"),
+        ("test-rows", "range", "network"),
         metavar="|".join(("auto", *DATASET_NAMES, MOONS, "PATH")),
     ),
 ]
 
 
+# Of a Python file's rows, as of `stopcli fit`.
+CodeValidation = Literal["auto", "split", "last", "test", "none"]
+ModelValidation = Annotated[
+    Literal["auto", "test", "split", "holdout", "folder", "last", "none"],
+    Option(
+        f"{VALIDATION} Of a FILE.py: auto: its own rows that validate, else split; last: the last rows; none.", "Data"
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
-class NetworkSettings:
-    """The model, and the size of each kind of it."""
+class NetworkSettings(RunConfig):
+    """The model: a network with the size of its kind, or a Python file that builds one and has its data."""
 
     model: Annotated[
-        ModelName, Option("The network; for the points of `--dataset moons`, mlp.", "Training", ("range",), common=True)
+        str,
+        Option(
+            "The network; for the points of `--dataset moons`, mlp. FILE.py: the model, the data and the optimizer of "
+            "a Python file, as `stopcli fit` takes it.",
+            "Training",
+            ("range",),
+            metavar="|".join((*MODEL_NAMES, f"FILE{CODE_ENDING}")),
+            path_ending=CODE_ENDING,
+            common=True,
+        ),
     ] = "minigooglenet"
     width: Annotated[
         float,
         Gt(0),
         Le(16),
-        Option("minigooglenet: factor of every number of filters, > 0.", "Training", ("range",)),
+        Option("minigooglenet: factor of every number of filters, > 0.", "Training", ("range", "network")),
     ] = 1.0
     depth: Annotated[
         int,
         Ge(8),
         Le(1202),
-        Option("resnet: layers with weights, 6n + 2: 8, 14, 20, …", "Training", ("range",), common=True),
+        Option("resnet: layers with weights, 6n + 2: 8, 14, 20, …", "Training", ("range", "network"), common=True),
     ] = 44
     hidden: Annotated[
-        int, Ge(1), Le(1_000_000), Option("mlp: units of the hidden layer, ≥ 1.", "Training", ("range",))
+        int, Ge(1), Le(1_000_000), Option("mlp: units of the hidden layer, ≥ 1.", "Training", ("range", "network"))
     ] = 500
 
     @property
     def architecture(self) -> Architecture:
-        return architectures()[self.model]
+        return architecture_of(self.model)
+
+    @property
+    def is_code(self) -> bool:
+        """Whether the model is that of a Python file."""
+        return self.architecture.is_code
+
+    @property
+    def file(self) -> str:
+        """The Python file of the model; empty where it is a network."""
+        return self.model if self.is_code else ""
+
+    @property
+    def model_name(self) -> str:
+        """The model, as a part of a folder's name."""
+        return Path(self.model).stem if self.is_code else self.model
 
     def describe_model(self) -> str:
         """The network, in words."""
         return self.architecture.describe(self)
 
+    @classmethod
+    def has_quick_scale(cls, explicit: Mapping[str, Any]) -> bool:
+        return not _is_code(explicit) and super().has_quick_scale(explicit)
+
+    @property
+    def without_meaning(self) -> frozenset[str]:
+        options = options_of(type(self))
+        unread = settings_with(type(self), "network" if self.is_code else "code")
+        return unread | {name for name, option in options.items() if option.used_with in unread}
+
+    def warnings(self) -> list[str]:
+        return [*super().warnings(), *network_warnings(self)]
+
     def check_network(self, dataset: str, validation: str) -> None:
         """Raise ConfigError where there is no such network, or it cannot take the data."""
+        if self.is_code:
+            self._check_code(validation)
+            return
+        if validation not in get_args(ImageValidation):
+            expected = f"one of {', '.join(get_args(ImageValidation))}, for images"
+            raise ConfigError("validation", validation, expected)
         for architecture in architectures().values():
             architecture.check(self)
         if dataset == MOONS and not self.architecture.takes_points:
@@ -102,17 +153,30 @@ class NetworkSettings:
         if dataset == MOONS and validation == "folder":
             raise ConfigError("validation", validation, "test, split or holdout: dataset moons is no folder of images")
 
+    def _check_code(self, validation: str) -> None:
+        """Raise ConfigError where settings contradict a model that is a Python file."""
+        if self.scale != "full":
+            raise ConfigError("scale", self.scale, f"full: no published setting has {self.describe_model()}")
+        if validation not in get_args(CodeValidation):
+            raise ConfigError("validation", validation, f"one of {', '.join(get_args(CodeValidation))}")
+
     def sizes_of_others(self) -> set[str]:
         """The settings that give the size of other networks than the chosen one."""
         return {other.size for other in architectures().values() if other.size} - {self.architecture.size}
 
 
+def _is_code(explicit: Mapping[str, Any]) -> bool:
+    """Whether settings that are named say that the model is a Python file."""
+    return str(explicit.get("model", "")).endswith(CODE_ENDING)
+
+
 def network_warnings(config: Any) -> list[str]:
     """What of a config with NetworkSettings has no effect on its network, or on its data."""
-    warnings = [
-        f"{name} has no effect with model {config.model}"
-        for name in config.non_default(*sorted(config.sizes_of_others()))
-    ]
+    if config.is_code:
+        unread = config.non_default(*settings_with(type(config), "network"))
+        return [f"{name} has no effect with model {config.describe_model()}" for name in sorted(unread)]
+    unread = [*sorted(config.sizes_of_others()), *sorted(settings_with(type(config), "code"))]
+    warnings = [f"{name} has no effect with model {config.model}" for name in config.non_default(*unread)]
     if config.dataset == MOONS:
         of_images = [name for name, option in options_of(type(config)).items() if "images" in option.roles]
         warnings += [f"{name} has no effect with dataset moons" for name in config.non_default(*of_images)]
@@ -140,6 +204,7 @@ class ClassifierConfig(NetworkSettings, ImageConfig):
     quick: ClassVar[dict[str, Any]] = QUICK
 
     dataset: AnyDataset = "auto"
+    validation: ModelValidation = "auto"  # type: ignore[assignment]
     epochs: Count = 96
     batch_size: Count = 64
     optimizer: OptimizerName = "sgd"
@@ -152,8 +217,8 @@ class ClassifierConfig(NetworkSettings, ImageConfig):
     def arm(self) -> str:
         policy = self.clr_mode if self.lr_policy == "clr" else self.lr_policy
         rules = [] if self.rules == "no-stopping" else [self.rules]
-        augmentation = [] if self.dataset == MOONS else self.augmentation_parts()
-        return "-".join([self.model, *augmentation, policy, *rules])
+        augmentation = [] if self.dataset == MOONS or self.is_code else self.augmentation_parts()
+        return "-".join([self.model_name, *augmentation, policy, *rules])
 
     @property
     def logs_steps(self) -> bool:
@@ -163,9 +228,6 @@ class ClassifierConfig(NetworkSettings, ImageConfig):
     def check(self) -> None:
         super().check()
         self.check_network(self.dataset, self.validation)
-
-    def warnings(self) -> list[str]:
-        return [*super().warnings(), *network_warnings(self)]
 
     def describe_augmentation(self) -> str:
         return "none, of points" if self.dataset == MOONS else super().describe_augmentation()

@@ -22,18 +22,15 @@ Probability = Annotated[float, Ge(0), Le(1)]
 # `folder`: the images of a folder beside train/ and test/ validate. `auto` is settled when the images are read.
 ImageValidation = Literal["auto", "test", "split", "holdout", "folder"]
 
-ValidationImages = Annotated[
-    ImageValidation,
-    Option(
-        "Images used for validation. test: the test images (as published); split: a share of the training images; "
-        "holdout: a share of the test images; folder: those of val/CLASS/…, as auto does where there are val/ and "
-        "test/; else auto is test. The remaining test images stay untouched.",
-        "Data",
-    ),
-]
+VALIDATION = (
+    "Images used for validation. test: the test images (as published); split: a share of the training images; "
+    "holdout: a share of the test images; folder: those of val/CLASS/…, as auto does where there are val/ and "
+    "test/; else auto is test. The remaining test images stay untouched."
+)
+ValidationImages = Annotated[ImageValidation, Option(VALIDATION, "Data")]
 ImageShare = Annotated[Share | None, Option("The share set aside for validation, in (0, 1).", "Data", default="0.1")]
 MixedPrecision = Annotated[
-    bool, Option("Compute in float16 where it is safe; for GPUs that profit.", "Training", ("images",))
+    bool, Option("Compute in float16 where it is safe; for GPUs that profit.", "Training", ("images", "network"))
 ]
 Threads = Annotated[
     Annotated[int, Ge(1), Le(1024)] | None,
@@ -63,7 +60,7 @@ class DataSettings:
             "PATH: an official CIFAR-10 folder or archive, or a folder of images: train/CLASS/…, test/CLASS/… and, "
             "where other images validate, val/CLASS/…; or only CLASS/…, of which a fifth tests.",
             "Data",
-            ("test-rows", "range"),
+            ("test-rows", "range", "network"),
             metavar="|".join(("auto", *DATASET_NAMES, "PATH")),
             common=True,
         ),
@@ -73,20 +70,25 @@ class DataSettings:
         Option(
             "Resize images to N × N, 8 … 1024.",
             "Data",
-            ("test-rows", "images"),
+            ("test-rows", "images", "network"),
             default="as they are",
         ),
     ] = None
     limit: Annotated[
         Count | None,
-        Option("Train on only this many images, the same share of each class.", "Data", ("images",), default="all"),
+        Option(
+            "Train on only this many images, the same share of each class.",
+            "Data",
+            ("images", "network"),
+            default="all",
+        ),
     ] = None
     test_limit: Annotated[
         Count | None,
         Option(
             "Test on only this many images, the same share of each class.",
             "Data",
-            ("test-rows", "images"),
+            ("test-rows", "images", "network"),
             default="all",
         ),
     ] = None
@@ -99,7 +101,8 @@ class DataSettings:
         ),
     ] = 0
     subtract_mean: Annotated[
-        bool, Option("Subtract the training images' mean image, in the model's first layer.", "Data", ("images",))
+        bool,
+        Option("Subtract the training images' mean image, in the model's first layer.", "Data", ("images", "network")),
     ] = False
     skip_unreadable: Annotated[
         bool,
@@ -107,7 +110,7 @@ class DataSettings:
             "Leave out, and count, images of a folder that cannot be read, lie in a subfolder of their class, or are "
             "links to nothing.",
             "Data",
-            ("free", "images"),
+            ("free", "images", "network"),
         ),
     ] = False
 
@@ -122,11 +125,13 @@ class AugmentSettings:
             "simple: shift up to 4 pixels both ways, filled with 0, and flip half of them; nearest: shift up to 10 %, "
             "filled with the nearest pixels, and flip.",
             "Augmentation",
-            ("images",),
+            ("images", "network"),
             common=True,
         ),
     ] = "simple"
-    erasing: Annotated[bool, Option("Random erasing (Zhong et al.).", "Augmentation", ("images",), common=True)] = False
+    erasing: Annotated[
+        bool, Option("Random erasing (Zhong et al.).", "Augmentation", ("images", "network"), common=True)
+    ] = False
     erase_p: Annotated[
         Probability, Option("Probability of erasing an image, 0 … 1.", "Augmentation", used_with="erasing")
     ] = 0.5
@@ -158,7 +163,11 @@ class AugmentSettings:
     cutout: Annotated[
         Count | None,
         Option(
-            "Cut a square of PX pixels out of every image.", "Augmentation", ("images",), metavar="PX", default="none"
+            "Cut a square of PX pixels out of every image.",
+            "Augmentation",
+            ("images", "network"),
+            metavar="PX",
+            default="none",
         ),
     ] = None
     copies: Annotated[
@@ -166,7 +175,7 @@ class AugmentSettings:
         Option(
             "Repeat every image of a batch M times, each copy with its own augmentation, in one update.",
             "Augmentation",
-            ("images",),
+            ("images", "network"),
             metavar="M",
         ),
     ] = 1

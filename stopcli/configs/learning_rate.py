@@ -32,9 +32,11 @@ MOST_TIMES = 3
 
 
 SgdMomentum = Annotated[
-    Momentum, Option("sgd: its momentum, in [0, 1).", "Training", ("range",), used_with=("optimizer", "sgd"))
+    Momentum, Option("sgd: its momentum, in [0, 1).", "Training", ("range", "network"), used_with=("optimizer", "sgd"))
 ]
-Nesterov = Annotated[bool, Option("sgd: Nesterov's momentum.", "Training", ("range",), used_with=("optimizer", "sgd"))]
+Nesterov = Annotated[
+    bool, Option("sgd: Nesterov's momentum.", "Training", ("range", "network"), used_with=("optimizer", "sgd"))
+]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from stopcli.configs.base import Option, RunConfig, options_of, settings_with
-from stopcli.configs.classifier import QUICK, AnyDataset, NetworkSettings, network_warnings
+from stopcli.configs.classifier import QUICK, AnyDataset, ModelValidation, NetworkSettings
 from stopcli.configs.images import (
     DEFAULT_SHARE,
     Augment,
@@ -19,7 +19,6 @@ from stopcli.configs.images import (
     ImageShare,
     MixedPrecision,
     Threads,
-    ValidationImages,
     augmentation_warnings,
 )
 from stopcli.configs.learning_rate import Nesterov, Rate, SgdMomentum
@@ -77,7 +76,7 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
     augment: Augment = "nearest"
     mixed_precision: MixedPrecision = False
     threads: Threads = None
-    validation: ValidationImages = "auto"
+    validation: ModelValidation = "auto"
     validation_share: ImageShare = None
 
     @property
@@ -87,7 +86,7 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
 
     @property
     def arm(self) -> str:
-        return f"{self.model}-{self.ramp}"
+        return f"{self.model_name}-{self.ramp}"
 
     @property
     def share(self) -> float:
@@ -121,7 +120,7 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
                 raise ConfigError(name, getattr(self, name), "nothing: a range test saves no states to resume from")
 
     def warnings(self) -> list[str]:
-        return [*super().warnings(), *network_warnings(self), *augmentation_warnings(self)]
+        return [*super().warnings(), *augmentation_warnings(self)]
 
     def describe_ramp(self) -> str:
         """How the learning rate rises, in words."""

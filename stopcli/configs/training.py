@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 OptimizerName = Literal["sgd", "rmsprop", "adam"]
 BatchSize = Annotated[Count, Option("Rows per update, ≥ 1.", "Training", ("range",))]
-Optimizer = Annotated[OptimizerName, Option("Optimizer, with Keras's defaults.", "Training", ("range",))]
+Optimizer = Annotated[OptimizerName, Option("Optimizer, with Keras's defaults.", "Training", ("range", "network"))]
 ExecutorName = Literal["auto", "in-process", "processes", "ray"]
 Smoothing = Annotated[float, Ge(0), Lt(1)]
 ValidationRows = Literal["test", "split", "holdout"]

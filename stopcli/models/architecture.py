@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import functools
 import pkgutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stopcli.errors import ConfigError, RequestError
+from stopcli.errors import ConfigError, RequestError, did_you_mean
 
 if TYPE_CHECKING:
     import keras
@@ -21,6 +22,8 @@ _ARCHITECTURES = {
     "mlp": "stopcli.models.mlp:Mlp",
 }
 MODEL_NAMES = tuple(_ARCHITECTURES)
+# How a model ends that is a Python file, which builds it and has its data.
+CODE_ENDING = ".py"
 
 Settings = Any
 """The settings of a run, which has what its architecture reads."""
@@ -34,12 +37,14 @@ class Architecture:
         size: the setting that gives its size; empty for none.
         least_side: pixels; smaller images vanish on their way through it.
         takes_points: whether it can also be built for points of a plane.
+        is_code: whether a Python file builds it, which has its data too.
     """
 
     title = ""
     size = ""
     least_side = 1
     takes_points = False
+    is_code = False
 
     def describe(self, settings: Settings) -> str:
         """The network in words."""
@@ -90,3 +95,22 @@ class Architecture:
 def architectures() -> dict[str, Architecture]:
     """Every architecture by its name."""
     return {name: pkgutil.resolve_name(target)() for name, target in _ARCHITECTURES.items()}
+
+
+class CodeModel(Architecture):
+    """The model of a Python file."""
+
+    is_code = True
+
+    def __init__(self, path: Path) -> None:
+        self.title = path.name
+
+
+def architecture_of(model: str) -> Architecture:
+    """The architecture of a name, or of the path of a Python file. Raises ConfigError where it is neither."""
+    if model.endswith(CODE_ENDING):
+        return CodeModel(Path(model))
+    if model not in MODEL_NAMES:
+        expected = f"one of {', '.join(MODEL_NAMES)}, or the path of a Python file, which ends in {CODE_ENDING}"
+        raise ConfigError("model", model, expected, hint=did_you_mean(model, MODEL_NAMES))
+    return architectures()[model]
