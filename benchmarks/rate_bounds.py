@@ -30,6 +30,7 @@ def falls(run: Path, rates: tuple[float, ...], updates: int) -> list[list[float]
     from stopcli.runner.resume import read_config
     from stopcli.training.loop import initial_state
     from stopcli.training.session import NullObserver
+    from stopcli.training.step import RowsStep
     from stopcli.training.steps_loop import StepsLoop
 
     loaded = LrRange().load(read_config(run), NullObserver())
@@ -41,10 +42,8 @@ def falls(run: Path, rates: tuple[float, ...], updates: int) -> list[list[float]
         )
 
     loop = StepsLoop(
-        *fresh(0),
-        loss_of(images),
+        RowsStep(*fresh(0), loss_of(images), (), inputs_of(config, images), fused=True),
         train=images.parts.train,
-        inputs=inputs_of(config, images),
         batch_size=config.batch_size,
         log_steps=True,
         jit_compile=xla_pays(),

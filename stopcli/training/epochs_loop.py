@@ -6,9 +6,8 @@ compared with the first to the bit.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -17,7 +16,18 @@ from stopcli.data.dataset import Examples
 from stopcli.errors import ReplayError
 from stopcli.training.loop import EpochBlock, Loop, State
 from stopcli.training.session import CallSizer
-from stopcli.training.step import Metric, Tensor, TracedStep, epoch_order, fold_batches, rows_at, run_traced
+from stopcli.training.step import (
+    Batch,
+    Carry,
+    Step,
+    Tensor,
+    count_of,
+    epoch_order,
+    fold_batches,
+    rows_at,
+    rows_by,
+    run_traced,
+)
 
 # Most epochs that one call can run: the size of the metrics' buffer in the compiled function.
 CAPACITY = 4096
@@ -29,19 +39,15 @@ class EpochsLoop(Loop):
     """Trains a Keras model on rows in memory, many epochs a call.
 
     Args:
-        model, optimizer, metrics, train, evaluated, batch_size, seed: as for Loop. An epoch of one batch has no order:
-            its rows are taken as they stand.
-        loss: (targets, predictions) → scalar, such as a `keras.losses.Loss`.
+        step, train, evaluated, batch_size, seed: as for Loop. An epoch of one batch has no order: its rows are taken as
+            they stand.
         shuffle: whether each epoch has an order of its own.
         jit_compile: whether XLA compiles the function. It pays for small dense models, not for convolutions on a CPU.
     """
 
     def __init__(
         self,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        loss: Callable[[Tensor, Tensor], Tensor],
-        metrics: Iterable[Metric] = (),
+        step: Step,
         *,
         train: Examples,
         evaluated: Mapping[str, Examples] | None = None,
@@ -50,9 +56,7 @@ class EpochsLoop(Loop):
         shuffle: bool = True,
         jit_compile: bool = True,
     ) -> None:
-        metrics = tuple(metrics)
-        super().__init__(model, optimizer, metrics, train, evaluated or {}, batch_size, seed)
-        step = TracedStep(model, optimizer, loss, metrics)
+        super().__init__(step, train, evaluated or {}, batch_size, seed)
         train_epochs = functools.partial(_train_epochs, step, self._batch, shuffle and self.steps_per_epoch > 1)
         self._function = tf.function(train_epochs, jit_compile=jit_compile, autograph=False)
         self._sizer = CallSizer(CAPACITY)
@@ -108,63 +112,65 @@ class EpochsLoop(Loop):
             yield epoch, self.state()
 
     def _run(self, first_epoch: int, epochs: int) -> NDArray[np.float32]:
-        data = [array for rows in (self._train_data, *self._evaluated_data) for array in rows]
+        data = self._train_data, *self._evaluated_data
         rows = run_traced(self._function, first_epoch, epochs, self._order_seed, *data)
         metrics: NDArray[np.float32] = rows[:epochs].numpy().copy()
         return metrics
 
 
 def _train_epochs(
-    step: TracedStep,
+    step: Step,
     batch_size: int,
     shuffle: bool,
     first_epoch: Tensor,
     epochs: Tensor,
     order_seed: Tensor,
-    *data: Tensor,
+    trained: Batch,
+    *evaluated: Batch,
 ) -> Tensor:
     """Train `epochs` epochs from number `first_epoch` on. Validation comes after an epoch's last update, as in `fit`.
 
     Args:
         batch_size: at most the training rows.
         first_epoch, epochs, order_seed: scalars, int32; epochs ≤ CAPACITY.
-        data: x and y of the training rows, then of each evaluated part.
+        trained: all training rows.
+        evaluated: those of each evaluated part.
 
     Returns:
         float32, shape [CAPACITY, columns]; rows beyond `epochs` are zeros.
     """
-    (x, y), evaluated = data[:2], data[2:]
-    count = x.shape[0]
+    count = count_of(trained)
     steps = -(-count // batch_size)
+    evaluation_batch = EVALUATION_BATCH if step.rows_are_independent else batch_size
 
     def train_epoch(epoch: Tensor) -> Tensor:
         order = epoch_order(order_seed, epoch, count) if shuffle else None
 
-        def train(start: Tensor, size: int, carry: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        def train(start: Tensor, size: int, carry: tuple[Carry, Tensor]) -> tuple[Carry, Tensor]:
             if order is None:
-                batch = rows_at(x, start, size), rows_at(y, start, size)
+                batch = rows_at(trained, start, size)
             else:
-                indices = tf.slice(order, [start], [size])
-                batch = tf.gather(x, indices), tf.gather(y, indices)
+                batch = rows_by(trained, tf.slice(order, [start], [size]))
             update = (epoch - 1) * steps + start // batch_size
-            sums, learning_rate = step.train(*batch, update, order_seed)
-            return carry[0] + sums, learning_rate
+            sums, _, learning_rate = step.train(batch, update, order_seed, carry[0])
+            return sums, learning_rate
 
-        sums, learning_rate = fold_batches(count, batch_size, train, (step.nothing, tf.constant(0.0)))
-        parts = [_evaluate(step, *rows) for rows in zip(evaluated[::2], evaluated[1::2], strict=True)]
-        return tf.concat([step.finish(sums / count), *parts, [learning_rate]], axis=0)
+        sums, learning_rate = fold_batches(count, batch_size, train, (step.initial, tf.constant(0.0)))
+        parts = [_evaluate(step, rows, evaluation_batch) for rows in evaluated]
+        return tf.concat([step.finish(sums, count), *parts, [learning_rate]], axis=0)
 
     def body(i: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         return i + 1, tf.tensor_scatter_nd_update(rows, [[i]], [train_epoch(first_epoch + i)])
 
-    rows = tf.zeros([CAPACITY, step.nothing.shape[0] * (len(data) // 2) + 1])
+    rows = tf.zeros([CAPACITY, len(step.columns) * (1 + len(evaluated)) + 1])
     return tf.while_loop(lambda i, _: i < epochs, body, (tf.constant(0), rows))[1]
 
 
-def _evaluate(step: TracedStep, x: Tensor, y: Tensor) -> Tensor:
-    """Loss and metrics over rows that are not trained on, float32 [1 + metrics]."""
+def _evaluate(step: Step, rows: Batch, batch_size: int) -> Tensor:
+    """Loss and metrics over rows that are not trained on, float32 [step's columns]."""
+    count = count_of(rows)
 
-    def add(start: Tensor, size: int, sums: Tensor) -> Tensor:
-        return sums + step.evaluate(rows_at(x, start, size), rows_at(y, start, size))
+    def add(start: Tensor, size: int, carry: Carry) -> Carry:
+        return step.evaluate(rows_at(rows, start, size), carry)
 
-    return step.finish(fold_batches(x.shape[0], EVALUATION_BATCH, add, step.nothing) / x.shape[0])
+    return step.finish(fold_batches(count, batch_size, add, step.initial), count)

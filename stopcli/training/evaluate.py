@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 import keras
@@ -10,6 +11,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from stopcli.configs.base import RunConfig
+from stopcli.data.dataset import Examples
+from stopcli.data.nest import Nest, leaves, map_nest, replace_leaves
 from stopcli.models.fused_batch_norm import with_fused_batch_norm
 from stopcli.runs.environment import Environment
 from stopcli.runs.folder import RunFolder
@@ -18,14 +21,14 @@ from stopcli.runs.metrics import PredictedClasses, read_metrics, write_predictio
 from stopcli.runs.status import RunState
 from stopcli.runs.summary import ModelValues, RowCounts, RunSummary, Selection
 from stopcli.stats.intervals import compare_selection, proportion_of
-from stopcli.training.model_files import load_model
+from stopcli.training.loop import batch_of
 from stopcli.training.session import Stopwatch
 from stopcli.training.state_file import hash_of_rows
-from stopcli.training.step import even_batch, run_traced
+from stopcli.training.step import Step, count_of, even_batch, run_traced
 from stopcli.training.trainer import Experiment, Outcome, readable
 
-Predict = Callable[[NDArray[Any]], NDArray[Any]]
-"""From rows as they lie in memory to a model's predictions."""
+Predict = Callable[[Nest], Nest]
+"""From rows as they lie in memory to a model's predictions; nests where the model has several inputs or outputs."""
 
 _STATES: dict[str, RunState] = {"interrupted": "interrupted", "time_budget": "paused", "non_finite": "failed"}
 
@@ -36,13 +39,14 @@ class Evaluation:
 
     Attributes:
         predict: with the best model as loaded from its file; with the final one where no checkpoint was saved.
-        test_predictions: for the test rows; None where the run was ended early and its epochs are long, so that
-            evaluating the model would keep whoever stopped it waiting.
+        test_predictions: for the test rows, a nest where the model has several outputs; None where there are no such
+            rows, or where the run was ended early and its epochs are long, so that evaluating the model would keep
+            whoever stopped it waiting.
         summary: its results, without report and times.
     """
 
     predict: Predict
-    test_predictions: NDArray[Any] | None
+    test_predictions: Nest | None
     summary: RunSummary
 
 
@@ -74,7 +78,7 @@ def evaluate_run(
             values, predictions = evaluate_model(experiment, trained, predict)
             final, by_final = replace(final, **values), predictions
             if best is not None:
-                saved = load_model(folder.best_model)
+                saved = experiment.load_saved(folder.best_model)
                 predict = predictor_of(experiment, saved)
                 values, predictions = evaluate_model(experiment, saved, predict)
                 best = replace(best, **values)
@@ -89,23 +93,31 @@ def predictor_of(experiment: Experiment, model: keras.Model) -> Predict:
     prepare = experiment.inputs.prepare
     compiled = tf.function(lambda x: twin(prepare(x), training=False), autograph=False, reduce_retracing=True)
 
-    def predict(x: NDArray[Any]) -> NDArray[Any]:
-        size = even_batch(len(x), experiment.evaluation_batch)
-        return np.concatenate([run_traced(compiled, x[i : i + size]).numpy() for i in range(0, len(x), size)])
+    def predict(x: Nest) -> Nest:
+        rows = count_of(x)
+        size = even_batch(rows, experiment.evaluation_batch)
+        parts = [run_traced(compiled, map_nest(itemgetter(slice(i, i + size)), x)) for i in range(0, rows, size)]
+        outputs = [[tensor.numpy() for tensor in leaves(part)] for part in parts]
+        return replace_leaves(parts[0], [np.concatenate(arrays) for arrays in zip(*outputs, strict=True)])
 
     return predict
 
 
-def evaluate_model(experiment: Experiment, model: keras.Model, predict: Predict) -> tuple[dict[str, Any], NDArray[Any]]:
+def evaluate_model(experiment: Experiment, model: keras.Model, predict: Predict) -> tuple[dict[str, Any], Nest | None]:
     """Loss (with the model's regularization) and metrics, outside the compiled loop.
 
     Returns:
-        The values on the training, the test and, where they are others, the validation rows, as ModelValues names them;
-        and the predictions for the test rows.
+        The values on the training, the test and, where they are others, the validation rows, as ModelValues names them,
+        of those parts that have rows; and the predictions for the test rows, None where there are none.
     """
     parts = {"train": experiment.parts.train, "test": experiment.parts.test}
     if experiment.parts.test_is_held_out:
         parts["val"] = experiment.parts.validation
+    parts = {name: rows for name, rows in parts.items() if rows.count}
+    if experiment.step is not None:
+        measure = _measurer(experiment, experiment.step.of(model))
+        measured = {name: measure(rows) for name, rows in parts.items()}
+        return measured, predict(parts["test"].x) if "test" in parts else None
     predictions = {name: predict(rows.x) for name, rows in parts.items()}
     values: dict[str, dict[str, float]] = {}
     for name, rows in parts.items():
@@ -114,14 +126,29 @@ def evaluate_model(experiment: Experiment, model: keras.Model, predict: Predict)
         for metric in experiment.metrics:
             mean = tf.reduce_mean(metric.per_row(targets, predicted))
             values[name][metric.name] = float(metric.finish(mean))
-    return values, predictions["test"]
+    return values, predictions.get("test")
+
+
+def _measurer(experiment: Experiment, step: Step) -> Callable[[Examples], dict[str, float]]:
+    """What measures rows by a step, compiled once for each size of a batch."""
+    evaluate = tf.function(lambda batch, carry: step.evaluate(batch, carry), autograph=False)
+
+    def measure(rows: Examples) -> dict[str, float]:
+        most = experiment.evaluation_batch if step.rows_are_independent else experiment.batch_size
+        size = even_batch(rows.count, most) if step.rows_are_independent else most
+        carry = step.initial
+        for start in range(0, rows.count, size):
+            carry = run_traced(evaluate, batch_of(rows.take(start, start + size)), carry)
+        return dict(zip(step.columns, step.finish(carry, rows.count).numpy().tolist(), strict=True))
+
+    return measure
 
 
 def _keep_predictions(
-    experiment: Experiment, folder: RunFolder, final: NDArray[Any], saved: NDArray[Any] | None
+    experiment: Experiment, folder: RunFolder, final: NDArray[Any] | None, saved: NDArray[Any] | None
 ) -> None:
     """Write the classes that the models predict for the test rows, where the experiment has classes."""
-    if all(metric.name != ACCURACY.name for metric in experiment.metrics):
+    if final is None or all(metric.name != ACCURACY.name for metric in experiment.metrics):
         return
     test = experiment.parts.test
     by_final, by_saved = _classes(final), None if saved is None else _classes(saved)
@@ -141,13 +168,14 @@ def _classes(predictions: NDArray[Any]) -> NDArray[np.unsignedinteger]:
 def _recorded(folder: RunFolder, experiment: Experiment, epoch: int) -> dict[str, Any]:
     """A complete epoch's metrics as they were recorded, as `evaluate_model` gives them; empty without such an epoch."""
     columns = read_metrics(folder.metrics)
-    names = ["loss", *(metric.name for metric in experiment.metrics)]
-    held_out = experiment.parts.test_is_held_out
+    parts, held_out = experiment.parts, experiment.parts.test_is_held_out
     prefixes = {"train": "", "test": "test_", "val": "val_"} if held_out else {"train": "", "test": "val_"}
+    empty = {name for name, part in (("test", parts.test), ("val", parts.validation)) if part.count == 0}
     rows = [i for i, number in enumerate(columns["epoch"].tolist()) if number == epoch]
     return {
-        part: {name: float(columns[prefix + name][rows[0]]) for name in names} if rows else {}
+        part: {name: float(columns[prefix + name][rows[0]]) for name in experiment.columns} if rows else {}
         for part, prefix in prefixes.items()
+        if part not in empty
     }
 
 
@@ -197,8 +225,10 @@ def _summary(
 
 
 def _selection(experiment: Experiment, folder: RunFolder) -> Selection | None:
-    """What choosing the epoch on the test rows would have claimed; None where they do choose it."""
-    if not experiment.parts.test_is_held_out:
+    """What choosing the epoch on the test rows would have claimed; None where they do choose it, or where no rows
+    validate or test."""
+    parts = experiment.parts
+    if not (parts.test_is_held_out and parts.validation.count and parts.test.count):
         return None
     metrics = read_metrics(folder.metrics)
     columns = tuple(name for name in metrics if name not in ("epoch", "step"))

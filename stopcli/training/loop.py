@@ -7,7 +7,7 @@ are long (`StepsLoop`). Either way a call lasts about a quarter second, and ever
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from stopcli.data.dataset import Examples
+from stopcli.data.nest import map_nest
 from stopcli.seeding import derive_seed
-from stopcli.training.step import Metric
+from stopcli.training.step import Batch, Step
 
 State = tuple[NDArray[Any], ...]
 """The values of the model's variables (weights, statistics, seed generators), then of the optimizer's."""
@@ -50,12 +51,12 @@ class Partial:
 
     Attributes:
         steps: of the epoch that are done, ≥ 1.
-        sums: float32, shape [2 + metrics]: the sums over the rows so far of loss and metrics, and the last learning
-            rate.
+        sums: the step's carry over the batches so far, and at last the last learning rate, float32 [1]; of a carry of
+            one vector, the rate is a last number in it.
     """
 
     steps: int
-    sums: NDArray[np.float32]
+    sums: tuple[NDArray[Any], ...]
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,17 @@ def _variables(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> lis
     return [*model.variables, *optimizer.variables]
 
 
+def batch_of(rows: Examples) -> Batch:
+    """Rows as a step takes them."""
+    return (rows.x, rows.y) if rows.weight is None else (rows.x, rows.y, rows.weight)
+
+
 class Loop(ABC):
     """Trains a model on rows in memory.
 
     Args:
-        model: a built Keras model with one input and one output. Its variables are the loop's: every call changes them.
-        optimizer: a Keras optimizer, built by the loop where it is not yet.
-        metrics: further metrics beside the loss.
+        step: what is computed on a batch. Its model has been built; the optimizer is built here where it is not yet.
+            Their variables are the loop's: every call changes them.
         train: the rows to train on.
         evaluated: rows to measure after every epoch, by the prefix of their metrics' names (`val` gives `val_loss`, …).
         batch_size: rows a step, ≥ 1; the smaller last batch of an epoch is trained on too.
@@ -101,25 +106,17 @@ class Loop(ABC):
     """
 
     def __init__(
-        self,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        metrics: Sequence[Metric],
-        train: Examples,
-        evaluated: Mapping[str, Examples],
-        batch_size: int,
-        seed: int,
+        self, step: Step, train: Examples, evaluated: Mapping[str, Examples], batch_size: int, seed: int
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"received batch_size {batch_size}, expected ≥ 1")
-        self.model, self._optimizer = model, optimizer
-        names = ["loss", *(metric.name for metric in metrics)]
+        self.model, self._step, self._optimizer = step.model, step, step.optimizer
         prefixes = ["", *(f"{prefix}_" for prefix in evaluated)]
-        self.columns = (*(prefix + name for prefix in prefixes for name in names), "learning_rate")
-        self._variables = [variable.value for variable in _variables(model, optimizer)]
+        self.columns = (*(prefix + name for prefix in prefixes for name in step.columns), "learning_rate")
+        self._variables = [variable.value for variable in _variables(step.model, step.optimizer)]
         # Data are arguments, not constants of the function: XLA would spend its compile time on folding them.
         self._train_data, *self._evaluated_data = (
-            (tf.constant(rows.x), tf.constant(rows.y)) for rows in (train, *evaluated.values())
+            map_nest(tf.constant, batch_of(rows)) for rows in (train, *evaluated.values())
         )
         self._rows, self._batch = train.count, min(batch_size, train.count)
         self.steps_per_epoch = train.batches(self._batch)

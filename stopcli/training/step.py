@@ -4,7 +4,10 @@ The mathematics is that of Keras's `fit`: a training metric is the mean over the
 before its update, the smaller last batch counts by its rows, the loss includes the model's regularization.
 """
 
+from __future__ import annotations
+
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +15,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from stopcli.data.nest import Nest, leaves, map_nest
+from stopcli.models.fused_batch_norm import with_fused_batch_norm
+
 Tensor = Any
+Carry = tuple[Tensor, ...]
+"""What is summed up over the batches of an epoch."""
+Batch = tuple[Nest, ...]
+"""Inputs and targets, and the rows' weights where they have some."""
 Schedule = Callable[[Tensor], Tensor]
 """From the number of updates that were made before (scalar int32) to the next one's learning rate (scalar float32)."""
 
@@ -124,17 +134,66 @@ def scheduled_momentum(optimizer: keras.optimizers.Optimizer, momentum: Tensor |
         inner.momentum = constant
 
 
-class TracedStep:
-    """A training step and an evaluation of a model.
+class Step(ABC):
+    """What is computed on a batch: an update of a model, or what is measured.
+
+    Attributes:
+        model: what is trained, and saved.
+        optimizer: of its weights.
+        columns: the names of what is measured, `loss` first.
+        rows_are_independent: whether rows may be measured in batches of any size, because what is measured does not
+            depend on which rows share a batch.
+    """
+
+    model: keras.Model
+    optimizer: keras.optimizers.Optimizer
+    columns: tuple[str, ...]
+    rows_are_independent: bool = True
+
+    @property
+    @abstractmethod
+    def initial(self) -> Carry:
+        """The carry over no rows yet."""
+
+    @abstractmethod
+    def train(self, batch: Batch, update: Tensor, augment_seed: Tensor, carry: Carry) -> tuple[Carry, Tensor, Tensor]:
+        """One update.
+
+        Args:
+            batch: as it lies in memory.
+            update: scalar int32: how many updates of the run were made before.
+            augment_seed: scalar int32.
+            carry: over the batches of the epoch before this one.
+
+        Returns:
+            The carry with this batch; the batch's loss and the update's learning rate, scalars, float32.
+        """
+
+    @abstractmethod
+    def evaluate(self, batch: Batch, carry: Carry) -> Carry:
+        """Measure rows that are not trained on. Returns the carry with theirs."""
+
+    @abstractmethod
+    def finish(self, carry: Carry, rows: int) -> Tensor:
+        """The values that are reported of so many rows, float32 [columns]."""
+
+    @abstractmethod
+    def of(self, model: keras.Model) -> Step:
+        """The same for another model like this one, such as one that was loaded from its file."""
+
+
+class RowsStep(Step):
+    """A step whose loss and metrics are means over rows.
 
     Args:
-        model: what is called; its trainable weights are updated.
-        optimizer: built.
-        loss: (targets, predictions) → scalar.
+        model: built; what is called; its trainable weights are updated.
+        optimizer: built by the loop.
+        loss: (targets, predictions) → scalar, such as a `keras.losses.Loss`.
         metrics: further metrics.
         inputs: what happens to a batch before.
         schedule: the learning rate of every update; None where it stays as it is in the optimizer.
         momentum: likewise its momentum, which the optimizer has to have (`keras.optimizers.SGD`, momentum > 0).
+        fused: whether TensorFlow's fused kernel computes batch normalization.
     """
 
     def __init__(
@@ -142,65 +201,63 @@ class TracedStep:
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
         loss: Callable[[Tensor, Tensor], Tensor],
-        metrics: Sequence[Metric],
+        metrics: Sequence[Metric] = (),
         inputs: Inputs = Inputs(),
         schedule: Schedule | None = None,
         momentum: Schedule | None = None,
+        *,
+        fused: bool = False,
     ) -> None:
-        self._model, self._optimizer, self._loss, self._metrics = model, optimizer, loss, metrics
+        self.model, self.optimizer = model, optimizer
+        self.columns = ("loss", *(metric.name for metric in metrics))
+        self._called = with_fused_batch_norm(model) if fused else model
+        self._loss, self._metrics = loss, metrics
         self._inputs, self._schedule, self._momentum = inputs, schedule, momentum
 
     @property
-    def nothing(self) -> Tensor:
-        """The sums over no rows, float32 [1 + metrics]."""
-        return tf.zeros([1 + len(self._metrics)])
+    def initial(self) -> Carry:
+        """The sums over no rows, float32 [columns]."""
+        return (tf.zeros([len(self.columns)]),)
 
-    def train(self, x: Tensor, y: Tensor, update: Tensor, augment_seed: Tensor) -> tuple[Tensor, Tensor]:
-        """One update.
-
-        Args:
-            x, y: a batch as it lies in memory.
-            update: scalar int32: how many updates of the run were made before.
-            augment_seed: scalar int32.
-
-        Returns:
-            The sums over the batch's rows of loss and metrics (of a row that enters as several copies, their mean),
-            float32 [1 + metrics], and the update's learning rate.
-        """
+    def train(self, batch: Batch, update: Tensor, augment_seed: Tensor, carry: Carry) -> tuple[Carry, Tensor, Tensor]:
+        """One update; what is added up over rows is, of a row that enters as several copies, their mean."""
+        x, y = batch
+        rows = y.shape[0]
         x = self._inputs.prepare(x)
         if self._inputs.copies > 1:
-            x, y = (tf.repeat(rows, self._inputs.copies, axis=0) for rows in (x, y))
+            x, y = (tf.repeat(array, self._inputs.copies, axis=0) for array in (x, y))
         if self._inputs.augment is not None:
             x = self._inputs.augment(x, tf.stack([augment_seed, update]))
         if self._schedule is not None:
             # The optimizer keeps a plain number, so that a saved model needs no schedule to be loaded.
-            self._optimizer.learning_rate.assign(self._schedule(update))
-        weights = self._model.trainable_weights
+            self.optimizer.learning_rate.assign(self._schedule(update))
+        weights = self._called.trainable_weights
         with tf.GradientTape() as tape:
-            predictions = self._model(x, training=True)
+            predictions = self._called(x, training=True)
             loss = self._total_loss(y, predictions)
-            scaled = self._optimizer.scale_loss(loss)
+            scaled = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, weights)
-        # A copy of the rate as it is before the update, which may move it on.
-        learning_rate = tf.identity(tf.cast(self._optimizer.learning_rate, tf.float32))
-        moving = None if self._momentum is None else self._momentum(update)
-        with scheduled_momentum(self._optimizer, moving):
-            self._optimizer.apply(gradients, weights)
-        return self._sums(loss, y, predictions) / self._inputs.copies, learning_rate
+        momentum = None if self._momentum is None else self._momentum(update)
+        learning_rate = apply_gradients(self.optimizer, gradients, weights, momentum)
+        sums = self._sums(loss, y, predictions) / self._inputs.copies
+        return (carry[0] + sums,), sums[0] / rows, learning_rate
 
-    def evaluate(self, x: Tensor, y: Tensor) -> Tensor:
-        """The sums of loss and metrics over rows that are not trained on, float32 [1 + metrics]."""
-        predictions = self._model(self._inputs.prepare(x), training=False)
-        return self._sums(self._total_loss(y, predictions), y, predictions)
+    def evaluate(self, batch: Batch, carry: Carry) -> Carry:
+        x, y = batch
+        predictions = self._called(self._inputs.prepare(x), training=False)
+        return (carry[0] + self._sums(self._total_loss(y, predictions), y, predictions),)
 
-    def finish(self, means: Tensor) -> Tensor:
-        """From means over rows to the values that are reported."""
+    def finish(self, carry: Carry, rows: int) -> Tensor:
+        means = carry[0] / rows
         finishes = [metric.finish for metric in self._metrics]
         return tf.stack([means[0], *(finish(means[1 + i]) for i, finish in enumerate(finishes))])
 
+    def of(self, model: keras.Model) -> Step:
+        return RowsStep(model, self.optimizer, self._loss, self._metrics, self._inputs, self._schedule, self._momentum)
+
     def _total_loss(self, targets: Tensor, predictions: Tensor) -> Tensor:
         loss = self._loss(targets, predictions)
-        return tf.add_n([loss, *self._model.losses]) if self._model.losses else loss
+        return tf.add_n([loss, *self._called.losses]) if self._called.losses else loss
 
     def _sums(self, loss: Tensor, targets: Tensor, predictions: Tensor) -> Tensor:
         rows = tf.cast(targets.shape[0], tf.float32)
@@ -208,15 +265,32 @@ class TracedStep:
         return tf.stack([tf.cast(loss, tf.float32) * rows, *measured])
 
 
+def apply_gradients(
+    optimizer: keras.optimizers.Optimizer, gradients: Sequence[Tensor], weights: Sequence[Any], momentum: Tensor | None
+) -> Tensor:
+    """Update some weights, by a momentum where one is passed.
+
+    Returns:
+        The learning rate of the update, scalar float32.
+    """
+    # A copy of the rate as it is before the update, which may move it on.
+    learning_rate = tf.identity(tf.cast(optimizer.learning_rate, tf.float32))
+    with scheduled_momentum(optimizer, momentum):
+        optimizer.apply(gradients, weights)
+    return learning_rate
+
+
 def run_traced(function: Any, *inputs: Any) -> Any:
-    """Call a `tf.function` by its trace for inputs like these (ints enter as int32), tracing it for the first of them.
+    """Call a `tf.function` by its trace for nests like these (ints enter as int32), tracing it for the first of them.
 
     If it were called itself, TensorFlow would count its traces with those of every other function that the same lines
     made, and warn of retracing where a process makes some loops or models, each traced as seldom as can be.
     """
-    tensors = [
-        tf.constant(value, tf.int32) if isinstance(value, int) else tf.convert_to_tensor(value) for value in inputs
-    ]
+
+    def tensor(value: Any) -> Tensor:
+        return tf.constant(value, tf.int32) if isinstance(value, int) else tf.convert_to_tensor(value)
+
+    tensors = [map_nest(tensor, nest) for nest in inputs]
     return function.get_concrete_function(*tensors)(*tensors)
 
 
@@ -253,12 +327,27 @@ def fold_batches(rows: int, batch: int, body: Callable[[Tensor, int, Any], Any],
     return body(tf.constant(full * batch), rest, carry) if rest else carry
 
 
-def rows_at(values: Tensor, start: Tensor, size: int) -> Tensor:
-    """`size` rows of a tensor from `start` on, with a shape that is known when the function is compiled."""
-    if size == values.shape[0]:
-        return values
-    rest = values.shape[1:]
-    return tf.slice(values, [start, *[0] * len(rest)], [size, *rest])
+def count_of(rows: Nest) -> int:
+    """How many rows a nest of tensors has."""
+    count: int = leaves(rows)[0].shape[0]
+    return count
+
+
+def rows_at(rows: Nest, start: Tensor, size: int) -> Nest:
+    """`size` rows of a nest from `start` on, with shapes that are known when the function is compiled."""
+    if size == count_of(rows):
+        return rows
+
+    def part(values: Tensor) -> Tensor:
+        rest = values.shape[1:]
+        return tf.slice(values, [start, *[0] * len(rest)], [size, *rest])
+
+    return map_nest(part, rows)
+
+
+def rows_by(rows: Nest, indices: Tensor) -> Nest:
+    """The rows of a nest with these indices, int32 [size]."""
+    return map_nest(lambda values: tf.gather(values, indices), rows)
 
 
 def even_batch(rows: int, most: int) -> int:

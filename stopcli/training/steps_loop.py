@@ -1,27 +1,26 @@
 """The loop over long epochs: some steps of one a call, so that a run can be stopped and saved within an epoch."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from stopcli.data.dataset import Examples
-from stopcli.models.fused_batch_norm import with_fused_batch_norm
 from stopcli.seeding import derive_seed
 from stopcli.training.loop import EpochBlock, Loop, Partial, State, StepLog
 from stopcli.training.session import CallSizer
 from stopcli.training.step import (
-    Inputs,
-    Metric,
-    Schedule,
+    Batch,
+    Carry,
+    Step,
     Tensor,
-    TracedStep,
+    count_of,
     epoch_order,
     even_batch,
     rows_at,
+    rows_by,
     run_traced,
 )
 
@@ -33,70 +32,70 @@ EVALUATION_BATCH = 256
 EVALUATION_COST = 1 / 3
 
 
+# A step's carry on the host.
+_Carried = tuple[NDArray[Any], ...]
+# That, and the last learning rate, float32 [1].
+_Sums = tuple[_Carried, NDArray[np.float32]]
+_NO_RATE: NDArray[np.float32] = np.zeros(1, np.float32)
+
+
+class _Position(NamedTuple):
+    """How far the loop is within an epoch, as in `Partial`."""
+
+    steps: int
+    carry: _Carried
+    learning_rate: NDArray[np.float32]
+
+
 class StepsLoop(Loop):
     """Trains a Keras model on rows in memory, some steps of an epoch a call.
 
     Args:
-        model, optimizer, metrics, train, evaluated, batch_size, seed: as for Loop. Batch normalization is computed by
-            TensorFlow's fused kernel.
-        loss: (targets, predictions) → scalar, such as a `keras.losses.Loss`.
-        inputs: what happens to a batch before the model sees it.
-        schedule: the learning rate of every update; None where it is only changed between epochs.
-        momentum: the momentum of every update of SGD; None where it stays as it is.
+        step, train, evaluated, batch_size, seed: as for Loop.
         log_steps: whether every step is logged for `take_log`.
         jit_compile: whether XLA compiles the functions. It pays on a GPU, not for convolutions on a CPU.
     """
 
     def __init__(
         self,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        loss: Callable[[Tensor, Tensor], Tensor],
-        metrics: Iterable[Metric] = (),
+        step: Step,
         *,
         train: Examples,
         evaluated: Mapping[str, Examples] | None = None,
-        inputs: Inputs = Inputs(),  # noqa: B008, a frozen value
-        schedule: Schedule | None = None,
-        momentum: Schedule | None = None,
         batch_size: int = 64,
         seed: int = 0,
         log_steps: bool = False,
         jit_compile: bool = False,
     ) -> None:
-        metrics, evaluated = tuple(metrics), evaluated or {}
-        self._nothing: NDArray[np.float32] = np.zeros(2 + len(metrics), np.float32)
-        super().__init__(model, optimizer, metrics, train, evaluated, batch_size, seed)
-        self._evaluated = [
-            (data, rows.count) for data, rows in zip(self._evaluated_data, evaluated.values(), strict=True)
-        ]
-        self._step = TracedStep(with_fused_batch_norm(model), optimizer, loss, metrics, inputs, schedule, momentum)
-        self._functions = _SizedFunctions(self._step, jit_compile=jit_compile)
+        self._nothing = _arrays(step.initial)
+        super().__init__(step, train, evaluated or {}, batch_size, seed)
+        self._evaluated = [(data, count_of(data)) for data in self._evaluated_data]
+        self._functions = _SizedFunctions(step, jit_compile=jit_compile)
         self._log_steps = log_steps
         self._train_sizer, self._evaluation_sizer = CallSizer(STEPS_CAPACITY), CallSizer(1 << 20)
 
     def _begin(self, seed: int) -> None:
         super()._begin(seed)
         self._augment_seed = derive_seed(seed, "augment")
-        self._partial: Partial | None = None
+        self._partial: _Position | None = None
         self._order: tuple[int, Tensor] = (0, None)
         self._log: StepLog | None = None
         self._begin_evaluation()
 
     def _begin_evaluation(self) -> None:
         self._values: list[NDArray[np.float32]] = []
-        self._rows_evaluated, self._evaluation_sums = 0, self._nothing[:-1]
+        self._rows_evaluated, self._evaluation_sums = 0, self._nothing
 
     def compile(self) -> None:
         for size in {self._batch, self._rows % self._batch} - {0}:
-            self._train_steps(1, 0, 0, size, self._nothing)
+            self._train_steps(1, 0, 0, size, (self._nothing, _NO_RATE))
         for data, rows in self._evaluated:
-            batch = even_batch(rows, EVALUATION_BATCH)
+            batch = self._evaluation_size(rows)
             for size in {batch, rows % batch} - {0}:
-                self._functions.run(_evaluate_batches, size, 0, 0, *data, self._nothing[:-1])
+                self._functions.run(_evaluate_batches, size, 0, 0, data, self._nothing)
 
     def advance(self, epoch: int, most: int) -> EpochBlock | None:
-        partial = self._partial or Partial(0, self._nothing)
+        partial = self._partial or _Position(0, self._nothing, _NO_RATE)
         if partial.steps < self.steps_per_epoch:
             partial = self._train(epoch, partial)
         elif len(self._values) < len(self._evaluated):
@@ -104,14 +103,20 @@ class StepsLoop(Loop):
         self._partial = partial
         if partial.steps < self.steps_per_epoch or len(self._values) < len(self._evaluated):
             return None
-        row = np.concatenate([self._finish(partial.sums[:-1], self._rows), *self._values, partial.sums[-1:]])
+        row = np.concatenate([self._finish(partial.carry, self._rows), *self._values, partial.learning_rate])
         self._partial = None
         self._begin_evaluation()
         return EpochBlock(epoch, row[np.newaxis], self.state())
 
     @property
     def partial(self) -> Partial | None:
-        return self._partial
+        if self._partial is None:
+            return None
+        steps, carry, learning_rate = self._partial
+        if len(carry) == 1:
+            # As it always was: earlier versions read what is saved of it, and this one what they saved.
+            return Partial(steps, (np.concatenate([carry[0], learning_rate]),))
+        return Partial(steps, (*carry, learning_rate))
 
     @property
     def evaluates_next(self) -> bool:
@@ -129,7 +134,11 @@ class StepsLoop(Loop):
 
     def resume(self, state: State, partial: Partial | None) -> None:
         self.restore(state)
-        self._partial = partial
+        self._partial = None
+        if partial is not None:
+            *carry, last = partial.sums
+            carry, learning_rate = (carry, last) if carry else ([last[:-1]], last[-1:])
+            self._partial = _Position(partial.steps, tuple(carry), learning_rate)
         self._begin_evaluation()
 
     def take_log(self) -> StepLog | None:
@@ -142,19 +151,16 @@ class StepsLoop(Loop):
             self.restore(block.anchor)
             yield epoch, block.anchor
 
-    def _train(self, epoch: int, partial: Partial) -> Partial:
+    def _train(self, epoch: int, partial: _Position) -> _Position:
         full = self._rows // self._batch
         if partial.steps == full:
-            sums = self._train_steps(epoch, full, 1, self._rows % self._batch, partial.sums)
-            return Partial(full + 1, sums)
+            return _Position(full + 1, *self._train_steps(epoch, full, 1, self._rows % self._batch, partial[1:]))
         steps = self._train_sizer.size(full - partial.steps)
         with self._train_sizer.timed(steps):
-            sums = self._train_steps(epoch, partial.steps, steps, self._batch, partial.sums)
-        return Partial(partial.steps + steps, sums)
+            sums = self._train_steps(epoch, partial.steps, steps, self._batch, partial[1:])
+        return _Position(partial.steps + steps, *sums)
 
-    def _train_steps(
-        self, epoch: int, first: int, steps: int, size: int, sums: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def _train_steps(self, epoch: int, first: int, steps: int, size: int, sums: _Sums) -> _Sums:
         """Train consecutive batches of one size. Returns the sums with those of the batches added."""
         if self._order[0] != epoch:
             # An epoch of one batch has no order.
@@ -163,37 +169,46 @@ class StepsLoop(Loop):
             self._order = (epoch, epoch_order(seed, number, self._rows) if shuffled else tf.range(self._rows))
         before = (epoch - 1) * self.steps_per_epoch + first
         numbers = first * self._batch, steps, before, self._augment_seed
-        totals, log = self._functions.run(_train_batches, size, *numbers, self._order[1], *self._train_data, sums)
+        carry, rate, log = self._functions.run(_train_batches, size, *numbers, self._order[1], self._train_data, *sums)
         if self._log_steps and steps:
             self._log = StepLog(before + 1, log[:steps].numpy())
-        new_sums: NDArray[np.float32] = totals.numpy()
-        return new_sums
+        return _arrays(carry), rate.numpy()
+
+    def _evaluation_size(self, rows: int) -> int:
+        """How many of some rows are evaluated at a time."""
+        if self._step.rows_are_independent:
+            return even_batch(rows, EVALUATION_BATCH)
+        return min(self._batch, rows)
 
     def _evaluate(self) -> None:
         """Evaluate some batches of the first part that is not evaluated yet."""
         data, rows = self._evaluated[len(self._values)]
-        size = even_batch(rows, EVALUATION_BATCH)
+        size = self._evaluation_size(rows)
         remaining = rows - self._rows_evaluated
         size, batches = (size, self._evaluation_sizer.size(remaining // size)) if remaining >= size else (remaining, 1)
         with self._evaluation_sizer.timed(batches):
             sums = self._evaluation_sums
-            sums = self._functions.run(_evaluate_batches, size, self._rows_evaluated, batches, *data, sums).numpy()
+            sums = _arrays(self._functions.run(_evaluate_batches, size, self._rows_evaluated, batches, data, sums))
         self._rows_evaluated, self._evaluation_sums = self._rows_evaluated + size * batches, sums
         if self._rows_evaluated == rows:
             self._values.append(self._finish(sums, rows))
-            self._rows_evaluated, self._evaluation_sums = 0, self._nothing[:-1]
+            self._rows_evaluated, self._evaluation_sums = 0, self._nothing
 
-    def _finish(self, sums: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
-        """From sums over rows to the values that are reported, float32 [1 + metrics]."""
-        values: NDArray[np.float32] = self._step.finish(tf.constant(sums) / rows).numpy()
+    def _finish(self, carry: _Carried, rows: int) -> NDArray[np.float32]:
+        """From a carry over rows to the values that are reported, float32 [step's columns]."""
+        values: NDArray[np.float32] = self._step.finish(tuple(map(tf.constant, carry)), rows).numpy()
         return values
+
+
+def _arrays(carry: Carry) -> _Carried:
+    return tuple(tensor.numpy() for tensor in carry)
 
 
 class _SizedFunctions:
     """The functions below, compiled for each size of a batch; apart from the loop, whose data are then freed with
     it."""
 
-    def __init__(self, step: TracedStep, *, jit_compile: bool) -> None:
+    def __init__(self, step: Step, *, jit_compile: bool) -> None:
         self._step, self._jit = step, jit_compile
         self._compiled: dict[tuple[Any, int], Any] = {}
 
@@ -208,17 +223,17 @@ class _SizedFunctions:
 
 
 def _train_batches(
-    step: TracedStep,
+    step: Step,
     size: int,
     start: Tensor,
     steps: Tensor,
     before: Tensor,
     augment_seed: Tensor,
     order: Tensor,
-    x: Tensor,
-    y: Tensor,
-    sums: Tensor,
-) -> tuple[Tensor, Tensor]:
+    rows: Batch,
+    carry: Carry,
+    learning_rate: Tensor,
+) -> tuple[Carry, Tensor, Tensor]:
     """Train on consecutive batches of an epoch.
 
     Args:
@@ -226,31 +241,34 @@ def _train_batches(
         start: where in the order the first of them begins.
         steps: how many, 0 … STEPS_CAPACITY.
         before: updates of the run that were made before them.
-        order: int32 [rows]. x, y: all rows.
-        sums: float32 [2 + metrics]: so far in the epoch, and the last learning rate.
+        order: int32 [rows].
+        rows: all of them.
+        carry: over the batches of the epoch so far.
+        learning_rate: of the update before, float32 [1].
 
     Returns:
-        The sums with those of the batches added; learning rate and loss of each step, float32 [STEPS_CAPACITY, 2].
+        The carry with these batches, and the learning rate of the last; learning rate and loss of each step, float32
+        [STEPS_CAPACITY, 2].
     """
 
-    def body(i: Tensor, sums: Tensor, log: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        indices = tf.slice(order, [start + i * size], [size])
-        batch_sums, rate = step.train(tf.gather(x, indices), tf.gather(y, indices), before + i, augment_seed)
-        sums = tf.concat([sums[:-1] + batch_sums, [rate]], axis=0)
-        return i + 1, sums, tf.tensor_scatter_nd_update(log, [[i]], [tf.stack([rate, batch_sums[0] / size])])
+    def body(i: Tensor, carry: Carry, _: Tensor, log: Tensor) -> tuple[Tensor, Carry, Tensor, Tensor]:
+        batch = rows_by(rows, tf.slice(order, [start + i * size], [size]))
+        carry, loss, rate = step.train(batch, before + i, augment_seed, carry)
+        log = tf.tensor_scatter_nd_update(log, [[i]], [tf.stack([rate, loss])])
+        return i + 1, carry, tf.reshape(rate, [1]), log
 
     log = tf.zeros([STEPS_CAPACITY, 2])
-    _, sums, log = tf.while_loop(lambda i, *_: i < steps, body, (tf.constant(0), sums, log))
-    return sums, log
+    _, carry, learning_rate, log = tf.while_loop(
+        lambda i, *_: i < steps, body, (tf.constant(0), carry, learning_rate, log)
+    )
+    return carry, learning_rate, log
 
 
-def _evaluate_batches(
-    step: TracedStep, size: int, start: Tensor, batches: Tensor, x: Tensor, y: Tensor, sums: Tensor
-) -> Tensor:
-    """Evaluate consecutive batches of `size` rows from row `start` on. Returns the sums with theirs added."""
+def _evaluate_batches(step: Step, size: int, start: Tensor, batches: Tensor, rows: Batch, carry: Carry) -> Carry:
+    """Evaluate consecutive batches of `size` rows from row `start` on. Returns the carry with theirs."""
 
-    def body(i: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
-        first = start + i * size
-        return i + 1, sums + step.evaluate(rows_at(x, first, size), rows_at(y, first, size))
+    def body(i: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+        return i + 1, step.evaluate(rows_at(rows, start + i * size, size), carry)
 
-    return tf.while_loop(lambda i, _: i < batches, body, (tf.constant(0), sums))[1]
+    evaluated: Carry = tf.while_loop(lambda i, _: i < batches, body, (tf.constant(0), carry))[1]
+    return evaluated

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -19,11 +20,11 @@ from stopcli.stopping import BestEpoch, BestState, RuleRunner, Verdict
 from stopcli.training.epochs_loop import EVALUATION_BATCH as SHORT_EVALUATION_BATCH
 from stopcli.training.epochs_loop import EpochsLoop
 from stopcli.training.loop import EpochBlock, Loop, Partial, State, initial_state
-from stopcli.training.model_files import save_model
+from stopcli.training.model_files import load_model, save_model
 from stopcli.training.run_log import RunLog
 from stopcli.training.session import Progress, Session
 from stopcli.training.state_file import TrainState
-from stopcli.training.step import Inputs, Metric, Schedule
+from stopcli.training.step import Inputs, Metric, RowsStep, Schedule, Step
 from stopcli.training.steps_loop import EVALUATION_BATCH as LONG_EVALUATION_BATCH
 from stopcli.training.steps_loop import StepsLoop
 
@@ -34,15 +35,20 @@ class Experiment:
 
     Attributes:
         model: compiled with `optimizer` and `loss`, so that its file holds them.
+        loss, metrics: means over rows, as of RowsStep; not used where there is a `step`.
         parts: rows in memory.
         batch_size, epochs, seed: as in the run's config.
         dataset: what the rows are, in a word or a path.
         jit_compile: whether XLA compiles the loop.
         long_epochs: whether an epoch is trained in several calls, rather than several epochs in a call.
-        inputs, schedule, momentum, log_steps: as for StepsLoop; only for long epochs.
+        inputs, schedule, momentum: as for RowsStep; only for long epochs.
+        log_steps: as for StepsLoop; only for long epochs.
         plateau: reduces the learning rate after an epoch; only for long epochs, because a call of short ones runs on.
         classes: the names of the classes, where the targets are class indices and the predictions probabilities.
         headline: the metric that counts, one of `metrics`.
+        step: what is computed on a batch, where it is not the loss and the metrics above, such as what the model was
+            compiled with.
+        load_saved: reads the best model from its file.
         afterwards: what is computed once training has ended, from the loop in its last state and from the run's folder;
             returns fields of the run's summary.
     """
@@ -66,7 +72,14 @@ class Experiment:
     plateau: Plateau | None = None
     classes: tuple[str, ...] = ()
     headline: Headline = ACCURACY
+    step: Step | None = None
+    load_saved: Callable[[Path], keras.Model] = load_model
     afterwards: Callable[[Loop, RunFolder], Mapping[str, Any]] | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What is measured, without the prefixes of parts: `loss` first."""
+        return ("loss", *(metric.name for metric in self.metrics)) if self.step is None else self.step.columns
 
     @property
     def evaluation_batch(self) -> int:
@@ -90,12 +103,11 @@ class Experiment:
             "seed": self.seed,
             "jit_compile": self.jit_compile,
         }
-        loop: Loop
-        if self.long_epochs:
-            shared |= {name: getattr(self, name) for name in ("inputs", "schedule", "momentum", "log_steps")}
-            loop = StepsLoop(self.model, self.optimizer, self.loss, self.metrics, **shared)
-        else:
-            loop = EpochsLoop(self.model, self.optimizer, self.loss, self.metrics, **shared)
+        step = self.step
+        if step is None:
+            options = (self.inputs, self.schedule, self.momentum) if self.long_epochs else ()
+            step = RowsStep(self.model, self.optimizer, self.loss, self.metrics, *options, fused=self.long_epochs)
+        loop = StepsLoop(step, log_steps=self.log_steps, **shared) if self.long_epochs else EpochsLoop(step, **shared)
         unknown = sorted(self.plan.monitors - set(readable(loop.columns)))
         if unknown:
             names = ", ".join(readable(loop.columns))
@@ -241,7 +253,7 @@ class Trainer:
         # With another number of steps an epoch, which had to be forced, the sums are of other batches: start it over.
         if state.partial_sums and state.steps_per_epoch == self._loop.steps_per_epoch:
             steps = state.step - state.epoch * self._loop.steps_per_epoch
-            partial = Partial(steps, state.partial_sums[0])
+            partial = Partial(steps, state.partial_sums)
         self._loop.resume(state.live, partial)
         if self._experiment.plateau is not None:
             self._plateau_state = self._experiment.plateau.state_from_dict(state.plateau_state)
@@ -356,7 +368,7 @@ class Trainer:
             partial = self._loop.partial
             return {
                 "live": self._loop.state(),
-                "partial_sums": (partial.sums,) if partial else (),
+                "partial_sums": partial.sums if partial else (),
                 "partial_seconds": self._epoch_seconds,
                 "plateau_state": self._plateau_state._asdict(),
                 "rule_state": self._plan.rule.state_to_dict(self._rule_runner.state),

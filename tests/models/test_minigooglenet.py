@@ -66,18 +66,21 @@ def make_loop(train: Examples) -> Any:
 
     from stopcli.models.minigooglenet import minigooglenet
     from stopcli.schedules.cyclic import CyclicLR, CyclicMomentum
-    from stopcli.training.step import Inputs, from_bytes
+    from stopcli.training.step import Inputs, RowsStep, from_bytes
     from stopcli.training.steps_loop import StepsLoop
 
     schedule = CyclicLR(1e-4, 0.1, 3)
     return StepsLoop(
-        minigooglenet((16, 16, 3), 4, seed=3, width=0.05),
-        keras.optimizers.SGD(0.01, momentum=0.9),
-        keras.losses.SparseCategoricalCrossentropy(),
+        RowsStep(
+            minigooglenet((16, 16, 3), 4, seed=3, width=0.05),
+            keras.optimizers.SGD(0.01, momentum=0.9),
+            keras.losses.SparseCategoricalCrossentropy(),
+            inputs=Inputs(from_bytes),
+            schedule=schedule,
+            momentum=CyclicMomentum(schedule, 0.8, 0.9),
+            fused=True,
+        ),
         train=train,
-        inputs=Inputs(from_bytes),
-        schedule=schedule,
-        momentum=CyclicMomentum(schedule, 0.8, 0.9),
         batch_size=16,
     )
 

@@ -32,18 +32,21 @@ def cut_loop(train: Examples) -> Any:
 
     from stopcli.augment.base import Augmentation
     from stopcli.augment.cutout import CutoutOp
-    from stopcli.training.step import CLASS_ACCURACY, Inputs, from_bytes
+    from stopcli.training.step import CLASS_ACCURACY, Inputs, RowsStep, from_bytes
     from stopcli.training.steps_loop import StepsLoop
 
     inputs = Inputs(from_bytes, Augmentation((CutoutOp(6),)), COPIES)
     return StepsLoop(
-        make_model(),
-        keras.optimizers.SGD(0.01, momentum=0.9),
-        keras.losses.SparseCategoricalCrossentropy(),
-        [CLASS_ACCURACY],
+        RowsStep(
+            make_model(),
+            keras.optimizers.SGD(0.01, momentum=0.9),
+            keras.losses.SparseCategoricalCrossentropy(),
+            [CLASS_ACCURACY],
+            inputs,
+            fused=True,
+        ),
         train=train,
         evaluated={},
-        inputs=inputs,
         batch_size=ROWS,
     )
 

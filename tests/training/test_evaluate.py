@@ -24,8 +24,9 @@ def recorded(epoch: int, *, held_out: bool) -> Any:
     from stopcli.training.evaluate import _recorded
 
     Path("metrics.csv").write_text("\n".join([HEADER, *ROWS]) + "\n")
-    parts = SimpleNamespace(test_is_held_out=held_out)
-    experiment = SimpleNamespace(parts=parts, metrics=[SimpleNamespace(name="accuracy")])
+    rows = SimpleNamespace(count=4)
+    parts = SimpleNamespace(test_is_held_out=held_out, validation=rows, test=rows)
+    experiment = SimpleNamespace(parts=parts, columns=("loss", "accuracy"))
     return _recorded(SimpleNamespace(metrics=Path("metrics.csv")), experiment, epoch)  # type: ignore[arg-type]
 
 

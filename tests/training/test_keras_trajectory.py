@@ -49,7 +49,7 @@ def test_the_trajectory_is_that_of_fit(parts: Splits, optimizer: str, batch_size
     from stopcli.models.layers import make_optimizer
     from stopcli.models.mlp import binary_mlp
     from stopcli.training.epochs_loop import EpochsLoop
-    from stopcli.training.step import BINARY_ACCURACY
+    from stopcli.training.step import BINARY_ACCURACY, RowsStep
 
     seed, epochs = 5, 300
     loss = keras.losses.BinaryCrossentropy()
@@ -58,7 +58,7 @@ def test_the_trajectory_is_that_of_fit(parts: Splits, optimizer: str, batch_size
 
     model = binary_mlp(2, 500, seed)
     loop = EpochsLoop(
-        model, make_optimizer(optimizer, learning_rate), loss, [BINARY_ACCURACY],
+        RowsStep(model, make_optimizer(optimizer, learning_rate), loss, [BINARY_ACCURACY]),
         train=parts.train, evaluated=parts.evaluated(), batch_size=batch_size, seed=seed,
     )  # fmt: skip
     ours = dict(zip(loop.columns, loop.run(1, epochs).metrics.T, strict=True))
@@ -97,7 +97,7 @@ def test_batch_statistics_regularization_schedule_and_rmse_are_keras_s(parts: Sp
     import tensorflow as tf
 
     from stopcli.training.epochs_loop import EpochsLoop
-    from stopcli.training.step import RMSE
+    from stopcli.training.step import RMSE, RowsStep
 
     def build() -> Any:
         init = keras.initializers.GlorotUniform(seed=1)
@@ -123,7 +123,7 @@ def test_batch_statistics_regularization_schedule_and_rmse_are_keras_s(parts: Sp
     epochs = 40
     model = build()
     loop = EpochsLoop(
-        model, optimizer(), keras.losses.MeanSquaredError(), [RMSE],
+        RowsStep(model, optimizer(), keras.losses.MeanSquaredError(), [RMSE]),
         train=targets.train, evaluated={"val": targets.test}, batch_size=8, seed=2,
     )  # fmt: skip
     ours = dict(zip(loop.columns, loop.run(1, epochs).metrics.T, strict=True))

@@ -24,10 +24,12 @@ def make_loop(parts: Splits, *, seed: int = 0, batch_size: int = 8, **options: A
     from stopcli.models.layers import make_optimizer
     from stopcli.models.mlp import binary_mlp
     from stopcli.training.epochs_loop import EpochsLoop
-    from stopcli.training.step import BINARY_ACCURACY
+    from stopcli.training.step import BINARY_ACCURACY, RowsStep
 
     return EpochsLoop(
-        binary_mlp(2, 20, seed), make_optimizer("adam", 0.01), keras.losses.BinaryCrossentropy(), [BINARY_ACCURACY],
+        RowsStep(
+            binary_mlp(2, 20, seed), make_optimizer("adam", 0.01), keras.losses.BinaryCrossentropy(), [BINARY_ACCURACY]
+        ),
         train=parts.train, evaluated=parts.evaluated(), batch_size=batch_size, seed=seed, **options,
     )  # fmt: skip
 
@@ -142,12 +144,14 @@ def test_every_row_is_trained_on_once_an_epoch(parts: Splits) -> None:
     import keras
 
     from stopcli.training.epochs_loop import EpochsLoop
+    from stopcli.training.step import RowsStep
 
     rows = 11
     model = keras.Sequential([keras.Input((rows,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
     data = Examples(np.eye(rows, dtype=np.float32), np.ones((rows, 1), dtype=np.float32))
     optimizer = keras.optimizers.SGD(0.25)
-    loop = EpochsLoop(model, optimizer, keras.losses.MeanSquaredError(), train=data, batch_size=4, seed=1)
+    step = RowsStep(model, optimizer, keras.losses.MeanSquaredError())
+    loop = EpochsLoop(step, train=data, batch_size=4, seed=1)
     loop.run(1, 1)
     # A row's gradient is -2 over its batch's size: 4, or 3 for the last.
     moved = np.sort(model.get_weights()[0].ravel())
@@ -159,13 +163,13 @@ def test_many_rows_are_evaluated_in_parts_and_measured_as_a_whole() -> None:
     import keras
 
     from stopcli.training.epochs_loop import EVALUATION_BATCH, EpochsLoop
-    from stopcli.training.step import BINARY_ACCURACY
+    from stopcli.training.step import BINARY_ACCURACY, RowsStep
 
     rows = moons(2 * EVALUATION_BATCH + 5, 0.3, 0)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, activation="sigmoid")])
     loss = keras.losses.BinaryCrossentropy()
     loop = EpochsLoop(
-        model, keras.optimizers.SGD(0.1), loss, [BINARY_ACCURACY],
+        RowsStep(model, keras.optimizers.SGD(0.1), loss, [BINARY_ACCURACY]),
         train=rows.take(0, 64), evaluated={"val": rows}, batch_size=32,
     )  # fmt: skip
     measured = dict(zip(loop.columns, loop.run(1, 1).metrics[0].tolist(), strict=True))

@@ -17,7 +17,7 @@ def test_it_is_keras_s_sgd_with_its_momentum_set_before_each_update(nesterov: bo
     import keras
     import tensorflow as tf
 
-    from stopcli.training.step import BINARY_ACCURACY
+    from stopcli.training.step import BINARY_ACCURACY, RowsStep
     from stopcli.training.steps_loop import StepsLoop
 
     draw = np.random.default_rng(0)
@@ -33,12 +33,14 @@ def test_it_is_keras_s_sgd_with_its_momentum_set_before_each_update(nesterov: bo
     loss = keras.losses.BinaryCrossentropy()
     model, optimizer = make()
     loop = StepsLoop(
-        model,
-        optimizer,
-        loss,
-        [BINARY_ACCURACY],
+        RowsStep(
+            model,
+            optimizer,
+            loss,
+            [BINARY_ACCURACY],
+            momentum=lambda update: tf.gather(tf.constant(MOMENTA), update),
+        ),
         train=train,
-        momentum=lambda update: tf.gather(tf.constant(MOMENTA), update),
         batch_size=16,
     )
     for epoch in range(1, len(MOMENTA) + 1):

@@ -22,22 +22,35 @@ def images(rows: int, seed: int) -> Examples:
     return Examples(x.astype(np.uint8), y)
 
 
-def make_loop(train: Examples, test: Examples, *, optimizer: str = "sgd", augment: Any = None, **options: Any) -> Any:
+def make_loop(
+    train: Examples,
+    test: Examples,
+    *,
+    optimizer: str = "sgd",
+    augment: Any = None,
+    schedule: Any = None,
+    fused: bool = True,
+    **options: Any,
+) -> Any:
     import keras
 
     from stopcli.models.layers import make_optimizer
     from stopcli.models.resnet import resnet_v1
-    from stopcli.training.step import CLASS_ACCURACY, Inputs, from_bytes
+    from stopcli.training.step import CLASS_ACCURACY, Inputs, RowsStep, from_bytes
     from stopcli.training.steps_loop import StepsLoop
 
     return StepsLoop(
-        resnet_v1(8, (16, 16, 3), CLASSES, 0),
-        make_optimizer(optimizer, 0.01 if optimizer == "sgd" else 0.001),
-        keras.losses.SparseCategoricalCrossentropy(),
-        [CLASS_ACCURACY],
+        RowsStep(
+            resnet_v1(8, (16, 16, 3), CLASSES, 0),
+            make_optimizer(optimizer, 0.01 if optimizer == "sgd" else 0.001),
+            keras.losses.SparseCategoricalCrossentropy(),
+            [CLASS_ACCURACY],
+            Inputs(from_bytes, augment),
+            schedule,
+            fused=fused,
+        ),
         train=train,
         evaluated={"val": test},
-        inputs=Inputs(from_bytes, augment),
         batch_size=32,
         **options,
     )
@@ -175,13 +188,9 @@ def test_a_step_of_an_optimizer_that_divides_by_its_gradients_is_that_of_keras(o
     throughout; with the fused kernel some other weights have such gradients too (Keras with XLA differs from Keras
     without it by 6e-5 there), so it is held to Keras by slots and statistics, which show the gradients themselves.
     """
-    from stopcli.training import steps_loop
-
     rows = images(96, 0)
     reference = keras_reference(optimizer, rows, 1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(steps_loop, "with_fused_batch_norm", lambda model: model)
-        loop = make_loop(rows, rows.take(0, 32), optimizer=optimizer)
+    loop = make_loop(rows, rows.take(0, 32), optimizer=optimizer, fused=False)
     loop._train_sizer.size = lambda remaining: 1
     loop.advance(1, 1)
     deviations = differences(loop, reference)
@@ -280,17 +289,16 @@ def test_half_precision_trains_with_scaled_losses_and_float32_statistics() -> No
     import keras
 
     from stopcli.models.resnet import resnet_v1
-    from stopcli.training.step import Inputs, from_bytes
+    from stopcli.training.step import Inputs, RowsStep, from_bytes
     from stopcli.training.steps_loop import StepsLoop
 
     train, test = images(32, 0), images(16, 1)
     model = resnet_v1(8, (16, 16, 3), CLASSES, 0, precision="mixed_float16")
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01))
     loss = keras.losses.SparseCategoricalCrossentropy()
-    loop = StepsLoop(
-        model, optimizer, loss, train=train, evaluated={"val": test}, inputs=Inputs(from_bytes), batch_size=32,
-        schedule=keras.optimizers.schedules.CosineDecay(0.02, 10),
-    )  # fmt: skip
+    schedule = keras.optimizers.schedules.CosineDecay(0.02, 10)
+    step = RowsStep(model, optimizer, loss, (), Inputs(from_bytes), schedule, fused=True)
+    loop = StepsLoop(step, train=train, evaluated={"val": test}, batch_size=32)
     rows = epochs_of(loop, 3)
     assert np.isfinite(rows).all()
     full = epochs_of(make_loop(train, test), 1)
