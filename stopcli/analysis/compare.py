@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.analysis.arms import RunArm, baseline_of, experiment_of, first_run, read_arms
+from stopcli.analysis.compare_rows import OnRows, compare_rows
 from stopcli.analysis.measure import Measure, View, headlines_of, measure_of
 from stopcli.configs.registry import recorded_settings_with
-from stopcli.errors import RequestError
 from stopcli.quantities import agreeing, counted, in_words
 from stopcli.report.run_report import note_on_test_rows
 from stopcli.runs.environment import read_environment
 from stopcli.runs.folder import DEFAULT_RUNS_DIR
-from stopcli.runs.headline import ACCURACY
-from stopcli.runs.metrics import read_predictions
 from stopcli.runs.recording import Recording
 from stopcli.runs.run import Run
 from stopcli.runs.summary import FOREIGN
@@ -25,11 +23,11 @@ from stopcli.stats.differences import (
     Difference,
     RowsDifference,
     difference_by_seed,
-    rows_difference,
     unpaired_difference,
     writer_of_differences,
 )
 from stopcli.stats.intervals import FEWEST, Proportion, proportion_of
+from stopcli.stats.scores_difference import ScoresDifference
 from stopcli.stopping.rule import Direction
 
 UNSET = "–"
@@ -172,11 +170,13 @@ _MANY_DIFFERENCES = 3
 # Of more arms than this the sentences are summed up.
 _MANY_ARMS = 8
 _MODELS = ("final", "saved")
-# An accuracy is a float32.
-_ROUNDING = 1e-5
 _ON_ROWS = (
     "Two single runs are compared by the rows on which only one of them is right (McNemar's exact test; Newcombe's "
     "interval of 1998). That describes these two models; only several seeds tell whether their settings differ."
+)
+_ON_SCORES = (
+    "Two single runs are compared by resampling the rows that both were tested on (a bootstrap, BCa). That describes "
+    "these two models; only several seeds tell whether their settings differ."
 )
 _SHARED_ROWS = (
     "The seeds share their test rows: intervals and p-values over seeds describe other seeds on these rows, and not "
@@ -199,7 +199,7 @@ class Comparison:
     view: View
     difference: Difference | None
     sentence: str
-    on_rows: RowsDifference | None = None
+    on_rows: OnRows | None = None
 
     def verdict(self, better: Direction | None) -> str:
         """As that of a difference; `no claim` where there is none."""
@@ -246,40 +246,14 @@ def _compare(arm: RunArm, base: RunArm, measure: Measure, view: View) -> Compari
     show = writer_of_differences(measure.headline)
     reason = "the seeds differ" if states_seeds else "the names of the files do not say their seeds"
     sentence = difference.sentence(arm.label, base.label, view.phrase, measure.better, show, measure.unit, reason)
-    # Classes are right or wrong, and right is better; of other metrics there is nothing to count.
-    is_accuracy = measure.name == ACCURACY.column("test") and measure.better == ACCURACY.direction
-    if is_accuracy and len(arm.runs) == len(base.runs) == 1:
-        on_rows, reason = _on_rows(arm, base, view)
+    if len(arm.runs) == len(base.runs) == 1:
+        on_rows, reason = compare_rows(arm.runs[0], base.runs[0], view, measure)
         if on_rows is not None:
-            return Comparison(
-                arm, base, view, difference, on_rows.sentence(arm.label, base.label, view.phrase), on_rows
-            )
-        note += f" ({reason})"
+            written = () if isinstance(on_rows, RowsDifference) else (show, measure.unit)
+            sentence = on_rows.sentence(arm.label, base.label, view.phrase, *written)
+            return Comparison(arm, base, view, difference, sentence, on_rows)
+        note += f" ({reason})" if reason else ""
     return Comparison(arm, base, view, difference, sentence + note)
-
-
-def _on_rows(arm: RunArm, base: RunArm, view: View) -> tuple[RowsDifference | None, str]:
-    """How two single runs compare row by row; None where that cannot be told, with the reason in a sentence."""
-    right, hashes = [], set()
-    for result in (arm.runs[0], base.runs[0]):
-        path, accuracy = result.run.path / "predictions.npz", result.value(view.value)
-        try:
-            predictions = read_predictions(path)
-        except RequestError as error:
-            return None, f"The rows are not compared: {error.message}."
-        if predictions is None:
-            return None, f"The rows are not compared: {path} is missing; older versions did not keep it."
-        of_model = predictions.right(view.name)
-        # Of a run that went on since, they may be of another model.
-        if of_model is None or accuracy is None or abs(float(of_model.mean()) - accuracy) > _ROUNDING:
-            return None, f"The rows are not compared: {path} is not of the model whose accuracy was measured."
-        right.append(of_model)
-        hashes.add(predictions.rows)
-    if len(hashes) > 1:
-        return None, "The rows are not compared: the runs have other test rows, or the same in another order."
-    ours, theirs = right
-    counts = (ours & theirs, ours & ~theirs, ~ours & theirs, ~ours & ~theirs)
-    return rows_difference(*(int(rows.sum()) for rows in counts)), ""
 
 
 def difference_of(
@@ -357,8 +331,9 @@ class CompareResults:
         """How to read it."""
         notes = []
         tested = sum(comparison.tested for comparison in self.comparisons)
-        if any(comparison.on_rows for comparison in self.comparisons):
-            notes.append(_ON_ROWS)
+        on_rows = [comparison.on_rows for comparison in self.comparisons if comparison.on_rows is not None]
+        notes += [_ON_ROWS] if any(isinstance(rows, RowsDifference) for rows in on_rows) else []
+        notes += [_ON_SCORES] if any(isinstance(rows, ScoresDifference) for rows in on_rows) else []
         if tested >= _MANY_DIFFERENCES:
             notes.append(
                 f"{tested} differences are tested, each with an error of 5 %: where nothing differs, the probability "

@@ -17,7 +17,7 @@ from stopcli.report.html import AnalysisOutput
 from stopcli.runs.headline import ACCURACY, Headline, base_name, rows_of
 from stopcli.runs.summary import FOREIGN
 from stopcli.runs.typed_json import to_json
-from stopcli.stats.differences import NONE, p_cell, signed, writer_of_differences
+from stopcli.stats.differences import NONE, p_cell, writer_of_differences
 from stopcli.stats.intervals import MeanInterval, mean_interval
 
 # More arms than this do not fit side by side: they stand one below the other.
@@ -155,10 +155,10 @@ def _differences_table(results: CompareResults) -> Table:
         if on_rows is not None:
             cells = (
                 counted(on_rows.rows, "row"),
-                signed(on_rows.mean),
-                f"{signed(on_rows.low)} to {signed(on_rows.high)}",
+                show(on_rows.mean),
+                f"{show(on_rows.low)} to {show(on_rows.high)}",
                 p_cell(on_rows.p),
-                f"{on_rows.only_first:,} to {on_rows.only_second:,} rows",
+                on_rows.by_rows(),
                 on_rows.verdict(),
             )
         elif difference is not None:

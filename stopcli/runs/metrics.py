@@ -1,16 +1,10 @@
-"""metrics.csv: a row for each epoch, appended as the run goes on; the same bytes when the run is made again.
-
-predictions.npz: the classes that its models predict for the test rows, as small as they can be.
-"""
+"""metrics.csv: a row for each epoch, appended as the run goes on; the same bytes when the run is made again."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-import zipfile
-import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -173,52 +167,3 @@ def _numbers(rows: Sequence[str], columns: int) -> NDArray[np.float64]:
     if values.shape[1] != columns:
         raise ValueError(f"rows of {values.shape[1]} values below {columns} names")
     return values
-
-
-@dataclass(frozen=True, eq=False)
-class PredictedClasses:
-    """The classes that a run's models predict for its test rows, in the rows' order.
-
-    Attributes:
-        rows: a hash of the test rows, inputs and targets in their order.
-        target: the true classes, uint8 (uint16 for more than 256 classes), shape [rows].
-        final, saved: as the final and as the saved model predict them; `saved` is None where no model was saved.
-    """
-
-    rows: str
-    target: NDArray[np.unsignedinteger]
-    final: NDArray[np.unsignedinteger]
-    saved: NDArray[np.unsignedinteger] | None = None
-
-    def right(self, model: str) -> NDArray[np.bool_] | None:
-        """Whether each row was predicted right by the `final` or the `saved` model; None where there is none."""
-        predicted = self.saved if model == "saved" else self.final
-        return None if predicted is None else predicted == self.target
-
-
-def write_predictions(path: Path, predictions: PredictedClasses) -> None:
-    """Write a predictions.npz, whole or not at all; about a byte a row, and the same bytes for the same predictions."""
-    arrays = {name: value for name, value in vars(predictions).items() if value is not None}
-    with replacing(path) as new:
-        np.savez_compressed(new, **arrays)
-
-
-def read_predictions(path: Path) -> PredictedClasses | None:
-    """The content of a predictions.npz; None where there is none, as in runs of older versions.
-
-    Raises:
-        RequestError: it is damaged.
-    """
-    if not path.is_file():
-        return None
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            predictions = PredictedClasses(**{**content, "rows": str(content["rows"])})
-        for classes in (predictions.target, predictions.final, predictions.saved):
-            if classes is None:
-                continue
-            if classes.ndim != 1 or classes.dtype.kind != "u" or len(classes) != len(predictions.target):
-                raise ValueError("expected as many classes of every model as there are rows")
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise RequestError(f"{path}: damaged ({error})") from None
-    return predictions

@@ -100,8 +100,13 @@ def _f1_micro(means: Floats) -> Floats:
     return _ratio(2 * right, 2 * right + false + missed)
 
 
+def _weighted(means: Floats) -> Floats:
+    return means[:, 0] / means[:, 1]
+
+
 FINISHES: dict[str, Finish] = {
     "mean": _mean,
+    "weighted": _weighted,
     "root": _root,
     "r2": _r2,
     "precision": _precision,
@@ -118,7 +123,8 @@ class RowScores:
 
     Attributes:
         finish: of FINISHES.
-        values: shape [rows, k]: of `mean` an error or a loss of each row, of `root` its square, of `r2` for each output
+        values: shape [rows, k]: of `mean` an error or a loss of each row, of `root` its square, of `weighted` an error
+            times the row's weight, then the weight, of `r2` for each output
             the squared errors, then the targets, then their squares; of the others 0 or 1 for each class: whether the
             row is a true positive, then a false positive, then a false negative.
         shift: what is added to the metric, such as the loss of the model's regularization.
@@ -140,18 +146,27 @@ class RowScores:
 def interval_of(scores: RowScores) -> RowsInterval | None:
     """The bootstrap interval of a metric over rows; None for fewer than 10 rows, or where it is not always a number."""
     finish = FINISHES[scores.finish]
-    bounds = _bounds(scores.values, finish)
+    bounds = None if scores.rows < FEWEST_ROWS else interval_and_resamples(scores.values, finish)[0]
     if bounds is None:
         return None
     return RowsInterval(scores.rows, bounds[0] + scores.shift, bounds[1] + scores.shift)
 
 
-def _bounds(values: NDArray[np.floating[Any]], finish: Finish) -> tuple[float, float] | None:
-    if len(values) < FEWEST_ROWS:
-        return None
+def interval_and_resamples(
+    values: NDArray[np.floating[Any]], finish: Finish
+) -> tuple[tuple[float, float] | None, Floats]:
+    """The BCa bounds of a function of means over rows, and its values in all resamples, shape [resamples].
+
+    Args:
+        values: shape [rows, k], 10 rows or more.
+
+    Returns:
+        None for bounds where it is not always a number.
+    """
     sums, sizes = _grouped(values)
     value = float(finish(values.mean(axis=0, dtype=float)[None])[0])
-    return _bca(finish(_resampled(sums, sizes)), value, [_left_out(sums, sizes, finish)], len(values))
+    drawn = finish(_resampled(sums, sizes))
+    return _bca(drawn, value, [_left_out(sums, sizes, finish)], len(values)), drawn
 
 
 def _grouped(values: NDArray[np.floating[Any]]) -> tuple[Floats, Floats]:

@@ -315,6 +315,10 @@ class RowsDifference:
             return "not distinguishable"
         return "better" if self.mean > 0 else "worse"
 
+    def by_rows(self) -> str:
+        """On how many rows only one of the models is right, for a table."""
+        return f"{self.only_first:,} to {self.only_second:,} rows"
+
     def sentence(self, label: str, base: str, what: str) -> str:
         """As that of a `Difference`.
 

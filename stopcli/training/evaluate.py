@@ -17,7 +17,8 @@ from stopcli.models.fused_batch_norm import with_fused_batch_norm
 from stopcli.runs.environment import Environment
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.headline import ACCURACY
-from stopcli.runs.metrics import PredictedClasses, read_metrics, write_predictions
+from stopcli.runs.metrics import read_metrics
+from stopcli.runs.predictions import PredictedClasses, write_predictions
 from stopcli.runs.status import RunState
 from stopcli.runs.summary import ModelValues, RowCounts, RunSummary, Selection
 from stopcli.stats.intervals import compare_selection, proportion_of

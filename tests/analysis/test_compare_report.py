@@ -17,7 +17,7 @@ from stopcli.analysis.compare import CompareResults, compare, difference_of
 from stopcli.analysis.compare_report import curves_of, figures_of, output_of, tables_of
 from stopcli.errors import ConfigError
 from stopcli.report.html import write_output
-from stopcli.runs.metrics import PredictedClasses, write_predictions
+from stopcli.runs.predictions import PredictedClasses, write_predictions
 from stopcli.runs.typed_json import to_json
 
 A, B = [0.90, 0.91, 0.89, 0.92, 0.90], [0.93, 0.95, 0.92, 0.93, 0.94]

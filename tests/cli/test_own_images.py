@@ -20,7 +20,7 @@ from program import run, summary_of
 
 from stopcli import read_image
 from stopcli.errors import RequestError
-from stopcli.runs.metrics import read_predictions
+from stopcli.runs.predictions import read_predictions
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "own-images.md"
 COLOURS = {"leaf": (30, 160, 40), "sea": (20, 60, 200), "sun": (230, 200, 30)}

@@ -9,6 +9,7 @@ from sklearn.metrics import f1_score, precision_score, r2_score, recall_score, r
 
 from stopcli.stats.bootstrap import RowScores, auc_interval, interval_of
 from stopcli.stats.intervals import widened_confidence
+from stopcli.stats.scores_difference import scores_difference
 
 
 def skewed(rows, seed=0):
@@ -150,3 +151,50 @@ def test_without_rows_of_both_classes_there_is_no_area():
     value, interval = auc_interval(np.zeros(20, bool), np.arange(20.0))
     assert np.isnan(value)
     assert interval is None
+
+
+def paired_errors(rows=120):
+    draw = np.random.default_rng(7)
+    hard = draw.lognormal(0, 1, rows)
+    first, second = hard * draw.uniform(0.6, 0.9, rows), hard * draw.uniform(0.8, 1.2, rows)
+    return first**2, second**2
+
+
+def test_two_models_on_the_same_rows_are_resampled_together():
+    """Rows are hard for both: taken alone, the intervals of the two overlap by far."""
+    first, second = paired_errors()
+    ours = scores_difference(RowScores("root", first[:, None]), RowScores("root", second[:, None]), "min")
+
+    def difference(first, second, axis):
+        return np.sqrt(first.mean(axis=axis)) - np.sqrt(second.mean(axis=axis))
+
+    theirs = stats.bootstrap(
+        (first, second), difference, paired=True, vectorized=True, n_resamples=9999, rng=1,
+        confidence_level=widened_confidence(120),
+    ).confidence_interval  # fmt: skip
+    width = theirs.high - theirs.low
+    assert [ours.low, ours.high] == pytest.approx([theirs.low, theirs.high], abs=0.06 * width)
+    assert ours.mean == pytest.approx(difference(first, second, 0))
+    assert ours.lower == np.count_nonzero(first < second)
+    assert ours.verdict() == "better"
+    worse = scores_difference(RowScores("root", second[:, None]), RowScores("root", first[:, None]), "min")
+    assert worse.verdict() == "worse"
+    assert worse.p == ours.p
+    assert (worse.low, worse.high) == pytest.approx((-ours.high, -ours.low), rel=0.1)
+
+
+def test_the_level_of_a_difference_is_near_that_of_the_t_test():
+    draw = np.random.default_rng(3)
+    first = draw.normal(5, 1, 400)
+    second = first + draw.normal(0.04, 0.4, 400)
+    ours = scores_difference(RowScores("mean", first[:, None]), RowScores("mean", second[:, None]), "min")
+    assert ours.p == pytest.approx(stats.ttest_rel(first, second).pvalue, abs=0.02)
+
+
+def test_a_model_is_not_distinguishable_from_itself_and_other_rows_are_refused():
+    first, _ = paired_errors()
+    scores = RowScores("root", first[:, None])
+    same = scores_difference(scores, scores, "min")
+    assert (same.mean, same.low, same.high, same.p, same.verdict()) == (0, 0, 0, 1, "not distinguishable")
+    with pytest.raises(ValueError, match="the same rows"):
+        scores_difference(scores, RowScores("root", first[1:, None]), "min")

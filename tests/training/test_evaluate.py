@@ -46,7 +46,7 @@ def test_before_the_first_epoch_is_complete_there_are_no_metrics() -> None:
 
 def test_what_the_models_predict_for_the_test_rows_is_kept() -> None:
     from stopcli.data.dataset import Examples
-    from stopcli.runs.metrics import read_predictions
+    from stopcli.runs.predictions import read_predictions
     from stopcli.training.evaluate import _keep_predictions
     from stopcli.training.state_file import hash_of_rows
 

@@ -1,0 +1,126 @@
+"""What a compiled model comes to on the test rows beyond a value: its interval, and what is kept of its predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from stopcli.data.dataset import Examples
+from stopcli.data.nest import Nest
+from stopcli.runs.headline import ACCURACY, Headline
+from stopcli.runs.predictions import PredictedClasses, PredictedValues, Predictions
+from stopcli.stats.bootstrap import RowsInterval
+from stopcli.stats.intervals import Proportion, proportion
+from stopcli.training.row_scores import OnRows, on_rows
+from stopcli.training.state_file import hash_of_rows
+from stopcli.training.task import Task, task_of
+
+# Beside the intervals in a summary's test_interval: why there is none.
+MISSING = "missing"
+
+
+@dataclass(frozen=True, eq=False)
+class ModelOnRows:
+    """A model on the test rows.
+
+    Attributes:
+        predictions: for these rows.
+        value: of the metric that counts, as it was measured.
+        regularization: the part of its loss that is no row's.
+    """
+
+    predictions: Nest
+    value: float | None
+    regularization: float = 0.0
+
+
+def model_on_rows(model: keras.Model, predictions: Nest, value: float | None) -> ModelOnRows:
+    """A model on the test rows; arguments as in `ModelOnRows`."""
+    parts = (float(keras.ops.convert_to_numpy(loss)) for loss in model.losses)
+    return ModelOnRows(predictions, value, sum(parts))
+
+
+def intervals_and_predictions(
+    compiled: keras.Model, headline: Headline, rows: Examples, final: ModelOnRows, saved: ModelOnRows | None
+) -> tuple[dict[str, Any], Predictions | None]:
+    """The intervals of the metric that counts over the test rows, and what is kept of what was predicted for them.
+
+    Args:
+        compiled: a model with the loss and the metrics, whatever its weights.
+
+    Returns:
+        The `test_interval` of a summary, and the content of a predictions.npz; None where there is nothing to keep.
+    """
+    if not rows.count:
+        return {"final": None, "best": None}, None
+    measured = {
+        name: on_rows(compiled, headline, rows, model.predictions, model.value, model.regularization)
+        for name, model in (("final", final), ("best", saved))
+        if model is not None
+    }
+    intervals: dict[str, Any] = {"final": None, "best": None}
+    intervals |= {name: _interval(result, headline) for name, result in measured.items()}
+    reasons = [result.reason for result in measured.values() if result.reason]
+    return {**intervals, **({MISSING: reasons[0]} if reasons else {})}, _predictions_of(
+        compiled, headline, rows, (final, measured["final"]), None if saved is None else (saved, measured["best"])
+    )
+
+
+def _interval(result: OnRows, headline: Headline) -> Proportion | RowsInterval | None:
+    """Wilson's where rows are right or wrong, else the bootstrap's."""
+    scores = result.scores
+    if headline.kind == "proportion" and scores is not None and scores.finish == "mean" and _are_hits(scores.values):
+        return proportion(int(scores.values.sum()), scores.rows)
+    return result.interval
+
+
+def _are_hits(values: NDArray[Any]) -> bool:
+    return values.shape[1] == 1 and bool(np.isin(values, (0, 1)).all())
+
+
+def _predictions_of(
+    compiled: keras.Model,
+    headline: Headline,
+    rows: Examples,
+    final: tuple[ModelOnRows, OnRows],
+    saved: tuple[ModelOnRows, OnRows] | None,
+) -> Predictions | None:
+    final_task = task_of(compiled.loss, rows.y, final[0].predictions)
+    saved_task = None if saved is None else task_of(compiled.loss, rows.y, saved[0].predictions)
+    if final[0].value is None or (saved is not None and saved[0].value is None):
+        return None
+    name, scores = hash_of_rows(rows), final[1].scores
+    are_hits = headline.name == ACCURACY.name and scores is not None and _are_hits(scores.values)
+    if are_hits and final_task.kind == "classes" and (saved_task is None or saved_task.kind == "classes"):
+        return _classes(name, final_task, saved_task)
+    target, by_final = _numbers(final_task)
+    return PredictedValues(
+        name,
+        scores.finish if scores else "",
+        final[0].value,
+        saved[0].value if saved else None,
+        scores.values if scores else None,
+        saved[1].scores.values if scores and saved and saved[1].scores else None,
+        target,
+        by_final,
+        _numbers(saved_task)[1] if saved_task and by_final is not None else None,
+    )
+
+
+def _classes(name: str, final: Task, saved: Task | None) -> PredictedClasses:
+    dtype = np.uint8 if final.predicted.shape[1] <= 256 else np.uint16
+    by_saved = None if saved is None else saved.predicted_classes.astype(dtype)
+    return PredictedClasses(name, final.true.astype(dtype), final.predicted_classes.astype(dtype), by_saved)
+
+
+def _numbers(task: Task) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+    """Targets and predictions, float32 [rows, outputs]: of classes their indices."""
+    if task.kind == "other":
+        return None, None
+    if task.kind == "classes":
+        return task.true[:, None].astype(np.float32), task.predicted_classes[:, None].astype(np.float32)
+    return task.true, task.predicted
