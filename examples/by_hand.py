@@ -1,18 +1,25 @@
 """A training that no `fit` knows: an LSTM, one sequence at a time, with its weights scaled by hand.
 
-For every sequence: predict, measure the RMSE, multiply each weight of the LSTM by (1 - 0.001 · RMSE), then train on the
+For every sequence: predict, measure the RMSE, multiply each weight of the LSTM by (1 - scale · RMSE), then train on the
 sequence. stopcli records the epochs and says when to stop.
 
 Run it by: python by_hand.py && stopcli report last
 """
+
+import argparse
 
 import keras
 import numpy as np
 
 from stopcli import Patience, Recorder
 
-SEED, STEPS, AHEAD, FEATURES = 0, 10, 2, 2
-keras.utils.set_random_seed(SEED)
+EPOCHS, STEPS, AHEAD, FEATURES = 60, 10, 2, 2
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--scale", type=float, default=0.001)
+parser.add_argument("--seed", type=int, default=0)
+options = parser.parse_args()
+keras.utils.set_random_seed(options.seed)
 
 
 def waves(count, draw):
@@ -26,7 +33,7 @@ def rmse(x, y):
     return float(np.sqrt(np.mean((model.predict_on_batch(x) - y) ** 2)))
 
 
-draw = np.random.default_rng(SEED)
+draw = np.random.default_rng(0)
 x, y = waves(60, draw)
 x_val, y_val = waves(60, draw)
 lstm = keras.layers.LSTM(16)
@@ -35,13 +42,14 @@ model = keras.Sequential(layers)
 model.compile("adam", "mse")
 
 rule = Patience(3, monitor="val_rmse")
-with Recorder("runs", name="by-hand", seed=SEED, settings={"scale": 0.001}, rule=rule) as run:
-    for _ in range(60):
+settings = {"scale": options.scale}
+with Recorder("runs", name="by-hand", seed=options.seed, epochs=EPOCHS, settings=settings, rule=rule) as run:
+    for _ in range(EPOCHS):
         errors = []
         for i in draw.permutation(len(x)):
             sequence, following = x[i : i + 1], y[i : i + 1]
             errors.append(rmse(sequence, following))
-            lstm.set_weights([weight * (1 - 0.001 * errors[-1]) for weight in lstm.get_weights()])
+            lstm.set_weights([weight * (1 - options.scale * errors[-1]) for weight in lstm.get_weights()])
             model.train_on_batch(sequence, following)
         stop = run.epoch(rmse=np.mean(errors), val_rmse=rmse(x_val, y_val))
         if run.is_best:

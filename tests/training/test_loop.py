@@ -118,7 +118,7 @@ def test_order_is_a_permutation_drawn_from_seed_and_epoch_alone() -> None:
         return run(tf.constant(seed), tf.constant(epoch), rows).numpy()
 
     compiled = tf.function(epoch_order, jit_compile=True)
-    for seed, epoch, rows in [(0, 1, 1), (0, 1, 30), (0, 2, 30), (1, 1, 30), (2**31 - 1, 4000, 1000)]:
+    for seed, epoch, rows in [(0, 1, 1), (0, 1, 30), (0, 2, 30), (1, 1, 30), (2**31 - 1, 4000, 1000), (5, 1, 300_000)]:
         drawn = order(seed, epoch, rows)
         assert sorted(drawn) == list(range(rows))
         np.testing.assert_array_equal(drawn, order(seed, epoch, rows))
