@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import collections
-import hashlib
-import json
 import re
 import traceback
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from stopcli.data.dataset import Splits
 from stopcli.data.nest import Nest, map_nest
 from stopcli.errors import ConfigError, RequestError, did_you_mean, shortened
-from stopcli.recipes.loop_choice import choose_loop as choose_loop
 from stopcli.recipes.user_targets import check_targets
 from stopcli.runs.headline import LOSS, Headline, base_name, headline_of
 from stopcli.stopping.rule import natural_direction, resolve_direction
@@ -43,8 +38,6 @@ _OVERRIDES = (
 _RESERVED = ("loss", "epoch", "step", "learning_rate")
 # Rows that a model is tried on: so many that neither one row nor a batch of the size of something else hides a mistake.
 _FEW = 3
-# Where Keras has how many objects of a kind were named.
-_NAMES = "object_name_uids"
 
 
 class ModelSettings(Protocol):
@@ -168,21 +161,6 @@ def build_on_row(model: keras.Model, x: Nest, file: Path) -> None:
         model(_tensors(map_nest(lambda array: array[:1], x)), training=False)
 
 
-@contextmanager
-def first_names() -> Iterator[None]:
-    """Let Keras number the names of what the block makes (`dense`, `dense_1`, `auc`) as if it were the first in the
-    process: a metric's column, and a variable in a saved file, must not depend on how many models were built before."""
-    from keras.src.backend.common import global_state
-
-    before = global_state.get_global_attribute(_NAMES)
-    global_state.set_global_attribute(_NAMES, collections.defaultdict(int))
-    try:
-        yield
-    finally:
-        if before is not None:
-            global_state.set_global_attribute(_NAMES, before)
-
-
 def _tensors(nest: Nest) -> Nest:
     import tensorflow as tf
 
@@ -291,68 +269,6 @@ def _config_of(loss: Any) -> dict[str, Any]:
         return dict(loss.get_config())
     except (NotImplementedError, TypeError, ValueError):
         return {}
-
-
-def model_fingerprint(model: keras.Model) -> dict[str, str]:
-    """Hashes of what a model is and of how it is compiled, for the fingerprint of a run. They are the same for two
-    models that one `build` makes within `first_names`.
-
-    Returns:
-        `model`: of its layers with their settings; of one whose settings Keras cannot tell, of its class and its
-        variables. `compile`: of optimizer, loss and metrics.
-    """
-    described, compiled = _description(model)
-    return {"model": _hash(described), "compile": _hash(compiled)}
-
-
-def uses_own_code(model: keras.Model) -> bool:
-    """Whether a model computes with classes or functions that are not Keras's, so that another file would be another
-    model."""
-    return any(_is_own(value) for part in _description(model) for value in _entries(part))
-
-
-def _description(model: Any) -> tuple[Any, Any]:
-    """A model and how it is compiled as Keras would write it into a file."""
-    with warnings.catch_warnings():
-        # Keras warns of what cannot be loaded again; this is only compared.
-        warnings.simplefilter("ignore")
-        try:
-            described = json.loads(model.to_json())
-        except (NotImplementedError, TypeError, ValueError):
-            variables = [[variable.path, list(variable.shape), variable.dtype] for variable in model.variables]
-            described = {"class_name": type(model).__qualname__, "module": type(model).__module__, "config": variables}
-        try:
-            compiled = model.get_compile_config()
-        except (NotImplementedError, TypeError, ValueError):
-            names = [metric.name for metric in model.metrics]
-            compiled = {"class_name": "compile", "module": "", "config": [model.optimizer.get_config(), names]}
-    return described, compiled
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=repr).encode()).hexdigest()
-
-
-def _entries(value: Any) -> Iterator[dict[str, Any]]:
-    """The objects in something that Keras has serialized."""
-    if isinstance(value, dict):
-        if "class_name" in value:
-            yield value
-        for part in value.values():
-            yield from _entries(part)
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _entries(part)
-
-
-def _is_own(entry: dict[str, Any]) -> bool:
-    if entry["class_name"] in ("function", "__lambda__"):
-        return True
-    # What was registered has no module, and a name of its own.
-    module = entry.get("module")
-    if module is None:
-        return ">" in str(entry.get("registered_name") or "")
-    return not (module == "keras" or module.startswith("keras.") or module == "builtins")
 
 
 def _kind(value: object) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from stopcli.configs.registry import COMMANDS
-from stopcli.errors import RequestError, RunFolderError, in_a_line, shown
+from stopcli.errors import CheckpointError, RequestError, RunFolderError, in_a_line, shown
 from stopcli.paths import parse_path
 from stopcli.quantities import counted
 from stopcli.report.document import Document, Table, Warn
@@ -106,10 +106,16 @@ class Run(_FolderWithReport):
             RunFolderError: the run has no such model.
             RequestError, CheckpointError: the file is damaged, or carries code.
         """
-        from stopcli.training.model_files import check_model_file, load_model
+        from stopcli.training.model_files import load_model, own_code_of
 
         path = self._model_file(which)
-        check_model_file(path)
+        own = own_code_of(path)
+        if own and "file" in self.settings:
+            file = Path(self.settings["file"])
+            raise CheckpointError(
+                f"{path}: the model has code of {file.name} ({', '.join(own)}), which is run only by who imports it",
+                hint=f"With {file}: model = build(x, y, …), of rows like its own; model.load_weights({str(path)!r})",
+            )
         return load_model(path)
 
     def _model_file(self, which: str | int) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import zipfile
 import zlib
 from pathlib import Path
@@ -42,8 +43,11 @@ def load_model(path: Path) -> Any:
         raise
     # A file that somebody has changed leads Keras to nearly any error.
     except Exception as error:
-        reason = shortened(" ".join(str(error).split()) or type(error).__name__)
-        raise CheckpointError(f"{path}: not a model that can be loaded ({reason})") from error
+        raise CheckpointError(f"{path}: not a model that can be loaded ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    return shortened(" ".join(str(error).split()) or type(error).__name__)
 
 
 _WEIGHTS = "model.weights.h5"
@@ -88,6 +92,103 @@ def check_model_file(path: Path) -> None:
         raise RequestError(f"{path}: not a .keras file ({error})") from None
 
 
+def own_code_in(described: Any) -> list[str]:
+    """The classes and functions in what Keras has serialized (a config.json, a compile's settings) that are neither
+    Keras's nor stopcli's, by their names; `lambda` for one that has none."""
+    if isinstance(described, (list, tuple)):
+        return [name for part in described for name in own_code_in(part)]
+    if not isinstance(described, dict):
+        return []
+    if is_lambda(described):
+        return ["lambda"]
+    names = [name for part in described.values() for name in own_code_in(part)]
+    kind, module = described.get("class_name"), described.get("module")
+    if kind is None:
+        return names
+    if kind == "function":
+        # Keras's own functions have its module.
+        own = not str(module).startswith("keras.")
+        kind = described.get("config")
+    else:
+        own = module != "keras" and not str(module).startswith(("keras.", "builtins"))
+        own &= not str(described.get("registered_name")).startswith("stopcli>")
+    return [str(kind), *names] if own else names
+
+
+def is_lambda(described: dict[str, Any]) -> bool:
+    """Whether Keras has written a function without a name, as its compiled code, which differs with its line."""
+    code = described.get("value")
+    return described.get("class_name") == "__lambda__" or (
+        set(described) == {"value"} and isinstance(code, list) and len(code) == 3 and isinstance(code[0], str)
+    )
+
+
+def own_code_of(path: Path) -> list[str]:
+    """The classes and functions that a .keras file needs and does not have, by their names; as `own_code_in`. Nothing
+    of it is loaded. Raises RequestError as `check_model_file`."""
+    check_model_file(path)
+    with zipfile.ZipFile(path) as archive:
+        return list(dict.fromkeys(own_code_in(json.loads(archive.read(_CONFIG)))))
+
+
+def load_weights(model: keras.Model, path: Path, *, with_optimizer: bool = False) -> None:
+    """Give a model the weights in the .keras file of a model like it, by their place in it. Nothing else of the file is
+    loaded, and no code.
+
+    Args:
+        model: built and compiled.
+        with_optimizer: whether its optimizer gets the state of the other one as well, but for its learning rate.
+
+    Raises:
+        CheckpointError: the file is damaged, or holds another model; the model is as it was.
+    """
+    optimizer = model.optimizer
+    if not optimizer.built:
+        optimizer.build(model.trainable_variables)
+    variables, state = [*model.variables, *optimizer.variables], []
+    state = [variable.numpy() for variable in variables]
+    complete = False
+    try:
+        _check_arrays(model, path, with_optimizer=with_optimizer)
+        model.load_weights(path)
+        complete = True
+    except (CheckpointError, MemoryError):
+        raise
+    # A file that somebody has changed leads Keras to nearly any error.
+    except Exception as error:
+        raise CheckpointError(f"{path}: its weights cannot be loaded into this model ({_reason(error)})") from error
+    finally:
+        rate = getattr(optimizer, "_learning_rate", None)
+        for variable, value in zip(variables, state, strict=True):
+            of_optimizer = any(variable is own for own in optimizer.variables)
+            if not complete or (of_optimizer and (not with_optimizer or variable is rate)):
+                variable.assign(value)
+
+
+def _check_arrays(model: keras.Model, path: Path, *, with_optimizer: bool) -> None:
+    """Raise CheckpointError where a file holds more or fewer arrays than Keras would look for in it: it ignores those
+    that it has no place for."""
+    import h5py
+
+    arrays: dict[str, tuple[int, ...]] = {}
+
+    def add(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = item.shape
+
+    with zipfile.ZipFile(path) as archive, archive.open(_WEIGHTS) as weights, h5py.File(weights, "r") as file:
+        file.visititems(add)
+    saved = [shape for name, shape in arrays.items() if name.startswith("optimizer/")]
+    # Keras writes no state of random generators.
+    own = [variable for variable in model.variables if variable.name != "seed_generator_state"]
+    if len(arrays) - len(saved) != len(own):
+        raise CheckpointError(
+            f"{path}: its weights have {len(arrays) - len(saved)} parts where this run's have {len(own)}"
+        )
+    if with_optimizer and sorted(saved) != sorted(tuple(variable.shape) for variable in model.optimizer.variables):
+        raise CheckpointError(f"{path}: its optimizer has another state than {type(model.optimizer).__name__}")
+
+
 def start_from(
     model: keras.Model, optimizer: keras.optimizers.Optimizer, source: Path, *, with_optimizer: bool
 ) -> dict[str, Any]:
@@ -100,10 +201,15 @@ def start_from(
         RequestError: the file is no model, or its shapes do not fit; the model is as it was.
     """
     path = model_file(source)
+    ancestry = {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "optimizer": with_optimizer}
     try:
+        if own_code_of(path):
+            # Classes of the user's: this model, which has them, says where its weights are in the file.
+            load_weights(model, path, with_optimizer=with_optimizer)
+            return ancestry
         saved = load_model(path)
     except CheckpointError as error:
-        raise RequestError(error.message) from error
+        raise RequestError(error.message, hint=error.hint) from error
     _assign(model.variables, saved.variables, path, "weights")
     if with_optimizer:
         if not optimizer.built:
@@ -112,15 +218,12 @@ def start_from(
         if old is None or type(old) is not type(optimizer):
             has = "no optimizer" if old is None else f"an optimizer of type {type(old).__name__}"
             raise RequestError(f"{path}: holds {has}, expected {type(optimizer).__name__}")
-        # The learning rate is a setting of this run, not a memory of the other one.
+        # The learning rate is a setting of this run, not a memory of the other one. That of a schedule is no variable.
         rate = optimizer.learning_rate.numpy()
         _assign(optimizer.variables, old.variables, path, "optimizer")
-        optimizer.learning_rate.assign(rate)
-    return {
-        "path": str(path),
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "optimizer": with_optimizer,
-    }
+        if any(optimizer.learning_rate is variable for variable in optimizer.variables):
+            optimizer.learning_rate.assign(rate)
+    return ancestry
 
 
 def _assign(ours: list[Any], theirs: list[Any], path: Path, what: str) -> None:
