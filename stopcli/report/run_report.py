@@ -20,7 +20,7 @@ from stopcli.report.document import (
     code,
 )
 from stopcli.report.next_steps import NextStep, next_section
-from stopcli.report.run_results import Bounds, bounds_of, run_table
+from stopcli.report.run_results import MISSING, Bounds, bounds_of, counted_right, measured_interval, run_table
 from stopcli.runs.environment import Environment
 from stopcli.runs.headline import ACCURACY, ROWS_IN_WORDS, Headline, Rows, base_name
 from stopcli.runs.run import run_argument
@@ -36,7 +36,6 @@ from stopcli.runs.summary import (
     SweepSummary,
     TrainingSummary,
 )
-from stopcli.stats.intervals import proportion_of
 from stopcli.stopping.combine import rule_of_reason
 from stopcli.stopping.rule import Rule, Verdict
 
@@ -303,18 +302,20 @@ def _notes(summary: RunSummary) -> list[str]:
 
 
 def _interval_note(summary: RunSummary) -> str:
-    """What the brackets behind a run's test values are; empty where there are none."""
+    """What the brackets behind a run's test values are, or why there are none; empty where nothing was tested."""
     if not any(bounds_of(summary, "test", of_best=of_best) for of_best in (False, True)):
-        return ""
+        reason = summary.test_interval.get(MISSING)
+        return f"There is no interval over the test rows, because {reason}." if isinstance(reason, str) else ""
     over = "it covers other rows like these, not other seeds."
-    counts = []
-    for model, name in ((summary.final, "final model"), (summary.best, "saved model")):
-        value = None if model is None else model.get("test", summary.headline.name)
-        interval = proportion_of(value, summary.test_rows, summary.headline)
+    counts, methods = [], []
+    for of_best, name in ((False, "final model"), (True, "saved model")):
+        interval = counted_right(summary, of_best=of_best)
         if interval:
             counts.append(f"{interval.right:,} of {interval.rows:,} ({name})")
+        methods.append(measured_interval(summary, of_best=of_best).get("method"))
     if not counts:
-        return f"In brackets is the 95 % interval over the test rows; {over}"
+        method = next((f", by a {method}" for method in methods if isinstance(method, str)), "")
+        return f"In brackets is the 95 % interval over the test rows{method}; {over}"
     return f"Correct test rows: {', '.join(counts)}. In brackets is the 95 % interval (Wilson) for so many rows; {over}"
 
 

@@ -1,18 +1,21 @@
 """What runs came to, as the columns and the cells of a table: epochs, and the metric that counts with its interval."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from stopcli.report.document import Table
 from stopcli.runs.headline import ACCURACY, ROWS_IN_WORDS, Headline, Rows
 from stopcli.runs.summary import RunSummary
 from stopcli.runs.typed_json import to_json
 from stopcli.stats.differences import NONE
-from stopcli.stats.intervals import proportion_of
+from stopcli.stats.intervals import Proportion, proportion_of
 
 Bounds = tuple[float, float]
 _STOPPED = "stopped at"
+# Beside the intervals in a summary's test_interval: why there is none.
+MISSING = "missing"
 
 
 @dataclass(frozen=True)
@@ -101,17 +104,31 @@ def shown_rows(runs: Sequence[RunSummary], headline: Headline) -> Rows:
 
 
 def bounds_of(summary: RunSummary, rows: Rows, *, of_best: bool) -> Bounds | None:
-    """The 95 % interval of a model's value: Wilson's of a proportion, else as it was measured; None where there is
+    """The 95 % interval of a model's value: as it was measured, else Wilson's of a proportion; None where there is
     none."""
     model = summary.best if of_best else summary.final
-    if model is None or rows != "test":
+    if model is None or rows != "test" or model.get("test", summary.headline.name) is None:
         return None
-    counted_on = proportion_of(model.get("test", summary.headline.name), summary.test_rows, summary.headline)
-    if counted_on:
-        return counted_on.low, counted_on.high
+    measured = measured_interval(summary, of_best=of_best)
+    low, high = measured.get("low"), measured.get("high")
+    if isinstance(low, float) and isinstance(high, float):
+        return low, high
+    counted_on = counted_right(summary, of_best=of_best)
+    return None if counted_on is None else (counted_on.low, counted_on.high)
+
+
+def measured_interval(summary: RunSummary, *, of_best: bool) -> Mapping[str, Any]:
+    """What a summary holds of the interval of a model's value on the test rows; empty where it holds none."""
     measured = to_json(summary.test_interval.get("best" if of_best else "final"))
-    low, high = (measured.get(bound) if isinstance(measured, dict) else None for bound in ("low", "high"))
-    return None if low is None or high is None else (low, high)
+    return measured if isinstance(measured, dict) else {}
+
+
+def counted_right(summary: RunSummary, *, of_best: bool) -> Proportion | None:
+    """How many test rows a model is right on, with Wilson's interval; None where they are not counted like that."""
+    model = summary.best if of_best else summary.final
+    if model is None or "method" in measured_interval(summary, of_best=of_best) or MISSING in summary.test_interval:
+        return None
+    return proportion_of(model.get("test", summary.headline.name), summary.test_rows, summary.headline)
 
 
 def run_table(summary: RunSummary, arm: str) -> Table:

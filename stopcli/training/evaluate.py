@@ -23,6 +23,7 @@ from stopcli.runs.status import RunState
 from stopcli.runs.summary import ModelValues, RowCounts, RunSummary, Selection
 from stopcli.stats.intervals import compare_selection, proportion_of
 from stopcli.training.loop import batch_of
+from stopcli.training.model_rows import intervals_and_predictions, model_on_rows
 from stopcli.training.session import Stopwatch
 from stopcli.training.state_file import hash_of_rows
 from stopcli.training.step import Step, count_of, even_batch, run_traced
@@ -65,6 +66,8 @@ def evaluate_run(
         trained: the model in the outcome's final state.
     """
     predict, predictions = predictor_of(experiment, trained), None
+    saved: keras.Model | None = None
+    intervals: dict[str, Any] | None = None
     ended_early = outcome.verdict.reason in ("interrupted", "time_budget")
     with stopwatch.part("evaluate"):
         final, best = ModelValues(epoch=outcome.final_epoch), None
@@ -83,8 +86,19 @@ def evaluate_run(
                 predict = predictor_of(experiment, saved)
                 values, predictions = evaluate_model(experiment, saved, predict)
                 best = replace(best, **values)
-            _keep_predictions(experiment, folder, by_final, None if best is None else predictions)
-    return Evaluation(predict, predictions, _summary(config, experiment, outcome, final, best, folder))
+            if experiment.step is None:
+                _keep_predictions(experiment, folder, by_final, None if best is None else predictions)
+            else:
+                intervals = _intervals(
+                    experiment,
+                    folder,
+                    (trained, by_final, final),
+                    None if best is None or saved is None else (saved, predictions, best),
+                )
+    summary = _summary(config, experiment, outcome, final, best, folder)
+    if intervals is not None:
+        summary = replace(summary, test_interval=intervals)
+    return Evaluation(predict, predictions, summary)
 
 
 def predictor_of(experiment: Experiment, model: keras.Model) -> Predict:
@@ -143,6 +157,35 @@ def _measurer(experiment: Experiment, step: Step) -> Callable[[Examples], dict[s
         return dict(zip(step.columns, step.finish(carry, rows.count).numpy().tolist(), strict=True))
 
     return measure
+
+
+def _intervals(
+    experiment: Experiment,
+    folder: RunFolder,
+    final: tuple[keras.Model, Nest | None, ModelValues],
+    saved: tuple[keras.Model, Nest | None, ModelValues] | None,
+) -> dict[str, Any]:
+    """The intervals of the metric that counts over the test rows of a model that its author compiled, whose predictions
+    are stored.
+
+    Args:
+        final, saved: models with what they predict for the test rows, and their values.
+    """
+    name, test = experiment.headline.name, experiment.parts.test
+    on_rows = [
+        None if model is None else model_on_rows(model[0], model[1], model[2].get("test", name))
+        for model in (final, saved)
+    ]
+    assert on_rows[0] is not None
+    intervals, predictions = intervals_and_predictions(
+        experiment.model, experiment.headline, test, on_rows[0], on_rows[1]
+    )
+    if predictions is None:
+        # Those of an earlier session are of another model.
+        folder.predictions.unlink(missing_ok=True)
+    else:
+        write_predictions(folder.predictions, predictions)
+    return intervals
 
 
 def _keep_predictions(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stopcli.data.dataset import Examples
 from stopcli.data.nest import Nest
+from stopcli.report.run_results import MISSING
 from stopcli.runs.headline import ACCURACY, Headline
 from stopcli.runs.predictions import PredictedClasses, PredictedValues, Predictions
 from stopcli.stats.bootstrap import RowsInterval
@@ -18,9 +19,6 @@ from stopcli.stats.intervals import Proportion, proportion
 from stopcli.training.row_scores import OnRows, on_rows
 from stopcli.training.state_file import hash_of_rows
 from stopcli.training.task import Task, task_of
-
-# Beside the intervals in a summary's test_interval: why there is none.
-MISSING = "missing"
 
 
 @dataclass(frozen=True, eq=False)

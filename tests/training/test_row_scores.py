@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -10,9 +9,9 @@ from sklearn.metrics import roc_auc_score
 from stopcli.data.dataset import Examples
 from stopcli.runs.headline import Headline, headline_of
 from stopcli.runs.predictions import PredictedClasses, PredictedValues, read_predictions, write_predictions
-from stopcli.training.model_rows import ModelOnRows, intervals_and_predictions
-from stopcli.training.row_scores import on_rows
 from stopcli.training.task import task_of
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
 
 ROWS = 60
 DRAW = np.random.default_rng(0)
@@ -24,12 +23,38 @@ ONE_HOT = np.eye(3, dtype=np.float32)[CLASSES]
 BINARY = "binary_crossentropy"
 
 
+def metric(kind, *args, **options):
+    """One of Keras's metrics, made where it is needed: modules of tests must not import TensorFlow."""
+
+    def make():
+        import keras
+
+        return getattr(keras.metrics, kind)(*args, **options)
+
+    return make
+
+
+def loss_object(kind, **options):
+    def make():
+        import keras
+
+        return getattr(keras.losses, kind)(**options)
+
+    return make
+
+
+def made_now(value):
+    return value() if getattr(value, "__name__", "") == "make" else value
+
+
 def model_of(units, activation, loss, metrics, **options):
+    import keras
+
     keras.utils.set_random_seed(1)
     inputs = keras.Input((3,))
     outputs = keras.layers.Dense(units, activation, kernel_regularizer=options.pop("regularizer", None))(inputs)
     model = keras.Model(inputs, outputs)
-    model.compile("sgd", loss, metrics=metrics, **options)
+    model.compile("sgd", made_now(loss), metrics=[made_now(one) for one in metrics], **options)
     return model
 
 
@@ -38,6 +63,8 @@ def measured(model, y, name, weight=None):
 
 
 def result_for(model, y, name, weight=None, value=None):
+    from stopcli.training.row_scores import on_rows
+
     value = measured(model, y, name, weight) if value is None else value
     headline = headline_of(name) or Headline(name, "max", "score")
     regularization = sum(float(loss) for loss in model.losses)
@@ -50,14 +77,14 @@ def result_for(model, y, name, weight=None, value=None):
     [
         ((1, None, "mse", ["mae"]), NUMBERS, "mae", "mean"),
         ((1, None, "mse", ["mape"]), NUMBERS[:, None], "mape", "mean"),
-        ((1, None, "mse", [keras.metrics.RootMeanSquaredError(name="rmse")]), NUMBERS, "rmse", "root"),
-        ((1, None, "mse", [keras.metrics.R2Score()]), NUMBERS[:, None], "r2_score", "r2"),
-        ((1, None, keras.losses.Huber(), []), NUMBERS, "loss", "mean"),
+        ((1, None, "mse", [metric("RootMeanSquaredError", name="rmse")]), NUMBERS, "rmse", "root"),
+        ((1, None, "mse", [metric("R2Score")]), NUMBERS[:, None], "r2_score", "r2"),
+        ((1, None, loss_object("Huber"), []), NUMBERS, "loss", "mean"),
         ((3, "softmax", "sparse_categorical_crossentropy", ["accuracy"]), CLASSES, "accuracy", "mean"),
         ((3, "softmax", "sparse_categorical_crossentropy", ["accuracy"]), CLASSES, "loss", "mean"),
-        ((3, "softmax", "categorical_crossentropy", [keras.metrics.F1Score("macro", name="f1")]), ONE_HOT, "f1", "f1"),
-        ((1, "sigmoid", BINARY, [keras.metrics.Recall(name="recall")]), TWO, "recall", "recall"),
-        ((1, "sigmoid", BINARY, [keras.metrics.Precision(name="precision")]), TWO, "precision", "precision"),
+        ((3, "softmax", "categorical_crossentropy", [metric("F1Score", "macro", name="f1")]), ONE_HOT, "f1", "f1"),
+        ((1, "sigmoid", BINARY, [metric("Recall", name="recall")]), TWO, "recall", "recall"),
+        ((1, "sigmoid", BINARY, [metric("Precision", name="precision")]), TWO, "precision", "precision"),
     ],
 )  # fmt: skip
 def test_scores_come_to_what_keras_measures(model, y, name, finish):
@@ -79,18 +106,19 @@ def test_weights_and_regularization_are_part_of_a_loss():
 
 
 def test_the_area_under_a_curve_is_drawn_by_class():
-    model = model_of(1, "sigmoid", "binary_crossentropy", [keras.metrics.AUC(name="auc", num_thresholds=2000)])
+    model = model_of(1, "sigmoid", "binary_crossentropy", [metric("AUC", name="auc", num_thresholds=2000)])
     value, result = result_for(model, TWO, "auc")
     assert value == pytest.approx(roc_auc_score(TWO, model.predict(X, verbose=0)), abs=2e-3)
     assert result.scores is None
     assert result.interval.low < value < result.interval.high
-    other = model_of(1, "sigmoid", "binary_crossentropy", [keras.metrics.AUC(curve="PR", name="auc")])
+    other = model_of(1, "sigmoid", "binary_crossentropy", [metric("AUC", curve="PR", name="auc")])
     assert result_for(other, TWO, "auc")[1].reason == "the model's AUC is not of a ROC curve of one output"
 
 
 def test_what_is_no_mean_over_rows_has_no_interval_and_says_why():
-    @keras.saving.register_keras_serializable()
     def spread(true, predicted):
+        import keras
+
         return keras.ops.std(true - predicted)
 
     value, result = result_for(model_of(1, None, "mse", [spread]), NUMBERS, "spread")
@@ -105,6 +133,8 @@ def test_what_is_no_mean_over_rows_has_no_interval_and_says_why():
 
 
 def test_a_metric_of_one_of_several_outputs():
+    import keras
+
     inputs = keras.Input((3,))
     outputs = {name: keras.layers.Dense(1, name=name)(inputs) for name in ("price", "age")}
     model = keras.Model(inputs, outputs)
@@ -122,11 +152,11 @@ def test_a_metric_of_one_of_several_outputs():
     [
         ("mse", NUMBERS, NUMBERS[:, None], "regression"),
         ("mse", X, X, "regression"),
-        (keras.losses.Huber(), NUMBERS, NUMBERS, "regression"),
+        (loss_object("Huber"), NUMBERS, NUMBERS, "regression"),
         ("sparse_categorical_crossentropy", CLASSES[:, None], ONE_HOT, "classes"),
-        (keras.losses.CategoricalCrossentropy(), ONE_HOT, ONE_HOT, "classes"),
+        (loss_object("CategoricalCrossentropy"), ONE_HOT, ONE_HOT, "classes"),
         ("categorical_crossentropy", np.full((ROWS, 3), 1 / 3), ONE_HOT, "other"),
-        (keras.losses.binary_crossentropy, TWO, X[:, :1], "classes"),
+        ("binary_crossentropy", TWO, X[:, :1], "classes"),
         (lambda true, predicted: 0.0, CLASSES, ONE_HOT, "classes"),
         (lambda true, predicted: 0.0, NUMBERS, NUMBERS, "regression"),
         ("cosine_similarity", X, X, "other"),
@@ -141,7 +171,7 @@ def test_a_metric_of_one_of_several_outputs():
     ],
 )
 def test_the_task_follows_from_loss_targets_and_outputs(loss, y, predicted, kind):
-    task = task_of(loss, y, predicted)
+    task = task_of(made_now(loss), y, predicted)
     assert task.kind == kind
     if kind == "classes":
         assert np.allclose(task.predicted.sum(axis=1), 1, atol=1e-5)
@@ -149,13 +179,15 @@ def test_the_task_follows_from_loss_targets_and_outputs(loss, y, predicted, kind
 
 
 def test_logits_become_probabilities():
-    task = task_of(keras.losses.BinaryCrossentropy(from_logits=True), TWO, X[:, :1])
+    task = task_of(made_now(loss_object("BinaryCrossentropy", from_logits=True)), TWO, X[:, :1])
     assert (task.predicted_classes == (X[:, 0] > 0)).all()
-    task = task_of(keras.losses.SparseCategoricalCrossentropy(from_logits=True), CLASSES, X)
+    task = task_of(made_now(loss_object("SparseCategoricalCrossentropy", from_logits=True)), CLASSES, X)
     assert (task.predicted_classes == X.argmax(axis=1)).all()
 
 
-def kept(loss, metrics, units, activation, y, name):
+def stored(loss, metrics, units, activation, y, name):
+    from stopcli.training.model_rows import ModelOnRows, intervals_and_predictions
+
     model = model_of(units, activation, loss, metrics)
     predictions = model.predict(X, verbose=0)
     final = ModelOnRows(predictions, measured(model, y, name))
@@ -165,7 +197,7 @@ def kept(loss, metrics, units, activation, y, name):
 
 
 def test_predictions_of_numbers_hold_what_their_metric_is_made_of():
-    value, intervals, predictions = kept("mse", ["mae"], 1, None, NUMBERS, "mae")
+    value, intervals, predictions = stored("mse", ["mae"], 1, None, NUMBERS, "mae")
     assert isinstance(predictions, PredictedValues)
     assert predictions.target.dtype == np.float32
     np.testing.assert_array_equal(predictions.target[:, 0], NUMBERS)
@@ -176,7 +208,7 @@ def test_predictions_of_numbers_hold_what_their_metric_is_made_of():
 
 
 def test_right_and_wrong_rows_have_wilsons_interval_and_take_a_byte():
-    value, intervals, predictions = kept(
+    value, intervals, predictions = stored(
         "sparse_categorical_crossentropy", ["accuracy"], 3, "softmax", CLASSES, "accuracy"
     )
     assert isinstance(predictions, PredictedClasses)
@@ -187,6 +219,6 @@ def test_right_and_wrong_rows_have_wilsons_interval_and_take_a_byte():
 
 def test_many_rows_are_thinned_evenly(monkeypatch):
     monkeypatch.setattr("stopcli.runs.predictions.LARGEST", 500)
-    _, _, predictions = kept("mse", ["mae"], 1, None, NUMBERS, "mae")
+    _, _, predictions = stored("mse", ["mae"], 1, None, NUMBERS, "mae")
     assert predictions.step == 3
     np.testing.assert_array_equal(predictions.target[:, 0], NUMBERS[::3])
