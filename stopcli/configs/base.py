@@ -251,6 +251,11 @@ class RunConfig:
         return frozenset()
 
     @property
+    def is_code(self) -> bool:
+        """Whether the model and the data are those of a Python file."""
+        return False
+
+    @property
     def is_sweep(self) -> bool:
         """Whether these settings describe several runs."""
         return self.seeds > 1

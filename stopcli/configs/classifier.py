@@ -59,6 +59,8 @@ AnyDataset = Annotated[
 ]
 
 
+# What a Python file compiles its model with, in words.
+OWN_OPTIMIZER = "its own optimizer"
 # Of a Python file's rows, as of `stopcli fit`.
 CodeValidation = Literal["auto", "split", "last", "test", "none"]
 ModelValidation = Annotated[
@@ -73,6 +75,7 @@ ModelValidation = Annotated[
 class NetworkSettings(RunConfig):
     """The model: a network with the size of its kind, or a Python file that builds one and has its data."""
 
+    dataset: AnyDataset = "auto"
     model: Annotated[
         str,
         Option(
@@ -123,6 +126,11 @@ class NetworkSettings(RunConfig):
     def describe_model(self) -> str:
         """The network, in words."""
         return self.architecture.describe(self)
+
+    @property
+    def subject(self) -> tuple[str, ...]:
+        """What is trained, and on what, each in words; a Python file says both."""
+        return (self.describe_model(),) if self.is_code else (self.describe_model(), Path(self.dataset).name)
 
     @classmethod
     def has_quick_scale(cls, explicit: Mapping[str, Any]) -> bool:
@@ -228,6 +236,16 @@ class ClassifierConfig(NetworkSettings, ImageConfig):
     def check(self) -> None:
         super().check()
         self.check_network(self.dataset, self.validation)
+
+    def describe_optimizer(self) -> str:
+        if not self.is_code:
+            return super().describe_optimizer()
+        return f"{OWN_OPTIMIZER}, momentum down to {self.min_momentum:g}" if self.cycle_momentum else OWN_OPTIMIZER
+
+    def _check_momentum(self) -> None:
+        # Of a Python file's optimizer nothing is known yet.
+        if not self.is_code:
+            super()._check_momentum()
 
     def describe_augmentation(self) -> str:
         return "none, of points" if self.dataset == MOONS else super().describe_augmentation()

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from stopcli.configs.base import Option, RunConfig, options_of, settings_with
-from stopcli.configs.classifier import QUICK, AnyDataset, ModelValidation, NetworkSettings
+from stopcli.configs.classifier import OWN_OPTIMIZER, QUICK, ModelValidation, NetworkSettings
 from stopcli.configs.images import (
     DEFAULT_SHARE,
     Augment,
@@ -68,7 +68,6 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
     stop_factor: Annotated[
         float, Gt(1), Option("Stop where the smoothed loss is this many times its lowest, > 1.", "Range")
     ] = 4.0
-    dataset: AnyDataset = "auto"
     batch_size: BatchSize = 64
     optimizer: Optimizer = "sgd"
     momentum: SgdMomentum = 0.9
@@ -121,6 +120,10 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
 
     def warnings(self) -> list[str]:
         return [*super().warnings(), *augmentation_warnings(self)]
+
+    def describe_optimizer(self) -> str:
+        """The optimizer, in words."""
+        return OWN_OPTIMIZER if self.is_code else self.optimizer
 
     def describe_ramp(self) -> str:
         """How the learning rate rises, in words."""

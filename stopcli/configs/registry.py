@@ -17,11 +17,13 @@ class CommandClasses(NamedTuple):
 
     Attributes:
         summary: what the help says of the command, in a sentence; empty where only `stopcli run` runs it.
+        code_recipe: the recipe of a config whose model is a Python file; empty where that is the recipe too.
     """
 
     config: str
     recipe: str
     summary: str = ""
+    code_recipe: str = ""
 
 
 COMMANDS = {
@@ -44,12 +46,18 @@ COMMANDS = {
         "stopcli.configs.clr:ClrConfig",
         "stopcli.recipes.clr:Clr",
         "Train under cyclical learning rates, against each other and against a fixed one: which policy ends better?",
+        "stopcli.recipes.fit_rates:FitClr",
     ),
-    "train": CommandClasses("stopcli.configs.classifier:ClassifierConfig", "stopcli.recipes.images:Classifier"),
+    "train": CommandClasses(
+        "stopcli.configs.classifier:ClassifierConfig",
+        "stopcli.recipes.images:Classifier",
+        code_recipe="stopcli.recipes.fit_rates:FitUnderPolicy",
+    ),
     "lr-range": CommandClasses(
         "stopcli.configs.lr_range:LrRangeConfig",
         "stopcli.recipes.lr_range:LrRange",
         "Find the bounds of a learning rate: train while it rises from update to update, and look at the loss.",
+        "stopcli.recipes.fit_rates:FitLrRange",
     ),
 }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from stopcli.analysis.sweep import SweepResults, headline_of_runs, seed_results, sweep_arms
+from stopcli.configs.base import RunConfig
 from stopcli.configs.registry import command_classes
 from stopcli.configs.training import TrainingConfig
 from stopcli.quantities import counted
@@ -32,6 +33,15 @@ def recipe_of(command: object) -> Recipe:
     """The recipe of a command. Imports neither TensorFlow nor matplotlib. Raises ConfigError where there is no such
     command."""
     recipe: Recipe = pkgutil.resolve_name(command_classes(command).recipe)()
+    return recipe
+
+
+def recipe_for(config: RunConfig) -> Recipe:
+    """The recipe of a config, with the same imports as `recipe_of`."""
+    classes = command_classes(config.command)
+    if not (config.is_code and classes.code_recipe):
+        return recipe_of(config.command)
+    recipe: Recipe = pkgutil.resolve_name(classes.code_recipe)()
     return recipe
 
 

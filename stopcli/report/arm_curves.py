@@ -124,19 +124,22 @@ def policy_curves(
     policies: Sequence[RunGroup], val_name: str, cycle: float | None, title: str, headline: Headline = ACCURACY
 ) -> Figure:
     """Training loss, and loss and the metric that counts on the rows that validate, against the epoch, a line for each
-    policy: the mean of its runs as far as all of them went, with their standard deviation as a band.
+    policy: the mean of its runs as far as all of them went, with their standard deviation as a band. Where no rows
+    validate, the metric of the rows that train.
 
     Args:
         policies: with the columns of each run's metrics.csv.
         val_name: what the `val_` columns were measured on, `test` or `validation`.
         cycle: epochs of a cycle, every other of which is shaded; None for no cycles.
     """
-    figure, drawn = new_figure(7.8, 3, title=title, sharex=True)
-    names = {
-        "loss": "training loss",
-        "val_loss": f"{val_name} loss",
-        headline.column("val"): f"{val_name} {headline.axis}",
-    }
+    names = {"loss": "training loss", headline.name: f"training {headline.axis}"}
+    if all("val_loss" in run for policy in policies for run in policy.runs):
+        names = {
+            "loss": "training loss",
+            "val_loss": f"{val_name} loss",
+            headline.column("val"): f"{val_name} {headline.axis}",
+        }
+    figure, drawn = new_figure(2.6 * len(names), len(names), title=title, sharex=True)
     longest = 1
     for axes, (column, name) in zip(drawn, names.items(), strict=True):
         for policy in policies:

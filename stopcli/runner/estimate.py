@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stopcli.configs.cutout_sweep import CutoutSweepConfig
 from stopcli.quantities import counted, format_duration
-from stopcli.recipes.base import LoadedConfig, recipe_of
+from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.report.document import Table
 from stopcli.stats.differences import NONE
 from stopcli.stats.intervals import FEWEST
@@ -211,7 +211,7 @@ def _measure(loaded: LoadedConfig, process_seconds: float) -> ArmEstimate:
 
     config = loaded.config
     start_time = time.perf_counter()
-    experiment = recipe_of(config.command).build(loaded)
+    experiment = recipe_for(config).build(loaded)
     loop = experiment.make_loop()
     loop.compile()
     start_seconds = process_seconds + time.perf_counter() - start_time

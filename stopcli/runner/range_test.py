@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stopcli.configs.lr_range import LrRangeConfig
 from stopcli.errors import RequestError
-from stopcli.recipes.base import LoadedConfig, recipe_of
+from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.recipes.lr_range import Ended, RangeCurve, RangeResults, results_of, run_range, runaway, smoothed
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures, drawn_name
@@ -113,7 +113,7 @@ def run_range_test(loaded: LoadedConfig, folder: RunFolder, session: Session, st
         replace(summary, warnings=(*summary.warnings, *notes)),
         loaded.description,
         stopwatch,
-        title=f"lr-range: {config.describe_model()} on {Path(config.dataset).name}",
+        title=f"lr-range: {' on '.join(config.subject)}",
         files={"table.csv": results.csv(), "table.md": results.table().markdown()},
         figures=lambda: _figures(config, results),
     )
@@ -139,7 +139,7 @@ def _test_seeds(loaded: LoadedConfig, store: CurveStore, folder: RunFolder, sess
             break
         session.observer.stage(f"seed {seed}")
         with session.stopwatch.part("train"):
-            experiment = recipe_of(config.command).build(replace(loaded, config=replace(config, seed=seed)))
+            experiment = recipe_for(config).build(replace(loaded, config=replace(config, seed=seed)))
             if loop is None:
                 with session.stopwatch.part("compile"):
                     loop = experiment.make_loop()
@@ -190,7 +190,7 @@ def _figures(config: LrRangeConfig, results: RangeResults) -> Figures:
     if not lines:
         return {}
     scale = " (quick scale)" if config.scale == "quick" else ""
-    title = f"{config.describe_model()} on {drawn_name(Path(config.dataset).name)}, {config.optimizer}{scale}"
+    title = f"{' on '.join(map(drawn_name, config.subject))}, {config.describe_optimizer()}{scale}"
     bounds = results.bounds
     span = (bounds.base_lr, bounds.max_lr) if bounds else None
     return {"range": lambda: range_figure(lines, results.marks, span, title, linear=config.ramp == "linear")}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from stopcli.configs.base import AnyConfig, RunConfig, to_toml
 from stopcli.configs.training import TrainingConfig
 from stopcli.errors import RequestError, ResourceError
-from stopcli.recipes.base import LoadedConfig, recipe_of
+from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures
 from stopcli.runner.provenance import changed_data, record_environment
@@ -78,7 +78,7 @@ def load_task(
 ) -> Task:
     """Read a config's data, and check that a sweep's jobs have room, those that are left of a `run` that is resumed.
     Raises RequestError where the data are missing, damaged, or not as the config says, or the jobs have no room."""
-    recipe, start_time = recipe_of(config.command), time.perf_counter()
+    recipe, start_time = recipe_for(config), time.perf_counter()
     loaded = replace(recipe.load(config, observer), seconds=time.perf_counter() - start_time)
     if layout is not None:
         jobs: Sequence[Job[Any]] = plan_jobs(loaded.config)
@@ -93,7 +93,7 @@ def check_warm_start(task: Task) -> None:
     start_tensorflow(getattr(task.config, "threads", None))
     arms = [task.config] if task.layout is None else {job.arm: job.config for job in plan_jobs(task.config)}.values()
     for config in arms:
-        warm_start(config, recipe_of(config.command).build(replace(task.loaded, config=config)))
+        warm_start(config, recipe_for(config).build(replace(task.loaded, config=config)))
 
 
 def execute(
@@ -204,7 +204,7 @@ def _train(
     from stopcli.training.trainer import Trainer
 
     config, stopwatch = loaded.config, session.stopwatch
-    recipe = recipe_of(config.command)
+    recipe = recipe_for(config)
     with stopwatch.part("build"):
         experiment = recipe.build(loaded)
     fingerprint = {**settings_fingerprint(config), **data_fingerprint(experiment.parts)}

@@ -13,7 +13,7 @@ from stopcli.analysis.sweep import SweepResults, headline_of_runs, not_finished,
 from stopcli.configs.base import to_toml
 from stopcli.errors import RecordError, RequestError, RunFolderError, StopcliError, in_a_line
 from stopcli.quantities import agreeing, counted
-from stopcli.recipes.base import LoadedConfig, recipe_of
+from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.runner.provenance import changed_data, dataset_of, move_jobs, record_environment
 from stopcli.runner.report import write_results
 from stopcli.runner.resume import Resumption, prepare
@@ -103,7 +103,7 @@ class RunJob:
             if self.shared:
                 loaded = replace(self.shared, config=config)
             else:
-                loaded = recipe_of(config.command).load(config, session.observer)
+                loaded = recipe_for(config).load(config, session.observer)
         loop_cache = context.loop_cache if self.shared else None
         run_one(loaded, folder, session, resumption.start, loop_cache=loop_cache, plots=self.plots)
 
@@ -178,7 +178,7 @@ def _mark_interrupted(folder: RunFolder, stopped: StopNow) -> None:
 
 def _finish(loaded: LoadedConfig, folder: RunFolder, results: Sequence[JobResult], session: Session) -> SweepSummary:
     """Sum up what the jobs came to, and write it."""
-    config, recipe = loaded.config, recipe_of(loaded.config.command)
+    config, recipe = loaded.config, recipe_for(loaded.config)
     sweep_results = with_selection(config, recipe.sweep_results(config, results), results)
     finished = any(result.state == "finished" for result in results)
     if not finished:
