@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.data.nest import Nest, leaves, map_nest
+from stopcli.data.row_view import rows_of
 from stopcli.errors import ConfigError, RequestError
 from stopcli.quantities import counted
 from stopcli.seeding import derive_seed
@@ -22,7 +23,8 @@ class Examples:
     """Inputs and targets, a row for each example.
 
     Attributes:
-        x: shape [rows, …], any dtype that the model takes; a nest of such arrays for a model with several inputs.
+        x: shape [rows, …], any dtype that the model takes; a nest of such arrays for a model with several inputs. A
+            large array may be a RowView.
         y: shape [rows, …], any dtype that the loss takes; a nest of such arrays for a model with several outputs.
         weight: how much each row counts in the loss, float [rows]; None where all count the same.
     """
@@ -40,10 +42,10 @@ class Examples:
         return -(-self.count // size)
 
     def take(self, start: int, stop: int) -> Examples:
-        return self._map(lambda array: array[start:stop])
+        return self._map(lambda array: rows_of(array, slice(start, stop)))
 
-    def at(self, indices: NDArray[np.intp]) -> Examples:
-        return self._map(lambda array: array[indices])
+    def at(self, indices: NDArray[Any]) -> Examples:
+        return self._map(lambda array: rows_of(array, indices))
 
     def _map(self, function: Callable[[NDArray[Any]], NDArray[Any]]) -> Examples:
         weight = None if self.weight is None else function(self.weight)

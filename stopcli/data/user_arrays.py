@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stopcli.data.row_view import row_chunks
 from stopcli.errors import RequestError, shown
 from stopcli.quantities import agreeing, counted
-
-# What is looked at, converted or copied at a time.
-CHUNK_BYTES = 1 << 24
 
 _REFUSED_KINDS = {
     "O": ("objects, which can be anything", "Give numbers: one dtype for all, rows of one length."),
@@ -85,14 +83,6 @@ def read_array(value: object, name: str) -> UserArray:
     checked = UserArray(array, name, columns)
     check_finite(checked)
     return checked
-
-
-def row_chunks(array: NDArray[Any]) -> Iterator[slice]:
-    """Slices of consecutive rows, of about CHUNK_BYTES each, that are all of them."""
-    row_bytes = max(1, array.dtype.itemsize * int(np.prod(array.shape[1:])))
-    size = max(1, CHUNK_BYTES // row_bytes)
-    for start in range(0, len(array), size):
-        yield slice(start, min(start + size, len(array)))
 
 
 def in_float32(array: NDArray[Any]) -> NDArray[Any]:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from stopcli.data.dataset import Examples
-from stopcli.data.nest import Nest, leaves, named_leaves, replace_leaves
+from stopcli.data.nest import Nest, leaves, map_nest, named_leaves, replace_leaves
+from stopcli.data.row_view import large_view
 from stopcli.data.user_arrays import UserArray, in_float32, named_arrays, read_array
 from stopcli.errors import RequestError, shown
 from stopcli.quantities import counted
@@ -22,9 +23,9 @@ class PartRows:
     """The rows of one part, or all of them.
 
     Attributes:
-        examples: as a model trains on them.
+        examples: with the dtypes that they came with; `as_trained` converts them.
         columns: the columns' names of the arrays that had some, by what the array is called (`x`, `y[0]`, `x[age]`).
-        converted: which arrays were floats of another size and are float32 now, and the dtypes that they had.
+        converted: which arrays are floats of another size and become float32, and the dtypes that they have.
     """
 
     examples: Examples
@@ -33,8 +34,22 @@ class PartRows:
 
     @property
     def bytes(self) -> int:
-        """Of all arrays."""
-        return sum(array.nbytes for array in arrays_of(self.examples))
+        """Of all arrays, with floats as float32."""
+        return sum(array.size * _dtype(array).itemsize for array in arrays_of(self.examples))
+
+
+def as_trained(rows: Examples, total: int) -> Examples:
+    """Rows as a model trains on them, floats as float32; large arrays as views, which convert rows when they are read.
+
+    Args:
+        total: bytes of all rows of all parts.
+    """
+    x, y = (map_nest(lambda array: large_view(array, total, _dtype(array)), nest) for nest in (rows.x, rows.y))
+    return Examples(x, y, rows.weight)
+
+
+def _dtype(array: Any) -> np.dtype[Any]:
+    return np.dtype(np.float32) if array.dtype.kind == "f" else array.dtype
 
 
 def arrays_of(examples: Examples) -> list[Any]:
@@ -76,8 +91,8 @@ def read_rows(content: object, name: str = "") -> PartRows:
 
 
 def _same_structure(nest: object, arrays: Sequence[UserArray]) -> Any:
-    """The arrays in float32 where they are floats, as an array, a dict or a tuple like the nest."""
-    values = [in_float32(array.values) for array in arrays]
+    """The arrays as an array, a dict or a tuple like the nest."""
+    values = [array.values for array in arrays]
     if isinstance(nest, Mapping):
         return dict(zip(nest, values, strict=True))
     return tuple(values) if isinstance(nest, tuple) else values[0]

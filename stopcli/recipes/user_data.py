@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +13,7 @@ from stopcli.configs.training import FEW_ROWS
 from stopcli.data.dataset import Examples, OnProgress, Splits, fraction_of, ignore_progress
 from stopcli.data.nest import leaves, named_leaves
 from stopcli.data.same_rows import same_rows
-from stopcli.data.user_rows import CONTRACT, PartRows, arrays_of, check_like, read_rows
+from stopcli.data.user_rows import CONTRACT, PartRows, arrays_of, as_trained, check_like, read_rows
 from stopcli.data.user_streams import is_stream, read_stream
 from stopcli.errors import ConfigError, RequestError, did_you_mean, shown
 from stopcli.quantities import agreeing, counted, format_bytes
@@ -96,6 +96,8 @@ def _read_parts(
 ) -> UserRows:
     own = _own_parts(content)
     read = {name: _read(part, name if name != "all" else "", stage, on_progress) for name, part in own.items()}
+    total = sum(rows.bytes for rows in read.values())
+    read = {name: replace(rows, examples=as_trained(rows.examples, total)) for name, rows in read.items()}
     first = next(iter(read.values()))
     read |= {name: check_like(rows, first, name) for name, rows in read.items() if rows is not first}
     if "all" in read:
@@ -217,7 +219,10 @@ def _apart(rows: Examples, share: float, last: bool, seed: int, stream: str, few
     draw = np.random.Generator(np.random.PCG64(derive_seed(seed, "rows", stream)))
     chosen: NDArray[np.bool_] = np.zeros(rows.count, bool)
     chosen[draw.permutation(rows.count)[:count]] = True
-    return rows.at(np.flatnonzero(~chosen)), rows.at(np.flatnonzero(chosen))
+    # Half of the memory that NumPy's own integers would take.
+    integers = np.int32 if rows.count <= np.iinfo(np.int32).max else np.int64
+    remaining, others = (np.flatnonzero(part).astype(integers) for part in (~chosen, chosen))
+    return rows.at(remaining), rows.at(others)
 
 
 def _counts(parts: Splits) -> str:

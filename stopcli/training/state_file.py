@@ -14,6 +14,7 @@ import numpy as np
 from stopcli.configs.base import RunConfig, settings_of, settings_with
 from stopcli.data.dataset import Examples, Splits
 from stopcli.data.nest import named_leaves
+from stopcli.data.row_view import row_chunks, rows_of
 from stopcli.errors import CheckpointError, RecordError, RequestError
 from stopcli.runs.environment import versions
 from stopcli.runs.files import Prefix, replacing
@@ -217,8 +218,9 @@ def hash_of_rows(*parts: Examples) -> str:
         arrays = [*named_leaves(rows.x), *named_leaves(rows.y)]
         for name, array in [*arrays, *([] if rows.weight is None else [("weight", rows.weight)])]:
             digest.update(f"{array.dtype} {array.shape} {name and name + ' '}".encode())
-            # As it lies in memory: `tobytes` would hold all of it a second time.
-            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+            # As it lies in memory, some rows at a time: `tobytes` would hold all of it a second time.
+            for chunk in row_chunks(array):
+                digest.update(np.ascontiguousarray(rows_of(array, chunk)).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()[:16]
 
 

@@ -1,0 +1,147 @@
+"""Where a loop's rows come from: tensors that hold all of them, or arrays of which some at a time are passed on.
+
+TensorFlow copies every array that it is handed. Of data that fill a good part of the memory only a chunk is handed over
+for each call, gathered in the order of the epoch, and with the same numbers of rows always, so that nothing is traced
+again. Both ways a batch has the same rows, and the same functions compute with them.
+"""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from stopcli.data.dataset import Examples
+from stopcli.data.nest import Nest, leaves, map_nest, replace_leaves
+from stopcli.data.row_view import CHUNK_BYTES, RowView, row_chunks, rows_of
+from stopcli.training.step import Batch, Tensor, batch_of, epoch_order
+
+
+class RowSource(ABC):
+    """Rows that a loop trains or evaluates on.
+
+    Attributes:
+        count: how many there are.
+    """
+
+    count: int
+
+    @abstractmethod
+    def begin_epoch(self, order_seed: int, epoch: int, *, shuffled: bool) -> None:
+        """Take the rows in the order of an epoch from now on, or as they stand."""
+
+    @abstractmethod
+    def most_batches(self, size: int) -> int:
+        """How many batches of a size one call can have, ≥ 1."""
+
+    @abstractmethod
+    def in_order(self, first: int, number: int) -> tuple[int, Tensor, Batch]:
+        """Some consecutive rows of the epoch's order.
+
+        Args:
+            first: where in the order they begin.
+            number: how many, no more than `most_batches` of them.
+
+        Returns:
+            Where in the order that follows they begin; an order, int32 [rows]; and the rows that it is of.
+        """
+
+    @abstractmethod
+    def as_they_stand(self, first: int, number: int) -> tuple[int, Batch]:
+        """Some consecutive rows: where they begin in what follows; and rows."""
+
+
+def source_of(rows: Examples, batch: int) -> RowSource:
+    """The rows in tensors; in chunks where one of their arrays is a view.
+
+    Args:
+        batch: rows of the largest batch.
+    """
+    nest = batch_of(rows)
+    if any(isinstance(array, RowView) for array in leaves(nest)):
+        return RowChunks(nest, rows.count, batch)
+    return RowTensors(nest, rows.count)
+
+
+class RowTensors(RowSource):
+    """All rows as tensors."""
+
+    def __init__(self, nest: Nest, count: int) -> None:
+        self.count = count
+        self._rows: Batch = map_nest(tf.constant, nest)
+        self._order: Tensor = None
+
+    def begin_epoch(self, order_seed: int, epoch: int, *, shuffled: bool) -> None:
+        seed, number = tf.constant(order_seed), tf.constant(epoch)
+        self._order = epoch_order(seed, number, self.count) if shuffled else tf.range(self.count)
+
+    def most_batches(self, size: int) -> int:
+        return max(1, self.count // size)
+
+    def in_order(self, first: int, number: int) -> tuple[int, Tensor, Batch]:
+        return first, self._order, self._rows
+
+    def as_they_stand(self, first: int, number: int) -> tuple[int, Batch]:
+        return first, self._rows
+
+
+class RowChunks(RowSource):
+    """Rows of which a chunk at a time becomes tensors.
+
+    Args:
+        nest: arrays and views.
+        batch: rows of the largest batch, which a chunk has room for in any case.
+    """
+
+    def __init__(self, nest: Nest, count: int, batch: int) -> None:
+        self.count, self._nest = count, nest
+        row_bytes = sum(array.nbytes for array in leaves(nest)) // max(1, count)
+        batches = max(1, min(CHUNK_BYTES // max(1, row_bytes), count) // batch)
+        self._capacity = batch * batches
+        # Overwritten for every call; a tensor is a copy of it.
+        self._chunk = map_nest(lambda array: np.zeros((self._capacity, *array.shape[1:]), array.dtype), nest)
+        self._within = tf.range(self._capacity)
+        self._order: NDArray[np.int32] | None = None
+
+    def begin_epoch(self, order_seed: int, epoch: int, *, shuffled: bool) -> None:
+        # That of the epoch before goes first: of many rows it is large.
+        self._order = None
+        self._order = host_epoch_order(order_seed, epoch, self.count) if shuffled else None
+
+    def most_batches(self, size: int) -> int:
+        return self._capacity // size
+
+    def in_order(self, first: int, number: int) -> tuple[int, Tensor, Batch]:
+        if self._order is None:
+            return 0, self._within, self.as_they_stand(first, number)[1]
+        numbers = self._order[first : first + number]
+        for array, chunk in zip(leaves(self._nest), leaves(self._chunk), strict=True):
+            if isinstance(array, RowView):
+                array.gather(numbers, chunk[:number])
+            else:
+                np.take(array, numbers, axis=0, out=chunk[:number], mode="clip")
+        return 0, self._within, self._tensors()
+
+    def as_they_stand(self, first: int, number: int) -> tuple[int, Batch]:
+        for array, chunk in zip(leaves(self._nest), leaves(self._chunk), strict=True):
+            chunk[:number] = rows_of(array, slice(first, first + number))
+        return 0, self._tensors()
+
+    def _tensors(self) -> Batch:
+        return map_nest(tf.convert_to_tensor, self._chunk)
+
+
+def host_epoch_order(order_seed: int, epoch: int, rows: int) -> NDArray[np.int32]:
+    """`epoch_order` as an array, computed with less memory: of many rows, TensorFlow's takes as much as they do."""
+    seed = tf.constant([order_seed, epoch], tf.int32)
+    # No two numbers are equal, so any way to sort them is stable. The rows' numbers are their lower half.
+    numbers = np.empty(rows, np.int64)
+    numbers[:] = tf.random.stateless_uniform([rows], seed, minval=None, maxval=None, dtype=tf.int32, alg="philox")
+    numbers <<= 32
+    for chunk in row_chunks(numbers):
+        numbers[chunk] |= np.arange(chunk.start, chunk.stop)
+    numbers.sort()
+    order = np.empty(rows, np.int32)
+    for chunk in row_chunks(numbers):
+        order[chunk] = numbers[chunk] & 0xFFFFFFFF
+    return order
