@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.data.nest import Nest, leaves, map_nest
-from stopcli.data.row_view import rows_of
+from stopcli.data.row_view import RowView, rows_of
 from stopcli.errors import ConfigError, RequestError
 from stopcli.quantities import counted
 from stopcli.seeding import derive_seed
@@ -36,6 +36,11 @@ class Examples:
     @property
     def count(self) -> int:
         return len(leaves(self.x)[0])
+
+    @property
+    def is_large(self) -> bool:
+        """Whether an array is a RowView, so that some rows at a time are passed to TensorFlow."""
+        return any(isinstance(array, RowView) for array in (*leaves(self.x), *leaves(self.y)))
 
     def batches(self, size: int) -> int:
         """Batches of `size` rows that hold all of them; the last may be smaller."""

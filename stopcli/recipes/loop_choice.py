@@ -105,14 +105,17 @@ def choose_loop(
         reason = f"a step takes {_seconds(plain.step_seconds)}, with XLA {_seconds(compiled.step_seconds)}"
     chosen = plain if plain is not None and (compiled is None or not _pays(plain, compiled, steps)) else compiled
     assert chosen is not None, "one of them was measured"
-    return _choice(config, chosen, chosen is compiled, reason, experiment.steps_per_epoch)
+    return _choice(config, chosen, chosen is compiled, reason, experiment)
 
 
-def _choice(config: LoopSettings, speed: _Speed, xla: bool, reason: str, steps_per_epoch: int) -> LoopChoice:
+def _choice(config: LoopSettings, speed: _Speed, xla: bool, reason: str, experiment: Experiment) -> LoopChoice:
+    steps_per_epoch = experiment.steps_per_epoch
     epoch_seconds = speed.step_seconds * steps_per_epoch
     loop = config.loop
     if loop == "auto":
-        loop = "epochs" if epoch_seconds <= SHORT_EPOCH_SECONDS and speed.exact else "steps"
+        # Only the loop that trains a part of an epoch a call does without a second copy of large data.
+        short = epoch_seconds <= SHORT_EPOCH_SECONDS and not experiment.parts.train.is_large
+        loop = "epochs" if short and speed.exact else "steps"
     names = f"{'many epochs' if loop == 'epochs' else 'a part of an epoch'} a call, {'with' if xla else 'without'} XLA"
     notes = () if speed.exact else (NOT_EXACT,)
     text = f"{names}: {reason}; an epoch of {steps_per_epoch} takes {_seconds(epoch_seconds)}"

@@ -13,8 +13,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from stopcli.data.dataset import Examples
+from stopcli.data.nest import map_nest
 from stopcli.errors import ReplayError
-from stopcli.training.loop import EpochBlock, Loop, State
+from stopcli.training.loop import EpochBlock, Loop, State, batch_of
 from stopcli.training.session import CallSizer
 from stopcli.training.step import (
     Batch,
@@ -57,6 +58,8 @@ class EpochsLoop(Loop):
         jit_compile: bool = True,
     ) -> None:
         super().__init__(step, train, evaluated or {}, batch_size, seed)
+        # Data are arguments, not constants of the function: XLA would spend its compile time on folding them.
+        self._data = [map_nest(tf.constant, batch_of(rows)) for rows in (train, *(evaluated or {}).values())]
         train_epochs = functools.partial(_train_epochs, step, self._batch, shuffle and self.steps_per_epoch > 1)
         self._function = tf.function(train_epochs, jit_compile=jit_compile, autograph=False)
         self._sizer = CallSizer(CAPACITY)
@@ -112,8 +115,7 @@ class EpochsLoop(Loop):
             yield epoch, self.state()
 
     def _run(self, first_epoch: int, epochs: int) -> NDArray[np.float32]:
-        data = self._train_data, *self._evaluated_data
-        rows = run_traced(self._function, first_epoch, epochs, self._order_seed, *data)
+        rows = run_traced(self._function, first_epoch, epochs, self._order_seed, *self._data)
         metrics: NDArray[np.float32] = rows[:epochs].numpy().copy()
         return metrics
 

@@ -13,11 +13,9 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from stopcli.data.dataset import Examples
-from stopcli.data.nest import map_nest
 from stopcli.seeding import derive_seed
 from stopcli.training.step import Batch, Step
 
@@ -114,10 +112,6 @@ class Loop(ABC):
         prefixes = ["", *(f"{prefix}_" for prefix in evaluated)]
         self.columns = (*(prefix + name for prefix in prefixes for name in step.columns), "learning_rate")
         self._variables = [variable.value for variable in _variables(step.model, step.optimizer)]
-        # Data are arguments, not constants of the function: XLA would spend its compile time on folding them.
-        self._train_data, *self._evaluated_data = (
-            map_nest(tf.constant, batch_of(rows)) for rows in (train, *evaluated.values())
-        )
         self._rows, self._batch = train.count, min(batch_size, train.count)
         self.steps_per_epoch = train.batches(self._batch)
         self._begin(seed)

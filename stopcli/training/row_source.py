@@ -12,9 +12,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from stopcli.data.dataset import Examples
-from stopcli.data.nest import Nest, leaves, map_nest, replace_leaves
+from stopcli.data.nest import Nest, leaves, map_nest
 from stopcli.data.row_view import CHUNK_BYTES, RowView, row_chunks, rows_of
-from stopcli.training.step import Batch, Tensor, batch_of, epoch_order
+from stopcli.training.loop import batch_of
+from stopcli.training.step import Batch, Tensor, epoch_order
 
 
 class RowSource(ABC):
@@ -58,7 +59,7 @@ def source_of(rows: Examples, batch: int) -> RowSource:
         batch: rows of the largest batch.
     """
     nest = batch_of(rows)
-    if any(isinstance(array, RowView) for array in leaves(nest)):
+    if rows.is_large:
         return RowChunks(nest, rows.count, batch)
     return RowTensors(nest, rows.count)
 
@@ -97,7 +98,7 @@ class RowChunks(RowSource):
         self.count, self._nest = count, nest
         row_bytes = sum(array.nbytes for array in leaves(nest)) // max(1, count)
         batches = max(1, min(CHUNK_BYTES // max(1, row_bytes), count) // batch)
-        self._capacity = batch * batches
+        self._capacity: int = batch * batches
         # Overwritten for every call; a tensor is a copy of it.
         self._chunk = map_nest(lambda array: np.zeros((self._capacity, *array.shape[1:]), array.dtype), nest)
         self._within = tf.range(self._capacity)
@@ -109,7 +110,7 @@ class RowChunks(RowSource):
         self._order = host_epoch_order(order_seed, epoch, self.count) if shuffled else None
 
     def most_batches(self, size: int) -> int:
-        return self._capacity // size
+        return max(1, self._capacity // size)
 
     def in_order(self, first: int, number: int) -> tuple[int, Tensor, Batch]:
         if self._order is None:
@@ -128,7 +129,8 @@ class RowChunks(RowSource):
         return 0, self._tensors()
 
     def _tensors(self) -> Batch:
-        return map_nest(tf.convert_to_tensor, self._chunk)
+        tensors: Batch = map_nest(tf.convert_to_tensor, self._chunk)
+        return tensors
 
 
 def host_epoch_order(order_seed: int, epoch: int, rows: int) -> NDArray[np.int32]:

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from stopcli.data.dataset import Examples
 from stopcli.seeding import derive_seed
 from stopcli.training.loop import EpochBlock, Loop, Partial, State, StepLog
+from stopcli.training.row_source import source_of
 from stopcli.training.session import CallSizer
 from stopcli.training.step import (
     Batch,
     Carry,
     Step,
     Tensor,
-    count_of,
-    epoch_order,
     even_batch,
     rows_at,
     rows_by,
@@ -48,7 +47,8 @@ class _Position(NamedTuple):
 
 
 class StepsLoop(Loop):
-    """Trains a Keras model on rows in memory, some steps of an epoch a call.
+    """Trains a Keras model on rows in memory, some steps of an epoch a call. Of rows that are views TensorFlow receives
+    some for each call, instead of all of them once.
 
     Args:
         step, train, evaluated, batch_size, seed: as for Loop.
@@ -69,7 +69,9 @@ class StepsLoop(Loop):
     ) -> None:
         self._nothing = _arrays(step.initial)
         super().__init__(step, train, evaluated or {}, batch_size, seed)
-        self._evaluated = [(data, count_of(data)) for data in self._evaluated_data]
+        parts = list((evaluated or {}).values())
+        self._train_rows = source_of(train, self._batch)
+        self._evaluated = [source_of(rows, self._evaluation_size(rows.count)) for rows in parts]
         self._functions = _SizedFunctions(step, jit_compile=jit_compile)
         self._log_steps = log_steps
         self._train_sizer, self._evaluation_sizer = CallSizer(STEPS_CAPACITY), CallSizer(1 << 20)
@@ -78,7 +80,7 @@ class StepsLoop(Loop):
         super()._begin(seed)
         self._augment_seed = derive_seed(seed, "augment")
         self._partial: _Position | None = None
-        self._order: tuple[int, Tensor] = (0, None)
+        self._ordered_epoch = 0
         self._log: StepLog | None = None
         self._begin_evaluation()
 
@@ -89,10 +91,10 @@ class StepsLoop(Loop):
     def compile(self) -> None:
         for size in {self._batch, self._rows % self._batch} - {0}:
             self._train_steps(1, 0, 0, size, (self._nothing, _NO_RATE))
-        for data, rows in self._evaluated:
-            batch = self._evaluation_size(rows)
-            for size in {batch, rows % batch} - {0}:
-                self._functions.run(_evaluate_batches, size, 0, 0, data, self._nothing)
+        for source in self._evaluated:
+            batch = self._evaluation_size(source.count)
+            for size in {batch, source.count % batch} - {0}:
+                self._functions.run(_evaluate_batches, size, 0, 0, source.as_they_stand(0, 0)[1], self._nothing)
 
     def advance(self, epoch: int, most: int) -> EpochBlock | None:
         partial = self._partial or _Position(0, self._nothing, _NO_RATE)
@@ -128,7 +130,7 @@ class StepsLoop(Loop):
         if self._partial is None:
             return 0.0
         trained = min(self._partial.steps * self._batch, self._rows)
-        counts = [rows for _, rows in self._evaluated]
+        counts = [source.count for source in self._evaluated]
         evaluated = sum(counts[: len(self._values)]) + self._rows_evaluated
         return (trained + evaluated * EVALUATION_COST) / (self._rows + sum(counts) * EVALUATION_COST)
 
@@ -155,21 +157,21 @@ class StepsLoop(Loop):
         full = self._rows // self._batch
         if partial.steps == full:
             return _Position(full + 1, *self._train_steps(epoch, full, 1, self._rows % self._batch, partial[1:]))
-        steps = self._train_sizer.size(full - partial.steps)
+        steps = self._train_sizer.size(min(full - partial.steps, self._train_rows.most_batches(self._batch)))
         with self._train_sizer.timed(steps):
             sums = self._train_steps(epoch, partial.steps, steps, self._batch, partial[1:])
         return _Position(partial.steps + steps, *sums)
 
     def _train_steps(self, epoch: int, first: int, steps: int, size: int, sums: _Sums) -> _Sums:
         """Train consecutive batches of one size. Returns the sums with those of the batches added."""
-        if self._order[0] != epoch:
+        if self._ordered_epoch != epoch:
             # An epoch of one batch has no order.
-            shuffled = self.steps_per_epoch > 1
-            seed, number = tf.constant(self._order_seed), tf.constant(epoch)
-            self._order = (epoch, epoch_order(seed, number, self._rows) if shuffled else tf.range(self._rows))
+            self._train_rows.begin_epoch(self._order_seed, epoch, shuffled=self.steps_per_epoch > 1)
+            self._ordered_epoch = epoch
         before = (epoch - 1) * self.steps_per_epoch + first
-        numbers = first * self._batch, steps, before, self._augment_seed
-        carry, rate, log = self._functions.run(_train_batches, size, *numbers, self._order[1], self._train_data, *sums)
+        start, order, rows = self._train_rows.in_order(first * self._batch, steps * size)
+        inputs = start, steps, before, self._augment_seed, order, rows
+        carry, rate, log = self._functions.run(_train_batches, size, *inputs, *sums)
         if self._log_steps and steps:
             self._log = StepLog(before + 1, log[:steps].numpy())
         return _arrays(carry), rate.numpy()
@@ -182,13 +184,17 @@ class StepsLoop(Loop):
 
     def _evaluate(self) -> None:
         """Evaluate some batches of the first part that is not evaluated yet."""
-        data, rows = self._evaluated[len(self._values)]
-        size = self._evaluation_size(rows)
-        remaining = rows - self._rows_evaluated
-        size, batches = (size, self._evaluation_sizer.size(remaining // size)) if remaining >= size else (remaining, 1)
+        source = self._evaluated[len(self._values)]
+        rows, size = source.count, self._evaluation_size(source.count)
+        remaining, most = rows - self._rows_evaluated, source.most_batches(size)
+        if remaining >= size:
+            batches = self._evaluation_sizer.size(min(remaining // size, most))
+        else:
+            size, batches = remaining, 1
         with self._evaluation_sizer.timed(batches):
-            sums = self._evaluation_sums
-            sums = _arrays(self._functions.run(_evaluate_batches, size, self._rows_evaluated, batches, data, sums))
+            start, data = source.as_they_stand(self._rows_evaluated, batches * size)
+            sums = self._functions.run(_evaluate_batches, size, start, batches, data, self._evaluation_sums)
+            sums = _arrays(sums)
         self._rows_evaluated, self._evaluation_sums = self._rows_evaluated + size * batches, sums
         if self._rows_evaluated == rows:
             self._values.append(self._finish(sums, rows))
