@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from stopcli.data.dataset import Examples
 from stopcli.data.nest import Nest, leaves, map_nest
-from stopcli.data.row_view import CHUNK_BYTES, RowView, row_chunks, rows_of
+from stopcli.data.row_view import CHUNK_BYTES, RowView, rows_of
 from stopcli.training.loop import batch_of
-from stopcli.training.step import Batch, Tensor, epoch_order
+from stopcli.training.step import Batch, Tensor, epoch_order, epoch_order_array
 
 
 class RowSource(ABC):
@@ -107,7 +107,7 @@ class RowChunks(RowSource):
     def begin_epoch(self, order_seed: int, epoch: int, *, shuffled: bool) -> None:
         # That of the epoch before goes first: of many rows it is large.
         self._order = None
-        self._order = host_epoch_order(order_seed, epoch, self.count) if shuffled else None
+        self._order = epoch_order_array(order_seed, epoch, self.count) if shuffled else None
 
     def most_batches(self, size: int) -> int:
         return max(1, self._capacity // size)
@@ -131,19 +131,3 @@ class RowChunks(RowSource):
     def _tensors(self) -> Batch:
         tensors: Batch = map_nest(tf.convert_to_tensor, self._chunk)
         return tensors
-
-
-def host_epoch_order(order_seed: int, epoch: int, rows: int) -> NDArray[np.int32]:
-    """`epoch_order` as an array, computed with less memory: of many rows, TensorFlow's takes as much as they do."""
-    seed = tf.constant([order_seed, epoch], tf.int32)
-    # No two numbers are equal, so any way to sort them is stable. The rows' numbers are their lower half.
-    numbers = np.empty(rows, np.int64)
-    numbers[:] = tf.random.stateless_uniform([rows], seed, minval=None, maxval=None, dtype=tf.int32, alg="philox")
-    numbers <<= 32
-    for chunk in row_chunks(numbers):
-        numbers[chunk] |= np.arange(chunk.start, chunk.stop)
-    numbers.sort()
-    order = np.empty(rows, np.int32)
-    for chunk in row_chunks(numbers):
-        order[chunk] = numbers[chunk] & 0xFFFFFFFF
-    return order

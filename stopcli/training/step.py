@@ -15,8 +15,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from stopcli.data.nest import Nest, leaves, map_nest
+from stopcli.data.row_view import row_chunks
 from stopcli.models.fused_batch_norm import with_fused_batch_norm
 
 Tensor = Any
@@ -306,18 +308,29 @@ def epoch_order(order_seed: Tensor, epoch: Tensor, rows: int) -> Tensor:
     Returns:
         int32, shape [rows]. The same eagerly, in a graph and under XLA, because the Philox generator is named.
     """
+    if tf.executing_eagerly():
+        return tf.constant(epoch_order_array(order_seed, epoch, rows))
+    return tf.argsort(_order_keys(order_seed, epoch, rows), stable=True)
+
+
+def epoch_order_array(order_seed: Tensor, epoch: Tensor, rows: int) -> NDArray[np.int32]:
+    """`epoch_order` for the host: six times as fast for a million rows, and with little memory beside the order."""
+    # Each key with its row behind it, which also keeps equal ones in order.
+    numbers: NDArray[np.int64] = np.empty(rows, np.int64)
+    numbers[:] = _order_keys(order_seed, epoch, rows)
+    numbers <<= 32
+    for chunk in row_chunks(numbers):
+        numbers[chunk] |= np.arange(chunk.start, chunk.stop)
+    numbers.sort()
+    order: NDArray[np.int32] = np.empty(rows, np.int32)
+    for chunk in row_chunks(numbers):
+        order[chunk] = numbers[chunk] & 0xFFFFFFFF
+    return order
+
+
+def _order_keys(order_seed: Tensor, epoch: Tensor, rows: int) -> Tensor:
     seed = tf.stack([order_seed, epoch])
-    keys = tf.random.stateless_uniform([rows], seed, minval=None, maxval=None, dtype=tf.int32, alg="philox")
-    if not tf.executing_eagerly():
-        return tf.argsort(keys, stable=True)
-    # Six times as fast for a million rows: NumPy sorts the keys, each with its row behind it, which also keeps equal
-    # ones in order. In place, because rows may be many.
-    packed = keys.numpy().astype(np.int64)
-    packed <<= 32
-    packed |= np.arange(rows, dtype=np.int32)
-    packed.sort()
-    packed &= 0xFFFFFFFF
-    return tf.constant(packed.astype(np.int32))
+    return tf.random.stateless_uniform([rows], seed, minval=None, maxval=None, dtype=tf.int32, alg="philox")
 
 
 def fold_batches(rows: int, batch: int, body: Callable[[Tensor, int, Any], Any], carry: Any) -> Any:

@@ -4,36 +4,45 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from stopcli.data import user_streams
 from stopcli.data.user_streams import is_stream, read_stream
 from stopcli.errors import RequestError
 
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
 X = np.arange(300, dtype=np.float64).reshape(100, 3)
 Y = np.arange(100)
-ROWS = tf.data.Dataset.from_tensor_slices((X, Y))
-# A row of it is (3,) and (3,): what three rows of a number each would be, too.
-ALIKE = tf.data.Dataset.from_tensor_slices((X, X))
-NESTS = tf.data.Dataset.from_tensor_slices(({"a": X, "b": Y}, (Y, X), np.ones(100)))
 
 
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of ten rows; the last of them may be smaller."""
+def rows() -> Any:
+    """A row an element."""
+    import tensorflow as tf
 
-    def __init__(self, rows: int = 100) -> None:
-        super().__init__()
-        self._rows = rows
+    return tf.data.Dataset.from_tensor_slices((X, Y))
 
-    def __len__(self) -> int:
-        return -(-self._rows // 10)
 
-    def __getitem__(self, index: int) -> Any:
-        rows = slice(10 * index, min(10 * index + 10, self._rows))
-        return X[rows], Y[rows]
+def slices(arrays: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices(arrays)
+
+
+def batches(count: int = 100, growing: bool = False) -> Any:
+    """A PyDataset of batches of ten rows; the last of them may be smaller, or each wider than the one before."""
+    import keras
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+        def __len__(self) -> int:
+            return -(-count // 10)
+
+        def __getitem__(self, index: int) -> Any:
+            chosen = slice(10 * index, min(10 * index + 10, count))
+            return np.zeros((10, 3 + index)) if growing else X[chosen], Y[chosen]
+
+    return Batches()
 
 
 def ignore(text: str) -> None:
@@ -41,16 +50,17 @@ def ignore(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("make", "said"),
     [
-        (ROWS, "reading 100 rows of tf.data.Dataset into memory: 2.0 kB"),
-        (ROWS.batch(32), "reading 4 batches of tf.data.Dataset into memory: 2.6 kB"),
-        (ROWS.batch(10, drop_remainder=True), "reading 10 batches of tf.data.Dataset into memory: 2.0 kB"),
-        (Batches(), "reading 10 batches of Batches into memory: 2.0 kB"),
+        (rows, "reading 100 rows of tf.data.Dataset into memory: 2.0 kB"),
+        (lambda: rows().batch(32), "reading 4 batches of tf.data.Dataset into memory: 2.6 kB"),
+        (lambda: rows().batch(10, drop_remainder=True), "reading 10 batches of tf.data.Dataset into memory: 2.0 kB"),
+        (batches, "reading 10 batches of Batches into memory: 2.0 kB"),
     ],
 )
-def test_batches_and_single_rows_are_read_in_their_order(content: Any, said: str) -> None:
+def test_batches_and_single_rows_are_read_in_their_order(make: Any, said: str) -> None:
     messages: list[str] = []
+    content = make()
     assert is_stream(content)
     x, y = read_stream(content, "", messages.append)
     assert messages == [said]
@@ -60,13 +70,14 @@ def test_batches_and_single_rows_are_read_in_their_order(content: Any, said: str
 
 
 def test_a_smaller_last_batch_counts_by_its_rows() -> None:
-    x, y = read_stream(Batches(95), "", ignore)
+    x, y = read_stream(batches(95), "", ignore)
     assert (len(x), len(y)) == (95, 95)
     assert (x == X[:95]).all()
 
 
 def test_inputs_and_outputs_that_are_nests_and_weights() -> None:
-    for content in (NESTS, NESTS.batch(7)):
+    nests = slices(({"a": X, "b": Y}, (Y, X), np.ones(100)))
+    for content in (nests, nests.batch(7)):
         x, y, weight = read_stream(content, "", ignore)
         assert (x["a"] == X).all()
         assert (x["b"] == Y).all()
@@ -76,18 +87,18 @@ def test_inputs_and_outputs_that_are_nests_and_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("make", "message"),
     [
-        (ROWS.repeat(), "received an endless tf.data.Dataset, expected one that ends"),
-        (ROWS.flat_map(lambda *_: ROWS), "received a tf.data.Dataset that does not know its size"),
-        (ALIKE, "cannot tell whether an element of this tf.data.Dataset is a row or a batch"),
-        (ROWS.take(0), "received an empty tf.data.Dataset"),
-        (tf.data.Dataset.from_tensor_slices(X), "whose elements are a .*Tensor.*, expected"),
+        (lambda: rows().repeat(), "received an endless tf.data.Dataset, expected one that ends"),
+        (lambda: rows().batch(9).unbatch(), "received a tf.data.Dataset that does not know its size"),
+        (lambda: slices((X, X)), "cannot tell whether an element of this tf.data.Dataset is a row or a batch"),
+        (lambda: rows().take(0), "received an empty tf.data.Dataset"),
+        (lambda: slices(X), "whose elements are a .*Tensor.*, expected"),
     ],
 )
-def test_what_is_endless_or_unclear_is_refused(content: Any, message: str) -> None:
+def test_what_is_endless_or_unclear_is_refused(make: Any, message: str) -> None:
     with pytest.raises(RequestError, match=message) as caught:
-        read_stream(content, "", ignore)
+        read_stream(make(), "", ignore)
     if "endless" in message or "size" in message:
         assert "stopcli.Recorder" in caught.value.hint
 
@@ -95,14 +106,10 @@ def test_what_is_endless_or_unclear_is_refused(content: Any, message: str) -> No
 def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(user_streams, "available_bytes", lambda: 1000)
     with pytest.raises(RequestError, match=r"10 batches need 2\.0 kB of memory, and 1\.0 kB are free"):
-        read_stream(Batches(), "", ignore)
+        read_stream(batches(), "", ignore)
 
 
 def test_rows_of_different_shapes_are_refused() -> None:
-    class Growing(Batches):
-        def __getitem__(self, index: int) -> Any:
-            return np.zeros((10, 3 + index)), Y[:10]
-
     with pytest.raises(RequestError, match=r"rows of element 1 have the shape \(4,\) .* first \(3,\)") as caught:
-        read_stream(Growing(), "", ignore)
+        read_stream(batches(growing=True), "", ignore)
     assert "padded" in caught.value.hint

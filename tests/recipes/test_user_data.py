@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stopcli.data import row_view
 from stopcli.data.dataset import Examples
 from stopcli.errors import ConfigError, RequestError
 from stopcli.recipes.user_data import UserRows, read_parts
@@ -233,3 +234,22 @@ def test_a_file_that_is_mapped_into_memory_is_not_read_at_once(tmp_path: Any) ->
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     train = read((mapped, Y), validation="none", test_share=0).parts.train
     assert np.shares_memory(train.x, mapped)
+
+
+@pytest.mark.parametrize("validation", ["split", "last"])
+def test_large_data_are_parted_without_copies(monkeypatch: pytest.MonkeyPatch, validation: str) -> None:
+    x, weight = X.astype(np.float64), 1 + Y
+    small = read((x, Y, weight), validation=validation)
+    monkeypatch.setattr(row_view, "LARGE_BYTES", 1000)
+    large = read((x, Y, weight), validation=validation)
+    for part in ("train", "validation", "test"):
+        expected, rows = getattr(small.parts, part), getattr(large.parts, part)
+        assert isinstance(rows.x, row_view.RowView)
+        assert rows.x.base is x
+        assert rows.x.dtype == np.float32
+        assert np.array_equal(np.asarray(rows.x), expected.x)
+        assert np.array_equal(np.asarray(rows.y), expected.y)
+        assert np.array_equal(rows.weight, expected.weight)
+    assert large.parts.train.is_large
+    assert not small.parts.train.is_large
+    assert (large.notes, large.description) == (small.notes, small.description)
