@@ -339,6 +339,15 @@ def holds_no_run(path: Path) -> bool:
     return not started and (path / "status.json").is_file()
 
 
+def run_around(path: Path) -> Path | None:
+    """The folder of the run or the sweep that a file lies in, at any depth; None where it lies in none."""
+    for folder in path.parents:
+        written = ("status.json", "environment.json", "metrics.csv")
+        if (folder / "config.toml").is_file() and any((folder / name).exists() for name in written):
+            return folder
+    return None
+
+
 def folder_bytes(folder: Path) -> int:
     """The sizes of all files in a folder together, without those that cannot be read. Links are not followed."""
     size, folders = 0, [str(folder)]

@@ -1,0 +1,194 @@
+"""Executes a user's file: its functions with the settings of a run, and an error in them in its author's own lines."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from stopcli.errors import RequestError, StopcliError, shortened
+from stopcli.recipes.user_imports import LocalModules
+from stopcli.runs.folder import run_around
+from stopcli.seeding import derive_seed
+from stopcli.source import UNKNOWN, Default, Source, Unknown, Value, check_default, same_default, typed
+
+if TYPE_CHECKING:
+    import keras
+
+# What a file prints, draws at random and names, is the whole process's: one thread at a time executes it.
+_LOCK = threading.RLock()
+# Lines of an error's text that are shown, and frames of the file.
+_LINES, _FRAMES = 6, 8
+
+
+def load_code(source: Source) -> UserCode:
+    """Execute a user's file, once, as a module of its own whose name is not `__main__`.
+
+    Raises:
+        RequestError: the file lies in a run's folder; or an error was raised by it, which is shown with its own lines.
+        ConfigError: it has a default that a setting cannot have.
+    """
+    if folder := run_around(source.path):
+        raise RequestError(
+            f"{source.path}: lies in the run folder {folder}, whose files are records; they are not executed",
+            hint="Copy the file to a folder of your own, read it, and name it there.",
+        )
+    modules = LocalModules(source)
+    with _executing(source, ""):
+        module = modules.main()
+    return UserCode(source, module)
+
+
+class UserCode:
+    """The functions of a file that was executed.
+
+    Every call may raise RequestError for an error in the file. What it prints goes to stderr.
+
+    Attributes:
+        source: what was executed.
+        defaults: of all settings, those that were computed too; None where a setting has no type.
+    """
+
+    def __init__(self, source: Source, module: ModuleType) -> None:
+        self.source = source
+        self._module = module
+        self.defaults: Mapping[str, Value | None] = _computed_defaults(source, module)
+
+    def settings(self, chosen: Mapping[str, object]) -> dict[str, Value]:
+        """All settings of the file: those that were chosen, in the types of their defaults, and the defaults of the
+        others; without those whose default is None. Raises ConfigError for one that the file does not have, or of
+        another type."""
+        for name in chosen:
+            self.source.check_name(name)
+        values = {name: typed(name, self.defaults[name], value) for name, value in chosen.items()}
+        defaults = {name: value for name, value in self.defaults.items() if value is not None}
+        return {name: {**defaults, **values}[name] for name in self.defaults if name in values or name in defaults}
+
+    def data(self, settings: Mapping[str, Value]) -> Any:
+        """What the file's `data` returns."""
+        return self._call("data", settings)
+
+    def build(self, x: Any, y: Any, settings: Mapping[str, Value], seed: int) -> keras.Model:
+        """What the file's `build` returns, with all global generators in the state that a run's seed determines, and
+        layers named as in a new process."""
+        import keras
+        from keras.src.utils import naming
+
+        with _LOCK:
+            keras.utils.set_random_seed(derive_seed(seed, "weights"))
+            # Names that Keras gives are counted in a thread, and are a part of what a saved model is.
+            naming.reset_uids()
+            return self._call("build", settings, x, y)
+
+    def augment(self, settings: Mapping[str, Value]) -> Callable[[Any, Any, Any], Any] | None:
+        """The file's `augment` of x, y and seed with its settings; None where it has none."""
+        if "augment" not in self.source.functions:
+            return None
+        return lambda x, y, seed: self._call("augment", settings, x, y, seed)
+
+    def after(self, model: keras.Model, splits: Any, folder: Path, settings: Mapping[str, Value]) -> None:
+        """Call the file's `after`, where it has one."""
+        if "after" in self.source.functions:
+            self._call("after", settings, model, splits, folder)
+
+    def _call(self, function: str, settings: Mapping[str, Value], *arguments: Any) -> Any:
+        own = {name: settings[name] for name in self.source.settings_of(function) if name in settings}
+        with _executing(self.source, function):
+            return getattr(self._module, function)(*arguments, **own)
+
+
+def _computed_defaults(source: Source, module: ModuleType) -> dict[str, Value | None]:
+    defaults: dict[str, Default] = dict(source.defaults)
+    for function, names in source.settings_by_function.items():
+        computed = _keyword_defaults(getattr(module, function))
+        for name in names:
+            value = computed.get(name, defaults[name])
+            if source.defaults[name] is not UNKNOWN or value is UNKNOWN:
+                continue
+            value = check_default(f"{source.path}: the setting {name} of {function}", _plain(value))
+            if not same_default(defaults[name], value):
+                raise RequestError(
+                    f"{source.path}: two functions have different defaults for the setting {name}: "
+                    f"{defaults[name]!r} and {value!r}",
+                    hint="A name that two functions take is one setting: give it one default, or two names.",
+                )
+            defaults[name] = value
+    # A decorator may hide the function whose default it was.
+    return {name: None if isinstance(value, Unknown) else value for name, value in defaults.items()}
+
+
+def _keyword_defaults(function: Any) -> Mapping[str, Any]:
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    return getattr(function, "__kwdefaults__", None) or {}
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy as one of Python."""
+    return value.item() if hasattr(value, "item") and getattr(value, "shape", None) == () else value
+
+
+@contextlib.contextmanager
+def _executing(source: Source, function: str) -> Iterator[None]:
+    """What a block prints goes to stderr, where it does not become a part of a result; what it raises becomes a
+    RequestError with the file's own lines."""
+    with _LOCK, contextlib.redirect_stdout(sys.stderr):
+        try:
+            yield
+        except (StopcliError, KeyboardInterrupt):
+            raise
+        except SystemExit as error:
+            raise RequestError(_message(source, function, error, "ended the program (sys.exit)")) from error
+        except Exception as error:
+            raise RequestError(_message(source, function, error, _sentence(error))) from error
+
+
+def _message(source: Source, function: str, error: BaseException, sentence: str) -> str:
+    """Where in the file an error was raised, what it says, and the lines that led there."""
+    frames = _own_frames(source, error)
+    first, *more = sentence.splitlines() or [""]
+    where = f", line {frames[-1].lineno}" if frames else ""
+    name = frames[-1].filename if frames else str(source.path)
+    lines = [f"{name}{where}{f', in {function}()' if function else ''}: {first}", *(f"    {line}" for line in more)]
+    if len(frames) == 1:
+        return "\n".join([*lines, f"    {(frames[0].line or '').strip()}"])
+    for frame in frames[-_FRAMES:]:
+        file = Path(frame.filename).relative_to(source.path.parent)
+        inside = f", in {frame.name}" if frame.name != "<module>" else ""
+        lines += [f"  {file}, line {frame.lineno}{inside}", f"    {(frame.line or '').strip()}"]
+    return "\n".join(lines)
+
+
+def _own_frames(source: Source, error: BaseException) -> list[traceback.FrameSummary]:
+    """The frames of an error that lie in the file and its local modules, the outermost first."""
+    paths = {str(source.path.parent / name) for name in source.files}
+    return [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in paths]
+
+
+# Terminal colours, in Keras's messages.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_CALLED = re.compile(r"Exception encountered when calling ([\w.]+)\(\)\.?\s*")
+
+
+def _sentence(error: BaseException) -> str:
+    """What an error says, in a few lines, without what Keras and TensorFlow write around it."""
+    text = _COLOURS.sub("", str(error)).replace("{{function_node", "").strip()
+    called = ""
+    if match := _CALLED.match(text):
+        called = f" (in {match[1]})"
+        text = text[match.end() :]
+    text = text.partition("Arguments received by")[0].strip()
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    shown_lines = [shortened(line) for line in lines[:_LINES]]
+    if len(lines) > _LINES:
+        shown_lines.append("…")
+    kind = type(error).__name__
+    if not shown_lines:
+        return f"{kind}{called}"
+    return "\n".join([f"{kind}: {shown_lines[0]}{called}", *shown_lines[1:]])
