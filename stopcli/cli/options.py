@@ -117,18 +117,29 @@ _OF_COMMANDS: Mapping[str, _Parameters] = {
 }
 
 
+def _completion(names: Sequence[str]) -> Callable[[str], list[str]]:
+    """What gives names for shells to complete. Where none fits, they complete paths."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in names if name.startswith(incomplete)]
+
+    return complete
+
+
 def option_of(config_class: type[Any], name: str) -> Any:
     """A setting's option as Typer's, for another command that has it."""
     return _typer_option(options_of(config_class)[name])
 
 
 def _typer_option(option: Option, **changes: Any) -> Any:
+    files = [f"FILE{option.path_ending}"] if option.path_ending else []
+    names = _completion(option.choices) if option.choices else None
     shown = {
         "help": option.help,
-        "metavar": option.metavar or None,
+        "metavar": option.metavar or "|".join([*option.choices, *files]) or None,
         "show_default": True if option.default is None else option.default,
         "parser": parse_path if option.is_path else None,
-        "autocompletion": complete_runs if option.is_path else None,
+        "autocompletion": complete_runs if option.is_path else names,
     }
     return in_panel(option.panel)(*option.flags, **{**shown, **changes})
 

@@ -54,7 +54,8 @@ class Option:
         default: how the help shows a default that is None or empty.
         flags: of the option, where they are not made from the name.
         is_path: whether it is a path, which becomes absolute: a run may be resumed in another folder.
-        path_ending: how values end that are paths, where others are names; empty for none.
+        choices: names that a value can be, where it can be a path too.
+        path_ending: how values end that are paths, beside the names; empty for none.
         common: whether most runs need it, so that the short help shows it.
     """
 
@@ -66,6 +67,7 @@ class Option:
     default: str | bool | None = None
     flags: tuple[str, ...] = ()
     is_path: bool = False
+    choices: tuple[str, ...] = ()
     path_ending: str = ""
     common: bool = False
 

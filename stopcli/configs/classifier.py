@@ -83,7 +83,7 @@ class NetworkSettings(RunConfig):
             "a Python file, as `stopcli fit` takes it.",
             "Training",
             ("range",),
-            metavar="|".join((*MODEL_NAMES, f"FILE{CODE_ENDING}")),
+            choices=MODEL_NAMES,
             path_ending=CODE_ENDING,
             common=True,
         ),
