@@ -59,7 +59,7 @@ class LoopChoice:
 
 
 @dataclass(frozen=True)
-class _Speed:
+class Cost:
     """One way of computing: seconds that it took to compile, and a step; and whether it is reproducible."""
 
     compile_seconds: float
@@ -82,44 +82,58 @@ def choose_loop(
     start, begin = experiment.initial_state(), time.perf_counter()
     trial = _trial(experiment)
     steps = experiment.steps_per_epoch * config.epochs
+    plain = by_xla = None
+    reason = "as the settings say"
     try:
-        plain = compiled = None
         stage("measuring a few steps")
         if config.xla != "yes":
             plain = _measure(trial, xla=False)
-        reason = "as the settings say"
-        if config.xla == "auto" and plain is not None:
+        if plain is None:
+            by_xla = _measure(trial, xla=True)
+        elif config.xla == "auto":
             if steps * plain.step_seconds < plain.compile_seconds:
-                reason = f"all epochs take about {_seconds(steps * plain.step_seconds)} without XLA"
+                reason = f"all epochs take about {_seconds(steps * plain.step_seconds)}"
             elif time.perf_counter() - begin > _MOST_SECONDS:
                 reason = f"measuring took {_seconds(time.perf_counter() - begin)} already"
             else:
                 stage("measuring a few steps, compiled by XLA")
-                compiled = _with_xla(trial)
-                reason = "XLA does not compile it"
-        elif config.xla == "yes":
-            compiled = _measure(trial, xla=True)
+                by_xla = _with_xla(trial)
+                reason = "XLA cannot compile it"
+                if by_xla is not None:
+                    reason = f"a step takes {_seconds(plain.step_seconds)}, with XLA {_seconds(by_xla.step_seconds)}"
     finally:
         _restore(trial, start)
-    if plain is not None and compiled is not None:
-        reason = f"a step takes {_seconds(plain.step_seconds)}, with XLA {_seconds(compiled.step_seconds)}"
-    chosen = plain if plain is not None and (compiled is None or not _pays(plain, compiled, steps)) else compiled
-    assert chosen is not None, "one of them was measured"
-    return _choice(config, chosen, chosen is compiled, reason, experiment)
+    is_large = experiment.parts.train.is_large
+    return choose_between(plain, by_xla, config, experiment.steps_per_epoch, reason, is_large=is_large)
 
 
-def _choice(config: LoopSettings, speed: _Speed, xla: bool, reason: str, experiment: Experiment) -> LoopChoice:
-    steps_per_epoch = experiment.steps_per_epoch
-    epoch_seconds = speed.step_seconds * steps_per_epoch
-    loop = config.loop
+def choose_between(
+    plain: Cost | None,
+    by_xla: Cost | None,
+    config: LoopSettings,
+    steps_per_epoch: int,
+    reason: str,
+    *,
+    is_large: bool = False,
+) -> LoopChoice:
+    """The choice between two ways of computing, of which at least one was measured.
+
+    Args:
+        plain, by_xla: without and with XLA; None for one that is not to be used, or cannot be.
+        reason: why these were measured, or what came out.
+        is_large: whether the rows are; only the loop that trains a part of an epoch a call does without a second copy.
+    """
+    steps = steps_per_epoch * config.epochs
+    cost = plain if by_xla is None or (plain is not None and not _pays(plain, by_xla, steps)) else by_xla
+    assert cost is not None, "one of them was measured"
+    epoch_seconds, loop = cost.step_seconds * steps_per_epoch, config.loop
     if loop == "auto":
-        # Only the loop that trains a part of an epoch a call does without a second copy of large data.
-        short = epoch_seconds <= SHORT_EPOCH_SECONDS and not experiment.parts.train.is_large
-        loop = "epochs" if short and speed.exact else "steps"
-    names = f"{'many epochs' if loop == 'epochs' else 'a part of an epoch'} a call, {'with' if xla else 'without'} XLA"
-    notes = () if speed.exact else (NOT_EXACT,)
-    text = f"{names}: {reason}; an epoch of {steps_per_epoch} takes {_seconds(epoch_seconds)}"
-    return LoopChoice(loop, "yes" if xla else "no", speed.exact, text, notes)
+        short = epoch_seconds <= SHORT_EPOCH_SECONDS and not is_large
+        loop = "epochs" if short and cost.exact else "steps"
+    xla = cost is by_xla
+    call = "many epochs" if loop == "epochs" else "a part of an epoch"
+    text = f"{call} a call, {'with' if xla else 'without'} XLA ({reason}; an epoch takes {_seconds(epoch_seconds)})"
+    return LoopChoice(loop, "yes" if xla else "no", cost.exact, text, () if cost.exact else (NOT_EXACT,))
 
 
 NOT_EXACT = (
@@ -128,13 +142,13 @@ NOT_EXACT = (
 )
 
 
-def _pays(plain: _Speed, compiled: _Speed, steps: int) -> bool:
+def _pays(plain: Cost, by_xla: Cost, steps: int) -> bool:
     """Whether XLA is to be used: reproducibility first, then the time that all steps take, with that for compiling."""
-    if plain.exact != compiled.exact:
-        return compiled.exact
-    faster = compiled.step_seconds < (1 - _GAIN) * plain.step_seconds
-    saved = steps * (plain.step_seconds - compiled.step_seconds)
-    return faster and saved > compiled.compile_seconds - plain.compile_seconds
+    if plain.exact != by_xla.exact:
+        return by_xla.exact
+    faster = by_xla.step_seconds < (1 - _GAIN) * plain.step_seconds
+    saved = steps * (plain.step_seconds - by_xla.step_seconds)
+    return faster and saved > by_xla.compile_seconds - plain.compile_seconds
 
 
 def _trial(experiment: Experiment) -> Experiment:
@@ -146,7 +160,7 @@ def _trial(experiment: Experiment) -> Experiment:
     return replace(experiment, parts=Splits(parts.train.take(0, rows), validation, test), long_epochs=False)
 
 
-def _with_xla(trial: Experiment) -> _Speed | None:
+def _with_xla(trial: Experiment) -> Cost | None:
     """How fast it is with XLA; None where that cannot compile it."""
     import tensorflow as tf
 
@@ -161,7 +175,7 @@ def _with_xla(trial: Experiment) -> _Speed | None:
         return None
 
 
-def _measure(trial: Experiment, *, xla: bool) -> _Speed:
+def _measure(trial: Experiment, *, xla: bool) -> Cost:
     start = trial.initial_state()
     loop: EpochsLoop = replace(trial, jit_compile=xla).make_loop()  # type: ignore[assignment]
     begin = time.perf_counter()
@@ -182,7 +196,7 @@ def _measure(trial: Experiment, *, xla: bool) -> _Speed:
             loop.run(2, epochs)
             seconds = min(seconds, (time.perf_counter() - begin) / epochs)
     loop.restore(start)
-    return _Speed(compile_seconds, seconds / loop.steps_per_epoch, states[0] == states[1])
+    return Cost(compile_seconds, seconds / loop.steps_per_epoch, states[0] == states[1])
 
 
 def _restore(trial: Experiment, state: tuple[Any, ...]) -> None:

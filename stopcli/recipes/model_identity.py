@@ -53,6 +53,13 @@ def uses_own_code(model: keras.Model) -> bool:
     return bool(own_code_in(_description(model)))
 
 
+def loop_key(model: keras.Model, arm: str) -> str | None:
+    """What runs of a sweep have in common that can share a compiled loop, of which only the variables and the seed are
+    set anew: the arm, with its settings, and the model. None for a model with code of the user's: it may hold what was
+    drawn for one seed."""
+    return None if uses_own_code(model) else json.dumps([arm, model_fingerprint(model)])
+
+
 def make_savable(model: keras.Model) -> bool:
     """Let a model whose class cannot tell its settings be saved: its file then has its weights, and of the settings
     only that they are not known. Returns whether that was needed."""

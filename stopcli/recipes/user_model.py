@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from stopcli.data.dataset import Splits
 from stopcli.data.nest import Nest, map_nest
 from stopcli.errors import ConfigError, RequestError, did_you_mean, shortened
+from stopcli.quantities import counted
 from stopcli.recipes.user_targets import check_targets
 from stopcli.runs.headline import LOSS, Headline, base_name, headline_of
 from stopcli.stopping.rule import natural_direction, resolve_direction
@@ -79,7 +80,7 @@ def check_model(model: Any, parts: Splits, config: ModelSettings) -> ModelFacts:
     check_compiled(model, file)
     build_on_row(model, parts.train.x, file)
     few = parts.train.take(0, _FEW)
-    with _of_the_file(file, f"the model cannot be called on {_FEW} training rows"):
+    with _of_the_file(file, f"the model cannot be called on {counted(few.count, 'training row')}"):
         outputs = model(_tensors(few.x), training=False)
     with _of_the_file(file, "loss and metrics cannot be computed from the model's outputs and the targets"):
         check_targets(model, outputs, parts, file)
@@ -298,7 +299,8 @@ def reason_of(error: BaseException) -> str:
     """What an error says in a line, without what Keras puts around it."""
     # A KeyError shows its text as Python would write it.
     content = error.args[0] if isinstance(error, KeyError) and error.args else error
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(content))
+    # Colours of Keras's, and TensorFlow's names for its kernels.
+    text = re.sub(r"\x1b\[[0-9;]*m|\{\{.*?\}\}\s*", "", str(content))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     called = re.match(r"Exception encountered when calling (.*?)\.?$", lines[0]) if lines else None
     if called and len(lines) > 1:

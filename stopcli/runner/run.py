@@ -143,7 +143,7 @@ def run_one(
     session: Session,
     start: Start = Start(),  # noqa: B008, a frozen value
     *,
-    loop_cache: dict[str, Any] | None = None,
+    loop_cache: dict[Any, Any] | None = None,
     plots: bool = True,
 ) -> RunSummary | RangeSummary:
     """Train, save, evaluate, draw and report one run. Sets the folder's status to the state that the run ended in.
@@ -151,7 +151,7 @@ def run_one(
     Args:
         loaded: settings of one run (one seed), whose config.toml is written, and its data.
         start: the position to start from.
-        loop_cache: keeps the compiled loop for the next run that differs by its seed only.
+        loop_cache: keeps the compiled loop for the next run that can share it.
         plots: whether figures are drawn.
 
     Returns:
@@ -196,7 +196,7 @@ def _train(
     folder: RunFolder,
     session: Session,
     start: Start,
-    loop_cache: dict[str, Any] | None,
+    loop_cache: dict[Any, Any] | None,
     plots: bool,
 ) -> RunSummary:
     from stopcli.training.evaluate import evaluate_run
@@ -290,16 +290,20 @@ def warm_start(config: RunConfig, experiment: Experiment) -> dict[str, Any] | No
     )
 
 
-def _compiled_loop(experiment: Experiment, loop_cache: dict[str, Any] | None, session: Session) -> Loop:
+def _compiled_loop(experiment: Experiment, loop_cache: dict[Any, Any] | None, session: Session) -> Loop:
     """A compiled loop in the experiment's initial state: the cached one, or a new one."""
-    if loop_cache is not None and "loop" in loop_cache:
-        loop: Loop = loop_cache["loop"]
+    key = experiment.loop_key
+    if loop_cache is not None and key in loop_cache:
+        loop: Loop = loop_cache[key]
         loop.reset(experiment.initial_state(), experiment.seed)
         return loop
+    if loop_cache is not None:
+        # One at a time: it holds the data on its device.
+        loop_cache.clear()
     session.observer.stage("compiling")
     with session.stopwatch.part("compile"):
         loop = experiment.make_loop()
         loop.compile()
-    if loop_cache is not None:
-        loop_cache["loop"] = loop
+    if loop_cache is not None and key is not None:
+        loop_cache[key] = loop
     return loop

@@ -198,7 +198,7 @@ class JobContext:
     """
 
     request: StopRequest
-    loop_cache: dict[str, Any] = field(default_factory=dict)
+    loop_cache: dict[Any, Any] = field(default_factory=dict)
 
 
 Work = Callable[[Job[Any], JobContext], None]

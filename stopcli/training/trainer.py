@@ -49,6 +49,8 @@ class Experiment:
         step: what is computed on a batch, where it is not the loss and the metrics above, such as what the model was
             compiled with.
         load_saved: reads the best model from its file.
+        loop_key: what experiments of a sweep, whose seeds differ, have in common where they can share a compiled loop;
+            None where they cannot.
         afterwards: what is computed once training has ended, from the loop in its last state and from the run's folder;
             returns fields of the run's summary.
     """
@@ -74,6 +76,7 @@ class Experiment:
     headline: Headline = ACCURACY
     step: Step | None = None
     load_saved: Callable[[Path], keras.Model] = load_model
+    loop_key: str | None = ""
     afterwards: Callable[[Loop, RunFolder], Mapping[str, Any]] | None = None
 
     @property

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stopcli.configs.training import StopPlan
+from stopcli.data.dataset import Examples, Splits
+from stopcli.recipes.loop_choice import NOT_EXACT, Cost, LoopChoice, choose_between, choose_loop
+from stopcli.stopping import AnyOf, BestEpoch, NonFinite
+
+
+@dataclass(frozen=True)
+class Settings:
+    loop: str = "auto"
+    xla: str = "auto"
+    epochs: int = 100
+
+
+PLAIN = Cost(compile_seconds=0.5, step_seconds=100e-6, exact=True)
+BY_XLA = Cost(compile_seconds=2.5, step_seconds=20e-6, exact=True)
+
+
+def chosen(plain: Cost | None, by_xla: Cost | None, steps: int = 1000, **settings: Any) -> tuple[str, str, bool]:
+    choice = choose_between(plain, by_xla, Settings(**settings), steps, "why")
+    return choice.loop, choice.xla, choice.exact
+
+
+@pytest.mark.parametrize(
+    ("plain", "by_xla", "expected"),
+    [
+        # 100,000 steps: 10 s against 2 s, with 2 s more to compile.
+        (PLAIN, BY_XLA, ("epochs", "yes", True)),
+        # It saves less than it costs, or nothing.
+        (Cost(0.5, 30e-6, True), BY_XLA, ("epochs", "no", True)),
+        (Cost(0.5, 21e-6, True), Cost(0.5, 20e-6, True), ("epochs", "no", True)),
+        (PLAIN, None, ("epochs", "no", True)),
+        # An epoch of a second.
+        (Cost(0.5, 1e-3, True), Cost(2.5, 1e-3, True), ("steps", "no", True)),
+        # What can be repeated goes first.
+        (Cost(0.5, 10e-6, False), BY_XLA, ("epochs", "yes", True)),
+        (PLAIN, Cost(2.5, 1e-6, False), ("epochs", "no", True)),
+        (Cost(0.5, 10e-6, False), None, ("steps", "no", False)),
+    ],
+)
+def test_what_is_faster_in_all_is_chosen(plain: Cost, by_xla: Cost | None, expected: tuple[str, str, bool]) -> None:
+    assert chosen(plain, by_xla) == expected
+
+
+def test_what_the_settings_say_is_not_chosen() -> None:
+    assert chosen(None, BY_XLA, xla="yes") == ("epochs", "yes", True)
+    assert chosen(PLAIN, None, xla="no") == ("epochs", "no", True)
+    assert chosen(PLAIN, None, loop="steps") == ("steps", "no", True)
+    assert chosen(Cost(0.5, 1.0, False), None, loop="epochs") == ("epochs", "no", False)
+
+
+def choice_of(layer: Any, **settings: Any) -> tuple[LoopChoice, Any, list[Any]]:
+    import keras
+
+    from stopcli.training.trainer import Experiment
+
+    x = np.random.default_rng(0).random((70, 3), dtype=np.float32)
+    rows = Examples(x, x.sum(axis=1, keepdims=True))
+    model = keras.Sequential([keras.Input((3,)), layer, keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    plan = StopPlan(AnyOf((NonFinite(("loss",)),)), BestEpoch("val_loss", "min"))
+    loss = keras.losses.MeanSquaredError()
+    parts = Splits(rows, rows.take(0, 20), rows.take(0, 0))
+    experiment = Experiment(model, model.optimizer, loss, (), parts, 32, 10, 0, plan, "rows")
+    before = experiment.initial_state()
+    choice = choose_loop(experiment, Settings(**settings))
+    return choice, before, list(experiment.initial_state())
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_a_model_is_measured_and_as_it_was_afterwards() -> None:
+    import keras
+
+    choice, before, after = choice_of(keras.layers.Dropout(0.5, seed=1), epochs=10)
+    assert (choice.loop, choice.xla, choice.exact, choice.notes) == ("epochs", "no", True, ())
+    # 30 steps are not worth compiling for.
+    assert "all epochs take about" in choice.reason
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_a_model_that_draws_by_itself_is_not_exact() -> None:
+    import keras
+    import tensorflow as tf
+
+    class Noise(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x + tf.random.normal(tf.shape(x))
+
+    choice, _, _ = choice_of(Noise(), xla="no")
+    assert (choice.loop, choice.xla, choice.exact, choice.notes) == ("steps", "no", False, (NOT_EXACT,))
