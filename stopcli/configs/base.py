@@ -294,7 +294,7 @@ def parse(config_class: type[AnyConfig], settings: dict[str, Any]) -> AnyConfig:
     from pydantic import ValidationError
 
     # TOML has arrays alone; what we have of them are pairs.
-    settings = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    settings = {key: _with_tuples(value) for key, value in settings.items()}
     try:
         checked = _checker(config_class).model_validate(settings)  # type: ignore[arg-type]
     except ValidationError as error:
@@ -302,6 +302,12 @@ def parse(config_class: type[AnyConfig], settings: dict[str, Any]) -> AnyConfig:
     config = config_class(**dict(checked))
     config.check()
     return config
+
+
+def _with_tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _with_tuples(item) for key, item in value.items()}
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _config_error(config_class: type[RunConfig], settings: dict[str, Any], details: list[Any]) -> ConfigError:
@@ -352,7 +358,9 @@ def to_toml(config: RunConfig) -> str:
     """The config as the text of a config.toml that `stopcli run` runs again."""
     import tomli_w
 
-    return tomli_w.dumps({"command": config.command, **settings_of(config)})
+    # An empty table says no more than none.
+    settings = {name: value for name, value in settings_of(config).items() if value != {}}
+    return tomli_w.dumps({"command": config.command, **settings})
 
 
 _PACKAGE = Path(__file__).parents[1]

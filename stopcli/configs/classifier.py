@@ -10,9 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from annotated_types import Ge, Gt, Le
 
 from stopcli.configs.base import Count, Option, Positive, RunConfig, options_of, settings_with
+from stopcli.configs.epochs import OptimizerName
 from stopcli.configs.images import VALIDATION, Augment, ImageConfig, ImageValidation
 from stopcli.configs.learning_rate import LearningRatePolicy, Momentum
-from stopcli.configs.training import OptimizerName
 from stopcli.data.named import DATASET_NAMES
 from stopcli.errors import ConfigError
 from stopcli.models.architecture import CODE_ENDING, MODEL_NAMES, Architecture, architecture_of, architectures

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from stopcli.configs.base import Count, Natural, NonNegative, Option
+from stopcli.configs.epochs import OptimizerSettings
 from stopcli.configs.training import TrainingConfig
 from stopcli.errors import ConfigError
 from stopcli.quantities import counted
@@ -40,7 +41,7 @@ Nesterov = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearningRateConfig(TrainingConfig):
+class LearningRateConfig(TrainingConfig, OptimizerSettings):
     """Training with a learning rate that moves; `learning_rate` is what it starts from (of `clr`: base_lr)."""
 
     lr_policy: Annotated[LearningRatePolicy, Option("How the learning rate moves.", "Learning rate", common=True)] = (

@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from stopcli.configs.base import Option, RunConfig, options_of, settings_with
 from stopcli.configs.classifier import OWN_OPTIMIZER, QUICK, ModelValidation, NetworkSettings
+from stopcli.configs.epochs import BatchSize, Optimizer, check_validation_share
 from stopcli.configs.images import (
     DEFAULT_SHARE,
     Augment,
@@ -23,7 +24,6 @@ from stopcli.configs.images import (
 )
 from stopcli.configs.learning_rate import Nesterov, Rate, SgdMomentum
 from stopcli.configs.registry import command_line
-from stopcli.configs.training import BatchSize, Optimizer, check_validation_share
 from stopcli.errors import ConfigError, RequestError
 from stopcli.models.architecture import architectures
 from stopcli.runs.files import read_toml

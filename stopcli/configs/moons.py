@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 from annotated_types import Ge, Le
 
 from stopcli.configs.base import Count, Option, PublishedArm, Seed, published_arms, settings_with
+from stopcli.configs.epochs import OptimizerSettings
 from stopcli.configs.training import TrainingConfig
 from stopcli.errors import ConfigError
 
@@ -78,7 +79,7 @@ DEFAULT_SHARES = {"split": 0.2, "holdout": 0.5}
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoonsConfig(TrainingConfig):
+class MoonsConfig(TrainingConfig, OptimizerSettings):
     """An overfitting MLP on two moons; as a case study, the four published arms of it from one training."""
 
     command: ClassVar[str] = "moons"
@@ -90,7 +91,6 @@ class MoonsConfig(TrainingConfig):
     )
     quick: ClassVar[dict[str, Any]] = {"epochs": 1500}
     default_to_full: ClassVar[bool] = True
-    short_epochs: ClassVar[bool] = True
 
     samples: Annotated[int, Ge(2), Le(10_000_000), Option("Rows in all, ≥ 2.", "Data", ("test-rows",))] = 100
     noise: Annotated[float, Ge(0), Le(1e6), Option("Standard deviation of the noise, ≥ 0.", "Data", ("test-rows",))] = (
@@ -111,6 +111,10 @@ class MoonsConfig(TrainingConfig):
             common=True,
         ),
     ] = False
+
+    @property
+    def short_epochs(self) -> bool:
+        return True
 
     @property
     def arm(self) -> str:

@@ -53,6 +53,7 @@ COMMANDS = {
         "stopcli.recipes.images:Classifier",
         code_recipe="stopcli.recipes.fit_rates:FitUnderPolicy",
     ),
+    "fit": CommandClasses("stopcli.configs.fit:FitConfig", "stopcli.recipes.fit:Fit"),
     "lr-range": CommandClasses(
         "stopcli.configs.lr_range:LrRangeConfig",
         "stopcli.recipes.lr_range:LrRange",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Le, Lt
 
@@ -15,11 +15,10 @@ from stopcli.configs.base import (
     Mode,
     Natural,
     Option,
-    Positive,
     RunConfig,
-    Share,
     settings_with,
 )
+from stopcli.configs.epochs import EpochSettings, LogSettings, check_validation_share
 from stopcli.errors import ConfigError, did_you_mean
 from stopcli.quantities import agreeing, counted, parse_save_every
 from stopcli.runs.headline import ACCURACY, LOSS, Headline
@@ -31,12 +30,8 @@ from stopcli.stopping.rule import Rule, mode_warning, resolve_direction
 if TYPE_CHECKING:
     from stopcli.data.dataset import Splits
 
-OptimizerName = Literal["sgd", "rmsprop", "adam"]
-BatchSize = Annotated[Count, Option("Rows per update, ≥ 1.", "Training", ("range",))]
-Optimizer = Annotated[OptimizerName, Option("Optimizer, with Keras's defaults.", "Training", ("range", "network"))]
 ExecutorName = Literal["auto", "in-process", "processes", "ray"]
 Smoothing = Annotated[float, Ge(0), Lt(1)]
-ValidationRows = Literal["test", "split", "holdout"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,14 +179,6 @@ class CheckpointSettings:
     ] = "best"
 
 
-def check_validation_share(validation: str, share: float | None) -> None:
-    """Raise ConfigError where a share of rows is named, and none is split off to validate."""
-    if share is not None and validation not in ("split", "holdout"):
-        who = "the images of a folder validate" if validation == "folder" else "the test rows validate"
-        expected = f"no share where {who} (choose --validation split or holdout)"
-        raise ConfigError("validation_share", share, expected)
-
-
 # Fewer rows than this are warned about: one of them is more than 5 % of a share.
 FEW_ROWS = 20
 
@@ -228,48 +215,23 @@ class StopPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
+class TrainingConfig(LogSettings, EpochSettings, StoppingSettings, CheckpointSettings, RunConfig):
     """Training with stopping rules and checkpoints."""
 
-    # Whether a call of the loop runs many epochs, and any epoch's state can be had by training up to it again.
-    short_epochs: ClassVar[bool] = False
-
-    validation: Annotated[
-        ValidationRows,
-        Option(
-            "Rows used for validation: the test rows (as published); split: a share of the training rows; holdout: a "
-            "share of the test rows. The remaining test rows stay untouched.",
-            "Data",
-            common=True,
-        ),
-    ] = "test"
-    validation_share: Annotated[
-        Share | None,
-        Option(
-            "The share set aside for validation, in (0, 1).",
-            "Data",
-            default="0.2 for split, 0.5 for holdout",
-        ),
-    ] = None
-    epochs: Annotated[Count, Option("Most epochs to train, ≥ 1.", "Training", ("free",), common=True)] = 100
-    batch_size: BatchSize = 32
-    optimizer: Optimizer = "adam"
-    learning_rate: Annotated[Positive, Option("Learning rate, > 0.", "Training", common=True)] = 0.001
-    # Changes no number of the run, but is no matter of one session: a resumed run has to continue with it.
-    tensorboard: Annotated[
-        bool,
-        Option(
-            "Also write each run's curves for TensorBoard, to its tensorboard/ folder, while it trains.",
-            "Run and output",
-            ("execution", "free"),
-            flags=("--tensorboard",),
-        ),
-    ] = False
+    @property
+    def short_epochs(self) -> bool:
+        """Whether a call of the loop runs many epochs, and any epoch's state can be had by training up to it again."""
+        return False
 
     @property
     def headline(self) -> Headline:
         """The metric that counts."""
         return ACCURACY
+
+    @property
+    def metrics_are_known(self) -> bool:
+        """Whether `metrics` says what will be measured; else what the settings say of metrics is checked later."""
+        return True
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -302,9 +264,15 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
         run has on record, and the resumed run is what it would have been with them from its start."""
         return settings_with(type(self), "stopping")
 
+    @property
+    def monitored(self) -> tuple[str, Mode]:
+        """The metric that rules monitor, and its mode."""
+        return self.monitor, self.mode
+
     def requested_rules(self) -> list[tuple[str, Rule[Any]]]:
         """The rules that the settings name, each with the setting and its value, such as `patience 200`."""
-        monitor, mode, smooth = self.monitor, self.mode, self.smooth
+        monitor, mode = self.monitored
+        smooth = self.smooth
         rules: list[tuple[str, Rule[Any]]] = []
         if self.patience is not None:
             more = (self.min_delta, self.baseline, self.start_from_epoch)
@@ -352,10 +320,16 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
     def check(self) -> None:
         super().check()
         parse_save_every(self.save_every)
-        check_validation_share(self.validation, self.validation_share)
+        self.check_share()
+        if self.metrics_are_known:
+            self._check_monitors()
         self._check_rules()
 
-    def _check_rules(self) -> None:
+    def check_share(self) -> None:
+        """Raise ConfigError where a share of rows is named, and none is split off to validate."""
+        check_validation_share(self.validation, self.validation_share)
+
+    def _check_monitors(self) -> None:
         for setting, mode_setting in (("monitor", "mode"), ("checkpoint_monitor", "checkpoint_mode")):
             metric = getattr(self, setting)
             if metric not in self.metrics:
@@ -364,9 +338,13 @@ class TrainingConfig(StoppingSettings, CheckpointSettings, RunConfig):
                 hint = hint or did_you_mean(metric, self.metrics)
                 raise ConfigError(setting, metric, "one of " + ", ".join(self.metrics), hint=hint)
             resolve_direction(metric, getattr(self, mode_setting), setting=mode_setting)
+
+    def _check_rules(self) -> None:
         check_min_delta(self.min_delta)
+        recorded = self.metrics if self.metrics_are_known else None
         for text in self.stop:
-            missing = set(parse_rule(text, self.monitor, self.mode, recorded=self.metrics).monitors) - set(self.metrics)
+            monitors = parse_rule(text, *self.monitored, recorded=recorded).monitors
+            missing = set() if recorded is None else {*monitors} - {*recorded}
             if missing:
                 raise ConfigError("stop", text, f"a rule on a recorded metric; {sorted(missing)[0]} is not recorded")
         if self.start_from_epoch >= self.epochs:
