@@ -2,8 +2,136 @@
 
 from __future__ import annotations
 
-from stopcli.recipes.base import SeedRecipe
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stopcli.analysis.sweep import SweepResults
+from stopcli.configs.fit import FitConfig
+from stopcli.errors import RequestError
+from stopcli.quantities import counted
+from stopcli.recipes.base import LoadedConfig, SeedRecipe
+from stopcli.report.document import Table
+from stopcli.report.drawing import Figures
+from stopcli.runs.metrics import Columns
+from stopcli.source import read_source
+from stopcli.sweeps.plan import JobResult
+
+if TYPE_CHECKING:
+    from stopcli.data.dataset import Splits
+    from stopcli.recipes.user_code import UserCode
+    from stopcli.recipes.user_data import UserRows
+    from stopcli.training.evaluate import Evaluation
+    from stopcli.training.session import Observer
+    from stopcli.training.trainer import Experiment
+
+
+@dataclass(frozen=True)
+class FitData:
+    """A file that was executed, and the rows that it gives.
+
+    The arms of a sweep may differ in settings of `data()`: rows are read once for each choice of these.
+    """
+
+    code: UserCode
+    config: FitConfig
+    _rows: dict[tuple[str, ...], UserRows] = field(default_factory=dict, repr=False)
+    # Runs of a sweep may share it in threads.
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def parts(self) -> Splits:
+        """The rows under the settings that the file was loaded with."""
+        return self.rows_of(self.config).parts
+
+    def rows_of(self, config: FitConfig) -> UserRows:
+        """The rows in parts, as `data()` gives them under a config's settings."""
+        from stopcli.recipes.user_data import read_parts
+
+        key = tuple(repr(config.settings[name]) for name in self.code.source.settings_of("data"))
+        with self._lock:
+            if key not in self._rows:
+                self._rows[key] = read_parts(self.code.data(config.settings), config)
+            return self._rows[key]
 
 
 class Fit(SeedRecipe):
     """The model, the data and the metrics of a Python file."""
+
+    def title(self, config: FitConfig, dataset: str | None = None) -> str:
+        file = Path(config.file).name
+        return file if config.arm == config.rules else f"{file}, {config.arm_label(config.arm)}"
+
+    def load(self, config: FitConfig, observer: Observer) -> LoadedConfig:
+        """Execute the file, read its rows, build and check the model of every arm, and measure what the settings leave
+        open."""
+        from stopcli.recipes.user_code import load_code
+        from stopcli.training.tf_setup import start_tensorflow
+
+        source = read_source(Path(config.file))
+        observer.stage("starting TensorFlow")
+        start_tensorflow(config.threads)
+        observer.stage(f"reading the data of {source.path.name}")
+        code = load_code(source)
+        config = replace(_with_all_settings(config, code), code_sha256=source.sha256)
+        data = FitData(code, config)
+        rows = data.rows_of(config)
+        config = replace(config, validation=rows.validation)
+        observer.stage("building the model")
+        config, notes = _checked(config, data)
+        if "auto" in (config.loop, config.xla):
+            observer.stage("measuring how to train it")
+            config, note = _with_measured_loop(config, data)
+            notes = (*notes, note)
+        train = rows.parts.train.count
+        steps = rows.parts.train.batches(config.batch_size)
+        return LoadedConfig(
+            config,
+            data,
+            notes=(*rows.notes, *notes, *config.notes_on_rows(rows.parts, "row")),
+            description=(
+                rows.description,
+                f"Training: {source.path.name}, {counted(config.epochs, 'epoch')} of {counted(steps, 'step')}, "
+                f"batch {min(config.batch_size, train)}.",
+            ),
+            files={f"code/{name}": text for name, text in source.files.items()},
+        )
+
+    def build(self, loaded: LoadedConfig) -> Experiment:
+        """Model and rules of a run."""
+        return _experiment(loaded.config, loaded.data)
+
+    def run_figures(
+        self, config: FitConfig, experiment: Experiment, evaluation: Evaluation, metrics: Columns, steps: Columns | None
+    ) -> Figures:
+        from stopcli.recipes.fit_results import fit_figures
+
+        return fit_figures(config, experiment, evaluation, metrics)
+
+    def run_tables(self, experiment: Experiment, evaluation: Evaluation) -> dict[str, Table]:
+        from stopcli.recipes.fit_results import fit_tables
+
+        return fit_tables(experiment, evaluation)
+
+    def sweep_results(self, config: FitConfig, results: Sequence[JobResult]) -> SweepResults:
+        """Of one arm a row for each seed; of several a row for each, with its paired difference to the first."""
+        from stopcli.recipes.fit_results import fit_sweep_results
+
+        return fit_sweep_results(config, results) if config.vary else super().sweep_results(config, results)
+
+    def sweep_figures(self, config: FitConfig, results: Sequence[JobResult]) -> Figures:
+        from stopcli.recipes.fit_results import fit_sweep_figures
+
+        return fit_sweep_figures(config, results) if config.vary else super().sweep_figures(config, results)
+
+
+def _with_all_settings(config: FitConfig, code: UserCode) -> FitConfig:
+    """A config with all settings of the file, and the values that arms have, each of its default's type."""
+    settings = code.settings(config.settings)
+    vary = {
+        name: tuple(code.settings({**config.settings, name: value})[name] for value in values)
+        for name, values in config.vary.items()
+    }
+    return replace(config, settings=settings, vary=vary)
