@@ -20,9 +20,12 @@ from stopcli.source import read_source
 from stopcli.sweeps.plan import JobResult
 
 if TYPE_CHECKING:
+    import keras
+
     from stopcli.data.dataset import Splits
     from stopcli.recipes.user_code import UserCode
     from stopcli.recipes.user_data import UserRows
+    from stopcli.recipes.user_model import ModelFacts
     from stopcli.training.evaluate import Evaluation
     from stopcli.training.session import Observer
     from stopcli.training.trainer import Experiment
@@ -40,11 +43,23 @@ class FitData:
     _rows: dict[tuple[str, ...], UserRows] = field(default_factory=dict, repr=False)
     # Runs of a sweep may share it in threads.
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    # Keras draws initial weights from generators of the whole process.
+    _building: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def parts(self) -> Splits:
         """The rows under the settings that the file was loaded with."""
         return self.rows_of(self.config).parts
+
+    def build(self, config: FitConfig) -> tuple[keras.Model, ModelFacts]:
+        """A run's model in its initial state, and what it is trained for. Raises RequestError where it cannot be
+        trained on these rows as it is compiled."""
+        from stopcli.recipes.user_model import check_model, first_names
+
+        parts = self.rows_of(config).parts
+        with self._building, first_names():
+            model = self.code.build(parts.train.x, parts.train.y, config.settings, config.seed)
+            return model, check_model(model, parts, config)
 
     def rows_of(self, config: FitConfig) -> UserRows:
         """The rows in parts, as `data()` gives them under a config's settings."""
@@ -135,3 +150,52 @@ def _with_all_settings(config: FitConfig, code: UserCode) -> FitConfig:
         for name, values in config.vary.items()
     }
     return replace(config, settings=settings, vary=vary)
+
+
+def _checked(config: FitConfig, data: FitData) -> tuple[FitConfig, tuple[str, ...]]:
+    """A config with what the model measures, and notes, once the models of all arms were built and checked."""
+    facts = {name: data.build(arm)[1] for name, arm in config.arms().items()}
+    first, *others = facts.values()
+    for name, other in zip(list(facts)[1:], others, strict=True):
+        if other.metrics != first.metrics:
+            raise RequestError(
+                f"{config.file}: the arms measure different metrics: {', '.join(first.metrics)}, and "
+                f"{config.arm_label(name)} {', '.join(other.metrics)}"
+            )
+    validates = data.parts.validation.count > 0
+    config = config.completed(first.metrics, first.headline, validates=validates)
+    config.check()
+    return config, tuple(dict.fromkeys(note for of_arm in facts.values() for note in of_arm.notes))
+
+
+def _with_measured_loop(config: FitConfig, data: FitData) -> tuple[FitConfig, tuple[str, ...]]:
+    """A config with the loop that trains the first arm fastest, and notes on it."""
+    from stopcli.recipes.user_model import choose_loop
+
+    first = config.arms()[config.reference_arm]
+    choice = choose_loop(_experiment(first, data), first)
+    return replace(config, loop=choice.loop, xla=choice.xla), (choice.reason, *choice.notes)
+
+
+def _experiment(config: FitConfig, data: FitData) -> Experiment:
+    from stopcli.training.compiled_step import CompiledStep
+    from stopcli.training.trainer import Experiment
+
+    parts = data.rows_of(config).parts
+    model, facts = data.build(config)
+    return Experiment(
+        model,
+        model.optimizer,
+        model.loss,
+        (),
+        parts,
+        config.batch_size,
+        config.epochs,
+        config.seed,
+        config.stop_plan(parts.train.batches(config.batch_size)),
+        dataset=Path(config.file).name,
+        jit_compile=config.xla == "yes",
+        long_epochs=config.loop == "steps",
+        headline=config.headline,
+        step=CompiledStep(model, data.code.augment(config.settings)),
+    )
