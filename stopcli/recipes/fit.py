@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stopcli.analysis.sweep import SweepResults
 from stopcli.configs.fit import FitConfig
+from stopcli.configs.training import POINT
 from stopcli.errors import RequestError
 from stopcli.quantities import counted
 from stopcli.recipes.base import LoadedConfig, SeedRecipe
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import keras
 
     from stopcli.data.dataset import Splits
+    from stopcli.recipes.loop_choice import LoopChoice
     from stopcli.recipes.user_code import UserCode
     from stopcli.recipes.user_data import UserRows
     from stopcli.recipes.user_model import ModelFacts
@@ -54,7 +56,8 @@ class FitData:
     def build(self, config: FitConfig) -> tuple[keras.Model, ModelFacts]:
         """A run's model in its initial state, and what it is trained for. Raises RequestError where it cannot be
         trained on these rows as it is compiled."""
-        from stopcli.recipes.user_model import check_model, first_names
+        from stopcli.recipes.model_identity import first_names
+        from stopcli.recipes.user_model import check_model
 
         parts = self.rows_of(config).parts
         with self._building, first_names():
@@ -65,7 +68,7 @@ class FitData:
         """The rows in parts, as `data()` gives them under a config's settings."""
         from stopcli.recipes.user_data import read_parts
 
-        key = tuple(repr(config.settings[name]) for name in self.code.source.settings_of("data"))
+        key = tuple(repr(config.settings.get(name)) for name in self.code.source.settings_of("data"))
         with self._lock:
             if key not in self._rows:
                 self._rows[key] = read_parts(self.code.data(config.settings), config)
@@ -91,26 +94,24 @@ class Fit(SeedRecipe):
         observer.stage(f"reading the data of {source.path.name}")
         code = load_code(source)
         config = replace(_with_all_settings(config, code), code_sha256=source.sha256)
-        data = FitData(code, config)
-        rows = data.rows_of(config)
-        config = replace(config, validation=rows.validation)
+        data = FitData(code, config.arms()[config.reference_arm])
+        rows = data.rows_of(data.config)
+        config = replace(config, **rows.config_changes)
         observer.stage("building the model")
         config, notes = _checked(config, data)
+        description = [*rows.description]
         if "auto" in (config.loop, config.xla):
-            observer.stage("measuring how to train it")
-            config, note = _with_measured_loop(config, data)
-            notes = (*notes, note)
-        train = rows.parts.train.count
-        steps = rows.parts.train.batches(config.batch_size)
+            config, choice = _with_measured_loop(config, data, observer)
+            notes = (*notes, *choice.notes)
+            description.append(choice.reason)
+        train = rows.parts.train
+        steps = counted(train.batches(config.batch_size), "step")
+        training = f"{counted(config.epochs, 'epoch')} of {steps}, batch {min(config.batch_size, train.count)}"
         return LoadedConfig(
             config,
             data,
-            notes=(*rows.notes, *notes, *config.notes_on_rows(rows.parts, "row")),
-            description=(
-                rows.description,
-                f"Training: {source.path.name}, {counted(config.epochs, 'epoch')} of {counted(steps, 'step')}, "
-                f"batch {min(config.batch_size, train)}.",
-            ),
+            notes=(*rows.notes, *notes, *config.notes_on_rows(rows.parts, POINT)),
+            description=(f"Training: {source.path.name}, {training}.", *(f"{line}." for line in description)),
             files={f"code/{name}": text for name, text in source.files.items()},
         )
 
@@ -144,45 +145,45 @@ class Fit(SeedRecipe):
 
 def _with_all_settings(config: FitConfig, code: UserCode) -> FitConfig:
     """A config with all settings of the file, and the values that arms have, each of its default's type."""
-    settings = code.settings(config.settings)
     vary = {
         name: tuple(code.settings({**config.settings, name: value})[name] for value in values)
         for name, values in config.vary.items()
     }
+    settings = {name: value for name, value in code.settings(config.settings).items() if name not in vary}
     return replace(config, settings=settings, vary=vary)
 
 
 def _checked(config: FitConfig, data: FitData) -> tuple[FitConfig, tuple[str, ...]]:
     """A config with what the model measures, and notes, once the models of all arms were built and checked."""
     facts = {name: data.build(arm)[1] for name, arm in config.arms().items()}
-    first, *others = facts.values()
-    for name, other in zip(list(facts)[1:], others, strict=True):
+    first = facts[config.reference_arm]
+    for name, other in facts.items():
         if other.metrics != first.metrics:
             raise RequestError(
-                f"{config.file}: the arms measure different metrics: {', '.join(first.metrics)}, and "
-                f"{config.arm_label(name)} {', '.join(other.metrics)}"
+                f"{config.file}: its arms measure different metrics: {config.arm_label(config.reference_arm)} "
+                f"{', '.join(first.metrics)}, {config.arm_label(name)} {', '.join(other.metrics)}"
             )
-    validates = data.parts.validation.count > 0
-    config = config.completed(first.metrics, first.headline, validates=validates)
-    config.check()
-    return config, tuple(dict.fromkeys(note for of_arm in facts.values() for note in of_arm.notes))
+    notes = tuple(dict.fromkeys(note for of_arm in facts.values() for note in of_arm.notes))
+    return config.with_model(data.code.source.code_hash, first.metrics, first.headline.name), notes
 
 
-def _with_measured_loop(config: FitConfig, data: FitData) -> tuple[FitConfig, tuple[str, ...]]:
-    """A config with the loop that trains the first arm fastest, and notes on it."""
-    from stopcli.recipes.user_model import choose_loop
+def _with_measured_loop(config: FitConfig, data: FitData, observer: Observer) -> tuple[FitConfig, LoopChoice]:
+    """A config with the loop that trains the first arm fastest, and how that was chosen."""
+    from stopcli.recipes.loop_choice import choose_loop
 
     first = config.arms()[config.reference_arm]
-    choice = choose_loop(_experiment(first, data), first)
-    return replace(config, loop=choice.loop, xla=choice.xla), (choice.reason, *choice.notes)
+    choice = choose_loop(_experiment(first, data), first, observer.stage)
+    return replace(config, loop=choice.loop, xla=choice.xla), choice
 
 
 def _experiment(config: FitConfig, data: FitData) -> Experiment:
+    from stopcli.recipes.model_identity import loop_key, make_savable, saved_model_loader
     from stopcli.training.compiled_step import CompiledStep
     from stopcli.training.trainer import Experiment
 
     parts = data.rows_of(config).parts
-    model, facts = data.build(config)
+    model = data.build(config)[0]
+    make_savable(model)
     return Experiment(
         model,
         model.optimizer,
@@ -197,5 +198,7 @@ def _experiment(config: FitConfig, data: FitData) -> Experiment:
         jit_compile=config.xla == "yes",
         long_epochs=config.loop == "steps",
         headline=config.headline,
-        step=CompiledStep(model, data.code.augment(config.settings)),
+        step=CompiledStep(model, parts.train, data.code.augment(config.settings)),
+        load_saved=saved_model_loader(model, lambda: data.build(config)[0]),
+        loop_key=loop_key(model, config.arm),
     )

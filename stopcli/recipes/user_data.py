@@ -31,10 +31,17 @@ _MOST_CLASSES = 1000
 class SplitSettings(Protocol):
     """The settings of a run that say which rows train, validate and test."""
 
-    validation: Any
-    validation_share: Any
-    test_share: Any
-    data_seed: Any
+    @property
+    def validation(self) -> Any: ...
+
+    @property
+    def validation_share(self) -> Any: ...
+
+    @property
+    def test_share(self) -> Any: ...
+
+    @property
+    def data_seed(self) -> Any: ...
 
 
 @dataclass(frozen=True)
