@@ -266,9 +266,7 @@ def plan_layout(config: Any, *, gpu: bool) -> Layout:
     """
     cores = usable_cores()
     # Runs that take less than a process takes to start share this one, its data and its compiled loop.
-    if not isinstance(config, SweepSettings) or (
-        config.executor == "auto" and getattr(config, "short_epochs", False)
-    ):
+    if not isinstance(config, SweepSettings) or (config.executor == "auto" and getattr(config, "short_epochs", False)):
         most = min(cores, MOST_WORKERS)
         return Layout("in-process", min(getattr(config, "jobs", None) or most, most), None)
     threads: int | None = getattr(config, "threads", None)
