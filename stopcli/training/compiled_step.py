@@ -18,6 +18,7 @@ from stopcli.data.dataset import Examples
 from stopcli.data.nest import Nest, leaves, map_nest
 from stopcli.errors import RequestError
 from stopcli.models.fused_batch_norm import with_fused_batch_norm
+from stopcli.training.loop import batch_of
 from stopcli.training.step import Batch, Carry, Schedule, Step, Tensor, apply_gradients, count_of
 
 Augment = Callable[[Nest, Nest, Tensor], tuple[Nest, ...]]
@@ -68,7 +69,7 @@ class CompiledStep(Step):
         self.optimizer = model.optimizer
         self._fused = fused
         self._called = with_fused_batch_norm(model) if fused else model
-        batch = self._prepared(_batch_of(self._rows))
+        batch = self._prepared(batch_of(self._rows))
         model._symbolic_build(data_batch=batch)
         self._metrics = [
             model._loss_tracker,
@@ -83,7 +84,8 @@ class CompiledStep(Step):
             metric.reset_state()
         self._initial = tuple(variable.numpy() for variable in self._variables)
         self.columns = tuple(self._results())
-        self.rows_are_independent = _rows_are_independent(model, batch)
+        self._moving, uneven = _measured_once(model, batch)
+        self.rows_are_independent = not uneven and _rows_are_independent(model)
 
     @property
     def initial(self) -> Carry:
@@ -106,7 +108,12 @@ class CompiledStep(Step):
         return carry, tf.cast(loss, tf.float32), learning_rate
 
     def evaluate(self, batch: Batch, carry: Carry) -> Carry:
-        return self._measured(self._prepared(batch), carry, training=False)[1]
+        """Measure rows that are not trained on; whatever is measured, training goes on as if it had not been."""
+        before = [tf.identity(variable.value) for variable in self._moving]
+        carry = self._measured(self._prepared(batch), carry, training=False)[1]
+        for variable, value in zip(self._moving, before, strict=True):
+            variable.assign(value)
+        return carry
 
     def finish(self, carry: Carry, rows: int) -> Tensor:
         with keras.StatelessScope(list(zip(self._variables, carry, strict=True))):
@@ -176,10 +183,6 @@ class CompiledStep(Step):
         return tuple(result)
 
 
-def _batch_of(rows: Examples) -> Batch:
-    return (rows.x, rows.y) if rows.weight is None else (rows.x, rows.y, rows.weight)
-
-
 def _as_floatx(array: Any) -> Tensor:
     tensor = tf.convert_to_tensor(array)
     return tf.cast(tensor, keras.config.floatx()) if tensor.dtype.is_floating else tensor
@@ -208,9 +211,29 @@ def _check_metrics(model: keras.Model, metrics: list[Any]) -> None:
                 )
 
 
-def _rows_are_independent(model: keras.Model, batch: Batch) -> bool:
-    """Whether loss and metrics are the same however rows are cut into batches, and whether a batch changes nothing.
-    What is not Keras's own may look at a whole batch; its rows are measured in the batches that `fit` takes."""
+def _measured_once(model: keras.Model, batch: Batch) -> tuple[list[Any], bool]:
+    """Call a model as for a measurement. It is as it was afterwards.
+
+    Returns:
+        The variables that a call changes (a recurrent layer with dropout draws its noise also where it does not use
+        it); and whether the loss of some rows depends on what shares their batch: Keras divides by the rows that are
+        not masked, and adds up the penalties of activations.
+    """
+    before = [variable.numpy() for variable in model.non_trainable_variables]
+    predictions = model(batch[0], training=False)
+    moving = []
+    for variable, value in zip(model.non_trainable_variables, before, strict=True):
+        if not np.array_equal(variable.numpy(), value):
+            moving.append(variable)
+            variable.assign(value)
+    masked = any(getattr(output, "_keras_mask", None) is not None for output in leaves(predictions))
+    return moving, masked or any(layer._losses for layer in _layers(model))
+
+
+def _rows_are_independent(model: keras.Model) -> bool:
+    """Whether loss and metrics are the same however rows are cut into batches. What is not Keras's own may look at a
+    whole batch; its rows are measured in the batches that `fit` takes, as are several outputs, whose losses it averages
+    over batches."""
     if model._compile_loss.metrics:
         return False
     metrics = [] if model._compile_metrics is None else model._compile_metrics.metrics
@@ -223,22 +246,7 @@ def _rows_are_independent(model: keras.Model, batch: Batch) -> bool:
         return False
     if not all(isinstance(operation, keras.layers.Layer) for operation in operations):
         return False
-    if not all(_is_keras(type(layer)) and not isinstance(layer, keras.layers.Lambda) for layer in _layers(model)):
-        return False
-    before = [variable.numpy() for variable in model.non_trainable_variables]
-    predictions = model(batch[0], training=False)
-    changed = False
-    for variable, value in zip(model.non_trainable_variables, before, strict=True):
-        changed |= not np.array_equal(variable.numpy(), value)
-        variable.assign(value)
-    if changed:
-        # A recurrent layer with dropout draws its noise also where it does not use it.
-        return False
-    if any(getattr(output, "_keras_mask", None) is not None for output in leaves(predictions)):
-        # Keras divides by the rows of a batch that are not masked.
-        return False
-    # The penalties of weights are those of every batch; those of activations are a batch's sum.
-    return not any(layer._losses for layer in _layers(model))
+    return all(_is_keras(type(layer)) and not isinstance(layer, keras.layers.Lambda) for layer in _layers(model))
 
 
 def _layers(model: keras.Model) -> Iterator[Any]:
