@@ -90,9 +90,9 @@ class RunResult:
         values, headline = dict(self.cost), self.run.headline
         for view, model in (("final", self.final), ("saved", self.saved)):
             values |= {f"{view}_{name}": value for name, value in model.items()}
-            for rows in ("val", "test"):
-                if headline.kind == "proportion" and headline.column(rows) in model:
-                    values[f"{view}_{rows}_error"] = 1 - model[headline.column(rows)]
+            for rows in ("train", "val", "test"):
+                if headline.kind == "proportion" and f"{rows}_{headline.name}" in model:
+                    values[f"{view}_{rows}_error"] = 1 - model[f"{rows}_{headline.name}"]
         return values
 
 

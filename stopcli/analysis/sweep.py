@@ -150,9 +150,10 @@ def means_and_sds(arm: RunArm, **names: str) -> dict[str, float | None]:
     return columns
 
 
-def mean_cell(interval: MeanInterval | None, headline: Headline = ACCURACY) -> str:
-    """Mean and standard deviation of a metric for a table; a dash for no values."""
-    return interval.cell(partial(headline.show, like=interval.mean), interval=False) if interval else NONE
+def mean_cell(mean: MeanInterval | None, headline: Headline = ACCURACY, *, interval: bool = False) -> str:
+    """Mean and standard deviation of a metric for a table, and where it is asked for, its interval; a dash for no
+    values."""
+    return mean.cell(partial(headline.show, like=mean.mean), interval=interval) if mean else NONE
 
 
 def difference_text(difference: Difference | None, headline: Headline) -> str:

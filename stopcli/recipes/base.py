@@ -117,6 +117,12 @@ def _level(config: TrainingConfig) -> tuple[str, float, str] | None:
     return None
 
 
+def which_model(summary: RunSummary) -> str:
+    """The model that a run leaves, in words."""
+    best = summary.best
+    return f"model of epoch {best.epoch} (best)" if best else f"final model, epoch {summary.final.epoch}"
+
+
 def val_rows(config: TrainingConfig) -> str:
     """What the `val_` metrics were measured on."""
     return "test" if config.validation == "test" else "validation"

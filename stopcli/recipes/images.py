@@ -19,13 +19,14 @@ from stopcli.data.load import FolderRules, load_images
 from stopcli.data.named import DATASET_NAMES
 from stopcli.data.toy import moons, split_moons
 from stopcli.quantities import agreeing, counted
-from stopcli.recipes.base import LoadedConfig, SeedRecipe, run_marks, val_rows
+from stopcli.recipes.base import LoadedConfig, SeedRecipe, run_marks, val_rows, which_model
+from stopcli.recipes.class_results import classes_table, confusion_figure
 from stopcli.recipes.image_checks import check_batches_fit, check_effects, images_in_several_parts
 from stopcli.report.document import Table, csv_of
 from stopcli.report.drawing import Draw, Figures, drawn_name
 from stopcli.runs.files import dump_json
 from stopcli.runs.metrics import Columns
-from stopcli.runs.summary import CLASSES_FILE, ModelClasses, RunSummary
+from stopcli.runs.summary import CLASSES_FILE, ModelClasses
 from stopcli.schedules.policy import policies
 from stopcli.seeding import derive_seed
 from stopcli.sweeps.layout import Layout
@@ -213,28 +214,21 @@ class ImageRecipe(SeedRecipe):
             return figures
         figures["augmented"] = lambda: _sheet(config, experiment)
         if evaluation.test_predictions is not None:
-            predictions, model = evaluation.test_predictions, _which_model(evaluation.summary)
+            predictions, model = evaluation.test_predictions, which_model(evaluation.summary)
             worst = f"{model}: the test images that it misclassified most confidently"
-            figures["confusion"] = lambda: _confusion(experiment, predictions, model)
+            figures["confusion"] = lambda: confusion_figure(
+                experiment.parts.test.y, np.argmax(predictions, axis=1), experiment.classes, model
+            )
             figures["worst"] = lambda: worst_images(_mistakes(experiment, predictions), worst)
         return figures
 
     def run_tables(self, experiment: Experiment, evaluation: Evaluation) -> dict[str, Table]:
         """Precision, recall and F1 by class of the model that the run leaves, on the test images."""
-        from sklearn.metrics import precision_recall_fscore_support
-
         if evaluation.test_predictions is None or not experiment.classes:
             return {}
         predicted = np.argmax(evaluation.test_predictions, axis=1)
-        by_class = precision_recall_fscore_support(
-            experiment.parts.test.y, predicted, labels=_labels(experiment), zero_division=0.0
-        )
-        rows = [
-            *zip(experiment.classes, *(values.tolist() for values in by_class), strict=True),
-            ("mean", *(float(np.mean(values)) for values in by_class[:3]), int(np.sum(by_class[3]))),
-        ]
-        title = f"By class ({_which_model(evaluation.summary)}, test images)"
-        return {"classes": Table.of_shares(title, ("class", "precision", "recall", "F1", "images"), rows, sums=1)}
+        model = which_model(evaluation.summary)
+        return {"classes": classes_table(experiment.parts.test.y, predicted, experiment.classes, model)}
 
 
 def make_model(config: Any, images: ImageParts, seed: int) -> keras.Model:
@@ -304,16 +298,6 @@ def _curves(
     return error_curves(metrics, val_rows(config), marks, title, loss_name, cycle if config.cyclical else None)
 
 
-def _confusion(experiment: Experiment, predictions: NDArray[Any], model: str) -> Figure:
-    from sklearn.metrics import confusion_matrix
-
-    from stopcli.report.images import confusion
-
-    matrix = confusion_matrix(experiment.parts.test.y, np.argmax(predictions, axis=1), labels=_labels(experiment))
-    accuracy = np.trace(matrix) / matrix.sum()
-    return confusion(matrix, experiment.classes, f"{model}: {accuracy:.3f} of the test images right")
-
-
 def _sheet(config: ImageConfig, experiment: Experiment) -> Figure:
     """Training images as they are, and as the first updates would see them."""
     import tensorflow as tf
@@ -351,11 +335,6 @@ def _mistakes(experiment: Experiment, predictions: NDArray[Any]) -> list[Mistake
 
 def _labels(experiment: Experiment) -> list[int]:
     return list(range(len(experiment.classes)))
-
-
-def _which_model(summary: RunSummary) -> str:
-    best = summary.best
-    return f"model of epoch {best.epoch} (best)" if best else f"final model, epoch {summary.final.epoch}"
 
 
 def make_augmentation(settings: AugmentSettings) -> Augmentation | None:

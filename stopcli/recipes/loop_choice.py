@@ -34,14 +34,9 @@ _MOST_SECONDS = 60.0
 class LoopSettings(Protocol):
     """The settings of a run that say how it is computed, or leave that open."""
 
-    @property
-    def loop(self) -> Any: ...
-
-    @property
-    def xla(self) -> Any: ...
-
-    @property
-    def epochs(self) -> Any: ...
+    loop: Any
+    xla: Any
+    epochs: Any
 
 
 @dataclass(frozen=True)

@@ -44,14 +44,9 @@ _FEW = 3
 class ModelSettings(Protocol):
     """The settings of a run that a model is checked against."""
 
-    @property
-    def file(self) -> str: ...
-
-    @property
-    def metric(self) -> str: ...
-
-    @property
-    def mode(self) -> Any: ...
+    file: str
+    metric: Any
+    mode: Any
 
 
 @dataclass(frozen=True)

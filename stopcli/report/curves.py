@@ -267,6 +267,7 @@ def learning_curves(
     headline: Headline = ACCURACY,
     *,
     trained_here: bool = True,
+    loss_name: str = "cross-entropy",
 ) -> Figure:
     """Loss and the metric that counts on the training rows and on those that validate against the epoch; a panel for
     each of the two that is on record.
@@ -277,13 +278,15 @@ def learning_curves(
         headline: the metric that counts.
         trained_here: whether stopcli trained the run; else it is not known what its loss is, and whether training rows
             were measured while it trained.
+        loss_name: which one; empty where that is not known.
     """
     panels = panels_of([metrics], headline)
     figure, drawn = new_figure(2.4 + 2 * len(panels), len(panels), title=title, sharex=True)
     names = {"train": "train (as it trains)" if trained_here else "train", "val": val_name, "test": "test"}
     for axes, metric in zip(drawn, panels, strict=True):
         _run_curves(axes, metrics, metric, names, marks)
-        axes.set_ylabel("loss (cross-entropy)" if trained_here and metric is LOSS else metric.axis)
+        named = trained_here and metric is LOSS and loss_name
+        axes.set_ylabel(f"loss ({loss_name})" if named else metric.axis)
     whole_numbers(drawn[-1], "epoch")
     legend_below(figure, drawn)
     return figure

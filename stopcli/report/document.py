@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from stopcli.runs.headline import ACCURACY, Headline
 
@@ -220,7 +221,20 @@ class Picture:
         return self.path.rsplit("/", 1)[-1]
 
 
-Part = Paragraph | Warn | Bullets | Code | Picture | Table
+@dataclass(frozen=True)
+class Image:
+    """A file with an image, such as a user's own code leaves in a run's folder.
+
+    Attributes:
+        path: relative to the report, with its ending: `.png`, `.jpg`, `.jpeg` or `.svg`.
+        alt: what it shows, for readers who do not see it.
+    """
+
+    path: str
+    alt: str
+
+
+Part = Paragraph | Warn | Bullets | Code | Picture | Image | Table
 
 
 @dataclass(frozen=True)
@@ -265,9 +279,10 @@ def _part(part: Part) -> str:
     if isinstance(part, Code):
         fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", part.text)), default=0))
         return f"{fence}{part.language}\n{part.text.rstrip()}\n{fence}"
-    if isinstance(part, Picture):
+    if isinstance(part, (Picture, Image)):
         alt = re.sub(r"([\[\]\\])", r"\\\1", markdown_text(part.alt))
-        return f"![{alt}]({part.path}.png)"
+        path = f"{part.path}.png" if isinstance(part, Picture) else quote(part.path)
+        return f"![{alt}]({path})"
     assert isinstance(part, Table)
     return part.markdown()
 
@@ -283,6 +298,7 @@ ALT_TEXTS = {
     "case_study": "Loss against the epoch on the training and the validation rows, a panel for each published arm up "
     "to its last epoch, with the epoch at which it stopped and the epoch that was saved.",
     "confusion": "A matrix of how many test images of each true class were predicted as each class.",
+    "confusion_matrix": "A matrix of how many rows of each true class were predicted as each class.",
     "cost": "Error at the end against training time, a point for each arm, with the Pareto front: the arms that no "
     "other arm beats in both.",
     "curves": "{loss and metric} against the epoch, on the training and the validation rows, with the epoch "
@@ -291,7 +307,12 @@ ALT_TEXTS = {
     "the best of all, with the Pareto front: the rules that no other rule beats in both.",
     "learning_rate": "The learning rate against the number of the update.",
     "moons": "The points of both moons over the model's probability of class 1, with its boundary at one half.",
+    "predicted": "The predicted value against the true one, a dot for each row, with the line on which they are the "
+    "same.",
     "range": "Training loss against a rising learning rate, with the suggested rates and the suggested bounds shaded.",
+    "residuals": "What is predicted less what is true against what is predicted, a dot for each row, and beside it how "
+    "often it is how large.",
+    "scores": "How often which score is predicted, for the rows of each of the two targets.",
     "seed_values": "A point for each seed: the {metric} of its final and of its saved model, with the means.",
     "stop_epochs": "A point for each seed: the epoch at which it stopped and its best epochs, with the means.",
     "values": "A point for each run and a row for each arm: the value that is compared, its mean and 95 % interval.",

@@ -15,7 +15,8 @@ from typing import Any
 import jinja2
 
 from stopcli.errors import in_a_line
-from stopcli.report.document import Document, Part, Picture, Section, Table, Warn, pieces, to_markdown
+from stopcli.report.after import image_bytes
+from stopcli.report.document import Document, Image, Part, Picture, Section, Table, Warn, pieces, to_markdown
 from stopcli.report.drawing import Figures, draw
 from stopcli.report.next_steps import next_section, next_steps
 from stopcli.report.run_report import how_it_was_made
@@ -109,7 +110,7 @@ def _kind(part: Part) -> str:
 
 def _grouped(parts: Sequence[Part]) -> list[tuple[bool, list[Part]]]:
     """Parts in groups, each with whether it is of figures, which stand side by side where there is room."""
-    groups = itertools.groupby(parts, key=lambda part: isinstance(part, Picture))
+    groups = itertools.groupby(parts, key=lambda part: isinstance(part, (Picture, Image)))
     return [(are_pictures, list(group)) for are_pictures, group in groups]
 
 
@@ -224,8 +225,15 @@ class PictureData:
     width: int = 0
 
 
-def picture_data(folder: Path, picture: Picture) -> PictureData | None:
+_IMAGE_KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
+
+
+def picture_data(folder: Path, picture: Picture | Image) -> PictureData | None:
     """A picture of a folder; None where it is missing or cannot be read."""
+    if isinstance(picture, Image):
+        content = image_bytes(folder, picture.path)
+        kind = _IMAGE_KINDS[Path(picture.path).suffix.lower()]
+        return PictureData(_uri(kind, content), light=True) if content else None
     svg, png = (_read(folder / f"{picture.path}.{ending}") for ending in ("svg", "png"))
     if svg is not None:
         text = svg.decode("utf-8", "replace")

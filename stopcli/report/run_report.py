@@ -205,6 +205,7 @@ def training_report(
     environment: Environment,
     config: str,
     prediction: Sequence[Part] = (),
+    after: Sequence[Section] = (),
     steps: Sequence[NextStep] = (),
 ) -> Document:
     """The report of a run, a sweep or a range test.
@@ -213,6 +214,7 @@ def training_report(
         parts: of the summary.
         environment, config: as for `how_it_was_made`.
         prediction: how a photo is predicted with its model; empty where that cannot be done.
+        after: what the user's own code wrote.
         steps: what may be done next.
     """
     seeds, notes, failed = 1, [], []
@@ -242,7 +244,7 @@ def training_report(
         headline = ACCURACY if isinstance(summary, RangeSummary) else summary.headline
         pictures = (Picture(f"plots/{name}", alt_text(name, headline)) for name in parts.figures)
         sections.append(Section("Figures", tuple(pictures)))
-    sections += [Section(table.title, (table,)) for table in tables]
+    sections += [*(Section(table.title, (table,)) for table in tables), *after]
     # What diverged cannot be resumed.
     state = "finished" if isinstance(summary, RunSummary) and summary.diverged else summary.state
     if prediction:

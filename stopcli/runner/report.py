@@ -18,7 +18,19 @@ from stopcli.analysis.sweep import not_finished
 from stopcli.errors import RequestError, RunFolderError, StopcliError
 from stopcli.paths import check_path
 from stopcli.quantities import counted
-from stopcli.report.document import Document, Paragraph, Part, Picture, Section, Table, Warn, alt_text, to_markdown
+from stopcli.report.after import after_section
+from stopcli.report.document import (
+    Document,
+    Image,
+    Paragraph,
+    Part,
+    Picture,
+    Section,
+    Table,
+    Warn,
+    alt_text,
+    to_markdown,
+)
 from stopcli.report.drawing import Drawn, Figures, draw, figures_section
 from stopcli.report.html import to_html, write_or_warn, write_report
 from stopcli.report.next_steps import next_section, next_steps
@@ -175,7 +187,7 @@ def _report_of_recording(path: Path, to: Path | None) -> tuple[list[Path], list[
 def _without_pictures(document: Document) -> Document:
     """A document whose pictures lie in no folder."""
     sections = (
-        Section(section.title, tuple(part for part in section.parts if not isinstance(part, Picture)))
+        Section(section.title, tuple(part for part in section.parts if not isinstance(part, (Picture, Image))))
         for section in document.sections
     )
     return Document(document.title, document.lead, tuple(section for section in sections if section.parts))
@@ -224,6 +236,7 @@ def _summary_report(folder: Path, summary: TrainingSummary) -> Document:
         report,
         *_environment_and_config(folder),
         prediction=_prediction(folder),
+        after=after_section(folder) if isinstance(summary, RunSummary) else (),
         steps=next_steps(folder, summary.state, summary, Path(summary.run_dir)),
     )
 

@@ -1,0 +1,112 @@
+"""Figures of what a model predicts: numbers against the true ones, the rest, and scores of two kinds of rows."""
+
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from stopcli.quantities import counted
+from stopcli.report.curves import BLUE, GREY, ORANGE, WIDTH, legend_below, new_figure, set_title, thinned
+from stopcli.report.drawing import drawn_name
+
+Numbers = NDArray[np.floating[Any]]
+# More dots hide each other, and make the file large.
+MOST_DOTS = 2000
+# Outputs that have a panel.
+MOST_PANELS = 4
+_MOST_BINS = 40
+
+
+def predicted_against_true(true: Numbers, predicted: Numbers, title: str, rows: str = "test", unit: str = "") -> Figure:
+    """Predictions against true values, with the line on which they are the same; a panel for each output.
+
+    Args:
+        true, predicted: shape [rows, outputs].
+        rows: which they are.
+        unit: of both; empty for none.
+    """
+    panels = min(true.shape[1], MOST_PANELS)
+    columns = min(panels, 2)
+    figure = Figure(figsize=(WIDTH, 4.8 if panels == 1 else 2.9 * -(-panels // 2) + 0.7), layout="constrained")
+    drawn: list[Axes] = figure.subplots(-(-panels // columns), columns, squeeze=False).ravel().tolist()
+    for axes in drawn[panels:]:
+        axes.set_axis_off()
+    for i, axes in enumerate(drawn[:panels]):
+        both = np.concatenate([true[:, i], predicted[:, i]])
+        ends = float(both.min()), float(both.max())
+        axes.plot(ends, ends, color=GREY, lw=1.2, ls="--", label="predicted = true")
+        _dots(axes, true[:, i], predicted[:, i], rows)
+        name = _output(i, panels)
+        axes.set_xlabel(_label(f"true {name}", unit))
+        axes.set_ylabel(_label(f"predicted {name}", unit))
+    set_title(figure, title)
+    legend_below(figure, drawn[:1])
+    return figure
+
+
+def residuals(true: Numbers, predicted: Numbers, title: str, rows: str = "test", unit: str = "") -> Figure:
+    """What is predicted less what is true: against the prediction, and how often it is how large; a row of panels for
+    each output. Arguments as for `predicted_against_true`."""
+    panels = min(true.shape[1], MOST_PANELS)
+    figure, drawn = new_figure(2.8 * panels + 0.9, panels, 2, title=title, sharey="row", width_ratios=[3, 1.4])
+    for i in range(panels):
+        against, often = drawn[2 * i], drawn[2 * i + 1]
+        rest = predicted[:, i] - true[:, i]
+        _dots(against, predicted[:, i], rest, rows)
+        often.hist(rest, bins=_bins(rest), orientation="horizontal", color=BLUE, alpha=0.7)
+        for axes in (against, often):
+            axes.axhline(0, color=GREY, lw=1.2, ls="--", label="predicted = true")
+            axes.axhline(float(rest.mean(dtype=float)), color=ORANGE, lw=1.2, label="mean of all rows")
+        against.set_xlabel(_label(f"predicted {_output(i, panels)}", unit))
+        against.set_ylabel(_label("predicted − true", unit))
+        often.set_xlabel("rows")
+        often.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+    legend_below(figure, drawn[:1])
+    return figure
+
+
+def scores_by_target(true: Numbers, predicted: Numbers, title: str) -> Figure:
+    """How often a model predicts which score for rows of each of two targets.
+
+    Args:
+        true: one or two different values, shape [rows].
+        predicted: shape [rows].
+    """
+    figure, (axes,) = new_figure(3.6, title=title)
+    edges = np.histogram_bin_edges(predicted, bins=_bins(predicted)).tolist()
+    for value, colour in zip(np.unique(true), (ORANGE, BLUE), strict=False):
+        values = predicted[true == value]
+        label = f"true {value:g} ({counted(len(values), 'row')})"
+        axes.hist(values, bins=edges, density=True, alpha=0.55, color=colour, label=label)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("density")
+    legend_below(figure, [axes])
+    return figure
+
+
+def _dots(axes: Axes, x: Numbers, y: Numbers, rows: str) -> None:
+    """A dot for each row, or for as many as can be told apart."""
+    shown = thinned(len(x), MOST_DOTS)
+    dots = len(x[shown])
+    of = f"{dots:,} of {len(x):,} {rows} rows, evenly" if dots < len(x) else f"{counted(dots, f'{rows} row')}"
+    alpha = max(0.25, min(0.8, 150 / dots))
+    axes.scatter(x[shown], y[shown], s=12, color=BLUE, alpha=alpha, lw=0, label=of)
+    axes.grid(alpha=0.25)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(5))
+
+
+def _bins(values: Numbers) -> int:
+    return min(_MOST_BINS, max(5, math.isqrt(len(values))))
+
+
+def _output(i: int, panels: int) -> str:
+    return "value" if panels == 1 else f"output {i}"
+
+
+def _label(name: str, unit: str) -> str:
+    return f"{name} ({drawn_name(unit)})" if unit else name
