@@ -263,6 +263,11 @@ class RunConfig:
         return self.seeds > 1
 
     @property
+    def layout_is_open(self) -> bool:
+        """Whether how a sweep's runs share machines depends on what is measured when its data are read."""
+        return False
+
+    @property
     def schedule_depends_on_epochs(self) -> str:
         """The setting by which what is trained in an epoch depends on how many there are in all; empty for none."""
         return ""

@@ -160,6 +160,10 @@ class FitConfig(TrainingConfig, SweepSettings):
         return self.loop == "epochs"
 
     @property
+    def layout_is_open(self) -> bool:
+        return self.loop == AUTO
+
+    @property
     def is_sweep(self) -> bool:
         return bool(self.vary) or super().is_sweep
 

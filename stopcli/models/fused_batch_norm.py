@@ -23,9 +23,12 @@ def with_fused_batch_norm(model: keras.Model) -> keras.Model:
     it does not know of the twin. A model without layers that the kernel can compute is its own twin.
 
     Args:
-        model: functional or sequential. Its `BatchNormalization` layers over the last of four axes are replaced; others
-            (dense, synchronized, without scale or centre) compute as they are.
+        model: of one that is functional or sequential, the `BatchNormalization` layers over the last of four axes are
+            replaced; others (dense, synchronized, without scale or centre) compute as they are. Any other model, such
+            as one with a `call` of its own, is its own twin.
     """
+    if not _can_be_cloned(model):
+        return model
     replaced = [layer for layer in model.layers if _can_be_fused(layer)]
     if not replaced:
         return model
@@ -34,6 +37,14 @@ def with_fused_batch_norm(model: keras.Model) -> keras.Model:
         return FusedBatchNorm(layer) if layer in replaced else layer
 
     return keras.models.clone_model(model, clone_function=twin_of)
+
+
+def _can_be_cloned(model: keras.Model) -> bool:
+    kind = type(model)
+    if not (kind.__module__.startswith("keras.") and kind.__name__ in ("Sequential", "Functional")):
+        return False
+    # A function of `keras.ops` in a model does not tell how it was called.
+    return all(isinstance(operation, keras.layers.Layer) for operation in getattr(model, "operations", ()))
 
 
 def _can_be_fused(layer: keras.layers.Layer) -> bool:
@@ -45,8 +56,11 @@ def _can_be_fused(layer: keras.layers.Layer) -> bool:
         and layer.center
         and layer.epsilon >= _LEAST_EPSILON
         and layer.built
+        # One that is called twice has several inputs.
+        and len(layer._inbound_nodes) == 1
         and len(layer.input.shape) == 4
         and layer.axis in (-1, 3)
+        and layer.activity_regularizer is None
     )
 
 

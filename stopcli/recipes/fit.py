@@ -2,8 +2,203 @@
 
 from __future__ import annotations
 
-from stopcli.recipes.base import SeedRecipe
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stopcli.analysis.sweep import SweepResults
+from stopcli.configs.fit import FitConfig
+from stopcli.configs.training import POINT
+from stopcli.errors import RequestError
+from stopcli.quantities import counted
+from stopcli.recipes.base import LoadedConfig, SeedRecipe
+from stopcli.report.document import Table
+from stopcli.report.drawing import Figures
+from stopcli.runs.metrics import Columns
+from stopcli.source import read_source
+from stopcli.sweeps.plan import JobResult
+
+if TYPE_CHECKING:
+    import keras
+
+    from stopcli.data.dataset import Splits
+    from stopcli.recipes.loop_choice import LoopChoice
+    from stopcli.recipes.user_code import UserCode
+    from stopcli.recipes.user_data import UserRows
+    from stopcli.recipes.user_model import ModelFacts
+    from stopcli.training.evaluate import Evaluation
+    from stopcli.training.session import Observer
+    from stopcli.training.trainer import Experiment
+
+
+@dataclass(frozen=True)
+class FitData:
+    """A file that was executed, and the rows that it gives.
+
+    The arms of a sweep may differ in settings of `data()`: rows are read once for each choice of these.
+    """
+
+    code: UserCode
+    config: FitConfig
+    _rows: dict[tuple[str, ...], UserRows] = field(default_factory=dict, repr=False)
+    # Runs of a sweep may share it in threads.
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    # Keras draws initial weights from generators of the whole process.
+    _building: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def parts(self) -> Splits:
+        """The rows under the settings that the file was loaded with."""
+        return self.rows_of(self.config).parts
+
+    def build(self, config: FitConfig) -> tuple[keras.Model, ModelFacts]:
+        """A run's model in its initial state, and what it is trained for. Raises RequestError where it cannot be
+        trained on these rows as it is compiled."""
+        from stopcli.recipes.model_identity import first_names
+        from stopcli.recipes.user_model import check_model
+
+        parts = self.rows_of(config).parts
+        with self._building, first_names():
+            model = self.code.build(parts.train.x, parts.train.y, config.settings, config.seed)
+            return model, check_model(model, parts, config)
+
+    def rows_of(self, config: FitConfig) -> UserRows:
+        """The rows in parts, as `data()` gives them under a config's settings."""
+        from stopcli.recipes.user_data import read_parts
+
+        key = tuple(repr(config.settings.get(name)) for name in self.code.source.settings_of("data"))
+        with self._lock:
+            if key not in self._rows:
+                self._rows[key] = read_parts(self.code.data(config.settings), config)
+            return self._rows[key]
 
 
 class Fit(SeedRecipe):
     """The model, the data and the metrics of a Python file."""
+
+    def title(self, config: FitConfig, dataset: str | None = None) -> str:
+        file = Path(config.file).name
+        return file if config.arm == config.rules else f"{file}, {config.arm_label(config.arm)}"
+
+    def load(self, config: FitConfig, observer: Observer) -> LoadedConfig:
+        """Execute the file, read its rows, build and check the model of every arm, and measure what the settings leave
+        open."""
+        from stopcli.recipes.user_code import load_code
+        from stopcli.training.tf_setup import start_tensorflow
+
+        source = read_source(Path(config.file))
+        observer.stage("starting TensorFlow")
+        start_tensorflow(config.threads)
+        observer.stage(f"reading the data of {source.path.name}")
+        code = load_code(source)
+        config = replace(_with_all_settings(config, code), code_sha256=source.sha256)
+        data = FitData(code, config.arms()[config.reference_arm])
+        rows = data.rows_of(data.config)
+        config = replace(config, **rows.config_changes)
+        observer.stage("building the model")
+        config, notes = _checked(config, data)
+        description = [*rows.description]
+        if "auto" in (config.loop, config.xla):
+            config, choice = _with_measured_loop(config, data, observer)
+            notes = (*notes, *choice.notes)
+            description.append(choice.reason)
+        train = rows.parts.train
+        steps = counted(train.batches(config.batch_size), "step")
+        training = f"{counted(config.epochs, 'epoch')} of {steps}, batch {min(config.batch_size, train.count)}"
+        return LoadedConfig(
+            config,
+            data,
+            notes=(*rows.notes, *notes, *config.notes_on_rows(rows.parts, POINT)),
+            description=(f"Training: {source.path.name}, {training}.", *(f"{line}." for line in description)),
+            files={f"code/{name}": text for name, text in source.files.items()},
+        )
+
+    def build(self, loaded: LoadedConfig) -> Experiment:
+        """Model and rules of a run."""
+        return _experiment(loaded.config, loaded.data)
+
+    def run_figures(
+        self, config: FitConfig, experiment: Experiment, evaluation: Evaluation, metrics: Columns, steps: Columns | None
+    ) -> Figures:
+        from stopcli.recipes.fit_results import fit_figures
+
+        return fit_figures(config, experiment, evaluation, metrics)
+
+    def run_tables(self, experiment: Experiment, evaluation: Evaluation) -> dict[str, Table]:
+        from stopcli.recipes.fit_results import fit_tables
+
+        return fit_tables(experiment, evaluation)
+
+    def sweep_results(self, config: FitConfig, results: Sequence[JobResult]) -> SweepResults:
+        """Of one arm a row for each seed; of several a row for each, with its paired difference to the first."""
+        from stopcli.recipes.fit_results import fit_sweep_results
+
+        return fit_sweep_results(config, results) if config.vary else super().sweep_results(config, results)
+
+    def sweep_figures(self, config: FitConfig, results: Sequence[JobResult]) -> Figures:
+        from stopcli.recipes.fit_results import fit_sweep_figures
+
+        return fit_sweep_figures(config, results) if config.vary else super().sweep_figures(config, results)
+
+
+def _with_all_settings(config: FitConfig, code: UserCode) -> FitConfig:
+    """A config with all settings of the file, and the values that arms have, each of its default's type."""
+    vary = {
+        name: tuple(code.settings({**config.settings, name: value})[name] for value in values)
+        for name, values in config.vary.items()
+    }
+    settings = {name: value for name, value in code.settings(config.settings).items() if name not in vary}
+    return replace(config, settings=settings, vary=vary)
+
+
+def _checked(config: FitConfig, data: FitData) -> tuple[FitConfig, tuple[str, ...]]:
+    """A config with what the model measures, and notes, once the models of all arms were built and checked."""
+    facts = {name: data.build(arm)[1] for name, arm in config.arms().items()}
+    first = facts[config.reference_arm]
+    for name, other in facts.items():
+        if other.metrics != first.metrics:
+            raise RequestError(
+                f"{config.file}: its arms measure different metrics: {config.arm_label(config.reference_arm)} "
+                f"{', '.join(first.metrics)}, {config.arm_label(name)} {', '.join(other.metrics)}"
+            )
+    notes = tuple(dict.fromkeys(note for of_arm in facts.values() for note in of_arm.notes))
+    return config.with_model(data.code.source.code_hash, first.metrics, first.headline.name), notes
+
+
+def _with_measured_loop(config: FitConfig, data: FitData, observer: Observer) -> tuple[FitConfig, LoopChoice]:
+    """A config with the loop that trains the first arm fastest, and how that was chosen."""
+    from stopcli.recipes.loop_choice import choose_loop
+
+    first = config.arms()[config.reference_arm]
+    choice = choose_loop(_experiment(first, data), first, observer.stage)
+    return replace(config, loop=choice.loop, xla=choice.xla), choice
+
+
+def _experiment(config: FitConfig, data: FitData) -> Experiment:
+    from stopcli.recipes.model_identity import loop_key, make_savable, saved_model_loader
+    from stopcli.training.compiled_step import CompiledStep
+    from stopcli.training.trainer import Experiment
+
+    parts = data.rows_of(config).parts
+    model = data.build(config)[0]
+    make_savable(model)
+    return Experiment(
+        model,
+        model.optimizer,
+        model.loss,
+        (),
+        parts,
+        config.batch_size,
+        config.epochs,
+        config.seed,
+        config.stop_plan(parts.train.batches(config.batch_size)),
+        dataset=Path(config.file).name,
+        jit_compile=config.xla == "yes",
+        long_epochs=config.loop == "steps",
+        headline=config.headline,
+        step=CompiledStep(model, parts.train, data.code.augment(config.settings)),
+        load_saved=saved_model_loader(model, lambda: data.build(config)[0]),
+        loop_key=loop_key(model, config.arm),
+    )

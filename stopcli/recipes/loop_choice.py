@@ -34,9 +34,14 @@ _MOST_SECONDS = 60.0
 class LoopSettings(Protocol):
     """The settings of a run that say how it is computed, or leave that open."""
 
-    loop: Any
-    xla: Any
-    epochs: Any
+    @property
+    def loop(self) -> Any: ...
+
+    @property
+    def xla(self) -> Any: ...
+
+    @property
+    def epochs(self) -> Any: ...
 
 
 @dataclass(frozen=True)

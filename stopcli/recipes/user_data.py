@@ -7,17 +7,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stopcli.configs.training import FEW_ROWS
-from stopcli.data.dataset import Examples, OnProgress, Splits, fraction_of, ignore_progress
+from stopcli.data.dataset import Examples, OnProgress, Splits, ignore_progress
 from stopcli.data.nest import leaves, named_leaves
+from stopcli.data.row_parts import set_apart
 from stopcli.data.same_rows import same_rows
 from stopcli.data.user_rows import CONTRACT, PartRows, arrays_of, as_trained, check_like, read_rows
 from stopcli.data.user_streams import is_stream, read_stream
 from stopcli.errors import ConfigError, RequestError, did_you_mean, shown
 from stopcli.quantities import agreeing, counted, format_bytes
-from stopcli.seeding import derive_seed
 
 PARTS = ("train", "validation", "test")
 # Of the rows, and of those that are not set aside for testing.
@@ -31,10 +30,17 @@ _MOST_CLASSES = 1000
 class SplitSettings(Protocol):
     """The settings of a run that say which rows train, validate and test."""
 
-    validation: Any
-    validation_share: Any
-    test_share: Any
-    data_seed: Any
+    @property
+    def validation(self) -> Any: ...
+
+    @property
+    def validation_share(self) -> Any: ...
+
+    @property
+    def test_share(self) -> Any: ...
+
+    @property
+    def data_seed(self) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -145,11 +151,9 @@ def _split(rows: Examples, config: SplitSettings) -> tuple[str, Splits, str]:
             f"received {counted(rows.count, 'row')}, expected at least {expected}, one for each part",
             hint="--validation none and --test-share 0 set no rows aside.",
         )
-    rest, test = _apart(rows, test_share, validation == "last", config.data_seed, "test", 2 if expected == 3 else 1)
-    train, validating = _validating(rest, validation, config)
-    if validation == "test":
-        validating = test
-    parts = Splits(train, validating, test)
+    shares = _validation_share(validation, config), test_share
+    train, validating, test = set_apart(rows, *shares, last=validation == "last", seed=config.data_seed)
+    parts = Splits(train, test if validation == "test" else validating, test)
     seed = f"drawn at random by data seed {config.data_seed}"
     how = "the last rows, test last of all" if validation == "last" else seed
     return validation, parts, f"{counted(rows.count, 'row')}: {_counts(parts)}{f' ({how})' if expected > 1 else ''}"
@@ -180,11 +184,12 @@ def _with_own(read: Mapping[str, PartRows], config: SplitSettings) -> tuple[str,
                 hint="--validation none splits none off.",
             )
         else:
-            train, validating = _validating(train, validation, config)
+            share, last = _validation_share(validation, config), validation == "last"
+            train, validating, _ = set_apart(train, share, 0.0, last=last, seed=config.data_seed)
         if validation != "none":
-            last = "the last of the training rows"
-            drawn = f"drawn from the training rows by data seed {config.data_seed}"
-            how = {"last": f" ({last} validate)", "split": f" (those that validate are {drawn})"}.get(validation, "")
+            which = f"drawn from the training rows by data seed {config.data_seed}"
+            sentences = {"last": "the last of the training rows validate", "split": f"those that validate are {which}"}
+            how = f" ({sentences[validation]})" if validation in sentences else ""
     none = read["train"].examples.take(0, 0)
     parts = Splits(train, none if validating is None else validating, none if test is None else test)
     return (
@@ -194,35 +199,11 @@ def _with_own(read: Mapping[str, PartRows], config: SplitSettings) -> tuple[str,
     )
 
 
-def _validating(rows: Examples, validation: str, config: SplitSettings) -> tuple[Examples, Examples]:
-    """What trains and what of it is set aside to validate."""
-    share = DEFAULT_VALIDATION_SHARE if config.validation_share is None else config.validation_share
+def _validation_share(validation: str, config: SplitSettings) -> float:
+    """Of the rows that do not test."""
     if validation not in ("split", "last"):
-        share = 0.0
-    return _apart(rows, share, validation == "last", config.data_seed, "validation", 1)
-
-
-def _apart(rows: Examples, share: float, last: bool, seed: int, stream: str, fewest: int) -> tuple[Examples, Examples]:
-    """Most of the rows, and a share of them that is set aside.
-
-    Args:
-        share: in [0, 1).
-        last: whether the last rows are set aside, instead of some that are drawn.
-        fewest: how many rows are not set aside in any case.
-    """
-    if not share:
-        return rows, rows.take(0, 0)
-    count = min(fraction_of(rows.count, share), rows.count - fewest)
-    if last:
-        cut = rows.count - count
-        return rows.take(0, cut), rows.take(cut, rows.count)
-    draw = np.random.Generator(np.random.PCG64(derive_seed(seed, "rows", stream)))
-    chosen: NDArray[np.bool_] = np.zeros(rows.count, bool)
-    chosen[draw.permutation(rows.count)[:count]] = True
-    # Half of the memory that NumPy's own integers would take.
-    integers = np.int32 if rows.count <= np.iinfo(np.int32).max else np.int64
-    remaining, others = (np.flatnonzero(part).astype(integers) for part in (~chosen, chosen))
-    return rows.at(remaining), rows.at(others)
+        return 0.0
+    return DEFAULT_VALIDATION_SHARE if config.validation_share is None else float(config.validation_share)
 
 
 def _counts(parts: Splits) -> str:

@@ -44,9 +44,14 @@ _FEW = 3
 class ModelSettings(Protocol):
     """The settings of a run that a model is checked against."""
 
-    file: str
-    metric: Any
-    mode: Any
+    @property
+    def file(self) -> str: ...
+
+    @property
+    def metric(self) -> str: ...
+
+    @property
+    def mode(self) -> Any: ...
 
 
 @dataclass(frozen=True)

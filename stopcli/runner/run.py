@@ -62,6 +62,9 @@ def settle_layout(config: AnyConfig) -> tuple[AnyConfig, Layout | None]:
         return config, None
     layout = plan_layout(config, gpu=has_gpu())
     layout.check()
+    if config.layout_is_open:
+        # Checked as far as it is known; settled once the data are read.
+        return config, layout
     settled: dict[str, Any] = {} if layout.threads is None else {"threads": layout.threads}
     if config.init_from:
         # Jobs on other machines have other working folders.
@@ -80,6 +83,9 @@ def load_task(
     Raises RequestError where the data are missing, damaged, or not as the config says, or the jobs have no room."""
     recipe, start_time = recipe_for(config), time.perf_counter()
     loaded = replace(recipe.load(config, observer), seconds=time.perf_counter() - start_time)
+    if layout is not None and config.layout_is_open:
+        settled, layout = settle_layout(loaded.config)
+        loaded = replace(loaded, config=settled)
     if layout is not None:
         jobs: Sequence[Job[Any]] = plan_jobs(loaded.config)
         if run is not None:

@@ -265,8 +265,10 @@ def plan_layout(config: Any, *, gpu: bool) -> Layout:
     jobs share it badly. A number of threads that the settings name, as those of a resumed sweep do, is kept.
     """
     cores = usable_cores()
-    if not isinstance(config, SweepSettings):
-        return Layout("in-process", min(cores, MOST_WORKERS), None)
+    # Runs that take less than a process takes to start share this one, its data and its compiled loop.
+    if not isinstance(config, SweepSettings) or (config.executor == "auto" and getattr(config, "short_epochs", False)):
+        most = min(cores, MOST_WORKERS)
+        return Layout("in-process", min(getattr(config, "jobs", None) or most, most), None)
     threads: int | None = getattr(config, "threads", None)
     if config.executor == "in-process":
         if config.jobs not in (None, 1):

@@ -115,7 +115,8 @@ class EpochsLoop(Loop):
             yield epoch, self.state()
 
     def _run(self, first_epoch: int, epochs: int) -> NDArray[np.float32]:
-        rows = run_traced(self._function, first_epoch, epochs, self._order_seed, *self._data)
+        seeds = self._order_seed, self._augment_seed
+        rows = run_traced(self._function, first_epoch, epochs, *seeds, *self._data)
         metrics: NDArray[np.float32] = rows[:epochs].numpy().copy()
         return metrics
 
@@ -127,6 +128,7 @@ def _train_epochs(
     first_epoch: Tensor,
     epochs: Tensor,
     order_seed: Tensor,
+    augment_seed: Tensor,
     trained: Batch,
     *evaluated: Batch,
 ) -> Tensor:
@@ -134,7 +136,7 @@ def _train_epochs(
 
     Args:
         batch_size: at most the training rows.
-        first_epoch, epochs, order_seed: scalars, int32; epochs ≤ CAPACITY.
+        first_epoch, epochs, order_seed, augment_seed: scalars, int32; epochs ≤ CAPACITY.
         trained: all training rows.
         evaluated: those of each evaluated part.
 
@@ -154,7 +156,7 @@ def _train_epochs(
             else:
                 batch = rows_by(trained, tf.slice(order, [start], [size]))
             update = (epoch - 1) * steps + start // batch_size
-            sums, _, learning_rate = step.train(batch, update, order_seed, carry[0])
+            sums, _, learning_rate = step.train(batch, update, augment_seed, carry[0])
             return sums, learning_rate
 
         sums, learning_rate = fold_batches(count, batch_size, train, (step.initial, tf.constant(0.0)))

@@ -119,6 +119,7 @@ class Loop(ABC):
     def _begin(self, seed: int) -> None:
         """Draw from this seed, from the first epoch on."""
         self._order_seed = derive_seed(seed, "order")
+        self._augment_seed = derive_seed(seed, "augment")
 
     @abstractmethod
     def compile(self) -> None:

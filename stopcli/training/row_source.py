@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from stopcli.data.dataset import Examples
 from stopcli.data.nest import Nest, leaves, map_nest
-from stopcli.data.row_view import CHUNK_BYTES, RowView, rows_of
+from stopcli.data.row_view import RowView, rows_of
 from stopcli.training.loop import batch_of
 from stopcli.training.step import Batch, Tensor, epoch_order, epoch_order_array
+
+# What one call passes to TensorFlow: enough for a quarter second of most models, and little beside the data.
+CHUNK_BYTES = 1 << 23
 
 
 class RowSource(ABC):

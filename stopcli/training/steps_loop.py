@@ -8,7 +8,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from stopcli.data.dataset import Examples
-from stopcli.seeding import derive_seed
 from stopcli.training.loop import EpochBlock, Loop, Partial, State, StepLog
 from stopcli.training.row_source import source_of
 from stopcli.training.session import CallSizer
@@ -78,7 +77,6 @@ class StepsLoop(Loop):
 
     def _begin(self, seed: int) -> None:
         super()._begin(seed)
-        self._augment_seed = derive_seed(seed, "augment")
         self._partial: _Position | None = None
         self._ordered_epoch = 0
         self._log: StepLog | None = None
