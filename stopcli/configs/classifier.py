@@ -9,10 +9,11 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from annotated_types import Ge, Gt, Le
 
-from stopcli.configs.base import Count, Option, Positive, RunConfig, options_of, settings_with
+from stopcli.configs.base import Count, Option, Positive, RunConfig, Share, options_of, settings_with
 from stopcli.configs.epochs import OptimizerName
 from stopcli.configs.images import VALIDATION, Augment, ImageConfig, ImageValidation
 from stopcli.configs.learning_rate import LearningRatePolicy, Momentum
+from stopcli.configs.user_code import AUTO, CodeTraining, CodeValidation
 from stopcli.data.named import DATASET_NAMES
 from stopcli.errors import ConfigError
 from stopcli.models.architecture import CODE_ENDING, MODEL_NAMES, Architecture, architecture_of, architectures
@@ -61,13 +62,15 @@ AnyDataset = Annotated[
 
 # What a Python file compiles its model with, in words.
 OWN_OPTIMIZER = "its own optimizer"
-# Of a Python file's rows, as of `stopcli fit`.
-CodeValidation = Literal["auto", "split", "last", "test", "none"]
 ModelValidation = Annotated[
     Literal["auto", "test", "split", "holdout", "folder", "last", "none"],
     Option(
         f"{VALIDATION} Of a FILE.py: auto: its own rows that validate, else split; last: the last rows; none.", "Data"
     ),
+]
+ModelShare = Annotated[
+    Share | None,
+    Option("The share set aside for validation, in (0, 1).", "Data", default="0.1, of a FILE.py 0.2"),
 ]
 
 
@@ -135,6 +138,13 @@ class NetworkSettings(RunConfig):
     @classmethod
     def has_quick_scale(cls, explicit: Mapping[str, Any]) -> bool:
         return not _is_code(explicit) and super().has_quick_scale(explicit)
+
+    @classmethod
+    def at_scale(cls, scale: str, explicit: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not _is_code(explicit):
+            return super().at_scale(scale, explicit)
+        # What is monitored depends on what the file's model measures.
+        return {name: AUTO for name in ("monitor", "checkpoint_monitor") if name in options_of(cls)}
 
     @property
     def without_meaning(self) -> frozenset[str]:
@@ -205,14 +215,14 @@ QUICK: dict[str, Any] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierConfig(NetworkSettings, ImageConfig):
+class ClassifierConfig(NetworkSettings, CodeTraining, ImageConfig):
     """A network trained under a learning-rate policy."""
 
     command: ClassVar[str] = "train"
     quick: ClassVar[dict[str, Any]] = QUICK
 
-    dataset: AnyDataset = "auto"
     validation: ModelValidation = "auto"  # type: ignore[assignment]
+    validation_share: ModelShare = None
     epochs: Count = 96
     batch_size: Count = 64
     optimizer: OptimizerName = "sgd"
@@ -220,6 +230,11 @@ class ClassifierConfig(NetworkSettings, ImageConfig):
     learning_rate: Positive = 0.01
     lr_policy: LearningRatePolicy = "clr"
     augment: Augment = "nearest"
+
+    @property
+    def loop(self) -> str:
+        """What a call of the compiled loop trains: steps of an epoch, which are logged."""
+        return "steps"
 
     @property
     def arm(self) -> str:

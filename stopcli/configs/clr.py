@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from stopcli.configs.base import Option, Positive, settings_with
 from stopcli.configs.classifier import ClassifierConfig
 from stopcli.configs.learning_rate import CyclicModeName, read_by_policies
+from stopcli.configs.user_code import FILLED
 from stopcli.errors import ConfigError
 from stopcli.schedules.policy import POLICY_NAMES, policies
 
@@ -36,7 +37,9 @@ class ClrConfig(ClassifierConfig):
     )
     extra_options: ClassVar[frozenset[str]] = frozenset({"dry_run", "from_range"})
     # They are those of the arms.
-    not_offered: ClassVar[frozenset[str]] = frozenset({"lr_policy", "clr_mode", "lr_factor", "lr_patience"})
+    not_offered: ClassVar[frozenset[str]] = (
+        frozenset({"lr_policy", "clr_mode", "lr_factor", "lr_patience", "settings"}) | FILLED
+    )
 
     policy: Annotated[
         tuple[PolicyName, ...],

@@ -10,20 +10,20 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from stopcli.configs.base import Option, RunConfig, options_of, settings_with
-from stopcli.configs.classifier import OWN_OPTIMIZER, QUICK, ModelValidation, NetworkSettings
+from stopcli.configs.classifier import OWN_OPTIMIZER, QUICK, ModelShare, ModelValidation, NetworkSettings
 from stopcli.configs.epochs import BatchSize, Optimizer, check_validation_share
 from stopcli.configs.images import (
     DEFAULT_SHARE,
     Augment,
     AugmentSettings,
     DataSettings,
-    ImageShare,
     MixedPrecision,
     Threads,
     augmentation_warnings,
 )
 from stopcli.configs.learning_rate import Nesterov, Rate, SgdMomentum
 from stopcli.configs.registry import command_line
+from stopcli.configs.user_code import FILLED, CodeSettings, check_code_share
 from stopcli.errors import ConfigError, RequestError
 from stopcli.models.architecture import architectures
 from stopcli.runs.files import read_toml
@@ -32,13 +32,15 @@ from stopcli.runs.run import Run
 from stopcli.runs.summary import FEWEST_UPDATES, RangeSummary
 
 Ramp = Literal["exponential", "linear"]
+# Settings of states to resume from, which a range test does not save.
+_STATES = frozenset({"save_every", "init_from", "init_optimizer"})
 # Where neither iterations nor epochs are given.
 UPDATES = 100
 MOST_UPDATES = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
+class LrRangeConfig(NetworkSettings, CodeSettings, DataSettings, AugmentSettings, RunConfig):
     """A training in which the learning rate rises from a small to a large value."""
 
     command: ClassVar[str] = "lr-range"
@@ -49,7 +51,10 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
     )
     quick: ClassVar[dict[str, Any]] = {name: QUICK[name] for name in ("width", "depth", "limit")}
 
-    not_offered: ClassVar[frozenset[str]] = frozenset({"save_every", "init_from", "init_optimizer"})
+    not_offered: ClassVar[frozenset[str]] = _STATES | FILLED | {"settings"}
+    # Of what a model measures only its loss is of interest.
+    metric: ClassVar[str] = ""
+    mode: ClassVar[str] = "auto"
 
     start_lr: Annotated[Rate, Option("The first learning rate, > 0.", "Range", common=True)] = 1e-7
     end_lr: Annotated[Rate, Option("The last learning rate, > --start-lr.", "Range", common=True)] = 10.0
@@ -76,7 +81,7 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
     mixed_precision: MixedPrecision = False
     threads: Threads = None
     validation: ModelValidation = "auto"
-    validation_share: ImageShare = None
+    validation_share: ModelShare = None
 
     @property
     def is_sweep(self) -> bool:
@@ -111,12 +116,19 @@ class LrRangeConfig(NetworkSettings, DataSettings, AugmentSettings, RunConfig):
         self.check_augmentation()
         if self.start_lr >= self.end_lr:
             raise ConfigError("start_lr", self.start_lr, f"less than end_lr ({self.end_lr:g})")
-        check_validation_share(self.validation, self.validation_share)
+        self.check_share()
         if self.epochs is not None and self.iterations is not None:
             raise ConfigError("epochs", self.epochs, f"nothing beside iterations ({self.iterations}); give one of them")
-        for name in sorted(self.not_offered):
+        for name in sorted(_STATES):
             if getattr(self, name) != getattr(RunConfig, name):
                 raise ConfigError(name, getattr(self, name), "nothing: a range test saves no states to resume from")
+
+    def check_share(self) -> None:
+        """Raise ConfigError where a share of rows is named that is not set aside."""
+        if self.is_code:
+            check_code_share(self)
+        else:
+            check_validation_share(self.validation, self.validation_share)
 
     def warnings(self) -> list[str]:
         return [*super().warnings(), *augmentation_warnings(self)]
