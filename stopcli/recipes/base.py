@@ -23,6 +23,7 @@ from stopcli.sweeps.plan import Job, JobResult
 if TYPE_CHECKING:
     from stopcli.report.curves import Marks
     from stopcli.report.drawing import Figures
+    from stopcli.runs.folder import RunFolder
     from stopcli.runs.metrics import Columns
     from stopcli.training.evaluate import Evaluation
     from stopcli.training.session import Observer
@@ -87,6 +88,11 @@ class Recipe:
     def run_tables(self, experiment: Experiment, evaluation: Evaluation) -> dict[str, Table]:
         """Tables of one run beside that of its results, by the name of their file."""
         return {}
+
+    def run_after(self, loaded: LoadedConfig, evaluation: Evaluation, folder: RunFolder) -> tuple[str, ...]:
+        """Run what the user's own code does once a run has finished. Returns warnings, a sentence without a full stop
+        each."""
+        return ()
 
     def check_fits(self, loaded: LoadedConfig, jobs: Sequence[Job[Any]], layout: Layout) -> None:
         """Check, before a sweep's jobs are started, that their batches fit into memory. Raises RequestError where they

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from stopcli.recipes.user_code import UserCode
     from stopcli.recipes.user_data import UserRows
     from stopcli.recipes.user_model import ModelFacts
+    from stopcli.runs.folder import RunFolder
     from stopcli.training.evaluate import Evaluation
     from stopcli.training.session import Observer
     from stopcli.training.trainer import Experiment
@@ -130,6 +131,16 @@ class Fit(SeedRecipe):
         from stopcli.recipes.fit_results import fit_tables
 
         return fit_tables(experiment, evaluation)
+
+    def run_after(self, loaded: LoadedConfig, evaluation: Evaluation, folder: RunFolder) -> tuple[str, ...]:
+        """Let the file's `after` write to the run's folder."""
+        from stopcli.recipes.fit_results import run_after
+
+        config, data = loaded.config, loaded.data
+        if "after" not in data.code.source.functions:
+            return ()
+        parts = data.rows_of(config).parts
+        return run_after(lambda path: data.code.after(evaluation.model, parts, path, config.settings), folder)
 
     def sweep_results(self, config: FitConfig, results: Sequence[JobResult]) -> SweepResults:
         """Of one arm a row for each seed; of several a row for each, with its paired difference to the first."""

@@ -241,6 +241,9 @@ def _train(
     if experiment.afterwards is not None and summary.state == "finished":
         with stopwatch.part("evaluate"):
             summary = replace(summary, **experiment.afterwards(loop, folder))
+    if summary.state == "finished":
+        with stopwatch.part("evaluate"):
+            summary = replace(summary, warnings=(*summary.warnings, *recipe.run_after(loaded, evaluation, folder)))
     evaluation = replace(evaluation, summary=summary)
     tables: dict[str, Table] = {}
     if plots:

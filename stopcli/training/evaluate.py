@@ -40,13 +40,15 @@ class Evaluation:
     """The model that a run leaves, and what it came to.
 
     Attributes:
-        predict: with the best model as loaded from its file; with the final one where no checkpoint was saved.
+        model: the best one as loaded from its file; the final one where no checkpoint was saved.
+        predict: with it.
         test_predictions: for the test rows, a nest where the model has several outputs; None where there are no such
             rows, or where the run was ended early and its epochs are long, so that evaluating the model would keep
             whoever stopped it waiting.
         summary: its results, without report and times.
     """
 
+    model: keras.Model
     predict: Predict
     test_predictions: Nest | None
     summary: RunSummary
@@ -98,7 +100,7 @@ def evaluate_run(
     summary = _summary(config, experiment, outcome, final, best, folder)
     if intervals is not None:
         summary = replace(summary, test_interval=intervals)
-    return Evaluation(predict, predictions, summary)
+    return Evaluation(trained if saved is None else saved, predict, predictions, summary)
 
 
 def predictor_of(experiment: Experiment, model: keras.Model) -> Predict:
