@@ -255,15 +255,18 @@ def _train_batches(
         [STEPS_CAPACITY, 2].
     """
 
-    def body(i: Tensor, carry: Carry, _: Tensor, log: Tensor) -> tuple[Tensor, Carry, Tensor, Tensor]:
-        batch = rows_by(rows, tf.slice(order, [start + i * size], [size]))
+    # XLA would compile anew for each value of a `start` that is the same in all turns of the loop.
+    def body(
+        i: Tensor, at: Tensor, carry: Carry, _: Tensor, log: Tensor
+    ) -> tuple[Tensor, Tensor, Carry, Tensor, Tensor]:
+        batch = rows_by(rows, tf.slice(order, [at], [size]))
         carry, loss, rate = step.train(batch, before + i, augment_seed, carry)
         log = tf.tensor_scatter_nd_update(log, [[i]], [tf.stack([rate, loss])])
-        return i + 1, carry, tf.reshape(rate, [1]), log
+        return i + 1, at + size, carry, tf.reshape(rate, [1]), log
 
     log = tf.zeros([STEPS_CAPACITY, 2])
-    _, carry, learning_rate, log = tf.while_loop(
-        lambda i, *_: i < steps, body, (tf.constant(0), carry, learning_rate, log)
+    _, _, carry, learning_rate, log = tf.while_loop(
+        lambda i, *_: i < steps, body, (tf.constant(0), start, carry, learning_rate, log)
     )
     return carry, learning_rate, log
 
@@ -271,8 +274,8 @@ def _train_batches(
 def _evaluate_batches(step: Step, size: int, start: Tensor, batches: Tensor, rows: Batch, carry: Carry) -> Carry:
     """Evaluate consecutive batches of `size` rows from row `start` on. Returns the carry with theirs."""
 
-    def body(i: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-        return i + 1, step.evaluate(rows_at(rows, start + i * size, size), carry)
+    def body(i: Tensor, at: Tensor, carry: Carry) -> tuple[Tensor, Tensor, Carry]:
+        return i + 1, at + size, step.evaluate(rows_at(rows, at, size), carry)
 
-    evaluated: Carry = tf.while_loop(lambda i, _: i < batches, body, (tf.constant(0), carry))[1]
+    evaluated: Carry = tf.while_loop(lambda i, *_: i < batches, body, (tf.constant(0), start, carry))[2]
     return evaluated

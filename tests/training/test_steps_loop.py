@@ -305,3 +305,24 @@ def test_half_precision_trains_with_scaled_losses_and_float32_statistics() -> No
     assert rows[0, 0] == pytest.approx(full[0, 0], rel=0.02)
     assert {variable.dtype for variable in model.variables} == {"float32"}
     assert rows[0, -1] == np.float32(0.02)
+
+
+def test_xla_compiles_once_and_not_for_each_call() -> None:
+    import time
+
+    import keras
+
+    from stopcli.training.step import RMSE, RowsStep
+    from stopcli.training.steps_loop import StepsLoop
+
+    draw = np.random.default_rng(0)
+    rows = Examples(draw.random((640, 3), np.float32), draw.random((640, 1), np.float32))
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    step = RowsStep(model, keras.optimizers.SGD(0.01), keras.losses.MeanSquaredError(), [RMSE])
+    loop = StepsLoop(step, train=rows, evaluated={"val": rows}, batch_size=16, jit_compile=True)
+    start = time.process_time()
+    loop.compile()
+    compiled = time.process_time()
+    # Each of the 13 calls begins at another row.
+    epochs_of(loop, 1, 3)
+    assert time.process_time() - compiled < (compiled - start) / 2
