@@ -78,6 +78,16 @@ Quiet = Annotated[bool, _output("--quiet", "-q", help="Print only results and er
 Verbose = Annotated[
     bool, _output("--verbose", "-v", help="Print more, and the traceback of errors.", callback=show_tracebacks)
 ]
+CodePath = Annotated[
+    Path | None,
+    typer.Option(
+        "--code",
+        metavar="FILE.py",
+        help="For settings that name a file of yours: this is the one that may be executed, also where it has changed.",
+        parser=parse_path,
+        show_default=False,
+    ),
+]
 DryRun = Annotated[
     bool,
     in_panel("Sweep")(

@@ -16,7 +16,17 @@ import typer
 
 from stopcli.cli.console import Output
 from stopcli.cli.live import RunView
-from stopcli.cli.options import Json, Quiet, RunPath, RunsDir, TimeBudget, Verbose, setting_value, with_changes
+from stopcli.cli.options import (
+    CodePath,
+    Json,
+    Quiet,
+    RunPath,
+    RunsDir,
+    TimeBudget,
+    Verbose,
+    setting_value,
+    with_changes,
+)
 from stopcli.configs.base import settings_with
 from stopcli.configs.images import ImageConfig
 from stopcli.configs.registry import COMMANDS, config_class
@@ -50,6 +60,7 @@ def resume(
     run: RunPath,
     epochs: MoreEpochs = None,
     dataset: MovedDataset = None,
+    code: CodePath = None,
     force: Force = False,
     retry_failed: RetryFailed = False,
     time_budget: TimeBudget = None,
@@ -77,7 +88,7 @@ def resume(
     how = {name: options.pop(name) for name in list(options) if name in layout_names}
     named = {"epochs": epochs, "dataset": dataset}
     changes = {**{name: value for name, value in named.items() if value is not None}, **options}
-    resumption = prepare(run, changes=changes, force=force, retry_failed=retry_failed, how=how)
+    resumption = prepare(run, changes=changes, force=force, retry_failed=retry_failed, how=how, code=code)
     config, start = resumption.config, resumption.start
     layout = settle_layout(config)[1]
     output = Output(json, quiet, verbose)

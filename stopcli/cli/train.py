@@ -12,6 +12,7 @@ import typer
 from stopcli.cli.commands import SET
 from stopcli.cli.console import Output
 from stopcli.cli.options import (
+    CodePath,
     Json,
     Quiet,
     RunDir,
@@ -151,6 +152,16 @@ def config_from_file(file: Path, assignments: Sequence[str] = (), root: Path = D
         raise RequestError(f"{source} {error.message}", hint=error.hint) from None
 
 
+def _with_code(config: RunConfig, code: Path | None, named: Path, output: Output) -> RunConfig:
+    """The config with the user's file that may be executed. Raises RequestError where none may be."""
+    from stopcli.recipes.recorded_code import with_code
+
+    config, notes = with_code(config, code, again=f"stopcli run {shlex.quote(str(named))}")
+    for note in notes:
+        output.warn(note)
+    return config
+
+
 def run_from_options(ctx: typer.Context, config_class: type[RunConfig]) -> None:
     """Run a command with the options of its context, print the result, and exit as the run ended."""
     params = ctx.params
@@ -166,6 +177,7 @@ def run_from_options(ctx: typer.Context, config_class: type[RunConfig]) -> None:
 def run(
     config_file: ConfigFile,
     settings: Settings = None,
+    code: CodePath = None,
     runs_dir: RunsDir = None,
     run_dir: RunDir = None,
     json: Json = False,
@@ -177,6 +189,7 @@ def run(
     output = Output(json, quiet, verbose)
     root = runs_root(runs_dir)
     config = config_from_file(config_file_of(config_file, root, output), settings or (), root)
+    config = _with_code(config, code, config_file, output)
     from stopcli.cli.execute import run_config
 
     run_config(config, runs_dir, run_dir, output, time_budget)

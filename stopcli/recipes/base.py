@@ -21,10 +21,12 @@ from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job, JobResult
 
 if TYPE_CHECKING:
+    from stopcli.data.dataset import Splits
     from stopcli.report.curves import Marks
     from stopcli.report.drawing import Figures
     from stopcli.runs.folder import RunFolder
     from stopcli.runs.metrics import Columns
+    from stopcli.source import Source
     from stopcli.training.evaluate import Evaluation
     from stopcli.training.session import Observer
     from stopcli.training.trainer import Experiment
@@ -57,6 +59,7 @@ class LoadedConfig:
         description: what will be run, a line each.
         seconds: that reading the data took.
         files: texts that each run leaves in its folder when it starts, by their paths there.
+        source: the user's file that was executed; None where none was.
     """
 
     config: Any
@@ -65,6 +68,7 @@ class LoadedConfig:
     description: tuple[str, ...] = ()
     seconds: float = 0.0
     files: Mapping[str, str] = field(default_factory=dict)
+    source: Source | None = None
 
 
 class Recipe:
@@ -78,6 +82,11 @@ class Recipe:
     def build(self, loaded: LoadedConfig) -> Experiment:
         """Model and rules of one run."""
         raise NotImplementedError
+
+    def parts_of(self, loaded: LoadedConfig, config: Any) -> Splits:
+        """The rows of a run whose settings, such as the arm of a sweep, are a variant of those that were loaded."""
+        parts: Splits = getattr(loaded.data, "parts", loaded.data)
+        return parts
 
     def run_figures(
         self, config: Any, experiment: Experiment, evaluation: Evaluation, metrics: Columns, steps: Columns | None

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from stopcli.errors import RequestError, StopcliError, shortened
 from stopcli.recipes.user_imports import LocalModules
-from stopcli.runs.folder import run_around
 from stopcli.seeding import derive_seed
 from stopcli.source import UNKNOWN, Default, Source, Unknown, Value, check_default, same_default, typed
 
@@ -30,15 +29,12 @@ _LINES, _FRAMES = 6, 8
 def load_code(source: Source) -> UserCode:
     """Execute a user's file, once, as a module of its own whose name is not `__main__`.
 
+    Whether it may be executed is for `recorded_code.read_code` to say.
+
     Raises:
-        RequestError: the file lies in a run's folder; or an error was raised by it, which is shown with its own lines.
-        ConfigError: it has a default that a setting cannot have.
+        RequestError: an error was raised by it, which is shown with its own lines; or it has a default that a setting
+            cannot have.
     """
-    if folder := run_around(source.path):
-        raise RequestError(
-            f"{source.path}: lies in the run folder {folder}, whose files are records; they are not executed",
-            hint="Copy the file to a folder of your own, read it, and name it there.",
-        )
     modules = LocalModules(source)
     with _executing(source, ""):
         module = modules.main()
@@ -78,12 +74,11 @@ class UserCode:
         """What the file's `build` returns, with all global generators in the state that a run's seed determines, and
         layers named as in a new process."""
         import keras
-        from keras.src.utils import naming
 
-        with _LOCK:
+        from stopcli.recipes.model_identity import first_names
+
+        with _LOCK, first_names():
             keras.utils.set_random_seed(derive_seed(seed, "weights"))
-            # Names that Keras gives are counted in a thread, and are a part of what a saved model is.
-            naming.reset_uids()
             return self._call("build", settings, x, y)
 
     def augment(self, settings: Mapping[str, Value]) -> Callable[[Any, Any, Any], Any] | None:

@@ -239,11 +239,16 @@ def check_can_move(config: Any, dataset: str) -> None:
         named = named_datasets().get(dataset_of(config))
         title = named.title if named else "scikit-learn's two moons"
         expected = f"nothing: the data of this run are {title}, which are not read from a file"
+        if file := getattr(config, "file", ""):
+            expected = f"nothing: the data of this run are what data() of {file} returns"
         raise ConfigError("dataset", dataset, expected)
 
 
 def in_files(config: Any) -> bool:
     """Whether the data of a run lie in files, which can move."""
+    if getattr(config, "file", ""):
+        # A user's own file says where they are.
+        return False
     dataset = dataset_of(config)
     return named_datasets()[dataset].in_files if dataset in DATASET_NAMES else dataset != "moons"
 
@@ -278,11 +283,43 @@ def changed_data(config: Any, saved: Iterable[str], now: str, *, force: bool) ->
     return changed
 
 
-def move_jobs(jobs: Sequence[Job[Any]], folder: RunFolder, dataset: str) -> None:
-    """Write the place of the data into the config of every run of a sweep that has a folder, finished ones too."""
+# By the name of a part of a model's identity, what it says.
+_PARTS = {
+    "model": "the model's layers, or their settings",
+    "compile": "the optimizer, the loss or the metrics",
+    "code": "the code of classes or functions that the model computes with, or of augment",
+}
+
+
+def changed_model(saved: Mapping[str, Any], now: Mapping[str, str], *, force: bool) -> list[str]:
+    """What differs in a model of the user's from that which a run was started with, a line each.
+
+    Args:
+        saved: the fingerprint in the run's saved state.
+        now: the model's identity.
+
+    Raises:
+        RequestError: something does, and that was not forced.
+    """
+    changed = [f"{_PARTS.get(name, name)}: changed" for name, value in now.items() if saved.get(name) != value]
+    if changed and not force:
+        raise changed_error(changed)
+    return changed
+
+
+def move_jobs(jobs: Sequence[Job[Any]], folder: RunFolder, config: Any) -> None:
+    """Write the place of the data, and of the user's file with its hashes, into the config of every run of a sweep that
+    has a folder, finished ones too."""
+    places: dict[str, Any] = {"dataset": dataset_of(config)}
+    if getattr(config, "file", ""):
+        names = ("file", "model", "code_sha256", "code_hash")
+        places = {name: value for name in names if (value := getattr(config, name, ""))}
     for job in jobs:
         path = folder.jobs / job.name
-        if (path / "config.toml").is_file() and read_toml(path / "config.toml").get("dataset", dataset) != dataset:
+        if not (path / "config.toml").is_file():
+            continue
+        before = read_toml(path / "config.toml")
+        if any(before.get(name, value) != value for name, value in places.items()):
             with RunFolder.reopen(path) as of_job:
-                for change in rewrite_config(of_job, {"dataset": dataset}):
+                for change in rewrite_config(of_job, {name: places[name] for name in places if name in before}):
                     of_job.log(change)

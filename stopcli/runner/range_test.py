@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -26,10 +27,10 @@ from stopcli.runs.summary import SEEDS_FILE, RangeSummary, TestedSeed, TestedSee
 from stopcli.training.loop import Loop
 from stopcli.training.session import Session, Start
 from stopcli.training.state_file import (
-    PLACE_SETTINGS,
     changed_error,
     data_fingerprint,
     differences,
+    place_settings,
     settings_fingerprint,
 )
 
@@ -45,16 +46,25 @@ class CurveStore:
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, folder: Path, fingerprint: dict[str, Any], *, force: bool, data_hint: str = "") -> CurveStore:
+    def read(
+        cls,
+        folder: Path,
+        fingerprint: dict[str, Any],
+        *,
+        force: bool,
+        may_differ: Collection[str] = (),
+        data_hint: str = "",
+    ) -> CurveStore:
         """What an earlier session has done; seeds whose files are not whole are left out. Raises RequestError with a
-        hint on the data where settings, versions or data have changed; with `force`, all seeds start over."""
+        hint on the data where settings, versions or data have changed, but for settings that may differ; with `force`,
+        all seeds start over."""
         store = cls(folder, fingerprint)
         index, damage = read_seeds(folder)
         if damage:
             store.notes.append(f"all seeds are tested again: {damage}")
         index = index or TestedSeeds({}, {})
         before = index.fingerprint
-        changed = differences(before, fingerprint, without=PLACE_SETTINGS) if before else []
+        changed = differences(before, fingerprint, without=may_differ) if before else []
         if changed and not force:
             raise changed_error(changed, hint=data_hint if fingerprint["data"] != before.get("data") else "")
         if changed:
@@ -99,7 +109,15 @@ def run_range_test(loaded: LoadedConfig, folder: RunFolder, session: Session, st
     """
     config, stopwatch = loaded.config, session.stopwatch
     fingerprint = {**settings_fingerprint(config), **data_fingerprint(loaded.data.parts)}
-    store = CurveStore.read(folder.path, fingerprint, force=start.force, data_hint=other_data(config))
+    if loaded.source is not None:
+        fingerprint["code"] = loaded.source.code_hash
+    store = CurveStore.read(
+        folder.path,
+        fingerprint,
+        force=start.force,
+        may_differ=place_settings(config),
+        data_hint=other_data(config),
+    )
     notes = start_session(loaded, folder, start)
     for note in store.notes:
         folder.log(f"warning: {note}")

@@ -14,6 +14,7 @@ from stopcli.configs.registry import config_class
 from stopcli.configs.training import TrainingConfig
 from stopcli.errors import CheckpointError, ConfigError, RecordError, RequestError, RunFolderError
 from stopcli.quantities import agreeing, counted
+from stopcli.recipes.recorded_code import file_of, with_code
 from stopcli.runner.provenance import check_can_move, how_to_continue, with_other_rules
 from stopcli.runs.environment import read_environment
 from stopcli.runs.files import check_prefix, read_toml
@@ -23,11 +24,11 @@ from stopcli.runs.summary import RECORDED
 from stopcli.sweeps.plan import is_summed_up, pending_jobs, plan_jobs
 from stopcli.training.session import Start
 from stopcli.training.state_file import (
-    PLACE_SETTINGS,
     StateStore,
     TrainState,
     changed_error,
     differences,
+    place_settings,
     settings_differences,
     settings_fingerprint,
 )
@@ -138,6 +139,7 @@ def prepare(
     force: bool = False,
     retry_failed: bool = False,
     how: Mapping[str, Any] | None = None,
+    code: Path | None = None,
 ) -> Resumption:
     """Find the position that a run is resumed from, and check that it would be the same run.
 
@@ -146,6 +148,7 @@ def prepare(
         force: resume although settings or versions have changed.
         retry_failed: of a sweep, also resume runs that failed by an error of their own.
         how: of a sweep, new settings of how its runs are executed.
+        code: the user's file that may be executed, of a run that was started with one; None for that one as it was.
 
     Raises:
         RequestError: it is no run, has nothing left to do, diverged, or would not be the same run any more.
@@ -157,7 +160,7 @@ def prepare(
     changes, how = changes or {}, how or {}
     _check_changes(run, original, changes)
     if original.is_sweep:
-        return _prepare_sweep(run, original, changes, how, force=force, retry_failed=retry_failed)
+        return _prepare_sweep(run, original, changes, how, code, force=force, retry_failed=retry_failed)
     if retry_failed or how:
         name = next(iter(how), "retry_failed")
         raise ConfigError(name, how.get(name, True), "a sweep; this is a single run")
@@ -167,7 +170,8 @@ def prepare(
     if not isinstance(config, TrainingConfig):
         if Run.read(run).finished:
             raise RunFolderError(f"{run}: finished, nothing is left to do")
-        return Resumption(config, start, warnings)
+        config, start, notes = _with_code(run, original, config, start, code)
+        return Resumption(config, start, (*warnings, *notes))
     _check_has_states(run)
     _check_not_over(run, original, config, start.changed, more_epochs="epochs" in changes)
     if "epochs" in start.changed and config.schedule_depends_on_epochs and not force:
@@ -178,14 +182,28 @@ def prepare(
             "on it",
             hint="--init-from starts a new run with this one's weights; --force resumes under the new schedule.",
         )
+    config, start, notes = _with_code(run, original, config, start, code)
     state, state_warnings = find_position(run, tensorboard=config.tensorboard)
-    warnings += state_warnings
+    warnings += (*notes, *state_warnings)
     if state is None:
         return Resumption(config, start, warnings)
     state, forced = _position_under(run, state, config, force)
     # Warnings that the run has had from its start are in its report.
     warnings += tuple(warning for warning in config.warnings() if warning not in original.warnings())
-    return Resumption(config, replace(start, state=state, notes=forced), warnings)
+    return Resumption(config, replace(start, state=state, notes=(*start.notes, *forced)), warnings)
+
+
+def _with_code(
+    run: Path, original: Any, config: Any, start: Start, code: Path | None
+) -> tuple[Any, Start, tuple[str, ...]]:
+    """The config and the start with the user's file that may be executed, and notes on what has changed in it; as they
+    are, of a run that executes none. Raises RequestError where no file may be."""
+    again = f"stopcli resume {shlex.quote(run_argument(run))}"
+    config, notes = with_code(config, code, run=run, again=again, force=start.force)
+    if not file_of(config):
+        return config, start, ()
+    changed = _changed_settings(original, config)
+    return config, replace(start, changed=changed, notes=(*start.notes, *notes)), notes
 
 
 def _check_folder_matches(run: Path, config: RunConfig) -> None:
@@ -227,7 +245,14 @@ def _check_changes(run: Path, config: RunConfig, changes: Mapping[str, Any]) -> 
 
 
 def _prepare_sweep(
-    run: Path, original: Any, changes: Mapping[str, Any], how: Mapping[str, Any], *, force: bool, retry_failed: bool
+    run: Path,
+    original: Any,
+    changes: Mapping[str, Any],
+    how: Mapping[str, Any],
+    code: Path | None,
+    *,
+    force: bool,
+    retry_failed: bool,
 ) -> Resumption:
     _check_has_pending_jobs(run, original, retry_failed)
     settings = {**settings_of(original), **changes, **how}
@@ -240,12 +265,14 @@ def _prepare_sweep(
         folder = run / "jobs" / job.name
         if (folder / "config.toml").is_file():
             saved, planned = settings_fingerprint(read_config(folder)), settings_fingerprint(job.config)
-            differing += (f"{job.name}: {line}" for line in differences(saved, planned, without=PLACE_SETTINGS))
+            differing += (f"{job.name}: {line}" for line in differences(saved, planned, without=place_settings(config)))
     if differing and not force:
         raise changed_error(differing)
     changed = tuple(name for name in _changed_settings(original, config) if name in changes)
     start = Start(resumed=True, force=force, retry_failed=retry_failed, notes=tuple(differing), changed=changed)
-    return Resumption(config, start, _damaged_files(run))
+    config, of_code, notes = _with_code(run, parse(type(original), settings), config, start, code)
+    start = replace(of_code, changed=(*changed, *(of_code.changed if of_code is not start else ())))
+    return Resumption(config, start, (*_damaged_files(run), *notes))
 
 
 def _check_has_pending_jobs(run: Path, config: Any, retry_failed: bool) -> None:
@@ -308,7 +335,7 @@ def _position_under(
     """The position that a run resumes from under a config, and what was forced, a line each. Raises RequestError where
     it would not be the same run any more."""
     now = settings_fingerprint(config)
-    forced = differences(state.fingerprint, now, without={*config.stopping_names, *PLACE_SETTINGS})
+    forced = differences(state.fingerprint, now, without={*config.stopping_names, *place_settings(config)})
     if forced and not force:
         raise changed_error(forced)
     rules = settings_differences(state.fingerprint, now, config.stopping_names)

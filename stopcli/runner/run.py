@@ -20,7 +20,7 @@ from stopcli.errors import RequestError, ResourceError
 from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures
-from stopcli.runner.provenance import changed_data, record_environment
+from stopcli.runner.provenance import changed_data, changed_model, record_environment
 from stopcli.runner.report import write_results
 from stopcli.runner.sweep import run_sweep
 from stopcli.runs.files import remove_leftovers, write_text
@@ -213,9 +213,12 @@ def _train(
     recipe = recipe_for(config)
     with stopwatch.part("build"):
         experiment = recipe.build(loaded)
-    fingerprint = {**settings_fingerprint(config), **data_fingerprint(experiment.parts)}
-    saved = [] if start.state is None else [start.state.fingerprint["data"]]
-    changed = changed_data(config, saved, fingerprint["data"], force=start.force)
+    fingerprint = {**settings_fingerprint(config), **data_fingerprint(experiment.parts), **experiment.identity}
+    changed: list[str] = []
+    if start.state is not None:
+        before = start.state.fingerprint
+        changed = changed_data(config, [before["data"]], fingerprint["data"], force=start.force)
+        changed += changed_model(before, experiment.identity, force=start.force)
     # A saved state holds all weights: the model that the first ones came from may be gone by now.
     ancestry = warm_start(config, experiment) if start.state is None else None
     warnings = start_session(loaded, folder, start, changed, ancestry)
@@ -282,7 +285,7 @@ def start_session(
     if start.resumed:
         remove_leftovers(folder.path)
     for name, text in loaded.files.items():
-        (folder.path / name).parent.mkdir(exist_ok=True)
+        (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
         write_text(folder.path / name, text)
     precision = "mixed_float16" if getattr(config, "mixed_precision", False) else "float32"
     return record_environment(config, folder, devices(precision), start, changed, ancestry)

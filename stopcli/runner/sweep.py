@@ -14,7 +14,8 @@ from stopcli.configs.base import to_toml
 from stopcli.errors import RecordError, RequestError, RunFolderError, StopcliError, in_a_line
 from stopcli.quantities import agreeing, counted
 from stopcli.recipes.base import LoadedConfig, recipe_for
-from stopcli.runner.provenance import changed_data, dataset_of, move_jobs, record_environment
+from stopcli.recipes.recorded_code import shipped
+from stopcli.runner.provenance import changed_data, changed_model, dataset_of, move_jobs, record_environment
 from stopcli.runner.report import write_results
 from stopcli.runner.resume import Resumption, prepare
 from stopcli.runs.folder import RunFolder, cannot_be_written, is_held
@@ -22,6 +23,7 @@ from stopcli.runs.run import Run
 from stopcli.runs.status import RunState, StatusFile, read_status
 from stopcli.runs.summary import JobSummary, SweepSummary
 from stopcli.signals import StopNow
+from stopcli.source import Source
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import (
     Job,
@@ -53,6 +55,7 @@ class RunJob:
         retry_failed: also resume one that failed by an error of its own.
         plots: whether its figures are drawn.
         shared: the data of all jobs, where they are the same and in this process; else each job reads its own.
+        source: the user's file, which jobs execute as the sweep has read it; None where there is none.
     """
 
     jobs: Path
@@ -60,8 +63,13 @@ class RunJob:
     retry_failed: bool = False
     plots: bool = True
     shared: LoadedConfig | None = None
+    source: Source | None = None
 
     def __call__(self, job: Job[Any], context: JobContext) -> None:
+        with shipped(self.source):
+            self._execute(job, context)
+
+    def _execute(self, job: Job[Any], context: JobContext) -> None:
         path, config = self.jobs / job.name, job.config
         _wait_for(path)
         if not path.exists():
@@ -136,7 +144,7 @@ def run_sweep(
     loaded = replace(loaded, notes=(*loaded.notes, *notes))
     folder.jobs.mkdir(exist_ok=True)
     if start.resumed:
-        move_jobs(jobs, folder, dataset_of(config))
+        move_jobs(jobs, folder, config)
     pending = pending_jobs(jobs, folder.jobs, retry_failed=start.retry_failed)
     shared = layout.threads is None
     work = RunJob(
@@ -146,6 +154,7 @@ def run_sweep(
         # Drawing takes longer than a short run does; and the threads of this process would wait for each other.
         plots=not shared,
         shared=loaded if shared else None,
+        source=loaded.source,
     )
     monitor = SweepMonitor(folder, jobs, pending, session.request, show, getattr(config, "keep_going", True))
     try:
@@ -162,10 +171,24 @@ def run_sweep(
 
 
 def _changed_data(loaded: LoadedConfig, jobs: Sequence[Job[Any]], folder: RunFolder, *, force: bool) -> list[str]:
-    """As `changed_data`, for the runs of a sweep that have saved a state."""
-    now = data_fingerprint(getattr(loaded.data, "parts", loaded.data))["data"]
-    states = [StateStore(folder.jobs / job.name / "checkpoints" / "resume").load().state for job in jobs]
-    return changed_data(loaded.config, [state.fingerprint["data"] for state in states if state], now, force=force)
+    """As `changed_data`, for the runs of a sweep that have saved a state; and for the code that their models use."""
+    recipe, hashes = recipe_for(loaded.config), {}
+    saved: dict[str, list[str]] = {}
+    code = "" if loaded.source is None else loaded.source.code_hash
+    other_code = []
+    for job in jobs:
+        state = StateStore(folder.jobs / job.name / "checkpoints" / "resume").load().state
+        if state is None:
+            continue
+        parts = recipe.parts_of(loaded, job.config)
+        if id(parts) not in hashes:
+            hashes[id(parts)] = data_fingerprint(parts)["data"]
+        saved.setdefault(hashes[id(parts)], []).append(state.fingerprint["data"])
+        other_code += [job.name] if state.fingerprint.get("code", "") not in ("", code) else []
+    changed = [line for now, before in saved.items() for line in changed_data(loaded.config, before, now, force=force)]
+    if other_code:
+        changed += changed_model({"code": ""}, {"code": code}, force=force)
+    return changed
 
 
 def _mark_interrupted(folder: RunFolder, stopped: StopNow) -> None:

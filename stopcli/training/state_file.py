@@ -184,10 +184,15 @@ def _point(plain: dict[str, Any], parts: Mapping[str, bytes]) -> TrainState:
     )
 
 
-# Settings that say where the data are. Whether these are the same is checked by their rows, with `data_fingerprint`.
-PLACE_SETTINGS = frozenset({"dataset"})
 # Packages whose other version may compute other numbers.
 PACKAGES = ("tensorflow", "keras", "numpy")
+
+
+def place_settings(config: RunConfig) -> frozenset[str]:
+    """Settings that say where the data, or a user's file, are. Whether these are the same is checked by what is in
+    them."""
+    is_code = bool(getattr(config, "file", ""))
+    return frozenset({"dataset", "file", *(("model",) if is_code else ())})
 
 
 def settings_fingerprint(config: RunConfig) -> dict[str, Any]:

@@ -51,6 +51,8 @@ class Experiment:
         load_saved: reads the best model from its file.
         loop_key: what experiments of a sweep, whose seeds differ, have in common where they can share a compiled loop;
             None where they cannot.
+        identity: what else its numbers depend on, beside settings, versions and rows: by name, hashes that must be the
+            same when it is resumed.
         afterwards: what is computed once training has ended, from the loop in its last state and from the run's folder;
             returns fields of the run's summary.
     """
@@ -78,6 +80,7 @@ class Experiment:
     load_saved: Callable[[Path], keras.Model] = load_model
     loop_key: str | None = ""
     afterwards: Callable[[Loop, RunFolder], Mapping[str, Any]] | None = None
+    identity: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:
