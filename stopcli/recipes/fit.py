@@ -14,10 +14,10 @@ from stopcli.configs.training import POINT
 from stopcli.errors import RequestError
 from stopcli.quantities import counted
 from stopcli.recipes.base import LoadedConfig, SeedRecipe
+from stopcli.recipes.recorded_code import COPIES, read_code
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures
 from stopcli.runs.metrics import Columns
-from stopcli.source import read_source
 from stopcli.sweeps.plan import JobResult
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Fit(SeedRecipe):
         from stopcli.recipes.user_code import load_code
         from stopcli.training.tf_setup import start_tensorflow
 
-        source = read_source(Path(config.file))
+        source = read_code(config)
         observer.stage("starting TensorFlow")
         start_tensorflow(config.threads)
         observer.stage(f"reading the data of {source.path.name}")
@@ -113,12 +113,17 @@ class Fit(SeedRecipe):
             data,
             notes=(*rows.notes, *notes, *config.notes_on_rows(rows.parts, POINT)),
             description=(f"Training: {source.path.name}, {training}.", *(f"{line}." for line in description)),
-            files={f"code/{name}": text for name, text in source.files.items()},
+            files={f"{COPIES}/{name}": text for name, text in source.files.items()},
+            source=source,
         )
 
     def build(self, loaded: LoadedConfig) -> Experiment:
         """Model and rules of a run."""
         return _experiment(loaded.config, loaded.data)
+
+    def parts_of(self, loaded: LoadedConfig, config: FitConfig) -> Splits:
+        data: FitData = loaded.data
+        return data.rows_of(config).parts
 
     def run_figures(
         self, config: FitConfig, experiment: Experiment, evaluation: Evaluation, metrics: Columns, steps: Columns | None
@@ -212,4 +217,5 @@ def _experiment(config: FitConfig, data: FitData) -> Experiment:
         step=CompiledStep(model, parts.train, data.code.augment(config.settings)),
         load_saved=saved_model_loader(model, lambda: data.build(config)[0]),
         loop_key=loop_key(model, config.arm),
+        identity=data.code.identity(model),
     )

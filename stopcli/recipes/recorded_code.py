@@ -43,6 +43,15 @@ def file_of(config: Any) -> str:
     return str(getattr(config, "file", "") or "")
 
 
+def sha256_of(config: Any) -> str:
+    """The hash of the file that the run of a config was started with; empty where none was started, or with none."""
+    return str(getattr(config, "code_sha256", "") or "")
+
+
+def _code_hash_of(config: Any) -> str:
+    return str(getattr(config, "code_hash", "") or "")
+
+
 def read_code(config: Any) -> Source:
     """The user's file that a config names, to be executed.
 
@@ -59,7 +68,7 @@ def read_code(config: Any) -> Source:
 def _current(config: Any) -> Source:
     """The shipped source, where a config was started with it; else the file as it lies there."""
     source = _SHIPPED.get()
-    if source is not None and source.sha256 == config.code_sha256:
+    if source is not None and source.sha256 == sha256_of(config):
         return source
     return _read(Path(file_of(config)))
 
@@ -79,7 +88,7 @@ def _read(path: Path) -> Source:
 def is_recorded(config: Any, source: Source) -> bool:
     """Whether a source is what the run of a config was started with, but for comments and layout; so it is where no run
     was started yet."""
-    return config.code_sha256 in ("", source.sha256) or getattr(config, "code_hash", "") == source.code_hash
+    return sha256_of(config) in ("", source.sha256) or _code_hash_of(config) == source.code_hash
 
 
 def with_code(
@@ -113,7 +122,7 @@ def with_code(
             f"file: received {path!r}, expected an absolute path: a config says where its code lies",
             hint=f"{again} --code {path} names it.",
         )
-    if code is None and not recorded.code_sha256:
+    if code is None and not sha256_of(recorded):
         raise RequestError(
             f"{path}: the settings have no code_sha256, by which the file is known that may be executed",
             hint=f"{again} --code {path} executes it.",
@@ -126,13 +135,13 @@ def with_code(
         raise
     if code is None and not force and not is_recorded(recorded, source):
         raise changed_code(recorded, source, run, hint=f"{again} --code {path} executes it as it is now.")
-    notes = () if source.sha256 == recorded.code_sha256 else (_note(recorded, source, run),)
+    notes = () if sha256_of(recorded) in ("", source.sha256) else (_note(recorded, source, run),)
     names = {field.name for field in fields(recorded)}
     changes = {
-        "file" if "file" in names else "model": str(source.path),
+        **({} if code is None else {"file" if "file" in names else "model": os.path.abspath(code)}),  # noqa: PTH100
         "code_sha256": source.sha256,
         # Where it is known what the code is.
-        **({"code_hash": source.code_hash} if getattr(recorded, "code_hash", "") else {}),
+        **({"code_hash": source.code_hash} if _code_hash_of(recorded) else {}),
     }
     moved: AnyConfig = replace(recorded, **changes)
     return moved, notes
@@ -145,7 +154,7 @@ def changed_code(config: Any, source: Source, run: Path | None = None, *, hint: 
 
 
 def _note(config: Any, source: Source, run: Path | None) -> str:
-    if config.code_sha256 and getattr(config, "code_hash", "") == source.code_hash:
+    if _code_hash_of(config) == source.code_hash:
         return f"{source.path} has changed since the run was started, in comments or layout only"
     lines = changed_lines(run, source)
     return "\n".join([f"{source.path} has changed since the run was started", *lines])

@@ -87,6 +87,14 @@ class UserCode:
             return None
         return lambda x, y, seed: self._call("augment", settings, x, y, seed)
 
+    def identity(self, model: keras.Model) -> dict[str, str]:
+        """Hashes of what a model that was just built computes, and of the code where that is a part of it: the file may
+        change in anything else, and the run is the same."""
+        from stopcli.recipes.model_identity import model_fingerprint, uses_own_code
+
+        is_part = "augment" in self.source.functions or uses_own_code(model)
+        return {**model_fingerprint(model), "code": self.source.code_hash if is_part else ""}
+
     def after(self, model: keras.Model, splits: Any, folder: Path, settings: Mapping[str, Value]) -> None:
         """Call the file's `after`, where it has one."""
         if "after" in self.source.functions:

@@ -310,16 +310,16 @@ def changed_model(saved: Mapping[str, Any], now: Mapping[str, str], *, force: bo
 def move_jobs(jobs: Sequence[Job[Any]], folder: RunFolder, config: Any) -> None:
     """Write the place of the data, and of the user's file with its hashes, into the config of every run of a sweep that
     has a folder, finished ones too."""
-    places: dict[str, Any] = {"dataset": dataset_of(config)}
+    settings: dict[str, Any] = {"dataset": dataset_of(config)}
     if getattr(config, "file", ""):
         names = ("file", "model", "code_sha256", "code_hash")
-        places = {name: value for name in names if (value := getattr(config, name, ""))}
+        settings = {name: value for name in names if (value := getattr(config, name, ""))}
     for job in jobs:
         path = folder.jobs / job.name
         if not (path / "config.toml").is_file():
             continue
         before = read_toml(path / "config.toml")
-        if any(before.get(name, value) != value for name, value in places.items()):
+        if any(before.get(name, value) != value for name, value in settings.items()):
             with RunFolder.reopen(path) as of_job:
-                for change in rewrite_config(of_job, {name: places[name] for name in places if name in before}):
+                for change in rewrite_config(of_job, {name: settings[name] for name in settings if name in before}):
                     of_job.log(change)

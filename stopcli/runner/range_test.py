@@ -27,6 +27,7 @@ from stopcli.runs.summary import SEEDS_FILE, RangeSummary, TestedSeed, TestedSee
 from stopcli.training.loop import Loop
 from stopcli.training.session import Session, Start
 from stopcli.training.state_file import (
+    PLACE_SETTINGS,
     changed_error,
     data_fingerprint,
     differences,
@@ -52,7 +53,7 @@ class CurveStore:
         fingerprint: dict[str, Any],
         *,
         force: bool,
-        may_differ: Collection[str] = (),
+        may_differ: Collection[str] = PLACE_SETTINGS,
         data_hint: str = "",
     ) -> CurveStore:
         """What an earlier session has done; seeds whose files are not whole are left out. Raises RequestError with a

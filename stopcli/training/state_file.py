@@ -188,11 +188,13 @@ def _point(plain: dict[str, Any], parts: Mapping[str, bytes]) -> TrainState:
 PACKAGES = ("tensorflow", "keras", "numpy")
 
 
+# Settings that say where the data, or a user's file, are. Whether these are the same is checked by what is in them.
+PLACE_SETTINGS = frozenset({"dataset", "file"})
+
+
 def place_settings(config: RunConfig) -> frozenset[str]:
-    """Settings that say where the data, or a user's file, are. Whether these are the same is checked by what is in
-    them."""
-    is_code = bool(getattr(config, "file", ""))
-    return frozenset({"dataset", "file", *(("model",) if is_code else ())})
+    """Those of a config: its model may be a user's file too."""
+    return PLACE_SETTINGS | ({"model"} if getattr(config, "file", "") else set())
 
 
 def settings_fingerprint(config: RunConfig) -> dict[str, Any]:
