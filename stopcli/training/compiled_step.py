@@ -152,13 +152,15 @@ class CompiledStep(Step):
             results |= value if isinstance(value, dict) else {metric.name: value}
         return results
 
+    def prepare(self, x: Nest) -> Nest:
+        """Inputs as `fit` gives them to a model: floating point numbers in Keras's precision, a list where the model
+        has a list of inputs."""
+        x = map_nest(_as_floatx, x)
+        return list(x) if isinstance(x, tuple) and isinstance(_inputs_of(self.model), list) else x
+
     def _prepared(self, batch: Batch) -> Batch:
-        """A batch as `fit` gives it to a model: floating point numbers in Keras's precision, lists where the model has
-        a list of inputs."""
-        x, *others = map_nest(_as_floatx, batch)
-        if isinstance(x, tuple) and isinstance(getattr(self.model, "_inputs_struct", None), list):
-            x = list(x)
-        return (x, *others)
+        x, *others = batch
+        return (self.prepare(x), *map_nest(_as_floatx, others))
 
     def _augmented(self, batch: Batch, seed: Tensor) -> Batch:
         x, y, *weight = batch
@@ -181,6 +183,12 @@ class CompiledStep(Step):
                 )
             return (*result, *weight)
         return tuple(result)
+
+
+def _inputs_of(model: keras.Model) -> Nest:
+    """The symbolic inputs of a model as they were defined; None where it was not by them."""
+    functional = getattr(model, "_functional", None) or model
+    return getattr(functional, "_inputs_struct", None)
 
 
 def _as_floatx(array: Any) -> Tensor:

@@ -1,5 +1,6 @@
 """What a run comes to: its final and its best model, the latter loaded from its file, evaluated on all rows."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from stopcli.configs.base import RunConfig
 from stopcli.data.dataset import Examples
 from stopcli.data.nest import Nest, leaves, map_nest, replace_leaves
+from stopcli.data.row_view import CHUNK_BYTES
 from stopcli.models.fused_batch_norm import with_fused_batch_norm
 from stopcli.runs.environment import Environment
 from stopcli.runs.folder import RunFolder
@@ -26,7 +28,7 @@ from stopcli.training.loop import batch_of
 from stopcli.training.model_rows import intervals_and_predictions, model_on_rows
 from stopcli.training.session import Stopwatch
 from stopcli.training.state_file import hash_of_rows
-from stopcli.training.step import Step, count_of, even_batch, run_traced
+from stopcli.training.step import Batch, Carry, Step, count_of, even_batch, fold_batches, rows_at, run_traced
 from stopcli.training.trainer import Experiment, Outcome, readable
 
 Predict = Callable[[Nest], Nest]
@@ -107,7 +109,7 @@ def predictor_of(experiment: Experiment, model: keras.Model) -> Predict:
     """What predicts by a model, compiled once."""
     # Fused batch normalization makes a model that was loaded as fast as the one that was trained.
     twin = with_fused_batch_norm(model) if experiment.long_epochs else model
-    prepare = experiment.inputs.prepare
+    prepare = experiment.inputs.prepare if experiment.step is None else experiment.step.prepare
     compiled = tf.function(lambda x: twin(prepare(x), training=False), autograph=False, reduce_retracing=True)
 
     def predict(x: Nest) -> Nest:
@@ -148,14 +150,24 @@ def evaluate_model(experiment: Experiment, model: keras.Model, predict: Predict)
 
 def _measurer(experiment: Experiment, step: Step) -> Callable[[Examples], dict[str, float]]:
     """What measures rows by a step, compiled once for each size of a batch."""
-    evaluate = tf.function(lambda batch, carry: step.evaluate(batch, carry), autograph=False)
+
+    def evaluate(size: int, rows: Batch, carry: Carry) -> Carry:
+        def add(start: Any, count: int, carry: Carry) -> Carry:
+            return step.evaluate(rows_at(rows, start, count), carry)
+
+        measured: Carry = fold_batches(count_of(rows), size, add, carry)
+        return measured
 
     def measure(rows: Examples) -> dict[str, float]:
-        most = experiment.evaluation_batch if step.rows_are_independent else experiment.batch_size
-        size = even_batch(rows.count, most) if step.rows_are_independent else most
+        size = experiment.batch_size
+        if step.rows_are_independent:
+            size = even_batch(rows.count, experiment.evaluation_batch)
+        compiled = tf.function(functools.partial(evaluate, size), autograph=False)
+        row_bytes = sum(array.nbytes for array in leaves(batch_of(rows.take(0, 1))))
+        chunk = size * max(1, CHUNK_BYTES // (size * row_bytes))
         carry = step.initial
-        for start in range(0, rows.count, size):
-            carry = run_traced(evaluate, batch_of(rows.take(start, start + size)), carry)
+        for start in range(0, rows.count, chunk):
+            carry = run_traced(compiled, batch_of(rows.take(start, start + chunk)), carry)
         return dict(zip(step.columns, step.finish(carry, rows.count).numpy().tolist(), strict=True))
 
     return measure

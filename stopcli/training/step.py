@@ -159,6 +159,10 @@ class Step(ABC):
         """The carry over no rows yet."""
 
     @abstractmethod
+    def prepare(self, x: Nest) -> Nest:
+        """What the model is called with for inputs as they lie in memory."""
+
+    @abstractmethod
     def train(self, batch: Batch, update: Tensor, augment_seed: Tensor, carry: Carry) -> tuple[Carry, Tensor, Tensor]:
         """One update.
 
@@ -222,11 +226,14 @@ class RowsStep(Step):
         """The sums over no rows, float32 [columns]."""
         return (tf.zeros([len(self.columns)]),)
 
+    def prepare(self, x: Nest) -> Nest:
+        return self._inputs.prepare(x)
+
     def train(self, batch: Batch, update: Tensor, augment_seed: Tensor, carry: Carry) -> tuple[Carry, Tensor, Tensor]:
         """One update; what is added up over rows is, of a row that enters as several copies, their mean."""
         x, y = batch
         rows = y.shape[0]
-        x = self._inputs.prepare(x)
+        x = self.prepare(x)
         if self._inputs.copies > 1:
             x, y = (tf.repeat(array, self._inputs.copies, axis=0) for array in (x, y))
         if self._inputs.augment is not None:
@@ -247,7 +254,7 @@ class RowsStep(Step):
 
     def evaluate(self, batch: Batch, carry: Carry) -> Carry:
         x, y = batch
-        predictions = self._called(self._inputs.prepare(x), training=False)
+        predictions = self._called(self.prepare(x), training=False)
         return (carry[0] + self._sums(self._total_loss(y, predictions), y, predictions),)
 
     def finish(self, carry: Carry, rows: int) -> Tensor:

@@ -2,263 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
+from compiled_models import CASES, SEED, fit_of, largest_difference, loop_of, measured, seeded
 
 from stopcli.data.dataset import Examples
-from stopcli.seeding import derive_seed
+from stopcli.data.nest import map_nest
+from stopcli.errors import RequestError
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
-
-SEED = 3
-
-
-@dataclass(frozen=True)
-class Case:
-    """A compiled model and its rows.
-
-    Attributes:
-        build: makes the model; twice the same.
-        rows: so many are made; a seed makes others.
-        columns: what `fit` logs.
-    """
-
-    build: Callable[[], Any]
-    rows: Callable[[int, int], Examples]
-    columns: tuple[str, ...]
-
-
-def seeded(build: Callable[[], Any]) -> Any:
-    import keras
-
-    keras.utils.set_random_seed(SEED)
-    return build()
-
-
-def noise(rows: int, *shape: int, seed: int) -> np.ndarray:
-    return np.random.default_rng([seed, *shape]).normal(size=(rows, *shape)).astype(np.float32)
-
-
-def regression() -> Any:
-    """Per-row weights, a regularizer, a schedule in the optimizer."""
-    import keras
-
-    model = keras.Sequential(
-        [
-            keras.Input((5,)),
-            keras.layers.Dense(16, activation="tanh", kernel_regularizer=keras.regularizers.L2(0.01)),
-            keras.layers.Dense(1),
-        ]
-    )
-    model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.02, 20, 0.9)),
-        "mse",
-        metrics=[keras.metrics.RootMeanSquaredError(name="rmse"), "mae", keras.metrics.R2Score(name="r2")],
-        weighted_metrics=[keras.metrics.MeanAbsoluteError(name="weighted")],
-    )
-    return model
-
-
-def weighted_rows(count: int, seed: int) -> Examples:
-    x = noise(count, 5, seed=seed)
-    y = 2 * x[:, :1] ** 2 + 0.5 * x[:, 1:2]
-    return Examples(x, y, np.random.default_rng(seed).uniform(0.2, 2.0, count).astype(np.float32))
-
-
-def sequence_model() -> Any:
-    """Dropout, whose noise is the same because its generators' states are."""
-    import keras
-
-    model = keras.Sequential(
-        [
-            keras.Input((6, 3)),
-            keras.layers.LSTM(8, dropout=0.2),
-            keras.layers.Dropout(0.3),
-            keras.layers.Dense(1, activation="sigmoid"),
-        ]
-    )
-    model.compile("adam", "binary_crossentropy", metrics=["accuracy", keras.metrics.AUC(name="auc")])
-    return model
-
-
-def sequences(count: int, seed: int) -> Examples:
-    x = noise(count, 6, 3, seed=seed)
-    return Examples(x, (x[:, :, 0].sum(axis=1) > 0).astype(np.int32))
-
-
-def two_towers() -> Any:
-    """Inputs by name, and their rows' dot product."""
-    import keras
-
-    user, book = (keras.Input((1,), name=name, dtype="int32") for name in ("user", "book"))
-    vectors = [
-        keras.layers.Flatten()(keras.layers.Embedding(size, 6)(entry)) for entry, size in ((user, 20), (book, 30))
-    ]
-    model = keras.Model({"user": user, "book": book}, keras.layers.Dot(1, normalize=True)(vectors))
-    model.compile(keras.optimizers.Adam(0.05), "mse", metrics=["mae"])
-    return model
-
-
-def pairs(count: int, seed: int) -> Examples:
-    draw = np.random.default_rng(seed)
-    user, book = draw.integers(0, 20, (count, 1)), draw.integers(0, 30, (count, 1))
-    y = np.where(user % 3 == book % 3, 1.0, -1.0).astype(np.float32)
-    return Examples({"user": user.astype(np.int32), "book": book.astype(np.int32)}, y)
-
-
-def small_cnn() -> Any:
-    import keras
-
-    layers = keras.layers
-    model = keras.Sequential(
-        [
-            keras.Input((8, 8, 1)),
-            layers.Conv2D(4, 3, use_bias=False),
-            layers.BatchNormalization(momentum=0.9),
-            layers.ReLU(),
-            layers.GlobalAveragePooling2D(),
-            layers.Dense(3, activation="softmax"),
-        ]
-    )
-    model.compile(
-        keras.optimizers.SGD(0.05, momentum=0.9),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy", keras.metrics.SparseTopKCategoricalAccuracy(2, name="top2")],
-    )
-    return model
-
-
-def pictures(count: int, seed: int) -> Examples:
-    y = np.random.default_rng(seed).integers(0, 3, count)
-    x = noise(count, 8, 8, 1, seed=seed)
-    x[:, ::2] += y[:, None, None, None]
-    return Examples(x, y)
-
-
-def two_outputs() -> Any:
-    import keras
-
-    layers = keras.layers
-    entry = keras.Input((4,))
-    hidden = layers.Dense(12, activation="relu", activity_regularizer=keras.regularizers.L1(1e-3))(entry)
-    size = layers.Dense(1, name="size")(hidden)
-    kind = layers.Dense(3, activation="softmax", name="kind")(hidden)
-    model = keras.Model(entry, {"size": size, "kind": kind})
-    model.compile(
-        keras.optimizers.RMSprop(0.01, clipnorm=1.0),
-        {"size": "huber", "kind": "categorical_crossentropy"},
-        loss_weights={"size": 2.0, "kind": 0.5},
-        metrics={"size": ["mae"], "kind": ["accuracy", keras.metrics.F1Score("macro", name="f1")]},
-    )
-    return model
-
-
-def two_targets(count: int, seed: int) -> Examples:
-    x = noise(count, 4, seed=seed)
-    kinds = np.argmax(x[:, :3], axis=1)
-    return Examples(x, {"size": x.sum(axis=1, keepdims=True), "kind": np.eye(3, dtype=np.float32)[kinds]})
-
-
-def own_functions() -> Any:
-    """A loss and a metric that look at a whole batch, and a layer of one's own; two inputs in a list."""
-    import keras
-
-    def root_mean_square(targets: Any, outputs: Any) -> Any:
-        return keras.ops.sqrt(keras.ops.mean((targets - outputs) ** 2))
-
-    def share_above(targets: Any, outputs: Any) -> Any:
-        return keras.ops.max(outputs) - keras.ops.mean(targets)
-
-    entries = [keras.Input((2,)), keras.Input((3,))]
-    model = keras.Model(entries, keras.layers.Dense(1)(keras.layers.Concatenate()(entries)))
-    model.compile(keras.optimizers.SGD(0.05), root_mean_square, metrics=[share_above])
-    return model
-
-
-def two_arrays(count: int, seed: int) -> Examples:
-    x = noise(count, 5, seed=seed)
-    return Examples((x[:, :2], x[:, 2:].astype(np.float64)), x.sum(axis=1))
-
-
-CASES = {
-    "regression": Case(regression, weighted_rows, ("loss", "rmse", "mae", "r2", "weighted")),
-    "lstm": Case(sequence_model, sequences, ("loss", "accuracy", "auc")),
-    "two towers": Case(two_towers, pairs, ("loss", "mae")),
-    "cnn": Case(small_cnn, pictures, ("loss", "accuracy", "top2")),
-    "two outputs": Case(
-        two_outputs,
-        two_targets,
-        ("loss", "kind_accuracy", "kind_f1", "size_mae", "size_loss", "kind_loss"),
-    ),
-    "own functions": Case(own_functions, two_arrays, ("loss", "share_above")),
-}
-
-
-def fit_of(case: Case, train: Examples, test: Examples, batch_size: int, epochs: int) -> dict[str, list[float]]:
-    """What `fit` logs in the loop's order of rows, an epoch a call, and `evaluate` after each. An evaluation also moves
-    the generator of a recurrent layer with dropout, which is put back: the noise of training is then the same."""
-    import tensorflow as tf
-
-    from stopcli.training.step import epoch_order
-
-    def nest(x: Any) -> Any:
-        return list(x) if isinstance(x, tuple) else x
-
-    model = seeded(case.build)
-    history: dict[str, list[float]] = {}
-    for epoch in range(1, epochs + 1):
-        order = epoch_order(tf.constant(derive_seed(SEED, "order")), tf.constant(epoch), train.count).numpy()
-        rows = train.at(order)
-        options = {"batch_size": batch_size, "verbose": 0}
-        logs = model.fit(nest(rows.x), rows.y, sample_weight=rows.weight, shuffle=False, **options).history
-        before = [variable.numpy() for variable in model.non_trainable_variables]
-        measured = model.evaluate(nest(test.x), test.y, sample_weight=test.weight, return_dict=True, **options)
-        for variable, value in zip(model.non_trainable_variables, before, strict=True):
-            variable.assign(value)
-        values = {name: series[0] for name, series in logs.items()} | {f"val_{k}": v for k, v in measured.items()}
-        for name, value in values.items():
-            history.setdefault(name, []).append(value)
-    return history
-
-
-def loop_of(
-    case: Case,
-    train: Examples,
-    test: Examples | None,
-    batch_size: int,
-    *,
-    short: bool,
-    jit: bool = False,
-    **options: Any,
-) -> Any:
-    from stopcli.training.compiled_step import CompiledStep
-    from stopcli.training.epochs_loop import EpochsLoop
-    from stopcli.training.steps_loop import StepsLoop
-
-    step = CompiledStep(seeded(case.build), train, **options)
-    kind: Any = EpochsLoop if short else StepsLoop
-    evaluated = {} if test is None else {"val": test}
-    return kind(step, train=train, evaluated=evaluated, batch_size=batch_size, seed=SEED, jit_compile=jit)
-
-
-def measured(loop: Any, epochs: int) -> dict[str, np.ndarray]:
-    rows: list[np.ndarray] = []
-    while len(rows) < epochs:
-        block = loop.advance(len(rows) + 1, epochs - len(rows))
-        rows.extend([] if block is None else block.metrics)
-    return dict(zip(loop.columns, np.stack(rows).T, strict=True))
-
-
-def largest_difference(ours: dict[str, np.ndarray], theirs: dict[str, list[float]]) -> dict[str, float]:
-    """By name, relative to the metric's size."""
-    return {
-        name: float(np.max(np.abs(ours[name] - values) / np.maximum(np.abs(values), 1e-3)))
-        for name, values in theirs.items()
-    }
 
 
 @pytest.mark.slow
@@ -273,3 +29,175 @@ def test_loss_and_metrics_are_those_of_fit(name: str) -> None:
     ours = measured(loop, epochs)
     assert set(theirs) == set(ours) - {"learning_rate"}
     assert max(largest_difference(ours, theirs).values()) <= 1e-4
+
+
+@pytest.mark.slow
+def test_under_xla_the_loop_trains_the_same() -> None:
+    case = CASES["regression"]
+    train, test = case.rows(70, 0), case.rows(40, 1)
+    plain, compiled = (
+        measured(loop_of(case, train, test, 16, short=True, jit=jit), 3) for jit in (False, True)
+    )  # fmt: skip
+    assert max(largest_difference(compiled, {k: list(v) for k, v in plain.items()}).values()) <= 1e-4
+
+
+def test_a_loop_goes_on_within_an_epoch_with_the_state_of_its_metrics(tmp_path: Path) -> None:
+    """The area under a curve is no mean over rows; dropout's noise goes on too."""
+    from stopcli.training.loop import Partial
+    from stopcli.training.state_file import StateStore, read_state
+
+    case = CASES["lstm"]
+    train, test = case.rows(70, 0), case.rows(40, 1)
+    loop = loop_of(case, train, test, 16, short=False)
+    loop._train_sizer.size = loop._evaluation_sizer.size = lambda most: min(2, most)
+    begin, rows, saved = loop.state(), [], []
+    while len(rows) < 2:
+        block = loop.advance(len(rows) + 1, 1)
+        saved.append((len(rows), loop.state(), loop.partial))
+        rows += [] if block is None else [block.metrics[0]]
+    end = loop.state()
+    within = [entry for entry in saved if entry[2] is not None]
+    assert len(within) >= 6
+    for epoch, state, partial in within[:4]:  # twice within the epoch, once before its validation, once within that
+        StateStore(tmp_path).save(train_state(live=state, partial_sums=partial.sums, step=partial.steps))
+        read = read_state(tmp_path / f"step-{partial.steps:012}.state")
+        loop.reset(begin, SEED)
+        loop.resume(read.live, Partial(partial.steps, read.partial_sums))
+        repeated = rows[:epoch]
+        while len(repeated) < 2:
+            block = loop.advance(len(repeated) + 1, 1)
+            repeated += [] if block is None else [block.metrics[0]]
+        assert np.stack(repeated).tobytes() == np.stack(rows).tobytes()
+        assert [array.tobytes() for array in loop.state()] == [array.tobytes() for array in end]
+
+
+def train_state(**fields: Any) -> Any:
+    from stopcli.training.state_file import TrainState
+
+    empty: dict[str, Any] = {name: {} for name in ("rule_state", "best", "best_states", "files", "fingerprint")}
+    return TrainState(epoch=0, train_seconds=0.0, **empty, **fields)
+
+
+def line(**compiled: Any) -> Any:
+    """A model of one number, y = wx, whose w is 0."""
+    import keras
+
+    model = keras.Sequential(
+        [keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="line")]
+    )
+    model.compile(**{"optimizer": keras.optimizers.SGD(0.1), "loss": "mse", **compiled})
+    return model
+
+
+LINE = Examples(np.array([[1.0], [2.0], [3.0]], np.float32), np.array([[1.0], [1.0], [2.0]], np.float32))
+
+
+def run_line(model: Any, rows: Examples = LINE, batch_size: int = 3, **options: Any) -> tuple[Any, dict[str, float]]:
+    """The step after an epoch in batches of consecutive rows, and what it logged."""
+    from stopcli.training.compiled_step import CompiledStep
+    from stopcli.training.epochs_loop import EpochsLoop
+
+    step = CompiledStep(model, rows, **options)
+    loop = EpochsLoop(step, train=rows, batch_size=batch_size, shuffle=False, jit_compile=False)
+    return step, dict(zip(loop.columns, loop.run(1, 1).metrics[0].tolist(), strict=True))
+
+
+def test_augmented_rows_count_as_those_that_come_out() -> None:
+    import tensorflow as tf
+
+    def with_negatives(x: Any, y: Any, seed: Any) -> Any:
+        assert seed.shape == (2,)
+        more = tf.cast(tf.shape(x)[0] == 2, tf.float32)
+        return tf.concat([x, -x[:1]], axis=0), tf.concat([y, [[more]]], axis=0)
+
+    # Batches of 2 and 1 rows become 3 and 2: x 1, 2, −1 with y 1, 1, 1, and x 3, −3 with y 2, 0.
+    step, logged = run_line(line(metrics=["mae"]), batch_size=2, augment=with_negatives)
+    w = 0.1 * 2 * (1 + 2 - 1) / 3
+    second = (3 * w - 2) ** 2, (3 * w) ** 2
+    assert logged["loss"] == pytest.approx((3 * 1 + sum(second)) / 5, rel=1e-5)
+    assert logged["mae"] == pytest.approx((3 * 1 + abs(3 * w - 2) + abs(3 * w)) / 5, rel=1e-5)
+    w -= 0.1 * 2 * ((3 * w - 2) * 3 + (-3 * w) * -3) / 2
+    assert step.model.get_weights()[0].item() == pytest.approx(w, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("augment", "message"),
+    [
+        (lambda x, y, seed: x, r"augment: expected \(x, y\) or \(x, y, weight\) back"),
+        (lambda x, y, seed: (x[:1], y), r"the shapes \[1, 1\], \[3, 1\], expected the same number of rows in each"),
+        (lambda x, y, seed: (x[:2], y[:2]), "received 2 rows of 3 weighted ones, expected their weights too"),
+    ],
+)
+def test_what_augment_returns_is_checked(augment: Any, message: str) -> None:
+    rows = Examples(LINE.x, LINE.y, np.ones(3, np.float32))
+    with pytest.raises(RequestError, match=message):
+        run_line(line(), rows, augment=augment)
+
+
+def test_a_schedule_and_a_momentum_take_the_place_of_the_optimizers() -> None:
+    import keras
+    import tensorflow as tf
+
+    rates = keras.optimizers.schedules.ExponentialDecay(0.5, 1, 0.1)
+    model = line(optimizer=keras.optimizers.SGD(rates, momentum=0.9))
+    # The loss is (w − 1)², whose gradient is 2 (w − 1); of the two updates, the second uses the momentum passed.
+    rows = Examples(np.ones((2, 1), np.float32), np.ones((2, 1), np.float32))
+    step, logged = run_line(
+        model, rows, 1, schedule=lambda update: tf.gather([0.25, 0.125], update), momentum=lambda update: 0.5
+    )
+    # v = −0.25 · −2 = 0.5, w = 0.5; v = 0.5 · 0.5 + 0.125 · 1 = 0.375, w = 0.875.
+    assert model.get_weights()[0].item() == pytest.approx(0.875)
+    assert logged["learning_rate"] == 0.125
+    assert step.optimizer is model.optimizer
+    assert model.optimizer.get_config()["learning_rate"] == 0.125
+
+
+def test_a_schedule_in_the_optimizer_is_the_learning_rate() -> None:
+    import keras
+
+    _, logged = run_line(line(optimizer=keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.5, 1, 0.5))))
+    assert logged["learning_rate"] == 0.5
+
+
+def test_a_metric_that_is_not_a_number_is_refused() -> None:
+    import keras
+
+    from stopcli.training.compiled_step import CompiledStep
+
+    rows = Examples(np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32))
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, activation="softmax")])
+    model.compile("sgd", "categorical_crossentropy", metrics=[keras.metrics.F1Score(name="f1")])
+    with pytest.raises(RequestError, match=r"f1 is an array of shape \[3\], expected a single number") as caught:
+        CompiledStep(model, rows)
+    assert "average='macro'" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["cnn", "two outputs"])
+def test_a_saved_model_measures_what_was_recorded(name: str, tmp_path: Path) -> None:
+    from stopcli.configs.training import StopPlan
+    from stopcli.data.dataset import Splits
+    from stopcli.training.compiled_step import CompiledStep
+    from stopcli.training.evaluate import evaluate_model, predictor_of
+    from stopcli.training.model_files import load_model, save_model
+    from stopcli.training.trainer import Experiment
+
+    case = CASES[name]
+    train, test = case.rows(70, 0), case.rows(40, 1)
+    model, plan = seeded(case.build), cast(StopPlan, SimpleNamespace(monitors=set()))
+    experiment = Experiment(
+        model, model.optimizer, model.loss, (), Splits(train, test.take(0, 0), test), 16, 2, SEED, plan, "rows",
+        jit_compile=False, step=CompiledStep(model, train),
+    )  # fmt: skip
+    loop = experiment.make_loop()
+    row = dict(zip(loop.columns, measured_last(loop), strict=True))
+    save_model(model, tmp_path / "model.keras")
+    saved = load_model(tmp_path / "model.keras")
+    values, predictions = evaluate_model(experiment, saved, predictor_of(experiment, saved))
+    assert set(values) == {"train", "test"}
+    assert values["test"] == pytest.approx({name: row[f"test_{name}"] for name in case.columns}, rel=1e-5, abs=1e-6)
+    shapes = map_nest(lambda array: array.shape, predictions)
+    assert shapes == ((40, 3) if name == "cnn" else {"size": (40, 1), "kind": (40, 3)})
+
+
+def measured_last(loop: Any) -> list[float]:
+    return [float(values[-1]) for values in measured(loop, 2).values()]
