@@ -15,6 +15,10 @@ from stopcli.configs.training import SweepSettings
 from stopcli.configs.user_code import AUTO, FILLED, CodeTraining, CodeValidation
 from stopcli.errors import ConfigError
 
+NOT_EXACT = (
+    "the same steps from the same weights gave other numbers the second time, so this run cannot be repeated or "
+    "resumed to the bit"
+)
 # More runs than anybody looks at, one by one.
 _MOST_ARMS = 1000
 
@@ -33,7 +37,7 @@ class FitConfig(CodeTraining, SweepSettings):
     )
     default_to_full: ClassVar[bool] = True
     extra_options: ClassVar[frozenset[str]] = frozenset({"dry_run"})
-    not_offered: ClassVar[frozenset[str]] = frozenset({"scale", "arm_name"}) | FILLED
+    not_offered: ClassVar[frozenset[str]] = frozenset({"scale", "arm_name", "exact"}) | FILLED
 
     file: Annotated[
         str,
@@ -81,6 +85,10 @@ class FitConfig(CodeTraining, SweepSettings):
         ),
     ] = "auto"
     threads: Threads = None
+    exact: Annotated[
+        bool | None,
+        Option("Whether steps gave the same numbers when they were trained again.", "Training", ("label", "free")),
+    ] = None
     arm_name: Annotated[str, Option("The arm of a sweep that the run is of.", "Arms", ("label", "free"))] = ""
 
     def __post_init__(self) -> None:
@@ -122,6 +130,9 @@ class FitConfig(CodeTraining, SweepSettings):
     def arm_label(self, arm: str) -> str:
         choice = arm_names(self.vary).get(arm, {}) if self.vary else {}
         return ", ".join(label_of(name, value) for name, value in choice.items()) or super().arm_label(arm)
+
+    def warnings(self) -> list[str]:
+        return [*super().warnings(), *([NOT_EXACT] if self.exact is False else [])]
 
     def check(self) -> None:
         if not self.file:

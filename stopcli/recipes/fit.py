@@ -101,9 +101,8 @@ class Fit(SeedRecipe):
         observer.stage("building the model")
         config, notes = _checked(config, data)
         description = [*rows.description]
-        if "auto" in (config.loop, config.xla):
+        if config.exact is None:
             config, choice = _with_measured_loop(config, data, observer)
-            notes = (*notes, *choice.notes)
             description.append(choice.reason)
         train = rows.parts.train
         steps = counted(train.batches(config.batch_size), "step")
@@ -184,12 +183,13 @@ def _checked(config: FitConfig, data: FitData) -> tuple[FitConfig, tuple[str, ..
 
 
 def _with_measured_loop(config: FitConfig, data: FitData, observer: Observer) -> tuple[FitConfig, LoopChoice]:
-    """A config with the loop that trains the first arm fastest, and how that was chosen."""
+    """A config with the loop that trains the first arm fastest, and whether that gives the same numbers twice; and how
+    it was chosen."""
     from stopcli.recipes.loop_choice import choose_loop
 
     first = config.arms()[config.reference_arm]
     choice = choose_loop(_experiment(first, data), first, observer.stage)
-    return replace(config, loop=choice.loop, xla=choice.xla), choice
+    return replace(config, loop=choice.loop, xla=choice.xla, exact=choice.exact), choice
 
 
 def _experiment(config: FitConfig, data: FitData) -> Experiment:

@@ -53,14 +53,12 @@ class LoopChoice:
         xla: whether XLA compiles it.
         exact: whether steps from the same state gave the same state twice, bit by bit.
         reason: how that was decided, in a sentence without a full stop.
-        notes: what the user should know, likewise.
     """
 
     loop: Literal["epochs", "steps"]
     xla: Literal["yes", "no"]
     exact: bool
     reason: str
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,13 +136,7 @@ def choose_between(
     xla = cost is by_xla
     call = "many epochs" if loop == "epochs" else "a part of an epoch"
     text = f"{call} a call, {'with' if xla else 'without'} XLA ({reason}; an epoch takes {_seconds(epoch_seconds)})"
-    return LoopChoice(loop, "yes" if xla else "no", cost.exact, text, () if cost.exact else (NOT_EXACT,))
-
-
-NOT_EXACT = (
-    "the same steps from the same weights gave other numbers the second time, so a run of this model cannot be "
-    "repeated or resumed to the bit"
-)
+    return LoopChoice(loop, "yes" if xla else "no", cost.exact, text)
 
 
 def _pays(plain: Cost, by_xla: Cost, steps: int) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from stopcli.configs.fit import NOT_EXACT
 from stopcli.errors import RequestError, RunError
 from stopcli.report.document import Table
 from stopcli.runs.run import Run
@@ -92,7 +93,7 @@ class Verifier:
 
         Raises:
             RequestError: the command is refused.
-            RunError: it fails, so there is nothing to compare.
+            RunError: it fails, or says itself that it is not exact, so there is nothing to compare.
         """
         try:
             reference = self._folder / "uninterrupted"
@@ -103,6 +104,8 @@ class Verifier:
                 raise RunError(f"the command fails without being killed; see {self._log}")
             summary = Run.read(reference).summary
             assert isinstance(summary, RunSummary)
+            if summary.exact is False:
+                raise RunError(f"there is nothing to verify: {NOT_EXACT}")
             # Kills come during validation too.
             seconds = summary.seconds["train"] + summary.seconds["validate"]
             expected = fingerprint_of(reference)

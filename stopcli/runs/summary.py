@@ -184,6 +184,7 @@ class RunSummary:
         conclusions: sentences beside the one on why training stopped.
         seconds: of the parts of the run, from loading to drawing.
         headline: the metric that counts.
+        exact: whether steps from the same weights gave the same numbers twice; None where that was not tried.
     """
 
     command: str
@@ -217,6 +218,7 @@ class RunSummary:
     conclusions: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
     arm: str = ""
     headline: Headline = field(default=ACCURACY, metadata=OPTIONAL)
+    exact: bool | None = field(default=None, metadata=OPTIONAL)
     report: ReportParts | None = field(default=None, metadata=OPTIONAL)
     seconds: Mapping[str, float] = field(default_factory=dict, metadata=OPTIONAL)
 

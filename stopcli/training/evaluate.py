@@ -279,6 +279,7 @@ def _summary(
         train_and_validation_seconds=round(outcome.train_seconds, 3),
         projected_train_seconds=None if projected is None else round(projected, 3),
         headline=headline,
+        exact=getattr(config, "exact", None),
     )
 
 

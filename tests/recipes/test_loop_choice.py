@@ -8,7 +8,7 @@ import pytest
 
 from stopcli.configs.training import StopPlan
 from stopcli.data.dataset import Examples, Splits
-from stopcli.recipes.loop_choice import NOT_EXACT, Cost, LoopChoice, choose_between, choose_loop
+from stopcli.recipes.loop_choice import Cost, LoopChoice, choose_between, choose_loop
 from stopcli.stopping import AnyOf, BestEpoch, NonFinite
 
 
@@ -79,7 +79,7 @@ def test_a_model_is_measured_and_as_it_was_afterwards() -> None:
     import keras
 
     choice, before, after = choice_of(keras.layers.Dropout(0.5, seed=1), epochs=10)
-    assert (choice.loop, choice.xla, choice.exact, choice.notes) == ("epochs", "no", True, ())
+    assert (choice.loop, choice.xla, choice.exact) == ("epochs", "no", True)
     # 30 steps are not worth compiling for.
     assert "all epochs take about" in choice.reason
     for old, new in zip(before, after, strict=True):
@@ -96,4 +96,4 @@ def test_a_model_that_draws_by_itself_is_not_exact() -> None:
             return x + tf.random.normal(tf.shape(x))
 
     choice, _, _ = choice_of(Noise(), xla="no")
-    assert (choice.loop, choice.xla, choice.exact, choice.notes) == ("steps", "no", False, (NOT_EXACT,))
+    assert (choice.loop, choice.xla, choice.exact) == ("steps", "no", False)
