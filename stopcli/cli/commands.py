@@ -22,8 +22,9 @@ from stopcli.errors import RequestError, did_you_mean, shown
 # Lines that are longer than this are read badly; shorter ones break names.
 _WIDEST, _NARROWEST = 100, 40
 _NO_PANEL = "Options"
-# The option whose values are settings and their values.
+# Options whose values are settings and their values.
 SET = "--set"
+ASSIGNMENTS = frozenset({SET, "--vary"})
 # What an option was called before, or is called elsewhere, by which it is looked for.
 _OTHER_NAMES = {"--rule": "--stop", "--rules": "--stop"}
 
@@ -31,7 +32,7 @@ _OTHER_NAMES = {"--rule": "--stop", "--rules": "--stop"}
 def gather(arguments: Sequence[str], options: frozenset[str]) -> list[str]:
     """Words of a command line with the values that follow an option put into one word after it: `--m 2 4 8`.
 
-    Values of `--set`, which may have commas, stay apart; a word without an equals sign ends them.
+    Values of `--set` and `--vary`, which may have commas, stay apart; a word without an equals sign ends them.
 
     Args:
         options: those that take all words up to the next option. A word such as `-1` is a value: no option is a number.
@@ -50,9 +51,9 @@ def gather(arguments: Sequence[str], options: frozenset[str]) -> list[str]:
         if name in options:
             in_list = name
             gathered += [name, value]
-        elif in_list == SET and gathered[-1] and not word.startswith("-"):
-            in_list = SET if "=" in word else ""
-            gathered += [SET, word] if in_list else [word]
+        elif in_list in ASSIGNMENTS and gathered[-1] and not word.startswith("-"):
+            in_list = in_list if "=" in word else ""
+            gathered += [in_list, word] if in_list else [word]
         elif in_list and (not word.startswith("-") or is_number(word)):
             gathered[-1] = f"{gathered[-1]},{word}" if gathered[-1] else word
         else:

@@ -14,11 +14,22 @@ import typer
 
 from stopcli.cli.commands import is_number
 from stopcli.cli.console import show_tracebacks
-from stopcli.configs.base import PANELS, Option, Role, RunConfig, options_of, setting_type, settings_with
+from stopcli.configs.base import (
+    PANELS,
+    Option,
+    Role,
+    RunConfig,
+    is_table,
+    options_of,
+    setting_type,
+    settings_with,
+    takes_several,
+)
+from stopcli.configs.file_settings import read_table, table_words
 from stopcli.errors import ConfigError
 from stopcli.paths import parse_path
 from stopcli.runs.folder import runs_root
-from stopcli.runs.run import complete_run, resolve_run
+from stopcli.runs.run import complete_run
 
 
 def in_panel(panel: str) -> Callable[..., Any]:
@@ -29,6 +40,17 @@ def in_panel(panel: str) -> Callable[..., Any]:
 def complete_runs(ctx: typer.Context, incomplete: str) -> list[str]:
     """The names of runs for shells to complete. Where none fits, they complete paths."""
     return complete_run(incomplete, runs_root(ctx.params.get("runs_dir")))
+
+
+def complete_code(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The Python files whose paths begin so. Where there are none, shells complete other paths: folders on the way."""
+    folder, beginning = os.path.split(incomplete)
+    try:
+        names = sorted(os.listdir(folder or "."))  # noqa: PTH208, of what is typed
+    except (OSError, ValueError):
+        return []
+    files = [name for name in names if name.startswith(beginning) and name.endswith(".py")]
+    return [os.path.join(folder, name) for name in files]  # noqa: PTH118, as it is typed
 
 
 RunPath = Annotated[
@@ -154,7 +176,7 @@ def _typer_option(option: Option, **changes: Any) -> Any:
     return in_panel(option.panel)(*option.flags, **{**shown, **changes})
 
 
-def _alternatives(setting_type: Any) -> tuple[list[Any], bool]:
+def alternatives(setting_type: Any) -> tuple[list[Any], bool]:
     """The types that a setting may have, and whether it may have no value."""
     union = get_origin(setting_type) in (Union, UnionType)
     members = list(get_args(setting_type)) if union else [setting_type]
@@ -169,12 +191,21 @@ def is_list(config_class: type[Any], name: str) -> bool:
 def _parameter(config_class: type[Any], name: str) -> tuple[Any, Any]:
     """The annotation and the default of a setting's option."""
     option, default = options_of(config_class)[name], getattr(config_class, name)
-    if is_list(config_class, name):
+    if option.is_argument:
+        file = typer.Argument(
+            help=option.help,
+            metavar=option.metavar,
+            parser=parse_path,
+            autocompletion=complete_code,
+            show_default=False,
+        )
+        return Annotated[Path, file], inspect.Parameter.empty
+    if is_list(config_class, name) or is_table(config_class, name):
         # Its words are split later.
         return Annotated[list[str] | None, _typer_option(option)], None
     if option.is_path:
         return Annotated[Path | None, _typer_option(option)], None
-    types, nullable = _alternatives(setting_type(config_class, name))
+    types, nullable = alternatives(setting_type(config_class, name))
     if len(types) > 1:
         # A word or a number is text on the command line.
         return Annotated[str, _typer_option(option)], str(default)
@@ -232,7 +263,7 @@ def with_changes(config_class: type[Any], *roles: Role) -> Callable[[Callable[..
 
 def _change(config_class: type[Any], name: str) -> Any:
     option = options_of(config_class)[name]
-    types, nullable = _alternatives(setting_type(config_class, name))
+    types, nullable = alternatives(setting_type(config_class, name))
     if is_list(config_class, name):
         alias = _typer_option(option, metavar=f"{option.metavar}|none", show_default=True)
         return Annotated[list[str] | None, alias]
@@ -254,8 +285,13 @@ def options_text(config: RunConfig, always: Collection[str] = ()) -> list[str]:
     changed = config.non_default(*offered)
     for name in (name for name in offered if name in changed or name in always):
         value, flag = getattr(config, name), f"--{name.replace('_', '-')}"
-        flags = (options_of(type(config))[name].flags or (f"{flag}/--no-{flag[2:]}",))[0].split("/")
-        if isinstance(value, bool):
+        option = options_of(type(config))[name]
+        flags = (option.flags or (f"{flag}/--no-{flag[2:]}",))[0].split("/")
+        if option.is_argument:
+            argv.insert(1, str(value))
+        elif is_table(type(config), name):
+            argv += [flags[0], *table_words(value)]
+        elif isinstance(value, bool):
             argv.append(flags[0] if value else flags[-1])
         elif value is not None:
             argv += [flags[0], *map(str, value if isinstance(value, tuple) else [value])]
@@ -269,12 +305,15 @@ def setting_value(config_class: type[Any], name: str, value: Any) -> Any:
         ConfigError: a word of a list, or of a number that can be unset, is neither a number nor `none`.
     """
     kind, option = setting_type(config_class, name), options_of(config_class)[name]
+    if is_table(config_class, name):
+        flag = option.flags[0].lstrip("-") if option.flags else name
+        return read_table(flag, value, several=takes_several(config_class, name))
     if is_list(config_class, name):
         return (parse_counts if get_args(kind)[0] is int else parse_words)(name, value)
     if option.takes_path(value):
         # Absolute: a run may be resumed in another folder.
         return os.path.realpath(value)
-    types, nullable = _alternatives(kind)
+    types, nullable = alternatives(kind)
     if isinstance(value, str) and int in types and len(types) > 1:
         return int(value) if value.lstrip("-").isdigit() else value
     if isinstance(value, str) and float in types and len(types) > 1:
@@ -284,58 +323,10 @@ def setting_value(config_class: type[Any], name: str, value: Any) -> Any:
     return value
 
 
-def parse_assignments(config_class: type[Any], assignments: Sequence[str], root: Path) -> dict[str, Any]:
-    """Settings out of words such as `epochs=200`, named and written as in config.toml, but for a list's commas
-    (`stop=gl:2,up:3`) and `none`, which unsets a setting. They are not checked yet.
-
-    Args:
-        root: the runs folder, for a setting that may name a run.
-
-    Raises:
-        ConfigError: a word is not an assignment, or its setting has one already.
-    """
-    settings: dict[str, Any] = {}
-    for word in assignments:
-        name, equals, text = word.partition("=")
-        name = name.strip().replace("-", "_")
-        if not equals or not name:
-            raise ConfigError("set", word, "a setting and its value, such as epochs=200")
-        if name in settings:
-            raise ConfigError("set", word, f"one value of {name}, which has another already")
-        settings[name] = _assigned(config_class, name, text.strip(), root)
-    return settings
-
-
-def _assigned(config_class: type[Any], name: str, text: str, root: Path) -> Any:
-    """A setting's value from its text; the text itself where it can be none, for the check to show."""
-    if name not in options_of(config_class):
-        return text
-    option = options_of(config_class)[name]
-    if option.is_path:
-        return os.path.realpath(resolve_run(parse_path(text), root))
-    if option.takes_path(text):
-        return os.path.realpath(parse_path(text))
-    types, nullable = _alternatives(setting_type(config_class, name))
-    if get_origin(types[0]) is tuple:
-        # In brackets and quotes, as TOML has it, or without.
-        items = [item.strip(" \t'\"") for item in _outside_parentheses(text.strip("[]"))]
-        values = tuple(_single_value(get_args(types[0]), item) for item in items if item)
-        return () if text == "none" and is_list(config_class, name) else values
-    return None if nullable and text == "none" else _single_value(types, text)
-
-
-def _single_value(types: Sequence[Any], text: str) -> Any:
-    """A text as a value of the first of some types that it can be, else itself."""
-    if bool in types and text in ("true", "false"):
-        return text == "true"
-    if int in types and text.lstrip("-").isdecimal() and len(text) <= _MOST_DIGITS:
-        return int(text)
-    return float(text) if float in types and is_number(text) else text
-
-
 def list_flags(config_class: type[Any]) -> tuple[str, ...]:
     """The options of a config class that take lists."""
-    return tuple(f"--{name.replace('_', '-')}" for name in options_of(config_class) if is_list(config_class, name))
+    names = [name for name in options_of(config_class) if is_list(config_class, name) or is_table(config_class, name)]
+    return tuple((options_of(config_class)[name].flags or (f"--{name.replace('_', '-')}",))[0] for name in names)
 
 
 def common_options(config_class: type[RunConfig]) -> frozenset[str]:
@@ -345,7 +336,7 @@ def common_options(config_class: type[RunConfig]) -> frozenset[str]:
 
 
 # More than any number of anything has.
-_MOST_DIGITS = 18
+MOST_DIGITS = 18
 
 
 def parse_words(setting: str, values: Sequence[str]) -> tuple[str, ...]:
@@ -371,7 +362,7 @@ def parse_counts(setting: str, values: Sequence[str]) -> tuple[int, ...]:
         raise ConfigError(setting, " ".join(values), "one whole number or more, such as 2 4 8")
     for word in items:
         # Python refuses to read numbers of thousands of digits.
-        if not word.removeprefix("-").isdecimal() or len(word) > _MOST_DIGITS:
+        if not word.removeprefix("-").isdecimal() or len(word) > MOST_DIGITS:
             raise ConfigError(setting, word, "whole numbers, such as 2 4 8")
     return tuple(map(int, items))
 
@@ -405,7 +396,7 @@ def parse_number_or_none(setting: str, text: str, kind: type[int] | type[float])
     if text == "none":
         return None
     whole = kind is int
-    if whole and text.removeprefix("-").isdecimal() and len(text) <= _MOST_DIGITS:
+    if whole and text.removeprefix("-").isdecimal() and len(text) <= MOST_DIGITS:
         return int(text)
     if not whole and is_number(text):
         return float(text)
@@ -414,10 +405,10 @@ def parse_number_or_none(setting: str, text: str, kind: type[int] | type[float])
 
 def _split(values: Sequence[str]) -> list[str]:
     # `--m 2, 4` comes with a comma too many.
-    return [word.strip() for value in values for word in _outside_parentheses(value) if word.strip()]
+    return [word.strip() for value in values for word in outside_parentheses(value) if word.strip()]
 
 
-def _outside_parentheses(text: str) -> list[str]:
+def outside_parentheses(text: str) -> list[str]:
     """The parts of a text between those of its commas that no parentheses enclose."""
     parts, depth = [""], 0
     for character in text:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from stopcli.cli.assignments import parse_assignments, read_code, with_changes_of_tables, with_typed_settings
 from stopcli.cli.commands import SET
 from stopcli.cli.console import Output
 from stopcli.cli.options import (
@@ -23,7 +24,6 @@ from stopcli.cli.options import (
     common_options,
     complete_runs,
     list_flags,
-    parse_assignments,
     setting_value,
     with_parameters,
 )
@@ -79,7 +79,9 @@ def settings_from_options(ctx: typer.Context, config: type[RunConfig]) -> dict[s
             ctx.params[name] = resolve_run(ctx.params[name], root)
     sources = {name: ctx.get_parameter_source(name) for name in options_of(config)}
     names = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    source = read_code(ctx.params["file"]) if "file" in names else None
     settings = {name: setting_value(config, name, ctx.params[name]) for name in names}
+    settings = with_typed_settings(config, settings, source)
     if ctx.params.get("from_range") is not None:
         from stopcli.configs.lr_range import read_bounds
 
@@ -143,8 +145,12 @@ def config_from_file(file: Path, assignments: Sequence[str] = (), root: Path = D
     changes: dict[str, Any] = {}
     try:
         config = config_class(settings.pop("command"))
+        settings = {name: value for name, value in settings.items() if name not in config.not_repeated}
         changes = parse_assignments(config, assignments, root)
-        return resolve(config, {**settings, **changes}, has_gpu)
+        code = {name: value for name, value in {**settings, **changes}.items() if name in ("file", "model")}
+        settings = with_typed_settings(config, {**settings, **code}, option="settings")
+        typed = with_typed_settings(config, {**code, **changes})
+        return resolve(config, with_changes_of_tables(settings, typed), has_gpu)
     except ConfigError as error:
         if error.setting == "set":
             raise

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
 import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -54,6 +55,7 @@ class Option:
         default: how the help shows a default that is None or empty.
         flags: of the option, where they are not made from the name.
         is_path: whether it is a path, which becomes absolute: a run may be resumed in another folder.
+        is_argument: whether it is the command's argument, a path, and has no flag.
         choices: names that a value can be, where it can be a path too.
         path_ending: how values end that are paths, beside the names; empty for none.
         common: whether most runs need it, so that the short help shows it.
@@ -67,6 +69,7 @@ class Option:
     default: str | bool | None = None
     flags: tuple[str, ...] = ()
     is_path: bool = False
+    is_argument: bool = False
     choices: tuple[str, ...] = ()
     path_ending: str = ""
     common: bool = False
@@ -107,6 +110,16 @@ def setting_type(config_class: Any, name: str) -> Any:
     return get_type_hints(config_class)[name]
 
 
+def is_table(config_class: Any, name: str) -> bool:
+    """Whether a setting is a table of values by name."""
+    return get_origin(setting_type(config_class, name)) is collections.abc.Mapping
+
+
+def takes_several(config_class: Any, name: str) -> bool:
+    """Whether each name of a table has several values."""
+    return get_origin(get_args(setting_type(config_class, name))[1]) is tuple
+
+
 # Epochs and steps are int32 inside the compiled loop.
 Count = Annotated[int, Ge(1), Lt(2**31)]
 Natural = Annotated[int, Ge(0), Lt(2**31)]
@@ -139,6 +152,8 @@ class RunConfig:
     extra_options: ClassVar[frozenset[str]] = frozenset()
     # Settings that the command line does not offer, because what it offers instead sets them.
     not_offered: ClassVar[frozenset[str]] = frozenset()
+    # Settings that say what a run was, which a new run with its config.toml finds out by itself.
+    not_repeated: ClassVar[frozenset[str]] = frozenset()
 
     # Their order is that of config.toml.
     name: Annotated[

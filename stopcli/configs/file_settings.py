@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from stopcli.errors import ConfigError
+from stopcli.source import Source, Value, typed
 
-Value = bool | int | float | str
 Item = TypeVar("Item")
 
 # In characters: a seed and more stand beside an arm in a folder's name, which has at most 255 bytes.
@@ -23,6 +23,99 @@ class Table(dict[str, Item]):
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items()))
+
+
+def read_table(option: str, words: Sequence[str], *, several: bool = False) -> dict[str, Any]:
+    """The texts behind names, out of words such as `units=32`, or of several values `units=32,64`, in lists.
+
+    Args:
+        option: whose words they are, for errors.
+
+    Raises:
+        ConfigError: a word is no name and text, a name is there twice, or a quotation mark is missing.
+    """
+    table: dict[str, Any] = {}
+    example = "units=32,64" if several else "units=32"
+    for word in words:
+        name, equals, text = word.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not name:
+            raise ConfigError(option, word, f"a setting of the file and its value{'s' * several}, such as {example}")
+        if name in table:
+            raise ConfigError(option, word, f"{name} once, which has another value already")
+        table[name] = _split(option, text) if several else text
+    return table
+
+
+def _split(option: str, text: str) -> list[str]:
+    """The values between a text's commas; one in double quotation marks may have commas, and doubled marks."""
+    values, rest = [], text
+    while True:
+        if rest.lstrip().startswith('"'):
+            quoted = re.match(r'\s*"((?:[^"]|"")*)"\s*(,|$)', rest)
+            if quoted is None:
+                raise ConfigError(option, text, "values in double quotation marks to end with one, before a comma")
+            values.append(quoted[1].replace('""', '"'))
+            comma, rest = quoted[2], rest[quoted.end() :]
+        else:
+            value, comma, rest = rest.partition(",")
+            values.append(value.strip())
+        if not comma:
+            return values
+
+
+def table_words(table: Mapping[str, Value | tuple[Value, ...]]) -> list[str]:
+    """What `read_table` reads: a word for each name."""
+    words = []
+    for name, value in table.items():
+        text = ",".join(map(_quoted, value)) if isinstance(value, (tuple, list)) else written(value)
+        words.append(f"{name}={text}")
+    return words
+
+
+def written(value: Value) -> str:
+    """A value as the command line has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _quoted(value: Value) -> str:
+    text = written(value)
+    plain = text == text.strip() and not any(letter in text for letter in ',"')
+    return text if plain else '"' + text.replace('"', '""') + '"'
+
+
+def typed_settings(
+    source: Source,
+    settings: Mapping[str, object],
+    vary: Mapping[str, Sequence[object]],
+    option: str = "set",
+    own: Collection[str] = (),
+) -> tuple[dict[str, Value], dict[str, tuple[Value, ...]]]:
+    """Values for settings of a file, each in the type of its default, as far as these are known without executing it.
+
+    Args:
+        settings, vary: a value, and several, by name; texts as the command line has them, or of their types.
+        option: what errors call `settings`.
+        own: the settings of stopcli, for a hint where one of them is meant.
+
+    Raises:
+        ConfigError: the file has no such setting, or a value is of another type.
+    """
+    return (
+        {name: _typed(option, source, name, value, own) for name, value in settings.items()},
+        {name: tuple(_typed("vary", source, name, value, own) for value in values) for name, values in vary.items()},
+    )
+
+
+def _typed(option: str, source: Source, name: str, value: object, own: Collection[str]) -> Value:
+    try:
+        source.check_name(name)
+        return typed(name, source.defaults[name], value)
+    except ConfigError as error:
+        hint = error.hint
+        if name not in source.defaults and name in own:
+            hint = f"--{name.replace('_', '-')} is a setting of stopcli, and stands by itself."
+        raise ConfigError(option, error.received, error.expected, hint=hint) from None
 
 
 def check_names(settings: Mapping[str, Value], vary: Mapping[str, tuple[Value, ...]]) -> None:

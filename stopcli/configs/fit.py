@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
 from stopcli.configs.base import Option, Seed, Share
-from stopcli.configs.file_settings import Table, Value, arm_names, check_names, label_of
+from stopcli.configs.file_settings import Table, arm_names, check_names, label_of
 from stopcli.configs.images import Threads
 from stopcli.configs.training import SweepSettings
 from stopcli.configs.user_code import AUTO, FILLED, CodeTraining, CodeValidation
 from stopcli.errors import ConfigError
+from stopcli.source import Value
 
 NOT_EXACT = (
     "the same steps from the same weights gave other numbers the second time, so this run cannot be repeated or "
@@ -38,6 +39,7 @@ class FitConfig(CodeTraining, SweepSettings):
     default_to_full: ClassVar[bool] = True
     extra_options: ClassVar[frozenset[str]] = frozenset({"dry_run"})
     not_offered: ClassVar[frozenset[str]] = frozenset({"scale", "arm_name", "exact"}) | FILLED
+    not_repeated: ClassVar[frozenset[str]] = frozenset({"code_hash", "model_metrics", "arm_name", "exact"})
 
     file: Annotated[
         str,
@@ -46,6 +48,7 @@ class FitConfig(CodeTraining, SweepSettings):
             "Data",
             metavar="FILE.py",
             is_path=True,
+            is_argument=True,
         ),
     ] = ""
     vary: Annotated[

@@ -48,12 +48,16 @@ COMMANDS = {
         "Train under cyclical learning rates, against each other and against a fixed one: which policy ends better?",
         "stopcli.recipes.fit_rates:FitClr",
     ),
+    "fit": CommandClasses(
+        "stopcli.configs.fit:FitConfig",
+        "stopcli.recipes.fit:Fit",
+        "Train your own Keras model on your own data, which a Python file defines.",
+    ),
     "train": CommandClasses(
         "stopcli.configs.classifier:ClassifierConfig",
         "stopcli.recipes.images:Classifier",
         code_recipe="stopcli.recipes.fit_rates:FitUnderPolicy",
     ),
-    "fit": CommandClasses("stopcli.configs.fit:FitConfig", "stopcli.recipes.fit:Fit"),
     "lr-range": CommandClasses(
         "stopcli.configs.lr_range:LrRangeConfig",
         "stopcli.recipes.lr_range:LrRange",

@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from annotated_types import Ge, Lt
 
 from stopcli.configs.base import Mode, Option, RunConfig
-from stopcli.configs.file_settings import Table, Value
+from stopcli.configs.file_settings import Table
 from stopcli.configs.training import TrainingConfig, large_batch
 from stopcli.errors import ConfigError
 from stopcli.runs.headline import LOSS, Headline, base_name, headline_of
+from stopcli.source import Value
 from stopcli.stopping.rule import Direction, natural_direction
 
 # Which of a file's rows validate.
