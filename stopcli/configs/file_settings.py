@@ -25,18 +25,18 @@ class Table(dict[str, Item]):
         return hash(frozenset(self.items()))
 
 
-def read_table(option: str, words: Sequence[str], *, several: bool = False) -> dict[str, Any]:
+def read_table(option: str, assignments: Sequence[str], *, several: bool = False) -> dict[str, Any]:
     """The texts behind names, out of words such as `units=32`, or of several values `units=32,64`, in lists.
 
     Args:
-        option: whose words they are, for errors.
+        option: whose values they are, for errors.
 
     Raises:
         ConfigError: a word is no name and text, a name is there twice, or a quotation mark is missing.
     """
     table: dict[str, Any] = {}
     example = "units=32,64" if several else "units=32"
-    for word in words:
+    for word in assignments:
         name, equals, text = word.partition("=")
         name = name.strip().replace("-", "_")
         if not equals or not name:
@@ -66,11 +66,11 @@ def _split(option: str, text: str) -> list[str]:
 
 def table_words(table: Mapping[str, Value | tuple[Value, ...]]) -> list[str]:
     """What `read_table` reads: a word for each name."""
-    words = []
+    assignments = []
     for name, value in table.items():
         text = ",".join(map(_quoted, value)) if isinstance(value, (tuple, list)) else written(value)
-        words.append(f"{name}={text}")
-    return words
+        assignments.append(f"{name}={text}")
+    return assignments
 
 
 def written(value: Value) -> str:

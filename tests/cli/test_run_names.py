@@ -227,6 +227,7 @@ WRONG = {
     "cifar-resnet --dataset nowhere --runs-dir new": "nowhere: no such folder",
     "cutout-sweep --m 0": "--m: received 0",
     "clr --from-range 20260103": "expected one of lr-range",
+    "fit conf.toml": "stopcli run conf.toml runs a config file.",
     "lr-range --start-lr 5 --end-lr 1": "--start-lr: received 5.0",
     "run nowhere.toml": "nowhere.toml: no such file",
     f"run {ANALYSIS}": "not a run folder (config.toml missing)",
