@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from stopcli.errors import RequestError, StopcliError, shortened
 from stopcli.recipes.user_imports import LocalModules
 from stopcli.seeding import derive_seed
-from stopcli.source import UNKNOWN, Default, Source, Unknown, Value, check_default, same_default, typed
+from stopcli.source import Default, Source, Unknown, Value, check_default, same_default, typed
 
 if TYPE_CHECKING:
     import keras
@@ -107,23 +107,23 @@ class UserCode:
 
 
 def _computed_defaults(source: Source, module: ModuleType) -> dict[str, Value | None]:
-    defaults: dict[str, Default] = dict(source.defaults)
+    """The defaults of all settings, as the executed functions have them. Raises RequestError for one that a setting
+    cannot have, or that two functions have otherwise."""
+    defaults: dict[str, Default] = {}
     for function, names in source.settings_by_function.items():
         computed = _keyword_defaults(getattr(module, function))
         for name in names:
-            value = computed.get(name, defaults[name])
-            if source.defaults[name] is not UNKNOWN or value is UNKNOWN:
-                continue
-            value = check_default(f"{source.path}: the setting {name} of {function}", _plain(value))
-            if not same_default(defaults[name], value):
+            # A decorator may hide the function whose default it was.
+            value = _plain(computed.get(name, source.defaults[name]))
+            value = check_default(f"{source.path}: the setting {name} of {function}", value)
+            if not same_default(defaults.setdefault(name, value), value):
                 raise RequestError(
                     f"{source.path}: two functions have different defaults for the setting {name}: "
                     f"{defaults[name]!r} and {value!r}",
                     hint="A name that two functions take is one setting: give it one default, or two names.",
                 )
-            defaults[name] = value
-    # A decorator may hide the function whose default it was.
-    return {name: None if isinstance(value, Unknown) else value for name, value in defaults.items()}
+    order = {name: defaults[name] for name in source.defaults}
+    return {name: None if isinstance(value, Unknown) else value for name, value in order.items()}
 
 
 def _keyword_defaults(function: Any) -> Mapping[str, Any]:
