@@ -228,7 +228,7 @@ def _jobs_lines(name: str, jobs: Sequence[JobResult], width: int, room: int) -> 
     done = sum(job.done for job in jobs)
     title = Text(f"{name}: {done} of {counted(len(jobs), 'run')} done", style="italic")
     first = list(jobs) if len(jobs) <= room else sorted(jobs, key=_urgency)[: max(room, 1)]
-    columns = ("run", "state", "epoch", jobs[0].headline.error_short, "images/s", "left")
+    columns = ("run", "state", "epoch", jobs[0].headline.error_short, "rows/s", "left")
     lines = table_lines(Table("", columns, tuple(map(_job_row, first))), width)
     while len(lines) > room and len(first) > 1:
         first = sorted(jobs, key=_urgency)[: max(len(first) * room // len(lines), 1)]
@@ -264,6 +264,6 @@ def _sentence(job: JobResult) -> str:
     parts = [f"epoch {job.epoch}/{job.epochs}"]
     if job.error is not None:
         parts.append(f"{job.headline.error_short} {job.headline.show_with_unit(job.error)}")
-    parts += [f"{progress.samples_per_second:,.0f} images/s"] if progress.samples_per_second else []
+    parts += [f"{progress.samples_per_second:,.0f} rows/s"] if progress.samples_per_second else []
     parts += [f"{format_duration(progress.seconds_left)} left"] if progress.seconds_left is not None else []
     return f"{job.name} {', '.join(parts)}"

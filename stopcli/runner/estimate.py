@@ -31,7 +31,7 @@ class ArmEstimate:
     """What runs of an arm will take.
 
     Attributes:
-        images: in a batch, copies counted.
+        images: rows in a batch, copies counted.
         updates: of a run.
         start_seconds: from a run's start to its first step.
         train_seconds, validation_seconds: of training, and of validating during training.
@@ -160,7 +160,7 @@ class SweepEstimate:
                 f"{arm.train_seconds / base:.2f}" if base else NONE,
             )
             rows.append((self.config.arm_label(name), str(self.config.seeds), *cells))
-        columns = ("arm", "runs", "epochs", "updates", "images per batch", "images in all")
+        columns = ("arm", "runs", "epochs", "updates", "rows per batch", "rows in all")
         return Table("Plan", (*columns, "training", "validation", "a run", "cost ratio"), tuple(rows))
 
     def summary(self, budget_seconds: float | None = None) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def _measure(loaded: LoadedConfig, process_seconds: float) -> ArmEstimate:
     loop.compile()
     start_seconds = process_seconds + time.perf_counter() - start_time
     step_seconds = _step_seconds(loop)
-    batch = config.batch_size * config.copies
+    batch = min(config.batch_size, experiment.parts.train.count) * experiment.inputs.copies
     evaluated = sum(examples.count for examples in experiment.parts.evaluated().values())
     updates = experiment.steps_per_epoch * config.epochs
     validation_seconds = evaluated * step_seconds / batch * EVALUATION_COST * config.epochs
