@@ -123,13 +123,7 @@ class RowView(NDArrayOperatorsMixin):
             numbers: which ones, whole numbers [n], each in [0, rows).
             into: shape [n, …] and dtype of this.
         """
-        rows = self._in_base(numbers)
-        if self.base.dtype == self.dtype:
-            # Its check of every number would take a buffer of the size of the rows.
-            np.take(self.base, rows, axis=0, out=into, mode="clip")
-        else:
-            with np.errstate(over="ignore"):
-                into[...] = self.base[rows]
+        gather(self.base, self._in_base(numbers), into)
 
     def astype(self, dtype: Any, copy: bool = True) -> RowView:
         """The same rows, converted to another dtype as they are gathered."""
@@ -173,6 +167,23 @@ def rows_of(array: Any, key: Any) -> Any:
         key: a slice or whole numbers.
     """
     return array.take_rows(key) if isinstance(array, RowView) else array[key]
+
+
+def gather(array: NDArray[Any], numbers: NDArray[Any], into: NDArray[Any]) -> None:
+    """Copy rows of an array, with little memory beside them.
+
+    Args:
+        numbers: which ones, whole numbers [n], each in [0, rows).
+        into: contiguous, shape [n, …] and the dtype that they are to have.
+    """
+    flags = array.flags
+    if array.dtype == into.dtype and flags.c_contiguous and flags.aligned:
+        # Three times as fast. It would copy an array that lies otherwise in memory, all of it; and with another mode,
+        # which checks every number, the rows.
+        np.take(array, numbers, axis=0, out=into, mode="clip")
+    else:
+        with np.errstate(over="ignore"):
+            into[...] = array[numbers]
 
 
 def row_chunks(array: Any) -> Iterator[slice]:

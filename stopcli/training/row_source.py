@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stopcli.data.dataset import Examples
 from stopcli.data.nest import Nest, leaves, map_nest
-from stopcli.data.row_view import RowView, rows_of
+from stopcli.data.row_view import RowView, gather, rows_of
 from stopcli.training.loop import batch_of
 from stopcli.training.step import Batch, Tensor, epoch_order, epoch_order_array
 
@@ -123,7 +123,7 @@ class RowChunks(RowSource):
             if isinstance(array, RowView):
                 array.gather(numbers, chunk[:number])
             else:
-                np.take(array, numbers, axis=0, out=chunk[:number], mode="clip")
+                gather(array, numbers, chunk[:number])
         return 0, self._within, self._tensors()
 
     def as_they_stand(self, first: int, number: int) -> tuple[int, Batch]:

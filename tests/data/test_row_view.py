@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,18 @@ def test_rows_are_gathered_into_a_buffer(view: RowView, array: np.ndarray[Any, A
     buffer = np.empty((3, 3), view.dtype)
     view.gather(np.array([2, 0, 2]), buffer)
     assert np.array_equal(buffer, array[[2, 0, 2]])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_gathering_takes_no_memory_of_the_size_of_the_array(order: Any) -> None:
+    base = np.ones((100_000, 4), np.float32, order=order)
+    view, buffer = RowView(base, np.arange(100_000, dtype=np.int32)), np.empty((10, 4), np.float32)
+    tracemalloc.start()
+    view.gather(np.arange(10), buffer)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (buffer == 1).all()
+    assert peak < base.nbytes / 20
 
 
 def test_views_of_views_copy_no_row() -> None:
