@@ -278,6 +278,11 @@ class RunConfig:
         return self.seeds > 1
 
     @property
+    def measured_settings(self) -> tuple[str, ...]:
+        """Options that a run decides by measuring where they are `auto`, so that another run may decide otherwise."""
+        return ()
+
+    @property
     def layout_is_open(self) -> bool:
         """Whether how a sweep's runs share machines depends on what is measured when its data are read."""
         return False

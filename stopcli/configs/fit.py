@@ -110,6 +110,10 @@ class FitConfig(CodeTraining, SweepSettings):
         return self.loop == "epochs"
 
     @property
+    def measured_settings(self) -> tuple[str, ...]:
+        return ("loop", "xla")
+
+    @property
     def layout_is_open(self) -> bool:
         return self.loop == AUTO
 

@@ -18,6 +18,7 @@ import numpy as np
 from stopcli.configs.fit import NOT_EXACT
 from stopcli.errors import RequestError, RunError
 from stopcli.report.document import Table
+from stopcli.runner.resume import read_config
 from stopcli.runs.run import Run
 from stopcli.runs.summary import RunSummary
 from stopcli.runs.tensorboard import EPOCHS_NAME, without_times
@@ -106,6 +107,10 @@ class Verifier:
             assert isinstance(summary, RunSummary)
             if summary.exact is False:
                 raise RunError(f"there is nothing to verify: {NOT_EXACT}")
+            config = read_config(reference)
+            for name in config.measured_settings:
+                # A killed run would measure it in other circumstances.
+                self._command = [*self._command, f"--{name.replace('_', '-')}", str(getattr(config, name))]
             # Kills come during validation too.
             seconds = summary.seconds["train"] + summary.seconds["validate"]
             expected = fingerprint_of(reference)
