@@ -13,7 +13,7 @@ from stopcli.configs.base import Count, Option, Positive, RunConfig, Share, opti
 from stopcli.configs.epochs import OptimizerName
 from stopcli.configs.images import VALIDATION, Augment, ImageConfig, ImageValidation
 from stopcli.configs.learning_rate import LearningRatePolicy, Momentum
-from stopcli.configs.user_code import AUTO, CodeTraining, CodeValidation
+from stopcli.configs.user_code import AUTO, CodeTrainingConfig, CodeValidation
 from stopcli.data.named import DATASET_NAMES
 from stopcli.errors import ConfigError
 from stopcli.models.architecture import CODE_ENDING, MODEL_NAMES, Architecture, architecture_of, architectures
@@ -215,7 +215,7 @@ QUICK: dict[str, Any] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierConfig(NetworkSettings, CodeTraining, ImageConfig):
+class ClassifierConfig(NetworkSettings, CodeTrainingConfig, ImageConfig):
     """A network trained under a learning-rate policy."""
 
     command: ClassVar[str] = "train"

@@ -12,7 +12,7 @@ from stopcli.configs.base import Option, Seed, Share
 from stopcli.configs.file_settings import Table, arm_names, check_names, label_of
 from stopcli.configs.images import Threads
 from stopcli.configs.training import SweepSettings
-from stopcli.configs.user_code import AUTO, FILLED, CodeTraining, CodeValidation
+from stopcli.configs.user_code import AUTO, FILLED, CodeTrainingConfig, CodeValidation
 from stopcli.errors import ConfigError
 from stopcli.source import Value
 
@@ -25,7 +25,7 @@ _MOST_ARMS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig(CodeTraining, SweepSettings):
+class FitConfig(CodeTrainingConfig, SweepSettings):
     """Training the model that a Python file builds, on the rows that it returns; how it is computed is filled in
     too."""
 

@@ -65,11 +65,11 @@ class CodeSettings(RunConfig):
         return bool(self.code_hash)
 
 
-AnyCode = TypeVar("AnyCode", bound="CodeTraining")
+AnyCode = TypeVar("AnyCode", bound="CodeTrainingConfig")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodeTraining(CodeSettings, TrainingConfig):
+class CodeTrainingConfig(CodeSettings, TrainingConfig):
     """Training the model that a file builds, where it is one that a file builds (`is_code`).
 
     The file is executed when its rows are read. What it says then is filled in: all its settings, its metrics, which of
