@@ -12,14 +12,10 @@ from stopcli.configs.base import Option, Seed, Share
 from stopcli.configs.file_settings import Table, arm_names, check_names, label_of
 from stopcli.configs.images import Threads
 from stopcli.configs.training import SweepSettings
-from stopcli.configs.user_code import AUTO, FILLED, CodeTrainingConfig, CodeValidation
+from stopcli.configs.user_code import AUTO, FILLED, CodeTrainingConfig, CodeValidation, Completion
 from stopcli.errors import ConfigError
 from stopcli.source import Value
 
-NOT_EXACT = (
-    "the same steps from the same weights gave other numbers the second time, so this run cannot be repeated or "
-    "resumed to the bit"
-)
 # More runs than anybody looks at, one by one.
 _MOST_ARMS = 1000
 
@@ -38,8 +34,8 @@ class FitConfig(CodeTrainingConfig, SweepSettings):
     )
     default_to_full: ClassVar[bool] = True
     extra_options: ClassVar[frozenset[str]] = frozenset({"dry_run"})
-    not_offered: ClassVar[frozenset[str]] = frozenset({"scale", "arm_name", "exact"}) | FILLED
-    not_repeated: ClassVar[frozenset[str]] = frozenset({"code_hash", "model_metrics", "arm_name", "exact"})
+    not_offered: ClassVar[frozenset[str]] = frozenset({"scale", "arm_name"}) | FILLED
+    not_repeated: ClassVar[frozenset[str]] = CodeTrainingConfig.not_repeated | {"arm_name"}
 
     file: Annotated[
         str,
@@ -88,10 +84,6 @@ class FitConfig(CodeTrainingConfig, SweepSettings):
         ),
     ] = "auto"
     threads: Threads = None
-    exact: Annotated[
-        bool | None,
-        Option("Whether steps gave the same numbers when they were trained again.", "Training", ("label", "free")),
-    ] = None
     arm_name: Annotated[str, Option("The arm of a sweep that the run is of.", "Arms", ("label", "free"))] = ""
 
     def __post_init__(self) -> None:
@@ -134,12 +126,21 @@ class FitConfig(CodeTrainingConfig, SweepSettings):
             for name, choice in arm_names(self.vary).items()
         }
 
+    def with_all_settings(self, complete: Completion) -> FitConfig:
+        """Those with several values too."""
+        vary = {
+            name: tuple(complete({**self.settings, name: value})[name] for value in values)
+            for name, values in self.vary.items()
+        }
+        settings = {name: value for name, value in complete(self.settings).items() if name not in vary}
+        return replace(self, settings=settings, vary=vary)
+
+    def with_loop(self, loop: Literal["epochs", "steps"], xla: Literal["yes", "no"], *, exact: bool) -> FitConfig:
+        return replace(super().with_loop(loop, xla, exact=exact), loop=loop)
+
     def arm_label(self, arm: str) -> str:
         choice = arm_names(self.vary).get(arm, {}) if self.vary else {}
         return ", ".join(label_of(name, value) for name, value in choice.items()) or super().arm_label(arm)
-
-    def warnings(self) -> list[str]:
-        return [*super().warnings(), *([NOT_EXACT] if self.exact is False else [])]
 
     def check(self) -> None:
         if not self.file:

@@ -51,7 +51,8 @@ class LrRangeConfig(NetworkSettings, CodeSettings, DataSettings, AugmentSettings
     )
     quick: ClassVar[dict[str, Any]] = {name: QUICK[name] for name in ("width", "depth", "limit")}
 
-    not_offered: ClassVar[frozenset[str]] = _STATES | FILLED | {"settings"}
+    not_offered: ClassVar[frozenset[str]] = _STATES | FILLED
+    not_repeated: ClassVar[frozenset[str]] = frozenset({"code_hash"})
     # Of what a model measures only its loss is of interest.
     metric: ClassVar[str] = ""
     mode: ClassVar[str] = "auto"

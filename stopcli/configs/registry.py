@@ -135,7 +135,7 @@ def command_line(settings: Mapping[str, Any], *more: str) -> list[str]:
     config = config_class(command)
     quick = config.quick if settings.get("scale") == "quick" else {}
     argv = [command, *more]
-    if "scale" in settings and not config.default_to_full:
+    if "scale" in settings and config.has_quick_scale(settings):
         argv += ["--scale", str(settings["scale"])]
     for name, option in options_of(config).items():
         left_out = name in config.not_offered or name == "scale" or {"label", "execution", "layout"} & {*option.roles}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from annotated_types import Ge, Lt
 
@@ -20,7 +20,14 @@ from stopcli.stopping.rule import Direction, natural_direction
 CodeValidation = Literal["auto", "split", "last", "test", "none"]
 AUTO = "auto"
 # What the executed file says, which no option sets.
-FILLED = frozenset({"code_sha256", "code_hash", "model_metrics"})
+FILLED = frozenset({"code_sha256", "code_hash", "model_metrics", "exact"})
+NOT_EXACT = (
+    "the same steps from the same weights gave other numbers the second time, so this run cannot be repeated or "
+    "resumed to the bit"
+)
+
+Completion = Callable[[Mapping[str, Value]], Mapping[str, Value]]
+AnySettings = TypeVar("AnySettings", bound="CodeSettings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +65,24 @@ class CodeSettings(RunConfig):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "settings", Table(self.settings))
+
+    @property
+    def file(self) -> str:
+        """The path of the file; empty where the model is of no file."""
+        raise NotImplementedError
+
+    @property
+    def first_arm(self: AnySettings) -> AnySettings:
+        """The settings of a run, of the arm that others are compared with."""
+        return self
+
+    def with_all_settings(self: AnySettings, complete: Completion) -> AnySettings:
+        """The config with all settings of the file.
+
+        Args:
+            complete: from some of them to all, each of its default's type. Raises ConfigError.
+        """
+        return replace(self, settings=complete(self.settings))
 
     @property
     def is_loaded(self) -> bool:
@@ -100,6 +125,33 @@ class CodeTrainingConfig(CodeSettings, TrainingConfig):
     model_metrics: Annotated[
         tuple[str, ...], Option("What the model measures beside the loss.", "Training", ("label", "free", "code"))
     ] = ()
+
+    exact: Annotated[
+        bool | None,
+        Option(
+            "Whether steps gave the same numbers when they were trained again.", "Training", ("label", "free", "code")
+        ),
+    ] = None
+
+    # By the hash of its bytes a file is known, whatever is filled in anew.
+    not_repeated: ClassVar[frozenset[str]] = FILLED - {"code_sha256"}
+
+    @property
+    def loop(self) -> str:
+        """What a call of the compiled loop trains: `epochs`, or `steps` of one; `auto` where that is measured."""
+        return "auto"
+
+    def with_loop(
+        self: AnyCode, loop: Literal["epochs", "steps"], xla: Literal["yes", "no"], *, exact: bool
+    ) -> AnyCode:
+        """The config with what was measured of the loop."""
+        return replace(self, xla=xla, exact=exact)
+
+    @property
+    def first_arm(self: AnyCode) -> AnyCode:
+        arms: Mapping[str, Any] = self.arms()
+        arm: AnyCode = arms[self.reference_arm]
+        return arm
 
     @property
     def metrics_are_known(self) -> bool:
@@ -173,6 +225,9 @@ class CodeTrainingConfig(CodeSettings, TrainingConfig):
         filled = replace(filled, **changes)
         filled.check()
         return filled
+
+    def warnings(self) -> list[str]:
+        return [*super().warnings(), *([NOT_EXACT] if self.exact is False else [])]
 
     def check_share(self) -> None:
         if self.is_code:

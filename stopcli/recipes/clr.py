@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stopcli.analysis.arm_results import arm_conclusions, arm_values, arms_table, classes_by_arm, measure_of_arms
 from stopcli.analysis.arms import RunArm
 from stopcli.analysis.sweep import SweepResults, job_row, reference_of, sweep_arms, with_seeds
-from stopcli.configs.clr import ClrConfig
 from stopcli.quantities import counted
 from stopcli.recipes.base import SeedRecipe, val_rows
 from stopcli.recipes.images import Classifier
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 class PolicyComparison(SeedRecipe):
     """What runs under several policies of the learning rate say together, whatever their model."""
 
-    def sweep_results(self, config: ClrConfig, results: Sequence[JobResult]) -> SweepResults:
+    def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
         """A row for each policy, with mean and standard deviation over its seeds, and its paired differences to the
         reference; F1 by class of each. All values are of the test rows; where there are none, of those that
         validate, or that train."""
@@ -45,7 +44,7 @@ class PolicyComparison(SeedRecipe):
             {"arms": values},
         )
 
-    def sweep_figures(self, config: ClrConfig, results: Sequence[JobResult]) -> Figures:
+    def sweep_figures(self, config: Any, results: Sequence[JobResult]) -> Figures:
         """The learning rate of every update by policy, and loss and the metric that counts by epoch, with the cycles
         shaded."""
         from stopcli.report.arm_curves import policy_curves, policy_rates

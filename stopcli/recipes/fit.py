@@ -6,11 +6,12 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stopcli.analysis.sweep import SweepResults
 from stopcli.configs.fit import FitConfig
 from stopcli.configs.training import POINT
+from stopcli.configs.user_code import CodeTrainingConfig
 from stopcli.errors import RequestError
 from stopcli.quantities import counted
 from stopcli.recipes.base import LoadedConfig, SeedRecipe
@@ -31,7 +32,13 @@ if TYPE_CHECKING:
     from stopcli.runs.folder import RunFolder
     from stopcli.training.evaluate import Evaluation
     from stopcli.training.session import Observer
+    from stopcli.training.step import Schedule
     from stopcli.training.trainer import Experiment
+
+AnySettings = Any
+"""CodeSettings with what says which rows train: `validation`, `validation_share`, `data_seed`, `seed`, `threads`."""
+AnyCodeConfig = TypeVar("AnyCodeConfig", bound=Any)
+AnyTraining = TypeVar("AnyTraining", bound=CodeTrainingConfig)
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class FitData:
     """
 
     code: UserCode
-    config: FitConfig
+    config: AnySettings
     _rows: dict[tuple[str, ...], UserRows] = field(default_factory=dict, repr=False)
     # Runs of a sweep may share it in threads.
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -54,7 +61,7 @@ class FitData:
         """The rows under the settings that the file was loaded with."""
         return self.rows_of(self.config).parts
 
-    def build(self, config: FitConfig) -> tuple[keras.Model, ModelFacts]:
+    def build(self, config: AnySettings) -> tuple[keras.Model, ModelFacts]:
         """A run's model in its initial state, and what it is trained for. Raises RequestError where it cannot be
         trained on these rows as it is compiled."""
         from stopcli.recipes.model_identity import first_names
@@ -65,7 +72,7 @@ class FitData:
             model = self.code.build(parts.train.x, parts.train.y, config.settings, config.seed)
             return model, check_model(model, parts, config)
 
-    def rows_of(self, config: FitConfig) -> UserRows:
+    def rows_of(self, config: AnySettings) -> UserRows:
         """The rows in parts, as `data()` gives them under a config's settings."""
         from stopcli.recipes.user_data import read_parts
 
@@ -86,18 +93,8 @@ class Fit(SeedRecipe):
     def load(self, config: FitConfig, observer: Observer) -> LoadedConfig:
         """Execute the file, read its rows, build and check the model of every arm, and measure what the settings leave
         open."""
-        from stopcli.recipes.user_code import load_code
-        from stopcli.training.tf_setup import start_tensorflow
-
-        source = read_code(config)
-        observer.stage("starting TensorFlow")
-        start_tensorflow(config.threads)
-        observer.stage(f"reading the data of {source.path.name}")
-        code = load_code(source)
-        config = replace(_with_all_settings(config, code), code_sha256=source.sha256)
-        data = FitData(code, config.arms()[config.reference_arm])
-        rows = data.rows_of(data.config)
-        config = replace(config, **rows.config_changes)
+        config, data = load_file(config, observer)
+        source, rows = data.code.source, data.rows_of(data.config)
         observer.stage("building the model")
         config, notes = _checked(config, data)
         description = [*rows.description]
@@ -118,7 +115,7 @@ class Fit(SeedRecipe):
 
     def build(self, loaded: LoadedConfig) -> Experiment:
         """Model and rules of a run."""
-        return _experiment(loaded.config, loaded.data)
+        return experiment_of(loaded.config, loaded.data)
 
     def parts_of(self, loaded: LoadedConfig, config: FitConfig) -> Splits:
         data: FitData = loaded.data
@@ -158,19 +155,32 @@ class Fit(SeedRecipe):
         return fit_sweep_figures(config, results) if config.vary else super().sweep_figures(config, results)
 
 
-def _with_all_settings(config: FitConfig, code: UserCode) -> FitConfig:
-    """A config with all settings of the file, and the values that arms have, each of its default's type."""
-    vary = {
-        name: tuple(code.settings({**config.settings, name: value})[name] for value in values)
-        for name, values in config.vary.items()
-    }
-    settings = {name: value for name, value in code.settings(config.settings).items() if name not in vary}
-    return replace(config, settings=settings, vary=vary)
+def load_file(config: AnyCodeConfig, observer: Observer) -> tuple[AnyCodeConfig, FitData]:
+    """Execute the file of a config and read its rows.
+
+    Returns:
+        The config with all settings of the file, its hash, and what validates; and the file with its rows.
+    """
+    from stopcli.recipes.user_code import load_code
+    from stopcli.training.tf_setup import start_tensorflow
+
+    source = read_code(config)
+    observer.stage("starting TensorFlow")
+    start_tensorflow(config.threads)
+    observer.stage(f"reading the data of {source.path.name}")
+    code = load_code(source)
+    config = replace(config.with_all_settings(code.settings), code_sha256=source.sha256)
+    data = FitData(code, config.first_arm)
+    return replace(config, **data.rows_of(data.config).config_changes), data
 
 
-def _checked(config: FitConfig, data: FitData) -> tuple[FitConfig, tuple[str, ...]]:
+def _checked(config: AnyTraining, data: FitData) -> tuple[AnyTraining, tuple[str, ...]]:
     """A config with what the model measures, and notes, once the models of all arms were built and checked."""
-    facts = {name: data.build(arm)[1] for name, arm in config.arms().items()}
+    arms = config.arms()
+    # Arms that differ in something else, such as their policy, have one model.
+    models = {arm.settings: arm for arm in arms.values()}
+    facts_of = {settings: data.build(arm)[1] for settings, arm in models.items()}
+    facts = {name: facts_of[arm.settings] for name, arm in arms.items()}
     first = facts[config.reference_arm]
     for name, other in facts.items():
         if other.metrics != first.metrics:
@@ -182,17 +192,24 @@ def _checked(config: FitConfig, data: FitData) -> tuple[FitConfig, tuple[str, ..
     return config.with_model(data.code.source.code_hash, first.metrics, first.headline.name), notes
 
 
-def _with_measured_loop(config: FitConfig, data: FitData, observer: Observer) -> tuple[FitConfig, LoopChoice]:
+def _with_measured_loop(config: AnyTraining, data: FitData, observer: Observer) -> tuple[AnyTraining, LoopChoice]:
     """A config with the loop that trains the first arm fastest, and whether that gives the same numbers twice; and how
     it was chosen."""
     from stopcli.recipes.loop_choice import choose_loop
 
-    first = config.arms()[config.reference_arm]
-    choice = choose_loop(_experiment(first, data), first, observer.stage)
-    return replace(config, loop=choice.loop, xla=choice.xla, exact=choice.exact), choice
+    first = config.first_arm
+    choice = choose_loop(experiment_of(first, data), first, observer.stage)
+    return config.with_loop(choice.loop, choice.xla, exact=choice.exact), choice
 
 
-def _experiment(config: FitConfig, data: FitData) -> Experiment:
+def experiment_of(
+    config: CodeTrainingConfig, data: FitData, schedule: Schedule | None = None, momentum: Schedule | None = None
+) -> Experiment:
+    """Model and rules of a run.
+
+    Args:
+        schedule, momentum: of every update, as for CompiledStep.
+    """
     from stopcli.recipes.model_identity import loop_key, make_savable, saved_model_loader
     from stopcli.training.compiled_step import CompiledStep
     from stopcli.training.trainer import Experiment
@@ -214,7 +231,7 @@ def _experiment(config: FitConfig, data: FitData) -> Experiment:
         jit_compile=config.xla == "yes",
         long_epochs=config.loop == "steps",
         headline=config.headline,
-        step=CompiledStep(model, parts.train, data.code.augment(config.settings)),
+        step=CompiledStep(model, parts.train, data.code.augment(config.settings), schedule, momentum),
         load_saved=saved_model_loader(model, lambda: data.build(config)[0]),
         loop_key=loop_key(model, config.arm),
         identity=data.code.identity(model),

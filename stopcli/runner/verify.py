@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from stopcli.configs.fit import NOT_EXACT
+from stopcli.configs.user_code import NOT_EXACT
 from stopcli.errors import RequestError, RunError
 from stopcli.report.document import Table
 from stopcli.runner.resume import read_config
