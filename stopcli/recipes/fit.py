@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -176,7 +176,7 @@ def load_file(config: AnyCodeConfig, observer: Observer) -> tuple[AnyCodeConfig,
 
 def _checked(config: AnyTraining, data: FitData) -> tuple[AnyTraining, tuple[str, ...]]:
     """A config with what the model measures, and notes, once the models of all arms were built and checked."""
-    arms = config.arms()
+    arms: Mapping[str, Any] = config.arms()
     # Arms that differ in something else, such as their policy, have one model.
     models = {arm.settings: arm for arm in arms.values()}
     facts_of = {settings: data.build(arm)[1] for settings, arm in models.items()}
