@@ -37,9 +37,7 @@ class ClrConfig(ClassifierConfig):
     )
     extra_options: ClassVar[frozenset[str]] = frozenset({"dry_run", "from_range"})
     # They are those of the arms.
-    not_offered: ClassVar[frozenset[str]] = (
-        frozenset({"lr_policy", "clr_mode", "lr_factor", "lr_patience"}) | FILLED
-    )
+    not_offered: ClassVar[frozenset[str]] = frozenset({"lr_policy", "clr_mode", "lr_factor", "lr_patience"}) | FILLED
 
     policy: Annotated[
         tuple[PolicyName, ...],
