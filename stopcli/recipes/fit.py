@@ -72,14 +72,21 @@ class FitData:
             model = self.code.build(parts.train.x, parts.train.y, config.settings, config.seed)
             return model, check_model(model, parts, config)
 
-    def rows_of(self, config: AnySettings) -> UserRows:
-        """The rows in parts, as `data()` gives them under a config's settings."""
+    def rows_of(self, config: AnySettings, observer: Observer | None = None) -> UserRows:
+        """The rows in parts, as `data()` gives them under a config's settings.
+
+        Args:
+            observer: receives how reading proceeds, where rows come in batches.
+        """
         from stopcli.recipes.user_data import read_parts
+        from stopcli.training.session import NullObserver
 
         key = tuple(repr(config.settings.get(name)) for name in self.code.source.settings_of("data"))
         with self._lock:
             if key not in self._rows:
-                self._rows[key] = read_parts(self.code.data(config.settings), config)
+                observer = observer or NullObserver()
+                content, origin = self.code.data(config.settings), f"{Path(config.file).name}, data()"
+                self._rows[key] = read_parts(content, config, observer.stage, observer.counted, source=origin)
             return self._rows[key]
 
 
@@ -171,7 +178,7 @@ def load_file(config: AnyCodeConfig, observer: Observer) -> tuple[AnyCodeConfig,
     code = load_code(source)
     config = replace(config.with_all_settings(code.settings), code_sha256=source.sha256)
     data = FitData(code, config.first_arm)
-    return replace(config, **data.rows_of(data.config).config_changes), data
+    return replace(config, **data.rows_of(data.config, observer).config_changes), data
 
 
 def _checked(config: AnyTraining, data: FitData) -> tuple[AnyTraining, tuple[str, ...]]:
