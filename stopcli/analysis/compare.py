@@ -104,6 +104,9 @@ def _test_rows(arm: RunArm) -> dict[str, Any]:
     rows.setdefault("dataset", None if run.command in FOREIGN else dataset)
     if run.settings.get("validation") == "holdout":
         rows |= {"validation": "holdout", "validation_share": run.settings.get("validation_share")}
+    if run.settings.get("validation") == "last":
+        # The test rows are then the very last.
+        rows |= {"validation": "last"}
     return rows
 
 

@@ -25,7 +25,8 @@ from stopcli.configs.base import (
     settings_with,
     takes_several,
 )
-from stopcli.configs.file_settings import read_table, table_words
+from stopcli.configs.file_settings import read_table
+from stopcli.configs.registry import option_words
 from stopcli.errors import ConfigError
 from stopcli.paths import parse_path
 from stopcli.runs.folder import runs_root
@@ -284,17 +285,10 @@ def options_text(config: RunConfig, always: Collection[str] = ()) -> list[str]:
     offered = [name for name in options_of(type(config)) if name not in config.not_offered]
     changed = config.non_default(*offered)
     for name in (name for name in offered if name in changed or name in always):
-        value, flag = getattr(config, name), f"--{name.replace('_', '-')}"
-        option = options_of(type(config))[name]
-        flags = (option.flags or (f"{flag}/--no-{flag[2:]}",))[0].split("/")
-        if option.is_argument:
-            argv.insert(1, str(value))
-        elif is_table(type(config), name):
-            argv += [flags[0], *table_words(value)]
-        elif isinstance(value, bool):
-            argv.append(flags[0] if value else flags[-1])
-        elif value is not None:
-            argv += [flags[0], *map(str, value if isinstance(value, tuple) else [value])]
+        if options_of(type(config))[name].is_argument:
+            argv.insert(1, str(getattr(config, name)))
+        else:
+            argv += option_words(type(config), name, getattr(config, name))
     return argv
 
 

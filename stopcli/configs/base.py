@@ -262,6 +262,11 @@ class RunConfig:
         """Whether `--scale auto` may mean quick, by the settings that are named."""
         return not cls.default_to_full
 
+    @classmethod
+    def requested(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings read from a run's config.toml, without those that are what the run made of nothing."""
+        return dict(settings)
+
     @property
     def without_meaning(self) -> frozenset[str]:
         """The settings that say nothing of this run, whatever they are. Its config.toml leaves them out."""

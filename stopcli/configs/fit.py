@@ -64,7 +64,6 @@ class FitConfig(CodeTrainingConfig, SweepSettings):
             "Rows used for validation. auto: those that `data()` returns as validation, else split: a share of the "
             "rows that do not test; last: the same, the last of them; test: the test rows; none.",
             "Data",
-            ("test-rows",),
             common=True,
         ),
     ] = "auto"  # type: ignore[assignment]

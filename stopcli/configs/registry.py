@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stopcli.errors import ConfigError, did_you_mean
@@ -107,10 +108,21 @@ def experiment_settings(command: str, settings: Mapping[str, Any]) -> dict[str, 
         shared = {name: settings[name] for name in ("epochs", "rule") if name in settings}
         settings = {**shared, **_flat(settings.get("settings", {}))}
     if command in FOREIGN:
-        ignored = frozenset({"name", "seed"})
-    else:
-        ignored = recorded_settings_with(command, "label", "seed", "execution")
-    return {name: value for name, value in settings.items() if name not in ignored}
+        return {name: value for name, value in settings.items() if name not in ("name", "seed")}
+    ignored = recorded_settings_with(command, "label", "seed", "execution")
+    return _with_file_settings({name: value for name, value in settings.items() if name not in ignored})
+
+
+def _with_file_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with those of a user's file by their own names, as far as no other has the name; and the file by its
+    name: which code it is, its hash tells."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= {item if item not in settings else f"{name}.{item}": of_item for item, of_item in value.items()}
+        else:
+            flat[name] = Path(value).name if name == "file" and isinstance(value, str) else value
+    return flat
 
 
 def _flat(table: Any, prefix: str = "") -> dict[str, Any]:
@@ -133,6 +145,7 @@ def command_line(settings: Mapping[str, Any], *more: str) -> list[str]:
     from stopcli.configs.base import options_of
 
     config = config_class(command)
+    settings = config.requested(settings)
     quick = config.quick if settings.get("scale") == "quick" else {}
     argv = [command, *more]
     if "scale" in settings and config.has_quick_scale(settings):
@@ -141,13 +154,24 @@ def command_line(settings: Mapping[str, Any], *more: str) -> list[str]:
         left_out = name in config.not_offered or name == "scale" or {"label", "execution", "layout"} & {*option.roles}
         default = quick.get(name, getattr(config, name))
         value = tuple(settings[name]) if isinstance(settings.get(name), list) else settings.get(name, default)
-        if not left_out and value != default and name != "seed":
-            argv += _option(name, value)
+        if option.is_argument:
+            argv.insert(1, str(value))
+        elif not left_out and value != default and name != "seed":
+            argv += option_words(config, name, value)
     return argv
 
 
-def _option(name: str, value: object) -> list[str]:
+def option_words(config: type[RunConfig], name: str, value: Any) -> list[str]:
+    """The words of a command line that give a setting a value; none for None."""
+    from stopcli.configs.base import options_of
+    from stopcli.configs.file_settings import table_words
+
     flag = name.replace("_", "-")
+    flags = (options_of(config)[name].flags or (f"--{flag}/--no-{flag}",))[0].split("/")
     if isinstance(value, bool):
-        return [f"--{flag}" if value else f"--no-{flag}"]
-    return [f"--{flag}", *(map(str, value or ("none",)) if isinstance(value, tuple) else [str(value)])]
+        return [flags[0] if value else flags[-1]]
+    if isinstance(value, Mapping):
+        return [flags[0], *table_words(value)]
+    if value is None:
+        return []
+    return [flags[0], *(map(str, value or ("none",)) if isinstance(value, tuple) else [str(value)])]

@@ -229,6 +229,21 @@ class CodeTrainingConfig(CodeSettings, TrainingConfig):
     def warnings(self) -> list[str]:
         return [*super().warnings(), *([NOT_EXACT] if self.exact is False else [])]
 
+    @classmethod
+    def requested(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        if not settings.get("code_hash"):
+            return dict(settings)
+        names, rows = settings.get("model_metrics", ()), "train" if settings.get("validation") == "none" else "val"
+        metric = str(settings.get("metric", ""))
+        by_name = natural_direction(metric) is not None
+        filled = {
+            "validation": "split",
+            "monitor": LOSS.column(rows) if by_name else None,
+            "checkpoint_monitor": metric if rows == "train" else f"{rows}_{metric}",
+            "metric": default_metric(names),
+        }
+        return {name: value for name, value in settings.items() if name not in filled or value != filled[name]}
+
     def check_share(self) -> None:
         if self.is_code:
             check_code_share(self)
@@ -239,6 +254,13 @@ class CodeTrainingConfig(CodeSettings, TrainingConfig):
         if parts.validation.count or not self.is_code:
             return super().notes_on_rows(parts, noun)
         return tuple(filter(None, [large_batch(self, parts.train.count, noun)]))
+
+
+def default_metric(names: Sequence[str]) -> str:
+    """The metric that counts where nobody says which: the first whose direction its name tells, but for the losses of
+    outputs; else the loss."""
+    known = (name for name in names if not name.endswith("_loss") and natural_direction(name) is not None)
+    return next(known, LOSS.name)
 
 
 def check_code_share(config: Any) -> None:

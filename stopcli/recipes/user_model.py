@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from stopcli.configs.user_code import default_metric
 from stopcli.data.dataset import Splits
 from stopcli.data.nest import Nest, map_nest
 from stopcli.errors import ConfigError, RequestError, did_you_mean, shortened
@@ -244,8 +245,7 @@ def headline_among(names: Sequence[str], config: ModelSettings) -> Headline:
         ConfigError: the settings name none of these, or one whose direction is not known.
     """
     if not config.metric:
-        known = (name for name in names if not name.endswith("_loss") and natural_direction(name) is not None)
-        return headline_of(next(known, "")) or LOSS
+        return headline_of(default_metric(names)) or LOSS
     name = base_name(config.metric)
     if name == LOSS.name:
         return LOSS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -151,6 +151,16 @@ def headline_of(metric: str, direction: Direction | None = None, unit: str = "")
     is_proportion = direction == "max" and name.rsplit("_", 1)[-1] in _PROPORTIONS
     kind: Kind = "proportion" if is_proportion else "error" if direction == "min" else "score"
     return Headline(name, direction, kind, unit)
+
+
+def configured_headline(config: Mapping[str, Any]) -> Headline | None:
+    """The metric that counts by a config.toml: `headline` of a recorded run, which `mode` is of; `metric` of a user's
+    file, whose direction a mode says only where the name does not tell. None where it is not known."""
+    modes = [config.get(name) for name in ("checkpoint_mode", "mode")]
+    stated: Direction | None = next((mode for mode in modes if mode in ("min", "max")), None)
+    name = base_name(str(config.get("headline", config.get("metric", ""))))
+    direction = stated if "headline" in config else natural_direction(name) or stated
+    return headline_of(name, direction, str(config.get("unit", "")))
 
 
 def base_name(metric: str) -> str:

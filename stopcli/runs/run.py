@@ -26,7 +26,7 @@ from stopcli.runs.folder import (
     is_held,
     runs_root,
 )
-from stopcli.runs.headline import ACCURACY, Headline, headline_of
+from stopcli.runs.headline import ACCURACY, Headline, configured_headline
 from stopcli.runs.status import Status
 from stopcli.runs.summary import (
     FOREIGN,
@@ -117,12 +117,10 @@ class Run:
 
     @property
     def headline(self) -> Headline:
-        """The metric that counts in it. Without a summary, a recorded run has it in its config.toml; in a run of
-        stopcli's own commands it is the accuracy."""
-        if self.summary is None and self.label("command") == RECORDED:
-            name, direction, unit = (str(self.config.get(key, "")) for key in ("headline", "mode", "unit"))
-            named = headline_of(name, "max" if direction == "max" else "min" if direction == "min" else None, unit)
-            return named or ACCURACY
+        """The metric that counts in it. Without a summary, a recorded run and one of a user's file have it in their
+        config.toml; in a run of stopcli's own models it is the accuracy."""
+        if self.summary is None and self.label("command") in (RECORDED, "fit"):
+            return configured_headline(self.config) or ACCURACY
         return getattr(self.summary, "headline", ACCURACY)
 
     @property

@@ -201,11 +201,14 @@ def settings_fingerprint(config: RunConfig) -> dict[str, Any]:
     """The parts that are known before TensorFlow is: settings and versions."""
     # A saved fingerprint comes back from JSON, which knows only lists.
     free = settings_with(type(config), "free")
-    settings = {
-        key: list(value) if isinstance(value, tuple) else value
-        for key, value in settings_of(config).items()
-        if key not in free
-    }
+    settings: dict[str, Any] = {}
+    for key, value in settings_of(config).items():
+        if key in free:
+            continue
+        if isinstance(value, Mapping):
+            settings |= {f"{key}.{name}": item for name, item in value.items()}
+        else:
+            settings[key] = list(value) if isinstance(value, tuple) else value
     installed = versions()
     return {
         **{f"setting {key}": value for key, value in settings.items()},
