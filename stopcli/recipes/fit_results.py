@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 # Rows of the table of the worst ones, and columns of what the model was shown of them.
 WORST, WORST_COLUMNS = 10, 4
+# Outputs whose values have columns in it.
+_MOST_OUTPUTS = 3
+# Letters that there is room for beside a panel.
+_LONGEST_LOSS = 16
 # Classes whose confusions can be seen.
 MOST_CLASSES = 100
 # Rows that are predicted for figures where none test.
@@ -95,7 +99,7 @@ def fit_figures(config: Any, experiment: Experiment, evaluation: Evaluation, met
     """The curves; and of numbers, predictions against true values and residuals, of classes their confusions, of scores
     how they are distributed by target."""
     from stopcli.report.curves import learning_curves, panels_of
-    from stopcli.report.predictions import predicted_against_true, residuals, scores_by_target
+    from stopcli.report.predictions import MOST_PANELS, predicted_against_true, residuals, scores_by_target
 
     summary = evaluation.summary
     figures: dict[str, Draw] = {}
@@ -108,12 +112,16 @@ def fit_figures(config: Any, experiment: Experiment, evaluation: Evaluation, met
     outputs = outputs_of(experiment, evaluation)
     if outputs is None:
         return figures
-    task, model, rows = outputs.task, outputs.model, outputs.rows.removesuffix(" rows")
+    task, model = outputs.task, outputs.model
     if task.kind == "regression":
+        true, predicted, row = task.true, task.predicted, outputs.rows.removesuffix("s")
+        if true.shape[1] > MOST_PANELS:
+            # Of an image or a series, every value is a dot.
+            true, predicted, row = true.reshape(-1, 1), predicted.reshape(-1, 1), row.replace(" row", " value")
         # Errors are in the unit of what is predicted, where they are no squares or shares of it.
         unit = summary.headline.unit if summary.headline.name in ("mae", "rmse", *_SAME_UNIT) else ""
-        figures["predicted"] = lambda: predicted_against_true(task.true, task.predicted, model, rows, unit)
-        figures["residuals"] = lambda: residuals(task.true, task.predicted, model, rows, unit)
+        figures["predicted"] = lambda: predicted_against_true(true, predicted, model, row, unit)
+        figures["residuals"] = lambda: residuals(true, predicted, model, row, unit)
     elif task.kind == "scores":
         figures["scores"] = lambda: scores_by_target(task.true[:, 0], task.predicted[:, 0], f"{model}, {outputs.rows}")
     elif task.kind == "classes" and len(outputs.classes) <= MOST_CLASSES:
@@ -142,7 +150,7 @@ def fit_tables(experiment: Experiment, evaluation: Evaluation) -> dict[str, Tabl
 def _worst(outputs: Outputs) -> Table:
     """The misclassified rows, the most confident first; of numbers those that are farthest off."""
     task, numbers = outputs.task, outputs.numbers
-    title = f"Worst {outputs.rows} ({outputs.model})"
+    title = f"Worst {outputs.rows}"
     if task.kind not in ("classes", "regression"):
         return Table(title, ("row",), ())
     if task.kind == "classes":
@@ -158,14 +166,17 @@ def _worst(outputs: Outputs) -> Table:
         rest = task.predicted - task.true
         # Of several outputs each counts by how far it is off in all rows.
         spread = np.abs(rest).mean(axis=0, dtype=float)
-        size = (np.abs(rest) / np.where(spread > 0, spread, 1)).max(axis=1)
+        size = (np.abs(rest) / np.where(spread > 0, spread, 1)).mean(axis=1)
         worst = np.argsort(-size, kind="stable")[:WORST]
-        names = [""] if rest.shape[1] == 1 else [f" {i}" for i in range(min(rest.shape[1], 3))]
-        columns = tuple(f"{what}{name}" for name in names for what in ("true", "predicted", "error"))
-        cells = [
-            tuple(float(values[row, i]) for i in range(len(names)) for values in (task.true, task.predicted, rest))
-            for row in worst
-        ]
+        outputs_of_row = rest.shape[1]
+        if outputs_of_row <= _MOST_OUTPUTS:
+            names = [""] if outputs_of_row == 1 else [f" {i}" for i in range(outputs_of_row)]
+            columns = tuple(f"{what}{name}" for name in names for what in ("true", "predicted", "error"))
+            by_output = np.stack([task.true, task.predicted, rest], axis=2)
+            cells = [tuple(by_output[row].ravel().tolist()) for row in worst]
+        else:
+            columns = ("mean |error|", "largest |error|")
+            cells = [(float(np.abs(rest[row]).mean()), float(np.abs(rest[row]).max())) for row in worst]
     shown = _shown_columns(outputs.examples.x)
     rows = [
         (int(numbers[row]), *of_row, *(values[row].item() for values in shown.values()))
@@ -198,12 +209,10 @@ def _title(config: Any) -> str:
 
 
 def _loss_name(loss: Any) -> str:
-    """What the loss is, for an axis; empty where that is not one function."""
-    if isinstance(loss, str):
-        return loss.replace("_", " ")
-    if isinstance(loss, (dict, list, tuple)):
-        return ""
-    return str(getattr(loss, "name", "") or getattr(loss, "__name__", "")).replace("_", " ")
+    """What the loss is, for an axis; empty where that is not one function, or there is no room for it."""
+    name = loss if isinstance(loss, str) else getattr(loss, "name", "") or getattr(loss, "__name__", "")
+    text = str(name).replace("_", " ")
+    return text if len(text) <= _LONGEST_LOSS else ""
 
 
 def run_after(call: Callable[[Path], None], folder: RunFolder) -> tuple[str, ...]:

@@ -218,11 +218,13 @@ class PictureData:
         uri: its bytes.
         light: whether its background is light on a dark page too.
         width: in pixels, from which on its smallest letters can be read; 0 where that is not known.
+        natural: whether it is shown in its own size, as far as the page has room.
     """
 
     uri: str
     light: bool
     width: int = 0
+    natural: bool = False
 
 
 _IMAGE_KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
@@ -233,7 +235,7 @@ def picture_data(folder: Path, picture: Picture | Image) -> PictureData | None:
     if isinstance(picture, Image):
         content = image_bytes(folder, picture.path)
         kind = _IMAGE_KINDS[Path(picture.path).suffix.lower()]
-        return PictureData(_uri(kind, content), light=True) if content else None
+        return PictureData(_uri(kind, content), light=True, natural=True) if content else None
     svg, png = (_read(folder / f"{picture.path}.{ending}") for ending in ("svg", "png"))
     if svg is not None:
         text = svg.decode("utf-8", "replace")

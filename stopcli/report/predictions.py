@@ -21,12 +21,14 @@ MOST_PANELS = 4
 _MOST_BINS = 40
 
 
-def predicted_against_true(true: Numbers, predicted: Numbers, title: str, rows: str = "test", unit: str = "") -> Figure:
+def predicted_against_true(
+    true: Numbers, predicted: Numbers, title: str, row: str = "test row", unit: str = ""
+) -> Figure:
     """Predictions against true values, with the line on which they are the same; a panel for each output.
 
     Args:
         true, predicted: shape [rows, outputs].
-        rows: which they are.
+        row: what a dot is, in words.
         unit: of both; empty for none.
     """
     panels = min(true.shape[1], MOST_PANELS)
@@ -39,7 +41,7 @@ def predicted_against_true(true: Numbers, predicted: Numbers, title: str, rows: 
         both = np.concatenate([true[:, i], predicted[:, i]])
         ends = float(both.min()), float(both.max())
         axes.plot(ends, ends, color=GREY, lw=1.2, ls="--", label="predicted = true")
-        _dots(axes, true[:, i], predicted[:, i], rows)
+        _dots(axes, true[:, i], predicted[:, i], row)
         name = _output(i, panels)
         axes.set_xlabel(_label(f"true {name}", unit))
         axes.set_ylabel(_label(f"predicted {name}", unit))
@@ -48,7 +50,7 @@ def predicted_against_true(true: Numbers, predicted: Numbers, title: str, rows: 
     return figure
 
 
-def residuals(true: Numbers, predicted: Numbers, title: str, rows: str = "test", unit: str = "") -> Figure:
+def residuals(true: Numbers, predicted: Numbers, title: str, row: str = "test row", unit: str = "") -> Figure:
     """What is predicted less what is true: against the prediction, and how often it is how large; a row of panels for
     each output. Arguments as for `predicted_against_true`."""
     panels = min(true.shape[1], MOST_PANELS)
@@ -56,14 +58,14 @@ def residuals(true: Numbers, predicted: Numbers, title: str, rows: str = "test",
     for i in range(panels):
         against, often = drawn[2 * i], drawn[2 * i + 1]
         rest = predicted[:, i] - true[:, i]
-        _dots(against, predicted[:, i], rest, rows)
+        _dots(against, predicted[:, i], rest, row)
         often.hist(rest, bins=_bins(rest), orientation="horizontal", color=BLUE, alpha=0.7)
         for axes in (against, often):
             axes.axhline(0, color=GREY, lw=1.2, ls="--", label="predicted = true")
-            axes.axhline(float(rest.mean(dtype=float)), color=ORANGE, lw=1.2, label="mean of all rows")
+            axes.axhline(float(rest.mean(dtype=float)), color=ORANGE, lw=1.2, label="mean of all")
         against.set_xlabel(_label(f"predicted {_output(i, panels)}", unit))
         against.set_ylabel(_label("predicted − true", unit))
-        often.set_xlabel("rows")
+        often.set_xlabel(f"{row.split()[-1]}s")
         often.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     legend_below(figure, drawn[:1])
     return figure
@@ -88,11 +90,11 @@ def scores_by_target(true: Numbers, predicted: Numbers, title: str) -> Figure:
     return figure
 
 
-def _dots(axes: Axes, x: Numbers, y: Numbers, rows: str) -> None:
+def _dots(axes: Axes, x: Numbers, y: Numbers, row: str) -> None:
     """A dot for each row, or for as many as can be told apart."""
     shown = thinned(len(x), MOST_DOTS)
     dots = len(x[shown])
-    of = f"{dots:,} of {len(x):,} {rows} rows, evenly" if dots < len(x) else f"{counted(dots, f'{rows} row')}"
+    of = f"{dots:,} of {counted(len(x), row)}, evenly" if dots < len(x) else counted(dots, row)
     alpha = max(0.25, min(0.8, 150 / dots))
     axes.scatter(x[shown], y[shown], s=12, color=BLUE, alpha=alpha, lw=0, label=of)
     axes.grid(alpha=0.25)

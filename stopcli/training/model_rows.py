@@ -20,6 +20,9 @@ from stopcli.training.row_scores import OnRows, on_rows
 from stopcli.training.state_file import hash_of_rows
 from stopcli.training.task import Task, task_of
 
+# Of more numbers a row, as of an image, only what the metric is made of is stored.
+MOST_OUTPUTS = 16
+
 
 @dataclass(frozen=True, eq=False)
 class ModelOnRows:
@@ -117,8 +120,8 @@ def _classes(name: str, final: Task, saved: Task | None) -> PredictedClasses:
 
 def _numbers(task: Task) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
     """Targets and predictions, float32 [rows, outputs]: of classes their indices."""
-    if task.kind == "other":
-        return None, None
     if task.kind == "classes":
         return task.true[:, None].astype(np.float32), task.predicted_classes[:, None].astype(np.float32)
+    if task.kind == "other" or task.true.shape[1] > MOST_OUTPUTS:
+        return None, None
     return task.true, task.predicted

@@ -25,8 +25,6 @@ _NUMBERS = (
     *("meansquaredlogarithmicerror", "huber", "logcosh", "poisson"),
 )
 _SIMILARITIES = ("cosinesimilarity", "hinge", "squaredhinge")
-# More numbers a row than this are no table of values but an image or a series.
-MOST_OUTPUTS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,16 +63,16 @@ def task_of(loss: Any, y: Nest, predictions: Nest) -> Task:
     if len(targets) != 1 or len(outputs) != 1 or not len(targets[0]):
         return _OTHER
     true, predicted = np.asarray(targets[0]), np.asarray(outputs[0])
-    # One value a row, with or without an axis of its own.
-    true = true.reshape(len(true), -1) if true.ndim < 3 else true
-    predicted = predicted.reshape(len(predicted), -1) if predicted.ndim < 3 else predicted
-    if true.ndim > 2 or predicted.ndim > 2 or len(true) != len(predicted) or not _are_numbers(true, predicted):
+    if len(true) != len(predicted) or not _are_numbers(true, predicted):
         return _OTHER
-    name = _name_of(loss)
-    as_classes = _as_classes(name, loss, true, predicted)
+    name, is_flat = _name_of(loss), max(true.ndim, predicted.ndim) < 3
+    # One value a row has an axis of its own, or not; of an image or a series all values are outputs.
+    true, predicted = true.reshape(len(true), -1), predicted.reshape(len(predicted), -1)
+    as_classes = _as_classes(name, loss, true, predicted) if is_flat else None
     if as_classes is not None:
         return as_classes
-    if true.shape != predicted.shape or true.shape[1] > MOST_OUTPUTS or name in (*_CLASS_INDEX, *_ONE_HOT):
+    known = name in (*_CLASS_INDEX, *_ONE_HOT) or (not is_flat and name not in _NUMBERS and true.dtype.kind != "f")
+    if true.shape != predicted.shape or known:
         return _OTHER
     numbers = true.astype(np.float32), predicted.astype(np.float32)
     if true.shape[1] == 1 and len(np.unique(true[:, 0])) <= 2 and len(true) > 2:

@@ -164,7 +164,7 @@ def test_a_metric_of_one_of_several_outputs():
         ("hinge", 2 * TWO - 1, X[:, 0], "scores"),
         ("sparse_categorical_crossentropy", np.zeros((ROWS, 5)), np.zeros((ROWS, 5, 3)), "other"),
         ("binary_crossentropy", 1 - ONE_HOT, ONE_HOT, "other"),
-        ("mse", np.zeros((ROWS, 40)), np.zeros((ROWS, 40)), "other"),
+        ("mse", np.zeros((ROWS, 4, 5)), np.zeros((ROWS, 4, 5)), "regression"),
         ("mse", np.full(ROWS, np.nan), NUMBERS, "other"),
         ("mse", np.array(["a"] * ROWS), NUMBERS, "other"),
         ("mse", NUMBERS[:0], NUMBERS[:0], "other"),
