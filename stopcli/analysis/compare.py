@@ -14,11 +14,12 @@ from stopcli.analysis.measure import Measure, View, headlines_of, measure_of
 from stopcli.configs.registry import recorded_settings_with
 from stopcli.quantities import agreeing, counted, in_words
 from stopcli.report.run_report import note_on_test_rows
+from stopcli.report.run_results import Bounds, bounds_of, counted_right
 from stopcli.runs.environment import read_environment
 from stopcli.runs.folder import DEFAULT_RUNS_DIR
 from stopcli.runs.recording import Recording
 from stopcli.runs.run import Run
-from stopcli.runs.summary import FOREIGN
+from stopcli.runs.summary import FOREIGN, RunSummary
 from stopcli.stats.differences import (
     Difference,
     RowsDifference,
@@ -26,7 +27,7 @@ from stopcli.stats.differences import (
     unpaired_difference,
     writer_of_differences,
 )
-from stopcli.stats.intervals import FEWEST, Proportion, proportion_of
+from stopcli.stats.intervals import FEWEST, Proportion
 from stopcli.stats.scores_difference import ScoresDifference
 from stopcli.stopping.rule import Direction
 
@@ -282,14 +283,27 @@ def counted_on_rows(arm: RunArm, view: View) -> Proportion | None:
 
     It says nothing of other seeds.
     """
-    values = arm.by_seed(view.value)
-    if len(values) != 1:
+    results = _single_results(arm, view)
+    return counted_right(results, of_best=view.model == "saved") if results else None
+
+
+def bounds_on_rows(arm: RunArm, view: View) -> tuple[Bounds, int] | None:
+    """The 95 % interval of a single run's metric that counts over the rows that it was tested on, and how many these
+    are; None for anything else."""
+    results = _single_results(arm, view)
+    bounds = bounds_of(results, "test", of_best=view.model == "saved") if results else None
+    return None if bounds is None or results is None else (bounds, results.test_rows)
+
+
+def _single_results(arm: RunArm, view: View) -> RunSummary | None:
+    """What a single run came to, where a view is of its metric that counts, on its test rows."""
+    seeds = list(arm.by_seed(view.value))
+    if len(seeds) != 1:
         return None
-    ((seed, share),) = values.items()
-    (run,) = (result.run for result in arm.runs if result.seed == seed)
+    (run,) = (result.run for result in arm.runs if result.seed == seeds[0])
     if run.results is None or view.value not in (f"{which}_{run.headline.column('test')}" for which in _MODELS):
         return None
-    return proportion_of(share, run.results.test_rows, run.headline)
+    return run.results
 
 
 @dataclass(frozen=True)
@@ -346,6 +360,10 @@ class CompareResults:
             notes.append(
                 "The interval of a single run is Wilson's, of an accuracy that was counted on so many rows; it does "
                 "not describe other seeds."
+            )
+        elif any(bounds_on_rows(arm, view) for arm in self.arms for view in self.measure.views):
+            notes.append(
+                "The interval of a single run is over the rows that it was tested on; it does not describe other seeds."
             )
         if self.measure.name.startswith("test_"):
             over_seeds = any(comparison.tested and comparison.on_rows is None for comparison in self.comparisons)

@@ -7,7 +7,15 @@ from functools import partial
 from typing import Any
 
 from stopcli.analysis.arms import RunArm, first_run, is_finished, time_ratio
-from stopcli.analysis.compare import CompareResults, Comparison, counted_on_rows, machine_of, seeds_of, some
+from stopcli.analysis.compare import (
+    CompareResults,
+    Comparison,
+    bounds_on_rows,
+    counted_on_rows,
+    machine_of,
+    seeds_of,
+    some,
+)
 from stopcli.analysis.measure import COSTS, Measure, View, headlines_of
 from stopcli.analysis.run_result import RunResult
 from stopcli.quantities import counted, format_duration, numbered
@@ -111,9 +119,10 @@ def _training_values(results: CompareResults) -> dict[str, tuple[str, Headline |
 
 def _interval(arm: RunArm, view: View, measure: Measure) -> str:
     """Of the mean over runs; of a single run, of the rows that it was measured on."""
-    interval, of_rows = arm.interval(view.value), counted_on_rows(arm, view)
-    if of_rows is not None:
-        return f"{of_rows.low:.3f} to {of_rows.high:.3f} ({counted(of_rows.rows, 'row')})"
+    interval, on_rows = arm.interval(view.value), bounds_on_rows(arm, view)
+    if on_rows is not None and interval is not None:
+        texts = [_number(bound, interval.mean, measure.headline) for bound in on_rows[0]]
+        return f"{' to '.join(texts)} ({counted(on_rows[1], 'row')})"
     if interval is None or interval.bounds is None:
         return NONE
     if measure.headline is not None and measure.headline.kind == "error":

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.analysis.arm_results import arm_conclusions, arm_values, arms_table, classes_by_arm, measure_of_arms
-from stopcli.analysis.sweep import SweepResults, job_row, reference_of, sweep_arms, with_seeds
+from stopcli.analysis.sweep import SweepResults, job_row, reference_of, sweep_arms
 from stopcli.data.dataset import Examples
 from stopcli.data.nest import Nest, named_leaves
 from stopcli.errors import in_a_line
@@ -286,9 +286,7 @@ def fit_sweep_figures(config: Any, results: Sequence[JobResult]) -> Figures:
     finished = [arm for arm in arms if arm.runs]
     measure, headline = measure_of_arms(config.headline, results), config.headline
     title = drawn_name(Path(config.file).name)
-    groups = [
-        RunGroup(with_seeds(arm, arms), arm.index, [result.run.metrics for result in arm.runs]) for arm in finished
-    ]
+    groups = [RunGroup(arm.label, arm.index, [result.run.metrics for result in arm.runs]) for arm in finished]
     runs = [run for group in groups for run in group.runs]
     panels: dict[str, str] = {}
     for metric in panels_of(runs, headline):

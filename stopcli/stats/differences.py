@@ -224,7 +224,7 @@ def paired_difference(values: Sequence[float], others: Sequence[float]) -> Diffe
     differences[np.abs(differences) <= rounding] = 0.0
     n, mean = len(differences), statistics.fmean(differences.tolist())
     # What is left where differences of both signs cancel.
-    mean = 0.0 if abs(mean) <= rounding.mean() else mean
+    mean = 0.0 if abs(mean) <= rounding.min() else mean
     shares = float(np.mean(differences < 0)), float(np.mean(differences == 0))
     if n < FEWEST:
         return Difference(n, mean, None, None, None, *shares)
