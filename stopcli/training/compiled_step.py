@@ -45,7 +45,8 @@ class CompiledStep(Step):
         schedule: the learning rate of every update, instead of the optimizer's. A schedule in the optimizer is then
             replaced by a plain number: `optimizer` is another one, also the model's.
         momentum: likewise its momentum, which the optimizer has to have (`keras.optimizers.SGD`, momentum > 0).
-        fused: whether TensorFlow's fused kernel computes batch normalization where it can.
+        fused: whether TensorFlow's fused kernel computes batch normalization where it can. Its rounding is another one,
+            which Adam and RMSprop follow where a gradient is nothing else, so that some epochs are not those of `fit`.
 
     Raises:
         RequestError: a metric is not a single number, or is none of the compile's.
@@ -59,7 +60,7 @@ class CompiledStep(Step):
         schedule: Schedule | None = None,
         momentum: Schedule | None = None,
         *,
-        fused: bool = True,
+        fused: bool = False,
     ) -> None:
         self.model = model
         self._rows = rows.take(0, _FEW)
@@ -84,6 +85,8 @@ class CompiledStep(Step):
             metric.reset_state()
         self._initial = tuple(variable.numpy() for variable in self._variables)
         self.columns = tuple(self._results())
+        if not model.trainable_weights:
+            raise RequestError("model: received one without weights that can be trained, expected some")
         self._moving, uneven = _measured_once(model, batch)
         self.rows_are_independent = not uneven and _rows_are_independent(model)
 

@@ -108,7 +108,7 @@ def evaluate_run(
 def predictor_of(experiment: Experiment, model: keras.Model) -> Predict:
     """What predicts by a model, compiled once."""
     # Fused batch normalization makes a model that was loaded as fast as the one that was trained.
-    twin = with_fused_batch_norm(model) if experiment.long_epochs else model
+    twin = with_fused_batch_norm(model) if experiment.long_epochs and experiment.step is None else model
     prepare = experiment.inputs.prepare if experiment.step is None else experiment.step.prepare
     compiled = tf.function(lambda x: twin(prepare(x), training=False), autograph=False, reduce_retracing=True)
 
