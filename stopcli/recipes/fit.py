@@ -19,7 +19,8 @@ from stopcli.recipes.recorded_code import COPIES, read_code
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures
 from stopcli.runs.metrics import Columns
-from stopcli.sweeps.plan import JobResult
+from stopcli.sweeps.layout import Layout
+from stopcli.sweeps.plan import Job, JobResult
 
 if TYPE_CHECKING:
     import keras
@@ -119,6 +120,13 @@ class Fit(SeedRecipe):
             files={f"{COPIES}/{name}": text for name, text in source.files.items()},
             source=source,
         )
+
+    def check_fits(self, loaded: LoadedConfig, jobs: Sequence[Job[Any]], layout: Layout) -> None:
+        from stopcli.recipes.user_data import check_processes_fit
+
+        # Threads share the rows, and Ray's machines have memory of their own.
+        if layout.executor == "processes" and jobs:
+            check_processes_fit(loaded.data.parts, min(layout.workers, len(jobs)))
 
     def build(self, loaded: LoadedConfig) -> Experiment:
         """Model and rules of a run."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from stopcli.configs.training import FEW_ROWS
+from stopcli.control_groups import SHARE, available_bytes
 from stopcli.data.dataset import Examples, OnProgress, Splits, ignore_progress
 from stopcli.data.nest import leaves, named_leaves
 from stopcli.data.row_parts import set_apart
@@ -25,6 +26,10 @@ DEFAULT_TEST_SHARE = DEFAULT_VALIDATION_SHARE = 0.2
 COMPARED_BYTES = 1 << 28
 # Targets of more different whole numbers than this are not taken for classes.
 _MOST_CLASSES = 1000
+
+# What a process that trains takes, measured by benchmarks/memory.py: by itself, and as a multiple of its rows, where
+# TensorFlow has a copy of them and where they are large.
+_PROCESS_BYTES, _MULTIPLE, _LARGE_MULTIPLE = 900_000_000, 3.0, 1.3
 
 
 class SplitSettings(Protocol):
@@ -114,6 +119,26 @@ def _read_parts(
     same, compared = _rows_in_both(parts)
     notes = (*same, *_few(parts), *_unknown_classes(parts))
     return UserRows(parts, changes, notes, (line, _arrays(parts), *_conversions(read), *compared), first.columns)
+
+
+def check_processes_fit(parts: Splits, processes: int) -> None:
+    """Raise RequestError where the processes of a sweep, which all read the rows, need more memory than there is.
+
+    Args:
+        parts: the rows that this process holds.
+        processes: how many there are at a time.
+    """
+    size = sum(array.nbytes for rows in _different(parts) for array in arrays_of(rows))
+    needed = _PROCESS_BYTES + size * (_LARGE_MULTIPLE if parts.train.is_large else _MULTIPLE)
+    free = available_bytes()
+    if free is None or processes * needed <= SHARE * free:
+        return
+    fitting = int(SHARE * free / needed)
+    raise RequestError(
+        f"{processes} runs at a time, each with its own copy of the rows ({format_bytes(size)}), need about "
+        f"{format_bytes(int(processes * needed))} of memory, and {format_bytes(free)} are free",
+        hint=f"--jobs {fitting} fits." if fitting else "--executor in-process trains one after the other.",
+    )
 
 
 def _own_parts(content: Any) -> dict[str, Any]:

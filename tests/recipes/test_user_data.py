@@ -13,6 +13,7 @@ import pytest
 from stopcli.data import row_view
 from stopcli.data.dataset import Examples
 from stopcli.errors import ConfigError, RequestError
+from stopcli.recipes import user_data
 from stopcli.recipes.user_data import UserRows, read_parts
 
 X = np.arange(300, dtype=np.float32).reshape(100, 3)
@@ -253,3 +254,19 @@ def test_large_data_are_parted_without_copies(monkeypatch: pytest.MonkeyPatch, v
     assert large.parts.train.is_large
     assert not small.parts.train.is_large
     assert (large.notes, large.description) == (small.notes, small.description)
+
+
+def test_processes_that_would_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.zeros((1_000_000, 20), np.float32)
+    parts = read((x, x[:, 0]), validation="last").parts
+    monkeypatch.setattr(user_data, "available_bytes", lambda: 5e9)
+    user_data.check_processes_fit(parts, 3)
+    with pytest.raises(
+        RequestError, match=r"4 runs at a time, .*\(84 MB\), need about 4\.6 GB .* 5\.0 GB are free"
+    ) as caught:
+        user_data.check_processes_fit(parts, 4)
+    assert caught.value.hint == "--jobs 3 fits."
+    monkeypatch.setattr(user_data, "available_bytes", lambda: 1e9)
+    with pytest.raises(RequestError) as caught:
+        user_data.check_processes_fit(parts, 2)
+    assert caught.value.hint == "--executor in-process trains one after the other."
