@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -25,11 +26,12 @@ from stopcli.configs.learning_rate import Nesterov, Rate, SgdMomentum
 from stopcli.configs.registry import command_line
 from stopcli.configs.user_code import FILLED, CodeSettings, check_code_share
 from stopcli.errors import ConfigError, RequestError
-from stopcli.models.architecture import architectures
+from stopcli.models.architecture import CODE_ENDING, architectures
 from stopcli.runs.files import read_toml
 from stopcli.runs.folder import check_is_run
 from stopcli.runs.run import Run
 from stopcli.runs.summary import FEWEST_UPDATES, RangeSummary
+from stopcli.source import UNKNOWN, read_source
 
 Ramp = Literal["exponential", "linear"]
 # Settings of states to resume from, which a range test does not save.
@@ -166,17 +168,34 @@ def mismatch(run: Path, config: Any) -> str:
         config: the settings that take the bounds.
     """
     tested = read_toml(run / "config.toml")
-    others = config.sizes_of_others()
+    unread = config.sizes_of_others() | config.without_meaning | {"settings"}
     changed = [
         f"{name} {tested[name]}"
         for name, option in options_of(LrRangeConfig).items()
         # A data set that is still to be found has no name yet.
         if "range" in option.roles
-        and name not in others
+        and name not in unread
         and name in tested
         and getattr(config, name) not in (tested[name], "auto")
     ]
+    own = {**_defaults(config.file), **config.settings} if config.is_code else {}
+    changed += [f"{name} {value}" for name, value in _own_settings(tested).items() if own.get(name, value) != value]
     return f"the bounds of {run} were found with other settings: {', '.join(changed)}" if changed else ""
+
+
+def _own_settings(tested: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Those of a Python file, out of a config.toml."""
+    settings = tested.get("settings", {})
+    return settings if isinstance(settings, Mapping) else {}
+
+
+def _defaults(file: str) -> Mapping[str, Any]:
+    """The settings of a Python file with their defaults, as far as its text says them; none where it is gone."""
+    try:
+        defaults = read_source(Path(file)).defaults
+    except RequestError:
+        return {}
+    return {name: value for name, value in defaults.items() if value is not UNKNOWN}
 
 
 def clr_command(run: Path, name: str) -> list[str]:
@@ -190,6 +209,45 @@ def clr_command(run: Path, name: str) -> list[str]:
     sizes = {other.size for other in architectures().values() if other.size}
     size = architectures()[tested["model"]].size if tested.get("model") in architectures() else ""
     names = {"scale", *settings_with(LrRangeConfig, "range")} - (sizes - {size})
-    return command_line(
-        {"command": "clr", **{key: value for key, value in tested.items() if key in names}}, "--from-range", name
-    )
+    settings = {key: value for key, value in tested.items() if key in names}
+    return command_line({**settings, **_chosen(tested), "command": "clr"}, "--from-range", name)
+
+
+# What files mostly call the learning rate that they compile a model with.
+_RATES = ("learning_rate", "lr")
+
+
+def fit_command(run: Path, rate: float) -> list[str]:
+    """The `fit` command that trains the Python file of a range test with a learning rate, where that is one of the
+    file's settings; empty where it is none, or the model is of no file."""
+    tested = read_toml(run / "config.toml")
+    own = _chosen(tested)
+    rates = [name for name in _RATES if isinstance(_own_settings(tested).get(name), float)]
+    if not own or not rates:
+        return []
+    settings = {**own["settings"], rates[0]: float(f"{rate:.2g}")}
+    return command_line({"command": "fit", "file": tested["model"], "settings": settings})
+
+
+def range_command(settings: Mapping[str, Any]) -> list[str]:
+    """The `lr-range` command for the Python file of a training; empty where there is none.
+
+    Args:
+        settings: of the training, out of its config.toml.
+    """
+    file = str(settings.get("file") or settings.get("model") or "")
+    if not file.endswith(CODE_ENDING):
+        return []
+    known = {name: settings[name] for name in ("batch_size",) if name in settings}
+    return command_line({"command": "lr-range", **known, **_chosen({**settings, "model": file})})
+
+
+def _chosen(tested: Mapping[str, Any]) -> dict[str, Any]:
+    """The Python file of a config.toml and those of its settings that are not the file's defaults, as `model` and
+    `settings`; empty where the model is of no file."""
+    file = str(tested.get("model", ""))
+    if not file.endswith(CODE_ENDING):
+        return {}
+    defaults = _defaults(file)
+    chosen = {name: value for name, value in _own_settings(tested).items() if defaults.get(name) != value}
+    return {"model": file, "settings": chosen}

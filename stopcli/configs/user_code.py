@@ -37,7 +37,7 @@ class CodeSettings(RunConfig):
     settings: Annotated[
         Mapping[str, Value],
         Option(
-            "Values for settings of the file, a list: units=32 activation=relu.",
+            "Values for settings of FILE.py, a list: units=32 activation=relu.",
             "Training",
             ("code", "range"),
             metavar="NAME=VALUE …",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stopcli.configs.lr_range import clr_command
+from stopcli.configs.lr_range import clr_command, fit_command, range_command
 from stopcli.configs.registry import command_line
 from stopcli.errors import RequestError
 from stopcli.report.document import Code, Paragraph, Section
@@ -62,7 +62,9 @@ def next_steps(run: Path, state: str, summary: Summary | None, named: Path | Non
     if isinstance(summary, SweepSummary):
         return _after_sweep(name, summary)
     if isinstance(summary, RangeSummary) and summary.bounds:
-        return (_step("Train between these rates", *clr_command(run, name)),)
+        at_highest = fit_command(run, summary.bounds.max_lr)
+        fits = (_step("Train at the highest of them", *at_highest),) if at_highest else ()
+        return (_step("Train between these rates", *clr_command(run, name)), *fits)
     if isinstance(summary, AnalysisSummary):
         # A summary that was read from its file has only what all analyses have.
         results = summary.results or read_json(run / "summary.json")
@@ -112,6 +114,9 @@ def replay_step(run: str, monitor: str) -> NextStep:
 
 def _after_run(run: Path, name: str, summary: RunSummary) -> tuple[NextStep, ...]:
     if summary.diverged:
+        own = range_command(read_toml(run / "config.toml") if (run / "config.toml").is_file() else {})
+        if own:
+            return (_step("Find learning rates that train", *own),)
         network = ("--model", "mlp") if summary.dataset == "moons" else ()
         return (_step("Find learning rates that train", "lr-range", "--dataset", summary.dataset, *network),)
     if summary.state != "finished":
