@@ -78,6 +78,7 @@ def resume(
     """
     # After parsing: --help need not know how runs are resumed.
     from stopcli.cli.execute import execute_task, parse_time_budget
+    from stopcli.recipes.recorded_code import hinting_at_folder
     from stopcli.runner.resume import prepare
     from stopcli.runner.run import load_task, settle_layout
 
@@ -97,6 +98,7 @@ def resume(
     with (
         temporary_files(run),
         _hint_at_moved_data(config, run, named=dataset is not None),
+        hinting_at_folder(run),
         RunView(output, config.command) as view,
     ):
         task = load_task(config, layout, view, start, run)

@@ -194,8 +194,10 @@ def run(
     """Run a config file: `command` and any of its settings, the others at their default."""
     output = Output(json, quiet, verbose)
     root = runs_root(runs_dir)
-    config = config_from_file(config_file_of(config_file, root, output), settings or (), root)
-    config = _with_code(config, code, config_file, output)
+    file = config_file_of(config_file, root, output)
+    config = _with_code(config_from_file(file, settings or (), root), code, config_file, output)
     from stopcli.cli.execute import run_config
+    from stopcli.recipes.recorded_code import hinting_at_folder
 
-    run_config(config, runs_dir, run_dir, output, time_budget)
+    with hinting_at_folder(file.parent):
+        run_config(config, runs_dir, run_dir, output, time_budget)

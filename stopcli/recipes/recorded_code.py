@@ -17,6 +17,7 @@ from typing import Any
 
 from stopcli.configs.base import AnyConfig
 from stopcli.errors import ConfigError, RequestError, printable, shortened
+from stopcli.runs.environment import read_environment
 from stopcli.runs.folder import run_around
 from stopcli.source import Source, read_source
 
@@ -145,6 +146,19 @@ def with_code(
     }
     moved: AnyConfig = replace(recorded, **changes)
     return moved, notes
+
+
+@contextlib.contextmanager
+def hinting_at_folder(run: Path) -> Iterator[None]:
+    """Add to an error of a file that a user's code does not find, in the block, in which folder the run was started:
+    relative paths count from there."""
+    try:
+        yield
+    except RequestError as error:
+        folder = read_environment(run)[0].get("working_folder", "")
+        if isinstance(error.__cause__, FileNotFoundError) and folder and folder != str(Path.cwd()):
+            error.hint = f"{error.hint} The run was started in {folder}, from where relative paths count.".lstrip()
+        raise
 
 
 def changed_code(config: Any, source: Source, run: Path | None = None, *, hint: str) -> RequestError:

@@ -41,6 +41,7 @@ class Environment(TypedDict, total=False):
     """The content of environment.json. A sweep has `executor`, and its runs have what they compute on."""
 
     argv: list[str]
+    working_folder: str
     versions: dict[str, str]
     platform: str
     cpu: str
@@ -109,6 +110,7 @@ def describe_environment(devices: Environment | None = None) -> Environment:
     described: Environment = devices or {}
     return {
         "argv": sys.argv,
+        "working_folder": str(Path.cwd()),
         "versions": versions(),
         "platform": platform.platform(),
         "cpu": cpu_name(),

@@ -91,7 +91,7 @@ class _Tasks(Workers):
         return len(self._tasks) < self._count
 
     def start(self, job: Job[Any]) -> None:
-        self._tasks[self._task.remote(job, self._work, str(self._stop_file), self._deadline)] = job
+        self._tasks[self._task.remote(job, self._work, str(self._stop_file), self._deadline, str(Path.cwd()))] = job
 
     def wait(self) -> Iterator[tuple[Job[Any], str]]:
         ended, _ = self._ray.wait(list(self._tasks), num_returns=1, timeout=TICK_SECONDS) if self._tasks else ([], [])
@@ -211,9 +211,12 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
         ray.shutdown()
 
 
-def _work(job: Job[Any], work: Work, stop_file: str, deadline: float | None) -> str:
-    """What a task does before the deadline, in seconds since 1970. Returns the error that ended the job; empty where it
-    ended by itself."""
+def _work(job: Job[Any], work: Work, stop_file: str, deadline: float | None, folder: str) -> str:
+    """What a task does before the deadline, in seconds since 1970, in the sweep's working folder, where the machine has
+    that. Returns the error that ended the job; empty where it ended by itself."""
+    # The paths that a user's own file has may count from there. Ray starts its processes elsewhere.
+    with contextlib.suppress(OSError):
+        os.chdir(folder)
     seconds_left = None if deadline is None else deadline - time.time()
     if Path(stop_file).exists() or (seconds_left is not None and seconds_left <= 0):
         # The sweep ended while the task waited for a core.
