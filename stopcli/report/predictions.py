@@ -59,7 +59,7 @@ def residuals(true: Numbers, predicted: Numbers, title: str, row: str = "test ro
         against, often = drawn[2 * i], drawn[2 * i + 1]
         rest = predicted[:, i] - true[:, i]
         _dots(against, predicted[:, i], rest, row)
-        often.hist(rest, bins=_bins(rest), orientation="horizontal", color=BLUE, alpha=0.7)
+        often.hist(rest, bins=_edges(rest), orientation="horizontal", color=BLUE, alpha=0.7)
         for axes in (against, often):
             axes.axhline(0, color=GREY, lw=1.2, ls="--", label="predicted = true")
             axes.axhline(float(rest.mean(dtype=float)), color=ORANGE, lw=1.2, label="mean of all")
@@ -79,7 +79,7 @@ def scores_by_target(true: Numbers, predicted: Numbers, title: str) -> Figure:
         predicted: shape [rows].
     """
     figure, (axes,) = new_figure(3.6, title=title)
-    edges = np.histogram_bin_edges(predicted, bins=_bins(predicted)).tolist()
+    edges = _edges(predicted)
     for value, colour in zip(np.unique(true), (ORANGE, BLUE), strict=False):
         values = predicted[true == value]
         label = f"true {value:g} ({counted(len(values), 'row')})"
@@ -102,8 +102,15 @@ def _dots(axes: Axes, x: Numbers, y: Numbers, row: str) -> None:
         axis.set_major_locator(MaxNLocator(5))
 
 
-def _bins(values: Numbers) -> int:
-    return min(_MOST_BINS, max(5, math.isqrt(len(values))))
+def _edges(values: Numbers) -> list[float]:
+    """Where the bars of a histogram end."""
+    low, high = float(values.min()), float(values.max())
+    # Of values that are all the same but for rounding there is one bar, of a width that can be seen.
+    if high - low <= 1e-5 * max(abs(low), abs(high)):
+        half = max(abs(low), abs(high), 1.0) / 100
+        return [low - half, high + half]
+    edges: list[float] = np.linspace(low, high, 1 + min(_MOST_BINS, max(5, math.isqrt(len(values))))).tolist()
+    return edges
 
 
 def _output(i: int, panels: int) -> str:
