@@ -232,9 +232,10 @@ def experiment_of(
     parts = data.rows_of(config).parts
     model = data.build(config)[0]
     make_savable(model)
+    step = CompiledStep(model, parts.train, data.code.augment(config.settings), schedule, momentum)
     return Experiment(
         model,
-        model.optimizer,
+        step.optimizer,
         model.loss,
         (),
         parts,
@@ -246,7 +247,7 @@ def experiment_of(
         jit_compile=config.xla == "yes",
         long_epochs=config.loop == "steps",
         headline=config.headline,
-        step=CompiledStep(model, parts.train, data.code.augment(config.settings), schedule, momentum),
+        step=step,
         load_saved=saved_model_loader(model, lambda: data.build(config)[0]),
         loop_key=loop_key(model, config.arm),
         identity=data.code.identity(model),

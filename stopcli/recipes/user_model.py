@@ -87,7 +87,7 @@ def check_model(model: Any, parts: Splits, config: ModelSettings) -> ModelFacts:
     build_on_row(model, parts.train.x, file)
     few = parts.train.take(0, _FEW)
     with _of_the_file(file, f"the model cannot be called on {counted(few.count, 'training row')}"):
-        outputs = model(_tensors(few.x), training=False)
+        outputs = _called(model, few.x)
     with _of_the_file(file, "loss and metrics cannot be computed from the model's outputs and the targets"):
         check_targets(model, outputs, parts, file)
         # As `fit` does it with its first batch.
@@ -165,7 +165,18 @@ def build_on_row(model: keras.Model, x: Nest, file: Path) -> None:
     if model.built and all(layer.built for layer in model._flatten_layers()):
         return
     with _of_the_file(file, "the model cannot be called on a training row"):
-        model(_tensors(map_nest(lambda array: array[:1], x)), training=False)
+        _called(model, map_nest(lambda array: array[:1], x))
+
+
+def _called(model: Any, x: Nest) -> Nest:
+    """What a model predicts for some rows. A recurrent layer with dropout draws its noise also here: its generator is
+    put back, so that training begins as that of `fit`."""
+    variables = list(model.non_trainable_variables)
+    before = [variable.numpy() for variable in variables]
+    outputs = model(_tensors(x), training=False)
+    for variable, value in zip(variables, before, strict=True):
+        variable.assign(value)
+    return outputs
 
 
 def _tensors(nest: Nest) -> Nest:

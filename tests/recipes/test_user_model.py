@@ -227,3 +227,16 @@ def test_the_metric_that_counts() -> None:
         headline_among(names, Settings(metric="novelty"))
     with pytest.raises(ConfigError, match="expected one that the model is compiled with: loss, novelty, mae, auc"):
         headline_among(names, Settings(metric="rmse"))
+
+
+def test_a_check_does_not_draw_the_noise_of_training() -> None:
+    """A recurrent layer draws that of its dropout also where it does not use it."""
+    import keras
+
+    model = keras.Sequential([keras.layers.SimpleRNN(2, dropout=0.5), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    before = [variable.numpy() for variable in model.variables]
+    assert before
+    check_model(model, parts_of(COLUMN, X[:, :, np.newaxis]), Settings())
+    after = {variable.path: variable.numpy() for variable in model.variables if "seed" in variable.path}
+    np.testing.assert_array_equal(list(after.values()), before)
