@@ -56,6 +56,9 @@ def shown(value: object) -> str:
     return shortened(repr(value))
 
 
+# Of settings whose flag is not their name.
+_FLAGS = {"settings": "--set", "baseline_arm": "--baseline"}
+
 # By the kind of a fault that pydantic finds; `{…}` is what its context has.
 _EXPECTATIONS = {
     "greater_than_equal": "at least {ge}",
@@ -130,7 +133,7 @@ class ConfigError(RequestError):
 
     def as_flag(self) -> str:
         """The message in the command line's words: `--train-size: received …`."""
-        flag = "--" + self.setting.replace("_", "-")
+        flag = _FLAGS.get(self.setting, "--" + self.setting.replace("_", "-"))
         return f"{flag}: received {shown(self.received)}, expected {self.expected}"
 
 

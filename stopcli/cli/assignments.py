@@ -59,6 +59,14 @@ def with_typed_settings(
     return settings
 
 
+def setting_of_file(settings: Mapping[str, Any], name: str) -> str:
+    """A hint where a name is no setting of stopcli and one of the user's file; else empty."""
+    of_file = settings.get("settings")
+    if not isinstance(of_file, Mapping) or name not in of_file:
+        return ""
+    return f"settings.{name} is the file's setting of this name."
+
+
 def with_changes_of_tables(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with others in their place; of a table those that are named, and all where it is emptied."""
     merged = {**settings, **changes}

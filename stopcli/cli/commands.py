@@ -291,7 +291,9 @@ def usage_error(error: TyperException, ctx: Any, args: Sequence[str]) -> Excepti
         name = error.option_name  # type: ignore[attr-defined]
         expected = f"an option of {ctx.command_path}"
         other = _OTHER_NAMES.get(name)
-        hint = f"Did you mean {other}?" if other in known else did_you_mean(name, known) or where
+        # Of `run` and of the commands that take a user's file.
+        settings = f" Settings of the file: {SET} {name.lstrip('-').replace('-', '_')}=…" if SET in known else ""
+        hint = f"Did you mean {other}?" if other in known else f"{did_you_mean(name, known) or where}{settings}"
         return RequestError(f"received {shown(name)}, expected {expected}", hint=hint)
     if hasattr(error, "option_name"):
         parameter = next(p for p in command.params if error.option_name in (*p.opts, *p.secondary_opts))

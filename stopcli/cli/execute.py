@@ -60,8 +60,10 @@ def run_config(
     with temporary_files(run_dir or root):
         with RunView(output, config.command) as view:
             task = load_task(config, layout, view)
-        for note in task.loaded.notes:
-            output.warn(note)
+        # Of the settings that the data filled in too.
+        for note in dict.fromkeys((*task.config.warnings(), *task.loaded.notes)):
+            if note not in config.warnings():
+                output.warn(note)
         if dry_run and layout is not None:
             show_plan(task, output, requested, budget_seconds)
             return

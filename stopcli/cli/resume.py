@@ -208,7 +208,7 @@ def _check_trains_single_run(argv: list[str], output: Output) -> None:
     commands = [*(training for training, classes in COMMANDS.items() if classes.summary), "run"]
     if name not in commands:
         raise RequestError(
-            f"received {shown(name)}, expected a command that trains a single run: moons, cifar-resnet or run",
+            f"received {shown(name)}, expected a command that trains a single run: moons, cifar-resnet, fit or run",
             hint=did_you_mean(name, commands),
         )
     context: Any = load_command(name).make_context(f"stopcli {name}", options)

@@ -9,7 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from stopcli.cli.assignments import parse_assignments, read_code, with_changes_of_tables, with_typed_settings
+from stopcli.cli.assignments import (
+    parse_assignments,
+    read_code,
+    setting_of_file,
+    with_changes_of_tables,
+    with_typed_settings,
+)
 from stopcli.cli.commands import SET
 from stopcli.cli.console import Output
 from stopcli.cli.options import (
@@ -155,7 +161,8 @@ def config_from_file(file: Path, assignments: Sequence[str] = (), root: Path = D
         if error.setting == "set":
             raise
         source = SET if error.setting in changes else f"{file}:"
-        raise RequestError(f"{source} {error.message}", hint=error.hint) from None
+        hint = setting_of_file(settings, error.setting) or error.hint
+        raise RequestError(f"{source} {error.message}", hint=hint) from None
 
 
 def _with_code(config: RunConfig, code: Path | None, named: Path, output: Output) -> RunConfig:

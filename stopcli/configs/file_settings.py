@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from stopcli.errors import ConfigError
+from stopcli.paths import is_text
 from stopcli.source import Source, Value, typed
 
 Item = TypeVar("Item")
@@ -113,7 +114,7 @@ def _typed(option: str, source: Source, name: str, value: object, own: Collectio
         return typed(name, source.defaults[name], value)
     except ConfigError as error:
         hint = error.hint
-        if name not in source.defaults and name in own:
+        if not hint and name not in source.defaults and name in own:
             hint = f"--{name.replace('_', '-')} is a setting of stopcli, and stands by itself."
         raise ConfigError(option, error.received, error.expected, hint=hint) from None
 
@@ -124,6 +125,12 @@ def check_names(settings: Mapping[str, Value], vary: Mapping[str, tuple[Value, .
         for name in names:
             if not name.isidentifier():
                 raise ConfigError(table, name, "names of settings, which are arguments of a function in Python")
+    for value in (*settings.values(), *(value for values in vary.values() for value in values)):
+        # As config.toml can have them.
+        if type(value) is int and not -(2**63) <= value < 2**63:
+            raise ConfigError("settings", value, "a whole number of at most 64 bits")
+        if isinstance(value, str) and not is_text(value):
+            raise ConfigError("settings", value, "a text in UTF-8")
     if not vary:
         return
     for name, values in vary.items():

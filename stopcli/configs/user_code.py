@@ -12,8 +12,9 @@ from stopcli.configs.base import Mode, Option, RunConfig
 from stopcli.configs.file_settings import Table
 from stopcli.configs.training import TrainingConfig, large_batch
 from stopcli.errors import ConfigError
-from stopcli.runs.headline import LOSS, Headline, base_name, headline_of
+from stopcli.runs.headline import LOSS, Headline, base_name, headline_of, rows_of
 from stopcli.source import Value
+from stopcli.stopping.combine import parse_rule
 from stopcli.stopping.rule import Direction, natural_direction
 
 # Which of a file's rows validate.
@@ -25,6 +26,9 @@ NOT_EXACT = (
     "the same steps from the same weights gave other numbers the second time, so this run cannot be repeated or "
     "resumed to the bit"
 )
+
+# In characters: it stands in the heads of tables.
+_LONGEST_UNIT = 20
 
 Completion = Callable[[Mapping[str, Value]], Mapping[str, Value]]
 AnySettings = TypeVar("AnySettings", bound="CodeSettings")
@@ -192,7 +196,7 @@ class CodeTrainingConfig(CodeSettings, TrainingConfig):
         if self.is_loaded or not self.is_code:
             return super().monitored
         # As far as it is known before the file is executed.
-        monitor = self._automatic_monitor("val") if self.monitor == AUTO else self.monitor
+        monitor = self._automatic_monitor(self.measured_rows[-1]) if self.monitor == AUTO else self.monitor
         unknown = self.mode == "auto" and natural_direction(monitor) is None
         return monitor, "min" if unknown else self.mode
 
@@ -225,6 +229,29 @@ class CodeTrainingConfig(CodeSettings, TrainingConfig):
         filled = replace(filled, **changes)
         filled.check()
         return filled
+
+    def check(self) -> None:
+        if not self.unit.isprintable() or len(self.unit) > _LONGEST_UNIT:
+            raise ConfigError("unit", self.unit, f"at most {_LONGEST_UNIT} printable characters, such as °C")
+        if self.is_code:
+            self._check_validates()
+        super().check()
+
+    def _check_validates(self) -> None:
+        """Raise ConfigError where a setting reads metrics of rows that validate, and none do."""
+        if "val" in self.measured_rows:
+            return
+        of_rules = [name for text in self.stop for name in parse_rule(text, *self.monitored).monitors]
+        for setting, names in (
+            ("monitor", [self.monitor]),
+            ("checkpoint_monitor", [self.checkpoint_monitor]),
+            ("stop", of_rules),
+        ):
+            if name := next((name for name in names if rows_of(name) == "val"), ""):
+                hint = f"With validation none no rows validate, so there is no {name}."
+                raise ConfigError(
+                    setting, getattr(self, setting), "a metric of the training rows, such as loss", hint=hint
+                )
 
     def warnings(self) -> list[str]:
         return [*super().warnings(), *([NOT_EXACT] if self.exact is False else [])]
