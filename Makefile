@@ -36,6 +36,7 @@ docs: $(VENV)/.run ## write the help of every command into docs/commands.md agai
 
 bench: $(VENV)/.run ## measure what docs/performance.md says about speed
 	$(BIN)/python benchmarks/moons_epoch.py
+	$(BIN)/python benchmarks/own_models.py
 	$(BIN)/python benchmarks/cold_start.py
 	$(BIN)/python benchmarks/saving.py
 	$(BIN)/python benchmarks/replay.py

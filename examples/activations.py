@@ -1,6 +1,6 @@
 """What an activation does: the same network with relu, prelu, sigmoid, or none.
 
-Run it by: stopcli fit activations.py --vary activation=relu,prelu,sigmoid,linear
+Run it by: stopcli fit activations.py --vary activation=relu,prelu,sigmoid,linear --patience 50 --epochs 2000
 """
 
 import keras

@@ -16,21 +16,29 @@ import tensorflow as tf
 PAGES = 3000
 
 
-def data(*, books=2000, series=10, links=30):
-    """Links for training; other links, and as many pairs drawn at random, for validation."""
+def data(*, books=2000, series=10, links=40):
+    """Most links train. A tenth validates and a tenth tests, with as many pairs drawn at random, which are no links."""
     draw = np.random.default_rng(0)
     book = np.repeat(np.arange(books), links)
-    # A series has 40 pages of its own, anywhere among all pages; a third of the links lead to other pages.
-    own = draw.integers(PAGES, size=(-(-books // series), 40))
-    page = own[book // series, draw.integers(40, size=len(book))]
+    # A series has 30 pages of its own, anywhere among all pages; a third of the links lead to other pages.
+    own = draw.integers(PAGES, size=(-(-books // series), 30))
+    page = own[book // series, draw.integers(30, size=len(book))]
     page = np.where(draw.random(len(book)) < 1 / 3, draw.integers(PAGES, size=len(book)), page)
-    held = draw.random(len(book)) < 0.1
-    train = {"book": book[~held], "page": page[~held]}, np.ones((np.sum(~held), 1))
-    validation = {
-        "book": np.tile(book[held], 2),
-        "page": np.concatenate([page[held], draw.integers(PAGES, size=np.sum(held))]),
+    book, page = np.unique([book, page], axis=1)
+
+    def pairs(rows, others=0):
+        x = {
+            "book": np.concatenate([book[rows], draw.choice(book, others)]),
+            "page": np.concatenate([page[rows], draw.integers(PAGES, size=others)]),
+        }
+        return x, np.repeat([[1], [0]], [len(rows), others], axis=0).astype("float32")
+
+    validation, test, train = np.split(draw.permutation(len(book)), [len(book) // 10, len(book) // 5])
+    return {
+        "train": pairs(train),
+        "validation": pairs(validation, len(validation)),
+        "test": pairs(test, len(test)),
     }
-    return {"train": train, "validation": (validation, np.repeat([[1.0], [0.0]], np.sum(held), axis=0))}
 
 
 def augment(x, y, seed):

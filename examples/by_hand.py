@@ -13,10 +13,11 @@ import numpy as np
 
 from stopcli import Patience, Recorder
 
-EPOCHS, STEPS, AHEAD, FEATURES = 60, 10, 2, 2
+STEPS, AHEAD, FEATURES = 10, 2, 2
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--scale", type=float, default=0.001)
+parser.add_argument("--epochs", type=int, default=60)
 parser.add_argument("--seed", type=int, default=0)
 options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)
@@ -43,8 +44,8 @@ model.compile("adam", "mse")
 
 rule = Patience(3, monitor="val_rmse")
 settings = {"scale": options.scale}
-with Recorder("runs", name="by-hand", seed=options.seed, epochs=EPOCHS, settings=settings, rule=rule) as run:
-    for _ in range(EPOCHS):
+with Recorder("runs", name="by-hand", seed=options.seed, epochs=options.epochs, settings=settings, rule=rule) as run:
+    for _ in range(options.epochs):
         errors = []
         for i in draw.permutation(len(x)):
             sequence, following = x[i : i + 1], y[i : i + 1]

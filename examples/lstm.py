@@ -1,6 +1,6 @@
 """Sequences: an LSTM reads 20 steps of 4 waves and predicts the next 5.
 
-Run it by: stopcli fit lstm.py --patience 10
+Run it by: stopcli fit lstm.py --patience 10 --epochs 200
 """
 
 import keras
@@ -18,7 +18,7 @@ def data(*, sequences=1000, steps=20, ahead=5):
     return x + draw.normal(0, 0.1, x.shape).astype("float32"), y
 
 
-def build(x, y, *, units=32, dropout=0.0, learning_rate=0.003):
+def build(x, y, *, units=32, dropout=0.0, learning_rate=0.01):
     ahead, features = y.shape[1:]
     layers = [
         keras.Input(x.shape[1:]),

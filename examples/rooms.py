@@ -17,5 +17,6 @@ def build(x, y, *, activation="relu", learning_rate=0.01):
     # PReLU learns its slope below zero, so it is a layer of its own.
     function = keras.layers.PReLU() if activation == "prelu" else keras.layers.Activation(activation)
     model = keras.Sequential([keras.Input(x.shape[1:]), keras.layers.Dense(y.shape[-1]), function])
-    model.compile(keras.optimizers.Adam(learning_rate), "mse", metrics=[keras.metrics.RootMeanSquaredError()])
+    rmse = keras.metrics.RootMeanSquaredError(name="rmse")
+    model.compile(keras.optimizers.Adam(learning_rate), "mse", metrics=[rmse])
     return model

@@ -106,7 +106,7 @@ def _blocks(page: str) -> list[str]:
 
 @pytest.mark.slow
 def test_the_pages_python_runs_and_its_rules_fire() -> None:
-    recorded, shortest = _blocks("README.md")
+    _, recorded, shortest = _blocks("README.md")
     by_hand, callback, rules, joined, cyclical, layers = _blocks("docs/guides/your-own-model.md")
     assert len([line for line in shortest.splitlines() if line]) <= 15
     shown = "print(run.verdict.rule, run.verdict.epoch, run.best_epoch)"

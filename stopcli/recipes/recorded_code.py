@@ -177,14 +177,10 @@ def _note(config: Any, source: Source, run: Path | None) -> str:
 def changed_lines(run: Path | None, source: Source) -> list[str]:
     """What has changed in the code since its copy in a run's folder, as the lines of a diff; empty where there is no
     copy."""
-    if run is None:
-        return []
-    # Of a sweep, every run has a copy.
-    copies = next((path for path in (run / COPIES, *sorted(run.glob(f"jobs/*/{COPIES}"))) if path.is_dir()), None)
-    if copies is None:
+    if run is None or not (run / COPIES).is_dir():
         return []
     lines: list[str] = []
-    for name, before, now in _pairs(copies, source.files):
+    for name, before, now in _pairs(run / COPIES, source.files):
         different = [
             line
             for line in difflib.unified_diff(before.splitlines(), now.splitlines(), lineterm="", n=0)
