@@ -103,7 +103,8 @@ def own_code_in(described: Any) -> list[str]:
         return ["lambda"]
     names = [name for part in described.values() for name in own_code_in(part)]
     kind, module = described.get("class_name"), described.get("module")
-    if kind is None:
+    # `__keras_tensor__`, `__numpy__` and their like are values, not classes.
+    if kind is None or str(kind).startswith("__"):
         return names
     if kind == "function":
         # Keras's own functions have its module.

@@ -1,0 +1,107 @@
+"""Models that have code of their file: saved, read again, started from, and resumed to the same bits."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from program import run, summary_of
+
+import stopcli
+from stopcli.errors import CheckpointError
+
+pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
+
+# A layer of its own, noise, two outputs with weights of their losses, a metric with much state.
+FILE = """
+import keras
+import numpy as np
+import tensorflow as tf
+
+class Scale(keras.layers.Layer):
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(shape[-1],), initializer="ones", name="factor")
+
+    def call(self, x):
+        return x * self.factor
+
+class Noise(keras.layers.Layer):
+    def call(self, x):
+        return x + tf.random.normal(tf.shape(x))
+
+def data(*, rows=400):
+    x = np.random.default_rng(0).random((rows, 6), dtype="float32")
+    total = x.sum(axis=1, keepdims=True)
+    return x, {"size": total, "large": (total > 3).astype("float32")}
+
+def build(x, y, *, units=8, noise=False):
+    rows = keras.Input((6,))
+    hidden = keras.layers.Dense(units, "relu")(Scale()(rows))
+    hidden = Noise()(hidden) if noise else keras.layers.Dropout(0.1)(hidden)
+    outputs = {
+        "size": keras.layers.Dense(1, name="size")(hidden),
+        "large": keras.layers.Dense(1, "sigmoid", name="large")(hidden),
+    }
+    model = keras.Model(rows, outputs)
+    model.compile(
+        "rmsprop",
+        {"size": "mse", "large": "binary_crossentropy"},
+        loss_weights={"size": 0.5, "large": 1.0},
+        metrics={"size": ["mae"], "large": [keras.metrics.AUC(name="auc")]},
+    )
+    return model
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "net.py"
+    path.write_text(FILE)
+    return str(path)
+
+
+def test_a_saved_model_needs_its_file_and_can_be_started_from(file: str) -> None:
+    options = ("--epochs", "3", "--xla", "no", "--quiet")
+    assert run("fit", file, *options, "--run-dir", "first") == 0
+    summary = summary_of("first")
+    assert summary["exact"] is True
+    assert summary["warnings"] == []
+    # What was saved is what was measured within training.
+    metrics = np.genfromtxt("first/metrics.csv", delimiter=",", names=True)
+    best = summary["best"]
+    assert best["val"]["large_auc"] == pytest.approx(metrics["val_large_auc"][best["epoch"] - 1], rel=1e-5)
+
+    first = stopcli.open("first")
+    assert isinstance(first, stopcli.Run)
+    with pytest.raises(CheckpointError, match=r"best\.keras: the model has code of net\.py \(Scale\)") as caught:
+        first.model()
+    assert "model.load_weights(" in caught.value.hint
+
+    assert run("fit", file, *options, "--init-from", "first", "--run-dir", "second") == 0
+    second = np.genfromtxt("second/metrics.csv", delimiter=",", names=True)
+    assert second["loss"][0] < metrics["loss"][0]
+    assert json.loads(Path("second/environment.json").read_text())["init_from"]["path"].endswith("best.keras")
+    assert run("fit", file, *options, "--set", "units=9", "--init-from", "first", "--run-dir", "third") == 2
+    assert not Path("third").exists()
+
+
+def test_a_model_that_draws_by_itself_says_that_it_is_not_exact(file: str) -> None:
+    words = ("fit", file, "--set", "noise=true", "--epochs", "2", "--xla", "no", "--quiet")
+    assert run(*words, "--run-dir", "noisy") == 0
+    summary = summary_of("noisy")
+    assert summary["exact"] is False
+    assert "gave other numbers the second time" in summary["warnings"][0]
+    assert 'loop = "steps"' in Path("noisy/config.toml").read_text()
+    assert "gave other numbers the second time" in Path("noisy/report.md").read_text()
+
+
+def test_kills_change_no_bit(file: str) -> None:
+    options = ["--epochs", "250", "--loop", "steps", "--xla", "no", "--save-every", "0.1s"]
+    words = [sys.executable, "-m", "stopcli", "verify-resume", "--kills", "2", "--seed", "3", "fit", file, *options]
+    verified = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert "every result is identical to the bit" in verified.stdout
