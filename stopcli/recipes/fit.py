@@ -160,9 +160,10 @@ class Fit(SeedRecipe):
 
     def sweep_results(self, config: FitConfig, results: Sequence[JobResult]) -> SweepResults:
         """Of one arm a row for each seed; of several a row for each, with its paired difference to the first."""
-        from stopcli.recipes.fit_results import fit_sweep_results
+        from stopcli.recipes.fit_results import fit_sweep_results, with_failures_of_after
 
-        return fit_sweep_results(config, results) if config.vary else super().sweep_results(config, results)
+        sweep = fit_sweep_results(config, results) if config.vary else super().sweep_results(config, results)
+        return with_failures_of_after(sweep, results)
 
     def sweep_figures(self, config: FitConfig, results: Sequence[JobResult]) -> Figures:
         from stopcli.recipes.fit_results import fit_sweep_figures

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 WORST, WORST_COLUMNS = 10, 4
 # Outputs whose values have columns in it.
 _MOST_OUTPUTS = 3
+# How the warning of a failed after() begins.
+_FAILED = "after() failed"
 # Letters that there is room for beside a panel.
 _LONGEST_LOSS = 16
 # Classes whose confusions can be seen.
@@ -160,7 +162,7 @@ def _worst(outputs: Outputs) -> Table:
         worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:WORST]
         columns: tuple[str, ...] = ("true", "predicted", "confidence")
         cells: list[tuple[Any, ...]] = [
-            (outputs.classes[task.true[i]], outputs.classes[predicted[i]], float(confidence[i])) for i in worst
+            (outputs.classes[task.true[i]], outputs.classes[predicted[i]], _Share(confidence[i])) for i in worst
         ]
     else:
         rest = task.predicted - task.true
@@ -199,7 +201,13 @@ def _shown_columns(x: Nest) -> dict[str, NDArray[Any]]:
     return dict(list(columns.items())[:WORST_COLUMNS])
 
 
+class _Share(float):
+    """A number in [0, 1], shown as such: 1.000 and not 1."""
+
+
 def _cell(value: object) -> str:
+    if isinstance(value, _Share):
+        return f"{value:.3f}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -241,7 +249,7 @@ def run_after(call: Callable[[Path], None], folder: RunFolder) -> tuple[str, ...
         if is_disk_fault(cause if isinstance(cause, Exception) else error):
             raise
         folder.note(f"after() failed:\n{error}\n{traceback.format_exc()}")
-        return (f"after() failed, and nothing else of the run depends on it: {_in_lines(error)}",)
+        return (f"{_FAILED}, and nothing else of the run depends on it: {_in_lines(error)}",)
     finally:
         # A folder without anything in it says nothing.
         if path.is_dir() and not any(path.iterdir()):
@@ -253,6 +261,21 @@ def _in_lines(error: Exception) -> str:
     """The user's own frames, where an error shows them."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " / ".join(lines) if len(lines) > 1 else in_a_line(error)
+
+
+def with_failures_of_after(sweep: SweepResults, results: Sequence[JobResult]) -> SweepResults:
+    """A sweep's results with a sentence on runs whose `after` failed, where there are any."""
+    warnings = [
+        warning
+        for result in results
+        if result.summary is not None
+        for warning in result.summary.warnings
+        if warning.startswith(_FAILED)
+    ]
+    if not warnings:
+        return sweep
+    sentence = f"In {len(warnings)} of {counted(len(results), 'run')} {warnings[0]}."
+    return replace(sweep, conclusions=(*sweep.conclusions, sentence))
 
 
 def fit_sweep_results(config: Any, results: Sequence[JobResult]) -> SweepResults:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stopcli.errors import printable
@@ -70,6 +71,31 @@ def after_section(run: Path) -> list[Section]:
         lie = agreeing(len(listed), "This file lies", "These files lie")
         parts += [Paragraph(f"{lie} in the run's folder:"), Bullets(tuple(listed))]
     return [Section(TITLE, tuple(parts))] if parts else []
+
+
+def after_section_of_sweep(sweep: Path, runs: Mapping[str, str]) -> list[Section]:
+    """A section of the images that `after()` wrote to the folders of some of a sweep's runs; none where it wrote none.
+
+    Args:
+        runs: names of folders in its `jobs/`, by what they are called, such as the first run of each arm.
+    """
+    parts, room, images = list[Part](), LARGEST_IMAGES, 0
+    for label, name in runs.items():
+        of_run = list[Part]()
+        for path, size in itertools.islice(_files(sweep / "jobs" / name / FOLDER), MOST_FILES):
+            ending = path.suffix.lower()
+            if (
+                ending in _IMAGES
+                and images < MOST_IMAGES
+                and size <= min(LARGEST_IMAGE, room)
+                and _is_image(path, ending)
+            ):
+                alt = f"{printable(path.name)}, drawn by after() of {label}."
+                of_run.append(Image(path.relative_to(sweep).as_posix(), alt))
+                room, images = room - size, images + 1
+        parts += [Paragraph(f"{label}:"), *of_run] if of_run else []
+    note = Paragraph("The reports of the runs have all that it wrote.")
+    return [Section(TITLE, (*parts, note))] if parts else []
 
 
 def _files(folder: Path, depth: int = 1) -> Iterator[tuple[Path, int]]:

@@ -18,7 +18,7 @@ from stopcli.analysis.sweep import not_finished
 from stopcli.errors import RequestError, RunFolderError, StopcliError
 from stopcli.paths import check_path
 from stopcli.quantities import counted
-from stopcli.report.after import after_section
+from stopcli.report.after import after_section, after_section_of_sweep
 from stopcli.report.document import (
     Document,
     Image,
@@ -52,6 +52,7 @@ from stopcli.runs.summary import (
     AnalysisSummary,
     ReportParts,
     RunSummary,
+    SweepSummary,
     TrainingSummary,
     read_classes,
     read_seeds,
@@ -236,9 +237,23 @@ def _summary_report(folder: Path, summary: TrainingSummary) -> Document:
         report,
         *_environment_and_config(folder),
         prediction=_prediction(folder),
-        after=after_section(folder) if isinstance(summary, RunSummary) else (),
+        after=_after(folder, summary),
         steps=next_steps(folder, summary.state, summary, Path(summary.run_dir)),
     )
+
+
+def _after(folder: Path, summary: TrainingSummary) -> list[Section]:
+    """What a user's own code wrote: of a run, or of the first run of each arm of a sweep."""
+    if isinstance(summary, RunSummary):
+        return after_section(folder)
+    if not isinstance(summary, SweepSummary):
+        return []
+    runs: dict[str, str] = {}
+    for job in summary.jobs:
+        if job.state == "finished" and job.arm.replace("-", " ") not in runs:
+            runs[job.arm.replace("-", " ")] = job.name
+    # A name is a part of a path.
+    return after_section_of_sweep(folder, {label: name for label, name in runs.items() if Path(name).name == name})
 
 
 def _analysis_report(run: Run) -> Document:

@@ -1,6 +1,6 @@
 """What is drawn and tabled of what a user's model predicts, and how arms of a sweep are compared."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +11,14 @@ from summaries import run_summary
 
 from stopcli.data.dataset import Examples, Splits
 from stopcli.errors import RequestError
-from stopcli.recipes.fit_results import fit_figures, fit_sweep_figures, fit_sweep_results, fit_tables, run_after
+from stopcli.recipes.fit_results import (
+    fit_figures,
+    fit_sweep_figures,
+    fit_sweep_results,
+    fit_tables,
+    run_after,
+    with_failures_of_after,
+)
 from stopcli.report.drawing import draw
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.headline import Headline
@@ -20,7 +27,7 @@ from stopcli.sweeps.plan import Job
 ROWS = 40
 DRAW = np.random.default_rng(0)
 X = DRAW.normal(size=(ROWS, 6)).astype(np.float32)
-NONE_OF_THEM = X[:0]
+WARNING = "after() failed, and nothing else of the run depends on it: KeyError"
 
 
 def experiment(loss, y, x=X, *, test=True):
@@ -223,6 +230,15 @@ def test_where_no_rows_test_arms_are_compared_on_those_that_validate():
     results = fit_sweep_results(config, jobs)
     assert "final validation MAE" in results.tables[0].columns
     assert "validation MAE of the final model" in results.conclusions[1]
+
+
+def test_runs_whose_after_failed_are_counted_in_a_sweep():
+    config, jobs = sweep()
+    results = fit_sweep_results(config, jobs)
+    assert with_failures_of_after(results, jobs) is results
+    failed = [replace(jobs[0], run=replace(jobs[0].run, summary=replace(jobs[0].summary, warnings=(WARNING,))))]
+    sentence = with_failures_of_after(results, [*failed, *jobs[1:]]).conclusions[-1]
+    assert sentence == "In 1 of 12 runs after() failed, and nothing else of the run depends on it: KeyError."
 
 
 def test_curves_and_values_of_arms_are_drawn_over_each_other():

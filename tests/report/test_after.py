@@ -124,6 +124,20 @@ def test_a_strangers_folder_shows_nothing_of_other_folders_and_hangs_nowhere():
     assert parts() == []
 
 
+def test_a_sweep_shows_the_images_of_each_arms_first_run():
+    for job in ("relu-seed0", "relu-seed1", "prelu-seed0"):
+        write("curve.svg", SVG, run=f"sweep/jobs/{job}")
+        write("numbers.csv", "a\n1\n", run=f"sweep/jobs/{job}")
+    runs = {"relu": "relu-seed0", "prelu": "prelu-seed0", "sigmoid": "sigmoid-seed0"}
+    (section,) = after.after_section_of_sweep(Path("sweep"), runs)
+    images = [part for part in section.parts if isinstance(part, Image)]
+    assert [image.path for image in images] == [
+        "jobs/relu-seed0/after/curve.svg", "jobs/prelu-seed0/after/curve.svg"
+    ]  # fmt: skip
+    assert to_html(Document("sweep", (), (section,)), Path("sweep")).count("data:image/svg") == 2
+    assert after.after_section_of_sweep(Path("sweep"), {}) == []
+
+
 def test_an_image_that_became_a_link_since_is_not_read():
     path = write("a.svg", SVG)
     assert image_bytes(Path("run"), "after/a.svg") == SVG.encode()
