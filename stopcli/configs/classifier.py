@@ -240,8 +240,10 @@ class ClassifierConfig(NetworkSettings, CodeTrainingConfig, ImageConfig):
     def arm(self) -> str:
         policy = self.clr_mode if self.lr_policy == "clr" else self.lr_policy
         rules = [] if self.rules == "no-stopping" else [self.rules]
-        augmentation = [] if self.dataset == MOONS or self.is_code else self.augmentation_parts()
-        return "-".join([self.model_name, *augmentation, policy, *rules])
+        if self.is_code:
+            return "-".join([policy, *rules])
+        augmentation = [] if self.dataset == MOONS else self.augmentation_parts()
+        return "-".join([self.model, *augmentation, policy, *rules])
 
     @property
     def logs_steps(self) -> bool:

@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 class FitUnderPolicy(Fit):
     """The model, the data and the optimizer of a Python file, whose learning rate a policy moves."""
 
-    def title(self, config: Any, dataset: str | None = None) -> str:
-        return f"{Path(config.file).name}, {config.arm.removeprefix(f'{config.model_name}-').replace('-', ' ')}"
-
     def load(self, config: Any, observer: Observer) -> LoadedConfig:
         """As of a fit. Raises RequestError where the model's learning rate or its momentum cannot be moved."""
         loaded = super().load(config, observer)
