@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 import threading
@@ -140,8 +141,8 @@ def _plain(value: Any) -> Any:
 @contextlib.contextmanager
 def _executing(source: Source, function: str) -> Iterator[None]:
     """What a block prints goes to stderr, where it does not become a part of a result; what it raises becomes a
-    RequestError with the file's own lines."""
-    with _LOCK, contextlib.redirect_stdout(sys.stderr):
+    RequestError with the file's own lines. The working folder, by which run folders may be named, is as before."""
+    with _LOCK, contextlib.redirect_stdout(sys.stderr), _same_folder():
         try:
             yield
         except (StopcliError, KeyboardInterrupt):
@@ -150,6 +151,21 @@ def _executing(source: Source, function: str) -> Iterator[None]:
             raise RequestError(_message(source, function, error, "ended the program (sys.exit)")) from error
         except Exception as error:
             raise RequestError(_message(source, function, error, _sentence(error))) from error
+
+
+@contextlib.contextmanager
+def _same_folder() -> Iterator[None]:
+    """After a block the working folder is that from before."""
+    try:
+        before = Path.cwd()
+    except FileNotFoundError:
+        # It was deleted: nothing is named by it.
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def _message(source: Source, function: str, error: BaseException, sentence: str) -> str:

@@ -180,3 +180,13 @@ def test_augment_and_after_have_their_settings(tmp_path: Path) -> None:
     plain = load(tmp_path, {"plain.py": "def data(): ...\n" + BUILD})
     assert plain.augment({}) is None
     plain.after(None, None, tmp_path, {})
+
+
+def test_a_file_that_changes_the_working_folder_changes_it_for_itself_only(tmp_path: Path) -> None:
+    text = "import os\nos.chdir('/')\ndef data():\n    os.chdir('/')\n    raise ValueError\ndef build(x, y): ...\n"
+    before = Path.cwd()
+    code = load(tmp_path, text)
+    assert Path.cwd() == before
+    with pytest.raises(RequestError, match="ValueError"):
+        code.data({})
+    assert Path.cwd() == before
