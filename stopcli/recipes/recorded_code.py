@@ -171,16 +171,21 @@ def _note(config: Any, source: Source, run: Path | None) -> str:
     if _code_hash_of(config) == source.code_hash:
         return f"{source.path} has changed since the run was started, in comments or layout only"
     lines = changed_lines(run, source)
-    return "\n".join([f"{source.path} has changed since the run was started", *lines])
+    where = "; environment.json says in which lines" if lines else ""
+    return "\n".join([f"{source.path} has changed since the run was started{where}", *lines])
 
 
 def changed_lines(run: Path | None, source: Source) -> list[str]:
     """What has changed in the code since its copy in a run's folder, as the lines of a diff; empty where there is no
     copy."""
-    if run is None or not (run / COPIES).is_dir():
+    if run is None:
+        return []
+    # Of a sweep, every run has a copy.
+    copies = next((path for path in (run / COPIES, *sorted(run.glob(f"jobs/*/{COPIES}"))) if path.is_dir()), None)
+    if copies is None:
         return []
     lines: list[str] = []
-    for name, before, now in _pairs(run / COPIES, source.files):
+    for name, before, now in _pairs(copies, source.files):
         different = [
             line
             for line in difflib.unified_diff(before.splitlines(), now.splitlines(), lineterm="", n=0)

@@ -174,7 +174,9 @@ def _message(source: Source, function: str, error: BaseException, sentence: str)
     first, *more = sentence.splitlines() or [""]
     where = f", line {frames[-1].lineno}" if frames else ""
     name = frames[-1].filename if frames else str(source.path)
-    lines = [f"{name}{where}{f', in {function}()' if function else ''}: {first}", *(f"    {line}" for line in more)]
+    # Not `<lambda>`, `<listcomp>` or `<module>`.
+    inner = frames[-1].name if frames and not frames[-1].name.startswith("<") else function
+    lines = [f"{name}{where}{f', in {inner}()' if inner else ''}: {first}", *(f"    {line}" for line in more)]
     if len(frames) == 1:
         return "\n".join([*lines, f"    {(frames[0].line or '').strip()}"])
     for frame in frames[-_FRAMES:]:
@@ -190,19 +192,23 @@ def _own_frames(source: Source, error: BaseException) -> list[traceback.FrameSum
     return [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in paths]
 
 
-# Terminal colours, in Keras's messages.
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# What Keras and TensorFlow write around what went wrong: colours, names of operations and devices.
+_AROUND = re.compile(
+    r"\x1b\[[0-9;]*m|\{\{function_node [^}]*\}\} ?| ?\[Op:\w+\](?: name: ?)?| for '\{\{node [^}]*\}\} = [^']*'"
+)
 _CALLED = re.compile(r"Exception encountered when calling ([\w.]+)\(\)\.?\s*")
+# Of a layer's own `call`, whose error Keras shows below a guess.
+_GUESS = re.compile(r"Could not automatically infer the output shape.*?Error encountered:\s*", re.DOTALL)
 
 
 def _sentence(error: BaseException) -> str:
     """What an error says, in a few lines, without what Keras and TensorFlow write around it."""
-    text = _COLOURS.sub("", str(error)).replace("{{function_node", "").strip()
+    text = _AROUND.sub("", str(error)).strip()
     called = ""
     if match := _CALLED.match(text):
         called = f" (in {match[1]})"
         text = text[match.end() :]
-    text = text.partition("Arguments received by")[0].strip()
+    text = _GUESS.sub("", text.partition("Arguments received by")[0]).strip()
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     shown_lines = [shortened(line) for line in lines[:_LINES]]
     if len(lines) > _LINES:

@@ -196,14 +196,16 @@ def prepare(
 def _with_code(
     run: Path, original: Any, config: Any, start: Start, code: Path | None
 ) -> tuple[Any, Start, tuple[str, ...]]:
-    """The config and the start with the user's file that may be executed, and notes on what has changed in it; as they
+    """The config and the start with the user's file that may be executed, and warnings where it has changed; as they
     are, of a run that executes none. Raises RequestError where no file may be."""
     again = f"stopcli resume {shlex.quote(run_argument(run))}"
     config, notes = with_code(config, code, run=run, again=again, force=start.force)
     if not file_of(config):
         return config, start, ()
     changed = _changed_settings(original, config)
-    return config, replace(start, changed=changed, notes=(*start.notes, *notes)), notes
+    # The record has the lines that have changed; whoever resumes has just named the file.
+    warnings = tuple(note.partition("\n")[0] for note in notes)
+    return config, replace(start, changed=changed, notes=(*start.notes, *notes)), warnings
 
 
 def _check_folder_matches(run: Path, config: RunConfig) -> None:

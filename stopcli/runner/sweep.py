@@ -37,7 +37,7 @@ from stopcli.sweeps.plan import (
     plan_jobs,
 )
 from stopcli.training.session import Session, Start, StopRequest
-from stopcli.training.state_file import StateStore, data_fingerprint
+from stopcli.training.state_file import StateStore, TrainState, data_fingerprint
 from stopcli.training.tf_setup import start_tensorflow
 
 # A process whose machine or parent has just gone may still be saving what it has.
@@ -138,7 +138,7 @@ def run_sweep(
     that is resumed, finished runs are kept as they are."""
     config = loaded.config
     jobs = plan_jobs(config)
-    changed = _changed_data(loaded, jobs, folder, force=start.force) if start.resumed else []
+    changed = _changed_data(loaded, jobs, folder, start) if start.resumed else []
     folder.status.write("running")
     notes = record_environment(config, folder, {"executor": layout.describe()}, start, changed)
     loaded = replace(loaded, notes=(*loaded.notes, *notes))
@@ -170,12 +170,12 @@ def run_sweep(
         raise cannot_be_written(folder.path, error) from error
 
 
-def _changed_data(loaded: LoadedConfig, jobs: Sequence[Job[Any]], folder: RunFolder, *, force: bool) -> list[str]:
-    """As `changed_data`, for the runs of a sweep that have saved a state; and for the code that their models use."""
+def _changed_data(loaded: LoadedConfig, jobs: Sequence[Job[Any]], folder: RunFolder, start: Start) -> list[str]:
+    """As `changed_data`, for the runs of a sweep that have saved a state, finished ones too; and as `changed_model`,
+    where a user's file has changed."""
     recipe, hashes = recipe_for(loaded.config), {}
-    saved: dict[str, list[str]] = {}
-    code = "" if loaded.source is None else loaded.source.code_hash
-    other_code = []
+    by_data: dict[str, list[str]] = {}
+    by_arm: dict[str, tuple[Job[Any], TrainState]] = {}
     for job in jobs:
         state = StateStore(folder.jobs / job.name / "checkpoints" / "resume").load().state
         if state is None:
@@ -183,12 +183,16 @@ def _changed_data(loaded: LoadedConfig, jobs: Sequence[Job[Any]], folder: RunFol
         parts = recipe.parts_of(loaded, job.config)
         if id(parts) not in hashes:
             hashes[id(parts)] = data_fingerprint(parts)["data"]
-        saved.setdefault(hashes[id(parts)], []).append(state.fingerprint["data"])
-        other_code += [job.name] if state.fingerprint.get("code", "") not in ("", code) else []
-    changed = [line for now, before in saved.items() for line in changed_data(loaded.config, before, now, force=force)]
-    if other_code:
-        changed += changed_model({"code": ""}, {"code": code}, force=force)
-    return changed
+        by_data.setdefault(hashes[id(parts)], []).append(state.fingerprint["data"])
+        by_arm.setdefault(job.arm, (job, state))
+    changed: list[str] = []
+    for now, saved in by_data.items():
+        changed += changed_data(loaded.config, saved, now, force=start.force)
+    if "code_sha256" in start.changed:
+        for job, state in by_arm.values():
+            identity = recipe.build(replace(loaded, config=job.config)).identity
+            changed += changed_model(state.fingerprint, identity, force=start.force)
+    return list(dict.fromkeys(changed))
 
 
 def _mark_interrupted(folder: RunFolder, stopped: StopNow) -> None:

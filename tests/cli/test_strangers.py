@@ -13,12 +13,16 @@ from program import run, summary_of
 from quick_runs import quick_runs
 
 import stopcli
+from stopcli.configs.base import parse
+from stopcli.configs.registry import config_class
 from stopcli.errors import RequestError, StopcliError
+from stopcli.recipes.recorded_code import with_code
 from stopcli.runner.resume import read_config
 from stopcli.runner.sweep import RunJob
 from stopcli.runs.environment import read_environment
 from stopcli.runs.files import read_toml
 from stopcli.source import read_source, source_of
+from stopcli.sweeps import ray
 from stopcli.sweeps.plan import JobContext, plan_jobs
 from stopcli.training.session import StopRequest
 
@@ -212,3 +216,32 @@ def test_a_file_that_is_not_there_any_more_is_told_from_one_of_another_folder(
     message = refused(*resume(folder, "opens"))
     assert f"{folder}/opens.py, line 6, in data(): FileNotFoundError" in message
     assert f"The run was started in {folder}, from where relative paths count." in message
+
+
+def test_a_model_of_a_file_may_be_moved_too(tmp_path: Path) -> None:
+    path, moved = tmp_path / "rooms.py", tmp_path / "far" / "rooms.py"
+    moved.parent.mkdir()
+    moved.write_text(CODE)
+    source = read_source(moved)
+    settings = {"scale": "full", "model": str(path), "code_sha256": source.sha256, "code_hash": source.code_hash}
+    config = parse(config_class("lr-range"), settings)
+    with pytest.raises(RequestError, match=r"rooms\.py: no such file") as raised:
+        with_code(config, None, again="stopcli run config.toml")
+    assert raised.value.hint == "If the file is elsewhere now: stopcli run config.toml --code PATH"
+    assert with_code(config, moved, again="") == (replace(config, model=str(moved)), ())
+
+
+def test_a_task_of_ray_works_in_the_folder_of_its_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweep").mkdir()
+    folders: list[Path] = []
+    for folder in ("sweep", "of another machine"):
+        error = ray._work(
+            None,  # type: ignore[arg-type]
+            lambda job, context: folders.append(Path.cwd()),
+            str(tmp_path / "stop"),
+            None,
+            str(tmp_path / folder),
+        )
+        assert error == ""
+    assert folders == [tmp_path / "sweep"] * 2

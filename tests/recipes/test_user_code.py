@@ -87,7 +87,7 @@ def test_what_was_read_is_executed(tmp_path: Path) -> None:
         (tmp_path / name).write_text("raise SystemExit('executed')\n")
     message = error_of(tmp_path, lambda: load_code(source).data({}))
     assert message == (
-        "layers.py, line 2, in data(): ZeroDivisionError: division by zero\n"
+        "layers.py, line 2, in scale(): ZeroDivisionError: division by zero\n"
         "  rooms.py, line 3, in data\n    return layers.scale(1)\n"
         "  layers.py, line 2, in scale\n    return x / 0  # as it was"
     )
@@ -140,6 +140,12 @@ ERRORS = {
     "raise ValueError('Exception encountered when calling Sequential.call().\\n\\n\\x1b[1mInput 0 is wrong\\x1b[0m\\n"
     "\\nArguments received by Sequential.call():\\n  • inputs=3')": (
         "rooms.py, line 2, in data(): ValueError: Input 0 is wrong (in Sequential.call)"
+    ),
+    "raise ValueError('Could not automatically infer the output shape of x.\\nError encountered:\\n\\n7 and 2')": (
+        "rooms.py, line 2, in data(): ValueError: 7 and 2\n    raise"
+    ),
+    "raise ValueError('{{function_node __wrapped__AddV2_/CPU:0}} Incompatible shapes: [2], [3] [Op:AddV2] name: ')": (
+        "rooms.py, line 2, in data(): ValueError: Incompatible shapes: [2], [3]\n    raise"
     ),
     "raise KeyError": "rooms.py, line 2, in data(): KeyError\n    raise KeyError",
 }
