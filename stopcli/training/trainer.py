@@ -99,9 +99,13 @@ class Experiment:
     def initial_state(self) -> State:
         return initial_state(self.model, self.optimizer)
 
-    def make_loop(self) -> Loop:
+    def make_loop(self, *, shuffle: bool = True) -> Loop:
         """A loop for this experiment; other seeds of it can use the same one after `reset`. Raises MetricError where a
-        rule reads a metric that the loop does not report, or one of held-out test rows."""
+        rule reads a metric that the loop does not report, or one of held-out test rows.
+
+        Args:
+            shuffle: False for a measurement of steps alone, of short epochs that take their rows as they stand.
+        """
         shared: dict[str, Any] = {
             "train": self.parts.train,
             "evaluated": self.parts.evaluated(),
@@ -113,7 +117,11 @@ class Experiment:
         if step is None:
             options = (self.inputs, self.schedule, self.momentum) if self.long_epochs else ()
             step = RowsStep(self.model, self.optimizer, self.loss, self.metrics, *options, fused=self.long_epochs)
-        loop = StepsLoop(step, log_steps=self.log_steps, **shared) if self.long_epochs else EpochsLoop(step, **shared)
+        loop: Loop
+        if self.long_epochs:
+            loop = StepsLoop(step, log_steps=self.log_steps, **shared)
+        else:
+            loop = EpochsLoop(step, shuffle=shuffle, **shared)
         unknown = sorted(self.plan.monitors - set(readable(loop.columns)))
         if unknown:
             names = ", ".join(readable(loop.columns))
