@@ -108,14 +108,14 @@ def pairs(count: int, seed: int) -> Examples:
 
 
 def small_cnn() -> Any:
-    """The gradient of a bias before a normalization is rounding alone, of which Adam makes steps."""
+    """Without a bias before the normalization: its gradient is rounding alone, of which Adam makes steps."""
     import keras
 
     layers = keras.layers
     model = keras.Sequential(
         [
             keras.Input((8, 8, 1)),
-            layers.Conv2D(4, 3),
+            layers.Conv2D(4, 3, use_bias=False),
             layers.BatchNormalization(momentum=0.9),
             layers.ReLU(),
             layers.GlobalAveragePooling2D(),
