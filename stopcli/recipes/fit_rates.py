@@ -36,11 +36,13 @@ class FitUnderPolicy(Fit):
         config, data = loaded.config, loaded.data
         model = data.build(config)[0]
         check_rate_moves(model, Path(config.file))
+        momentum = ""
         if config.cycle_momentum:
-            check_momentum_moves(model, config.min_momentum)
+            highest = check_momentum_moves(model, config.min_momentum)
+            momentum = f" Momentum {highest:g}, down to {config.min_momentum:g} where the rate is highest."
         notes = config.notes_on_updates(data.parts.train.batches(config.batch_size))
         rates = config.describe_learning_rate()
-        description = (loaded.description[0], f"{rates[0].upper()}{rates[1:]}.", *loaded.description[1:])
+        description = (loaded.description[0], f"{rates[0].upper()}{rates[1:]}.{momentum}", *loaded.description[1:])
         return replace(loaded, notes=(*loaded.notes, *notes), description=description)
 
     def build(self, loaded: LoadedConfig) -> Experiment:

@@ -229,8 +229,8 @@ def _best_states(run: Path, state: TrainState, config: TrainingConfig, best: Bes
 
 
 def dataset_of(config: Any) -> str:
-    """The data set of a command, also where it has no setting for it."""
-    return str(getattr(config, "dataset", config.command))
+    """The data set of a command, also where it has no setting for it; the name of the Python file that has the data."""
+    return Path(config.file).name if config.is_code else str(getattr(config, "dataset", config.command))
 
 
 def check_can_move(config: Any, dataset: str) -> None:
