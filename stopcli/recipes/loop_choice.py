@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 # An epoch that takes no longer than a call of the loop should, so that Ctrl-C and a time budget are heeded soon.
 SHORT_EPOCH_SECONDS = 0.25
 # Batches that are measured on.
-_BATCHES = 32
+_BATCHES = 8
 # One way of computing is measured for so long, and the faster of two such times counts.
 _MEASURE_SECONDS = 0.3
 # XLA has to be faster by this share: what differs by less differs otherwise on another day.
 _GAIN = 0.1
+# A way of computing that takes so many times as long is not measured on.
+_HOPELESS = 3.0
 # Above this, measuring ends with what is known.
 _MOST_SECONDS = 60.0
 
@@ -100,7 +102,7 @@ def choose_loop(
                 reason = f"measuring took {_seconds(time.perf_counter() - begin)} already"
             else:
                 stage("measuring a few steps, compiled by XLA")
-                by_xla = _with_xla(trial)
+                by_xla = _with_xla(trial, plain)
                 reason = "XLA cannot compile it"
                 if by_xla is not None:
                     reason = f"a step takes {_seconds(plain.step_seconds)}, with XLA {_seconds(by_xla.step_seconds)}"
@@ -157,13 +159,13 @@ def _trial(experiment: Experiment) -> Experiment:
     return replace(experiment, parts=Splits(parts.train.take(0, rows), validation, test), long_epochs=False)
 
 
-def _with_xla(trial: Experiment) -> Cost | None:
+def _with_xla(trial: Experiment, plain: Cost) -> Cost | None:
     """How fast it is with XLA; None where that cannot compile it."""
     import tensorflow as tf
 
     start = trial.initial_state()
     try:
-        return _measure(trial, xla=True)
+        return _measure(trial, xla=True, other=plain)
     except StopcliError:
         raise
     # Operations that XLA does not know, shapes that it cannot tell.
@@ -172,7 +174,9 @@ def _with_xla(trial: Experiment) -> Cost | None:
         return None
 
 
-def _measure(trial: Experiment, *, xla: bool) -> Cost:
+def _measure(trial: Experiment, *, xla: bool, other: Cost | None = None) -> Cost:
+    """How fast it is, and whether the same steps give the same bits; the latter is not tried (False) of what is so slow
+    beside another way that it will not be chosen."""
     start = trial.initial_state()
     # Without an order: XLA sorts more slowly than TensorFlow, and long epochs are put in order outside their loop.
     loop: EpochsLoop = replace(trial, jit_compile=xla).make_loop(shuffle=False)  # type: ignore[assignment]
@@ -186,6 +190,9 @@ def _measure(trial: Experiment, *, xla: bool) -> Cost:
         begin = time.perf_counter()
         block = loop.run(1, 1)
         seconds = min(seconds, time.perf_counter() - begin)
+        if other is not None and seconds > _HOPELESS * other.step_seconds * loop.steps_per_epoch and seconds > 1:
+            loop.restore(start)
+            return Cost(compile_seconds, seconds / loop.steps_per_epoch, False)
         states.append([block.metrics.tobytes(), *(array.tobytes() for array in loop.state())])
     epochs = int(min(max(_MEASURE_SECONDS / max(seconds, 1e-6), 1), 1000))
     if seconds < _MEASURE_SECONDS:
