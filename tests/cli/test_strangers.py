@@ -245,3 +245,23 @@ def test_a_task_of_ray_works_in_the_folder_of_its_sweep(tmp_path: Path, monkeypa
         )
         assert error == ""
     assert folders == [tmp_path / "sweep"] * 2
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_sweep_goes_on_with_the_model_of_its_finished_runs(folder: Path, refused: Refused) -> None:
+    file, sweep = folder / "rooms.py", folder / "sweep"
+    lost = sweep / "jobs" / "rows-30-seed0"
+    # Arms with other rows.
+    assert run("fit", str(file), *OPTIONS, "--vary", "rows=20,30", "--run-dir", str(sweep)) == 0
+    shutil.rmtree(lost)
+    file.write_text(CODE.replace('"sgd"', '"adam"'))
+    message = refused("resume", str(sweep))
+    assert '- model.compile("sgd", "mse") + model.compile("adam", "mse")' in message
+    message = refused("resume", str(sweep), "--code", str(file))
+    assert "the optimizer, the loss or the metrics: changed" in message
+    assert not lost.exists()
+    file.write_text(CODE.replace("return x,", "print('rows')\n    return x,"))
+    assert run("resume", str(sweep), "--code", str(file), "--quiet") == 0
+    assert summary_of(lost)["state"] == "finished"
+    hashes = {read_toml(path)["code_sha256"] for path in sweep.rglob("config.toml")}
+    assert hashes == {read_source(file).sha256}
