@@ -25,6 +25,7 @@ from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
 from stopcli.runs.run import run_argument
 from stopcli.runs.summary import SweepSummary, TrainingSummary
 from stopcli.signals import StopNow
+from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import plan_jobs
 from stopcli.training.model_files import check_model_file, model_file
 from stopcli.training.session import Session, Stopwatch, stop_on_signals
@@ -44,7 +45,7 @@ def run_config(
 
     Args:
         runs_dir, run_dir: the root that the folder's name is under, or the folder itself; None where not given.
-        dry_run: only print what a sweep would run and how long it would take.
+        dry_run: only print what would be run and how long it would take.
     """
     if runs_dir is not None and run_dir is not None:
         raise RequestError("--runs-dir and --run-dir both name the run's folder; give one of them")
@@ -64,7 +65,7 @@ def run_config(
         for note in dict.fromkeys((*task.config.warnings(), *task.loaded.notes)):
             if note not in config.warnings():
                 output.warn(note)
-        if dry_run and layout is not None:
+        if dry_run:
             show_plan(task, output, requested, budget_seconds)
             return
         if config.init_from:
@@ -113,13 +114,14 @@ def execute_task(task: Task, folder: RunFolder, output: Output, budget_seconds: 
 
 
 def show_plan(task: Task, output: Output, requested: RunConfig, budget_seconds: float | None) -> None:
-    """Measure a few steps of each arm of a sweep, and print its plan, after what of it fits into a time budget.
+    """Measure a few steps of each arm of a sweep, or of a run, and print its plan, after what of it fits into a time
+    budget.
 
     Args:
         requested: the settings before the machine filled any in, for the command that runs what fits.
     """
-    layout = task.layout
-    assert layout is not None, "only sweeps have a plan"
+    # A single run is that of one arm.
+    layout = task.layout or Layout("in-process", 1, getattr(task.config, "threads", None))
     with RunView(output, task.config.command) as view:
         view.stage("starting TensorFlow")
         start_tensorflow(layout.threads)

@@ -197,6 +197,9 @@ def estimate(loaded: LoadedConfig, layout: Layout, process_seconds: float, obser
         loaded: the sweep's settings and images.
         process_seconds: that the start of a process takes.
     """
+    if layout.executor == "in-process":
+        # It has started.
+        process_seconds = 0.0
     jobs = plan_jobs(loaded.config)
     configs = {job.arm: job.config for job in reversed(jobs)}
     arms = {}
@@ -215,25 +218,35 @@ def _measure(loaded: LoadedConfig, process_seconds: float) -> ArmEstimate:
     loop = experiment.make_loop()
     loop.compile()
     start_seconds = process_seconds + time.perf_counter() - start_time
-    step_seconds = _step_seconds(loop)
+    step_seconds = step_seconds_of(loop, config.epochs)
     batch = min(config.batch_size, experiment.parts.train.count) * experiment.inputs.copies
     evaluated = sum(examples.count for examples in experiment.parts.evaluated().values())
     updates = experiment.steps_per_epoch * config.epochs
     validation_seconds = evaluated * step_seconds / batch * EVALUATION_COST * config.epochs
+    if config.short_epochs:
+        # Calls that train whole epochs were timed with it.
+        validation_seconds = 0.0
     return ArmEstimate(config.epochs, batch, updates, start_seconds, updates * step_seconds, validation_seconds)
 
 
-def _step_seconds(loop: Loop) -> float:
-    """Seconds of a training step, over some calls of a loop that is at its start."""
+def step_seconds_of(loop: Loop, most: int) -> float:
+    """Seconds of a training step, over some calls of a loop that is at its start.
+
+    Args:
+        most: epochs at most; a call may train many of them, each with what is measured after it.
+    """
     calls: list[tuple[int, float]] = []
-    while len(calls) <= _CALLS:
-        before, start_time = loop.partial.steps if loop.partial else 0, time.perf_counter()
-        loop.advance(1, 1)
+    epoch, position = 1, 0
+    while len(calls) <= _CALLS and epoch <= most:
+        start_time = time.perf_counter()
+        block = loop.advance(epoch, most + 1 - epoch)
         seconds = time.perf_counter() - start_time
-        if loop.partial is None or loop.partial.steps == before:
-            # The epoch was too short for more.
+        epoch += 0 if block is None else len(block.metrics)
+        before, position = position, (epoch - 1) * loop.steps_per_epoch + (loop.partial.steps if loop.partial else 0)
+        if position == before:
+            # Rows were measured, and nothing was trained.
             break
-        calls.append((loop.partial.steps - before, seconds))
-    # The first call sets up what later ones find there; an epoch of one call has no other.
+        calls.append((position - before, seconds))
+    # The first call sets up what later ones find there; a training of one call has no other.
     timed = calls[1:] or calls
     return sum(seconds for _, seconds in timed) / sum(steps for steps, _ in timed)

@@ -99,12 +99,15 @@ def test_a_wrong_config_file_is_told_what_is_wrong(
 def test_nothing_heavy_is_imported_for_help_and_wrong_requests(tmp_path: Path) -> None:
     (tmp_path / "existing").mkdir()
     (tmp_path / "a-file").write_text("")
+    (tmp_path / "file.py").write_text("def data(): ...\ndef build(x, y, *, units=64): ...\nimport tensorflow")
     requests = [
         ["--help"],
         ["--version"],
         ["moons", "--help"],
         ["run", "--help"],
         ["run", "nowhere.toml"],
+        ["fit", "--help-all"],
+        ["fit", "file.py", "--set", "units=many"],
         ["nonsense"],
     ]
     requests += [["moons", *args] for args, _ in WRONG]

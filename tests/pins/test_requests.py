@@ -13,7 +13,7 @@ from program import run
 REQUESTS = {
     0: [
         "--version", "--help", "moons --help", "cifar-resnet --help", "cutout-sweep --help", "clr --help",
-        "lr-range --help", "run --help", "reproduce --help", "resume --help", "list --help", "show --help",
+        "lr-range --help", "fit --help", "run --help", "reproduce --help", "resume --help", "list --help", "show --help",
         "rm --help", "prune --help",
         "compare --help", "report --help", "replay --help", "verify-resume --help",
         "list", "list --runs-dir nowhere", "show runs/moons", "show runs/failed", "show runs/paused-sweep",
@@ -28,6 +28,7 @@ REQUESTS = {
         "cutout-sweep --m 1 0", "cutout-sweep --equal hunch", "cutout-sweep --executor hunch",
         "clr --policy hunch", "clr --base-lr 1 --max-lr 0.1", "clr --from-range runs/moons", "clr --stop-at never",
         "lr-range --start-lr 1 --end-lr 0.1", "lr-range --iterations 0", "lr-range --dataset moons",
+        "fit", "fit nowhere.py", "fit runs", "fit small.toml", "fit nowhere.py --vary units",
         "run nowhere.toml", "run small.toml", "run runs/moons/config.toml --run-dir runs/moons",
         "reproduce nowhere.toml", "reproduce runs/moons/config.toml",
         "resume nowhere", "resume runs/moons", "resume runs/failed", "resume runs/replay", "resume runs/lr-range",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +13,7 @@ from stopcli.cli.options import options_text
 from stopcli.configs.base import resolve
 from stopcli.configs.clr import ClrConfig
 from stopcli.configs.cutout_sweep import CutoutSweepConfig
-from stopcli.runner.estimate import MOST_SEEDS, ArmEstimate, SweepEstimate
+from stopcli.runner.estimate import MOST_SEEDS, ArmEstimate, SweepEstimate, step_seconds_of
 from stopcli.sweeps.layout import plan_layout
 from stopcli.sweeps.plan import plan_jobs
 
@@ -84,3 +87,46 @@ def test_the_command_of_a_config_has_the_settings_that_are_not_the_default() -> 
     assert " ".join(options_text(config)) == f"cutout-sweep --scale quick {text} --no-baseline"
     # Three copies are those of the quick scale.
     assert " ".join(options_text(config, ["m"])) == f"cutout-sweep --scale quick {text} --m 2 4 8 --no-baseline"
+
+
+class Calls:
+    """A loop whose calls come to so many steps each, of epochs of ten; 0 of a call that only measures rows."""
+
+    steps_per_epoch = 10
+
+    def __init__(self, *steps: int) -> None:
+        self.steps, self.position = list(steps), 0
+
+    @property
+    def partial(self) -> Any:
+        return SimpleNamespace(steps=self.position % 10) if self.position % 10 else None
+
+    def advance(self, epoch: int, most: int) -> Any:
+        assert (epoch, most) == (self.position // 10 + 1, 100 - self.position // 10)
+        epochs = self.position // 10
+        self.position += self.steps.pop(0)
+        epochs = self.position // 10 - epochs
+        return SimpleNamespace(metrics=[0.0] * epochs) if epochs else None
+
+
+@pytest.mark.parametrize(
+    ("calls", "steps"),
+    [
+        # The first sets up what later ones find there.
+        ((2, 3, 2, 1, 1), 7),
+        ((2, 3, 0), 3),
+        ((10, 20, 40, 40, 40), 140),
+        ((30, 50, 20), 70),
+        ((1000,), 1000),
+        ((4, 6, 10, 5, 5), 26),
+    ],
+)
+def test_steps_are_timed_whether_calls_end_within_an_epoch_or_after_many(
+    monkeypatch: pytest.MonkeyPatch, calls: tuple[int, ...], steps: int
+) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
+    loop: Any = Calls(*calls)
+    # A call takes a second.
+    timed = len([call for call in calls if call][1:5]) or 1
+    assert step_seconds_of(loop, 100) == timed / steps
