@@ -50,7 +50,7 @@ FUNCTIONS = {
         "stopcli.cli.resume:resume",
         "Resume a run that was interrupted, killed or paused, or failed for an outside reason, where it stopped.",
         lists=("--stop",),
-        common=("run", "epochs", "dataset", "patience", "time_budget", "retry_failed", "force", "quiet"),
+        common=("run", "epochs", "dataset", "code", "patience", "time_budget", "retry_failed", "force", "quiet"),
     ),
     "list": Command(
         "stopcli.cli.runs:list_runs",

@@ -58,8 +58,9 @@ Settings = Annotated[
     typer.Option(
         SET,
         metavar="KEY=VALUE …",
-        help="Other values for settings of the file, a list: epochs=200 stop=gl:2,up:3 patience=none. The new run's "
-        "config.toml has them, and the file stays as it is.",
+        help="Other values for settings of the file, a list: epochs=200 stop=gl:2,up:3 patience=none. Those of a "
+        "FILE.py stand behind a word: settings.units=64 vary.units=32,64. The new run's config.toml has them, and the "
+        "file stays as it is.",
         show_default=False,
     ),
 ]

@@ -41,7 +41,8 @@ class CodeSettings(RunConfig):
     settings: Annotated[
         Mapping[str, Value],
         Option(
-            "Values for settings of FILE.py, a list: units=32 activation=relu.",
+            "Values for settings of FILE.py, a list: units=32 activation=relu. To run a run again with another one: "
+            "`stopcli run RUN --set settings.units=64`.",
             "Training",
             ("code", "range"),
             metavar="NAME=VALUE …",

@@ -13,8 +13,8 @@ from program import run
 REQUESTS = {
     0: [
         "--version", "--help", "moons --help", "cifar-resnet --help", "cutout-sweep --help", "clr --help",
-        "lr-range --help", "fit --help", "run --help", "reproduce --help", "resume --help", "list --help", "show --help",
-        "rm --help", "prune --help",
+        "lr-range --help", "run --help", "reproduce --help", "resume --help", "list --help", "show --help",
+        "rm --help", "prune --help", "fit --help",
         "compare --help", "report --help", "replay --help", "verify-resume --help",
         "list", "list --runs-dir nowhere", "show runs/moons", "show runs/failed", "show runs/paused-sweep",
         "show runs/clr/jobs/constant-seed0", "reproduce small.toml --runs-dir runs/reproduced --scale full --dry-run",
