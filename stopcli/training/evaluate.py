@@ -16,6 +16,7 @@ from stopcli.data.dataset import Examples
 from stopcli.data.nest import Nest, leaves, map_nest, replace_leaves
 from stopcli.data.row_view import CHUNK_BYTES
 from stopcli.models.fused_batch_norm import with_fused_batch_norm
+from stopcli.report.run_results import MISSING
 from stopcli.runs.environment import Environment
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.headline import ACCURACY
@@ -82,6 +83,8 @@ def evaluate_run(
             final = replace(final, **_recorded(folder, experiment, outcome.final_epoch))
             # Those of an earlier session are of another model.
             folder.predictions.unlink(missing_ok=True)
+            if experiment.step is not None:
+                intervals = {"final": None, "best": None, MISSING: "the run was ended before its models were measured"}
         else:
             values, predictions = evaluate_model(experiment, trained, predict)
             final, by_final = replace(final, **values), predictions
