@@ -216,6 +216,17 @@ def test_accuracy_of_logits_is_pointed_out() -> None:
     assert facts.notes == ("accuracy compares the model's outputs with 0.5, and its loss takes them as logits",)
 
 
+def test_a_check_draws_nothing() -> None:
+    import keras
+
+    model = keras.Sequential([keras.Input((4, 1)), keras.layers.LSTM(2, dropout=0.5), keras.layers.Dense(1)])
+    model.compile("adam", "mse", jit_compile=True)
+    before = [variable.numpy() for variable in model.variables]
+    facts = check_model(model, parts_of(COLUMN, X[..., None]), Settings())
+    assert all(np.array_equal(variable.numpy(), value) for variable, value in zip(model.variables, before, strict=True))
+    assert "jit_compile=True has no effect" in facts.notes[0]
+
+
 def test_the_metric_that_counts() -> None:
     names = ("novelty", "mae", "auc")
     assert headline_among(names, Settings()).name == "mae"
