@@ -166,10 +166,10 @@ def _functions(path: Path, tree: ast.Module) -> dict[str, _Function]:
         binding = names.get(name)
         if isinstance(binding, ast.FunctionDef):
             functions[name] = binding
-        elif binding is not None and (name in _NEEDED or not isinstance(binding, (ast.Import, ast.ImportFrom))):
+        elif binding is not None and (name in _NEEDED or not isinstance(binding, ast.Import)):
             raise RequestError(
                 f"{path}, line {binding.lineno}: {name} is {_kind(binding)}, expected a function: {_form(name)}",
-                hint=f"A function {name} that calls it does." if name in _NEEDED else "",
+                hint=f"A function {name} that calls it does; what is something else needs another name.",
             )
         elif name in _NEEDED:
             parameters = f" of {', '.join(positional)}" if positional else ""

@@ -160,7 +160,7 @@ MISSHAPEN = {
     "async def data(): ...": ("line 1: data is an async function, expected a function", ""),
     "class data: ...": ("line 1: data is a class, expected", ""),
     "data = lambda: 0": ("line 1: data is a lambda, expected", ""),
-    "from rows import data": ("line 1: data is imported, expected", "A function data that calls it does."),
+    "from rows import data": ("line 1: data is imported, expected", "A function data that calls it does;"),
     f"def data(path): ...\n{BUILD}": (
         "line 1: data has a positional parameter without default (path)",
         "def data(*, path=…)",
@@ -175,6 +175,7 @@ MISSHAPEN = {
     f"def data(*, rate=1e999): ...\n{BUILD}": ("rate of data has the default inf, expected", ""),
     f"{GOOD}def augment(x, y): ...": ("augment has the positional parameters x, y; expected 3 (x, y, seed)", ""),
     f"{GOOD}def after(model): ...": ("after has the positional parameters model; expected 3", ""),
+    f"{GOOD}from rows import after": ("line 6: after is imported, expected a function: def after(", "another name"),
     f"{GOOD}augment = 3": ("augment is assigned, expected a function", ""),
     "def data(*, n=1): ...\ndef build(x, y, *, n=1.0): ...": (
         "data (line 1) and build (line 2) have different defaults for the setting n: 1 and 1.0",
