@@ -89,6 +89,9 @@ class RowView(NDArrayOperatorsMixin):
             if _is_integer(first):
                 return self[first][rest]
             every_row: tuple[Any, ...] = (slice(None), *rest)
+            if all(one is None or isinstance(one, slice) or _is_integer(one) for one in rest):
+                # Columns of the base copy nothing, either.
+                return RowView(self.base[every_row], self.rows, self.dtype)[first]
             return np.asarray(self[first])[every_row]
         if _is_integer(key):
             row = range(len(self))[key]

@@ -17,8 +17,8 @@ from stopcli.data.row_view import RowView, gather, rows_of
 from stopcli.training.loop import batch_of
 from stopcli.training.step import Batch, Tensor, epoch_order, epoch_order_array
 
-# What one call passes to TensorFlow: enough for a quarter second of most models, and little beside the data.
-CHUNK_BYTES = 1 << 23
+# What one call passes to TensorFlow: enough for many steps, and little beside the data.
+CHUNK_BYTES = 1 << 22
 
 
 class RowSource(ABC):

@@ -26,7 +26,8 @@ def test_a_view_is_read_as_its_array_is(view: RowView, array: np.ndarray[Any, An
     assert (view.shape, view.ndim, view.dtype, len(view)) == (array.shape, array.ndim, array.dtype, len(array))
     assert (view.size, view.nbytes) == (array.size, array.nbytes)
     keys: list[Any] = [slice(1, 4), slice(None, None, 2), slice(-2, None), [3, 0, -1], array[:, 0] > 20, 2, -1]
-    keys += [(slice(1, 4), 0), (slice(None), slice(1, 3)), (2, 1)]
+    keys += [(slice(1, 4), 0), (slice(None), slice(1, 3)), (2, 1), (slice(None), [2, 0])]
+    keys += [(slice(None), None), ([3, 0, -1], 1), (array[:, 0] > 20, slice(0, 2))]
     for key in keys:
         assert np.array_equal(np.asarray(view[key]), array[key]), key
         assert np.asarray(view[key]).dtype == array.dtype
@@ -76,7 +77,9 @@ def test_views_of_views_copy_no_row() -> None:
     # So little that whoever indexes it has an ordinary array.
     assert isinstance(part.x[:1], np.ndarray)
     large = RowView(np.broadcast_to(np.float32(1), (CHUNK_BYTES, 2)), slice(None))
-    assert isinstance(large[1:], RowView)
+    for more in (large[1:], large[:, 1]):
+        assert isinstance(more, RowView)
+        assert np.shares_memory(more.base, large.base)
 
 
 def test_only_what_is_a_good_part_of_large_data_becomes_a_view(monkeypatch: pytest.MonkeyPatch) -> None:
