@@ -1,8 +1,8 @@
 """How much memory training on large data takes, as a multiple of the data: `stopcli fit`, and Keras's `fit` beside it.
 
-Each is a process of its own, whose largest resident memory the system reports; subtracted is that of the same process on
-a thousandth of the rows, which is Python, TensorFlow and the model. stopcli then trains as many updates on them, so that
-it measures the same ways to compute: XLA's compiler alone takes more than 100 MB.
+Each is a process of its own, whose largest resident memory the system reports; subtracted is that of the same process
+on a thousandth of the rows, which is Python, TensorFlow and the model. stopcli then trains as many updates on them, so
+that it measures the same ways to compute: XLA's compiler alone takes more than 100 MB.
 
 Usage: python benchmarks/memory.py [--rows N]
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 
 COLUMNS, BATCH, EPOCHS = 20, 1024, 2
 
-FILE = f'''
+FILE = f"""
 import numpy as np
 
 
@@ -41,7 +41,7 @@ def build(x, y):
     model = keras.Sequential(layers)
     model.compile("adam", "mse", metrics=["mae"])
     return model
-'''
+"""
 
 KERAS = f"""
 import sys
@@ -79,8 +79,8 @@ def main() -> None:
 
         def stopcli(count: int) -> list[str]:
             epochs = EPOCHS * rows // count
-            settings = ["--set", f"rows={count}", "--epochs", str(epochs), "--batch-size", str(BATCH), "--loop", "steps"]
-            return [sys.executable, "-m", "stopcli", "fit", "rows.py", *settings, "--quiet"]
+            settings = ["--set", f"rows={count}", "--epochs", str(epochs), "--batch-size", str(BATCH)]
+            return [sys.executable, "-m", "stopcli", "fit", "rows.py", *settings, "--loop", "steps", "--quiet"]
 
         def keras(count: int) -> list[str]:
             return [sys.executable, "-c", KERAS, str(count)]
