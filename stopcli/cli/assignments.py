@@ -31,25 +31,41 @@ def read_code(path: Path) -> Source:
     return read_source(path)
 
 
-def with_typed_settings(
-    config_class: type[Any], settings: Mapping[str, Any], source: Source | None = None, *, option: str = "set"
-) -> dict[str, Any]:
-    """Settings of stopcli in which those of a user's Python file, where they name one, are checked and have the types
-    of their defaults, without executing it.
+def source_in(config_class: type[Any], settings: Mapping[str, Any], code: Path | None = None) -> Source | None:
+    """The text of the user's Python file that settings name; None where they name none, or one that has changed since
+    a run was started with it, which is not executed then.
 
     Args:
-        source: the file; read where it is not given.
+        code: the file that is named instead of it.
+
+    Raises:
+        RequestError: there is no such file, or it is none that stopcli can use.
+    """
+    file, recorded = settings.get("file") or settings.get("model"), settings.get("code_sha256")
+    if "settings" not in options_of(config_class) or not isinstance(file, str) or not file.endswith(".py"):
+        return None
+    if code is not None or not recorded:
+        return read_source(code or Path(file))
+    source = read_source(Path(file)) if Path(file).is_file() else None
+    return source if source is not None and source.sha256 == recorded else None
+
+
+def with_typed_settings(
+    config_class: type[Any], settings: Mapping[str, Any], source: Source | None, *, option: str = "set"
+) -> dict[str, Any]:
+    """Settings of stopcli in which those of a user's Python file are checked and have the types of their defaults,
+    without executing it.
+
+    Args:
+        source: the file; None for none.
         option: what errors call the settings of the file.
 
     Raises:
         ConfigError: the file has no such setting, or a value is of another type.
-        RequestError: there is no such file, or it is none that stopcli can use.
     """
     settings, options = dict(settings), options_of(config_class)
-    file = settings.get("file") or settings.get("model")
-    if "settings" not in options or not isinstance(file, str) or not file.endswith(".py"):
+    if source is None:
         return settings
-    source = source or read_source(Path(file))
     chosen, vary = settings.get("settings", {}), settings.get("vary", {})
     is_mapping = isinstance(chosen, Mapping) and isinstance(vary, Mapping)
     # Anything else is for the check to show.

@@ -13,6 +13,7 @@ from stopcli.cli.assignments import (
     parse_assignments,
     read_code,
     setting_of_file,
+    source_in,
     with_changes_of_tables,
     with_typed_settings,
 )
@@ -88,7 +89,7 @@ def settings_from_options(ctx: typer.Context, config: type[RunConfig]) -> dict[s
     names = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
     source = read_code(ctx.params["file"]) if "file" in names else None
     settings = {name: setting_value(config, name, ctx.params[name]) for name in names}
-    settings = with_typed_settings(config, settings, source)
+    settings = with_typed_settings(config, settings, source or source_in(config, settings))
     if ctx.params.get("from_range") is not None:
         from stopcli.configs.lr_range import read_bounds
 
@@ -134,12 +135,15 @@ def config_file_of(named: Path, root: Path, output: Output) -> Path:
     return folder / "config.toml"
 
 
-def config_from_file(file: Path, assignments: Sequence[str] = (), root: Path = DEFAULT_RUNS_DIR) -> RunConfig:
+def config_from_file(
+    file: Path, assignments: Sequence[str] = (), root: Path = DEFAULT_RUNS_DIR, code: Path | None = None
+) -> RunConfig:
     """The config in a TOML file, with the settings that it leaves out.
 
     Args:
         assignments: words such as `epochs=200`, which count as if the file had them.
         root: the runs folder, for an assignment that names a run.
+        code: a user's Python file that is named instead of the one in it.
 
     Raises:
         RequestError: it holds no settings of a command, or these.
@@ -154,16 +158,16 @@ def config_from_file(file: Path, assignments: Sequence[str] = (), root: Path = D
         config = config_class(settings.pop("command"))
         settings = {name: value for name, value in settings.items() if name not in config.not_repeated}
         changes = parse_assignments(config, assignments, root)
-        code = {name: value for name, value in {**settings, **changes}.items() if name in ("file", "model")}
-        settings = with_typed_settings(config, {**settings, **code}, option="settings")
-        typed = with_typed_settings(config, {**code, **changes})
+        source = source_in(config, {**settings, **changes}, code)
+        settings = with_typed_settings(config, settings, source, option="settings")
+        typed = with_typed_settings(config, changes, source)
         return resolve(config, with_changes_of_tables(settings, typed), has_gpu)
     except ConfigError as error:
         if error.setting == "set":
             raise
-        source = SET if error.setting in changes else f"{file}:"
+        origin = SET if error.setting in changes else f"{file}:"
         hint = setting_of_file(settings, error.setting) or error.hint
-        raise RequestError(f"{source} {error.message}", hint=hint) from None
+        raise RequestError(f"{origin} {error.message}", hint=hint) from None
 
 
 def _with_code(config: RunConfig, code: Path | None, named: Path, output: Output) -> RunConfig:
@@ -203,7 +207,7 @@ def run(
     output = Output(json, quiet, verbose)
     root = runs_root(runs_dir)
     file = config_file_of(config_file, root, output)
-    config = _with_code(config_from_file(file, settings or (), root), code, config_file, output)
+    config = _with_code(config_from_file(file, settings or (), root, code), code, config_file, output)
     from stopcli.cli.execute import run_config
     from stopcli.recipes.recorded_code import hinting_at_folder
 

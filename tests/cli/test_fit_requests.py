@@ -151,3 +151,13 @@ def test_shells_complete_python_files() -> None:
     assert complete_code(context, "folder/") == ["folder/lstm.py"]  # type: ignore[arg-type]
     # A folder on the way, which shells complete themselves.
     assert complete_code(context, "fol") == complete_code(context, "nowhere/x") == []  # type: ignore[arg-type]
+
+
+def test_settings_of_a_file_that_has_changed_or_gone_are_left_to_who_says_so() -> None:
+    text = "code_sha256 = 'another'\n[settings]\nformer = 8\n"
+    assert config_with(text=text).settings == {"former": 8}
+    Path("rooms.py").rename("moved.py")
+    assert config_with(text=text).settings == {"former": 8}
+    # Where the user names the file, that one counts.
+    with pytest.raises(RequestError, match=r"settings: received 'former', expected a setting of moved\.py"):
+        config_from_file(Path("conf.toml"), code=Path("moved.py"))
