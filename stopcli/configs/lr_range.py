@@ -226,7 +226,9 @@ def fit_command(run: Path, rate: float) -> list[str]:
     if not own or not rates:
         return []
     settings = {**own["settings"], rates[0]: float(f"{rate:.2g}")}
-    return command_line({"command": "fit", "file": tested["model"], "settings": settings})
+    # Rates that train depend on it.
+    rows = {name: tested[name] for name in ("batch_size",) if name in tested}
+    return command_line({"command": "fit", "file": tested["model"], "settings": settings, **rows})
 
 
 def range_command(settings: Mapping[str, Any]) -> list[str]:

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tomli_w
 from program import run, summary_of
 from refusals import check_refused
 from reports import check_same_again
 
 from stopcli.configs.base import options_of, resolve, settings_of, settings_with
+from stopcli.configs.lr_range import fit_command, range_command
 from stopcli.configs.registry import config_class
 from stopcli.runs.files import read_toml
 from stopcli.runs.metrics import read_metrics
@@ -85,15 +87,33 @@ def test_settings_of_networks_are_warned_of_and_recorded_nowhere(command: str) -
     assert not settings_with(type(config), "code") & settings_of(resolve(type(config), {"model": "mlp"})).keys()
 
 
+def test_what_follows_a_training_or_a_test_of_a_file_names_the_file_and_what_was_chosen(file: Path) -> None:
+    settings = {"rows": 240, "units": 16, "learning_rate": 0.01, "optimizer": "adam"}
+    diverged = {"command": "fit", "file": str(file), "batch_size": 16, "settings": settings}
+    expected = ["lr-range", "--set", "units=16", "--model", str(file), "--batch-size", "16"]
+    assert range_command(diverged) == expected
+    assert range_command({"command": "train", "model": "mlp", "settings": {}}) == []
+    Path("range").mkdir()
+    tested = {"command": "lr-range", "model": str(file), "batch_size": 64, "settings": settings}
+    Path("range/config.toml").write_text(tomli_w.dumps(tested))
+    own = ["--set", "units=16", "learning_rate=0.12"]
+    assert sorted(fit_command(Path("range"), 0.1234)) == sorted(["fit", str(file), *own, "--batch-size", "64"])
+    del settings["learning_rate"]
+    Path("range/config.toml").write_text(tomli_w.dumps(tested))
+    assert fit_command(Path("range"), 0.1234) == []
+
+
 # What cannot be moved is known only once the file has built its model.
+# Whose threads are those of this process.
+CLR = ["clr", "--executor", "in-process"]
 UNMOVABLE = [
     (["lr-range", "--set", "learning_rate=-1"], "curve.py: the model is compiled with a learning rate that moves by"),
-    (["clr", "--cycle-momentum"], "--cycle-momentum: received True, expected a model that is compiled with SGD: Adam"),
+    ([*CLR, "--cycle-momentum"], "--cycle-momentum: received True, expected a model that is compiled with SGD: Adam"),
     (
-        ["clr", "--cycle-momentum", "--min-momentum", "0.95", "--set", "optimizer=sgd"],
+        [*CLR, "--cycle-momentum", "--min-momentum", "0.95", "--set", "optimizer=sgd"],
         "--min-momentum: received 0.95, expected less than the momentum that the model is compiled with (0.9)",
     ),
-    (["clr", "--checkpoint-monitor", "val_accuracy"], "--checkpoint-monitor: received 'val_accuracy', expected one of"),
+    ([*CLR, "--checkpoint-monitor", "val_accuracy"], "--checkpoint-monitor: received 'val_accuracy', expected one of"),
 ]
 
 
