@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stopcli.configs.fit import FitConfig
 from stopcli.configs.training import StopPlan
+from stopcli.configs.user_code import NOT_EXACT
 from stopcli.data.dataset import Examples, Splits
 from stopcli.recipes.loop_choice import Cost, LoopChoice, choose_between, choose_loop
 from stopcli.stopping import AnyOf, BestEpoch, NonFinite
@@ -97,3 +99,8 @@ def test_a_model_that_draws_by_itself_is_not_exact() -> None:
 
     choice, _, _ = choice_of(Noise(), xla="no")
     assert (choice.loop, choice.xla, choice.exact) == ("steps", "no", False)
+
+
+def test_a_run_that_is_not_exact_says_so() -> None:
+    assert FitConfig(file="net.py", exact=True).warnings() == []
+    assert FitConfig(file="net.py", exact=False).warnings() == [NOT_EXACT]
