@@ -172,7 +172,9 @@ def _after_replay(results: Mapping[str, Any]) -> tuple[NextStep, ...]:
         return _further(sources)
     smallest = keeps_best.get("smallest_patience") or {}
     label = re.fullmatch(r"patience:(\d+)(?: δ=(\S+))?(?: β=(\S+))?", str(smallest.get("rule", "")))
-    again = [_again(source, **_settings_of(*label.groups())) for source in sources[:1]] if label else []
+    # What is enough on one metric need not be on another.
+    monitor = {"monitor": results["monitor"]} if results.get("monitor") else {}
+    again = [_again(source, **monitor, **_settings_of(*label.groups())) for source in sources[:1]] if label else []
     return tuple(_step("Train with the smallest patience that keeps the best epoch", *argv) for argv in again if argv)
 
 

@@ -106,6 +106,14 @@ def test_a_replay_of_another_seed_names_that_seed(runs: Path) -> None:
     check_can_be_typed(command)
 
 
+@pytest.mark.parametrize(("monitor", "options"), [("val_accuracy", ["--monitor val_accuracy"]), ("val_loss", [])])
+def test_a_replay_on_another_metric_names_that_metric(monitor: str, options: list[str], runs: Path) -> None:
+    experiment = {"runs": ["runs/moons"], "keeps_best": {"smallest_patience": {"rule": "patience:7"}}}
+    (command,) = commands_after(analysis("replay", {"experiments": [experiment], "monitor": monitor}))
+    assert ["--monitor val_accuracy"] * ("--monitor" in command) == options
+    check_can_be_typed(command)
+
+
 @pytest.mark.parametrize("rule", [None, {"rule": "gl:2"}])
 def test_a_replay_without_such_a_patience_names_nothing(rule: object, runs: Path) -> None:
     experiment = {"runs": ["runs/moons"], "keeps_best": {"smallest_patience": rule}}
