@@ -257,12 +257,13 @@ def _train(
         steps = read_metrics(folder.steps) if experiment.log_steps else None
         return recipe.run_figures(config, experiment, evaluation, read_metrics(folder.metrics), steps)
 
+    what = f"{config.command} {experiment.dataset}" if config.is_code else config.command
     return write_results(
         folder,
         summary,
         loaded.description,
         stopwatch,
-        title=f"{config.command}: {config.arm.replace('-', ' ')}, seed {config.seed}",
+        title=f"{what}: {config.arm.replace('-', ' ')}, seed {config.seed}",
         tables=list(tables.values()),
         files={f"{name}.csv": table.csv() for name, table in tables.items()},
         figures=figures if plots else None,
