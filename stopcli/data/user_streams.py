@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -55,8 +56,16 @@ class _Source:
     items: Iterable[Any]
 
 
+# What stands around code of the user's, such as that which makes an element.
+Executing = Callable[[], contextlib.AbstractContextManager[None]]
+
+
 def read_stream(
-    content: Any, name: str, stage: Callable[[str], None], on_progress: OnProgress = ignore_progress
+    content: Any,
+    name: str,
+    stage: Callable[[str], None],
+    on_progress: OnProgress = ignore_progress,
+    executing: Executing = contextlib.nullcontext,
 ) -> tuple[Any, ...]:
     """Everything that a data set in batches, or in single rows, has.
 
@@ -65,6 +74,7 @@ def read_stream(
             `(x, y)` or `(x, y, weight)`.
         name: what it is called in messages; empty for none.
         stage: receives what is read and how large it is, before it is.
+        executing: makes what stands around the code that makes an element.
 
     Returns:
         `(x, y)` or `(x, y, weight)` with all rows, as NumPy arrays.
@@ -77,7 +87,7 @@ def read_stream(
     buffers: list[NDArray[Any]] = []
     first: Any = None
     rows = 0
-    for number, element in enumerate(source.items):
+    for number, element in enumerate(_items(source.items, executing)):
         arrays = [_rows_of(array, source.batched) for array in _flat(element)]
         if first is None:
             first = element
@@ -89,6 +99,17 @@ def read_stream(
         raise RequestError(f"{prefix}received an empty {source.kind}, expected at least one row")
     filled: tuple[Any, ...] = _like(first, iter([buffer[:rows] for buffer in buffers]))
     return filled
+
+
+def _items(items: Iterable[Any], executing: Executing) -> Iterator[Any]:
+    iterator = iter(items)
+    while True:
+        with executing():
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+        yield item
 
 
 def _dataset_source(content: Any, prefix: str) -> _Source:

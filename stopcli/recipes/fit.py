@@ -87,7 +87,14 @@ class FitData:
             if key not in self._rows:
                 observer = observer or NullObserver()
                 content, origin = self.code.data(config.settings), f"{Path(config.file).name}, data()"
-                self._rows[key] = read_parts(content, config, observer.stage, observer.counted, source=origin)
+                self._rows[key] = read_parts(
+                    content,
+                    config,
+                    observer.stage,
+                    observer.counted,
+                    source=origin,
+                    executing=self.code.executing_data,
+                )
             return self._rows[key]
 
 

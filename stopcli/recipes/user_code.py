@@ -71,6 +71,10 @@ class UserCode:
         """What the file's `data` returns."""
         return self._call("data", settings)
 
+    def executing_data(self) -> contextlib.AbstractContextManager[None]:
+        """Around code of the file that runs after `data` has returned, such as what gives the rows of a data set."""
+        return _executing(self.source, "data")
+
     def build(self, x: Any, y: Any, settings: Mapping[str, Value], seed: int) -> keras.Model:
         """What the file's `build` returns, with all global generators in the state that a run's seed determines, and
         layers named as in a new process."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ from stopcli.data.nest import leaves, named_leaves
 from stopcli.data.row_parts import set_apart
 from stopcli.data.same_rows import same_rows
 from stopcli.data.user_rows import CONTRACT, PartRows, arrays_of, as_trained, check_like, read_rows
-from stopcli.data.user_streams import is_stream, read_stream
+from stopcli.data.user_streams import Executing, is_stream, read_stream
 from stopcli.errors import ConfigError, RequestError, did_you_mean, shown
 from stopcli.quantities import agreeing, counted, format_bytes
 
@@ -79,6 +80,7 @@ def read_parts(
     on_progress: OnProgress = ignore_progress,
     *,
     source: str = "data()",
+    executing: Executing = contextlib.nullcontext,
 ) -> UserRows:
     """The rows that a `data()` returned, in parts.
 
@@ -89,24 +91,34 @@ def read_parts(
             `tf.data.Dataset` or `keras.utils.PyDataset` that ends is read into memory.
         stage: receives what takes a while, before it is begun.
         source: what the rows come from, which every message begins with.
+        executing: as for `read_stream`. An error of the user's code says itself where it was raised.
 
     Raises:
         RequestError: they are not rows, or none that a model can be trained on; or too few.
         ConfigError: a setting contradicts the parts that the file has.
     """
     try:
-        return _read_parts(content, config, stage, on_progress)
+        return _read_parts(content, config, stage, on_progress, executing)
     except ConfigError:
         raise
     except RequestError as error:
+        if error.__cause__ is not None:
+            # Raised by the user's code.
+            raise
         raise RequestError(f"{source}: {error.message}", hint=error.hint) from None
 
 
 def _read_parts(
-    content: object, config: SplitSettings, stage: Callable[[str], None], on_progress: OnProgress
+    content: object,
+    config: SplitSettings,
+    stage: Callable[[str], None],
+    on_progress: OnProgress,
+    executing: Executing,
 ) -> UserRows:
     own = _own_parts(content)
-    read = {name: _read(part, name if name != "all" else "", stage, on_progress) for name, part in own.items()}
+    read = {
+        name: _read(part, name if name != "all" else "", stage, on_progress, executing) for name, part in own.items()
+    }
     total = sum(rows.bytes for rows in read.values())
     read = {name: replace(rows, examples=as_trained(rows.examples, total)) for name, rows in read.items()}
     first = next(iter(read.values()))
@@ -158,9 +170,11 @@ def _own_parts(content: Any) -> dict[str, Any]:
     return {name: content[name] for name in PARTS if name in content}
 
 
-def _read(content: Any, name: str, stage: Callable[[str], None], on_progress: OnProgress) -> PartRows:
+def _read(
+    content: Any, name: str, stage: Callable[[str], None], on_progress: OnProgress, executing: Executing
+) -> PartRows:
     if is_stream(content):
-        content = read_stream(content, name, stage, on_progress)
+        content = read_stream(content, name, stage, on_progress, executing)
     return read_rows(content, name)
 
 

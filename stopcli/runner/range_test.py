@@ -112,8 +112,6 @@ def run_range_test(loaded: LoadedConfig, folder: RunFolder, session: Session, st
     fingerprint = {**settings_fingerprint(config), **data_fingerprint(loaded.data.parts)}
     if loaded.source is not None:
         fingerprint["code"] = loaded.source.code_hash
-    if loaded.source is not None:
-        fingerprint["code"] = loaded.source.code_hash
     store = CurveStore.read(
         folder.path,
         fingerprint,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,9 @@ import pytest
 from stopcli.data import user_streams
 from stopcli.data.user_streams import is_stream, read_stream
 from stopcli.errors import RequestError
+from stopcli.recipes.user_code import load_code
+from stopcli.recipes.user_data import read_parts
+from stopcli.source import read_source
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -113,3 +118,30 @@ def test_rows_of_different_shapes_are_refused() -> None:
     with pytest.raises(RequestError, match=r"rows of element 1 have the shape \(4,\) .* first \(3,\)") as caught:
         read_stream(batches(growing=True), "", ignore)
     assert "padded" in caught.value.hint
+
+
+BROKEN = """
+import keras, numpy
+
+class Rows(keras.utils.PyDataset):
+    def __len__(self): return 9
+    def __getitem__(self, i):
+        print("batch", i)
+        return numpy.ones((2, 1)) * (1 // (1 - i)), numpy.ones(2)
+
+def data(): return Rows()
+def build(x, y): ...
+"""
+
+
+def test_an_error_of_a_batch_shows_the_lines_of_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "rows.py"
+    file.write_text(BROKEN)
+    code = load_code(read_source(file))
+    settings = SimpleNamespace(validation="none", validation_share=None, test_share=0, data_seed=0)
+    with pytest.raises(RequestError) as caught:
+        read_parts(code.data({}), settings, source="rows.py, data()", executing=code.executing_data)
+    assert caught.value.message.startswith(f"{file}, line 8, in __getitem__(): ZeroDivisionError: ")
+    assert "numpy.ones((2, 1))" in caught.value.message
+    # It must not become a part of what `--json` prints.
+    assert capsys.readouterr() == ("", "batch 0\nbatch 1\n")
