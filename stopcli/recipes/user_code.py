@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import sys
 import threading
@@ -12,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from stopcli.errors import RequestError, StopcliError, shortened
 from stopcli.recipes.user_imports import LocalModules
@@ -38,6 +41,7 @@ def load_code(source: Source) -> UserCode:
     """
     modules = LocalModules(source)
     with _executing(source, ""):
+        _seed_generators()
         module = modules.main()
     return UserCode(source, module)
 
@@ -68,8 +72,11 @@ class UserCode:
         return {name: {**defaults, **values}[name] for name in self.defaults if name in values or name in defaults}
 
     def data(self, settings: Mapping[str, Value]) -> Any:
-        """What the file's `data` returns."""
-        return self._call("data", settings)
+        """What the file's `data` returns, with all global generators in the same state at every call: the runs of a
+        sweep, and a run that is resumed, read the rows anew."""
+        with _LOCK:
+            _seed_generators()
+            return self._call("data", settings)
 
     def executing_data(self) -> contextlib.AbstractContextManager[None]:
         """Around code of the file that runs after `data` has returned, such as what gives the rows of a data set."""
@@ -109,6 +116,17 @@ class UserCode:
         own = {name: settings[name] for name in self.source.settings_of(function) if name in settings}
         with _executing(self.source, function):
             return getattr(self._module, function)(*arguments, **own)
+
+
+def _seed_generators() -> None:
+    seed = derive_seed(0, "data")
+    if "tensorflow" in sys.modules:
+        import keras
+
+        keras.utils.set_random_seed(seed)
+        return
+    random.seed(seed)
+    np.random.seed(seed)
 
 
 def _computed_defaults(source: Source, module: ModuleType) -> dict[str, Value | None]:

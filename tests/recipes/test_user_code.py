@@ -111,6 +111,18 @@ def test_what_the_file_prints_goes_to_stderr(tmp_path: Path, capsys: pytest.Capt
     assert code.source.path.is_absolute()
 
 
+def test_what_the_file_draws_is_the_same_at_every_call(tmp_path: Path) -> None:
+    """Each process of a sweep reads the rows itself, and so does a run that is resumed."""
+    draws = (
+        "import numpy, random\nX = numpy.random.rand(2)\ndef data(): return *X, numpy.random.rand(), random.random()\n"
+    )
+    code = load(tmp_path, draws + BUILD)
+    rows = code.data({})
+    assert len(set(rows)) > 2
+    assert code.data({}) == rows
+    assert load_code(read_source(tmp_path / "rooms.py")).data({}) == rows
+
+
 def test_prints_of_several_threads_leave_stdout_as_it_was(tmp_path: Path) -> None:
     code, before = load(tmp_path, "import time\ndef data(): time.sleep(0.001)\n" + BUILD), sys.stdout
     threads = [threading.Thread(target=lambda: [code.data({}) for _ in range(20)]) for _ in range(4)]
