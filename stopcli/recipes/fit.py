@@ -216,13 +216,25 @@ def _checked(config: AnyTraining, data: FitData) -> tuple[AnyTraining, tuple[str
 
 
 def _with_measured_loop(config: AnyTraining, data: FitData, observer: Observer) -> tuple[AnyTraining, LoopChoice]:
-    """A config with the loop that trains the first arm fastest, and whether that gives the same numbers twice; and how
-    it was chosen."""
+    """A config with the loop that trains the first arm fastest, and whether that gives the same numbers twice, in every
+    arm; and how it was chosen."""
     from stopcli.recipes.loop_choice import choose_loop
 
     first = config.first_arm
-    choice = choose_loop(experiment_of(first, data), first, observer.stage)
+    arms: Mapping[str, Any] = config.arms()
+    models = {arm.settings: arm for arm in arms.values() if arm.settings != first.settings}
+    others = (experiment_of(arm, data) for arm in models.values() if _may_draw(arm, data))
+    choice = choose_loop(experiment_of(first, data), first, observer.stage, others)
     return config.with_loop(choice.loop, choice.xla, exact=choice.exact), choice
+
+
+def _may_draw(config: AnySettings, data: FitData) -> bool:
+    """Whether a run may compute otherwise the second time although that of another arm does not: by code of the user's,
+    or on a GPU, of which some operations of Keras's layers are not reproducible."""
+    from stopcli.recipes.model_identity import uses_own_code
+    from stopcli.training.tf_setup import has_gpu
+
+    return "augment" in data.code.source.functions or has_gpu() or uses_own_code(data.build(config)[0])
 
 
 def experiment_of(

@@ -8,7 +8,7 @@ with it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -74,13 +74,17 @@ class Cost:
 
 
 def choose_loop(
-    experiment: Experiment, config: LoopSettings, stage: Callable[[str], None] = lambda text: None
+    experiment: Experiment,
+    config: LoopSettings,
+    stage: Callable[[str], None] = lambda text: None,
+    others: Iterable[Experiment] = (),
 ) -> LoopChoice:
     """Choose what the settings leave open, by training a few steps. The model is as it was afterwards.
 
     Args:
         experiment: its model is in its initial state.
         stage: receives what takes a while, before it is begun.
+        others: of further arms, which are computed in the same way: tried for whether they give the same numbers twice.
 
     Raises:
         StopcliError: the model cannot be trained.
@@ -109,8 +113,22 @@ def choose_loop(
                     reason = f"a step takes {_seconds(plain.step_seconds)}, with XLA {_seconds(by_xla.step_seconds)}"
     finally:
         _restore(trial, start)
-    is_large = experiment.parts.train.is_large
-    return choose_between(plain, by_xla, config, experiment.steps_per_epoch, reason, is_large=is_large)
+
+    def choice() -> LoopChoice:
+        is_large = experiment.parts.train.is_large
+        return choose_between(plain, by_xla, config, experiment.steps_per_epoch, reason, is_large=is_large)
+
+    for other in others:
+        if not choice().exact:
+            break
+        stage("trying a few steps of another arm")
+        xla = choice().xla == "yes"
+        cost = _with_xla(_trial(other)) if xla else _measure(_trial(other), xla=False)
+        if cost is None and plain is not None:
+            by_xla, reason = None, "XLA cannot compile every arm"
+        elif cost is not None and not cost.exact:
+            plain, by_xla = (None if way is None else replace(way, exact=False) for way in (plain, by_xla))
+    return choice()
 
 
 def choose_between(
@@ -160,7 +178,7 @@ def _trial(experiment: Experiment) -> Experiment:
     return replace(experiment, parts=Splits(parts.train.take(0, rows), validation, test), long_epochs=False)
 
 
-def _with_xla(trial: Experiment, plain: Cost) -> Cost | None:
+def _with_xla(trial: Experiment, plain: Cost | None = None) -> Cost | None:
     """How fast it is with XLA; None where that cannot compile it."""
     import tensorflow as tf
 

@@ -58,7 +58,7 @@ def test_what_the_settings_say_is_not_chosen() -> None:
     assert chosen(Cost(0.5, 1.0, False), None, loop="epochs") == ("epochs", "no", False)
 
 
-def choice_of(layer: Any, **settings: Any) -> tuple[LoopChoice, Any, list[Any]]:
+def experiment_with(layer: Any) -> Any:
     import keras
 
     from stopcli.training.trainer import Experiment
@@ -70,7 +70,11 @@ def choice_of(layer: Any, **settings: Any) -> tuple[LoopChoice, Any, list[Any]]:
     plan = StopPlan(AnyOf((NonFinite(("loss",)),)), BestEpoch("val_loss", "min"))
     loss = keras.losses.MeanSquaredError()
     parts = Splits(rows, rows.take(0, 20), rows.take(0, 0))
-    experiment = Experiment(model, model.optimizer, loss, (), parts, 32, 10, 0, plan, "rows")
+    return Experiment(model, model.optimizer, loss, (), parts, 32, 10, 0, plan, "rows")
+
+
+def choice_of(layer: Any, **settings: Any) -> tuple[LoopChoice, Any, list[Any]]:
+    experiment = experiment_with(layer)
     before = experiment.initial_state()
     choice = choose_loop(experiment, Settings(**settings))
     return choice, before, list(experiment.initial_state())
@@ -98,6 +102,11 @@ def test_a_model_that_draws_by_itself_is_not_exact() -> None:
             return x + tf.random.normal(tf.shape(x))
 
     choice, _, _ = choice_of(Noise(), xla="no")
+    assert (choice.loop, choice.xla, choice.exact) == ("steps", "no", False)
+    # All arms are computed in one way.
+    first, others = experiment_with(keras.layers.ReLU()), [experiment_with(Noise())]
+    assert choose_loop(first, Settings(xla="no")).loop == "epochs"
+    choice = choose_loop(first, Settings(xla="no"), others=others)
     assert (choice.loop, choice.xla, choice.exact) == ("steps", "no", False)
 
 
