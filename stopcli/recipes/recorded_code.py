@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
@@ -196,6 +197,16 @@ def changed_lines(run: Path | None, source: Source) -> list[str]:
     if len(lines) > _LINES:
         lines = [*lines[:_LINES], f"    … ({len(lines) - _LINES} more lines)"]
     return lines
+
+
+def keep_earlier_copies(run: Path, source: Source) -> None:
+    """Rename the copies in the folder of a run that goes on, where its code is another text now: `code-1`, `code-2`, …
+    are those that earlier epochs were trained with."""
+    copies = run / COPIES
+    if not copies.is_dir() or all(before == now for _, before, now in _pairs(copies, source.files)):
+        return
+    names = (run / f"{COPIES}-{number}" for number in itertools.count(1))
+    copies.rename(next(name for name in names if not name.exists()))
 
 
 def _pairs(copies: Path, files: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

@@ -18,6 +18,7 @@ from stopcli.configs.base import AnyConfig, RunConfig, to_toml
 from stopcli.configs.training import TrainingConfig
 from stopcli.errors import RequestError, ResourceError
 from stopcli.recipes.base import LoadedConfig, recipe_for
+from stopcli.recipes.recorded_code import keep_earlier_copies
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures
 from stopcli.runner.provenance import changed_data, changed_model, record_environment
@@ -285,6 +286,8 @@ def start_session(
     folder.status.write("running", epoch=start.state.epoch if start.state else 0)
     if start.resumed:
         remove_leftovers(folder.path)
+        if loaded.source is not None:
+            keep_earlier_copies(folder.path, loaded.source)
     for name, text in loaded.files.items():
         (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
         write_text(folder.path / name, text)

@@ -90,6 +90,7 @@ def test_a_changed_comment_is_a_note(folder: Path, capsys: pytest.CaptureFixture
     assert "own.py has changed since the run was started, in comments or layout only" in capsys.readouterr().err
     assert summary_of(folder / "own-run")["epochs"] == 4
     assert (folder / "own-run" / "code" / "own.py").read_text().startswith('"""A comment."""')
+    assert (folder / "own-run" / "code-1" / "own.py").read_text() == OWN_LOSS
 
 
 @pytest.mark.usefixtures("quick")
@@ -108,6 +109,7 @@ def test_changed_code_is_executed_only_where_it_is_named(folder: Path, refused: 
     # It is the run's own file from now on.
     assert "nothing is left to do" in refused("resume", str(run_folder))
     assert run("resume", str(run_folder), "--epochs", "5", "--quiet") == 0
+    assert [path.name for path in sorted(run_folder.glob("code*"))] == ["code", "code-1"]
 
 
 @pytest.mark.usefixtures("quick")
