@@ -30,12 +30,15 @@ if TYPE_CHECKING:
 # Longer than any name or list of settings that somebody writes by hand, and no more than two lines of a terminal.
 _SHOWN = 160
 
+# The sentences of Keras, which name the shapes that do not fit at their end, and lines of somebody's code.
+LONG_LINE = 500
 
-def shortened(text: str) -> str:
+
+def shortened(text: str, longest: int = _SHOWN) -> str:
     """Text from outside, at a length that fits a message."""
-    if len(text) <= _SHOWN:
+    if len(text) <= longest:
         return text
-    return f"{text[: _SHOWN - 40]} … ({len(text):,} characters)"
+    return f"{text[: longest - 40]} … ({len(text):,} characters)"
 
 
 def system_words(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.configs.base import AnyConfig
-from stopcli.errors import ConfigError, RequestError, printable, shortened
+from stopcli.errors import LONG_LINE, ConfigError, RequestError, printable, shortened
 from stopcli.runs.environment import read_environment
 from stopcli.runs.folder import run_around
 from stopcli.source import Source, read_source
@@ -193,7 +193,7 @@ def changed_lines(run: Path | None, source: Source) -> list[str]:
             if not line.startswith(("---", "+++"))
         ]
         if different:
-            lines += [f"  {name}:", *(f"    {shortened(printable(line))}" for line in different)]
+            lines += [f"  {name}:", *(f"    {shortened(printable(line), LONG_LINE)}" for line in different)]
     if len(lines) > _LINES:
         lines = [*lines[:_LINES], f"    … ({len(lines) - _LINES} more lines)"]
     return lines

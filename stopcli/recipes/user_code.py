@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stopcli.errors import RequestError, StopcliError, shortened
+from stopcli.errors import LONG_LINE, RequestError, StopcliError, shortened
 from stopcli.recipes.user_imports import LocalModules
 from stopcli.seeding import derive_seed
 from stopcli.source import Default, Source, Unknown, Value, check_default, same_default, typed
@@ -172,7 +172,8 @@ def _executing(source: Source, function: str) -> Iterator[None]:
         except SystemExit as error:
             raise RequestError(_message(source, function, error, "ended the program (sys.exit)")) from error
         except Exception as error:
-            raise RequestError(_message(source, function, error, _sentence(error))) from error
+            message = _message(source, function, error, _sentence(error))
+            raise RequestError(message, hint=_beside(source, error)) from error
 
 
 @contextlib.contextmanager
@@ -208,6 +209,17 @@ def _message(source: Source, function: str, error: BaseException, sentence: str)
     return "\n".join(lines)
 
 
+def _beside(source: Source, error: BaseException) -> str:
+    """How to name a file that is not in the working folder, but beside the user's own; else nothing."""
+    name = error.filename if isinstance(error, FileNotFoundError) else None
+    if not isinstance(name, str) or Path(name).is_absolute() or not (source.path.parent / name).exists():
+        return ""
+    return (
+        f"Relative paths count from the working folder, and it lies beside {source.path.name}: "
+        f"Path(__file__).parent / {name!r} finds it from anywhere."
+    )
+
+
 def _own_frames(source: Source, error: BaseException) -> list[traceback.FrameSummary]:
     """The frames of an error that lie in the file and its local modules, the outermost first."""
     paths = {str(source.path.parent / name) for name in source.files}
@@ -232,7 +244,7 @@ def _sentence(error: BaseException) -> str:
         text = text[match.end() :]
     text = _GUESS.sub("", text.partition("Arguments received by")[0]).strip()
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    shown_lines = [shortened(line) for line in lines[:_LINES]]
+    shown_lines = [shortened(line, LONG_LINE) for line in lines[:_LINES]]
     if len(lines) > _LINES:
         shown_lines.append("…")
     kind = type(error).__name__

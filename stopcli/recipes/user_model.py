@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from stopcli.configs.user_code import default_metric
 from stopcli.data.dataset import Splits
 from stopcli.data.nest import Nest, map_nest
-from stopcli.errors import ConfigError, RequestError, did_you_mean, shortened
+from stopcli.errors import LONG_LINE, ConfigError, RequestError, did_you_mean, shortened
 from stopcli.quantities import counted
 from stopcli.recipes.user_targets import check_targets
 from stopcli.runs.headline import LOSS, Headline, base_name, headline_of
@@ -141,6 +141,7 @@ def check_compiled(model: Any, file: Path) -> None:
             file,
             "its optimizer keeps a moving average of the weights (use_ema), which `fit` puts in their place when it "
             "ends; stopcli does not",
+            "Compile it without use_ema.",
         )
 
 
@@ -329,5 +330,5 @@ def reason_of(error: BaseException) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     called = re.match(r"Exception encountered when calling (.*?)\.?$", lines[0]) if lines else None
     if called and len(lines) > 1:
-        return shortened(f"{lines[1]} (in {called[1]})")
-    return shortened(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)
+        return shortened(f"{lines[1]} (in {called[1]})", LONG_LINE)
+    return shortened(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__, LONG_LINE)

@@ -114,7 +114,8 @@ class Run(_FolderWithReport):
             file = Path(self.settings["file"])
             raise CheckpointError(
                 f"{path}: the model has code of {file.name} ({', '.join(own)}), which is run only by who imports it",
-                hint=f"With {file}: model = build(x, y, …), of rows like its own; model.load_weights({str(path)!r})",
+                hint=f"With {file}: model = build(x, y, …), of rows like its own; "
+                f"model(x[:1]), which makes its weights; model.load_weights({str(path)!r})",
             )
         return load_model(path)
 

@@ -169,6 +169,25 @@ def test_errors_show_the_lines_of_the_file(tmp_path: Path, line: str) -> None:
     assert error_of(tmp_path, lambda: code.data({})).startswith(ERRORS[line])
 
 
+def test_the_end_of_a_long_sentence_is_shown(tmp_path: Path) -> None:
+    """Keras names the shape that it received behind the one that it expected."""
+    sentence = "the input is incompatible with the layer: " + "expected 4, " * 12 + "received (3, 3)"
+    code = load(tmp_path, f"def data(): raise ValueError({sentence!r})\n" + BUILD)
+    assert sentence in error_of(tmp_path, lambda: code.data({}))
+
+
+def test_a_file_beside_the_users_own_is_named_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code = load(tmp_path, {"rooms.py": "def data(*, name='rooms.csv'): return open(name)\n" + BUILD, "rooms.csv": ""})
+    with pytest.raises(RequestError) as raised:
+        code.data({"name": "rooms.csv"})
+    assert "Path(__file__).parent / 'rooms.csv' finds it from anywhere" in raised.value.hint
+    with pytest.raises(RequestError) as raised:
+        code.data({"name": "none.csv"})
+    assert raised.value.hint == ""
+
+
 def test_errors_of_the_module_itself_have_no_function(tmp_path: Path) -> None:
     message = error_of(tmp_path, lambda: load(tmp_path, "import nothing_like_it\ndef data(): ...\n" + BUILD))
     assert message.startswith("rooms.py, line 1: ModuleNotFoundError: No module named 'nothing_like_it'\n    import")
