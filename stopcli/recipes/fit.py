@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from stopcli.analysis.sweep import SweepResults
+from stopcli.configs.base import NAME_LENGTH
 from stopcli.configs.fit import FitConfig
 from stopcli.configs.training import POINT
 from stopcli.configs.user_code import CodeTrainingConfig
@@ -111,7 +112,7 @@ class Fit(SeedRecipe):
         config, data = load_file(config, observer)
         source, rows = data.code.source, data.rows_of(data.config)
         observer.stage("building the model")
-        config, notes = _checked(config, data)
+        config, notes = _checked(replace(config, name=config.name or _name_of(source.path)), data)
         description = [*rows.description]
         if config.exact is None:
             config, choice = _with_measured_loop(config, data, observer)
@@ -195,6 +196,12 @@ def load_file(config: AnyCodeConfig, observer: Observer) -> tuple[AnyCodeConfig,
     config = replace(config.with_all_settings(code.settings), code_sha256=source.sha256)
     data = FitData(code, config.first_arm)
     return replace(config, **data.rows_of(data.config, observer).config_changes), data
+
+
+def _name_of(file: Path) -> str:
+    """A file's name as a run can have it, by which it is found among others."""
+    plain = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in file.stem)
+    return plain.encode()[:NAME_LENGTH].decode(errors="ignore")
 
 
 def _checked(config: AnyTraining, data: FitData) -> tuple[AnyTraining, tuple[str, ...]]:
