@@ -131,6 +131,22 @@ def named(name: str) -> Any:
     return dense(metrics=[keras.metrics.MeanAbsoluteError(name=name)])
 
 
+def averaged() -> Any:
+    import keras
+
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(use_ema=True), "mse")
+    return model
+
+
+def with_own_metric() -> Any:
+    import keras
+
+    model = subclass()
+    model.own = keras.metrics.Mean(name="own")
+    return model
+
+
 def uncompiled() -> Any:
     import keras
 
@@ -162,6 +178,8 @@ def failing_call(self: Any, x: Any) -> Any:
         ),
         (lambda: dense(run_eagerly=True), COLUMN, "run_eagerly=True"),
         (lambda: dense(steps_per_execution=8), COLUMN, "steps_per_execution=8, expected 1"),
+        (averaged, COLUMN, r"its optimizer keeps a moving average of the weights \(use_ema\)"),
+        (with_own_metric, COLUMN, "the model has metrics that it is not compiled with: own"),
         (lambda: dense(10), COLUMN, r"targets: shape \(n, 1\) against outputs \(n, 10\), which Keras would repeat"),
         (lambda: dense(10), COLUMN[:, 0], r"shape \(n,\) against outputs \(n, 10\)"),
         (lambda: dense(1), np.tile(COLUMN, 10), r"shape \(n, 10\) against outputs \(n, 1\)"),
