@@ -178,6 +178,7 @@ class CompiledStep(Step):
                 f"augment: received arrays of the shapes {shapes}, expected the same number of rows in each",
                 hint="It must not depend on values: batches are compiled for it.",
             )
+        self._check_targets(y, result[1])
         if weight and len(result) == 2:
             if counts != {count_of(x)}:
                 raise RequestError(
@@ -186,6 +187,25 @@ class CompiledStep(Step):
                 )
             return (*result, *weight)
         return tuple(result)
+
+    def _check_targets(self, before: Nest, now: Nest) -> None:
+        """Raise RequestError where augmented targets have another shape, which a loss of Keras would repeat to fit."""
+        losses = [entry.loss for entry in self.model._compile_loss._flat_losses]
+        if not all(_is_keras(type(loss)) and _is_keras(_function_of(loss) or type(loss)) for loss in losses):
+            return
+        for array, expected in zip(leaves(now), leaves(before), strict=False):
+            shape = _row_shape(array)
+            if None not in shape and shape != _row_shape(expected):
+                raise RequestError(
+                    f"augment: received targets whose rows have the shape {list(array.shape[1:])}, expected "
+                    f"{list(expected.shape[1:])}, as data() gives them"
+                )
+
+
+def _row_shape(array: Tensor) -> list[int | None]:
+    """Without a last axis of size 1, which Keras adds or drops."""
+    shape = list(array.shape[1:])
+    return shape[:-1] if shape[-1:] == [1] else shape
 
 
 def _inputs_of(model: keras.Model) -> Nest:

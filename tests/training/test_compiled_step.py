@@ -125,6 +125,10 @@ def test_augmented_rows_count_as_those_that_come_out() -> None:
     [
         (lambda x, y, seed: x, r"augment: expected \(x, y\) or \(x, y, weight\) back"),
         (lambda x, y, seed: (x[:1], y), r"the shapes \[1, 1\], \[3, 1\], expected the same number of rows in each"),
+        (
+            lambda x, y, seed: (x, y * np.ones((1, 4), "f")),
+            r"targets whose rows have the shape \[4\], expected \[1\], as data",
+        ),
         (lambda x, y, seed: (x[:2], y[:2]), "received 2 rows of 3 weighted ones, expected their weights too"),
     ],
 )
