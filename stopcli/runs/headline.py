@@ -160,7 +160,7 @@ def configured_headline(config: Mapping[str, Any]) -> Headline | None:
     stated: Direction | None = next((mode for mode in modes if mode in ("min", "max")), None)
     name = base_name(str(config.get("headline", config.get("metric", ""))))
     direction = stated if "headline" in config else natural_direction(name) or stated
-    return headline_of(name, direction, str(config.get("unit", "")))
+    return headline_of(name, direction, str(config.get("unit", ""))) if name else None
 
 
 def base_name(metric: str) -> str:

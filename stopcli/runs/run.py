@@ -119,7 +119,7 @@ class Run:
     def headline(self) -> Headline:
         """The metric that counts in it. Without a summary, a recorded run and one of a user's file have it in their
         config.toml; in a run of stopcli's own models it is the accuracy."""
-        if self.summary is None and self.label("command") in (RECORDED, "fit"):
+        if self.summary is None and self.label("command"):
             return configured_headline(self.config) or ACCURACY
         return getattr(self.summary, "headline", ACCURACY)
 

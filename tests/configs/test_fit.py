@@ -244,6 +244,8 @@ def test_what_is_monitored_is_filled_in(metrics: list[str], chosen: dict[str, An
     assert config.stop_plan(1).monitors == {*monitors, *config.metrics}
     # A run of which there is no summary says the same.
     assert configured_headline(settings_of(config)) == config.headline
+    # Of stopcli's own models nothing is said.
+    assert configured_headline({"mode": "min"}) is None
 
 
 def test_a_command_line_gives_the_config_again() -> None:
