@@ -56,8 +56,21 @@ def stop_signals() -> tuple[int, ...]:
 
 
 def handle_stop_signals(handler: Handler) -> dict[int, object]:
-    """Let a function handle them; only in the main thread. Returns the handlers before, for `restore_handlers`."""
-    return {number: signal.signal(number, handler) for number in stop_signals()}
+    """Let a function handle them; only in the main thread. Returns the handlers before, for `restore_handlers`.
+
+    A process that is forked from this one, such as a worker of a pool in a user's file, is ended by them as if nothing
+    handled them: it has no run to save, and whoever started it ends it by SIGTERM.
+    """
+    owner = os.getpid()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == owner:
+            handler(number, frame)
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    return {number: signal.signal(number, handle) for number in stop_signals()}
 
 
 def restore_handlers(handlers: dict[int, object]) -> None:

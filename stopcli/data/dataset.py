@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -66,11 +66,14 @@ class Splits:
         validation: what stopping rules and checkpoints read; 0 rows where none validate.
         test: what the result is reported on; 0 rows where none test. It may be the validation part itself, as in much
             published work.
+        numbers: of parts that were drawn from other rows, by `train`, `validation`, `test`: which of these each row
+            was, int [rows].
     """
 
     train: Examples
     validation: Examples
     test: Examples
+    numbers: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def test_is_held_out(self) -> bool:

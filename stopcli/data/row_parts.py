@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.data.dataset import Examples, fraction_of
+from stopcli.data.dataset import Examples, Splits, fraction_of
 from stopcli.seeding import derive_seed
 
 
-def set_apart(
-    rows: Examples, validation_share: float, test_share: float, *, last: bool, seed: int
-) -> tuple[Examples, Examples, Examples]:
-    """Rows that train, validate and test. Each part keeps the rows' order.
+def set_apart(rows: Examples, validation_share: float, test_share: float, *, last: bool, seed: int) -> Splits:
+    """Rows that train, validate and test, with their numbers among all. Each part keeps the rows' order.
 
     Which rows test depends on nothing but their share and the seed.
 
@@ -28,13 +26,16 @@ def set_apart(
     validating = fraction_of(remaining, validation_share) if validation_share else 0
     training = remaining - validating
     if last or training == rows.count:
-        return rows.take(0, training), rows.take(training, remaining), rows.take(remaining, rows.count)
+        numbers = {"validation": np.arange(training, remaining), "test": np.arange(remaining, rows.count)}
+        taken = rows.take(0, training), rows.take(training, remaining), rows.take(remaining, rows.count)
+        return Splits(*taken, numbers)
     # A byte a row, and each part gathered once: of many rows, numbers and parts of parts would take much memory.
     parts = np.zeros(rows.count, np.int8)
     parts[_drawn(rows.count, testing, seed, "test")] = 2
     parts[np.flatnonzero(parts == 0)[_drawn(remaining, validating, seed, "validation")]] = 1
-    train, validation, test = (rows.at(_numbers(parts == part)) for part in range(3))
-    return train, validation, test
+    numbers = {name: _numbers(parts == part) for part, name in enumerate(("train", "validation", "test"))}
+    train, validation, test = (rows.at(of_part) for of_part in numbers.values())
+    return Splits(train, validation, test, numbers)
 
 
 def _drawn(rows: int, count: int, seed: int, stream: str) -> NDArray[np.intp]:

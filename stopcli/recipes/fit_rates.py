@@ -109,6 +109,7 @@ class FitLrRange(Recipe):
     def build(self, loaded: LoadedConfig) -> Experiment:
         """The model of one seed, with a learning rate that rises from update to update. Only its loss is of interest,
         on the rows that it trains on."""
+        from stopcli.recipes.model_identity import loop_key
         from stopcli.schedules.cyclic import RampLR
         from stopcli.training.compiled_step import CompiledStep
         from stopcli.training.trainer import Experiment
@@ -137,4 +138,5 @@ class FitLrRange(Recipe):
             log_steps=True,
             headline=facts.headline,
             step=CompiledStep(model, train, data.code.augment(config.settings), schedule),
+            loop_key=loop_key(model, config.arm),
         )

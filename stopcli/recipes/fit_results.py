@@ -54,7 +54,7 @@ class Outputs:
 
     Attributes:
         rows: for which rows, in words: `test rows`; those that validate where none test, or those that train.
-        numbers: of these rows in their part, int [rows].
+        numbers: of these rows in what `data()` returned, or in their part where it returned parts; int [rows].
         examples: the rows.
         task: what was predicted, and how it is shown.
         model: which one, in words.
@@ -89,6 +89,8 @@ def outputs_of(experiment: Experiment, evaluation: Evaluation) -> Outputs | None
         predictions = evaluation.predict(rows.x)
     if predictions is None:
         return None
+    drawn = parts.numbers.get("train" if name == "training" else name)
+    numbers = numbers if drawn is None else drawn[numbers]
     task = task_of(experiment.loss, rows.y, predictions)
     classes: tuple[str, ...] = ()
     if task.kind == "classes":

@@ -191,8 +191,9 @@ def _split(rows: Examples, config: SplitSettings) -> tuple[str, Splits, str]:
             hint="--validation none and --test-share 0 set no rows aside.",
         )
     shares = _validation_share(validation, config), test_share
-    train, validating, test = set_apart(rows, *shares, last=validation == "last", seed=config.data_seed)
-    parts = Splits(train, test if validation == "test" else validating, test)
+    parts = set_apart(rows, *shares, last=validation == "last", seed=config.data_seed)
+    if validation == "test":
+        parts = replace(parts, validation=parts.test)
     seed = f"drawn at random by data seed {config.data_seed}"
     how = "the last rows, test last of all" if validation == "last" else seed
     return validation, parts, f"{counted(rows.count, 'row')}: {_counts(parts)}{f' ({how})' if expected > 1 else ''}"
@@ -204,6 +205,7 @@ def _with_own(read: Mapping[str, PartRows], config: SplitSettings) -> tuple[str,
     if config.test_share not in (None, DEFAULT_TEST_SHARE):
         raise ConfigError("test_share", config.test_share, f"none: data() gives its own parts ({', '.join(read)})")
     validation, validating = config.validation, None
+    numbers: dict[str, Any] = {}
     how = ", as data() parts them"
     if "validation" in read:
         if validation != "auto":
@@ -224,13 +226,15 @@ def _with_own(read: Mapping[str, PartRows], config: SplitSettings) -> tuple[str,
             )
         else:
             share, last = _validation_share(validation, config), validation == "last"
-            train, validating, _ = set_apart(train, share, 0.0, last=last, seed=config.data_seed)
+            apart = set_apart(train, share, 0.0, last=last, seed=config.data_seed)
+            train, validating = apart.train, apart.validation
+            numbers = {name: of_part for name, of_part in apart.numbers.items() if name != "test"}
         if validation != "none":
             which = f"drawn from the training rows by data seed {config.data_seed}"
             sentences = {"last": "the last of the training rows validate", "split": f"those that validate are {which}"}
             how = f" ({sentences[validation]})" if validation in sentences else ""
     none = read["train"].examples.take(0, 0)
-    parts = Splits(train, none if validating is None else validating, none if test is None else test)
+    parts = Splits(train, none if validating is None else validating, none if test is None else test, numbers)
     return (
         validation,
         parts,

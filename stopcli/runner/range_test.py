@@ -143,7 +143,7 @@ def _test_seeds(loaded: LoadedConfig, store: CurveStore, folder: RunFolder, sess
     config: LrRangeConfig = loaded.config
     request, measured = session.request, 0
     updates = config.updates(loaded.data.parts.train.batches(config.batch_size))
-    # Compiled for the first seed, and reset for each further one.
+    # Compiled for the first seed, and reset for each further one, but where it may hold what was drawn for a seed.
     loop: Loop | None = None
 
     def on_updates(count: int) -> None:
@@ -159,7 +159,7 @@ def _test_seeds(loaded: LoadedConfig, store: CurveStore, folder: RunFolder, sess
         session.observer.stage(f"seed {seed}")
         with session.stopwatch.part("train"):
             experiment = recipe_for(config).build(replace(loaded, config=replace(config, seed=seed)))
-            if loop is None:
+            if loop is None or experiment.loop_key is None:
                 with session.stopwatch.part("compile"):
                     loop = experiment.make_loop()
                     loop.compile()

@@ -19,7 +19,6 @@ from stopcli.configs.training import TrainingConfig
 from stopcli.errors import RequestError, ResourceError
 from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.recipes.recorded_code import keep_earlier_copies
-from stopcli.report.document import Table
 from stopcli.report.drawing import Figures
 from stopcli.runner.provenance import changed_data, changed_model, record_environment
 from stopcli.runner.report import write_results
@@ -249,10 +248,8 @@ def _train(
         with stopwatch.part("evaluate"):
             summary = replace(summary, warnings=(*summary.warnings, *recipe.run_after(loaded, evaluation, folder)))
     evaluation = replace(evaluation, summary=summary)
-    tables: dict[str, Table] = {}
-    if plots:
-        with stopwatch.part("plots"):
-            tables = recipe.run_tables(experiment, evaluation)
+    with stopwatch.part("plots"):
+        tables = recipe.run_tables(experiment, evaluation)
 
     def figures() -> Figures:
         steps = read_metrics(folder.steps) if experiment.log_steps else None

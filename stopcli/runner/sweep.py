@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ class RunJob:
         plots: whether its figures are drawn.
         shared: the data of all jobs, where they are the same and in this process; else each job reads its own.
         source: the user's file, which jobs execute as the sweep has read it; None where there is none.
+        rows: the hash of the rows that each arm has to have; empty where nothing but the settings says which.
     """
 
     jobs: Path
@@ -64,6 +65,7 @@ class RunJob:
     plots: bool = True
     shared: LoadedConfig | None = None
     source: Source | None = None
+    rows: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, job: Job[Any], context: JobContext) -> None:
         with shipped(self.source):
@@ -76,7 +78,7 @@ class RunJob:
             with RunFolder.create(
                 root=self.jobs, command=config.command, run_dir=path, config=to_toml(config)
             ) as folder:
-                self._run(Resumption(config, Start()), folder, context)
+                self._run(job, Resumption(config, Start()), folder, context)
         elif needs_run(Run.read(path), retry_failed=self.retry_failed):
             with RunFolder.reopen(path, checked=False) as folder:
                 if folder.config.exists():
@@ -85,7 +87,7 @@ class RunJob:
                     # Killed between making the folder and its first file.
                     folder.write_config(to_toml(config))
                     resumption = Resumption(config, Start(resumed=folder.environment.exists()))
-                self._run(resumption, folder, context)
+                self._run(job, resumption, folder, context)
 
     def _prepare(self, folder: RunFolder) -> Resumption:
         try:
@@ -98,7 +100,7 @@ class RunJob:
                 folder.status.write("failed", in_a_line(error), outside=changed)
             raise
 
-    def _run(self, resumption: Resumption, folder: RunFolder, context: JobContext) -> None:
+    def _run(self, job: Job[Any], resumption: Resumption, folder: RunFolder, context: JobContext) -> None:
         for warning in resumption.warnings:
             folder.log(f"warning: {warning}")
         config = resumption.config
@@ -112,8 +114,18 @@ class RunJob:
                 loaded = replace(self.shared, config=config)
             else:
                 loaded = recipe_for(config).load(config, session.observer)
+                self._check_rows(job, loaded)
         loop_cache = context.loop_cache if self.shared else None
         run_one(loaded, folder, session, resumption.start, loop_cache=loop_cache, plots=self.plots)
+
+    def _check_rows(self, job: Job[Any], loaded: LoadedConfig) -> None:
+        """Raise RequestError where a job has read other rows than its sweep, so that its runs could not be compared."""
+        expected = self.rows.get(job.arm)
+        if expected and expected != data_fingerprint(recipe_for(job.config).parts_of(loaded, job.config))["data"]:
+            raise RequestError(
+                f"{job.name}: data() returned other rows than it did for the sweep",
+                hint="Draw from a fixed seed, such as numpy.random.default_rng(0), and leave the files as they are.",
+            )
 
 
 def _wait_for(path: Path) -> None:
@@ -155,6 +167,7 @@ def run_sweep(
         plots=not shared,
         shared=loaded if shared else None,
         source=loaded.source,
+        rows={} if shared else _rows_of_code(loaded, jobs),
     )
     monitor = SweepMonitor(folder, jobs, pending, session.request, show, getattr(config, "keep_going", True))
     try:
@@ -168,6 +181,20 @@ def run_sweep(
     except OSError as error:
         folder.note(traceback.format_exc())
         raise cannot_be_written(folder.path, error) from error
+
+
+def _rows_of_code(loaded: LoadedConfig, jobs: Sequence[Job[Any]]) -> dict[str, str]:
+    """The hash of each arm's rows, where a user's file returns them, which may be others at each call."""
+    if loaded.source is None:
+        return {}
+    recipe, hashes, by_arm = recipe_for(loaded.config), {}, {}
+    for arm, config in {job.arm: job.config for job in jobs}.items():
+        parts = recipe.parts_of(loaded, config)
+        if id(parts) not in hashes:
+            # Arms mostly share their rows, which may be many.
+            hashes[id(parts)] = data_fingerprint(parts)["data"]
+        by_arm[arm] = hashes[id(parts)]
+    return by_arm
 
 
 def _changed_data(loaded: LoadedConfig, jobs: Sequence[Job[Any]], folder: RunFolder, start: Start) -> list[str]:

@@ -109,7 +109,7 @@ RUN_FILES = (
     *("report.html", "metrics.csv", "timing.csv", "steps.csv", "predictions.npz", "table.csv", "table.md", "jobs.csv"),
     "left_out.csv",
 )
-_FOLDERS = ("checkpoints", "plots", "tensorboard", "after", "jobs")
+_FOLDERS = ("checkpoints", "plots", "tensorboard", "after", "code", "jobs")
 
 
 def runs_root(named: Path | None) -> Path:

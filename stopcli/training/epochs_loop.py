@@ -109,7 +109,8 @@ class EpochsLoop(Loop):
                     raise ReplayError(
                         f"epochs {done + 1} to {until} gave other metrics when they were trained again",
                         hint="This device does not compute the same thing twice, or the run was made on another; "
-                        "no epoch's state can be recovered.",
+                        "no epoch's state can be recovered. A model of your own can be trained by --loop steps, which "
+                        "goes through no epoch twice.",
                     )
                 done = until
             yield epoch, self.state()

@@ -120,3 +120,25 @@ except SystemExit as left:
 assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 """
     assert subprocess.run([sys.executable, "-c", code], timeout=180, env=dict(os.environ), check=False).returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
+def test_a_process_that_a_users_file_forks_ends_by_a_signal_as_if_nothing_handled_it() -> None:
+    code = (
+        "import os, signal, time\n"
+        "from stopcli.signals import handle_stop_signals\n"
+        "handle_stop_signals(lambda number, frame: os._exit(3))\n"
+        "ready, started = os.pipe()\n"
+        "worker = os.fork()\n"
+        "if not worker:\n"
+        # Python forgets a signal that comes while it is still forking.
+        "    os.write(started, b'1')\n"
+        "    time.sleep(30)\n"
+        "    os._exit(9)\n"
+        "os.read(ready, 1)\n"
+        "os.kill(worker, signal.SIGTERM)\n"
+        "print(os.WTERMSIG(os.waitpid(worker, 0)[1]), flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (ended.stdout, ended.stderr, ended.returncode) == (f"{int(signal.SIGTERM)}\n", "", 3)

@@ -53,6 +53,17 @@ def test_which_rows_depends_on_the_data_seed_and_those_that_test_on_no_other_set
         assert rows_of(read((X, Y), **settings).parts.test) == rows_of(first.parts.test)
 
 
+def test_every_part_knows_which_rows_it_has() -> None:
+    """So that a row of a report is found again in what `data()` returned."""
+    for validation in ("split", "last", "none"):
+        parts = read((X, Y), validation=validation).parts
+        for name in ("validation", "test"):
+            assert parts.numbers[name].tolist() == rows_of(getattr(parts, name)), (validation, name)
+    parts = read({"train": (X, Y), "test": (X[:40] + 900, Y[:40])}).parts
+    assert parts.numbers["train"].tolist() == rows_of(parts.train)
+    assert "test" not in parts.numbers
+
+
 def test_the_last_rows_as_keras_takes_them() -> None:
     parts = read((X, Y), validation="last", validation_share=0.3, test_share=0.0).parts
     assert rows_of(parts.train) == Y[:70].tolist()

@@ -14,12 +14,15 @@ from stopcli.configs.base import parse, to_toml
 from stopcli.configs.clr import ClrConfig
 from stopcli.configs.cutout_sweep import CutoutSweepConfig
 from stopcli.configs.moons import MoonsConfig
+from stopcli.errors import RequestError
 from stopcli.recipes.base import LoadedConfig
-from stopcli.runner.sweep import run_sweep
+from stopcli.recipes.moons import Moons
+from stopcli.runner.sweep import RunJob, run_sweep
 from stopcli.runs.folder import RunFolder
 from stopcli.sweeps.layout import Layout
 from stopcli.sweeps.plan import Job, plan_jobs
-from stopcli.training.session import Session, StopRequest
+from stopcli.training.session import NullObserver, Session, StopRequest
+from stopcli.training.state_file import data_fingerprint
 
 SWEEPS = {
     "cutout-sweep": parse(CutoutSweepConfig, {"dataset": "digits", "m": (2, 4), "epochs": 12}),
@@ -61,3 +64,14 @@ def check_said(config: Any, jobs: Sequence[Job[Any]]) -> None:
     assert len(table["rows"]) == len(jobs)
     assert f"| {jobs[0].name} | interrupted | 7/12 |" in Path("sweep/report.md").read_text()
     assert summary_of("sweep")["conclusions"][0].startswith(f"Not finished: {config.arm_label(jobs[0].arm)} (seed 0 ")
+
+
+def test_a_job_whose_rows_are_not_those_of_its_sweep_is_refused() -> None:
+    config = SWEEPS["moons"]
+    loaded, (job, *_) = Moons().load(config, NullObserver()), plan_jobs(config)
+    rows = data_fingerprint(loaded.data)["data"]
+    RunJob(Path(), rows={job.arm: rows})._check_rows(job, loaded)
+    with pytest.raises(
+        RequestError, match=r"no-stopping-seed0: data\(\) returned other rows than it did for the sweep"
+    ):
+        RunJob(Path(), rows={job.arm: rows[::-1]})._check_rows(job, loaded)
