@@ -24,7 +24,7 @@ from stopcli.configs.images import (
 )
 from stopcli.configs.learning_rate import Nesterov, Rate, SgdMomentum
 from stopcli.configs.registry import command_line
-from stopcli.configs.user_code import FILLED, CodeSettings, check_code_share
+from stopcli.configs.user_code import CodeSettings, check_code_share
 from stopcli.errors import ConfigError, RequestError
 from stopcli.models.architecture import CODE_ENDING, architectures
 from stopcli.runs.files import read_toml
@@ -53,7 +53,7 @@ class LrRangeConfig(NetworkSettings, CodeSettings, DataSettings, AugmentSettings
     )
     quick: ClassVar[dict[str, Any]] = {name: QUICK[name] for name in ("width", "depth", "limit")}
 
-    not_offered: ClassVar[frozenset[str]] = _STATES | FILLED
+    not_offered: ClassVar[frozenset[str]] = _STATES | {"code_sha256", "code_hash"}
     not_repeated: ClassVar[frozenset[str]] = frozenset({"code_hash"})
     # Of what a model measures only its loss is of interest.
     metric: ClassVar[str] = ""
