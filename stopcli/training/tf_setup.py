@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -126,15 +127,21 @@ def _file_without_a_name() -> IO[str]:
     return tempfile.TemporaryFile("w+", errors="replace")
 
 
+# Of two threads at once, such as runs of a sweep, the second would take the first one's file for the process's stderr
+# and put it back in the end: from then on whatever is written would be lost.
+_STDERR = threading.RLock()
+
+
 @contextlib.contextmanager
 def stderr_to(descriptor: int) -> Iterator[None]:
-    """Send what the process writes to stderr, C++ libraries included, to a file."""
-    sys.stderr.flush()
-    before = os.dup(2)
-    try:
-        os.dup2(descriptor, 2)
-        yield
-    finally:
+    """Send what the process writes to stderr, C++ libraries included, to a file; one thread at a time."""
+    with _STDERR:
         sys.stderr.flush()
-        os.dup2(before, 2)
-        os.close(before)
+        before = os.dup(2)
+        try:
+            os.dup2(descriptor, 2)
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(before, 2)
+            os.close(before)

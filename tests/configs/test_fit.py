@@ -33,7 +33,7 @@ NAMES = st.sampled_from(["units", "lr", "activation", "epochs", "größe", "_pri
 
 
 def unique(values: Any) -> Any:
-    return st.lists(values, min_size=2, max_size=4, unique_by=lambda value: (type(value), repr(value), value))
+    return st.lists(values, min_size=2, max_size=4, unique_by=lambda value: (type(value), value))
 
 
 TABLES = st.dictionaries(NAMES, VALUES, max_size=4)
@@ -41,7 +41,7 @@ SEVERAL = st.dictionaries(NAMES, st.one_of(*map(unique, (INTEGERS, FLOATS, TEXTS
 
 
 def fit(**chosen: Any) -> FitConfig:
-    return resolve(FitConfig, {"file": "/work/rooms.py", **chosen})
+    return resolve(FitConfig, {"file": "/home/me/rooms.py", **chosen})
 
 
 def loaded(*metrics: str, metric: str = "", **chosen: Any) -> FitConfig:
@@ -103,7 +103,7 @@ CODE = """
 def data(*, path="rooms.npz", rows=500): return 1
 def build(x, y, *, units=64, lr=1e-3, bn=False, computed=3 * 4, nothing=None): return 1
 """
-SOURCE = source_of(Path("/work/rooms.py"), {"rooms.py": CODE})
+SOURCE = source_of(Path("/home/me/rooms.py"), {"rooms.py": CODE})
 
 
 def test_values_have_the_types_of_the_defaults() -> None:
@@ -251,17 +251,17 @@ def test_what_is_monitored_is_filled_in(metrics: list[str], chosen: dict[str, An
 def test_a_command_line_gives_the_config_again() -> None:
     config = fit(settings={"name": "a b", "lr": 0.1}, vary={"units": [1, 2], "kind": ["a,b", "c"]}, patience=3, seeds=2)
     words = options_text(config)
-    assert words[:2] == ["fit", "/work/rooms.py"]
+    assert words[:2] == ["fit", "/home/me/rooms.py"]
     assert words[words.index("--set") + 1 :][:2] == ["name=a b", "lr=0.1"]
     assert words[words.index("--vary") + 1 :][:2] == ["units=1,2", 'kind="a,b",c']
     # Of a run's own config.toml what the model made of nothing is left out.
     ran = loaded("mae", "rmse", settings={"lr": 0.1}, patience=3)
     assert command_line({"command": "fit", **settings_of(ran)}) == [
-        *("fit", "/work/rooms.py", "--patience", "3", "--set", "lr=0.1")
+        *("fit", "/home/me/rooms.py", "--patience", "3", "--set", "lr=0.1")
     ]
     other = loaded("mae", "rmse", metric="rmse", validation="last", monitor="rmse")
     assert command_line({"command": "fit", **settings_of(other)}, "--seeds", "3") == [
-        *("fit", "/work/rooms.py", "--seeds", "3", "--monitor", "rmse", "--validation", "last", "--metric", "rmse"),
+        *("fit", "/home/me/rooms.py", "--seeds", "3", "--monitor", "rmse", "--validation", "last", "--metric", "rmse"),
     ]
 
 
