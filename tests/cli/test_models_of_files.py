@@ -90,3 +90,20 @@ def test_kills_change_no_bit(file: str) -> None:
     verified = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert "every result is identical to the bit" in verified.stdout
+
+
+def test_a_model_that_is_not_exact_says_so_and_is_recorded_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "noise.py"
+    # Noise of TensorFlow's own generator, whose state no run can save.
+    path.write_text(
+        FILE.replace("import numpy as np", "import numpy as np\nimport tensorflow as tf", 1)
+        + "\ndef augment(x, y, seed):\n    return x + tf.random.normal(tf.shape(x), stddev=0.01), y\n"
+    )
+    assert run("fit", str(path), "--epochs", "2", "--xla", "no", "--run-dir", "noise") == 0
+    assert "gave other numbers the second time" in capsys.readouterr().err
+    summary = summary_of("noise")
+    assert (summary["exact"], summary["state"]) == (False, "finished")
+    assert 'loop = "steps"' in Path("noise/config.toml").read_text()
+    assert "gave other numbers the second time" in " ".join(Path("noise/report.md").read_text().split())
