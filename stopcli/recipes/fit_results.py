@@ -168,11 +168,12 @@ def _worst(outputs: Outputs) -> Table:
         ]
     else:
         rest = task.predicted - task.true
-        # Of several outputs each counts by how far it is off in all rows.
-        spread = np.abs(rest).mean(axis=0, dtype=float)
+        outputs_of_row = rest.shape[1]
+        # Of a few outputs, which may have units of their own, each counts by how far it is off in all rows; of many,
+        # such as those of an image or a series, what the table shows.
+        spread = np.abs(rest).mean(axis=0, dtype=float) if outputs_of_row <= _MOST_OUTPUTS else np.ones(1)
         size = (np.abs(rest) / np.where(spread > 0, spread, 1)).mean(axis=1)
         worst = np.argsort(-size, kind="stable")[:WORST]
-        outputs_of_row = rest.shape[1]
         if outputs_of_row <= _MOST_OUTPUTS:
             names = [""] if outputs_of_row == 1 else [f" {i}" for i in range(outputs_of_row)]
             columns = tuple(f"{what}{name}" for name in names for what in ("true", "predicted", "error"))
