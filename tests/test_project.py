@@ -120,7 +120,8 @@ def test_the_pages_python_runs_and_its_rules_fire() -> None:
     assert recordings == ["recorded-line", "recorded-mine", "recorded-moons"]
     stop = "smoothed val_loss patience=2 smooth=0.5 at epoch 5 and val_accuracy patience=3 min_delta=1% at epoch 4"
     assert finished(joined).endswith(f"5 {stop}\n")
-    output = finished(cyclical)
+    # Of unseeded trainings some improve in the last of their epochs.
+    output = finished("import keras\nkeras.utils.set_random_seed(1)\n" + cyclical)
     assert "Verdict(reason='patience', rule='val_accuracy patience=16'" in output
     accuracy = re.search(r"best_value=([0-9.]+)", output)
     assert accuracy is not None

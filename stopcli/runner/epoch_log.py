@@ -96,11 +96,14 @@ class EpochLog:
         return self._columns, self._written, self._timed
 
     def _write_in_time(self) -> None:
-        while not self._closing:
+        closing = False
+        while not closing:
             requested = self._request.wait(FLUSH_SECONDS)
             # One that comes after the time was over is the next turn's.
             if requested:
                 self._request.clear()
+            # Looked at before the turn writes: where it is set meanwhile, there is one more, for what has come since.
+            closing = self._closing
             self._flushed = time.monotonic()
             written = None
             try:

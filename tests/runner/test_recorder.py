@@ -23,6 +23,7 @@ from small_disk import FILLER, enlarge, fill, small_disk
 
 from stopcli import AnyOf, Patience, Recorder, Threshold
 from stopcli.errors import ConfigError, MetricError, RunError, RunFolderError
+from stopcli.runner.epoch_log import EpochLog
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.run import Run, read_runs
 
@@ -385,6 +386,26 @@ def test_a_request_that_comes_when_the_time_is_over_is_not_lost(monkeypatch: pyt
             recorder.epoch(loss=1.0)
             flush(recorder)
             assert len(Run.read(recorder.path).metrics["loss"]) == recorder._count
+
+
+def test_what_comes_while_others_are_written_is_not_lost_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    write, has_written = EpochLog._write, threading.Event()
+
+    def write_slowly(log: EpochLog) -> Any:
+        written = write(log)
+        has_written.set()
+        time.sleep(0.1)
+        return written
+
+    recorder = Recorder("runs")
+    recorder.epoch(loss=2.0)
+    assert recorder._log is not None
+    monkeypatch.setattr(EpochLog, "_write", write_slowly)
+    recorder._log._request.set()
+    has_written.wait()
+    recorder.epoch(loss=1.0)
+    recorder.close()
+    assert Run.read(recorder.path).metrics["loss"].tolist() == [2.0, 1.0]
 
 
 class Interrupted(threading.Event):
