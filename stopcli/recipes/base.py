@@ -58,7 +58,7 @@ class LoadedConfig:
         notes: what the user should be told of the data, a sentence without a full stop each.
         description: what will be run, a line each.
         seconds: that reading the data took.
-        files: texts that each run leaves in its folder when it starts, by their paths there.
+        files: texts and bytes that each run leaves in its folder when it starts, by their paths there.
         source: the user's file that was executed; None where none was.
     """
 
@@ -67,7 +67,7 @@ class LoadedConfig:
     notes: tuple[str, ...] = ()
     description: tuple[str, ...] = ()
     seconds: float = 0.0
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
     source: Source | None = None
 
 

@@ -23,7 +23,7 @@ from stopcli.report.drawing import Figures
 from stopcli.runner.provenance import changed_data, changed_model, record_environment
 from stopcli.runner.report import write_results
 from stopcli.runner.sweep import run_sweep
-from stopcli.runs.files import remove_leftovers, write_text
+from stopcli.runs.files import remove_leftovers, write_whole
 from stopcli.runs.folder import RunFolder, cannot_be_written
 from stopcli.runs.metrics import read_metrics
 from stopcli.runs.summary import RangeSummary, RunSummary, TrainingSummary
@@ -285,9 +285,9 @@ def start_session(
         remove_leftovers(folder.path)
         if loaded.source is not None:
             keep_earlier_copies(folder.path, loaded.source)
-    for name, text in loaded.files.items():
+    for name, content in loaded.files.items():
         (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
-        write_text(folder.path / name, text)
+        write_whole(folder.path / name, content)
     precision = "mixed_float16" if getattr(config, "mixed_precision", False) else "float32"
     return record_environment(config, folder, devices(precision), start, changed, ancestry)
 

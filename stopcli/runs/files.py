@@ -182,6 +182,20 @@ def write_text(path: Path, text: str) -> None:
         new.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file, or leave what was there."""
+    with replacing(path) as new:
+        new.write_bytes(content)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """`write_text` or `write_bytes`, as the content is."""
+    if isinstance(content, str):
+        write_text(path, content)
+    else:
+        write_bytes(path, content)
+
+
 def write_json(path: Path, value: Any) -> None:
     """`dump_json` into a file."""
     write_text(path, dump_json(value) + "\n")

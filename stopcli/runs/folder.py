@@ -107,7 +107,7 @@ TRASH_PREFIX = ".trash-"
 RUN_FILES = (
     *("config.toml", "status.json", "environment.json", "summary.json", "seeds.json", "log.txt", "report.md"),
     *("report.html", "metrics.csv", "timing.csv", "steps.csv", "predictions.npz", "table.csv", "table.md", "jobs.csv"),
-    "left_out.csv",
+    *("left_out.csv", "table.json", "rows.npz"),
 )
 _FOLDERS = ("checkpoints", "plots", "tensorboard", "after", "code", "jobs")
 

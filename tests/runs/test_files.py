@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stopcli.errors import RequestError
-from stopcli.runs.files import UnusableFileError, read_json_file, read_toml
+from stopcli.runs.files import UnusableFileError, read_json_file, read_toml, write_whole
 
 # Name, content, what it is not.
 NO_TOML = {
@@ -107,3 +107,14 @@ def test_nothing_else_is_raised_whatever_a_file_holds(tmp_path_factory: pytest.T
     for read in (read_toml, read_json_file):
         with contextlib.suppress(UnusableFileError, RequestError):
             read(file)
+
+
+def test_texts_and_bytes_are_written_whole(tmp_path: Path) -> None:
+    for content in ("été\n", b"\0\xff\r\n"):
+        write_whole(tmp_path / "it", content)
+        expected = content if isinstance(content, bytes) else content.encode()
+        assert (tmp_path / "it").read_bytes() == expected
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        write_whole(tmp_path / "folder", b"1")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "it"]
