@@ -29,7 +29,7 @@ PROJECT = Path(__file__).parents[1]
 SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
 BUILD = "from setuptools import build_meta; print(build_meta.build_{}({!r}))"
 # What a user has to have named to get these; `dev` and `bench` are for the repository.
-EXTRAS = ("gpu", "pandas", "ray")
+EXTRAS = ("gpu", "ray", "tables")
 
 
 @dataclass(frozen=True)

@@ -86,9 +86,11 @@ class Run(_FolderWithReport):
         return super().metrics
 
     def frame(self) -> pandas.DataFrame:
-        """`metrics` as a pandas DataFrame, a row an epoch. Raises RequestError where pandas is not installed, or
-        metrics.csv is missing or damaged."""
-        frame = _pandas().DataFrame(self.metrics)
+        """`metrics` as a pandas DataFrame, a row an epoch. Raises RequestError where metrics.csv is missing or
+        damaged."""
+        import pandas
+
+        frame = pandas.DataFrame(self.metrics)
         # A CSV file may lack the step of some epochs.
         counts = [name for name in ("epoch", "step") if name in frame and frame[name].notna().all()]
         return frame.astype(dict.fromkeys(counts, "int64"))
@@ -167,9 +169,10 @@ class _FolderWithTable(_FolderWithReport):
         return Table.from_summary(self.summary.table)
 
     def frame(self) -> pandas.DataFrame:
-        """Its table.csv as a pandas DataFrame: the table with all digits. Raises RequestError where pandas is not
-        installed, and RunFolderError where there are no results yet."""
-        pandas = _pandas()
+        """Its table.csv as a pandas DataFrame: the table with all digits. Raises RunFolderError where there are no
+        results yet."""
+        import pandas
+
         path = self.path / "table.csv"
         try:
             return pandas.read_csv(path)
@@ -216,7 +219,7 @@ class Sweep(_FolderWithTable):
         raise RunFolderError(f"{self.path}: a sweep, whose metrics are those of its runs: sweep.runs[0].metrics")
 
     def frame(self) -> pandas.DataFrame:
-        """Its runs, as `Runs.frame`. Raises RequestError where pandas is not installed."""
+        """Its runs, as `Runs.frame`."""
         return self.runs.frame()
 
 
@@ -303,11 +306,9 @@ class Runs(Sequence[AnyRun]):
 
         Args:
             settings: names in config.toml that become columns too, such as `"learning_rate"`.
-
-        Raises:
-            RequestError: pandas is not installed.
         """
-        pandas = _pandas()
+        import pandas
+
         frame = pandas.DataFrame([_row(run, settings) for run in self])
         if frame.empty:
             return frame
@@ -432,12 +433,3 @@ def _path(path: str | os.PathLike[str]) -> Path:
 
 def _root(runs_dir: str | os.PathLike[str] | None) -> Path:
     return runs_root(None if runs_dir is None else _path(runs_dir))
-
-
-def _pandas() -> Any:
-    try:
-        import pandas
-    except ImportError as error:
-        message = "frame() needs pandas, which is not installed"
-        raise RequestError(message, hint="pip install 'stopcli[pandas]'") from error
-    return pandas

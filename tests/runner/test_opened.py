@@ -254,13 +254,6 @@ def test_a_missing_model_is_explained() -> None:
         stopcli.open("moons").model()
 
 
-def test_without_pandas_a_frame_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    for what in (stopcli.open(FIXTURES / "moons"), stopcli.open(FIXTURES / "lr-range"), stopcli.list_runs(FIXTURES)):
-        with pytest.raises(RequestError, match="needs pandas, which is not installed"):
-            what.frame()
-
-
 def test_the_built_in_open_stays() -> None:
     # `from stopcli import *` does not replace it.
     assert "open" not in stopcli.__all__
