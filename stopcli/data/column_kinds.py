@@ -1,0 +1,147 @@
+"""What the columns of a table hold: numbers, words, dates, and what is wrong with one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stopcli.data.csv_layout import is_number
+from stopcli.data.table_file import TableFile, cell_at
+from stopcli.errors import RequestError, shown
+
+if TYPE_CHECKING:
+    import pandas
+
+Kind = Literal["numbers", "logical", "words", "mixture", "dates", "empty", "other"]
+"""`mixture`: mostly numbers, with some words among them. `other`: bytes, lists, complex numbers."""
+
+_DATE = re.compile(
+    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))([ T]\d{1,2}:\d{2}.*)?"
+    r"|\d{1,2}:\d{2}(:\d{2})?"
+)
+# What pandas infers from objects.
+_INFERRED: dict[str, Kind] = {
+    "boolean": "logical",
+    "empty": "empty",
+    **dict.fromkeys(("date", "datetime", "datetime64", "time", "timedelta", "timedelta64", "period"), "dates"),
+    **dict.fromkeys(("integer", "floating", "mixed-integer-float", "decimal"), "numbers"),
+}
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """A column and what it holds.
+
+    Attributes:
+        present, missing: in how many rows it has a value, and in how many not.
+        values: of words, the distinct ones, as they first occur; empty for any other kind.
+        counts: in how many rows each of them stands.
+    """
+
+    name: str
+    kind: Kind
+    present: int
+    missing: int
+    values: NDArray[Any]
+    counts: NDArray[np.int64]
+
+
+def column_of(table: TableFile, name: str) -> Column:
+    """What a column holds."""
+    series = table.frame[name]
+    kind = _kind_of(series)
+    present = int(series.notna().sum())
+    if kind != "words":
+        return Column(name, kind, present, len(series) - present, np.empty(0, object), np.empty(0, np.int64))
+    codes, values = series.factorize()
+    values = np.asarray(values, object)
+    counts = np.bincount(codes[codes >= 0], minlength=len(values))
+    numeric = np.fromiter(map(is_number, values), bool, len(values))
+    if all(map(_DATE.fullmatch, values)):
+        kind = "dates"
+    elif not numeric.all() and 2 * counts[numeric].sum() > present:
+        kind = "mixture"
+    return Column(name, kind, present, len(series) - present, values, counts)
+
+
+def _kind_of(series: pandas.Series) -> Kind:
+    from pandas.api.types import infer_dtype
+
+    letter = series.dtype.kind
+    if letter == "b":
+        return "logical"
+    if letter in "iuf":
+        return "numbers" if letter != "f" or series.notna().any() else "empty"
+    if letter in "Mm":
+        return "dates" if series.notna().any() else "empty"
+    if letter != "O":
+        return "other"
+    inferred = infer_dtype(series, skipna=True)
+    if inferred == "string":
+        return "words" if series.notna().any() else "empty"
+    return _INFERRED.get(inferred, "other")
+
+
+def numbers_of(table: TableFile, name: str) -> NDArray[Any]:
+    """A column of numbers, or of logical values as 1 and 0; float64 with NaN for missing values, or whole numbers where
+    none is missing.
+
+    Raises:
+        RequestError: a value is no number, is infinite, or too large for float32; with its line.
+    """
+    series = table.frame[name]
+    values: NDArray[Any]
+    if series.dtype.kind in "iub":
+        values = series.to_numpy()
+        return values
+    values = series.to_numpy() if series.dtype.kind == "f" else _converted(table, name)
+    if len(values):
+        smallest, largest = np.fmin.reduce(values), np.fmax.reduce(values)
+        if smallest < -_LARGEST or largest > _LARGEST:
+            row = int(np.flatnonzero(np.abs(values) > _LARGEST)[0])
+            raise RequestError(
+                f"{cell_at(table, row, name)}: received {values[row]:g}, expected a finite number within float32",
+                hint="An empty cell is a missing value.",
+            )
+    return values
+
+
+def _converted(table: TableFile, name: str) -> NDArray[np.float64]:
+    """Numbers from objects or texts."""
+    import pandas
+
+    series = table.frame[name]
+    if series.dtype.kind in "Mmc":
+        raise RequestError(
+            f"{cell_at(table, 0, name)}: received {series.dtype.name} ({shown(str(series.iloc[0]))}), expected a number"
+        )
+    objects = series.astype(object)
+    logical = objects.map({"true": 1.0, "false": 0.0, True: 1.0, False: 0.0}).where(objects.notna(), np.nan)
+    values = pandas.to_numeric(objects, errors="coerce").astype(np.float64).fillna(logical)
+    wrong = np.flatnonzero((values.isna() & objects.notna()).to_numpy())
+    if len(wrong):
+        row = int(wrong[0])
+        raise RequestError(
+            f"{cell_at(table, row, name)}: received {shown(objects.iloc[row])}, expected a number",
+            hint="An empty cell is a missing value.",
+        )
+    converted: NDArray[np.float64] = values.to_numpy()
+    return converted
+
+
+def texts_of(table: TableFile, name: str) -> NDArray[Any]:
+    """A column as words: str objects as they are written, "" for missing ones. Of whole numbers that became floats in a
+    program that writes missing values so (`3.0`), without their decimals."""
+    series = table.frame[name]
+    cells = table.written(name)
+    codes, values = cells.factorize()
+    values = np.asarray(values, object)
+    if series.dtype.kind in "iuf" and all(re.fullmatch(r"-?\d+\.0+", value) for value in values):
+        values = np.array([value[: value.index(".")] for value in values], object)
+    texts: NDArray[Any] = np.append(values, "")[codes]
+    return texts

@@ -1,0 +1,266 @@
+"""Which columns of a table a model takes, what its target is, and their values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stopcli.data.column_kinds import Column, column_of, numbers_of, texts_of
+from stopcli.data.csv_layout import DELIMITERS, MEANT_AS_WORDS, is_number
+from stopcli.data.image_files import first_few
+from stopcli.data.table_file import TableFile, cell_at
+from stopcli.data.table_target import TableTask as TableTask
+from stopcli.data.table_target import choose_task, class_indices
+from stopcli.errors import ConfigError, RequestError, did_you_mean, shown
+from stopcli.quantities import agreeing, counted
+
+# Notes on columns, each with those that it is about, where it does not name one itself.
+_Notes = dict[str, list[str]]
+# Words of which more than half stand in a single row tell nothing of other rows, in a table of at least so many.
+_FEWEST_ROWS = 50
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """The part of each column of a table.
+
+    Attributes:
+        target: what is predicted.
+        task: what it is predicted as.
+        classes: its values as texts, in the order of their indices: of numbers ascending, of words by their letters;
+            () for regression.
+        numbers, words: the features, in the table's order.
+        unused: the other columns, and why.
+    """
+
+    target: str
+    task: TableTask
+    classes: tuple[str, ...]
+    numbers: tuple[str, ...]
+    words: tuple[str, ...]
+    unused: Mapping[str, str]
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The columns that a model takes, numbers first."""
+        return (*self.numbers, *self.words)
+
+
+@dataclass(frozen=True, eq=False)
+class RawRows:
+    """The values of rows as they stand in the table.
+
+    Attributes:
+        numbers: float32, [rows, numbers]; NaN where missing.
+        words: str objects, [rows, words]; "" where missing.
+        target: float32, [rows], NaN where missing; or int32, [rows], the class's index, -1 where missing; None where it
+            was not requested.
+    """
+
+    numbers: NDArray[np.float32]
+    words: NDArray[Any]
+    target: NDArray[Any] | None
+
+    def at(self, indices: NDArray[Any]) -> RawRows:
+        """Some of the rows, by their indices or a mask."""
+        return RawRows(
+            self.numbers[indices], self.words[indices], None if self.target is None else self.target[indices]
+        )
+
+    @property
+    def count(self) -> int:
+        """How many rows."""
+        return len(self.numbers)
+
+
+def choose_columns(
+    table: TableFile,
+    *,
+    target: str,
+    task: Literal["auto", "regression", "classes"] = "auto",
+    features: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    apart: Mapping[str, str] = {},
+) -> tuple[TableColumns, tuple[str, ...]]:
+    """Which columns are features, as numbers or as words, and what the target is predicted as; and notes.
+
+    Numbers and logical values are numbers; words are words, unless nearly each stands in one row only. Columns of one
+    value and dates are not used, which is said.
+
+    Args:
+        target: the column to predict.
+        task: `auto` takes words and logical values as classes, numbers with decimals as regression, whole numbers with
+            two values as classes, with more than 20 as regression, and refuses what is between.
+        features: the only columns to use; () for all.
+        ignore: columns not to use.
+        categorical: columns that are words, whatever they look like.
+        apart: columns that are not features unless `features` names them, and why.
+
+    Raises:
+        RequestError: there is no such column; the target is a feature, has no or only one value, or its task cannot be
+            told; a feature has no value, words among numbers, or infinite values; no feature remains.
+    """
+    _check_requested(table, target, features, ignore, categorical)
+    notes: _Notes = {}
+    unused: dict[str, str] = {}
+    numbers: list[str] = []
+    texts: list[str] = []
+    for name in table.columns:
+        reason = _reason_apart(name, target, features, ignore, apart)
+        if not reason:
+            column = column_of(table, name)
+            reason = _reason_unused(table, column, name in categorical, name in features, notes)
+            if not reason:
+                (texts if name in categorical or column.kind == "words" else numbers).append(name)
+        if reason:
+            unused[name] = reason
+    chosen, classes, more = choose_task(table, target, task)
+    if not numbers and not texts:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(unused.items())[:5] if name != target)
+        raise RequestError(f"{table.path}: no feature remains beside the target {target} ({reasons or 'one column'})")
+    return TableColumns(target, chosen, classes, tuple(numbers), tuple(texts), unused), (*more, *_sentences(notes))
+
+
+def raw_rows(table: TableFile, columns: TableColumns, *, with_target: bool = True) -> RawRows:
+    """The values of all rows of a table: of the one that the columns were chosen from, or of another one, whose further
+    columns do not matter.
+
+    Raises:
+        RequestError: a column is not there, or has a value of another kind, or a class of the target is not known; with
+            the line.
+    """
+    for name in (*columns.features, *([columns.target] if with_target else [])):
+        if name not in table.frame:
+            what = "the target" if name == columns.target else "which the model takes"
+            raise RequestError(f"{table.path}: no column {name}, {what}", hint=did_you_mean(name, table.columns))
+    rows = len(table.frame)
+    numbers = np.empty((rows, len(columns.numbers)), np.float32)
+    for i, name in enumerate(columns.numbers):
+        numbers[:, i] = numbers_of(table, name)
+    texts = np.empty((rows, len(columns.words)), object)
+    for i, name in enumerate(columns.words):
+        texts[:, i] = texts_of(table, name)
+    return RawRows(numbers, texts, _target_of(table, columns) if with_target else None)
+
+
+def has_target(table: TableFile, columns: TableColumns) -> NDArray[np.bool_]:
+    """Which rows have a value of the target: no other can train or be measured."""
+    present: NDArray[np.bool_] = table.frame[columns.target].notna().to_numpy()
+    return present
+
+
+def _target_of(table: TableFile, columns: TableColumns) -> NDArray[Any]:
+    if columns.task == "regression":
+        return numbers_of(table, columns.target).astype(np.float32)
+    return class_indices(table, columns.target, columns.classes)
+
+
+def _check_requested(
+    table: TableFile, target: str, features: Sequence[str], ignore: Sequence[str], categorical: Sequence[str]
+) -> None:
+    """Raise ConfigError where a column that is named is not there, or named for two ends."""
+    expected = f"a column of {table.path.name}"
+    named = {"target": [target], "features": features, "ignore": ignore, "categorical": categorical}
+    for setting, names in named.items():
+        for name in names:
+            if name not in table.columns:
+                raise ConfigError(setting, name, expected, hint=_which_columns(table, name))
+    for setting in ("features", "ignore", "categorical"):
+        if target in named[setting]:
+            hint = "--task classes takes its values as classes." if setting == "categorical" else ""
+            raise ConfigError(setting, target, f"columns other than the target {target}", hint=hint)
+    for setting, names in (("features", features), ("categorical", categorical)):
+        both = [name for name in names if name in ignore]
+        if both:
+            raise ConfigError(setting, both[0], "a column that --ignore does not name")
+    beside = [name for name in categorical if features and name not in features]
+    if beside:
+        raise ConfigError("categorical", beside[0], "one of the columns that --features names")
+
+
+def _which_columns(table: TableFile, name: str) -> str:
+    """A hint at the columns that there are."""
+    columns = table.columns
+    if len(columns) == 1 and table.layout is not None:
+        tried = ", ".join(DELIMITERS.values())
+        return f"The only column is {shown(columns[0])}; looked for between columns were {tried}."
+    near = did_you_mean(name, columns)
+    return near or f"It has: {first_few(list(columns))}."
+
+
+def _reason_apart(
+    name: str, target: str, features: Sequence[str], ignore: Sequence[str], apart: Mapping[str, str]
+) -> str:
+    """Why a column is not a feature, by its name alone; empty where it may be one."""
+    if name == target:
+        return "the target"
+    if name in ignore:
+        return "ignored"
+    if features:
+        return "" if name in features else "not among the features"
+    return apart.get(name, "")
+
+
+def _reason_unused(table: TableFile, column: Column, categorical: bool, requested: bool, notes: _Notes) -> str:
+    """Why a column cannot be a feature; empty where it is one. Raises RequestError where it has to be changed first."""
+    name = column.name
+    ignored = f"--ignore {name} leaves it out."
+    if column.kind == "empty":
+        raise RequestError(f"{table.path}, column {name}: no row has a value, expected some", hint=ignored)
+    if categorical:
+        return ""
+    if column.kind == "mixture":
+        raise _mixture(table, column, ignored)
+    if column.kind in ("dates", "other"):
+        what = "dates or times" if column.kind == "dates" else "neither numbers nor words"
+        if requested:
+            raise RequestError(f"{table.path}, column {name}: {what}, expected numbers or words")
+        notes.setdefault(f"not used, {what}", []).append(name)
+        return what
+    if column.kind == "words":
+        return _reason_of_words(column, notes)
+    values = numbers_of(table, name)
+    if column.present == len(values) and values.min() == values.max():
+        notes.setdefault("not used, the same in all rows", []).append(name)
+        return "the same in all rows"
+    if column.kind == "logical":
+        notes.setdefault("true and false, taken as the numbers 1 and 0", []).append(name)
+    return ""
+
+
+def _reason_of_words(column: Column, notes: _Notes) -> str:
+    distinct, rows = len(column.values), column.present
+    if distinct == 1 and not column.missing:
+        notes.setdefault("not used, the same in all rows", []).append(column.name)
+        return "the same in all rows"
+    if distinct == rows > 1 or (rows >= _FEWEST_ROWS and 2 * distinct > rows):
+        reason = f"{distinct:,} different words in {rows:,} rows, such as names or ids"
+        notes[f"{column.name} is not used: {reason} (--categorical {column.name} takes it)"] = []
+        return reason
+    meant = sorted(MEANT_AS_WORDS.intersection(column.values))
+    if meant:
+        are = agreeing(len(meant), "is a word, not a missing value", "are words, not missing values")
+        notes[f"{column.name}: {' and '.join(meant)} {are}"] = []
+    return ""
+
+
+def _mixture(table: TableFile, column: Column, hint: str) -> RequestError:
+    """The error of a column of numbers with words among them."""
+    first = next(value for value in column.values if not is_number(value))
+    rows = np.flatnonzero((table.frame[column.name] == first).to_numpy())
+    count = sum(int(n) for value, n in zip(column.values, column.counts, strict=True) if not is_number(value))
+    among = counted(column.present - count, "number")
+    return RequestError(
+        f"{cell_at(table, int(rows[0]), column.name)}: received {shown(first)} among {among}, expected a number or an "
+        f"empty cell ({counted(count, 'cell')} of the column {agreeing(count, 'has', 'have')} words)",
+        hint=f"--categorical {column.name} takes all its values as words; {hint}",
+    )
+
+
+def _sentences(notes: _Notes) -> list[str]:
+    return [f"{note}: {first_few(names)}" if names else note for note, names in notes.items()]

@@ -1,0 +1,231 @@
+"""Tables from files that others wrote: CSV, TSV, Parquet and NPZ, with a name for each column."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stopcli.data.csv_layout import CsvLayout, csv_layout
+from stopcli.data.dataset import OnProgress, ignore_progress
+from stopcli.data.table_csv import csv_line, read_csv, written_cells
+from stopcli.errors import RequestError, did_you_mean, in_a_line, shown, system_words
+from stopcli.paths import check_path
+from stopcli.quantities import counted
+
+if TYPE_CHECKING:
+    import pandas
+
+_CSV_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+_PARQUET_ENDINGS = (".parquet", ".pq")
+TABLE_ENDINGS: tuple[str, ...] = (*_CSV_ENDINGS, *_PARQUET_ENDINGS, ".npz")
+
+# What pandas calls an index without a name in a Parquet file.
+_NAMELESS_INDEX = "__index_level_"
+
+
+@dataclass(frozen=True, eq=False)
+class TableFile:
+    """A table as it stands in a file.
+
+    Attributes:
+        frame: its rows, counted from 0; the columns' names are texts, and none is there twice. Types are those that
+            pandas infers, so that a column with a type for words, or for anything, may have only some.
+        notes: what is read otherwise than one may expect, a sentence without a full stop each.
+        layout: how a CSV file is written; None for any other.
+    """
+
+    path: Path
+    frame: pandas.DataFrame
+    notes: tuple[str, ...] = ()
+    layout: CsvLayout | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns, in the table's order."""
+        return tuple(self.frame.columns)
+
+    def written(self, column: str) -> pandas.Series:
+        """A column as text, missing cells as NaN: of a CSV file as it stands there, such as `007`, where pandas infers
+        the number 7; of any other as Python shows it. Raises RequestError where the file cannot be read again."""
+        series = self.frame[column]
+        if self.layout is not None and series.dtype.kind in "biuf":
+            cells = written_cells(self.layout, [column])[column]
+            if len(cells) == len(series):
+                return cells
+            raise RequestError(f"{self.path}: changed while it was in use")
+        missing = series.isna()
+        return series.astype(object).where(missing, series.astype(object).map(_as_text)).where(~missing, np.nan)
+
+
+def read_table(path: Path, on_progress: OnProgress = ignore_progress) -> TableFile:
+    """Read a table; what its name ends in says what it is.
+
+    Args:
+        path: CSV (commas, semicolons, tabs or vertical bars; UTF-8, UTF-16 or cp1252), also compressed with gzip;
+            Parquet; or NPZ, whose arrays of shape [rows] are columns by name, and those of shape [rows, k] k columns
+            name_0, name_1, ….
+
+    Raises:
+        RequestError: it is not there, cannot be read, is not such a file, or has no rows; a column has no name or that
+            of another; a row is longer than the first line has names; Parquet without pyarrow.
+    """
+    _check_is_table(path)
+    ending = _ending_of(path)
+    if ending in _CSV_ENDINGS:
+        layout, notes = csv_layout(path)
+        frame, layout, more = read_csv(layout, on_progress)
+        return TableFile(path, frame, (*notes, *more), layout)
+    frame, notes = (_read_parquet if ending in _PARQUET_ENDINGS else _read_npz)(path, on_progress)
+    if not len(frame) or not len(frame.columns):
+        raise RequestError(f"{path}: no rows, expected a table with some")
+    return TableFile(path, frame, notes)
+
+
+def line_of(table: TableFile, row: int) -> int:
+    """Where a row, counted from 0, stands: in a CSV file the line, counted from 1, at which it begins; in any other the
+    row, counted from 1. Reads a CSV file again until there."""
+    return row + 1 if table.layout is None else csv_line(table.layout, row)
+
+
+def cell_at(table: TableFile, row: int, column: str) -> str:
+    """Where a cell stands, as the beginning of an error: `houses.csv, line 7, column rooms`."""
+    unit = "row" if table.layout is None else "line"
+    return f"{table.path}, {unit} {line_of(table, row)}, column {column}"
+
+
+def _ending_of(path: Path) -> str:
+    name = path.name.casefold()
+    return next((ending for ending in TABLE_ENDINGS if name.endswith(ending)), "")
+
+
+def _check_is_table(path: Path) -> None:
+    check_path(path)
+    if not path.exists():
+        folder = path.parent
+        beside = [entry.name for entry in folder.iterdir() if _ending_of(entry)] if folder.is_dir() else []
+        raise RequestError(f"{path}: no such file", hint=did_you_mean(path.name, beside))
+    if path.is_dir():
+        raise RequestError(f"{path}: a folder, expected a table ({_endings()})")
+    if not path.is_file():
+        raise RequestError(f"{path}: not a regular file, expected a table ({_endings()})")
+    if not _ending_of(path):
+        raise RequestError(
+            f"{path}: its name does not say what it is, expected one that ends in {_endings()}",
+            hint="A workbook can be saved as CSV." if path.suffix.casefold() in (".xls", ".xlsx", ".ods") else "",
+        )
+
+
+def _endings() -> str:
+    return f"{', '.join(TABLE_ENDINGS[:-1])} or {TABLE_ENDINGS[-1]}"
+
+
+def _read_parquet(path: Path, on_progress: OnProgress) -> tuple[pandas.DataFrame, tuple[str, ...]]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        message = f"{path}: Parquet needs pyarrow, which is not installed"
+        raise RequestError(message, hint="pip install 'stopcli[tables]'") from error
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            _check_names(path, file.schema_arrow.names)
+            groups = []
+            for group in range(file.num_row_groups):
+                groups.append(file.read_row_group(group))
+                on_progress(f"reading {path.name}, parts", group + 1, file.num_row_groups)
+        table = pyarrow.concat_tables(groups) if groups else pyarrow.table({})
+        frame = table.to_pandas(ignore_metadata=True)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise RequestError(f"{path}: not a Parquet file that can be read ({in_a_line(error)})") from None
+    index = [name for name in frame.columns if name.startswith(_NAMELESS_INDEX)]
+    notes = (f"the index of {path.name} has no name, so it is left out",) if index else ()
+    return frame.drop(columns=index), notes
+
+
+def _read_npz(path: Path, on_progress: OnProgress) -> tuple[pandas.DataFrame, tuple[str, ...]]:
+    import pandas
+
+    columns: list[tuple[str, NDArray[Any]]] = []
+    shapes: dict[str, tuple[int, ...]] = {}
+    try:
+        with path.open("rb") as file:
+            arrays: Any = np.load(file, allow_pickle=False)
+            if not hasattr(arrays, "files"):
+                raise RequestError(f"{path}: a single array, expected arrays by name, as numpy.savez writes them")
+            for number, name in enumerate(arrays.files):
+                array = _array(path, arrays, name)
+                shapes[name] = array.shape
+                columns += _columns_of(name, array)
+                on_progress(f"reading {path.name}, arrays", number + 1, len(arrays.files))
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise RequestError(f"{path}: not an NPZ file that can be read ({system_words(error)})") from None
+    _check_names(path, [name for name, _ in columns])
+    _check_lengths(path, shapes)
+    return pandas.DataFrame(dict(columns)), ()
+
+
+def _array(path: Path, arrays: Any, name: str) -> NDArray[Any]:
+    """One array. Raises RequestError where it is not of numbers, words, dates or logical values in one or two
+    dimensions."""
+    try:
+        array: NDArray[Any] = arrays[name]
+    except ValueError as error:
+        if "pickle" not in str(error):
+            raise
+        raise RequestError(
+            f"{path}, array {name}: received objects, which only pickle could read and which could run code; expected "
+            "numbers or words",
+            hint="Words are saved as words by array.astype(str).",
+        ) from None
+    if array.dtype.kind not in "biufUSMm":
+        raise RequestError(f"{path}, array {name}: received the type {array.dtype}, expected numbers or words")
+    if array.ndim not in (1, 2):
+        raise RequestError(
+            f"{path}, array {name}: received the shape {array.shape}, expected [rows] or [rows, columns]"
+        )
+    if array.dtype.kind == "S":
+        return np.char.decode(array, "utf-8")
+    array = array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def _columns_of(name: str, array: NDArray[Any]) -> list[tuple[str, NDArray[Any]]]:
+    if array.dtype.kind == "U":
+        objects = array.astype(object)
+        objects[array == ""] = None
+        array = objects
+    if array.ndim == 1:
+        return [(name, array)]
+    if array.shape[1] == 1:
+        return [(name, array[:, 0])]
+    return [(f"{name}_{i}", array[:, i]) for i in range(array.shape[1])]
+
+
+def _check_lengths(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
+    for name, shape in shapes.items():
+        first = next(iter(shapes))
+        if shape[0] != shapes[first][0]:
+            raise RequestError(
+                f"{path}: array {first} has {counted(shapes[first][0], 'row')} and array {name} "
+                f"{counted(shape[0], 'row')}, expected as many in each"
+            )
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise RequestError(f"{path}: {counted(count, 'column')} have the name {shown(name)}, expected one")
+        if not name:
+            raise RequestError(f"{path}: a column has no name, expected one")
+
+
+def _as_text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

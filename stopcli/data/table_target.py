@@ -1,0 +1,137 @@
+"""What the target of a table is predicted as: a number, or one of some classes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stopcli.data.column_kinds import Column, column_of, numbers_of, texts_of
+from stopcli.data.image_files import first_few
+from stopcli.data.table_file import TableFile, cell_at
+from stopcli.errors import ConfigError, RequestError, did_you_mean, shown
+from stopcli.quantities import agreeing, counted
+
+TableTask = Literal["regression", "classes"]
+
+# Whole numbers with so many values can be either.
+MOST_AMBIGUOUS = 20
+
+
+def choose_task(table: TableFile, name: str, task: str) -> tuple[TableTask, tuple[str, ...], tuple[str, ...]]:
+    """What a column is predicted as, its classes, and notes; `task` is what was requested, or `auto`.
+
+    Raises:
+        RequestError: it has no value or only one, cannot be what was requested, or can be either.
+    """
+    column = column_of(table, name)
+    at = f"{table.path}, column {name}"
+    if not column.present:
+        raise RequestError(f"{at}: no row has a value, expected some: it is the target")
+    if column.kind in ("dates", "other"):
+        what = "dates or times" if column.kind == "dates" else "neither numbers nor words"
+        raise RequestError(f"{at}: {what}, expected numbers or classes: it is the target")
+    if column.kind == "mixture" and task != "classes":
+        # Says which cell.
+        numbers_of(table, name)
+    values, counts = _values_of(table, column)
+    if len(values) == 1:
+        raise RequestError(f"{at}: {shown(values[0])} in all rows, expected different values: it is the target")
+    chosen, why = _task_of(table, column, values, task)
+    notes = [f"{name}: {why}"] if task == "auto" else []
+    absent = len(table.frame) - column.present
+    if absent:
+        have, are = agreeing(absent, "has", "have"), agreeing(absent, "it is", "they are")
+        notes.append(f"{counted(absent, 'row')} {have} no value of {name}, so {are} left out")
+    if chosen == "regression":
+        return chosen, (), tuple(notes)
+    single = [text for text, count in zip(values, counts, strict=True) if count == 1]
+    if single:
+        are = agreeing(len(single), "class of", "classes of")
+        notes.append(
+            f"{counted(len(single), are.split()[0], 'classes')} of {name} with a single row: {first_few(single)}"
+        )
+    return chosen, tuple(values), tuple(notes)
+
+
+def class_indices(table: TableFile, name: str, classes: tuple[str, ...]) -> NDArray[np.int32]:
+    """The index of each row's class, -1 where it is missing. Raises RequestError where one is not among the classes."""
+    codes, values = _codes(table, name)
+    index = {text: i for i, text in enumerate(classes)}
+    if not index.keys() >= set(values):
+        # As in `01` and `A2`, of which another table may have only the first.
+        texts = texts_of(table, name)
+        written = sorted(set(texts) - {""})
+        if index.keys() >= set(written):
+            codes = np.array([index.get(text, -1) for text in texts], np.int64)
+            return codes.astype(np.int32)
+        unknown = next(i for i, text in enumerate(values) if text not in index)
+        row = int(np.flatnonzero(codes == unknown)[0])
+        raise RequestError(
+            f"{cell_at(table, row, name)}: received {shown(values[unknown])}, expected one of the model's classes: "
+            f"{first_few(list(classes))}",
+            hint=did_you_mean(values[unknown], classes),
+        )
+    indices = np.array([index[text] for text in values] + [-1], np.int32)
+    selected: NDArray[np.int32] = indices[codes]
+    return selected
+
+
+def _codes(table: TableFile, name: str) -> tuple[NDArray[Any], list[str]]:
+    """A code for each row, -1 where it is missing, and the texts of the codes."""
+    codes, values = table.frame[name].factorize()
+    return codes, list(map(_as_text, values))
+
+
+def _as_text(value: Any) -> str:
+    """A class as text: 3 for 3.0."""
+    if isinstance(value, (float, np.floating)):
+        return str(int(value)) if float(value).is_integer() else repr(float(value))
+    return str(value)
+
+
+def _values_of(table: TableFile, column: Column) -> tuple[list[str], list[int]]:
+    """The distinct values as texts, ascending, and in how many rows each stands."""
+    if column.kind == "numbers":
+        values, counts = np.unique(numbers_of(table, column.name)[table.frame[column.name].notna()], return_counts=True)
+        return list(map(_as_text, values)), counts.tolist()
+    codes, texts = _codes(table, column.name)
+    counts = np.bincount(codes[codes >= 0], minlength=len(texts))
+    order = sorted(range(len(texts)), key=texts.__getitem__)
+    return [texts[i] for i in order], [int(counts[i]) for i in order]
+
+
+def _task_of(table: TableFile, column: Column, values: list[str], task: str) -> tuple[TableTask, str]:
+    """What a column is predicted as, and why."""
+    at, distinct = f"{table.path}, column {column.name}", len(values)
+    in_classes = f"so {'two' if distinct == 2 else f'{distinct:,}'} classes ({first_few(values)})"
+    series = table.frame[column.name]
+    whole = column.kind == "numbers" and not any("." in text or "e" in text for text in values)
+    if task == "regression" and column.kind != "numbers":
+        raise ConfigError("task", task, f"classes: {column.name} has {_what(column)}, such as {shown(values[0])}")
+    if (task == "classes" and 2 * distinct > column.present > 2 * MOST_AMBIGUOUS) or (
+        task == "classes" and column.kind == "numbers" and not whole and distinct > MOST_AMBIGUOUS
+    ):
+        raise RequestError(
+            f"{at}: {distinct:,} different values in {counted(column.present, 'row')}, too many for classes",
+            hint="--task regression predicts the number." if column.kind == "numbers" else "",
+        )
+    if task != "auto":
+        return ("classes" if task == "classes" else "regression"), ""
+    if column.kind != "numbers":
+        return "classes", f"{_what(column)}, {in_classes}"
+    if series.dtype.kind == "f" and (not whole or column.present == len(series)):
+        return "regression", "numbers with decimals, so regression"
+    if distinct == 2:
+        return "classes", f"whole numbers with two values, {in_classes}"
+    if distinct > MOST_AMBIGUOUS:
+        return "regression", f"whole numbers with {distinct:,} values, so regression"
+    raise RequestError(
+        f"{at}: {distinct} whole numbers, {values[0]} to {values[-1]}, which can be classes or amounts",
+        hint="Say which: --task classes, or --task regression.",
+    )
+
+
+def _what(column: Column) -> str:
+    return "true and false" if column.kind == "logical" else "words"
