@@ -3,15 +3,14 @@ order, as another kind of file."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stopcli.data.value_hash import scrambled, text_hashes, value_hashes
 from stopcli.errors import RequestError, did_you_mean, shown
 
 if TYPE_CHECKING:
@@ -41,19 +40,6 @@ if TYPE_CHECKING:
 
 # So many rows at a time stay in the processor's cache.
 _CHUNK = 1 << 15
-# The constants of SplitMix64: Steele, Lea & Flood, Fast splittable pseudorandom number generators, 2014.
-_STEPS = ((np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)), (np.uint64(27), np.uint64(0x94D049BB133111EB)))
-_LAST_SHIFT = np.uint64(31)
-_ODD = np.uint64(0x9E3779B97F4A7C15)
-# The bits of the number that is none; of every missing value.
-_MISSING = np.uint64(0x7FF8000000000000)
-# How pandas reads them in a column that has nothing else.
-_BOOLEANS = {**dict.fromkeys(("true", "True", "TRUE"), "1"), **dict.fromkeys(("false", "False", "FALSE"), "0")}
-_NUMBER = re.compile(r" *[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)? *", re.ASCII)
-# pandas writes a date of a column of dates and times so, or without its time.
-_MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[ T]00:00:00(\.0+)?", re.ASCII)
-# In bytes. Longer texts are represented by a hash of that length.
-_LONGEST = 32
 
 
 def row_hashes(table: TableFile, columns: TableColumns, key: Sequence[str] = ()) -> NDArray[np.uint64]:
@@ -80,67 +66,9 @@ def row_hashes(table: TableFile, columns: TableColumns, key: Sequence[str] = ())
             raise RequestError(message, hint=did_you_mean(name, known))
     hashes = np.zeros(len(table.frame), np.uint64)
     for name in names:
-        values, (seed,) = _integers(table.frame[name]), _hashes_of_texts([name])
+        values, (seed,) = value_hashes(table.frame[name]), text_hashes([name])
         for start in range(0, len(hashes), _CHUNK):
             chunk = slice(start, start + _CHUNK)
             # Scrambled before they are joined too: round numbers differ in few bits.
-            hashes[chunk] = _scrambled(hashes[chunk] ^ _scrambled(values[chunk] ^ seed))
+            hashes[chunk] = scrambled(hashes[chunk] ^ scrambled(values[chunk] ^ seed))
     return hashes
-
-
-def _integers(column: pandas.Series[Any]) -> NDArray[np.uint64]:
-    """64 bits for each value: of a number the number's own, of a text those of its hash."""
-    import pandas
-
-    if pandas.api.types.is_bool_dtype(column.dtype) or pandas.api.types.is_numeric_dtype(column.dtype):
-        return _of_numbers(column.to_numpy(np.float64, na_value=np.nan))
-    codes, unique = pandas.factorize(column)
-    # The last is where the code of a missing value, -1, leads.
-    integers: NDArray[np.uint64] = np.append(_of_texts(np.asarray(unique, object)), _MISSING)[codes]
-    return integers
-
-
-def _of_numbers(values: NDArray[np.float64]) -> NDArray[np.uint64]:
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        rounded = values.astype(np.float32).astype(np.float64)
-    # The keys of a database are whole, and have more digits than float32. Adding 0 makes a zero of -0.
-    numbers = np.where(values == np.rint(values), values, rounded) + 0.0
-    integers: NDArray[np.uint64] = numbers.view(np.uint64)
-    integers[np.isnan(numbers)] = _MISSING
-    return integers
-
-
-def _of_texts(values: NDArray[Any]) -> NDArray[np.uint64]:
-    """Of different values that are not missing: texts, and in columns of many kinds also numbers, bools or dates."""
-    texts = [_BOOLEANS.get(text, text) for text in map(str, values)]
-    integers = _hashes_of_texts([_without_midnight(text) for text in texts])
-    # Of a text that is empty, too: it is missing in a table that is read from a .csv file.
-    numbers = {i: float(text or "nan") for i, text in enumerate(texts) if not text or _NUMBER.fullmatch(text)}
-    integers[list(numbers)] = _of_numbers(np.array(list(numbers.values()), np.float64))
-    return integers
-
-
-def _without_midnight(text: str) -> str:
-    match = _MIDNIGHT.fullmatch(text)
-    return match[1] if match else text
-
-
-def _hashes_of_texts(texts: Sequence[str]) -> NDArray[np.uint64]:
-    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-    short = [
-        text if len(text) <= _LONGEST else hashlib.blake2b(text, digest_size=_LONGEST).digest() for text in encoded
-    ]
-    parts = np.array(short, f"S{_LONGEST}").view("<u8").reshape(-1, _LONGEST // 8)
-    hashes = np.zeros(len(texts), np.uint64)
-    for part in parts.T:
-        hashes = _scrambled(hashes ^ part.astype(np.uint64)) + _ODD
-    return hashes
-
-
-def _scrambled(integers: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Other integers, of which every bit depends on every bit of these; two stay different."""
-    scrambled = integers
-    for shift, factor in _STEPS:
-        scrambled = (scrambled ^ (scrambled >> shift)) * factor
-    scrambled ^= scrambled >> _LAST_SHIFT
-    return scrambled
