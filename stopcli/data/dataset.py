@@ -140,7 +140,7 @@ def subsample(rows: Examples, limit: int, seed: int, classes: tuple[str, ...], s
         kind = "training" if setting == "limit" else "test"
         expected = f"{len(classes)} (one of each class) to {rows.count}, the {kind} images there are"
         raise ConfigError(setting, limit, expected)
-    return rows.at(_sample(rows.y, limit, derive_seed(seed, setting)))
+    return rows.at(proportional_rows(rows.y, limit, derive_seed(seed, setting)))
 
 
 def split_images(images: ImageSet, validation: str, fraction: float, seed: int) -> Splits:
@@ -173,7 +173,7 @@ def split_images(images: ImageSet, validation: str, fraction: float, seed: int) 
             hint="Add images of it. With train/ and test/, --validation test splits nothing off.",
         )
     count = max(len(images.classes), min(round(source.count * fraction), source.count - len(images.classes)))
-    indices = _sample(source.y, count, derive_seed(seed, "validation"), leave=1)
+    indices = proportional_rows(source.y, count, derive_seed(seed, "validation"), leave=1)
     validating, rest = source.at(indices), source.at(np.setdiff1d(np.arange(source.count), indices))
     if validation == "split":
         return Splits(rest, validating, images.test)
@@ -198,8 +198,15 @@ def _checksum(image: NDArray[np.uint8]) -> int:
     return zlib.crc32(np.ascontiguousarray(image).data)
 
 
-def _sample(y: NDArray[np.int32], count: int, seed: int, *, leave: int = 0) -> NDArray[np.intp]:
-    """Indices of `count` rows, each class in proportion, at least one of each, with `leave` of each left over."""
+def proportional_rows(y: NDArray[Any], count: int, seed: int, *, leave: int = 0) -> NDArray[np.intp]:
+    """Indices of some rows, ascending, each class in proportion.
+
+    Args:
+        y: the class of each row, whole numbers [rows].
+        count: how many, at least one and at most all but `leave` for each class.
+        seed: which ones.
+        leave: how many rows of each class are not taken, fewer than any class has.
+    """
     labels, sizes = np.unique(y, return_counts=True)
     sizes = sizes - leave
     exact = sizes * (count / sizes.sum())
