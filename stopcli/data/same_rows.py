@@ -25,11 +25,20 @@ def same_rows(rows: Sequence[NDArray[Any]], others: Sequence[NDArray[Any]]) -> i
         The number of rows with such a counterpart, by a hash of 64 bits; it takes two for the same that are not in
         about one of 10¹⁹ comparisons.
     """
-    return int(np.isin(_hashes(rows), np.unique(_hashes(others))).sum())
+    return int(are_among(hashes_of_rows(rows), np.sort(hashes_of_rows(others))).sum())
 
 
-def _hashes(arrays: Sequence[NDArray[Any]]) -> NDArray[np.uint64]:
-    """A hash of each row, uint64 [rows]."""
+def are_among(hashes: NDArray[np.uint64], ascending: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which of some hashes are also among others, which are sorted; several times as fast as np.isin."""
+    if not len(ascending):
+        return np.zeros(len(hashes), np.bool_)
+    positions = np.searchsorted(ascending, hashes)
+    among: NDArray[np.bool_] = ascending[np.minimum(positions, len(ascending) - 1)] == hashes
+    return among
+
+
+def hashes_of_rows(arrays: Sequence[NDArray[Any]]) -> NDArray[np.uint64]:
+    """A hash of each row's bytes, uint64 [rows]. Arguments as of `same_rows`."""
     hashes = np.zeros(len(arrays[0]), np.uint64)
     for array in arrays:
         for chunk in row_chunks(array):
