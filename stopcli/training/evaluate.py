@@ -1,8 +1,8 @@
 """What a run comes to: its final and its best model, the latter loaded from its file, evaluated on all rows."""
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any
 
@@ -27,6 +27,7 @@ from stopcli.runs.summary import ModelValues, RowCounts, RunSummary, Selection
 from stopcli.stats.intervals import compare_selection, proportion_of
 from stopcli.training.loop import batch_of
 from stopcli.training.model_rows import intervals_and_predictions, model_on_rows
+from stopcli.training.row_scores import OnRows
 from stopcli.training.session import Stopwatch
 from stopcli.training.state_file import hash_of_rows
 from stopcli.training.step import Batch, Carry, Step, count_of, even_batch, fold_batches, rows_at, run_traced
@@ -49,12 +50,15 @@ class Evaluation:
             rows, or where the run was ended early and its epochs are long, so that evaluating the model would keep
             whoever stopped it waiting.
         summary: its results, without report and times.
+        on_rows: the metric that counts on the test rows, row by row, of the `final` model, and where one was saved, of
+            the `best` one, where its author compiled it.
     """
 
     model: keras.Model
     predict: Predict
     test_predictions: Nest | None
     summary: RunSummary
+    on_rows: Mapping[str, OnRows] = field(default_factory=dict)
 
 
 def evaluate_run(
@@ -73,6 +77,7 @@ def evaluate_run(
     predict, predictions = predictor_of(experiment, trained), None
     saved: keras.Model | None = None
     intervals: dict[str, Any] | None = None
+    measured: Mapping[str, OnRows] = {}
     ended_early = outcome.verdict.reason in ("interrupted", "time_budget")
     with stopwatch.part("evaluate"):
         final, best = ModelValues(epoch=outcome.final_epoch), None
@@ -96,7 +101,7 @@ def evaluate_run(
             if experiment.step is None:
                 _keep_predictions(experiment, folder, by_final, None if best is None else predictions)
             else:
-                intervals = _intervals(
+                intervals, measured = _intervals(
                     experiment,
                     folder,
                     (trained, by_final, final),
@@ -105,7 +110,7 @@ def evaluate_run(
     summary = _summary(config, experiment, outcome, final, best, folder)
     if intervals is not None:
         summary = replace(summary, test_interval=intervals)
-    return Evaluation(trained if saved is None else saved, predict, predictions, summary)
+    return Evaluation(trained if saved is None else saved, predict, predictions, summary, measured)
 
 
 def predictor_of(experiment: Experiment, model: keras.Model) -> Predict:
@@ -181,9 +186,9 @@ def _intervals(
     folder: RunFolder,
     final: tuple[keras.Model, Nest | None, ModelValues],
     saved: tuple[keras.Model, Nest | None, ModelValues] | None,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Mapping[str, OnRows]]:
     """The intervals of the metric that counts over the test rows of a model that its author compiled, whose predictions
-    are stored.
+    are stored; and the metric row by row, as for `intervals_and_predictions`.
 
     Args:
         final, saved: models with what they predict for the test rows, and their values.
@@ -194,7 +199,7 @@ def _intervals(
         for model in (final, saved)
     ]
     assert on_rows[0] is not None
-    intervals, predictions = intervals_and_predictions(
+    intervals, predictions, measured = intervals_and_predictions(
         experiment.model, experiment.headline, test, on_rows[0], on_rows[1]
     )
     if predictions is None:
@@ -202,7 +207,7 @@ def _intervals(
         folder.predictions.unlink(missing_ok=True)
     else:
         write_predictions(folder.predictions, predictions)
-    return intervals
+    return intervals, measured
 
 
 def _keep_predictions(

@@ -14,8 +14,11 @@ from stopcli.data.nest import Nest
 from stopcli.report.run_results import MISSING
 from stopcli.runs.headline import ACCURACY, Headline
 from stopcli.runs.predictions import PredictedClasses, PredictedValues, Predictions
-from stopcli.stats.bootstrap import RowsInterval
+from stopcli.stats.auc_difference import auc_difference
+from stopcli.stats.bootstrap import RowScores, RowsInterval
+from stopcli.stats.differences import RowsDifference, rows_difference
 from stopcli.stats.intervals import Proportion, proportion
+from stopcli.stats.scores_difference import ScoresDifference, scores_difference
 from stopcli.training.row_scores import OnRows, on_rows
 from stopcli.training.state_file import hash_of_rows
 from stopcli.training.task import Task, task_of
@@ -47,40 +50,65 @@ def model_on_rows(model: keras.Model, predictions: Nest, value: float | None) ->
 
 def intervals_and_predictions(
     compiled: keras.Model, headline: Headline, rows: Examples, final: ModelOnRows, saved: ModelOnRows | None
-) -> tuple[dict[str, Any], Predictions | None]:
+) -> tuple[dict[str, Any], Predictions | None, dict[str, OnRows]]:
     """The intervals of the metric that counts over the test rows, and what is kept of what was predicted for them.
 
     Args:
         compiled: a model with the loss and the metrics, whatever its weights.
 
     Returns:
-        The `test_interval` of a summary, and the content of a predictions.npz; None where there is nothing to keep.
+        The `test_interval` of a summary; the content of a predictions.npz, None where there is nothing to keep; and the
+        metric row by row, of the `final` model, and where one was saved, of the `best` one.
     """
     if not rows.count:
-        return {"final": None, "best": None}, None
+        return {"final": None, "best": None}, None, {}
     measured = {
         name: on_rows(compiled, headline, rows, model.predictions, model.value, model.regularization)
         for name, model in (("final", final), ("best", saved))
         if model is not None
     }
     intervals: dict[str, Any] = {"final": None, "best": None}
-    intervals |= {name: _interval(result, headline) for name, result in measured.items()}
+    intervals |= {name: interval_on_rows(result, headline) for name, result in measured.items()}
     reasons = [result.reason for result in measured.values() if result.reason]
-    return {**intervals, **({MISSING: reasons[0]} if reasons else {})}, _predictions_of(
+    predictions = _predictions_of(
         compiled, headline, rows, (final, measured["final"]), None if saved is None else (saved, measured["best"])
     )
+    return {**intervals, **({MISSING: reasons[0]} if reasons else {})}, predictions, measured
 
 
-def _interval(result: OnRows, headline: Headline) -> Proportion | RowsInterval | None:
+def interval_on_rows(result: OnRows, headline: Headline) -> Proportion | RowsInterval | None:
     """Wilson's where rows are right or wrong, else the bootstrap's."""
-    scores = result.scores
-    if headline.kind == "proportion" and scores is not None and scores.finish == "mean" and _are_hits(scores.values):
-        return proportion(int(scores.values.sum()), scores.rows)
-    return result.interval
+    hits = _hits(result.scores) if headline.kind == "proportion" else None
+    return result.interval if hits is None else proportion(int(hits.sum()), len(hits))
 
 
-def _are_hits(values: NDArray[Any]) -> bool:
-    return values.shape[1] == 1 and bool(np.isin(values, (0, 1)).all())
+def difference_on_rows(first: OnRows, second: OnRows, headline: Headline) -> RowsDifference | ScoresDifference | None:
+    """The metric that counts of two models on the same rows, the first one's less the second's: of an accuracy by the
+    rows that only one of them has right, of an area under a ROC curve by ranks, else by a bootstrap of the rows.
+
+    Args:
+        first, second: the same metric, of the same rows.
+
+    Returns:
+        None where that cannot be told, as for fewer than 10 rows.
+    """
+    if first.roc is not None and second.roc is not None:
+        roc = first.roc
+        return auc_difference(roc.positive, roc.scores, second.roc.scores, roc.thresholds)
+    if first.scores is None or second.scores is None or first.scores.finish != second.scores.finish:
+        return None
+    ours, theirs = (_hits(one.scores) if headline.kind == "proportion" else None for one in (first, second))
+    if ours is None or theirs is None:
+        return scores_difference(first.scores, second.scores, headline.direction)
+    counts = (ours & theirs, ours & ~theirs, ~ours & theirs, ~ours & ~theirs)
+    return rows_difference(*(int(rows.sum()) for rows in counts))
+
+
+def _hits(scores: RowScores | None) -> NDArray[np.bool_] | None:
+    """Which rows are right, where a metric is the share of those; None where it is something else."""
+    if scores is None or scores.finish != "mean" or scores.values.shape[1] != 1:
+        return None
+    return scores.values[:, 0] > 0 if bool(np.isin(scores.values, (0, 1)).all()) else None
 
 
 def _predictions_of(
@@ -95,7 +123,7 @@ def _predictions_of(
     if final[0].value is None or (saved is not None and saved[0].value is None):
         return None
     name, scores = hash_of_rows(rows), final[1].scores
-    are_hits = headline.name == ACCURACY.name and scores is not None and _are_hits(scores.values)
+    are_hits = headline.name == ACCURACY.name and _hits(scores) is not None
     if are_hits and final_task.kind == "classes" and (saved_task is None or saved_task.kind == "classes"):
         return _classes(name, final_task, saved_task)
     target, by_final = _numbers(final_task)

@@ -29,6 +29,21 @@ _TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
+class RocScores:
+    """What an area under a ROC curve is computed from.
+
+    Attributes:
+        positive: the class of each row, shape [rows].
+        scores: float32 [rows].
+        thresholds: at which the curve is measured, ascending.
+    """
+
+    positive: NDArray[np.bool_]
+    scores: NDArray[np.floating[Any]]
+    thresholds: NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, eq=False)
 class OnRows:
     """What a metric says of rows beyond its value.
 
@@ -36,11 +51,13 @@ class OnRows:
         scores: None where it is no function of means over rows.
         interval: None where there is none.
         reason: why there is no interval, in words that follow "because"; empty where there is one.
+        roc: of an area under a ROC curve; None of any other metric.
     """
 
     scores: RowScores | None = None
     interval: RowsInterval | None = None
     reason: str = ""
+    roc: RocScores | None = None
 
 
 def on_rows(
@@ -72,6 +89,28 @@ def on_rows(
         return _area(metric, targets, predicted, value, name)
     candidates = _scores(metric, targets, predicted, rows.weight if weighted else None)
     return _first_that_agrees(candidates, value, f"{name} is no function of means over rows that is known here")
+
+
+def value_on_rows(compiled: keras.Model, headline: Headline, rows: Examples, predictions: Nest) -> float | None:
+    """The metric that counts as the model's own metric measures it, of predictions that need not be the model's; of a
+    loss without the part that is no row's. None where it cannot be measured from predictions alone.
+
+    Args:
+        compiled, rows, predictions: as for `on_rows`.
+    """
+    if headline.name == LOSS.name:
+        losses = next(_losses(compiled, rows, predictions, 0.0), None)
+        return None if losses is None else losses.value()
+    metric, targets, predicted, weighted = _metric_of(compiled, headline.name, rows.y, predictions)
+    if metric is None:
+        return None
+    # The metric's own variables stay as they are.
+    variables = metric.stateless_reset_state()
+    for start in range(0, len(targets), _ROWS_AT_A_TIME):
+        part = slice(start, start + _ROWS_AT_A_TIME)
+        weight = rows.weight[part] if weighted and rows.weight is not None else None
+        variables = metric.stateless_update_state(variables, targets[part], predicted[part], sample_weight=weight)
+    return float(keras.ops.convert_to_numpy(metric.stateless_result(variables)))
 
 
 def _first_that_agrees(candidates: Iterator[RowScores], value: float, reason: str) -> OnRows:
@@ -170,10 +209,11 @@ def _area(metric: Any, targets: Array, predicted: Array, value: float, name: str
     scores = predicted.reshape(-1)
     if metric._from_logits:
         scores = np.asarray(keras.ops.sigmoid(scores))
-    area, interval = auc_interval(targets.reshape(-1) > 0.5, scores, np.asarray(metric.thresholds, np.float32))
+    roc = RocScores(targets.reshape(-1) > 0.5, scores, np.asarray(metric.thresholds, np.float32))
+    area, interval = auc_interval(roc.positive, roc.scores, roc.thresholds)
     if not _agrees(area, value):
         return OnRows(reason=f"{name} sums its curve up in another way")
-    return OnRows(None, interval, "" if interval else "too few rows test, or of one class only")
+    return OnRows(None, interval, "" if interval else "too few rows test, or of one class only", roc)
 
 
 def _by_row(function: Callable[[Array, Array], Any], targets: Array, predicted: Array) -> Array | None:

@@ -94,7 +94,7 @@ def _as_classes(name: str, loss: Any, true: Array, predicted: Array) -> Task | N
         return Task("classes", np.argmax(true, axis=1), _probabilities(loss, predicted))
     of_two = name in _ONE_OF_TWO or (not known and predicted.min() >= 0 and predicted.max() <= 1)
     if not several and true.shape[1] == 1 and of_two and np.isin(true, (0, 1)).all():
-        second = _logistic(predicted) if _from_logits(loss) else predicted.astype(np.float32)
+        second = _logistic(predicted) if from_logits(loss) else predicted.astype(np.float32)
         return Task("classes", true[:, 0].astype(np.int64), np.hstack([1 - second, second]))
     return None
 
@@ -119,12 +119,13 @@ def _name_of(loss: Any) -> str:
     return re.sub(r"[^a-z]", "", name.lower())
 
 
-def _from_logits(loss: Any) -> bool:
+def from_logits(loss: Any) -> bool:
+    """Whether a loss takes a model's outputs for logits, and not for probabilities."""
     return bool(getattr(loss, "_fn_kwargs", {}).get("from_logits", getattr(loss, "from_logits", False)))
 
 
 def _probabilities(loss: Any, predicted: Array) -> Array:
-    if not _from_logits(loss):
+    if not from_logits(loss):
         return predicted.astype(np.float32)
     powers = np.exp(predicted - predicted.max(axis=1, keepdims=True))
     shares: Array = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -191,7 +191,7 @@ def stored(loss, metrics, units, activation, y, name):
     model = model_of(units, activation, loss, metrics)
     predictions = model.predict(X, verbose=0)
     final = ModelOnRows(predictions, measured(model, y, name))
-    intervals, content = intervals_and_predictions(model, headline_of(name), Examples(X, y), final, final)
+    intervals, content, _ = intervals_and_predictions(model, headline_of(name), Examples(X, y), final, final)
     write_predictions(Path("predictions.npz"), content)
     return final.value, intervals, read_predictions(Path("predictions.npz"))
 
@@ -222,3 +222,42 @@ def test_many_rows_are_thinned_evenly(monkeypatch):
     _, _, predictions = stored("mse", ["mae"], 1, None, NUMBERS, "mae")
     assert predictions.step == 3
     np.testing.assert_array_equal(predictions.target[:, 0], NUMBERS[::3])
+
+
+@pytest.mark.parametrize(
+    ("model", "y", "name"),
+    [
+        ((1, None, "mse", [metric("RootMeanSquaredError", name="rmse")]), NUMBERS, "rmse"),
+        ((1, None, loss_object("Huber"), []), NUMBERS, "loss"),
+        ((3, "softmax", "sparse_categorical_crossentropy", ["accuracy"]), CLASSES, "accuracy"),
+        ((1, "sigmoid", BINARY, [metric("AUC", name="auc")]), TWO, "auc"),
+        ((1, "sigmoid", BINARY, ["accuracy"]), TWO, "loss"),
+    ],
+)
+def test_other_predictions_are_measured_by_the_models_metric_and_compared_row_by_row(model, y, name):
+    from stopcli.training.model_rows import difference_on_rows
+    from stopcli.training.row_scores import on_rows, value_on_rows
+
+    model = model_of(*model)
+    value, ours = result_for(model, y, name)
+    rows, headline = Examples(X, y), headline_of(name)
+    predictions = model.predict(X, verbose=0)
+    # A metric's own variables stay as evaluate() left them.
+    before = [variable.numpy() for variable in model.metrics_variables]
+    assert value_on_rows(model, headline, rows, predictions) == pytest.approx(value, rel=1e-4)
+    for variable, earlier in zip(model.metrics_variables, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), earlier)
+    others = np.roll(predictions, 1, axis=0)
+    other = value_on_rows(model, headline, rows, others)
+    theirs = on_rows(model, headline, rows, others, other)
+    difference = difference_on_rows(ours, theirs, headline)
+    assert difference.mean == pytest.approx(value - other, abs=1e-4)
+    assert difference.low < difference.mean < difference.high
+    assert difference_on_rows(ours, ours, headline).verdict() == "not distinguishable"
+
+
+def test_metrics_without_scores_have_no_difference_by_rows():
+    from stopcli.training.model_rows import difference_on_rows
+    from stopcli.training.row_scores import OnRows
+
+    assert difference_on_rows(OnRows(), OnRows(), headline_of("rmse")) is None
