@@ -88,6 +88,10 @@ class Recipe:
         parts: Splits = getattr(loaded.data, "parts", loaded.data)
         return parts
 
+    def run_summary(self, loaded: LoadedConfig, experiment: Experiment, evaluation: Evaluation) -> RunSummary:
+        """The summary of a run that has finished, with what its models are compared with."""
+        return evaluation.summary
+
     def run_figures(
         self, config: Any, experiment: Experiment, evaluation: Evaluation, metrics: Columns, steps: Columns | None
     ) -> Figures:

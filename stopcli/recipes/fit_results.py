@@ -151,12 +151,25 @@ def fit_tables(experiment: Experiment, evaluation: Evaluation) -> dict[str, Tabl
     return {**tables, **({"worst": worst} if worst.rows else {})}
 
 
-def _worst(outputs: Outputs) -> Table:
-    """The misclassified rows, the most confident first; of numbers those that are farthest off."""
-    task, numbers = outputs.task, outputs.numbers
-    title = f"Worst {outputs.rows}"
+@dataclass(frozen=True)
+class WorstRows:
+    """The rows that were predicted worst, the worst first.
+
+    Attributes:
+        indices: among those that were predicted.
+        columns, cells: what was predicted of each, names and values.
+    """
+
+    indices: tuple[int, ...]
+    columns: tuple[str, ...]
+    cells: tuple[tuple[Any, ...], ...]
+
+
+def worst_rows(outputs: Outputs) -> WorstRows:
+    """The misclassified rows, the most confident first; of numbers those that are farthest off; none of other tasks."""
+    task = outputs.task
     if task.kind not in ("classes", "regression"):
-        return Table(title, ("row",), ())
+        return WorstRows((), (), ())
     if task.kind == "classes":
         predicted = task.predicted_classes
         confidence = task.predicted[np.arange(len(predicted)), predicted]
@@ -182,13 +195,29 @@ def _worst(outputs: Outputs) -> Table:
         else:
             columns = ("mean |error|", "largest |error|")
             cells = [(float(np.abs(rest[row]).mean()), float(np.abs(rest[row]).max())) for row in worst]
-    shown = _shown_columns(outputs.examples.x)
+    return WorstRows(tuple(worst.tolist()), columns, tuple(cells))
+
+
+def _worst(outputs: Outputs) -> Table:
+    """The rows that were predicted worst, with the first values of what the model was shown of them."""
+    worst, shown = worst_rows(outputs), _shown_columns(outputs.examples.x)
     rows = [
-        (int(numbers[row]), *of_row, *(values[row].item() for values in shown.values()))
-        for row, of_row in zip(worst, cells, strict=True)
+        (int(outputs.numbers[row]), *cells, *(values[row].item() for values in shown.values()))
+        for row, cells in zip(worst.indices, worst.cells, strict=True)
     ]
-    exact = tuple(tuple("" if cell is None else str(cell) for cell in row) for row in rows)
-    return Table(title, ("row", *columns, *shown), tuple(tuple(map(_cell, row)) for row in rows), exact=exact)
+    return table_of_rows(f"Worst {outputs.rows}", ("row", *worst.columns, *shown), rows)
+
+
+def table_of_rows(
+    title: str, columns: tuple[str, ...], rows: Sequence[Sequence[Any]], cell: Callable[[Any], str] | None = None
+) -> Table:
+    """A table of values of any kind, in full precision in CSV.
+
+    Args:
+        cell: how a value is shown; floats with four digits where it is left out.
+    """
+    exact = tuple(tuple("" if value is None else str(value) for value in row) for row in rows)
+    return Table(title, columns, tuple(tuple(map(cell or _cell, row)) for row in rows), exact=exact)
 
 
 def _shown_columns(x: Nest) -> dict[str, NDArray[Any]]:

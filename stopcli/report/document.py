@@ -67,7 +67,7 @@ _INTERVAL = "95 % interval"
 _READ_FOR = re.compile(
     r"((its|final|saved) )?(test|validation|val\.) (?!.* at the stop).+|(?!chosen).+ on the test rows|"
     r"error at the end|cost ratio.*|regret|.* given up|difference|verdicts?|saved epoch|F1|"
-    rf"base|max|training|times .*|Pareto|total|{_INTERVAL}"
+    rf"base|max|training|times .*|Pareto|total|true|predicted|confidence|{_INTERVAL}"
 )
 
 
@@ -316,6 +316,7 @@ ALT_TEXTS = {
     "seed_values": "A point for each seed: the {metric} of its final and of its saved model, with the means.",
     "stop_epochs": "A point for each seed: the epoch at which it stopped and its best epochs, with the means.",
     "values": "A point for each run and a row for each arm: the value that is compared, its mean and 95 % interval.",
+    "target": "How the target is distributed, for the rows that train, validate and test.",
     "validation_error": "Validation error against the epoch, a line for each arm.",
     "worst": "The test images that the model misclassified most confidently, with the true and the predicted class.",
 }

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stopcli.quantities import agreeing, counted, format_duration, numbered
+from stopcli.report.baselines import baseline_sentences
 from stopcli.report.document import (
     Bullets,
     Code,
@@ -115,14 +116,20 @@ def sentences_of(summary: Summary) -> list[str]:
     if summary.table is not None and summary.conclusions:
         answer, *others = conclusions_of(summary)
         return [answer, why_stopped(summary), *others]
-    return [why_stopped(summary), *conclusions_of(summary)]
+    beside = baseline_sentences(summary)
+    return [*beside, why_stopped(summary), *conclusions_of(summary)[len(beside) :]]
 
 
 def conclusions_of(summary: Summary) -> list[str]:
-    """What follows from a summary's results, and what choosing on the test rows would have claimed."""
-    if not isinstance(summary, RunSummary) or summary.selection is None:
+    """What follows from a summary's results, first how a network compares with simpler answers, then what choosing on
+    the test rows would have claimed."""
+    if not isinstance(summary, RunSummary):
         return list(summary.conclusions)
-    return [*summary.conclusions, selection_sentence(summary.selection, summary.test_rows, summary.headline)]
+    selection = summary.selection
+    sentences = [*baseline_sentences(summary), *summary.conclusions]
+    return sentences + (
+        [] if selection is None else [selection_sentence(selection, summary.test_rows, summary.headline)]
+    )
 
 
 def why_stopped(summary: RunSummary) -> str:
@@ -220,7 +227,9 @@ def training_report(
     seeds, notes, failed = 1, [], []
     tables = [Table.from_summary(table) for table in parts.tables]
     if isinstance(summary, RunSummary):
-        sentences, notes = [*_answer(summary), *sentences_of(summary)], _notes(summary)
+        beside = baseline_sentences(summary)
+        sentences = [*beside, *_answer(summary), *sentences_of(summary)[len(beside) :]]
+        notes = _notes(summary)
         tables += [] if summary.selection is None else [selection_table(summary.selection, summary.headline)]
     else:
         seeds, reason = summary.seeds, f" ({summary.reason})" if summary.reason else ""

@@ -244,9 +244,12 @@ def _train(
     if experiment.afterwards is not None and summary.state == "finished":
         with stopwatch.part("evaluate"):
             summary = replace(summary, **experiment.afterwards(loop, folder))
+    evaluation = replace(evaluation, summary=summary)
     if summary.state == "finished":
         with stopwatch.part("evaluate"):
-            summary = replace(summary, warnings=(*summary.warnings, *recipe.run_after(loaded, evaluation, folder)))
+            evaluation = replace(evaluation, summary=recipe.run_summary(loaded, experiment, evaluation))
+            failures = recipe.run_after(loaded, evaluation, folder)
+            summary = replace(evaluation.summary, warnings=(*evaluation.summary.warnings, *failures))
     evaluation = replace(evaluation, summary=summary)
     with stopwatch.part("plots"):
         tables = recipe.run_tables(experiment, evaluation)

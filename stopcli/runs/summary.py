@@ -151,6 +151,45 @@ class Selection:
 
 
 @dataclass(frozen=True)
+class BaselineDifference:
+    """A network's value of the metric that counts less a baseline's, on the same test rows.
+
+    Attributes:
+        low, high: bounds of the 95 % interval over these rows; None where there is none.
+        verdict: on the network: `better`, `worse` or `not distinguishable`; empty without an interval.
+    """
+
+    mean: float
+    low: float | None = field(default=None, metadata=OPTIONAL)
+    high: float | None = field(default=None, metadata=OPTIONAL)
+    p: float | None = field(default=None, metadata=OPTIONAL)
+    verdict: str = field(default="", metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineValues:
+    """An answer beside a network's: a constant, or a linear model.
+
+    Attributes:
+        name: in words, such as `ridge regression`.
+        is_linear: whether it looks at the rows.
+        fitted: how, in words; empty for a constant.
+        test: the metric that counts on the test rows, by its name; null where it is no number.
+        low, high: bounds of its 95 % interval.
+        final, best: what the final and the saved model's value is less this one's; None where that is not known.
+    """
+
+    name: str
+    is_linear: bool
+    fitted: str = field(default="", metadata=OPTIONAL)
+    test: Values
+    low: float | None = field(default=None, metadata=OPTIONAL)
+    high: float | None = field(default=None, metadata=OPTIONAL)
+    final: BaselineDifference | None = field(default=None, metadata=OPTIONAL)
+    best: BaselineDifference | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True)
 class ReportParts:
     """What a report shows beside the other values of a summary.
 
@@ -185,6 +224,7 @@ class RunSummary:
         seconds: of the parts of the run, from loading to drawing.
         headline: the metric that counts.
         exact: whether steps from the same weights gave the same numbers twice; None where that was not tried.
+        baselines: what stands beside a network on a table: a constant, and a linear model.
     """
 
     command: str
@@ -219,6 +259,7 @@ class RunSummary:
     arm: str = ""
     headline: Headline = field(default=ACCURACY, metadata=OPTIONAL)
     exact: bool | None = field(default=None, metadata=OPTIONAL)
+    baselines: tuple[BaselineValues, ...] = field(default=(), metadata=OPTIONAL)
     report: ReportParts | None = field(default=None, metadata=OPTIONAL)
     seconds: Mapping[str, float] = field(default_factory=dict, metadata=OPTIONAL)
 

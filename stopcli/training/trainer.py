@@ -55,6 +55,7 @@ class Experiment:
             same when it is resumed.
         afterwards: what is computed once training has ended, from the loop in its last state and from the run's folder;
             returns fields of the run's summary.
+        table: the table that the rows are encoded from, for figures and tables; None where they are of none.
     """
 
     model: keras.Model
@@ -81,6 +82,7 @@ class Experiment:
     loop_key: str | None = ""
     afterwards: Callable[[Loop, RunFolder], Mapping[str, Any]] | None = None
     identity: Mapping[str, str] = field(default_factory=dict)
+    table: Any = None
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -1,0 +1,115 @@
+"""What a network on a table comes to beside simpler answers: sentences and a table, from a run's summary."""
+
+from __future__ import annotations
+
+from stopcli.quantities import counted
+from stopcli.report.document import Table
+from stopcli.report.run_results import bounds_of
+from stopcli.runs.headline import Headline
+from stopcli.runs.summary import BaselineDifference, BaselineValues, RunSummary
+from stopcli.stats.differences import NONE
+
+TITLE = "Beside simpler answers"
+# What a network that is worse than a baseline, or no better, is good for.
+_IF_WORSE = {True: ": use the linear model", False: ": it predicts nothing that the training targets alone do not say"}
+_IF_SAME = {True: "", False: ": nothing shows that the columns help it to predict"}
+
+
+def baseline_sentences(summary: RunSummary) -> list[str]:
+    """Whether the model that a run leaves is better than a linear model on the same test rows, and whether than a
+    constant; none where nothing stands beside it."""
+    order = sorted(summary.baselines, key=lambda baseline: not baseline.is_linear)
+    return [sentence for baseline in order if (sentence := _sentence(summary, baseline))]
+
+
+def _sentence(summary: RunSummary, baseline: BaselineValues) -> str:
+    model, name = (summary.final, "final model") if summary.best is None else (summary.best, "saved model")
+    headline = summary.headline
+    value, other = model.get("test", headline.name), baseline.test.get(headline.name)
+    difference = baseline.final if summary.best is None else baseline.best
+    if value is None or other is None or difference is None:
+        return ""
+    against = _with_article(baseline)
+    shown = headline.show(value), f"{headline.show(other, value)} {headline.unit}".rstrip()
+    values = f"test {headline.label} {shown[0]} against {shown[1]}"
+    tested = counted(summary.test_rows, "test row")
+    if not difference.verdict:
+        return (
+            f"Whether the {name} is better than {against} ({values}) cannot be told on {tested}: they are too few, or "
+            "the metric has no value for each."
+        )
+    rows = f"On the {tested} the {name}"
+    values += f", difference {difference_with_bounds(difference, headline, value)}"
+    if difference.verdict == "not distinguishable":
+        return f"{rows} is not distinguishable from {against} ({values}){_IF_SAME[baseline.is_linear]}."
+    ending = _IF_WORSE[baseline.is_linear] if difference.verdict == "worse" else ""
+    return f"{rows} is {difference.verdict} than {against} ({values}){ending}."
+
+
+def _with_article(baseline: BaselineValues) -> str:
+    """As a sentence has it: `ridge regression`, `the mean of the training targets`."""
+    if baseline.is_linear:
+        return baseline.name
+    return f"the {baseline.name}" + ("" if "class" in baseline.name else " of the training targets")
+
+
+def difference_with_bounds(difference: BaselineDifference, headline: Headline, like: float) -> str:
+    """A difference with its interval, `−0.49 [−2.10, +1.11]`, with as many decimals as one of its values has."""
+    text = _change(difference.mean, headline, like)
+    if difference.low is None or difference.high is None:
+        return text
+    return f"{text} [{_change(difference.low, headline, like)}, {_change(difference.high, headline, like)}]"
+
+
+def _change(difference: float, headline: Headline, like: float) -> str:
+    shown = headline.show(abs(difference), like)
+    if difference and not any(digit in "123456789" for digit in shown):
+        # Rounded to nothing, which it is not.
+        return headline.show_difference(difference)
+    return f"{'−' if difference < 0 else '+'}{shown}"
+
+
+def baselines_table(summary: RunSummary) -> Table:
+    """A row for each of the run's models and each simpler answer, with how the models differ from it."""
+    headline, best = summary.headline, summary.best
+    first, name = (summary.final, "final") if best is None else (best, "saved")
+    models = [(first, f"{name} model, epoch {first.epoch}", best is not None)]
+    models += [] if best is None else [(summary.final, f"final model, epoch {summary.final.epoch}", False)]
+    like = first.get("test", headline.name)
+    columns = ["answer", f"test {headline.axis}", "difference", "verdict"]
+    columns += [] if best is None else ["final model's", "its verdict"]
+    rows: list[tuple[str, ...]] = []
+    exact: list[tuple[str, ...]] = []
+    width = len(columns)
+    for model, label, of_best in models:
+        value, bounds = model.get("test", headline.name), bounds_of(summary, "test", of_best=of_best)
+        rows.append((label, _value_cell(value, bounds, headline, like), *[NONE] * (width - 2), ""))
+        exact.append((label, "" if value is None else str(value), *[""] * (width - 1)))
+    for baseline in summary.baselines:
+        value = baseline.test.get(headline.name)
+        bounds = None if baseline.low is None or baseline.high is None else (baseline.low, baseline.high)
+        differences = [baseline.final] if best is None else [baseline.best, baseline.final]
+        cells = [cell for difference in differences for cell in _difference_cells(difference, headline, like)]
+        rows.append((baseline.name, _value_cell(value, bounds, headline, like), *cells, baseline.fitted or "constant"))
+        numbers = [
+            cell
+            for difference in differences
+            for cell in (("", "") if difference is None else (str(difference.mean), difference.verdict))
+        ]
+        exact.append((baseline.name, "" if value is None else str(value), *numbers, baseline.fitted))
+    title = f"{TITLE} (difference: the {name} model's value less theirs)"
+    return Table(title, (*columns, "how it was fitted"), tuple(rows), exact=tuple(exact))
+
+
+def _value_cell(value: float | None, bounds: tuple[float, float] | None, headline: Headline, like: float | None) -> str:
+    if value is None:
+        return NONE
+    like = value if like is None else like
+    text = headline.show(value, like)
+    return text if bounds is None else f"{text} [{headline.show(bounds[0], like)}, {headline.show(bounds[1], like)}]"
+
+
+def _difference_cells(difference: BaselineDifference | None, headline: Headline, like: float | None) -> tuple[str, str]:
+    if difference is None or like is None:
+        return NONE, NONE
+    return difference_with_bounds(difference, headline, like), difference.verdict or NONE

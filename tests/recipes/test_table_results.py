@@ -1,0 +1,199 @@
+"""How a network's models compare with simpler answers on the test rows, and a table's worst rows as they stand in it."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
+from summaries import run_summary
+
+from stopcli.data.dataset import Examples, Splits
+from stopcli.recipes.table_baselines import Baseline, baselines_of
+from stopcli.recipes.table_results import parts_table, table_tables, telling_columns, with_baselines
+from stopcli.report.baselines import baseline_sentences, baselines_table
+from stopcli.runs.headline import headline_of
+from stopcli.runs.summary import parse_summary
+from stopcli.runs.typed_json import to_json
+from stopcli.stats.differences import rows_difference
+
+ROWS = 240
+DRAW = np.random.default_rng(4)
+X = DRAW.normal(size=(ROWS, 3)).astype(np.float32)
+NUMBERS = (20 + 5 * X[:, 0] + 8 * np.abs(X[:, 1]) + DRAW.normal(0, 1, ROWS)).astype(np.float32)
+TWO = (X[:, 0] + np.abs(X[:, 1]) + DRAW.normal(0, 0.5, ROWS) > 1).astype(np.int32)
+THREE = (TWO + (X[:, 2] > 1)).astype(np.int32)
+
+
+def splits(y):
+    rows = Examples(X, y)
+    return Splits(rows.take(0, 120), rows.take(120, 160), rows.take(160, ROWS))
+
+
+def model_of(units, activation, loss, metrics):
+    import keras
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(units, activation)])
+    model.compile("sgd", loss(keras) if callable(loss) else loss, metrics=[one(keras) for one in metrics])
+    return model
+
+
+def compared(y, predictions, metric, units=1, activation=None, loss="mse", saved=None, classes=0):
+    """The summary of a run whose final model predicts this for the test rows, and whose saved one perhaps something
+    else, with its baselines."""
+    from stopcli.training.row_scores import on_rows, value_on_rows
+
+    headline, parts = headline_of(metric[0]), splits(y)
+    model = model_of(units, activation, loss, [metric[1]])
+    by_model = {"final": predictions, **({} if saved is None else {"best": saved})}
+    values = {name: value_on_rows(model, headline, parts.test, of) for name, of in by_model.items()}
+    measured = {name: on_rows(model, headline, parts.test, of, values[name]) for name, of in by_model.items()}
+    content = {name: {"epoch": 9, "test": {metric[0]: value}} for name, value in values.items()}
+    summary = run_summary(
+        **{"best": None, **content}, rows={"train": 120, "validation": 40, "test": 80}, headline=to_json(headline)
+    )
+    evaluation = SimpleNamespace(summary=summary, test_predictions=predictions, on_rows=measured)
+    experiment = SimpleNamespace(headline=headline, model=model, parts=parts, loss=model.loss)
+    baselines, notes = baselines_of(parts.train, parts.validation, classes, 0, absolute=metric[0] == "mae")
+    return with_baselines(experiment, evaluation, baselines, notes), baselines, parts.test
+
+
+RMSE = ("rmse", lambda keras: keras.metrics.RootMeanSquaredError(name="rmse"))
+MAE = ("mae", lambda keras: keras.metrics.MeanAbsoluteError(name="mae"))
+ACCURACY = ("accuracy", lambda keras: "accuracy")
+AUC = ("auc", lambda keras: keras.metrics.AUC(name="auc", num_thresholds=5000))
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+
+def test_numbers_are_measured_and_compared_in_their_own_unit():
+    better = (NUMBERS[160:, None] + DRAW.normal(0, 1, (80, 1))).astype(np.float32)
+    worse = np.full((80, 1), 20, np.float32)
+    summary, (mean, ridge), test = compared(NUMBERS, worse, RMSE, saved=better)
+    ours, theirs = summary.baselines
+    assert (ours.name, theirs.name) == ("mean", "ridge regression")
+    for values, baseline in ((ours, mean), (theirs, ridge)):
+        expected = root_mean_squared_error(test.y, baseline.predict(test.x)[:, 0])
+        assert values.test["rmse"] == pytest.approx(expected, rel=1e-5)
+        assert values.low < expected < values.high
+    assert theirs.best.verdict == "better"
+    assert theirs.best.mean == pytest.approx(summary.best.get("test", "rmse") - theirs.test["rmse"], rel=1e-5)
+    assert theirs.best.low < theirs.best.mean < theirs.best.high < 0
+    assert theirs.final.verdict == "worse"
+    assert parse_summary(to_json(summary)) == summary
+    first, second = baseline_sentences(summary)
+    value, other = summary.best.get("test", "rmse"), theirs.test["rmse"]
+    assert first.startswith(
+        f"On the 80 test rows the saved model is better than ridge regression (test RMSE {value:.3f} against "
+        f"{other:.3f}, difference −{other - value:.3f} [−"
+    )
+    assert "better than the mean of the training targets" in second
+    table = baselines_table(summary)
+    assert [row[0] for row in table.rows] == [
+        "saved model, epoch 9", "final model, epoch 9", "mean", "ridge regression",
+    ]  # fmt: skip
+    assert table.columns[:3] == ("answer", "test RMSE", "difference")
+    assert table.rows[3][3] == "better"
+    assert table.rows[3][5] == "worse"
+    assert float(table.exact[3][1]) == other
+
+
+def test_a_network_that_is_no_better_than_a_linear_model_or_a_constant_is_told_so():
+    _, (_, ridge), test = compared(NUMBERS, NUMBERS[160:, None], RMSE)
+    same = ridge.predict(test.x)
+    (sentence, _) = baseline_sentences(compared(NUMBERS, same + np.float32(0.01), RMSE)[0])
+    assert "the final model is not distinguishable from ridge regression (test RMSE" in sentence
+    constant = np.full_like(same, 60)
+    linear, mean = baseline_sentences(compared(NUMBERS, constant, RMSE)[0])
+    assert linear.endswith("]): use the linear model.")
+    assert "is worse than the mean of the training targets" in mean
+
+
+def test_absolute_errors_stand_beside_the_median():
+    summary, (median, _), test = compared(NUMBERS, NUMBERS[160:, None] + 1, MAE)
+    assert summary.baselines[0].name == "median"
+    expected = mean_absolute_error(test.y, np.full(80, np.median(NUMBERS[:120])))
+    assert summary.baselines[0].test["mae"] == pytest.approx(expected, rel=1e-5)
+    assert median.predict(test.x)[0, 0] == np.median(NUMBERS[:120])
+
+
+@pytest.mark.parametrize("form", ["one output", "one logit", "two outputs"])
+def test_two_classes_are_compared_by_the_rows_that_only_one_has_right(form):
+    right = TWO[160:] ^ (DRAW.random(80) < 0.05)
+    predictions = np.where(right[:, None], 0.9, 0.1).astype(np.float32)
+    units, activation, loss = 1, "sigmoid", "binary_crossentropy"
+    if form == "one logit":
+        predictions, activation = np.log(predictions / (1 - predictions)), None
+
+        def loss(keras):
+            return keras.losses.BinaryCrossentropy(from_logits=True)
+
+    elif form == "two outputs":
+        predictions, units, activation = np.hstack([1 - predictions, predictions]), 2, "softmax"
+        loss = "sparse_categorical_crossentropy"
+    summary, (shares, logistic), test = compared(TWO, predictions, ACCURACY, units, activation, loss, classes=2)
+    probability = logistic.predict(test.x)[:, 1]
+    # The author's own metric asks for more than one half of a logit.
+    theirs = (probability > (1 / (1 + np.exp(-0.5)) if form == "one logit" else 0.5)) == test.y
+    ours = right == test.y
+    expected = rows_difference(
+        *(int(rows.sum()) for rows in (ours & theirs, ours & ~theirs, ~ours & theirs, ~ours & ~theirs))
+    )
+    linear = summary.baselines[1]
+    assert linear.test["accuracy"] == pytest.approx(theirs.mean())
+    assert (linear.final.mean, linear.final.low, linear.final.high) == pytest.approx(
+        (expected.mean, expected.low, expected.high)
+    )
+    assert linear.final.verdict == expected.verdict()
+    majority = int(np.bincount(TWO[:120]).argmax())
+    assert summary.baselines[0].test["accuracy"] == pytest.approx((test.y == majority).mean())
+    assert shares.name == "most frequent class"
+    assert "the most frequent class" in baseline_sentences(summary)[1]
+
+
+def test_the_area_under_a_curve_and_the_cross_entropy_are_those_of_probabilities():
+    predictions = np.clip(TWO[160:, None] * 0.4 + DRAW.uniform(0, 0.6, (80, 1)), 0.01, 0.99).astype(np.float32)
+    options = {"activation": "sigmoid", "loss": "binary_crossentropy", "classes": 2}
+    summary, (_, logistic), test = compared(TWO, predictions, AUC, **options)
+    assert summary.baselines[0].test["auc"] == pytest.approx(0.5)
+    assert summary.baselines[0].final.verdict == "better"
+    probability = logistic.predict(test.x)
+    assert summary.baselines[1].test["auc"] == pytest.approx(roc_auc_score(test.y, probability[:, 1]), abs=1e-3)
+    assert summary.baselines[1].final.low < summary.baselines[1].final.mean
+    summary, _, _ = compared(TWO, predictions, ("loss", ACCURACY[1]), **options)
+    assert summary.baselines[1].test["loss"] == pytest.approx(log_loss(test.y, probability), rel=1e-4)
+
+
+def test_of_several_classes_each_has_its_share():
+    predictions = np.eye(3, dtype=np.float32)[THREE[160:]] * 0.7 + 0.1
+    loss = "sparse_categorical_crossentropy"
+    summary, (_, logistic), test = compared(THREE, predictions, ACCURACY, 3, "softmax", loss, classes=3)
+    expected = (logistic.predict(test.x).argmax(axis=1) == test.y).mean()
+    assert summary.baselines[1].test["accuracy"] == pytest.approx(expected)
+
+
+def test_other_outputs_too_few_rows_and_one_class_are_no_failure():
+    several, _, _ = compared(NUMBERS, NUMBERS[160:, None], RMSE)
+    experiment = SimpleNamespace(
+        headline=headline_of("rmse"), model=model_of(2, None, "mse", [RMSE[1]]), loss="mse", parts=splits(NUMBERS)
+    )
+    evaluation = SimpleNamespace(
+        summary=replace(several, baselines=()), test_predictions=np.zeros((80, 2), np.float32), on_rows={}
+    )
+    constant = Baseline("mean", lambda x: np.zeros((len(x), 1), np.float32))
+    assert with_baselines(experiment, evaluation, (constant,), ("a note",)).baselines == ()
+    one_class = np.zeros(ROWS, np.int32)
+    summary, _, _ = compared(
+        one_class, np.full((80, 1), 0.2, np.float32), AUC, activation="sigmoid", loss="binary_crossentropy", classes=2
+    )
+    assert summary.warnings == ("there is no linear model to compare with: all training rows have the same target",)
+    assert baseline_sentences(summary) == [] or summary.baselines[0].final.verdict == ""
+
+
+def test_without_an_interval_a_sentence_says_why_nothing_is_told():
+    summary, _, _ = compared(NUMBERS, NUMBERS[160:, None], RMSE)
+    bare = tuple(
+        replace(one, final=replace(one.final, low=None, high=None, p=None, verdict="")) for one in summary.baselines
+    )
+    sentence = baseline_sentences(replace(summary, baselines=bare))[0]
+    assert sentence.endswith("cannot be told on 80 test rows: they are too few, or the metric has no value for each.")
