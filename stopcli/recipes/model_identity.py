@@ -76,19 +76,26 @@ def make_savable(model: keras.Model) -> bool:
     return False
 
 
-def saved_model_loader(model: keras.Model, build: Callable[[], keras.Model]) -> Callable[[Path], keras.Model]:
+def saved_model_loader(
+    model: keras.Model,
+    build: Callable[[], keras.Model],
+    whole: Callable[[keras.Model], keras.Model] = lambda model: model,
+    core_of: Callable[[keras.Model], keras.Model] = lambda model: model,
+) -> Callable[[Path], keras.Model]:
     """How a run's saved model is read from its file: by Keras, from nothing else; a model with code of the user's by
     building it anew and loading the weights, because Keras would have to run what the file says.
 
     Args:
         build: returns a model like `model`, compiled and built.
+        whole: makes of such a model the one that the file holds.
+        core_of: takes a model like `model` out of the one in the file, where it needs no code of the user's.
     """
     if not uses_own_code(model):
-        return load_model
+        return lambda path: core_of(load_model(path))
 
     def load(path: Path) -> keras.Model:
         fresh = build()
-        load_weights(fresh, path)
+        load_weights(whole(fresh), path)
         return fresh
 
     return load

@@ -288,6 +288,7 @@ _PARTS = {
     "model": "the model's layers, or their settings",
     "compile": "the optimizer, the loss or the metrics",
     "code": "the code of classes or functions that the model computes with, or of augment",
+    "encoder": "the table's columns, or how their values are encoded",
 }
 
 

@@ -299,10 +299,12 @@ def warm_start(config: RunConfig, experiment: Experiment) -> dict[str, Any] | No
     """Load the weights that a config names into the experiment. Returns their ancestry, None where it names none."""
     if not config.init_from:
         return None
-    from stopcli.training.model_files import start_from
+    from stopcli.training.model_files import model_file, start_from
 
+    path = model_file(Path(config.init_from))
+    experiment.check_start(path)
     return start_from(
-        experiment.model, experiment.optimizer, Path(config.init_from), with_optimizer=config.init_optimizer
+        experiment.whole(experiment.model), experiment.optimizer, path, with_optimizer=config.init_optimizer
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import warnings
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,12 +41,22 @@ def load_model(path: Path) -> Any:
     import keras
 
     try:
-        return keras.saving.load_model(path, safe_mode=True)
+        with without_name_warnings():
+            return keras.saving.load_model(path, safe_mode=True)
     except MemoryError:
         raise
     # A file that somebody has changed leads Keras to nearly any error.
     except Exception as error:
         raise CheckpointError(f"{path}: not a model that can be loaded ({_reason(error)})") from error
+
+
+@contextlib.contextmanager
+def without_name_warnings() -> Iterator[None]:
+    """Without Keras's warning of inputs that are called otherwise than their keys: columns of a table have names that
+    layers cannot have."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="When providing `inputs` as a dict", category=UserWarning)
+        yield
 
 
 def _reason(error: Exception) -> str:

@@ -48,7 +48,10 @@ class Experiment:
         headline: the metric that counts, one of `metrics`.
         step: what is computed on a batch, where it is not the loss and the metrics above, such as what the model was
             compiled with.
-        load_saved: reads the best model from its file.
+        whole: makes of the model that is trained the one that files hold, with the same variables and optimizer, such
+            as with what prepares its inputs before it.
+        load_saved: reads the model that was trained from such a file.
+        check_start: raises RequestError where the weights in such a file mean something else in this experiment.
         loop_key: what experiments of a sweep, whose seeds differ, have in common where they can share a compiled loop;
             None where they cannot.
         identity: what else its numbers depend on, beside settings, versions and rows: by name, hashes that must be the
@@ -78,7 +81,9 @@ class Experiment:
     classes: tuple[str, ...] = ()
     headline: Headline = ACCURACY
     step: Step | None = None
+    whole: Callable[[keras.Model], keras.Model] = lambda model: model
     load_saved: Callable[[Path], keras.Model] = load_model
+    check_start: Callable[[Path], None] = lambda path: None
     loop_key: str | None = ""
     afterwards: Callable[[Loop, RunFolder], Mapping[str, Any]] | None = None
     identity: Mapping[str, str] = field(default_factory=dict)
@@ -359,11 +364,14 @@ class Trainer:
         if (due and due != [block.last_epoch]) or last < block.last_epoch:
             for epoch, _ in self._loop.replay_states(block, sorted({*due, last})):
                 if epoch in due:
-                    save_model(self._loop.model, self._folder.epoch_model(epoch))
+                    self._save_model(self._folder.epoch_model(epoch))
         elif due:
-            save_model(self._loop.model, self._folder.epoch_model(last))
+            self._save_model(self._folder.epoch_model(last))
         if time.monotonic() - self._saved_at > SAVE_BEST_SECONDS:
             self._save_best()
+
+    def _save_model(self, path: Path) -> None:
+        save_model(self._experiment.whole(self._loop.model), path)
 
     def _save_best(self) -> State | None:
         """Write best.keras where there is a better one than it holds. Returns the best epoch's state."""
@@ -371,7 +379,7 @@ class Trainer:
         if state is not None and self._best_checkpoint.best.epoch != self._saved_epoch:
             live = self._loop.state()
             self._loop.restore(state)
-            save_model(self._loop.model, self._folder.best_model)
+            self._save_model(self._folder.best_model)
             self._loop.restore(live)
             self._saved_epoch, self._saved_at = self._best_checkpoint.best.epoch, time.monotonic()
         return state
@@ -415,7 +423,7 @@ class Trainer:
         # A model whose weights are not finite is no use to anyone; metrics.csv shows what led to it.
         broken = verdict.reason == "non_finite" and final_epoch == verdict.epoch
         if self._plan.best_checkpoint is not None and final_epoch > 0 and not broken:
-            save_model(self._loop.model, self._folder.final_model)
+            self._save_model(self._folder.final_model)
         return Outcome(
             verdict,
             final,
