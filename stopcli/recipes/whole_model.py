@@ -1,0 +1,108 @@
+"""A network and the Keras model that prepares its rows, as one model that takes raw rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from stopcli.training.model_files import without_name_warnings
+
+if TYPE_CHECKING:
+    import keras
+
+# Where a network keeps the whole model that was made of it last. Keras writes no attribute that begins so into a file.
+_WHOLE = "__whole_model"
+# What a model has of its own once it is compiled.
+_COMPILED = ("optimizer", "_compile_config", "_compile_loss", "_compile_metrics", "_loss_tracker", _WHOLE)
+
+
+def whole_model(encoder: keras.Model, core: keras.Model, inputs: Mapping[str, str]) -> keras.Model:
+    """A model of an encoder and a network behind it, with the network's variables and its optimizer.
+
+    Args:
+        encoder: takes a list of arrays [rows], one for each input; without variables.
+        core: compiled; takes what the encoder returns.
+        inputs: the inputs' names, which may be any texts, and their dtypes, in the encoder's order.
+
+    Returns:
+        A model that takes {name: array [rows]}, compiled like `core`; the one from before, where neither model has
+        changed.
+    """
+    import keras
+
+    before = vars(core).get(_WHOLE)
+    if before is not None and before[0] is encoder and before[1] is core._compile_config:
+        whole: keras.Model = before[2]
+        whole.optimizer = core.optimizer
+        return whole
+    inner = _uncompiled(core)
+    if inner.name == encoder.name:
+        inner.name += "_core"
+    with float32_policy():
+        names = _layer_names(inputs, (encoder.name, inner.name))
+        tensors = {name: keras.Input((), name=names[name], dtype=dtype) for name, dtype in inputs.items()}
+        encoded = encoder(list(tensors.values()))
+    with without_name_warnings():
+        whole = keras.Model(tensors, inner(encoded), name="table_model")
+    _compile_like(core, whole, has_texts="string" in inputs.values())
+    vars(core)[_WHOLE] = (encoder, core._compile_config, whole)
+    return whole
+
+
+def core_of(whole: keras.Model) -> keras.Model:
+    """The network in a whole model, compiled like it, with its optimizer."""
+    import keras
+
+    core: Any = keras.tree.flatten(whole.output)[0]._keras_history.operation
+    _compile_like(whole, core)
+    return core
+
+
+def _uncompiled(core: keras.Model) -> Any:
+    """The same model, of the same layers and variables, that is not compiled: a file would hold its compile twice."""
+    inner = object.__new__(type(core))
+    own = vars(inner)
+    own.update({name: value for name, value in vars(core).items() if name not in _COMPILED})
+    # Where it is called does not concern the other one.
+    own.update(compiled=False, _inbound_nodes=[], _outbound_nodes=[])
+    return inner
+
+
+def _compile_like(model: Any, other: Any, *, has_texts: bool = False) -> None:
+    """Compile a model like another one, and let it have its optimizer.
+
+    Args:
+        has_texts: whether it takes texts, of which XLA knows nothing.
+    """
+    settings = dict(model._compile_config.config)
+    if has_texts:
+        settings["jit_compile"] = False
+    other.compile(**settings)
+    other.optimizer = model.optimizer
+
+
+def _layer_names(inputs: Mapping[str, str], others: tuple[str, ...]) -> dict[str, str]:
+    """What Keras can call the input of each name: the name itself, where it is none of the others and has letters that
+    Keras allows."""
+    used, names = set(others), {}
+    for name in sorted(inputs, key=lambda name: "/" in name):
+        allowed = name.replace("/", "_") or "column"
+        while allowed in used:
+            allowed += "_"
+        used.add(allowed)
+        names[name] = allowed
+    return names
+
+
+@contextmanager
+def float32_policy() -> Iterator[None]:
+    """Let layers that the block makes compute in float32, whatever a user's file has set."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
