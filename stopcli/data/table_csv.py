@@ -59,6 +59,18 @@ def csv_line(layout: CsvLayout, row: int) -> int:
     return next(itertools.islice(_records(layout), row + 1, None))[0]
 
 
+def csv_lines(layout: CsvLayout, rows: Sequence[int]) -> list[int]:
+    """The same of several rows, in any order: the file is read once. Raises RequestError where it does not have as many
+    rows any more."""
+    wanted, lines = set(rows), dict[int, int]()
+    for row, (line, _) in enumerate(itertools.islice(_records(layout), 1, max(wanted, default=-1) + 2)):
+        if row in wanted:
+            lines[row] = line
+    if len(lines) < len(wanted):
+        raise RequestError(f"{layout.path}: changed while it was in use")
+    return [lines[row] for row in rows]
+
+
 class _Utf8:
     """A file's bytes in UTF-8, which pandas' parser takes as they are: text would be decoded and encoded again."""
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stopcli.data.csv_layout import CsvLayout, csv_layout
 from stopcli.data.dataset import OnProgress, ignore_progress
-from stopcli.data.table_csv import csv_line, read_csv, written_cells
+from stopcli.data.table_csv import csv_line, csv_lines, read_csv, written_cells
 from stopcli.errors import RequestError, did_you_mean, in_a_line, shown, system_words
 from stopcli.paths import check_path
 from stopcli.quantities import counted
@@ -93,6 +93,11 @@ def line_of(table: TableFile, row: int) -> int:
     """Where a row, counted from 0, stands: in a CSV file the line, counted from 1, at which it begins; in any other the
     row, counted from 1. Reads a CSV file again until there."""
     return row + 1 if table.layout is None else csv_line(table.layout, row)
+
+
+def lines_of(table: TableFile, rows: Sequence[int]) -> list[int]:
+    """The same of several rows. Raises RequestError, or OSError, where a CSV file is not the one that was read."""
+    return [row + 1 for row in rows] if table.layout is None else csv_lines(table.layout, rows)
 
 
 def cell_at(table: TableFile, row: int, column: str) -> str:

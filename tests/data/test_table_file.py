@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stopcli.data.table_file import TableFile, line_of, read_table
+from stopcli.data.table_file import TableFile, line_of, lines_of, read_table
 from stopcli.errors import RequestError
 
 
@@ -212,6 +212,9 @@ def test_parquet_without_pyarrow_names_the_extra(write: Any, monkeypatch: pytest
 def test_rows_are_named_by_their_lines(write: Any) -> None:
     table = read_table(write('a,b\n1,"x\n\ny"\n\n2,z\n3,z'))
     assert [line_of(table, row) for row in range(3)] == [2, 6, 7]
+    assert lines_of(table, [2, 0, 2]) == [7, 2, 7]
+    with pytest.raises(RequestError, match="changed while it was in use"):
+        lines_of(table, [3])
     assert line_of(TableFile(Path("a.parquet"), TABLE), 0) == 1
 
 

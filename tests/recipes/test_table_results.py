@@ -1,4 +1,4 @@
-"""How a network's models compare with simpler answers on the test rows, and a table's worst rows as they stand in it."""
+"""How a network's models compare with simpler answers on test rows, and a table's worst rows as they stand in it."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -197,3 +197,86 @@ def test_without_an_interval_a_sentence_says_why_nothing_is_told():
     )
     sentence = baseline_sentences(replace(summary, baselines=bare))[0]
     assert sentence.endswith("cannot be told on 80 test rows: they are too few, or the metric has no value for each.")
+
+
+HEAD = "price,rooms,note,colour,area\n"
+
+
+@pytest.fixture
+def houses(tmp_path):
+    """A table of six rows, one of which has no target and one two lines, with what a run knows of it."""
+    from stopcli.data.table_columns import choose_columns, has_target, raw_rows
+    from stopcli.data.table_file import read_table
+
+    lines = [
+        '612000.5,3,"two\nlines",red,80.25', ",4,x,red,90", "250000,,y,,55.5", "300000,2,z,blue,60",
+        "100000,1,z,blue,20", "900000,9,z,green,300",
+    ]  # fmt: skip
+    path = tmp_path / "houses.csv"
+    path.write_text(HEAD + "\n".join(lines) + "\n")
+    table = read_table(path)
+    columns, _ = choose_columns(table, target="price", task="regression")
+    table = replace(table, frame=table.frame[has_target(table, columns)])
+    parts = SimpleNamespace(
+        table=(
+            {"part": "train", "rows": 3, "from": "2026-01-01"},
+            {"part": "test", "rows": 2, "from": "2026-02-01"},
+        )
+    )
+    return SimpleNamespace(table=table, columns=columns, raw=raw_rows(table, columns), row_parts=parts)
+
+
+def run_on(houses, predicted):
+    """The tables of a run whose test rows are the first and the second with a target."""
+    order = np.array([2, 3, 4, 0, 1])
+    y, in_file = houses.raw.target[order], houses.table.frame.index.to_numpy()[order]
+    rows = Examples(np.zeros((5, 2), np.float32), y)
+    parts = Splits(rows.take(0, 3), rows.take(0, 0), rows.take(3, 5), {"train": in_file[:3], "test": in_file[3:]})
+    experiment = SimpleNamespace(loss="mse", parts=parts, classes=(), table=houses)
+    predictions = np.array(predicted, np.float32)[:, None]
+    evaluation = SimpleNamespace(test_predictions=predictions, summary=run_summary(best=None))
+    return experiment, evaluation
+
+
+def test_the_worst_rows_are_named_by_their_line_and_shown_as_they_stand_in_the_table(houses):
+    columns, effects = houses.columns, {"rooms": 2.0, "area": 3.0, "note": 9.0, "colour": 1.0}
+    baseline = Baseline(
+        "ridge regression", len, True,
+        number_effects=(*(effects[name] for name in columns.numbers), 50.0),
+        word_effects=tuple(effects[name] for name in columns.words),
+    )  # fmt: skip
+    experiment, evaluation = run_on(houses, [612000.5, 1_250_000])
+    worst = table_tables(experiment, evaluation, [baseline])["worst"]
+    assert worst.columns[:4] == ("line", "true", "predicted", "error")
+    assert worst.columns[4:] == tuple(sorted(columns.features, key=lambda name: -effects[name]))
+    by_column = [dict(zip(worst.columns, row, strict=True)) for row in worst.rows]
+    # The second row with a target is on the fifth line: one without is left out, and a cell holds a line break.
+    assert [row["line"] for row in by_column] == ["5", "2"]
+    assert [by_column[0][name] for name in ("true", "predicted", "error")] == ["250000", "1250000", "1000000"]
+    assert (by_column[0]["rooms"], by_column[0]["colour"], by_column[0]["area"]) == ("–", "–", "55.50")
+    assert by_column[1]["note"] == "two lines" if "note" in columns.words else True
+    exact = dict(zip(worst.columns, worst.exact[1], strict=True))
+    assert (exact["area"], exact["true"]) == ("80.25", "612000.5")
+
+
+def test_a_file_that_is_gone_by_then_has_rows_in_the_place_of_lines(houses):
+    houses.table.path.unlink()
+    experiment, evaluation = run_on(houses, [612000.5, 1_250_000])
+    worst = table_tables(experiment, evaluation, [])["worst"]
+    assert (worst.columns[0], worst.rows[0][0], worst.rows[1][0]) == ("row", "3", "1")
+    assert worst.columns[4:] == houses.columns.features
+
+
+def test_parts_have_their_rows_their_times_and_the_mean_of_the_target(houses):
+    experiment, _ = run_on(houses, [0, 0])
+    table = parts_table(houses, experiment.parts)
+    assert table.columns == ("part", "rows", "from", "mean target", "sd")
+    assert table.rows[0][:3] == ("train", "3", "2026-01-01")
+    assert float(table.exact[1][3]) == np.mean([612000.5, 250000])
+
+
+def test_the_columns_that_move_a_linear_model_farthest_are_shown():
+    columns = SimpleNamespace(numbers=tuple("abc"), words=tuple("de"))
+    linear = Baseline("ridge regression", len, True, number_effects=(0.1, 5, 1, 99), word_effects=(3, 0.2))
+    assert telling_columns(columns, [Baseline("mean", len), linear], 3) == ("b", "d", "c")
+    assert telling_columns(columns, [Baseline("mean", len)], 2) == ("a", "b")
