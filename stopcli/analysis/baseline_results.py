@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -133,14 +134,15 @@ def _table(comparisons: Sequence[_Comparison], headline: Headline) -> Table:
     columns = ("arm", "against", "seeds", f"test {headline.axis}", "theirs", "difference", "better in", "over the rows")
     rows = []
     for comparison in comparisons:
-        ours, theirs = (mean_interval(list(values.values())) for values in (comparison.ours, comparison.theirs))
+        ours = mean_interval(list(comparison.ours.values()))
         rows.append(
             (
                 comparison.arm,
                 comparison.baseline,
                 str(len(comparison.ours)),
                 mean_cell(ours, headline),
-                mean_cell(theirs, headline),
+                # Of the same rows, the same in each seed.
+                headline.show(statistics.fmean(comparison.theirs.values())),
                 difference_text(comparison.difference, headline),
                 str(comparison.better_in(headline)),
                 comparison.verdicts or NONE,

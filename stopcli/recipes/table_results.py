@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,26 +41,31 @@ _LARGEST_FILE = 1 << 26
 _LEAST_PROBABILITY = 1e-7
 
 
-def counts_absolute(headline: Headline) -> bool:
-    """Whether the best constant by a metric is the median."""
-    return headline.name in _ABSOLUTE
+# Of each table, by whether absolute errors count: runs of a sweep share its rows.
+_FITTED: WeakKeyDictionary[Any, dict[bool, tuple[tuple[Baseline, ...], tuple[str, ...]]]] = WeakKeyDictionary()
+_FITTING = threading.Lock()
 
 
-def with_baselines(
-    experiment: Experiment, evaluation: Evaluation, baselines: tuple[Baseline, ...], notes: tuple[str, ...] = ()
-) -> RunSummary:
-    """The run's summary with what baselines come to on its test rows, measured as its models were.
+def baselines_beside(experiment: Experiment) -> tuple[tuple[Baseline, ...], tuple[str, ...]]:
+    """The baselines of a table's rows, fitted once for all seeds; and notes, as for `baselines_of`."""
+    from stopcli.recipes.table_baselines import baselines_of
 
-    Args:
-        baselines: of the rows that train.
-        notes: on them.
+    absolute, classes = experiment.headline.name in _ABSOLUTE, len(experiment.table.columns.classes)
+    with _FITTING:
+        fitted = _FITTED.setdefault(experiment.table, {})
+        if absolute not in fitted:
+            parts = experiment.parts
+            fitted[absolute] = baselines_of(parts.train, parts.validation, classes, 0, absolute=absolute)
+        return fitted[absolute]
 
-    Returns:
-        Without any where no rows test, or the model predicts something else.
-    """
+
+def with_baselines(experiment: Experiment, evaluation: Evaluation) -> RunSummary:
+    """The run's summary with what baselines come to on its test rows, measured as its models were; without any where no
+    rows test, or the model predicts something else."""
     summary, rows = evaluation.summary, experiment.parts.test
     if not rows.count or evaluation.test_predictions is None:
         return summary
+    baselines, notes = baselines_beside(experiment)
     values = [_values_of(experiment, evaluation, rows, baseline) for baseline in baselines]
     of_baselines = (note for baseline in baselines for note in baseline.notes)
     return replace(
@@ -161,17 +168,16 @@ def _targets(parts: Splits) -> dict[str, NDArray[Any]]:
     return {name: np.asarray(rows.y) for name, rows in named.items() if rows.count}
 
 
-def table_tables(experiment: Experiment, evaluation: Evaluation, baselines: Sequence[Baseline]) -> dict[str, Table]:
-    """Simpler answers beside the network; the table by class; the worst rows as they stand in the table; and its parts.
-
-    Args:
-        baselines: of the rows that train, by which the columns are chosen that are shown of the worst rows.
-    """
+def table_tables(experiment: Experiment, evaluation: Evaluation) -> dict[str, Table]:
+    """Simpler answers beside the network; the table by class; the worst rows as they stand in the table; and its
+    parts."""
     table, summary = experiment.table, evaluation.summary
     tables = {"baselines": baselines_table(summary)} if summary.baselines else {}
     tables |= fit_tables(experiment, evaluation)
     outputs = outputs_of(experiment, evaluation)
     if "worst" in tables and outputs is not None:
+        # Of a run that did not finish, nothing was fitted, and whoever stopped it does not wait for it.
+        baselines = baselines_beside(experiment)[0] if summary.state == "finished" else ()
         tables["worst"] = _worst(outputs, table, telling_columns(table.columns, baselines))
     return {**tables, "parts": parts_table(table, experiment.parts)}
 

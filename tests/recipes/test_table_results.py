@@ -9,8 +9,15 @@ from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score, root_m
 from summaries import run_summary
 
 from stopcli.data.dataset import Examples, Splits
-from stopcli.recipes.table_baselines import Baseline, baselines_of
-from stopcli.recipes.table_results import parts_table, table_tables, telling_columns, with_baselines
+from stopcli.recipes import table_results
+from stopcli.recipes.table_baselines import Baseline
+from stopcli.recipes.table_results import (
+    baselines_beside,
+    parts_table,
+    table_tables,
+    telling_columns,
+    with_baselines,
+)
 from stopcli.report.baselines import baseline_sentences, baselines_table
 from stopcli.runs.headline import headline_of
 from stopcli.runs.summary import parse_summary
@@ -23,6 +30,13 @@ X = DRAW.normal(size=(ROWS, 3)).astype(np.float32)
 NUMBERS = (20 + 5 * X[:, 0] + 8 * np.abs(X[:, 1]) + DRAW.normal(0, 1, ROWS)).astype(np.float32)
 TWO = (X[:, 0] + np.abs(X[:, 1]) + DRAW.normal(0, 0.5, ROWS) > 1).astype(np.int32)
 THREE = (TWO + (X[:, 2] > 1)).astype(np.int32)
+
+
+class Plain:
+    """An object with some attributes, which is itself and equal to no other."""
+
+    def __init__(self, **values):
+        self.__dict__.update(values)
 
 
 def splits(y):
@@ -53,9 +67,9 @@ def compared(y, predictions, metric, units=1, activation=None, loss="mse", saved
         **{"best": None, **content}, rows={"train": 120, "validation": 40, "test": 80}, headline=to_json(headline)
     )
     evaluation = SimpleNamespace(summary=summary, test_predictions=predictions, on_rows=measured)
-    experiment = SimpleNamespace(headline=headline, model=model, parts=parts, loss=model.loss)
-    baselines, notes = baselines_of(parts.train, parts.validation, classes, 0, absolute=metric[0] == "mae")
-    return with_baselines(experiment, evaluation, baselines, notes), baselines, parts.test
+    table = Plain(columns=SimpleNamespace(classes=("a",) * classes))
+    experiment = SimpleNamespace(headline=headline, model=model, parts=parts, loss=model.loss, table=table)
+    return with_baselines(experiment, evaluation), baselines_beside(experiment)[0], parts.test
 
 
 RMSE = ("rmse", lambda keras: keras.metrics.RootMeanSquaredError(name="rmse"))
@@ -175,13 +189,13 @@ def test_of_several_classes_each_has_its_share():
 def test_other_outputs_too_few_rows_and_one_class_are_no_failure():
     several, _, _ = compared(NUMBERS, NUMBERS[160:, None], RMSE)
     experiment = SimpleNamespace(
-        headline=headline_of("rmse"), model=model_of(2, None, "mse", [RMSE[1]]), loss="mse", parts=splits(NUMBERS)
-    )
+        headline=headline_of("rmse"), model=model_of(2, None, "mse", [RMSE[1]]), loss="mse", parts=splits(NUMBERS),
+        table=Plain(columns=SimpleNamespace(classes=())),
+    )  # fmt: skip
     evaluation = SimpleNamespace(
         summary=replace(several, baselines=()), test_predictions=np.zeros((80, 2), np.float32), on_rows={}
     )
-    constant = Baseline("mean", lambda x: np.zeros((len(x), 1), np.float32))
-    assert with_baselines(experiment, evaluation, (constant,), ("a note",)).baselines == ()
+    assert with_baselines(experiment, evaluation).baselines == ()
     one_class = np.zeros(ROWS, np.int32)
     summary, _, _ = compared(
         one_class, np.full((80, 1), 0.2, np.float32), AUC, activation="sigmoid", loss="binary_crossentropy", classes=2
@@ -223,7 +237,7 @@ def houses(tmp_path):
             {"part": "test", "rows": 2, "from": "2026-02-01"},
         )
     )
-    return SimpleNamespace(table=table, columns=columns, raw=raw_rows(table, columns), row_parts=parts)
+    return Plain(table=table, columns=columns, raw=raw_rows(table, columns), row_parts=parts)
 
 
 def run_on(houses, predicted):
@@ -232,21 +246,22 @@ def run_on(houses, predicted):
     y, in_file = houses.raw.target[order], houses.table.frame.index.to_numpy()[order]
     rows = Examples(np.zeros((5, 2), np.float32), y)
     parts = Splits(rows.take(0, 3), rows.take(0, 0), rows.take(3, 5), {"train": in_file[:3], "test": in_file[3:]})
-    experiment = SimpleNamespace(loss="mse", parts=parts, classes=(), table=houses)
+    experiment = SimpleNamespace(loss="mse", parts=parts, classes=(), table=houses, headline=headline_of("rmse"))
     predictions = np.array(predicted, np.float32)[:, None]
     evaluation = SimpleNamespace(test_predictions=predictions, summary=run_summary(best=None))
     return experiment, evaluation
 
 
-def test_the_worst_rows_are_named_by_their_line_and_shown_as_they_stand_in_the_table(houses):
+def test_the_worst_rows_are_named_by_their_line_and_shown_as_they_stand_in_the_table(houses, monkeypatch):
     columns, effects = houses.columns, {"rooms": 2.0, "area": 3.0, "note": 9.0, "colour": 1.0}
     baseline = Baseline(
         "ridge regression", len, True,
         number_effects=(*(effects[name] for name in columns.numbers), 50.0),
         word_effects=tuple(effects[name] for name in columns.words),
     )  # fmt: skip
+    monkeypatch.setattr(table_results, "baselines_beside", lambda experiment: ((baseline,), ()))
     experiment, evaluation = run_on(houses, [612000.5, 1_250_000])
-    worst = table_tables(experiment, evaluation, [baseline])["worst"]
+    worst = table_tables(experiment, evaluation)["worst"]
     assert worst.columns[:4] == ("line", "true", "predicted", "error")
     assert worst.columns[4:] == tuple(sorted(columns.features, key=lambda name: -effects[name]))
     by_column = [dict(zip(worst.columns, row, strict=True)) for row in worst.rows]
@@ -262,7 +277,8 @@ def test_the_worst_rows_are_named_by_their_line_and_shown_as_they_stand_in_the_t
 def test_a_file_that_is_gone_by_then_has_rows_in_the_place_of_lines(houses):
     houses.table.path.unlink()
     experiment, evaluation = run_on(houses, [612000.5, 1_250_000])
-    worst = table_tables(experiment, evaluation, [])["worst"]
+    evaluation.summary = replace(evaluation.summary, state="interrupted")
+    worst = table_tables(experiment, evaluation)["worst"]
     assert (worst.columns[0], worst.rows[0][0], worst.rows[1][0]) == ("row", "3", "1")
     assert worst.columns[4:] == houses.columns.features
 
