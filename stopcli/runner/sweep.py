@@ -150,7 +150,11 @@ def run_sweep(
     that is resumed, finished runs are kept as they are."""
     config = loaded.config
     jobs = plan_jobs(config)
-    changed = _changed_data(loaded, jobs, folder, start) if start.resumed else []
+    shared = layout.threads is None
+    # Settings alone say which rows named data have; a file's data() may return others at each call.
+    checked = loaded.source is not None and not shared
+    rows = _rows_by_arm(loaded, jobs) if start.resumed or checked else {}
+    changed = _changed_data(loaded, jobs, rows, folder, start) if start.resumed else []
     folder.status.write("running")
     notes = record_environment(config, folder, {"executor": layout.describe()}, start, changed)
     loaded = replace(loaded, notes=(*loaded.notes, *notes))
@@ -158,7 +162,6 @@ def run_sweep(
     if start.resumed:
         move_jobs(jobs, folder, config)
     pending = pending_jobs(jobs, folder.jobs, retry_failed=start.retry_failed)
-    shared = layout.threads is None
     work = RunJob(
         folder.jobs.resolve(),
         force=start.force,
@@ -167,7 +170,7 @@ def run_sweep(
         plots=not shared,
         shared=loaded if shared else None,
         source=loaded.source,
-        rows={} if shared else _rows_of_code(loaded, jobs),
+        rows=rows if checked else {},
     )
     monitor = SweepMonitor(folder, jobs, pending, session.request, show, getattr(config, "keep_going", True))
     try:
@@ -183,10 +186,8 @@ def run_sweep(
         raise cannot_be_written(folder.path, error) from error
 
 
-def _rows_of_code(loaded: LoadedConfig, jobs: Sequence[Job[Any]]) -> dict[str, str]:
-    """The hash of each arm's rows, where a user's file returns them, which may be others at each call."""
-    if loaded.source is None:
-        return {}
+def _rows_by_arm(loaded: LoadedConfig, jobs: Sequence[Job[Any]]) -> dict[str, str]:
+    """The hash of each arm's rows."""
     recipe, hashes, by_arm = recipe_for(loaded.config), {}, {}
     for arm, config in {job.arm: job.config for job in jobs}.items():
         parts = recipe.parts_of(loaded, config)
@@ -197,27 +198,29 @@ def _rows_of_code(loaded: LoadedConfig, jobs: Sequence[Job[Any]]) -> dict[str, s
     return by_arm
 
 
-def _changed_data(loaded: LoadedConfig, jobs: Sequence[Job[Any]], folder: RunFolder, start: Start) -> list[str]:
+def _changed_data(
+    loaded: LoadedConfig, jobs: Sequence[Job[Any]], rows: Mapping[str, str], folder: RunFolder, start: Start
+) -> list[str]:
     """As `changed_data`, for the runs of a sweep that have saved a state, finished ones too; and as `changed_model`,
-    where a user's file has changed."""
-    recipe, hashes = recipe_for(loaded.config), {}
+    where a user's file has changed.
+
+    Args:
+        rows: the hash of each arm's rows as they are now.
+    """
     by_data: dict[str, list[str]] = {}
     by_arm: dict[str, tuple[Job[Any], TrainState]] = {}
     for job in jobs:
         state = StateStore(folder.jobs / job.name / "checkpoints" / "resume").load().state
         if state is None:
             continue
-        parts = recipe.parts_of(loaded, job.config)
-        if id(parts) not in hashes:
-            hashes[id(parts)] = data_fingerprint(parts)["data"]
-        by_data.setdefault(hashes[id(parts)], []).append(state.fingerprint["data"])
+        by_data.setdefault(rows[job.arm], []).append(state.fingerprint["data"])
         by_arm.setdefault(job.arm, (job, state))
     changed: list[str] = []
     for now, saved in by_data.items():
         changed += changed_data(loaded.config, saved, now, force=start.force)
     if "code_sha256" in start.changed:
         for job, state in by_arm.values():
-            identity = recipe.build(replace(loaded, config=job.config)).identity
+            identity = recipe_for(loaded.config).build(replace(loaded, config=job.config)).identity
             changed += changed_model(state.fingerprint, identity, force=start.force)
     return list(dict.fromkeys(changed))
 
