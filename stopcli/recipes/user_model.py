@@ -86,12 +86,8 @@ def check_model(model: Any, parts: Splits, config: ModelSettings) -> ModelFacts:
     check_compiled(model, file)
     build_on_row(model, parts.train.x, file)
     few = parts.train.take(0, _FEW)
-    # A recurrent layer with dropout draws its noise also where it does not use it.
-    drawn = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
     with _of_the_file(file, f"the model cannot be called on {counted(few.count, 'training row')}"):
         outputs = _called(model, few.x)
-    for variable, value in drawn:
-        variable.assign(value)
     with _of_the_file(file, "loss and metrics cannot be computed from the model's outputs and the targets"):
         check_targets(model, outputs, parts, file)
         # As `fit` does it with its first batch.
