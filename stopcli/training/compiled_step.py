@@ -17,7 +17,6 @@ import tensorflow as tf
 from stopcli.data.dataset import Examples
 from stopcli.data.nest import Nest, leaves, map_nest
 from stopcli.errors import RequestError
-from stopcli.models.fused_batch_norm import with_fused_batch_norm
 from stopcli.training.loop import batch_of
 from stopcli.training.step import Batch, Carry, Schedule, Step, Tensor, apply_gradients, count_of
 
@@ -45,8 +44,6 @@ class CompiledStep(Step):
         schedule: the learning rate of every update, instead of the optimizer's. A schedule in the optimizer is then
             replaced by a plain number: `optimizer` is another one, also the model's.
         momentum: likewise its momentum, which the optimizer has to have (`keras.optimizers.SGD`, momentum > 0).
-        fused: whether TensorFlow's fused kernel computes batch normalization where it can. Its rounding is another one,
-            which Adam and RMSprop follow where a gradient is nothing else, so that some epochs are not those of `fit`.
 
     Raises:
         RequestError: a metric is not a single number, or is none of the compile's.
@@ -59,8 +56,6 @@ class CompiledStep(Step):
         augment: Augment | None = None,
         schedule: Schedule | None = None,
         momentum: Schedule | None = None,
-        *,
-        fused: bool = False,
     ) -> None:
         self.model = model
         self._rows = rows.take(0, _FEW)
@@ -68,8 +63,6 @@ class CompiledStep(Step):
         if schedule is not None:
             _use_plain_rate(model)
         self.optimizer = model.optimizer
-        self._fused = fused
-        self._called = with_fused_batch_norm(model) if fused else model
         batch = self._prepared(batch_of(self._rows))
         model._symbolic_build(data_batch=batch)
         self._metrics = [
@@ -123,14 +116,14 @@ class CompiledStep(Step):
             return tf.stack([tf.cast(value, tf.float32) for value in self._results().values()])
 
     def of(self, model: keras.Model) -> Step:
-        return CompiledStep(model, self._rows, self._augment, self._schedule, self._momentum, fused=self._fused)
+        return CompiledStep(model, self._rows, self._augment, self._schedule, self._momentum)
 
     def _measured(self, batch: Batch, carry: Carry, *, training: bool) -> tuple[Tensor, Carry]:
         """The loss of a batch, and the carry with it."""
         x, y, weight = (*batch, None)[:3]
-        predictions = self._called(x, training=training)
+        predictions = self.model(x, training=training)
         # Outside the scope, where those of the forward pass and the real weights are.
-        further = [tf.reduce_sum(tf.cast(loss, tf.float32)) for loss in self._called.losses]
+        further = [tf.reduce_sum(tf.cast(loss, tf.float32)) for loss in self.model.losses]
         rows, of_outputs = count_of(x), self._variables_of_outputs
         values = [tf.zeros_like(value) if i in of_outputs else value for i, value in enumerate(carry)]
         with keras.StatelessScope(list(zip(self._variables, values, strict=True))) as scope:
