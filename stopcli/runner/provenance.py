@@ -14,6 +14,7 @@ from stopcli.configs.training import TrainingConfig
 from stopcli.data.named import DATASET_NAMES, named_datasets
 from stopcli.errors import ConfigError, MetricError, RequestError, RunFolderError
 from stopcli.quantities import counted
+from stopcli.recipes.recorded_code import file_of
 from stopcli.runs.environment import Environment, Session, describe_environment, read_environment
 from stopcli.runs.files import read_toml, write_json
 from stopcli.runs.folder import RunFolder
@@ -239,14 +240,14 @@ def check_can_move(config: Any, dataset: str) -> None:
         named = named_datasets().get(dataset_of(config))
         title = named.title if named else "scikit-learn's two moons"
         expected = f"nothing: the data of this run are {title}, which are not read from a file"
-        if file := getattr(config, "file", ""):
+        if file := file_of(config):
             expected = f"nothing: the data of this run are what data() of {file} returns"
         raise ConfigError("dataset", dataset, expected)
 
 
 def in_files(config: Any) -> bool:
     """Whether the data of a run lie in files, which can move."""
-    if getattr(config, "file", ""):
+    if file_of(config):
         # A user's own file says where they are.
         return False
     dataset = dataset_of(config)
@@ -312,7 +313,7 @@ def move_jobs(jobs: Sequence[Job[Any]], folder: RunFolder, config: Any) -> None:
     """Write the place of the data, and of the user's file with its hashes, into the config of every run of a sweep that
     has a folder, finished ones too."""
     settings: dict[str, Any] = {"dataset": dataset_of(config)}
-    if getattr(config, "file", ""):
+    if file_of(config):
         names = ("file", "model", "code_sha256", "code_hash")
         settings = {name: value for name in names if (value := getattr(config, name, ""))}
     for job in jobs:
