@@ -217,7 +217,7 @@ class RowsStep(Step):
     ) -> None:
         self.model, self.optimizer = model, optimizer
         self.columns = ("loss", *(metric.name for metric in metrics))
-        self._called = with_fused_batch_norm(model) if fused else model
+        self._called, self._fused = with_fused_batch_norm(model) if fused else model, fused
         self._loss, self._metrics = loss, metrics
         self._inputs, self._schedule, self._momentum = inputs, schedule, momentum
 
@@ -263,7 +263,8 @@ class RowsStep(Step):
         return tf.stack([means[0], *(finish(means[1 + i]) for i, finish in enumerate(finishes))])
 
     def of(self, model: keras.Model) -> Step:
-        return RowsStep(model, self.optimizer, self._loss, self._metrics, self._inputs, self._schedule, self._momentum)
+        options = (self._metrics, self._inputs, self._schedule, self._momentum)
+        return RowsStep(model, self.optimizer, self._loss, *options, fused=self._fused)
 
     def _total_loss(self, targets: Tensor, predictions: Tensor) -> Tensor:
         loss = self._loss(targets, predictions)
