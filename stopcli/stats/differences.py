@@ -59,6 +59,22 @@ def writer_of_differences(headline: Headline | None) -> Callable[[float], str]:
     return headline.show_difference if headline is not None and headline.kind == "error" else signed
 
 
+def tells_apart(low: float | None, high: float | None, p: float | None) -> bool:
+    """Whether both the bounds of a difference's interval and the p of its test tell it from 0; None for none."""
+    if low is None or high is None or p is None:
+        return False
+    return (low > 0 or high < 0) and p < 1 - CONFIDENCE
+
+
+def verdict_on(mean: float, better: Direction | None, *, distinguishable: bool) -> str:
+    """`better`, `worse` or `not distinguishable`; `higher` or `lower` where neither is the better one."""
+    if not distinguishable:
+        return "not distinguishable"
+    if better is None:
+        return "higher" if mean > 0 else "lower"
+    return "better" if (mean > 0) == (better == "max") else "worse"
+
+
 @dataclass(frozen=True)
 class Difference:
     """A difference between the means of two arms.
@@ -106,9 +122,7 @@ class Difference:
         The bootstrap alone is too sure of itself with few pairs: where there is no difference, it leaves out 0 in about
         a quarter of all cases for three pairs, and in a twelfth for five, instead of a twentieth.
         """
-        if self.low is None or self.high is None or self.p is None:
-            return False
-        return (self.low > 0 or self.high < 0) and self.p < 1 - CONFIDENCE
+        return tells_apart(self.low, self.high, self.p)
 
     def to_dict(self) -> dict[str, Any]:
         """What a summary.json holds of it."""
@@ -123,15 +137,11 @@ class Difference:
         Args:
             better: whether less or more of the value is better.
         """
-        return self.distinguishable and (self.mean > 0) == (better == "max")
+        return self.verdict(better) == "better"
 
     def verdict(self, better: Direction | None = None) -> str:
         """`better`, `worse` or `not distinguishable`; `higher` or `lower` where neither is the better one."""
-        if not self.distinguishable:
-            return "not distinguishable"
-        if better is None:
-            return "higher" if self.mean > 0 else "lower"
-        return "better" if self.is_better(better) else "worse"
+        return verdict_on(self.mean, better, distinguishable=self.distinguishable)
 
     def sample_size(self) -> str:
         """`5` pairs, or `5 and 4` values."""
@@ -309,13 +319,11 @@ class RowsDifference:
     @property
     def distinguishable(self) -> bool:
         """Whether both the interval and the test tell the accuracies apart."""
-        return (self.low > 0 or self.high < 0) and self.p < 1 - CONFIDENCE
+        return tells_apart(self.low, self.high, self.p)
 
     def verdict(self) -> str:
         """As that of a `Difference`."""
-        if not self.distinguishable:
-            return "not distinguishable"
-        return "better" if self.mean > 0 else "worse"
+        return verdict_on(self.mean, "max", distinguishable=self.distinguishable)
 
     def by_rows(self) -> str:
         """On how many rows only one of the models is right, for a table."""

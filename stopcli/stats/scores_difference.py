@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stopcli.stats.bootstrap import FEWEST_ROWS, FINISHES, Floats, RowScores, interval_and_resamples
-from stopcli.stats.differences import NONE, p_cell, signed
-from stopcli.stats.intervals import CONFIDENCE
+from stopcli.stats.differences import NONE, p_cell, signed, tells_apart, verdict_on
 from stopcli.stopping.rule import Direction
 
 _SMALLEST_P = 0.001
@@ -40,13 +39,11 @@ class ScoresDifference:
     @property
     def distinguishable(self) -> bool:
         """Whether both the interval and the test tell the values apart."""
-        return (self.low > 0 or self.high < 0) and self.p < 1 - CONFIDENCE
+        return tells_apart(self.low, self.high, self.p)
 
     def verdict(self) -> str:
         """As that of a `Difference`."""
-        if not self.distinguishable:
-            return "not distinguishable"
-        return "better" if (self.mean > 0) == (self.better == "max") else "worse"
+        return verdict_on(self.mean, self.better, distinguishable=self.distinguishable)
 
     def by_rows(self) -> str:
         """On how many rows the first model's error is lower, for a table."""
