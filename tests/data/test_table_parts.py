@@ -15,7 +15,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 
 from stopcli.data.dataset import Examples
 from stopcli.data.row_parts import set_apart
-from stopcli.data.table_file import TableFile
+from stopcli.data.table_file import TableFile, read_table
 from stopcli.data.table_parts import SPLITS, RowParts, Split, assign_parts, parse_split
 from stopcli.errors import ConfigError, RequestError
 
@@ -242,6 +242,23 @@ def test_the_parts_of_a_hash_stay_what_they_are_in_every_version() -> None:
         assert "".join(map(str, parts.part)) == pinned
 
 
+def test_a_row_keeps_the_part_of_its_hash_in_every_kind_of_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame({"id": rng.permutation(1000)[:300], "price": rng.normal(size=300)})
+    expected = assign(TableFile(tmp_path / "frame", frame), "hash:id").part
+    padded = frame.assign(id=frame["id"].map("{:05}".format))
+    more = pandas.concat([frame.astype({"id": object}), pandas.DataFrame({"id": ["A7"], "price": [0.0]})])
+    frame.to_csv(tmp_path / "whole.csv", index=False)
+    frame.astype({"id": float}).to_csv(tmp_path / "fractions.tsv", index=False, sep="\t")
+    padded.to_csv(tmp_path / "zeros.csv.gz", index=False)
+    more.to_csv(tmp_path / "texts.csv", index=False)
+    frame.to_parquet(tmp_path / "whole.parquet")
+    padded.to_parquet(tmp_path / "zeros.parquet")
+    np.savez(tmp_path / "arrays.npz", id=frame["id"].to_numpy(np.float32), price=frame["price"])
+    for path in sorted(tmp_path.iterdir()):
+        np.testing.assert_array_equal(assign(read_table(path), "hash:id").part[:300], expected, err_msg=path.name)
+
+
 @pytest.mark.parametrize("split", ["random", "stratified", "group:owner", "hash:id"])
 def test_a_seed_has_its_parts(split: str) -> None:
     rows = np.arange(400)
@@ -331,6 +348,17 @@ def test_a_column_that_says_something_else_is_refused(
     with pytest.raises(RequestError, match=message) as caught:
         assign(table_of(part=values, price=np.zeros(len(values))), "column:part", **options)
     assert hint in caught.value.hint
+
+
+def test_a_fault_is_named_with_its_line_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "houses.csv"
+    path.write_text('sold,"the note",price\n2024-01-01,"two\nlines",1\n2024-01-02,,2\nsoon,,3\n2024-01-04,,4\n')
+    with pytest.raises(RequestError, match=r"houses.csv, line 5, column sold: received 'soon', expected numbers, or"):
+        assign(read_table(path), "time:sold")
+    with pytest.raises(RequestError, match=r"houses.csv, line 4, column the note: received no value, and in 2 more"):
+        assign(read_table(path), "group:the note")
+    used = np.array([True, True, False, True])
+    assert assign(read_table(path), "time:sold", used=used).part.tolist() == [0, 1, -1, 2]
 
 
 @pytest.mark.parametrize("split", ["time:solt", "group:solt", "hash:solt", "column:solt"])
