@@ -211,7 +211,7 @@ def _by_group(request: Request) -> Assignment:
         part_of_group[drawn[_filling(sizes[drawn].tolist(), wanted, len(free) - others)]] = part
         others -= 1
     how = f"whole groups by {request.split.column}, drawn by data seed {request.seed}" if request.shares else ""
-    columns = {"groups": lambda rows: len(np.unique(groups[rows]))}
+    columns = {"groups": lambda rows: _different(groups[rows])}
     return Assignment(part_of_group[groups], how, columns=columns, reason="rows of one group stay in one part")
 
 
@@ -260,9 +260,14 @@ def _by_hash(request: Request) -> Assignment:
     part[_uniform(hashes, request.seed, "validation") < request.validation_share] = VALIDATION
     part[_uniform(hashes, request.seed, "test") < request.test_share] = TEST
     how = f"by the hash of {request.split.column} and data seed {request.seed}: a row's part stays, whatever is added"
-    columns = {"values": lambda rows: len(np.unique(hashes[rows]))}
+    columns = {"values": lambda rows: _different(hashes[rows])}
     reason = "rows of one value stay in one part, and values fall by their hash"
     return Assignment(part, how, columns=columns, reason=reason)
+
+
+def _different(values: NDArray[Any]) -> int:
+    """How many different ones there are of some values; several times as fast as np.unique where nearly all are."""
+    return int(np.count_nonzero(np.diff(np.sort(values)))) + 1
 
 
 def _uniform(hashes: NDArray[np.uint64], seed: int, part: str) -> NDArray[np.float64]:
