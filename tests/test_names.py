@@ -46,7 +46,6 @@ ALLOWED = {("augment/base.py", "left"), ("augment/cutout.py", "left"), ("augment
     ("runs/summary.py", "words"),
     # Columns of words, beside those of numbers.
     ("runs/table_record.py", "words"),
-    ("data/row_hash.py", "words"),
     ("data/table_columns.py", "words"),
 }
 

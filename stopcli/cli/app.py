@@ -42,6 +42,10 @@ FUNCTIONS = {
         "Run a config file: `command` and any of its settings, the others at their default.",
         lists=("--set",),
     ),
+    "predict": Command(
+        "stopcli.cli.predict:predict",
+        "Predict the rows of a table by the model of a run, and measure it where the table has the target.",
+    ),
     "reproduce": Command(
         "stopcli.cli.reproduce:reproduce",
         "Repeat published results and check which hold: reported beside measured values, with a verdict on each.",

@@ -4,8 +4,7 @@ order, as another kind of file."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,29 +13,8 @@ from stopcli.data.value_hash import scrambled, text_hashes, value_hashes
 from stopcli.errors import RequestError, did_you_mean, shown
 
 if TYPE_CHECKING:
-    import pandas
-
-    class TableFile(Protocol):
-        """A table that was read."""
-
-        @property
-        def path(self) -> Path: ...
-
-        @property
-        def frame(self) -> pandas.DataFrame: ...
-
-    class TableColumns(Protocol):
-        """Which of its columns are used."""
-
-        @property
-        def target(self) -> str: ...
-
-        @property
-        def numbers(self) -> tuple[str, ...]: ...
-
-        @property
-        def words(self) -> tuple[str, ...]: ...
-
+    from stopcli.data.table_columns import TableColumns
+    from stopcli.data.table_file import TableFile
 
 # So many rows at a time stay in the processor's cache.
 _CHUNK = 1 << 15

@@ -61,6 +61,19 @@ class UserCode:
         self._module = module
         self.defaults: Mapping[str, Value | None] = _computed_defaults(source, module)
 
+    @property
+    def definitions(self) -> dict[str, Any]:
+        """The classes and functions that the file and the modules beside it define, by name: what a saved model may
+        need. Those that they import are not among them, for a model's file could name any of them."""
+        main = self._module.__name__
+        modules = {name: module for name, module in sys.modules.items() if f"{name}.".startswith(f"{main}.")}
+        return {
+            name: value
+            for module in modules.values()
+            for name, value in vars(module).items()
+            if callable(value) and getattr(value, "__module__", None) in modules
+        }
+
     def settings(self, chosen: Mapping[str, object]) -> dict[str, Value]:
         """All settings of the file: those that were chosen, in the types of their defaults, and the defaults of the
         others; without those whose default is None. Raises ConfigError for one that the file does not have, or of

@@ -149,6 +149,37 @@ def replacing(path: Path) -> Iterator[Path]:
         new.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """As `replacing`, for a file that must not be there yet: one that somebody has made meanwhile stays as it is.
+
+    Raises:
+        FileExistsError: there is one.
+        OSError: as `replacing`.
+    """
+    new = path.with_name(f"{_NEW}{os.getpid()}-{path.name}")
+    try:
+        with replacing(new) as unnamed:
+            yield unnamed
+        try:
+            # A link, unlike a new name, does not take the place of a file.
+            os.link(new, path)
+        except FileExistsError:
+            raise
+        except OSError:
+            # Not every file system has links.
+            if path.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+            new.rename(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if error.filename == str(new):
+            error.filename = str(path)
+        raise
+    finally:
+        new.unlink(missing_ok=True)
+
+
 # The disk is full, over a quota or a limit, read-only by now, or broken.
 _DISK_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 

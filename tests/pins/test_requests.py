@@ -14,7 +14,7 @@ REQUESTS = {
     0: [
         "--version", "--help", "moons --help", "cifar-resnet --help", "cutout-sweep --help", "clr --help",
         "lr-range --help", "run --help", "reproduce --help", "resume --help", "list --help", "show --help",
-        "rm --help", "prune --help", "fit --help",
+        "rm --help", "prune --help", "fit --help", "predict --help",
         "compare --help", "report --help", "replay --help", "verify-resume --help",
         "list", "list --runs-dir nowhere", "show runs/moons", "show runs/failed", "show runs/paused-sweep",
         "show runs/clr/jobs/constant-seed0", "reproduce small.toml --runs-dir runs/reproduced --scale full --dry-run",
@@ -36,6 +36,7 @@ REQUESTS = {
         "show nowhere", "show runs", "compare runs/moons", "compare runs/moons runs/paused --metric hunch",
         "compare runs/moons runs/paused --baseline hunch", "compare runs/moons runs/paused --run-dir runs/moons",
         "report nowhere", "report runs/moons runs/clr --to page.html", "report runs/moons --to runs/moons/summary.json",
+        "predict", "predict runs/moons", "predict runs/moons small.toml", "predict nowhere table.csv",
         "replay", "replay nowhere", "replay runs/moons --rule hunch", "replay runs/moons --patience -1",
         "replay runs/moons --monitor val_los", "replay runs/moons --select f1", "verify-resume --kills 0",
     ],
