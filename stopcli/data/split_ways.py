@@ -103,7 +103,14 @@ def _at_random(request: Request) -> Assignment:
 
 def _last(request: Request) -> Assignment:
     part = last_parts(len(request.rows), request.validation_share, request.test_share)
-    return Assignment(part, "the last rows, test last of all" if request.shares else "")
+    return Assignment(part, _which("the last", request))
+
+
+def _which(rows: str, request: Request) -> str:
+    """What rows of the end are for."""
+    if len(request.shares) == 2:
+        return f"{rows} rows test, those before them validate"
+    return "".join(f"{rows} rows {'test' if part == TEST else 'validate'}" for part in request.shares)
 
 
 def _by_class(request: Request) -> Assignment:
@@ -180,7 +187,7 @@ def _by_time(request: Request) -> Assignment:
     def latest(rows: NDArray[np.intp]) -> object:
         return _time_text(column.iloc[int(rows[np.argmax(order[rows])])])
 
-    how = f"in the order of {request.split.column}, test last of all" if request.shares else ""
+    how = f"by {request.split.column}: {_which('the latest', request)}" if request.shares else ""
     columns = {"from": earliest, "to": latest}
     return Assignment(part_of_time[order], how, columns=columns, reason="rows of one time stay in one part")
 

@@ -161,5 +161,5 @@ def _far_from_shares(request: Request, assigned: Assignment) -> tuple[str, ...]:
         if not wanted / _FAR <= count <= wanted * _FAR:
             verb = "tests" if part == TEST else "validates"
             verb = agreeing(count, verb, verb.removesuffix("s"))
-            notes.append(f"{counted(count, 'row')} {verb} where the shares are {wanted:,}: {assigned.reason}")
+            notes.append(f"{counted(count, 'row')} {verb}, where the share is {wanted:,}: {assigned.reason}")
     return tuple(notes)

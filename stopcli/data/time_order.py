@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # of day and month, or in May, which is a short name of a month and a whole one.
 _DATES = (
     *(("%d/%m/%Y", "%m/%d/%Y"), ("%d-%m-%Y", "%m-%d-%Y"), ("%d/%m/%y", "%m/%d/%y"), ("%d-%m-%y", "%m-%d-%y")),
-    *(("%d.%m.%Y",), ("%d.%m.%y",), ("%m/%Y",), ("%m.%Y",)),
+    *(("%d.%m.%Y",), ("%d.%m.%y",), ("%m/%Y",), ("%m.%Y",), ("%Y-%m-%d",), ("%Y/%m/%d",), ("%Y.%m.%d",)),
     *(("%d %b %Y", "%d %B %Y"), ("%b %d %Y", "%B %d %Y"), ("%b %d, %Y", "%B %d, %Y"), ("%b %Y", "%B %Y")),
     *(("%d-%b-%Y", "%d-%B-%Y"), ("%d-%b-%y", "%d-%B-%y"), ("%a, %d %b %Y",), ("%a %d %b %Y",)),
 )

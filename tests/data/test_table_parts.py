@@ -159,7 +159,7 @@ def test_the_cut_between_times_is_where_the_shares_are_nearest() -> None:
     uneven = table_of(sold=np.repeat([1, 2, 3], [10, 10, 80]), price=np.arange(100))
     parts = assign(uneven, "time:sold")
     assert counts(parts) == [10, 10, 80]
-    assert "80 rows test where the shares are 20: rows of one time stay in one part" in parts.notes
+    assert "80 rows test, where the share is 20: rows of one time stay in one part" in parts.notes
 
 
 @given(groups=st.lists(st.integers(0, 25), min_size=3, max_size=150), seed=SEEDS, validation=SHARES, test=SHARES)
@@ -292,6 +292,26 @@ def test_rows_that_are_not_used_have_no_part_and_no_influence(split: str) -> Non
     np.testing.assert_array_equal(parts.part[used], only.part)
     assert parts.table == only.table
     assert parts.description == only.description
+
+
+@pytest.mark.parametrize(
+    ("split", "validation", "test", "description"),
+    [
+        ("random", 0.2, 0.2, "10 rows: 6 train, 2 validate, 2 test (drawn at random by data seed 7)"),
+        ("stratified", 0.0, 0.2, "10 rows: 8 train, 2 test (in each class the same shares, drawn by data seed 7)"),
+        ("last", 0.2, 0.2, "10 rows: 6 train, 2 validate, 2 test (the last rows test, those before them validate)"),
+        ("last", 0.2, 0.0, "10 rows: 8 train, 2 validate (the last rows validate)"),
+        ("last", 0.0, 0.1, "10 rows: 9 train, 1 tests (the last rows test)"),
+        ("last", 0.0, 0.0, "10 rows: 10 train"),
+        ("time:id", 0.2, 0.0, "10 rows: 8 train, 2 validate (by id: the latest rows validate)"),
+        ("group:id", 0.0, 0.2, "10 rows: 8 train, 2 test (whole groups by id, drawn by data seed 7)"),
+        ("column:part", 0.2, 0.2, "10 rows: 8 train, 1 validates, 1 tests (as part has them)"),
+    ],
+)
+def test_parts_are_described(split: str, validation: float, test: float, description: str) -> None:
+    table = table_of(id=np.arange(10), price=np.arange(10) % 2, part=["train"] * 8 + ["val", "test"])
+    options = {"validation_share": validation, "test_share": test, "task": "classes", "seed": 7}
+    assert assign(table, split, **options).description == (description,)
 
 
 def test_a_column_says_which_rows_are_which() -> None:
