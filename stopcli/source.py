@@ -78,18 +78,21 @@ class Source:
         )
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path, *, needs_data: bool = True) -> Source:
     """Read a user's file and the local modules that it imports.
+
+    Args:
+        needs_data: whether it has to have a `data`; otherwise one that it has is not called.
 
     Raises:
         RequestError: there is no such file; it or a module beside it is not text, not Python, or larger than anything
             that somebody writes; it has no `data` or no `build`; or its functions cannot be called as stopcli does.
     """
     path = _existing(path)
-    return source_of(path, local_files(path))
+    return source_of(path, local_files(path), needs_data=needs_data)
 
 
-def source_of(path: Path, files: Mapping[str, str]) -> Source:
+def source_of(path: Path, files: Mapping[str, str], *, needs_data: bool = True) -> Source:
     """As `read_source`, of texts that were read before.
 
     Args:
@@ -98,7 +101,7 @@ def source_of(path: Path, files: Mapping[str, str]) -> Source:
     """
     trees = {name: syntax_tree(path.parent / name, text) for name, text in files.items()}
     tree = next(iter(trees.values()))
-    functions = _functions(path, tree)
+    functions = _functions(path, tree, needs_data=needs_data)
     defaults: dict[str, Default] = {}
     lines: dict[str, tuple[str, int]] = {}
     taken: dict[str, tuple[str, ...]] = {}
@@ -154,7 +157,7 @@ def _existing(path: Path) -> Path:
 _Function = ast.FunctionDef
 
 
-def _functions(path: Path, tree: ast.Module) -> dict[str, _Function]:
+def _functions(path: Path, tree: ast.Module, *, needs_data: bool) -> dict[str, _Function]:
     """The functions that stopcli calls, in the order of `PARAMETERS`. Raises RequestError where one is missing or is
     something else."""
     names: dict[str, ast.stmt] = {}
@@ -163,6 +166,8 @@ def _functions(path: Path, tree: ast.Module) -> dict[str, _Function]:
             names[name] = statement
     functions: dict[str, _Function] = {}
     for name, positional in PARAMETERS.items():
+        if name == "data" and not needs_data:
+            continue
         binding = names.get(name)
         if isinstance(binding, ast.FunctionDef):
             functions[name] = binding

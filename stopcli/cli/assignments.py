@@ -11,24 +11,42 @@ from stopcli.cli.commands import is_number
 from stopcli.cli.options import MOST_DIGITS, alternatives, is_list, outside_parentheses
 from stopcli.configs.base import is_table, options_of, setting_type, takes_several
 from stopcli.configs.file_settings import read_table, typed_settings
+from stopcli.data.table_endings import TABLE_ENDINGS, is_table_file
 from stopcli.errors import ConfigError, RequestError
 from stopcli.paths import check_is_text, check_path, parse_path
 from stopcli.runs.run import resolve_run
 from stopcli.source import Source, read_source
 
 _CODE = "a Python file (FILE.py) with the functions data and build"
-_TABLE_HINT = "The function data of a Python file can read it."
+_TABLE_HINT = f"Tables are {', '.join(TABLE_ENDINGS)}; anything else the function data of a Python file can read."
 _TABLES = ("settings", "vary")
 
 
-def read_code(path: Path) -> Source:
+def file_and_table(first: Path | None, second: Path | None) -> dict[str, Path | None]:
+    """The arguments FILE.py and TABLE of a command line, in either order; of one alone its ending says which it is.
+
+    Raises:
+        RequestError: there is none of them, or two of the same kind.
+    """
+    if first is None:
+        raise RequestError(f"received no FILE.py and no TABLE, expected {_CODE}, or a table")
+    tables = [path for path in (first, second) if path is not None and is_table_file(path)]
+    codes = [path for path in (first, second) if path is not None and path not in tables]
+    if len(codes) > 1 or len(tables) > 1:
+        expected = "one table" if tables else "one Python file (FILE.py)"
+        others = "the second one a table (" + " ".join(TABLE_ENDINGS) + ")" if codes else "the other one a Python file"
+        raise RequestError(f"received {first} and {second}, expected {expected}, and {others}")
+    return {"file": codes[0] if codes else None, "table": tables[0] if tables else None}
+
+
+def read_code(path: Path, *, needs_data: bool = True) -> Source:
     """A user's Python file that a command line names. Raises RequestError where it is none, as `read_source`."""
     check_path(path)
     check_is_text(path)
     if path.is_file() and path.suffix.lower() != ".py":
         hint = f"stopcli run {path} runs a config file." if path.name.endswith(".toml") else _TABLE_HINT
-        raise RequestError(f"{path}: a file of another kind, expected {_CODE}", hint=hint)
-    return read_source(path)
+        raise RequestError(f"{path}: a file of another kind, expected {_CODE}, or a table", hint=hint)
+    return read_source(path, needs_data=needs_data)
 
 
 def source_in(config_class: type[Any], settings: Mapping[str, Any], code: Path | None = None) -> Source | None:
@@ -44,9 +62,10 @@ def source_in(config_class: type[Any], settings: Mapping[str, Any], code: Path |
     file, recorded = settings.get("file") or settings.get("model"), settings.get("code_sha256")
     if "settings" not in options_of(config_class) or not isinstance(file, str) or not file.endswith(".py"):
         return None
+    needs_data = not settings.get("table")
     if code is not None or not recorded:
-        return read_source(code or Path(file))
-    source = read_source(Path(file)) if Path(file).is_file() else None
+        return read_source(code or Path(file), needs_data=needs_data)
+    source = read_source(Path(file), needs_data=needs_data) if Path(file).is_file() else None
     return source if source is not None and source.sha256 == recorded else None
 
 

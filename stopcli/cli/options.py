@@ -197,10 +197,11 @@ def _parameter(config_class: type[Any], name: str) -> tuple[Any, Any]:
             help=option.help,
             metavar=option.metavar,
             parser=parse_path,
-            autocompletion=complete_code,
+            autocompletion=complete_code if option.metavar.endswith(".py") else None,
             show_default=False,
         )
-        return Annotated[Path, file], inspect.Parameter.empty
+        # The first one may be of the other kind.
+        return Annotated[Path | None, file], None
     if is_list(config_class, name) or is_table(config_class, name):
         # Its words are split later.
         return Annotated[list[str] | None, _typer_option(option)], None
@@ -281,15 +282,15 @@ def options_text(config: RunConfig, always: Collection[str] = ()) -> list[str]:
     Args:
         always: settings that are named even where they are.
     """
-    argv = [config.command]
+    arguments, argv = [config.command], list[str]()
     offered = [name for name in options_of(type(config)) if name not in config.not_offered]
     changed = config.non_default(*offered)
     for name in (name for name in offered if name in changed or name in always):
         if options_of(type(config))[name].is_argument:
-            argv.insert(1, str(getattr(config, name)))
+            arguments.append(str(getattr(config, name)))
         else:
             argv += option_words(type(config), name, getattr(config, name))
-    return argv
+    return [*arguments, *argv]
 
 
 def setting_value(config_class: type[Any], name: str, value: Any) -> Any:

@@ -126,7 +126,8 @@ def _hint_at_moved_data(config: Any, run: Path, *, named: bool) -> Iterator[None
         hint = "" if named or isinstance(error, ConfigError) else where_else(config, run)
         # What lies at a path may be an empty folder, where a disk is not mounted, or too large for the memory.
         if hint:
-            gone = Path(config.dataset).is_absolute() and not os.path.exists(config.dataset)  # noqa: PTH110
+            place = Path(getattr(config, config.data_setting))
+            gone = place.is_absolute() and not place.exists()
             error.hint = hint if gone else f"{error.hint} {hint}".lstrip()
         raise
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from stopcli.cli.assignments import (
+    file_and_table,
     parse_assignments,
     read_code,
     setting_of_file,
@@ -87,7 +88,11 @@ def settings_from_options(ctx: typer.Context, config: type[RunConfig]) -> dict[s
             ctx.params[name] = resolve_run(ctx.params[name], root)
     sources = {name: ctx.get_parameter_source(name) for name in options_of(config)}
     names = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    source = read_code(ctx.params["file"]) if "file" in names else None
+    if "table" in ctx.params:
+        ctx.params |= file_and_table(ctx.params["file"], ctx.params["table"])
+        names = [name for name in names if name not in ("file", "table")]
+        names += [name for name in ("file", "table") if ctx.params[name] is not None]
+    source = read_code(ctx.params["file"], needs_data=ctx.params["table"] is None) if "file" in names else None
     settings = {name: setting_value(config, name, ctx.params[name]) for name in names}
     settings = with_typed_settings(config, settings, source or source_in(config, settings))
     if ctx.params.get("from_range") is not None:

@@ -36,9 +36,10 @@ PANELS = (
 #   range      which learning rates train, beside the data.
 #   network    of the networks and the data sets that stopcli has itself: a Python file has its own.
 #   code       of the model and the data of a Python file.
+#   table      of a table whose rows are trained on.
 Role = Literal[
     "label", "seed", "execution", "layout", "stopping", "free", "test-rows", "images", "start", "checkpoints",
-    "range", "network", "code",
+    "range", "network", "code", "table",
 ]  # fmt: skip
 
 
@@ -55,7 +56,7 @@ class Option:
         default: how the help shows a default that is None or empty.
         flags: of the option, where they are not made from the name.
         is_path: whether it is a path, which becomes absolute: a run may be resumed in another folder.
-        is_argument: whether it is the command's argument, a path, and has no flag.
+        is_argument: whether it is an argument of the command, a path, and has no flag.
         choices: names that a value can be, where it can be a path too.
         path_ending: how values end that are paths, beside the names; empty for none.
         common: whether most runs need it, so that the short help shows it.
@@ -276,6 +277,16 @@ class RunConfig:
     def is_code(self) -> bool:
         """Whether the model and the data are those of a Python file."""
         return False
+
+    @property
+    def data_setting(self) -> str:
+        """The setting that says where the data are; of a command that has none, the name of that which others have."""
+        return "dataset"
+
+    @property
+    def data_name(self) -> str:
+        """The data set, also of a command that has no setting for it; the name of the user's file that has the data."""
+        return str(getattr(self, self.data_setting, self.command))
 
     @property
     def is_sweep(self) -> bool:

@@ -1,4 +1,5 @@
-"""The settings of `stopcli fit`: a Python file's model and data, its own settings, and the arms that they make."""
+"""The settings of `stopcli fit`: a Python file's model and data, its own settings, and the arms that they make; or a
+table."""
 
 from __future__ import annotations
 
@@ -6,31 +7,37 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from stopcli.configs.base import Option, Seed, Share
+from stopcli.configs.base import Option, Seed, Share, settings_with
 from stopcli.configs.file_settings import Table, arm_names, check_names, label_of
 from stopcli.configs.images import Threads
+from stopcli.configs.table import TableSettings, check_table
 from stopcli.configs.training import SweepSettings
 from stopcli.configs.user_code import AUTO, FILLED, CodeTrainingConfig, CodeValidation, Completion
 from stopcli.errors import ConfigError
 from stopcli.source import Value
 
+_OF_CODE = ("code_sha256", "code_hash")
+_OPTIONS = {"settings": "set"}
 # More runs than anybody looks at, one by one.
 _MOST_ARMS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig(CodeTrainingConfig, SweepSettings):
-    """Training the model that a Python file builds, on the rows that it returns; how it is computed is filled in
-    too."""
+class FitConfig(CodeTrainingConfig, TableSettings, SweepSettings):
+    """Training the model that a Python file builds, on the rows that it returns or on those of a table; how it is
+    computed is filled in too."""
 
     command: ClassVar[str] = "fit"
     help: ClassVar[str] = (
         "FILE.py has two functions: `data()` returns (x, y), `build(x, y)` a compiled Keras model. Their keyword-only "
         "arguments with a default, as `units` of `def build(x, y, *, units=64)`, are settings: `--set units=32` "
         "chooses a value, `--vary units=32,64` trains and compares several. Optimizer, loss and metrics are those of "
-        "`compile`."
+        "`compile`.\n\n"
+        "With a table, `--target` names the column to predict from the others: `stopcli fit houses.csv --target price` "
+        "trains a multilayer perceptron, `stopcli fit FILE.py houses.csv --target price` the model of `build`."
     )
     default_to_full: ClassVar[bool] = True
     extra_options: ClassVar[frozenset[str]] = frozenset({"dry_run"})
@@ -40,7 +47,7 @@ class FitConfig(CodeTrainingConfig, SweepSettings):
     file: Annotated[
         str,
         Option(
-            "A Python file with the functions `data` and `build`.",
+            "A Python file with the functions `data` and `build`; with a table `build` is enough.",
             "Data",
             metavar="FILE.py",
             is_path=True,
@@ -86,7 +93,8 @@ class FitConfig(CodeTrainingConfig, SweepSettings):
     arm_name: Annotated[str, Option("The arm of a sweep that the run is of.", "Arms", ("label", "free"))] = ""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        CodeTrainingConfig.__post_init__(self)
+        TableSettings.__post_init__(self)
         object.__setattr__(self, "vary", Table({name: tuple(values) for name, values in self.vary.items()}))
         if self.file:
             # A run may be resumed in another folder.
@@ -95,6 +103,21 @@ class FitConfig(CodeTrainingConfig, SweepSettings):
     @property
     def is_code(self) -> bool:
         return True
+
+    @property
+    def data_setting(self) -> str:
+        return "table" if self.table else super().data_setting
+
+    @property
+    def data_name(self) -> str:
+        return Path(self.table).name if self.table else super().data_name
+
+    @property
+    def without_meaning(self) -> frozenset[str]:
+        if not self.table:
+            return super().without_meaning | settings_with(type(self), "table")
+        of_model = settings_with(type(self), "network") if self.file else {"file", "settings", "vary", *_OF_CODE}
+        return super().without_meaning | of_model
 
     @property
     def short_epochs(self) -> bool:
@@ -142,12 +165,26 @@ class FitConfig(CodeTrainingConfig, SweepSettings):
         return ", ".join(label_of(name, value) for name, value in choice.items()) or super().arm_label(arm)
 
     def check(self) -> None:
-        if not self.file:
-            raise ConfigError("file", self.file, "the path of a Python file with the functions data and build")
         if self.scale == "quick":
             raise ConfigError("scale", self.scale, "full: a file's own settings say how large it is")
+        self._check_origin()
         check_names(self.settings, self.vary)
         arms = math.prod(map(len, self.vary.values()))
         if arms > _MOST_ARMS:
             raise ConfigError("vary", arms, f"at most {_MOST_ARMS:,} combinations of its values")
         super().check()
+
+    def _check_origin(self) -> None:
+        """Raise ConfigError where settings are of a file or of a table that is not there."""
+        if self.table:
+            check_table(self)
+            unread = ("settings", "vary") if not self.file else settings_with(type(self), "network")
+            without = "a Python file" if not self.file else "--set of what build takes: the model is that of the file"
+            for name in self.non_default(*unread):
+                raise ConfigError(_OPTIONS.get(name, name), getattr(self, name), f"nothing without {without}")
+            return
+        if not self.file:
+            raise ConfigError("file", self.file, "the path of a Python file with the functions data and build, or a table")
+        for name in self.non_default(*settings_with(type(self), "table")):
+            expected = "nothing without a table: the rows are those that data() of the file returns"
+            raise ConfigError(name, getattr(self, name), expected)

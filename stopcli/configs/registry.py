@@ -114,14 +114,15 @@ def experiment_settings(command: str, settings: Mapping[str, Any]) -> dict[str, 
 
 
 def _with_file_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with those of a user's file by their own names, as far as no other has the name; and the file by its
-    name: which code it is, its hash tells."""
+    """Settings with those of a user's file by their own names, as far as no other has the name; and the file, or the
+    table, by its name: which code it is, its hash tells, and a table grows."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():
         if isinstance(value, Mapping):
             flat |= {item if item not in settings else f"{name}.{item}": of_item for item, of_item in value.items()}
         else:
-            flat[name] = Path(value).name if name == "file" and isinstance(value, str) else value
+            is_path = name in ("file", "table") and isinstance(value, str)
+            flat[name] = Path(value).name if is_path else value
     return flat
 
 
@@ -147,7 +148,7 @@ def command_line(settings: Mapping[str, Any], *more: str) -> list[str]:
     config = config_class(command)
     settings = config.requested(settings)
     quick = config.quick if settings.get("scale") == "quick" else {}
-    argv = [command, *more]
+    argv, arguments = list(more), list[str]()
     if "scale" in settings and config.has_quick_scale(settings):
         argv += ["--scale", str(settings["scale"])]
     for name, option in options_of(config).items():
@@ -155,10 +156,10 @@ def command_line(settings: Mapping[str, Any], *more: str) -> list[str]:
         default = quick.get(name, getattr(config, name))
         value = tuple(settings[name]) if isinstance(settings.get(name), list) else settings.get(name, default)
         if option.is_argument:
-            argv.insert(1, str(value))
+            arguments += [str(value)] if value else []
         elif not left_out and value != default and name != "seed":
             argv += option_words(config, name, value)
-    return argv
+    return [command, *arguments, *argv]
 
 
 def option_words(config: type[RunConfig], name: str, value: Any) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from annotated_types import Ge, Lt
@@ -75,6 +76,10 @@ class CodeSettings(RunConfig):
     def file(self) -> str:
         """The path of the file; empty where the model is of no file."""
         raise NotImplementedError
+
+    @property
+    def data_name(self) -> str:
+        return Path(self.file).name if self.is_code else super().data_name
 
     @property
     def first_arm(self: AnySettings) -> AnySettings:
@@ -161,6 +166,11 @@ class CodeTrainingConfig(CodeSettings, TrainingConfig):
     @property
     def metrics_are_known(self) -> bool:
         return self.is_loaded if self.is_code else super().metrics_are_known
+
+    @property
+    def is_loaded(self) -> bool:
+        # The network of a table has no code of its own.
+        return super().is_loaded or bool(self.model_metrics)
 
     @property
     def measured_rows(self) -> tuple[str, ...]:
@@ -259,7 +269,7 @@ class CodeTrainingConfig(CodeSettings, TrainingConfig):
 
     @classmethod
     def requested(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
-        if not settings.get("code_hash"):
+        if not (settings.get("code_hash") or settings.get("model_metrics")):
             return dict(settings)
         names, rows = settings.get("model_metrics", ()), "train" if settings.get("validation") == "none" else "val"
         metric = str(settings.get("metric", ""))

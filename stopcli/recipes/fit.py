@@ -1,4 +1,4 @@
-"""The recipe of `stopcli fit`: the model, the data and the metrics of a Python file."""
+"""The recipe of `stopcli fit`: the model, the data and the metrics of a Python file, or the rows of a table."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from stopcli.errors import RequestError
 from stopcli.quantities import counted
 from stopcli.recipes.base import LoadedConfig, SeedRecipe
 from stopcli.recipes.recorded_code import COPIES, read_code
+from stopcli.recipes.table import TableNetwork, encoded, read_table_rows
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures
 from stopcli.runs.metrics import Columns
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
 
     from stopcli.data.dataset import Splits
     from stopcli.recipes.loop_choice import LoopChoice
+    from stopcli.recipes.table import TableData
     from stopcli.recipes.user_code import UserCode
     from stopcli.recipes.user_data import UserRows
     from stopcli.recipes.user_model import ModelFacts
     from stopcli.runs.folder import RunFolder
+    from stopcli.source import Source
     from stopcli.training.evaluate import Evaluation
     from stopcli.training.session import Observer
     from stopcli.training.step import Schedule
@@ -45,18 +48,25 @@ AnyTraining = TypeVar("AnyTraining", bound=CodeTrainingConfig)
 
 @dataclass(frozen=True)
 class FitData:
-    """A file that was executed, and the rows that it gives.
+    """A file that was executed, or the network that stands for one, and the rows: those of a table, or those that the
+    file gives.
 
     The arms of a sweep may differ in settings of `data()`: rows are read once for each choice of these.
     """
 
-    code: UserCode
+    code: UserCode | TableNetwork
     config: AnySettings
+    table: TableData | None = None
     _rows: dict[tuple[str, ...], UserRows] = field(default_factory=dict, repr=False)
     # Runs of a sweep may share it in threads.
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     # Keras draws initial weights from generators of the whole process.
     _building: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def source(self) -> Source | None:
+        """The user's file; None where there is none."""
+        return getattr(self.code, "source", None)
 
     @property
     def parts(self) -> Splits:
@@ -80,39 +90,44 @@ class FitData:
         Args:
             observer: receives how reading proceeds, where rows come in batches.
         """
+        from stopcli.recipes.user_code import UserCode
         from stopcli.recipes.user_data import read_parts
         from stopcli.training.session import NullObserver
 
-        key = tuple(repr(config.settings.get(name)) for name in self.code.source.settings_of("data"))
+        if self.table is not None:
+            return self.table.rows
+        code = self.code
+        assert isinstance(code, UserCode)
+        key = tuple(repr(config.settings.get(name)) for name in code.source.settings_of("data"))
         with self._lock:
             if key not in self._rows:
                 observer = observer or NullObserver()
-                content, origin = self.code.data(config.settings), f"{Path(config.file).name}, data()"
+                content, origin = code.data(config.settings), f"{Path(config.file).name}, data()"
                 self._rows[key] = read_parts(
                     content,
                     config,
                     observer.stage,
                     observer.counted,
                     source=origin,
-                    executing=self.code.executing_data,
+                    executing=code.executing_data,
                 )
             return self._rows[key]
 
 
 class Fit(SeedRecipe):
-    """The model, the data and the metrics of a Python file."""
+    """The model, the data and the metrics of a Python file, or a network on the rows of a table."""
 
     def title(self, config: FitConfig, dataset: str | None = None) -> str:
-        file = Path(config.file).name
-        return file if config.arm == config.rules else f"{file}, {config.arm_label(config.arm)}"
+        name = config.data_name
+        return name if config.arm == config.rules else f"{name}, {config.arm_label(config.arm)}"
 
     def load(self, config: FitConfig, observer: Observer) -> LoadedConfig:
-        """Execute the file, read its rows, build and check the model of every arm, and measure what the settings leave
-        open."""
-        config, data = load_file(config, observer)
-        source, rows = data.code.source, data.rows_of(data.config)
+        """Execute the file or read the table, build and check the model of every arm, and measure what the settings
+        leave open."""
+        config, data = load_table(config, observer) if config.table else load_file(config, observer)
+        source, rows = data.source, data.rows_of(data.config)
         observer.stage("building the model")
-        config, notes = _checked(replace(config, name=config.name or _name_of(source.path)), data)
+        config, notes = _checked(replace(config, name=config.name or _name_of(Path(config.data_name))), data)
         description = [*rows.description]
         if config.exact is None:
             config, choice = _with_measured_loop(config, data, observer)
@@ -124,8 +139,8 @@ class Fit(SeedRecipe):
             config,
             data,
             notes=(*rows.notes, *notes, *config.notes_on_rows(rows.parts, POINT)),
-            description=(f"Training: {source.path.name}, {training}.", *(f"{line}." for line in description)),
-            files={f"{COPIES}/{name}": text for name, text in source.files.items()},
+            description=(f"Training: {config.data_name}, {training}.", *(f"{line}." for line in description)),
+            files={**_copies(source), **(data.table.files() if data.table else {})},
             source=source,
         )
 
@@ -161,10 +176,11 @@ class Fit(SeedRecipe):
         from stopcli.recipes.fit_results import run_after
 
         config, data = loaded.config, loaded.data
-        if "after" not in data.code.source.functions:
+        code = data.code
+        if "after" not in code.functions or isinstance(code, TableNetwork):
             return ()
         parts = data.rows_of(config).parts
-        return run_after(lambda path: data.code.after(evaluation.model, parts, path, config.settings), folder)
+        return run_after(lambda path: code.after(evaluation.model, parts, path, config.settings), folder)
 
     def sweep_results(self, config: FitConfig, results: Sequence[JobResult]) -> SweepResults:
         """Of one arm a row for each seed; of several a row for each, with its paired difference to the first."""
@@ -198,6 +214,36 @@ def load_file(config: AnyCodeConfig, observer: Observer) -> tuple[AnyCodeConfig,
     return replace(config, **data.rows_of(data.config, observer).config_changes), data
 
 
+def load_table(config: FitConfig, observer: Observer) -> tuple[FitConfig, FitData]:
+    """Read the table of a config, and execute its file, where there is one.
+
+    Returns:
+        The config with all settings of the file, its hash, and what validates; and the rows of the table, with what
+        builds their network.
+    """
+    from stopcli.recipes.user_code import load_code
+    from stopcli.training.tf_setup import start_tensorflow
+
+    source = read_code(config) if config.file else None
+    # What is wrong with the table is said without TensorFlow.
+    rows = read_table_rows(config, observer)
+    observer.stage("starting TensorFlow")
+    start_tensorflow(config.threads)
+    table = encoded(rows, config, observer)
+    code: UserCode | TableNetwork
+    if source is None:
+        code = TableNetwork(config, table.columns, table.encoder)
+    else:
+        code = load_code(source)
+        config = replace(config.with_all_settings(code.settings), code_sha256=source.sha256)
+    return replace(config, **table.rows.config_changes), FitData(code, config.first_arm, table)
+
+
+def _copies(source: Source | None) -> dict[str, str | bytes]:
+    """The texts of the user's file as a run keeps them, by their paths in its folder."""
+    return {} if source is None else {f"{COPIES}/{name}": text for name, text in source.files.items()}
+
+
 def _name_of(file: Path) -> str:
     """A file's name as a run can have it, by which it is found among others."""
     plain = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in file.stem)
@@ -219,7 +265,7 @@ def _checked(config: AnyTraining, data: FitData) -> tuple[AnyTraining, tuple[str
                 f"{', '.join(first.metrics)}, {config.arm_label(name)} {', '.join(other.metrics)}"
             )
     notes = tuple(dict.fromkeys(note for of_arm in facts.values() for note in of_arm.notes))
-    return config.with_model(data.code.source.code_hash, first.metrics, first.headline.name), notes
+    return config.with_model(data.code.code_hash, first.metrics, first.headline.name), notes
 
 
 def _with_measured_loop(config: AnyTraining, data: FitData, observer: Observer) -> tuple[AnyTraining, LoopChoice]:
@@ -241,7 +287,7 @@ def _may_draw(config: AnySettings, data: FitData) -> bool:
     from stopcli.recipes.model_identity import uses_own_code
     from stopcli.training.tf_setup import has_gpu
 
-    return "augment" in data.code.source.functions or has_gpu() or uses_own_code(data.build(config)[0])
+    return "augment" in data.code.functions or has_gpu() or uses_own_code(data.build(config)[0])
 
 
 def experiment_of(
@@ -256,7 +302,7 @@ def experiment_of(
     from stopcli.training.compiled_step import CompiledStep
     from stopcli.training.trainer import Experiment
 
-    parts = data.rows_of(config).parts
+    parts, table = data.rows_of(config).parts, data.table
     model = data.build(config)[0]
     make_savable(model)
     step = CompiledStep(model, parts.train, data.code.augment(config.settings), schedule, momentum)
@@ -270,7 +316,7 @@ def experiment_of(
         config.epochs,
         config.seed,
         config.stop_plan(parts.train.batches(config.batch_size)),
-        dataset=Path(config.file).name,
+        dataset=config.data_name,
         jit_compile=config.xla == "yes",
         long_epochs=config.loop == "steps",
         headline=config.headline,

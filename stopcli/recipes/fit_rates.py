@@ -85,7 +85,8 @@ class FitLrRange(Recipe):
         """Execute the file, read its rows, and build and check its model. Raises RequestError where its learning rate
         cannot be moved."""
         config, data = load_file(config, observer)
-        source, rows = data.code.source, data.rows_of(data.config)
+        source, rows = data.source, data.rows_of(data.config)
+        assert source is not None
         observer.stage("building the model")
         model, facts = data.build(config)
         check_rate_moves(model, source.path)

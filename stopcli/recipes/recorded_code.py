@@ -72,11 +72,12 @@ def _current(config: Any) -> Source:
     source = _SHIPPED.get()
     if source is not None and source.sha256 == sha256_of(config):
         return source
-    return _read(Path(file_of(config)))
+    return _read(Path(file_of(config)), config)
 
 
-def _read(path: Path) -> Source:
-    source = read_source(path)
+def _read(path: Path, config: Any) -> Source:
+    # The rows may be those of a table.
+    source = read_source(path, needs_data=not getattr(config, "table", ""))
     # Both as the user named it, and where a link leads.
     for named in (Path(os.path.abspath(path)), source.path):  # noqa: PTH100
         if folder := run_around(named):
@@ -130,7 +131,7 @@ def with_code(
             hint=f"{again} --code {path} executes it.",
         )
     try:
-        source = _current(recorded) if code is None else _read(code)
+        source = _current(recorded) if code is None else _read(code, recorded)
     except RequestError as error:
         if code is None and not os.path.exists(path):  # noqa: PTH110
             error.hint = f"If the file is elsewhere now: {again} --code PATH"

@@ -74,6 +74,15 @@ class UserCode:
             if callable(value) and getattr(value, "__module__", None) in modules
         }
 
+    @property
+    def functions(self) -> frozenset[str]:
+        """Which of data, build, augment and after the file defines."""
+        return self.source.functions
+
+    @property
+    def code_hash(self) -> str:
+        return self.source.code_hash
+
     def settings(self, chosen: Mapping[str, object]) -> dict[str, Value]:
         """All settings of the file: those that were chosen, in the types of their defaults, and the defaults of the
         others; without those whose default is None. Raises ConfigError for one that the file does not have, or of

@@ -129,7 +129,7 @@ def _read_parts(
         validation, parts, line = _with_own(read, config)
     changes = {} if validation == config.validation else {"validation": validation}
     same, compared = _rows_in_both(parts)
-    notes = (*same, *_few(parts), *_unknown_classes(parts))
+    notes = (*same, *few_rows(parts), *_unknown_classes(parts))
     return UserRows(parts, changes, notes, (line, _arrays(parts), *_conversions(read), *compared), first.columns)
 
 
@@ -304,7 +304,8 @@ def _rows_in_both(parts: Splits) -> tuple[list[str], list[str]]:
     return notes, []
 
 
-def _few(parts: Splits) -> list[str]:
+def few_rows(parts: Splits) -> list[str]:
+    """A note where so few rows test that the result says little."""
     count = parts.test.count
     if not 0 < count < FEW_ROWS or not parts.test_is_held_out:
         return []

@@ -229,15 +229,10 @@ def _best_states(run: Path, state: TrainState, config: TrainingConfig, best: Bes
     )
 
 
-def dataset_of(config: Any) -> str:
-    """The data set of a command, also where it has no setting for it; the name of the Python file that has the data."""
-    return Path(config.file).name if config.is_code else str(getattr(config, "dataset", config.command))
-
-
 def check_can_move(config: Any, dataset: str) -> None:
     """Raise ConfigError where the data of a run lie in no files that could have moved."""
     if not in_files(config):
-        named = named_datasets().get(dataset_of(config))
+        named = named_datasets().get(config.data_name)
         title = named.title if named else "scikit-learn's two moons"
         expected = f"nothing: the data of this run are {title}, which are not read from a file"
         if file := file_of(config):
@@ -247,10 +242,12 @@ def check_can_move(config: Any, dataset: str) -> None:
 
 def in_files(config: Any) -> bool:
     """Whether the data of a run lie in files, which can move."""
+    if config.data_setting != "dataset":
+        return True
     if file_of(config):
         # A user's own file says where they are.
         return False
-    dataset = dataset_of(config)
+    dataset = config.data_name
     return named_datasets()[dataset].in_files if dataset in DATASET_NAMES else dataset != "moons"
 
 
@@ -261,7 +258,8 @@ def where_else(config: Any, run: Path) -> str:
 
 def other_data(config: Any) -> str:
     """A hint for other data in the place of the run's own; empty where they lie in no files."""
-    return f"The data were read from {config.dataset}; --dataset PATH names another place." if in_files(config) else ""
+    place = getattr(config, config.data_setting, "")
+    return f"The data were read from {place}; --dataset PATH names another place." if in_files(config) else ""
 
 
 def changed_data(config: Any, saved: Iterable[str], now: str, *, force: bool) -> list[str]:
@@ -312,9 +310,9 @@ def changed_model(saved: Mapping[str, Any], now: Mapping[str, str], *, force: bo
 def move_jobs(jobs: Sequence[Job[Any]], folder: RunFolder, config: Any) -> None:
     """Write the place of the data, and of the user's file with its hashes, into the config of every run of a sweep that
     has a folder, finished ones too."""
-    settings: dict[str, Any] = {"dataset": dataset_of(config)}
+    settings: dict[str, Any] = {config.data_setting: getattr(config, config.data_setting, config.data_name)}
     if file_of(config):
-        names = ("file", "model", "code_sha256", "code_hash")
+        names = (config.data_setting, "file", "model", "code_sha256", "code_hash")
         settings = {name: value for name in names if (value := getattr(config, name, ""))}
     for job in jobs:
         path = folder.jobs / job.name

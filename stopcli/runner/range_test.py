@@ -16,7 +16,7 @@ from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.recipes.lr_range import Ended, RangeCurve, RangeResults, results_of, run_range, runaway, smoothed
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures, drawn_name
-from stopcli.runner.provenance import dataset_of, other_data
+from stopcli.runner.provenance import other_data
 from stopcli.runner.report import write_results
 from stopcli.runner.run import start_session
 from stopcli.runs.files import write_json, write_text
@@ -184,7 +184,7 @@ def _summary(loaded: LoadedConfig, folder: RunFolder, session: Session, results:
         state="finished" if finished else "interrupted" if session.request.interrupted else "paused",
         reason="" if finished else session.request.reason,
         scale=config.scale,
-        dataset=dataset_of(config),
+        dataset=config.data_name,
         model=config.model,
         seed=config.seed,
         seeds=config.seeds,

@@ -159,6 +159,7 @@ def prepare(
     _check_folder_matches(run, original)
     changes, how = changes or {}, how or {}
     _check_changes(run, original, changes)
+    changes = {original.data_setting if name == "dataset" else name: value for name, value in changes.items()}
     if original.is_sweep:
         return _prepare_sweep(run, original, changes, how, code, force=force, retry_failed=retry_failed)
     if retry_failed or how:

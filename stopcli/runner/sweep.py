@@ -15,7 +15,7 @@ from stopcli.errors import RecordError, RequestError, RunFolderError, StopcliErr
 from stopcli.quantities import agreeing, counted
 from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.recipes.recorded_code import shipped
-from stopcli.runner.provenance import changed_data, changed_model, dataset_of, move_jobs, record_environment
+from stopcli.runner.provenance import changed_data, changed_model, move_jobs, record_environment
 from stopcli.runner.report import write_results
 from stopcli.runner.resume import Resumption, prepare
 from stopcli.runs.folder import RunFolder, cannot_be_written, is_held
@@ -276,7 +276,7 @@ def _summary(
         state=state,
         reason=reason,
         scale=config.scale,
-        dataset=dataset_of(config),
+        dataset=config.data_name,
         seed=config.seed,
         seeds=config.seeds,
         arm=config.arm,

@@ -189,7 +189,7 @@ PACKAGES = ("tensorflow", "keras", "numpy")
 
 
 # Settings that say where the data, or a user's file, are. Whether these are the same is checked by what is in them.
-PLACE_SETTINGS = frozenset({"dataset", "file"})
+PLACE_SETTINGS = frozenset({"dataset", "file", "table"})
 
 
 def place_settings(config: RunConfig) -> frozenset[str]:

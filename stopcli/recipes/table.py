@@ -1,0 +1,242 @@
+"""The rows of a table as a network trains on them, and the network where no file of the user's builds one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stopcli.data.dataset import Examples, Splits
+from stopcli.data.row_hash import row_hashes
+from stopcli.data.table_columns import RawRows, TableColumns, choose_columns, has_target, raw_rows
+from stopcli.data.table_file import TableFile, read_table
+from stopcli.data.table_leaks import leaks
+from stopcli.data.table_parts import RowParts, Split, assign_parts, parse_split
+from stopcli.data.user_rows import as_trained
+from stopcli.quantities import counted
+from stopcli.recipes.user_data import DEFAULT_TEST_SHARE, DEFAULT_VALIDATION_SHARE, UserRows, few_rows
+from stopcli.runs.table_record import PARTS, ROWS_NAME, TABLE_NAME, KnownRows, TableRecord
+from stopcli.seeding import derive_seed
+
+if TYPE_CHECKING:
+    import keras
+
+    from stopcli.recipes.table_encoder import Encoder
+    from stopcli.source import Value
+    from stopcli.training.session import Observer
+
+
+@dataclass(frozen=True, eq=False)
+class TableRows:
+    """A table whose columns and rows are known to be such that a network can be trained on them.
+
+    Attributes:
+        table: its rows with a target; `frame.index` is what they were numbered in the file.
+        raw: their values.
+        split: what says which rows test and validate.
+        row_parts: which they are.
+        key: the column that the split goes by, where it is no feature.
+        hashes: of every row, by which another run knows it; uint64 [rows].
+        notes: what the user should be told of them, a sentence without a full stop each.
+    """
+
+    table: TableFile
+    columns: TableColumns
+    raw: RawRows
+    split: Split
+    row_parts: RowParts
+    key: tuple[str, ...]
+    hashes: NDArray[np.uint64]
+    notes: tuple[str, ...]
+
+    def numbers_of(self, part: int) -> NDArray[Any]:
+        """Which of the rows are of a part."""
+        return np.flatnonzero(self.row_parts.part == part)
+
+
+@dataclass(frozen=True, eq=False)
+class TableData:
+    """The same rows as a network takes them.
+
+    Attributes:
+        encoder: from a row of the table to one of the network's.
+        rows: encoded, in parts; `parts.numbers` are those of the file.
+    """
+
+    of_table: TableRows
+    encoder: Encoder
+    rows: UserRows
+
+    @property
+    def table(self) -> TableFile:
+        return self.of_table.table
+
+    @property
+    def columns(self) -> TableColumns:
+        return self.of_table.columns
+
+    @property
+    def raw(self) -> RawRows:
+        return self.of_table.raw
+
+    @property
+    def row_parts(self) -> RowParts:
+        return self.of_table.row_parts
+
+    @property
+    def parts(self) -> Splits:
+        return self.rows.parts
+
+    def files(self) -> Mapping[str, str | bytes]:
+        """What a run leaves in its folder to know columns and rows again, by file name."""
+        of_table, columns = self.of_table, self.columns
+        record = TableRecord(
+            str(self.table.path),
+            columns.target,
+            columns.task,
+            columns.classes,
+            columns.numbers,
+            columns.words,
+            columns.unused,
+            of_table.key,
+            str(of_table.split),
+            {name: len(of_table.numbers_of(part)) for part, name in enumerate(PARTS)},
+            self.encoder.statistics.plain,
+        )
+        return {TABLE_NAME: record.text(), ROWS_NAME: KnownRows.of(of_table.hashes, self.row_parts.part).to_bytes()}
+
+
+def read_table_rows(config: Any, observer: Observer) -> TableRows:
+    """Read the table of a config, and choose its columns and parts. Needs no TensorFlow.
+
+    Args:
+        config: has TableSettings, and which rows validate.
+
+    Raises:
+        RequestError: it cannot be read, or no network can be trained on it as the settings say.
+        ConfigError: a setting names something that it does not have.
+    """
+    path = Path(config.table)
+    observer.stage(f"reading {path.name}")
+    table = read_table(path, observer.counted)
+    split = parse_split(config.split) if config.split != "auto" else None
+    apart = {split.column: f"says which rows test ({config.split})"} if split is not None and split.column else {}
+    columns, notes = choose_columns(
+        table,
+        target=config.target,
+        task=config.task,
+        features=config.features,
+        ignore=config.ignore,
+        categorical=config.categorical,
+        apart=apart,
+    )
+    table, left_out = _with_target(table, columns)
+    raw = raw_rows(table, columns)
+    split = split or Split("stratified" if columns.task == "classes" else "random")
+    validation = "split" if config.validation == "auto" else config.validation
+    row_parts = assign_parts(
+        table,
+        split,
+        target=raw.target,
+        task=columns.task,
+        validation_share=_share(config.validation_share, DEFAULT_VALIDATION_SHARE) if validation == "split" else 0.0,
+        test_share=_share(config.test_share, DEFAULT_TEST_SHARE),
+        seed=config.data_seed,
+    )
+    observer.stage(f"comparing the rows of {path.name}")
+    found = leaks(raw, columns, row_parts.part)
+    key = tuple(apart)
+    hashes = row_hashes(table, columns, key)
+    return TableRows(table, columns, raw, split, row_parts, key, hashes, (*table.notes, *notes, *left_out, *found))
+
+
+def _share(share: float | None, default: float) -> float:
+    return default if share is None else share
+
+
+def _with_target(table: TableFile, columns: TableColumns) -> tuple[TableFile, tuple[str, ...]]:
+    """The table without the rows whose target is missing, which say nothing of it; and a note on them."""
+    known = has_target(table, columns)
+    missing = int((~known).sum())
+    if not missing:
+        return table, ()
+    return replace(table, frame=table.frame[known]), (
+        f"{counted(missing, 'row')} without {columns.target} {'is' if missing == 1 else 'are'} left out",
+    )
+
+
+def encoded(read: TableRows, config: Any, observer: Observer) -> TableData:
+    """The rows as a network takes them, by the statistics of those that train. Imports Keras."""
+    from stopcli.recipes.table_encoder import Encoder, statistics_of
+
+    numbers = {name: read.numbers_of(part) for part, name in enumerate(PARTS)}
+    encoder = Encoder(read.columns, statistics_of(read.raw.at(numbers["train"]), read.columns))
+    observer.stage(f"encoding the rows of {read.table.path.name}")
+    examples = [_examples(encoder, read.raw.at(rows), observer) for rows in numbers.values()]
+    total = sum(rows.bytes for rows in examples)
+    train, validation, test = (as_trained(rows, total) for rows in examples)
+    validation_rows = "split" if config.validation == "auto" else config.validation
+    if validation_rows == "test":
+        validation = test
+    in_file = {name: read.table.frame.index.to_numpy()[rows] for name, rows in numbers.items()}
+    parts = Splits(train, validation, test, in_file)
+    changes = {} if validation_rows == config.validation else {"validation": validation_rows}
+    description = (*read.row_parts.description, *encoder.description)
+    return TableData(read, encoder, UserRows(parts, changes, (*read.notes, *few_rows(parts)), description))
+
+
+def _examples(encoder: Encoder, raw: RawRows, observer: Observer) -> Examples:
+    return Examples(encoder.encode(raw, observer.counted), raw.target)
+
+
+class TableNetwork:
+    """The multilayer perceptron of a table, in the place of a file's functions.
+
+    Attributes:
+        functions: of those that a file may define; none.
+        code_hash: of a file's code; empty.
+    """
+
+    functions: frozenset[str] = frozenset()
+    code_hash = ""
+
+    def __init__(self, config: Any, columns: TableColumns, encoder: Encoder) -> None:
+        self._config, self._columns, self._encoder = config, columns, encoder
+
+    def build(self, x: Any, y: Any, settings: Mapping[str, Value], seed: int) -> keras.Model:
+        """The compiled network in the initial state that a seed determines, its layers named as in a new process.
+
+        Args:
+            x, y: the rows that train, encoded.
+        """
+        import keras
+
+        from stopcli.models.table_mlp import table_mlp
+        from stopcli.recipes.model_identity import first_names
+
+        config, is_regression = self._config, self._columns.task == "regression"
+        mean, deviation = (float(np.mean(y, dtype=float)), float(np.std(y, dtype=float))) if is_regression else (0, 1)
+        with first_names():
+            keras.utils.set_random_seed(derive_seed(seed, "weights"))
+            return table_mlp(
+                self._encoder.width,
+                self._encoder.vocabulary_sizes,
+                0 if is_regression else len(self._columns.classes),
+                config.hidden,
+                config.dropout,
+                config.learning_rate,
+                mean,
+                deviation or 1.0,
+            )
+
+    def augment(self, settings: Mapping[str, Value]) -> None:
+        """No rows are changed."""
+
+    def identity(self, model: keras.Model) -> dict[str, str]:
+        from stopcli.recipes.model_identity import model_fingerprint
+
+        return {**model_fingerprint(model), "code": ""}
