@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 # Text may be compressed.
-TABLE_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".npz")
+CSV_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+PARQUET_ENDINGS = (".parquet", ".pq")
+TABLE_ENDINGS = (*CSV_ENDINGS, *PARQUET_ENDINGS, ".npz")
 
 
 def is_table_file(path: Path) -> bool:

@@ -16,16 +16,13 @@ from numpy.typing import NDArray
 from stopcli.data.csv_layout import CsvLayout, csv_layout
 from stopcli.data.dataset import OnProgress, ignore_progress
 from stopcli.data.table_csv import csv_line, csv_lines, read_csv, written_cells
+from stopcli.data.table_endings import CSV_ENDINGS, PARQUET_ENDINGS, TABLE_ENDINGS
 from stopcli.errors import RequestError, did_you_mean, in_a_line, shown, system_words
 from stopcli.paths import check_path
 from stopcli.quantities import counted
 
 if TYPE_CHECKING:
     import pandas
-
-_CSV_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-_PARQUET_ENDINGS = (".parquet", ".pq")
-TABLE_ENDINGS: tuple[str, ...] = (*_CSV_ENDINGS, *_PARQUET_ENDINGS, ".npz")
 
 # What pandas calls an index without a name in a Parquet file.
 _NAMELESS_INDEX = "__index_level_"
@@ -79,11 +76,11 @@ def read_table(path: Path, on_progress: OnProgress = ignore_progress) -> TableFi
     """
     _check_is_table(path)
     ending = _ending_of(path)
-    if ending in _CSV_ENDINGS:
+    if ending in CSV_ENDINGS:
         layout, notes = csv_layout(path)
         frame, layout, more = read_csv(layout, on_progress)
         return TableFile(path, frame, (*notes, *more), layout)
-    frame, notes = (_read_parquet if ending in _PARQUET_ENDINGS else _read_npz)(path, on_progress)
+    frame, notes = (_read_parquet if ending in PARQUET_ENDINGS else _read_npz)(path, on_progress)
     if not len(frame) or not len(frame.columns):
         raise RequestError(f"{path}: no rows, expected a table with some")
     return TableFile(path, frame, notes)

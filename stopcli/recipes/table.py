@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,8 @@ from stopcli.data.table_columns import RawRows, TableColumns, choose_columns, ha
 from stopcli.data.table_file import TableFile, read_table
 from stopcli.data.table_leaks import leaks
 from stopcli.data.table_parts import RowParts, Split, assign_parts, parse_split
-from stopcli.data.user_rows import as_trained
-from stopcli.quantities import counted
+from stopcli.data.user_rows import arrays_of, as_trained
+from stopcli.quantities import agreeing, counted
 from stopcli.recipes.user_data import DEFAULT_TEST_SHARE, DEFAULT_VALIDATION_SHARE, UserRows, few_rows
 from stopcli.runs.table_record import PARTS, ROWS_NAME, TABLE_NAME, KnownRows, TableRecord
 from stopcli.seeding import derive_seed
@@ -35,7 +35,7 @@ class TableRows:
     """A table whose columns and rows are known to be such that a network can be trained on them.
 
     Attributes:
-        table: its rows with a target; `frame.index` is what they were numbered in the file.
+        table: its rows with a target; `numbers` are those of the file.
         raw: their values.
         split: what says which rows test and validate.
         row_parts: which they are.
@@ -164,9 +164,8 @@ def _with_target(table: TableFile, columns: TableColumns) -> tuple[TableFile, tu
     missing = int((~known).sum())
     if not missing:
         return table, ()
-    return replace(table, frame=table.frame[known]), (
-        f"{counted(missing, 'row')} without {columns.target} {'is' if missing == 1 else 'are'} left out",
-    )
+    are = agreeing(missing, "is", "are")
+    return table.only(known), (f"{counted(missing, 'row')} without {columns.target} {are} left out",)
 
 
 def encoded(read: TableRows, config: Any, observer: Observer) -> TableData:
@@ -177,12 +176,12 @@ def encoded(read: TableRows, config: Any, observer: Observer) -> TableData:
     encoder = Encoder(read.columns, statistics_of(read.raw.at(numbers["train"]), read.columns))
     observer.stage(f"encoding the rows of {read.table.path.name}")
     examples = [_examples(encoder, read.raw.at(rows), observer) for rows in numbers.values()]
-    total = sum(rows.bytes for rows in examples)
+    total = sum(array.nbytes for rows in examples for array in arrays_of(rows))
     train, validation, test = (as_trained(rows, total) for rows in examples)
     validation_rows = "split" if config.validation == "auto" else config.validation
     if validation_rows == "test":
         validation = test
-    in_file = {name: read.table.frame.index.to_numpy()[rows] for name, rows in numbers.items()}
+    in_file = {name: read.table.numbers[rows] for name, rows in numbers.items()}
     parts = Splits(train, validation, test, in_file)
     changes = {} if validation_rows == config.validation else {"validation": validation_rows}
     description = (*read.row_parts.description, *encoder.description)
