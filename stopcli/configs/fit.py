@@ -184,7 +184,8 @@ class FitConfig(CodeTrainingConfig, TableSettings, SweepSettings):
                 raise ConfigError(_OPTIONS.get(name, name), getattr(self, name), f"nothing without {without}")
             return
         if not self.file:
-            raise ConfigError("file", self.file, "the path of a Python file with the functions data and build, or a table")
+            expected = "the path of a Python file with the functions data and build, or a table"
+            raise ConfigError("file", self.file, expected)
         for name in self.non_default(*settings_with(type(self), "table")):
             expected = "nothing without a table: the rows are those that data() of the file returns"
             raise ConfigError(name, getattr(self, name), expected)

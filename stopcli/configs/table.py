@@ -32,7 +32,9 @@ class TableSettings:
     ] = ""
     target: Annotated[
         str,
-        Option("The column of the table to predict.", "Data", ("table",), metavar="COLUMN", default="none", common=True),
+        Option(
+            "The column of the table to predict.", "Data", ("table",), metavar="COLUMN", default="none", common=True
+        ),
     ] = ""
     task: Annotated[
         Literal["auto", "classes", "regression"],
@@ -100,7 +102,9 @@ class TableSettings:
     ] = (64, 64)
     dropout: Annotated[
         Annotated[float, Ge(0), Lt(1)],
-        Option("The share of a hidden layer's units that an update drops, ≥ 0 and < 1.", "Training", ("table", "network")),
+        Option(
+            "The share of a hidden layer's units that an update drops, ≥ 0 and < 1.", "Training", ("table", "network")
+        ),
     ] = 0.0
     learning_rate: Annotated[
         Positive, Option("Learning rate of Adam, > 0.", "Training", ("table", "network"), common=True)

@@ -35,8 +35,7 @@ class TableRows:
     """A table whose columns and rows are known to be such that a network can be trained on them.
 
     Attributes:
-        table: its rows with a target; `numbers` are those of the file.
-        raw: their values.
+        raw: its values, also of rows without a target, which are in no part.
         split: what says which rows test and validate.
         row_parts: which they are.
         key: the column that the split goes by, where it is no feature.
@@ -54,7 +53,7 @@ class TableRows:
     notes: tuple[str, ...]
 
     def numbers_of(self, part: int) -> NDArray[Any]:
-        """Which of the rows are of a part."""
+        """The numbers in the table of the rows of a part, from 0; int [rows]."""
         return np.flatnonzero(self.row_parts.part == part)
 
 
@@ -107,7 +106,9 @@ class TableData:
             {name: len(of_table.numbers_of(part)) for part, name in enumerate(PARTS)},
             self.encoder.statistics.plain,
         )
-        return {TABLE_NAME: record.text(), ROWS_NAME: KnownRows.of(of_table.hashes, self.row_parts.part).to_bytes()}
+        part = self.row_parts.part
+        known = KnownRows.of(of_table.hashes[part >= 0], part[part >= 0])
+        return {TABLE_NAME: record.text(), ROWS_NAME: known.to_bytes()}
 
 
 def read_table_rows(config: Any, observer: Observer) -> TableRows:
@@ -134,38 +135,35 @@ def read_table_rows(config: Any, observer: Observer) -> TableRows:
         categorical=config.categorical,
         apart=apart,
     )
-    table, left_out = _with_target(table, columns)
+    known = has_target(table, columns)
     raw = raw_rows(table, columns)
     split = split or Split("stratified" if columns.task == "classes" else "random")
     validation = "split" if config.validation == "auto" else config.validation
     row_parts = assign_parts(
         table,
         split,
-        target=raw.target,
+        target=columns.target,
         task=columns.task,
         validation_share=_share(config.validation_share, DEFAULT_VALIDATION_SHARE) if validation == "split" else 0.0,
         test_share=_share(config.test_share, DEFAULT_TEST_SHARE),
         seed=config.data_seed,
+        used=known,
     )
     observer.stage(f"comparing the rows of {path.name}")
     found = leaks(raw, columns, row_parts.part)
     key = tuple(apart)
-    hashes = row_hashes(table, columns, key)
-    return TableRows(table, columns, raw, split, row_parts, key, hashes, (*table.notes, *notes, *left_out, *found))
+    told = (*table.notes, *notes, *_left_out(columns, int((~known).sum())), *row_parts.notes, *found)
+    return TableRows(table, columns, raw, split, row_parts, key, row_hashes(table, columns, key), told)
 
 
 def _share(share: float | None, default: float) -> float:
     return default if share is None else share
 
 
-def _with_target(table: TableFile, columns: TableColumns) -> tuple[TableFile, tuple[str, ...]]:
-    """The table without the rows whose target is missing, which say nothing of it; and a note on them."""
-    known = has_target(table, columns)
-    missing = int((~known).sum())
-    if not missing:
-        return table, ()
+def _left_out(columns: TableColumns, missing: int) -> list[str]:
+    """A note on rows without a target, which say nothing of it."""
     are = agreeing(missing, "is", "are")
-    return table.only(known), (f"{counted(missing, 'row')} without {columns.target} {are} left out",)
+    return [f"{counted(missing, 'row')} without {columns.target} {are} left out"] if missing else []
 
 
 def encoded(read: TableRows, config: Any, observer: Observer) -> TableData:
@@ -181,11 +179,11 @@ def encoded(read: TableRows, config: Any, observer: Observer) -> TableData:
     validation_rows = "split" if config.validation == "auto" else config.validation
     if validation_rows == "test":
         validation = test
-    in_file = {name: read.table.numbers[rows] for name, rows in numbers.items()}
-    parts = Splits(train, validation, test, in_file)
+    parts = Splits(train, validation, test, numbers)
     changes = {} if validation_rows == config.validation else {"validation": validation_rows}
     description = (*read.row_parts.description, *encoder.description)
-    return TableData(read, encoder, UserRows(parts, changes, (*read.notes, *few_rows(parts)), description))
+    notes = (*read.notes, *encoder.notes, *few_rows(parts))
+    return TableData(read, encoder, UserRows(parts, changes, notes, description))
 
 
 def _examples(encoder: Encoder, raw: RawRows, observer: Observer) -> Examples:
