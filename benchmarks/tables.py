@@ -1,7 +1,7 @@
 """A table of a million rows: `stopcli fit`, beside pandas' reading and the loop alone, in one process.
 
-A round reads a CSV file and trains five epochs on it. stopcli finds out what its columns are, splits its rows, looks for
-leaks, knows each row by a hash, encodes them, builds and checks the network, and measures which loop trains it faster.
+A round reads a CSV file and trains five epochs on it. stopcli finds out what its columns are, splits its rows, looks
+for leaks, knows each row by a hash, encodes them, builds and checks the network, and measures which loop is the faster.
 The peer is `pandas.read_csv` with its defaults, and the same loop, which was compiled before, on rows that are encoded
 already. Compiling is in neither time. They take turns, and are compared round by round.
 
@@ -27,7 +27,9 @@ EPOCHS, BATCH = 5, 1024
 
 def write_table(path: Path, rows: int, columns: int) -> None:
     draw = np.random.default_rng(0)
-    frame = pandas.DataFrame(draw.normal(size=(rows, columns)).astype("float32"), columns=[f"x{i}" for i in range(columns)])
+    frame = pandas.DataFrame(
+        draw.normal(size=(rows, columns)).astype("float32"), columns=[f"x{i}" for i in range(columns)]
+    )
     frame["target"] = frame["x0"] ** 2 + frame["x1"] + draw.normal(size=rows).astype("float32")
     frame.to_csv(path, index=False)
 
@@ -70,7 +72,9 @@ def main() -> None:
         loop = experiment.make_loop()
         loop.compile()
         size = path.stat().st_size / 1e6
-        print(f"{arguments.rows:,} rows of {arguments.columns} columns, {size:,.0f} MB; {EPOCHS} epochs, batch {BATCH:,}")
+        print(
+            f"{arguments.rows:,} rows of {arguments.columns} columns, {size:,.0f} MB; {EPOCHS} epochs, batch {BATCH:,}"
+        )
 
         def train() -> None:
             loop.reset(experiment.initial_state(), 0)

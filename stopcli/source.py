@@ -340,7 +340,7 @@ def _literal(value: Default) -> str:
 def _positional_hint(source: Source, name: str) -> str:
     """A hint for what is a parameter, and no setting, because it has no `*` before it."""
     tree = syntax_tree(source.path, next(iter(source.files.values())))
-    for function, node in _functions(source.path, tree).items():
+    for function, node in _functions(source.path, tree, needs_data="data" in source.functions).items():
         if name in (argument.arg for argument in node.args.args):
             before = "".join(f"{parameter}, " for parameter in PARAMETERS[function])
             return f"A parameter is a setting where a * stands before it: def {function}({before}*, {name}=…)"

@@ -28,7 +28,7 @@ def file_and_table(first: Path | None, second: Path | None) -> dict[str, Path | 
     Raises:
         RequestError: there is none of them, or two of the same kind.
     """
-    if first is None:
+    if first is None and second is None:
         raise RequestError(f"received no FILE.py and no TABLE, expected {_CODE}, or a table")
     tables = [path for path in (first, second) if path is not None and is_table_file(path)]
     codes = [path for path in (first, second) if path is not None and path not in tables]

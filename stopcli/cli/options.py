@@ -219,8 +219,12 @@ def command_parameters(config_class: type[RunConfig]) -> list[inspect.Parameter]
     panels: dict[str, _Parameters] = {panel: dict(_FIRST.get(panel, {})) for panel in PANELS}
     for panel, options in _OF_COMMANDS.items():
         panels[panel] |= {name: alias for name, alias in options.items() if name in config_class.extra_options}
-    # Which runs, and where they start from, comes after what they are.
-    ordered = sorted(options_of(config_class).items(), key=lambda item: bool({"seed", "start"} & {*item[1].roles}))
+
+    def place(item: tuple[str, Option]) -> tuple[int, bool]:
+        # Which runs, and where they start from, comes after what they are.
+        return -bool(item[1].argument) * (9 - item[1].argument), bool({"seed", "start"} & {*item[1].roles})
+
+    ordered = sorted(options_of(config_class).items(), key=place)
     for name, option in ordered:
         if name not in config_class.not_offered:
             panels[option.panel][name] = _parameter(config_class, name)
@@ -282,15 +286,15 @@ def options_text(config: RunConfig, always: Collection[str] = ()) -> list[str]:
     Args:
         always: settings that are named even where they are.
     """
-    arguments, argv = [config.command], list[str]()
+    arguments, argv = dict[int, str](), list[str]()
     offered = [name for name in options_of(type(config)) if name not in config.not_offered]
     changed = config.non_default(*offered)
     for name in (name for name in offered if name in changed or name in always):
-        if options_of(type(config))[name].is_argument:
-            arguments.append(str(getattr(config, name)))
+        if argument := options_of(type(config))[name].argument:
+            arguments[argument] = str(getattr(config, name))
         else:
             argv += option_words(type(config), name, getattr(config, name))
-    return [*arguments, *argv]
+    return [config.command, *(arguments[argument] for argument in sorted(arguments)), *argv]
 
 
 def setting_value(config_class: type[Any], name: str, value: Any) -> Any:

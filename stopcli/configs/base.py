@@ -56,7 +56,7 @@ class Option:
         default: how the help shows a default that is None or empty.
         flags: of the option, where they are not made from the name.
         is_path: whether it is a path, which becomes absolute: a run may be resumed in another folder.
-        is_argument: whether it is an argument of the command, a path, and has no flag.
+        argument: which argument of the command it is, from 1, a path without a flag; 0 for an option.
         choices: names that a value can be, where it can be a path too.
         path_ending: how values end that are paths, beside the names; empty for none.
         common: whether most runs need it, so that the short help shows it.
@@ -70,10 +70,14 @@ class Option:
     default: str | bool | None = None
     flags: tuple[str, ...] = ()
     is_path: bool = False
-    is_argument: bool = False
+    argument: int = 0
     choices: tuple[str, ...] = ()
     path_ending: str = ""
     common: bool = False
+
+    @property
+    def is_argument(self) -> bool:
+        return bool(self.argument)
 
     def takes_path(self, value: object) -> bool:
         """Whether a value is a path."""

@@ -51,7 +51,7 @@ class FitConfig(CodeTrainingConfig, TableSettings, SweepSettings):
             "Data",
             metavar="FILE.py",
             is_path=True,
-            is_argument=True,
+            argument=1,
         ),
     ] = ""
     vary: Annotated[

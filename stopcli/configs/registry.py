@@ -148,18 +148,18 @@ def command_line(settings: Mapping[str, Any], *more: str) -> list[str]:
     config = config_class(command)
     settings = config.requested(settings)
     quick = config.quick if settings.get("scale") == "quick" else {}
-    argv, arguments = list(more), list[str]()
+    argv, arguments = list(more), dict[int, str]()
     if "scale" in settings and config.has_quick_scale(settings):
         argv += ["--scale", str(settings["scale"])]
     for name, option in options_of(config).items():
         left_out = name in config.not_offered or name == "scale" or {"label", "execution", "layout"} & {*option.roles}
         default = quick.get(name, getattr(config, name))
         value = tuple(settings[name]) if isinstance(settings.get(name), list) else settings.get(name, default)
-        if option.is_argument:
-            arguments += [str(value)] if value else []
+        if option.argument:
+            arguments |= {option.argument: str(value)} if value else {}
         elif not left_out and value != default and name != "seed":
             argv += option_words(config, name, value)
-    return [command, *arguments, *argv]
+    return [command, *(arguments[argument] for argument in sorted(arguments)), *argv]
 
 
 def option_words(config: type[RunConfig], name: str, value: Any) -> list[str]:

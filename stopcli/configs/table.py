@@ -27,7 +27,7 @@ class TableSettings:
             ("table",),
             metavar="TABLE",
             is_path=True,
-            is_argument=True,
+            argument=2,
         ),
     ] = ""
     target: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -302,11 +302,11 @@ def experiment_of(
     from stopcli.training.compiled_step import CompiledStep
     from stopcli.training.trainer import Experiment
 
-    parts, table = data.rows_of(config).parts, data.table
+    parts = data.rows_of(config).parts
     model = data.build(config)[0]
     make_savable(model)
     step = CompiledStep(model, parts.train, data.code.augment(config.settings), schedule, momentum)
-    return Experiment(
+    experiment = Experiment(
         model,
         step.optimizer,
         model.loss,
@@ -324,4 +324,21 @@ def experiment_of(
         load_saved=saved_model_loader(model, lambda: data.build(config)[0]),
         loop_key=loop_key(model, config.arm),
         identity=data.code.identity(model),
+    )
+    return experiment if data.table is None else _from_raw_rows(experiment, data.table, lambda: data.build(config)[0])
+
+
+def _from_raw_rows(experiment: Experiment, table: TableData, build: Callable[[], keras.Model]) -> Experiment:
+    """An experiment on encoded rows whose files take rows as they stand in the table."""
+    from stopcli.recipes.model_identity import saved_model_loader
+
+    encoder = table.encoder
+    return replace(
+        experiment,
+        classes=table.columns.classes,
+        whole=encoder.whole,
+        load_saved=saved_model_loader(experiment.model, build, encoder.whole, encoder.core_of),
+        check_start=encoder.check_start,
+        identity={**experiment.identity, **encoder.identity},
+        table=table,
     )
