@@ -34,10 +34,8 @@ class FitConfig(CodeTrainingConfig, TableSettings, SweepSettings):
     help: ClassVar[str] = (
         "FILE.py has two functions: `data()` returns (x, y), `build(x, y)` a compiled Keras model. Their keyword-only "
         "arguments with a default, as `units` of `def build(x, y, *, units=64)`, are settings: `--set units=32` "
-        "chooses a value, `--vary units=32,64` trains and compares several. Optimizer, loss and metrics are those of "
-        "`compile`.\n\n"
-        "With a table, `--target` names the column to predict from the others: `stopcli fit houses.csv --target price` "
-        "trains a multilayer perceptron, `stopcli fit FILE.py houses.csv --target price` the model of `build`."
+        "chooses a value, `--vary units=32,64` compares several. With a table, `--target` names the column to predict "
+        "from the others, and `build` is needed for another network than a perceptron."
     )
     default_to_full: ClassVar[bool] = True
     extra_options: ClassVar[frozenset[str]] = frozenset({"dry_run"})

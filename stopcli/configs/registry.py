@@ -52,7 +52,7 @@ COMMANDS = {
     "fit": CommandClasses(
         "stopcli.configs.fit:FitConfig",
         "stopcli.recipes.fit:Fit",
-        "Train your own Keras model on your own data, which a Python file defines.",
+        "Train your own Keras model, which a Python file builds, or a network on a table.",
     ),
     "train": CommandClasses(
         "stopcli.configs.classifier:ClassifierConfig",

@@ -21,8 +21,7 @@ class TableSettings:
     table: Annotated[
         str,
         Option(
-            "A table with a head: .csv, .tsv, .parquet or .npz. Without FILE.py, a multilayer perceptron is trained on "
-            "it.",
+            "A table with a head: .csv, .tsv, .parquet or .npz. Without FILE.py a multilayer perceptron learns it.",
             "Data",
             ("table",),
             metavar="TABLE",
@@ -71,10 +70,9 @@ class TableSettings:
     split: Annotated[
         str,
         Option(
-            "Which rows of the table test and validate: random; stratified, in each class the same share; last, the "
-            "last ones; time:COLUMN, the latest ones; group:COLUMN, whole groups; column:COLUMN, as it says; "
-            "hash:COLUMN, by its value, so that a row's part stays whatever is added. auto: stratified for classes, "
-            "else random.",
+            "Which rows of the table test and validate: random, stratified (by class), last, time:COLUMN (the latest), "
+            "group:COLUMN (whole groups), column:COLUMN (as it says), hash:COLUMN (a row's part stays whatever is "
+            "added); auto: stratified for classes, else random.",
             "Data",
             ("table", "test-rows"),
             metavar="WAY",
@@ -88,7 +86,6 @@ class TableSettings:
             "Data",
             ("table",),
             used_with="init_from",
-            common=True,
         ),
     ] = "all"
     hidden: Annotated[
@@ -106,9 +103,7 @@ class TableSettings:
             "The share of a hidden layer's units that an update drops, ≥ 0 and < 1.", "Training", ("table", "network")
         ),
     ] = 0.0
-    learning_rate: Annotated[
-        Positive, Option("Learning rate of Adam, > 0.", "Training", ("table", "network"), common=True)
-    ] = 0.001
+    learning_rate: Annotated[Positive, Option("Learning rate of Adam, > 0.", "Training", ("table", "network"))] = 0.001
 
     def __post_init__(self) -> None:
         if self.table:

@@ -17,7 +17,6 @@ from stopcli.data.table_file import TableFile, read_table
 from stopcli.data.table_leaks import leaks
 from stopcli.data.table_parts import RowParts, Split, assign_parts, parse_split
 from stopcli.data.user_rows import arrays_of, as_trained
-from stopcli.quantities import agreeing, counted
 from stopcli.recipes.user_data import DEFAULT_TEST_SHARE, DEFAULT_VALIDATION_SHARE, UserRows, few_rows
 from stopcli.runs.table_record import PARTS, ROWS_NAME, TABLE_NAME, KnownRows, TableRecord
 from stopcli.seeding import derive_seed
@@ -135,7 +134,6 @@ def read_table_rows(config: Any, observer: Observer) -> TableRows:
         categorical=config.categorical,
         apart=apart,
     )
-    known = has_target(table, columns)
     raw = raw_rows(table, columns)
     split = split or Split("stratified" if columns.task == "classes" else "random")
     validation = "split" if config.validation == "auto" else config.validation
@@ -147,23 +145,17 @@ def read_table_rows(config: Any, observer: Observer) -> TableRows:
         validation_share=_share(config.validation_share, DEFAULT_VALIDATION_SHARE) if validation == "split" else 0.0,
         test_share=_share(config.test_share, DEFAULT_TEST_SHARE),
         seed=config.data_seed,
-        used=known,
+        used=has_target(table, columns),
     )
     observer.stage(f"comparing the rows of {path.name}")
     found = leaks(raw, columns, row_parts.part)
     key = tuple(apart)
-    told = (*table.notes, *notes, *_left_out(columns, int((~known).sum())), *row_parts.notes, *found)
+    told = (*table.notes, *notes, *row_parts.notes, *found)
     return TableRows(table, columns, raw, split, row_parts, key, row_hashes(table, columns, key), told)
 
 
 def _share(share: float | None, default: float) -> float:
     return default if share is None else share
-
-
-def _left_out(columns: TableColumns, missing: int) -> list[str]:
-    """A note on rows without a target, which say nothing of it."""
-    are = agreeing(missing, "is", "are")
-    return [f"{counted(missing, 'row')} without {columns.target} {are} left out"] if missing else []
 
 
 def encoded(read: TableRows, config: Any, observer: Observer) -> TableData:
