@@ -122,10 +122,11 @@ def fit_figures(config: Any, experiment: Experiment, evaluation: Evaluation, met
         if true.shape[1] > MOST_PANELS:
             # Of an image or a series, every value is a dot.
             true, predicted, row = true.reshape(-1, 1), predicted.reshape(-1, 1), row.replace(" row", " value")
+        value = "value" if experiment.table is None else experiment.table.columns.target
         # Errors are in the unit of what is predicted, where they are no squares or shares of it.
         unit = summary.headline.unit if summary.headline.name in ("mae", "rmse", *_SAME_UNIT) else ""
-        figures["predicted"] = lambda: predicted_against_true(true, predicted, model, row, unit)
-        figures["residuals"] = lambda: residuals(true, predicted, model, row, unit)
+        figures["predicted"] = lambda: predicted_against_true(true, predicted, model, row, unit, value)
+        figures["residuals"] = lambda: residuals(true, predicted, model, row, unit, value)
     elif task.kind == "scores":
         figures["scores"] = lambda: scores_by_target(task.true[:, 0], task.predicted[:, 0], f"{model}, {outputs.rows}")
     elif task.kind == "classes" and len(outputs.classes) <= MOST_CLASSES:

@@ -223,7 +223,7 @@ class _Ridge:
             "ridge regression",
             lambda x: self.one_hot.mapped(lambda part: part @ weight + intercept, x),
             True,
-            f"ridge regression, {penalty}, chosen {chosen}{_fitted_to(self.rows.count, self.total)}",
+            f"{penalty}, chosen {chosen}{_fitted_to(self.rows.count, self.total)}",
             (),
             *self.one_hot.effects(self.x, weight),
         )
@@ -296,7 +296,7 @@ class _Logistic:
             "logistic regression",
             lambda x: self.one_hot.mapped(lambda part: self._probabilities(model, part), x),
             True,
-            f"logistic regression, {strength}, chosen {chosen}{_fitted_to(len(self.y), self.total)}",
+            f"{strength}, chosen {chosen}{_fitted_to(len(self.y), self.total)}",
             notes,
             *self.one_hot.effects(self.x, model.coef_.T),
         )

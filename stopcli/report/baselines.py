@@ -6,7 +6,7 @@ from stopcli.quantities import counted
 from stopcli.report.document import Table
 from stopcli.report.run_results import bounds_of
 from stopcli.runs.headline import Headline
-from stopcli.runs.summary import BaselineDifference, BaselineValues, RunSummary
+from stopcli.runs.summary import BaselineDifference, BaselineValues, ModelValues, RunSummary
 from stopcli.stats.differences import NONE
 
 TITLE = "Beside simpler answers"
@@ -19,11 +19,21 @@ def baseline_sentences(summary: RunSummary) -> list[str]:
     """Whether the model that a run leaves is better than a linear model on the same test rows, and whether than a
     constant; none where nothing stands beside it."""
     order = sorted(summary.baselines, key=lambda baseline: not baseline.is_linear)
-    return [sentence for baseline in order if (sentence := _sentence(summary, baseline))]
+    sentences = [sentence for baseline in order if (sentence := _sentence(summary, baseline))]
+    subject = f"On the {counted(summary.test_rows, 'test row')} the {_model_of(summary)[1]} is "
+    for i, sentence in enumerate(sentences[1:], start=1):
+        if sentences[i - 1].startswith(subject) and sentence.startswith(subject):
+            sentences[i] = f"It is {sentence.removeprefix(subject)}"
+    return [" ".join(sentences)] if sentences else []
+
+
+def _model_of(summary: RunSummary) -> tuple[ModelValues, str]:
+    """The model that a run leaves, and what it is called."""
+    return (summary.final, "final model") if summary.best is None else (summary.best, "saved model")
 
 
 def _sentence(summary: RunSummary, baseline: BaselineValues) -> str:
-    model, name = (summary.final, "final model") if summary.best is None else (summary.best, "saved model")
+    model, name = _model_of(summary)
     headline = summary.headline
     value, other = model.get("test", headline.name), baseline.test.get(headline.name)
     difference = baseline.final if summary.best is None else baseline.best
@@ -76,29 +86,40 @@ def baselines_table(summary: RunSummary) -> Table:
     models = [(first, f"{name} model, epoch {first.epoch}", best is not None)]
     models += [] if best is None else [(summary.final, f"final model, epoch {summary.final.epoch}", False)]
     like = first.get("test", headline.name)
-    columns = ["answer", f"test {headline.axis}", "difference", "verdict"]
-    columns += [] if best is None else ["final model's", "its verdict"]
+    columns = ["answer", f"test {headline.axis}", "difference", f"{name} model is"]
+    columns += [] if best is None else ["final model's difference", "final model is"]
     rows: list[tuple[str, ...]] = []
     exact: list[tuple[str, ...]] = []
     width = len(columns)
     for model, label, of_best in models:
         value, bounds = model.get("test", headline.name), bounds_of(summary, "test", of_best=of_best)
-        rows.append((label, _value_cell(value, bounds, headline, like), *[NONE] * (width - 2), ""))
-        exact.append((label, "" if value is None else str(value), *[""] * (width - 1)))
+        rows.append((label, _value_cell(value, bounds, headline, like), *[NONE] * (width - 2)))
+        exact.append((label, "" if value is None else str(value), *[""] * (width - 2)))
     for baseline in summary.baselines:
         value = baseline.test.get(headline.name)
         bounds = None if baseline.low is None or baseline.high is None else (baseline.low, baseline.high)
         differences = [baseline.final] if best is None else [baseline.best, baseline.final]
         cells = [cell for difference in differences for cell in _difference_cells(difference, headline, like)]
-        rows.append((baseline.name, _value_cell(value, bounds, headline, like), *cells, baseline.fitted or "constant"))
+        rows.append((baseline.name, _value_cell(value, bounds, headline, like), *cells))
         numbers = [
             cell
             for difference in differences
             for cell in (("", "") if difference is None else (str(difference.mean), difference.verdict))
         ]
-        exact.append((baseline.name, "" if value is None else str(value), *numbers, baseline.fitted))
-    title = f"{TITLE} (difference: the {name} model's value less theirs)"
-    return Table(title, (*columns, "how it was fitted"), tuple(rows), exact=tuple(exact))
+        exact.append((baseline.name, "" if value is None else str(value), *numbers))
+    return Table(TITLE, tuple(columns), tuple(rows), exact=tuple(exact))
+
+
+def baseline_notes(summary: RunSummary) -> list[str]:
+    """How the table is to be read, and how its answers were fitted."""
+    if not summary.baselines:
+        return []
+    model = _model_of(summary)[1]
+    fitted = [f" {baseline.name.capitalize()}: {baseline.fitted}." for baseline in summary.baselines if baseline.fitted]
+    return [
+        f"{TITLE}, a difference is the {model}'s value less theirs, on the same rows, with its 95 % interval."
+        + "".join(fitted)
+    ]
 
 
 def _value_cell(value: float | None, bounds: tuple[float, float] | None, headline: Headline, like: float | None) -> str:

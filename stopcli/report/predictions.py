@@ -19,10 +19,12 @@ MOST_DOTS = 2000
 # Outputs that have a panel.
 MOST_PANELS = 4
 _MOST_BINS = 40
+# Letters that there is room for behind "predicted".
+_LONGEST_VALUE = 24
 
 
 def predicted_against_true(
-    true: Numbers, predicted: Numbers, title: str, row: str = "test row", unit: str = ""
+    true: Numbers, predicted: Numbers, title: str, row: str = "test row", unit: str = "", value: str = "value"
 ) -> Figure:
     """Predictions against true values, with the line on which they are the same; a panel for each output.
 
@@ -30,6 +32,7 @@ def predicted_against_true(
         true, predicted: shape [rows, outputs].
         row: what a dot is, in words.
         unit: of both; empty for none.
+        value: what is predicted, where that is one number.
     """
     panels = min(true.shape[1], MOST_PANELS)
     columns = min(panels, 2)
@@ -42,7 +45,7 @@ def predicted_against_true(
         ends = float(both.min()), float(both.max())
         axes.plot(ends, ends, color=GREY, lw=1.2, ls="--", label="predicted = true")
         _dots(axes, true[:, i], predicted[:, i], row)
-        name = _output(i, panels)
+        name = _output(i, panels, value)
         axes.set_xlabel(_label(f"true {name}", unit))
         axes.set_ylabel(_label(f"predicted {name}", unit))
     set_title(figure, title)
@@ -50,7 +53,9 @@ def predicted_against_true(
     return figure
 
 
-def residuals(true: Numbers, predicted: Numbers, title: str, row: str = "test row", unit: str = "") -> Figure:
+def residuals(
+    true: Numbers, predicted: Numbers, title: str, row: str = "test row", unit: str = "", value: str = "value"
+) -> Figure:
     """What is predicted less what is true: against the prediction, and how often it is how large; a row of panels for
     each output. Arguments as for `predicted_against_true`."""
     panels = min(true.shape[1], MOST_PANELS)
@@ -63,7 +68,7 @@ def residuals(true: Numbers, predicted: Numbers, title: str, row: str = "test ro
         for axes in (against, often):
             axes.axhline(0, color=GREY, lw=1.2, ls="--", label="predicted = true")
             axes.axhline(float(rest.mean(dtype=float)), color=ORANGE, lw=1.2, label="mean of all")
-        against.set_xlabel(_label(f"predicted {_output(i, panels)}", unit))
+        against.set_xlabel(_label(f"predicted {_output(i, panels, value)}", unit))
         against.set_ylabel(_label("predicted − true", unit))
         often.set_xlabel(f"{row.split()[-1]}s")
         often.xaxis.set_major_locator(MaxNLocator(3, integer=True))
@@ -113,8 +118,8 @@ def _edges(values: Numbers) -> list[float]:
     return edges
 
 
-def _output(i: int, panels: int) -> str:
-    return "value" if panels == 1 else f"output {i}"
+def _output(i: int, panels: int, value: str) -> str:
+    return drawn_name(value, _LONGEST_VALUE) if panels == 1 else f"output {i}"
 
 
 def _label(name: str, unit: str) -> str:

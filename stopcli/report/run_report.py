@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stopcli.quantities import agreeing, counted, format_duration, numbered
-from stopcli.report.baselines import baseline_sentences
+from stopcli.report.baselines import baseline_notes, baseline_sentences
 from stopcli.report.document import (
     Bullets,
     Code,
@@ -306,6 +306,7 @@ def _notes(summary: RunSummary) -> list[str]:
         "they are measured on the finished model."
     )
     notes += filter(None, [_interval_note(summary)])
+    notes += baseline_notes(summary)
     # A run that was stopped before its end may not have measured its best model.
     if summary.best and summary.best.test is not None and summary.best.val is None:
         notes.append(note_on_test_rows(summary.headline))

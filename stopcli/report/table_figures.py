@@ -17,7 +17,7 @@ from stopcli.report.drawing import drawn_name
 
 Numbers = NDArray[np.floating[Any]]
 _COLOURS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
-_MOST_BINS = 40
+_FEWEST_BINS, _MOST_BINS = 8, 40
 # Classes with bars of their own; the rarer ones share one.
 MOST_CLASSES = 12
 # Letters that there is room for beside a bar.
@@ -37,7 +37,9 @@ def target_numbers(parts: Mapping[str, Numbers], target: str, title: str) -> Fig
     figure, (axes,) = new_figure(3.6, title=title)
     together = np.concatenate(list(finite.values()))
     low, high = _range(together)
-    edges: list[float] = np.linspace(low, high, 1 + min(_MOST_BINS, max(5, math.isqrt(len(together))))).tolist()
+    # As few as the smallest part can fill.
+    bins = min(_MOST_BINS, max(_FEWEST_BINS, math.isqrt(min(map(len, finite.values())))))
+    edges: list[float] = np.linspace(low, high, bins + 1).tolist()
     for name, values in finite.items():
         within = values[(values >= low) & (values <= high)]
         if not len(within):

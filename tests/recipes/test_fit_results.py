@@ -33,7 +33,7 @@ WARNING = "after() failed, and nothing else of the run depends on it: KeyError"
 def experiment(loss, y, x=X, *, test=True):
     rows = Examples(x, y)
     none = rows.take(0, 0)
-    return SimpleNamespace(loss=loss, parts=Splits(rows, none, rows if test else none), classes=())
+    return SimpleNamespace(loss=loss, parts=Splits(rows, none, rows if test else none), classes=(), table=None)
 
 
 def evaluation(predictions, **changes):

@@ -37,7 +37,7 @@ def test_ridge_is_scikit_learns_with_the_penalty_that_is_best_on_the_rows_that_v
     best = min(models, key=lambda model: mean_squared_error(validation.y, model.predict(validation.x.astype(float))))
     assert 0 < models.index(best) < len(models) - 1
     np.testing.assert_allclose(ridge.predict(test.x)[:, 0], best.predict(test.x.astype(float)), rtol=1e-5)
-    assert ridge.fitted == f"ridge regression, penalty {best.alpha:.3g}, chosen on the 60 rows that validate"
+    assert ridge.fitted == f"penalty {best.alpha:.3g}, chosen on the 60 rows that validate"
     np.testing.assert_allclose(ridge.number_effects, np.abs(best.coef_), rtol=1e-4)
     assert constant.name == "mean"
     np.testing.assert_allclose(constant.predict(test.x), np.full((80, 1), train.y.mean()), rtol=1e-6)
@@ -65,7 +65,7 @@ def test_without_rows_that_validate_each_training_row_is_left_out():
 def test_logistic_regression_is_scikit_learns(load, classes, solver):
     train, validation, test = parts_of(load, 40 if classes == 3 else 60)
     (constant, logistic), notes = baselines_of(train, validation, classes, seed=0)
-    strength = float(logistic.fitted.split()[3].rstrip(","))
+    strength = float(logistic.fitted.split()[1].rstrip(","))
     assert logistic.fitted.endswith(f", chosen on the {validation.count} rows that validate")
     (index,) = (i for i, penalty in enumerate(PENALTIES) if f"{1 / (penalty * train.count):.3g}" == f"{strength:.3g}")
     models = [

@@ -95,13 +95,14 @@ def test_numbers_are_measured_and_compared_in_their_own_unit():
     assert theirs.best.low < theirs.best.mean < theirs.best.high < 0
     assert theirs.final.verdict == "worse"
     assert parse_summary(to_json(summary)) == summary
-    first, second = baseline_sentences(summary)
+    (sentence,) = baseline_sentences(summary)
+    first, second = sentence.split("). ")
     value, other = summary.best.get("test", "rmse"), theirs.test["rmse"]
     assert first.startswith(
         f"On the 80 test rows the saved model is better than ridge regression (test RMSE {value:.3f} against "
         f"{other:.3f}, difference −{other - value:.3f} [−"
     )
-    assert "better than the mean of the training targets" in second
+    assert second.startswith("It is better than the mean of the training targets (test RMSE ")
     table = baselines_table(summary)
     assert [row[0] for row in table.rows] == [
         "saved model, epoch 9", "final model, epoch 9", "mean", "ridge regression",
@@ -115,12 +116,12 @@ def test_numbers_are_measured_and_compared_in_their_own_unit():
 def test_a_network_that_is_no_better_than_a_linear_model_or_a_constant_is_told_so():
     _, (_, ridge), test = compared(NUMBERS, NUMBERS[160:, None], RMSE)
     same = ridge.predict(test.x)
-    (sentence, _) = baseline_sentences(compared(NUMBERS, same + np.float32(0.01), RMSE)[0])
+    (sentence,) = baseline_sentences(compared(NUMBERS, same + np.float32(0.01), RMSE)[0])
     assert "the final model is not distinguishable from ridge regression (test RMSE" in sentence
     constant = np.full_like(same, 60)
-    linear, mean = baseline_sentences(compared(NUMBERS, constant, RMSE)[0])
-    assert linear.endswith("]): use the linear model.")
-    assert "is worse than the mean of the training targets" in mean
+    (sentence,) = baseline_sentences(compared(NUMBERS, constant, RMSE)[0])
+    assert "]): use the linear model. It is worse than the mean of the training targets (" in sentence
+    assert sentence.endswith("it predicts nothing that the training targets alone do not say.")
 
 
 def test_absolute_errors_stand_beside_the_median():
@@ -162,7 +163,7 @@ def test_two_classes_are_compared_by_the_rows_that_only_one_has_right(form):
     majority = int(np.bincount(TWO[:120]).argmax())
     assert summary.baselines[0].test["accuracy"] == pytest.approx((test.y == majority).mean())
     assert shares.name == "most frequent class"
-    assert "the most frequent class" in baseline_sentences(summary)[1]
+    assert "the most frequent class" in baseline_sentences(summary)[0]
 
 
 def test_the_area_under_a_curve_and_the_cross_entropy_are_those_of_probabilities():
@@ -209,7 +210,7 @@ def test_without_an_interval_a_sentence_says_why_nothing_is_told():
     bare = tuple(
         replace(one, final=replace(one.final, low=None, high=None, p=None, verdict="")) for one in summary.baselines
     )
-    sentence = baseline_sentences(replace(summary, baselines=bare))[0]
+    (sentence,) = baseline_sentences(replace(summary, baselines=bare))
     assert sentence.endswith("cannot be told on 80 test rows: they are too few, or the metric has no value for each.")
 
 
