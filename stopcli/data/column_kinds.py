@@ -54,8 +54,8 @@ class Column:
 def column_of(table: TableFile, name: str) -> Column:
     """What a column holds."""
     series = table.frame[name]
-    kind = _kind_of(series)
-    present = int(series.notna().sum())
+    present = len(series) - _count_missing(series)
+    kind = _kind_of(series) if present else "empty"
     if kind != "words":
         return Column(name, kind, present, len(series) - present, np.empty(0, object), np.empty(0, np.int64))
     codes, values = series.factorize()
@@ -76,15 +76,32 @@ def _kind_of(series: pandas.Series) -> Kind:
     if letter == "b":
         return "logical"
     if letter in "iuf":
-        return "numbers" if letter != "f" or series.notna().any() else "empty"
+        return "numbers"
     if letter in "Mm":
-        return "dates" if series.notna().any() else "empty"
+        return "dates"
     if letter != "O":
         return "other"
     inferred = infer_dtype(series, skipna=True)
     if inferred == "string":
-        return "words" if series.notna().any() else "empty"
+        return "words"
     return _INFERRED.get(inferred, "other")
+
+
+def _count_missing(series: pandas.Series) -> int:
+    # Several times as fast as to look at each value, where none is missing.
+    if series.dtype.kind in "iub" or (
+        series.dtype.kind == "f" and len(series) and not np.isnan(series.to_numpy().min())
+    ):
+        return 0
+    return int(series.isna().sum())
+
+
+def extremes_of(values: NDArray[Any]) -> tuple[Any, Any]:
+    """The smallest and the largest of some numbers (≥ 1), of those that are not NaN where any is."""
+    smallest, largest = values.min(), values.max()
+    if smallest != smallest:
+        return np.fmin.reduce(values), np.fmax.reduce(values)
+    return smallest, largest
 
 
 def numbers_of(table: TableFile, name: str) -> NDArray[Any]:
@@ -101,7 +118,7 @@ def numbers_of(table: TableFile, name: str) -> NDArray[Any]:
         return values
     values = series.to_numpy() if series.dtype.kind == "f" else _converted(table, name)
     if len(values):
-        smallest, largest = np.fmin.reduce(values), np.fmax.reduce(values)
+        smallest, largest = extremes_of(values)
         if smallest < -_LARGEST or largest > _LARGEST:
             row = int(np.flatnonzero(np.abs(values) > _LARGEST)[0])
             raise RequestError(

@@ -34,7 +34,7 @@ MISSING = frozenset(
 MEANT_AS_WORDS = frozenset(("NA", "None"))
 MISSING_WORDS = MISSING - MEANT_AS_WORDS
 
-_SAMPLE_BYTES, _SAMPLE_ROWS = 1 << 20, 1000
+_SAMPLE_BYTES, _SAMPLE_ROWS = 1 << 18, 200
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+(e[+-]?\d+)?", re.IGNORECASE)
@@ -62,6 +62,7 @@ class CsvLayout:
         delimiter: one of DELIMITERS.
         decimal: the sign before the decimals of its numbers.
         gzipped: whether it is compressed.
+        spaces: whether there are any before cells, which are no part of them; it takes pandas a tenth longer.
         missing: by column, the cells that are missing values.
     """
 
@@ -71,6 +72,7 @@ class CsvLayout:
     delimiter: str
     decimal: str
     gzipped: bool
+    spaces: bool
     missing: tuple[frozenset[str], ...]
 
 
@@ -95,7 +97,10 @@ def csv_layout(path: Path) -> tuple[CsvLayout, tuple[str, ...]]:
         notes.append(f"numbers in {path.name} have decimal commas")
     if "" in names:
         notes.append(f"the first column of {path.name} has no name and counts the rows, so it is left out")
-    return CsvLayout(path, tuple(names), encoding, delimiter, decimal, gzipped, missing), tuple(notes)
+    layout = CsvLayout(
+        path, tuple(names), encoding, delimiter, decimal, gzipped, spaces=f"{delimiter} " in text, missing=missing
+    )
+    return layout, tuple(notes)
 
 
 def _start_of(path: Path) -> tuple[bytes, bool]:

@@ -56,7 +56,7 @@ def written_cells(layout: CsvLayout, columns: Sequence[str]) -> pandas.DataFrame
 
 def csv_line(layout: CsvLayout, row: int) -> int:
     """The line, counted from 1, at which a row, counted from 0, begins."""
-    return next(itertools.islice(_records(layout), row + 1, None))[0]
+    return csv_lines(layout, [row])[0]
 
 
 def csv_lines(layout: CsvLayout, rows: Sequence[int]) -> list[int]:
@@ -127,7 +127,7 @@ def _parsed(layout: CsvLayout, on_progress: OnProgress, columns: Sequence[str] =
                 header=0,
                 names=list(layout.names),
                 index_col=False,
-                skipinitialspace=True,
+                skipinitialspace=layout.spaces,
                 na_values=missing,
                 keep_default_na=False,
                 **selected,

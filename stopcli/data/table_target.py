@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,23 @@ TableTask = Literal["regression", "classes"]
 
 # Whole numbers with so many values can be either.
 MOST_AMBIGUOUS = 20
+
+
+@dataclass(frozen=True)
+class _Values:
+    """The distinct values of a target.
+
+    Attributes:
+        texts: of each, ascending; the first few of numbers where there are many.
+        counts: in how many rows each of them stands.
+        distinct: how many there are.
+        whole: whether they are whole numbers.
+    """
+
+    texts: list[str]
+    counts: list[int]
+    distinct: int
+    whole: bool
 
 
 def choose_task(table: TableFile, name: str, task: str) -> tuple[TableTask, tuple[str, ...], tuple[str, ...]]:
@@ -35,24 +53,21 @@ def choose_task(table: TableFile, name: str, task: str) -> tuple[TableTask, tupl
     if column.kind == "mixture" and task != "classes":
         # Says which cell.
         numbers_of(table, name)
-    values, counts = _values_of(table, column)
-    if len(values) == 1:
-        raise RequestError(f"{at}: {shown(values[0])} in all rows, expected different values: it is the target")
+    values = _values_of(table, column)
+    if values.distinct == 1:
+        raise RequestError(f"{at}: {shown(values.texts[0])} in all rows, expected different values: it is the target")
     chosen, why = _task_of(table, column, values, task)
     notes = [f"{name}: {why}"] if task == "auto" else []
-    absent = len(table.frame) - column.present
-    if absent:
-        have, are = agreeing(absent, "has", "have"), agreeing(absent, "it is", "they are")
-        notes.append(f"{counted(absent, 'row')} {have} no value of {name}, so {are} left out")
+    if column.missing:
+        have, are = agreeing(column.missing, "has", "have"), agreeing(column.missing, "it is", "they are")
+        notes.append(f"{counted(column.missing, 'row')} {have} no value of {name}, so {are} left out")
     if chosen == "regression":
         return chosen, (), tuple(notes)
-    single = [text for text, count in zip(values, counts, strict=True) if count == 1]
+    single = [text for text, count in zip(values.texts, values.counts, strict=True) if count == 1]
     if single:
-        are = agreeing(len(single), "class of", "classes of")
-        notes.append(
-            f"{counted(len(single), are.split()[0], 'classes')} of {name} with a single row: {first_few(single)}"
-        )
-    return chosen, tuple(values), tuple(notes)
+        classes = counted(len(single), "class", "classes")
+        notes.append(f"{classes} of {name} with a single row: {first_few(single)}")
+    return chosen, tuple(values.texts), tuple(notes)
 
 
 def class_indices(table: TableFile, name: str, classes: tuple[str, ...]) -> NDArray[np.int32]:
@@ -91,46 +106,62 @@ def _as_text(value: Any) -> str:
     return str(value)
 
 
-def _values_of(table: TableFile, column: Column) -> tuple[list[str], list[int]]:
-    """The distinct values as texts, ascending, and in how many rows each stands."""
-    if column.kind == "numbers":
-        values, counts = np.unique(numbers_of(table, column.name)[table.frame[column.name].notna()], return_counts=True)
-        return list(map(_as_text, values)), counts.tolist()
-    codes, texts = _codes(table, column.name)
-    counts = np.bincount(codes[codes >= 0], minlength=len(texts))
-    order = sorted(range(len(texts)), key=texts.__getitem__)
-    return [texts[i] for i in order], [int(counts[i]) for i in order]
-
-
-def _task_of(table: TableFile, column: Column, values: list[str], task: str) -> tuple[TableTask, str]:
-    """What a column is predicted as, and why."""
-    at, distinct = f"{table.path}, column {column.name}", len(values)
-    in_classes = f"so {'two' if distinct == 2 else f'{distinct:,}'} classes ({first_few(values)})"
-    series = table.frame[column.name]
-    whole = column.kind == "numbers" and not any("." in text or "e" in text for text in values)
-    if task == "regression" and column.kind != "numbers":
-        raise ConfigError("task", task, f"classes: {column.name} has {_what(column)}, such as {shown(values[0])}")
-    if (task == "classes" and 2 * distinct > column.present > 2 * MOST_AMBIGUOUS) or (
-        task == "classes" and column.kind == "numbers" and not whole and distinct > MOST_AMBIGUOUS
-    ):
-        raise RequestError(
-            f"{at}: {distinct:,} different values in {counted(column.present, 'row')}, too many for classes",
-            hint="--task regression predicts the number." if column.kind == "numbers" else "",
-        )
-    if task != "auto":
-        return ("classes" if task == "classes" else "regression"), ""
+def _values_of(table: TableFile, column: Column) -> _Values:
     if column.kind != "numbers":
+        codes, texts = _codes(table, column.name)
+        counts = np.bincount(codes[codes >= 0], minlength=len(texts))
+        order = sorted(range(len(texts)), key=texts.__getitem__)
+        return _Values([texts[i] for i in order], [int(counts[i]) for i in order], len(texts), whole=False)
+    rows = numbers_of(table, column.name)
+    rows = rows[~np.isnan(rows)] if column.missing else rows
+    values, counts = np.unique(rows, return_counts=True)
+    whole = bool((values == np.rint(values)).all())
+    # A text for each of a million amounts would take seconds.
+    most = len(values) if 2 * len(values) <= len(rows) else MOST_AMBIGUOUS
+    return _Values(list(map(_as_text, values[:most])), counts[:most].tolist(), len(values), whole)
+
+
+def _task_of(table: TableFile, column: Column, values: _Values, task: str) -> tuple[TableTask, str]:
+    """What a column is predicted as, and why."""
+    if task == "regression" and column.kind != "numbers":
+        expected = f"classes: {column.name} has {_what(column)}, such as {shown(values.texts[0])}"
+        raise ConfigError("task", task, expected)
+    if task == "classes":
+        _check_classes(table, column, values)
+        return "classes", ""
+    if task == "regression":
+        return "regression", ""
+    distinct = values.distinct
+    in_classes = f"so {'two' if distinct == 2 else f'{distinct:,}'} classes ({first_few(values.texts)})"
+    if column.kind != "numbers":
+        _check_classes(table, column, values)
         return "classes", f"{_what(column)}, {in_classes}"
-    if series.dtype.kind == "f" and (not whole or column.present == len(series)):
-        return "regression", "numbers with decimals, so regression"
+    # Whole numbers become floats where some are missing.
+    if table.frame[column.name].dtype.kind == "f" and not (values.whole and column.missing):
+        only = (
+            f" (--task classes would take the values {' and '.join(values.texts)} as classes)" if distinct == 2 else ""
+        )
+        return "regression", f"numbers with decimals, so regression{only}"
     if distinct == 2:
         return "classes", f"whole numbers with two values, {in_classes}"
     if distinct > MOST_AMBIGUOUS:
         return "regression", f"whole numbers with {distinct:,} values, so regression"
     raise RequestError(
-        f"{at}: {distinct} whole numbers, {values[0]} to {values[-1]}, which can be classes or amounts",
+        f"{table.path}, column {column.name}: {distinct} whole numbers, {values.texts[0]} to {values.texts[-1]}, which "
+        "can be classes or amounts",
         hint="Say which: --task classes, or --task regression.",
     )
+
+
+def _check_classes(table: TableFile, column: Column, values: _Values) -> None:
+    """Raise RequestError where values are too many to be classes, of which each has some rows."""
+    decimals = column.kind == "numbers" and not values.whole
+    if values.distinct > MOST_AMBIGUOUS and (decimals or 2 * values.distinct > column.present):
+        raise RequestError(
+            f"{table.path}, column {column.name}: {values.distinct:,} different values in "
+            f"{counted(column.present, 'row')}, too many for classes",
+            hint="--task regression predicts the number." if column.kind == "numbers" else "",
+        )
 
 
 def _what(column: Column) -> str:

@@ -99,7 +99,7 @@ def test_words_that_pandas_takes_as_missing_stay_among_words(write: Any) -> None
 
 
 def test_a_column_is_one_type_where_pandas_would_mix_parts_of_a_file(write: Any) -> None:
-    rows = "".join(f"{i},{i}.5\n" for i in range(600_000))
+    rows = "".join(f"{i},{i}.5\n" for i in range(300_000))
     path = write(f"a,b\n007,1\n{rows}x,2\n")
     with pytest.warns(pd.errors.DtypeWarning):
         assert pd.api.types.infer_dtype(pd.read_csv(path)["a"]) == "mixed-integer"
