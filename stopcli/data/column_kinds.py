@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stopcli.data.csv_layout import is_number
 from stopcli.data.table_file import TableFile, cell_at
 from stopcli.errors import RequestError, shown
+from stopcli.quantities import agreeing, counted
 
 if TYPE_CHECKING:
     import pandas
@@ -23,6 +24,8 @@ _DATE = re.compile(
     r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))([ T]\d{1,2}:\d{2}.*)?"
     r"|\d{1,2}:\d{2}(:\d{2})?"
 )
+# Numbers as people write them: $1,200.50, 7 %, 1,5.
+_DECORATED = re.compile(r"[-+]?\s*[$€£¥]?\s*[-+]?(\d{1,3}([,']\d{3})+(\.\d+)?|\d+([,.]\d+)?)\s*[%$€£¥]?")
 # What pandas infers from objects.
 _INFERRED: dict[str, Kind] = {
     "boolean": "logical",
@@ -64,9 +67,30 @@ def column_of(table: TableFile, name: str) -> Column:
     numeric = np.fromiter(map(is_number, values), bool, len(values))
     if all(map(_DATE.fullmatch, values)):
         kind = "dates"
-    elif not numeric.all() and 2 * counts[numeric].sum() > present:
-        kind = "mixture"
+    elif not numeric.all():
+        similar = numeric | np.fromiter(map(_is_decorated, values), bool, len(values))
+        kind = "mixture" if 2 * counts[similar].sum() > present else kind
     return Column(name, kind, present, len(series) - present, values, counts)
+
+
+def _is_decorated(text: str) -> bool:
+    return _DECORATED.fullmatch(text) is not None
+
+
+def mixture_error(table: TableFile, column: Column, hint: str) -> RequestError:
+    """The error of a column of numbers with words among them: the first of these with its line."""
+    odd = np.fromiter((not is_number(value) for value in column.values), bool, len(column.values))
+    first = column.values[odd][0]
+    row = int(np.flatnonzero((table.frame[column.name] == first).to_numpy())[0])
+    count = int(column.counts[odd].sum())
+    cells = f"{counted(count, 'cell')} of the column {agreeing(count, 'is', 'are')} no number"
+    if _is_decorated(first):
+        expected = "a number such as 1234.5, without signs and commas"
+    else:
+        expected = "a number, or an empty cell where it is missing"
+    return RequestError(
+        f"{cell_at(table, row, column.name)}: received {shown(first)}, expected {expected} ({cells})", hint=hint
+    )
 
 
 def _kind_of(series: pandas.Series) -> Kind:
@@ -121,8 +145,9 @@ def numbers_of(table: TableFile, name: str) -> NDArray[Any]:
         smallest, largest = extremes_of(values)
         if smallest < -_LARGEST or largest > _LARGEST:
             row = int(np.flatnonzero(np.abs(values) > _LARGEST)[0])
+            limit = "a finite number" if np.isinf(values[row]) else f"a number of at most {_LARGEST:.1e}, as in float32"
             raise RequestError(
-                f"{cell_at(table, row, name)}: received {values[row]:g}, expected a finite number within float32",
+                f"{cell_at(table, row, name)}: received {values[row]:g}, expected {limit}",
                 hint="An empty cell is a missing value.",
             )
     return values

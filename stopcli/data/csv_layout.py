@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stopcli.errors import RequestError, shown, system_words
-from stopcli.quantities import agreeing, counted
+from stopcli.quantities import counted
 
 if TYPE_CHECKING:
     pass
@@ -38,6 +38,8 @@ _SAMPLE_BYTES, _SAMPLE_ROWS = 1 << 18, 200
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+(e[+-]?\d+)?", re.IGNORECASE)
+# Begins the names of columns that have none.
+NAMELESS = "\0"
 _LOGICAL = frozenset(("true", "false"))
 # Control characters that no text has.
 _BINARY = re.compile(r"[\x00-\x08\x0e-\x19\x1c-\x1f]")
@@ -57,7 +59,7 @@ class CsvLayout:
     """How a CSV file is written.
 
     Attributes:
-        names: of its columns, in its order; "" for an index without a name, which is left out.
+        names: of its columns, in its order. One without a name, which is left out, has NAMELESS and its number.
         encoding: utf-8, utf-8-sig, utf-16, utf-32 or cp1252.
         delimiter: one of DELIMITERS.
         decimal: the sign before the decimals of its numbers.
@@ -95,7 +97,7 @@ def csv_layout(path: Path) -> tuple[CsvLayout, tuple[str, ...]]:
         notes.append(f"{path.name} has {DELIMITERS[delimiter]} between its columns, not {DELIMITERS[usual]}")
     if decimal != ".":
         notes.append(f"numbers in {path.name} have decimal commas")
-    if "" in names:
+    if names[0].startswith(NAMELESS):
         notes.append(f"the first column of {path.name} has no name and counts the rows, so it is left out")
     layout = CsvLayout(
         path, tuple(names), encoding, delimiter, decimal, gzipped, spaces=f"{delimiter} " in text, missing=missing
@@ -163,7 +165,7 @@ def _delimited(path: Path, text: str, usual: str) -> tuple[str, list[list[str]]]
     def fit(delimiter: str) -> tuple[bool, bool, int, bool]:
         names, *rows = tables[delimiter]
         alike = sum(len(row) == len(names) for row in rows) >= 0.9 * len(rows)
-        return len(names) > 1, alike, len(names), delimiter == usual
+        return len(names) > 1, len(names) > 1 and alike, len(names), delimiter == usual
 
     delimiter = max(DELIMITERS, key=fit)
     return delimiter, tables[delimiter]
@@ -184,13 +186,16 @@ def _checked_names(path: Path, names: Sequence[str], rows: Sequence[Sequence[str
                 hint="Write a line with a name for each column above the rows.",
             )
     nameless = [i for i, name in enumerate(names) if not name]
-    if nameless == [0] and len(names) > 1 and _count_rows(rows):
-        return names
-    if nameless:
-        of = agreeing(len(nameless), "column", "columns")
-        which = ", ".join(str(i + 1) for i in nameless[:5])
-        raise RequestError(f"{path}: {of} {which} of {len(names)} has no name in its first line, expected one")
-    return names
+    for i in nameless:
+        if any(row[i].strip() for row in rows if i < len(row)) and not (i == 0 and _count_rows(rows)):
+            raise no_name(path, i)
+    if len(nameless) == len(names):
+        raise RequestError(f"{path}: no column has a name in its first line, expected names")
+    return [name or f"{NAMELESS}{i}" for i, name in enumerate(names)]
+
+
+def no_name(path: Path, index: int) -> RequestError:
+    return RequestError(f"{path}: column {index + 1} has values and no name, expected one in its first line")
 
 
 def no_rows(path: Path) -> RequestError:

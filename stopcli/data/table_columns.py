@@ -9,19 +9,21 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.data.column_kinds import Column, column_of, numbers_of, texts_of
-from stopcli.data.csv_layout import DELIMITERS, MEANT_AS_WORDS, is_number
+from stopcli.data.column_kinds import Column, column_of, extremes_of, mixture_error, numbers_of, texts_of
+from stopcli.data.csv_layout import DELIMITERS, MEANT_AS_WORDS
 from stopcli.data.image_files import first_few
-from stopcli.data.table_file import TableFile, cell_at
+from stopcli.data.table_file import TableFile
 from stopcli.data.table_target import TableTask as TableTask
 from stopcli.data.table_target import choose_task, class_indices
 from stopcli.errors import ConfigError, RequestError, did_you_mean, shown
-from stopcli.quantities import agreeing, counted
+from stopcli.quantities import agreeing
 
 # Notes on columns, each with those that it is about, where it does not name one itself.
 _Notes = dict[str, list[str]]
 # Words of which more than half stand in a single row tell nothing of other rows, in a table of at least so many.
 _FEWEST_ROWS = 50
+# Of the range of a column's values, what float32 may take from one of them before it is said.
+_LARGEST_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,7 @@ def _reason_unused(table: TableFile, column: Column, categorical: bool, requeste
     if categorical:
         return ""
     if column.kind == "mixture":
-        raise _mixture(table, column, ignored)
+        raise mixture_error(table, column, f"--categorical {name} takes all its values as words; {ignored}")
     if column.kind in ("dates", "other"):
         what = "dates or times" if column.kind == "dates" else "neither numbers nor words"
         if requested:
@@ -224,12 +226,26 @@ def _reason_unused(table: TableFile, column: Column, categorical: bool, requeste
         return what
     if column.kind == "words":
         return _reason_of_words(column, notes)
-    values = numbers_of(table, name)
-    if column.present == len(values) and values.min() == values.max():
-        notes.setdefault("not used, the same in all rows", []).append(name)
+    return _reason_of_numbers(column, numbers_of(table, name), notes)
+
+
+def _reason_of_numbers(column: Column, values: NDArray[Any], notes: _Notes) -> str:
+    """As `_reason_unused`, of numbers and logical values."""
+    smallest, largest = map(float, extremes_of(values))
+    if not column.missing and smallest == largest:
+        notes.setdefault("not used, the same in all rows", []).append(column.name)
         return "the same in all rows"
     if column.kind == "logical":
-        notes.setdefault("true and false, taken as the numbers 1 and 0", []).append(name)
+        notes.setdefault("true and false, taken as the numbers 1 and 0", []).append(column.name)
+    elif values.dtype.kind in "iu" and len(values) >= _FEWEST_ROWS and (np.diff(values) == 1).all():
+        notes[f"{column.name} counts the rows, and is used as a number (--ignore {column.name} leaves it out)"] = []
+    # Half the distance from the largest number to the next.
+    rounding = max(abs(smallest), abs(largest)) * np.finfo(np.float32).eps / 2
+    if rounding > _LARGEST_ROUNDING * (largest - smallest):
+        notes[
+            f"{column.name}: from {smallest:.10g} to {largest:.10g} in float32, which rounds by up to {rounding:.2g}; "
+            "differences from the first value would keep their digits"
+        ] = []
     return ""
 
 
@@ -247,19 +263,6 @@ def _reason_of_words(column: Column, notes: _Notes) -> str:
         are = agreeing(len(meant), "is a word, not a missing value", "are words, not missing values")
         notes[f"{column.name}: {' and '.join(meant)} {are}"] = []
     return ""
-
-
-def _mixture(table: TableFile, column: Column, hint: str) -> RequestError:
-    """The error of a column of numbers with words among them."""
-    first = next(value for value in column.values if not is_number(value))
-    rows = np.flatnonzero((table.frame[column.name] == first).to_numpy())
-    count = sum(int(n) for value, n in zip(column.values, column.counts, strict=True) if not is_number(value))
-    among = counted(column.present - count, "number")
-    return RequestError(
-        f"{cell_at(table, int(rows[0]), column.name)}: received {shown(first)} among {among}, expected a number or an "
-        f"empty cell ({counted(count, 'cell')} of the column {agreeing(count, 'has', 'have')} words)",
-        hint=f"--categorical {column.name} takes all its values as words; {hint}",
-    )
 
 
 def _sentences(notes: _Notes) -> list[str]:

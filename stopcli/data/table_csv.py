@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.data.csv_layout import DELIMITERS, MISSING, MISSING_WORDS, CsvLayout, encoding_note, no_rows, opened
+from stopcli.data.csv_layout import (
+    DELIMITERS,
+    MISSING,
+    MISSING_WORDS,
+    NAMELESS,
+    CsvLayout,
+    encoding_note,
+    no_name,
+    no_rows,
+    opened,
+)
 from stopcli.data.dataset import OnProgress, ignore_progress
 from stopcli.errors import RequestError, in_a_line, system_words
 from stopcli.quantities import agreeing, counted
@@ -46,7 +56,21 @@ def read_csv(layout: CsvLayout, on_progress: OnProgress) -> tuple[pandas.DataFra
         raise no_rows(layout.path)
     frame = _without_mixtures(layout, frame)
     notes += _short_rows(layout, frame)
-    return frame.drop(columns="") if "" in layout.names else frame, layout, tuple(notes)
+    return _without_nameless(layout, frame, notes), layout, tuple(notes)
+
+
+def _without_nameless(layout: CsvLayout, frame: pandas.DataFrame, notes: list[str]) -> pandas.DataFrame:
+    """The rows without columns that have no name. Raises RequestError where one has values and is no index."""
+    nameless = [name for name in layout.names if name.startswith(NAMELESS)]
+    empty = [name for name in nameless if frame[name].isna().all()]
+    for name in nameless:
+        if name not in empty and name != layout.names[0]:
+            raise no_name(layout.path, layout.names.index(name))
+    if empty:
+        have, are = agreeing(len(empty), "has", "have"), agreeing(len(empty), "it is", "they are")
+        columns = counted(len(empty), "column")
+        notes.append(f"{columns} of {layout.path.name} {have} neither a name nor values, so {are} left out")
+    return frame.drop(columns=nameless) if nameless else frame
 
 
 def written_cells(layout: CsvLayout, columns: Sequence[str]) -> pandas.DataFrame:
@@ -162,10 +186,13 @@ def _check_lengths(layout: CsvLayout) -> None:
     with contextlib.suppress(csv.Error):
         for line, cells in _records(layout):
             if len(cells) > expected and any(map(str.strip, cells[expected:])):
+                hint = f"A cell that has {DELIMITERS[layout.delimiter]} in it needs quotes around it."
+                if expected == 1:
+                    hint = f"Its first line has none of {', '.join(DELIMITERS.values())} between names."
                 raise RequestError(
                     f"{layout.path}, line {line}: received {counted(len(cells), 'value')}, expected {expected}, as its "
                     "first line has names",
-                    hint=f"A cell that has {DELIMITERS[layout.delimiter]} in it needs quotes around it.",
+                    hint=hint,
                 )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.data.column_kinds import Column, column_of, numbers_of, texts_of
+from stopcli.data.column_kinds import Column, column_of, mixture_error, numbers_of, texts_of
 from stopcli.data.image_files import first_few
 from stopcli.data.table_file import TableFile, cell_at
 from stopcli.errors import ConfigError, RequestError, did_you_mean, shown
@@ -51,11 +51,10 @@ def choose_task(table: TableFile, name: str, task: str) -> tuple[TableTask, tupl
         what = "dates or times" if column.kind == "dates" else "neither numbers nor words"
         raise RequestError(f"{at}: {what}, expected numbers or classes: it is the target")
     if column.kind == "mixture" and task != "classes":
-        # Says which cell.
-        numbers_of(table, name)
+        raise mixture_error(table, column, "--task classes takes all its values as classes.")
     values = _values_of(table, column)
     if values.distinct == 1:
-        raise RequestError(f"{at}: {shown(values.texts[0])} in all rows, expected different values: it is the target")
+        raise RequestError(f"{at}: {values.texts[0]} in all rows, expected different values: it is the target")
     chosen, why = _task_of(table, column, values, task)
     notes = [f"{name}: {why}"] if task == "auto" else []
     if column.missing:

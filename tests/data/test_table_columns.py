@@ -165,7 +165,7 @@ def test_another_table_with_other_values_is_refused(tmp_path: Path) -> None:
         ("rooms,town,y\n1,Ulm,no\n\nmany,Ulm,no\n", "line 4, column rooms: received 'many', expected a number", ""),
         ("rooms,town,y\n1,Ulm,no\n2,Ulm,yess\n", "line 3, column y: received 'yess', expected one of", "yes?"),
         ("rooms,town,y\n1,Ulm,no\n-inf,Ulm,yes\n", "line 3, column rooms: received -inf, expected a finite", ""),
-        ("rooms,town,y\n1,Ulm,no\n1e39,Ulm,yes\n", "line 3, column rooms: received 1e+39, expected a finite", ""),
+        ("rooms,town,y\n1,Ulm,no\n1e39,Ulm,yes\n", "line 3, column rooms: received 1e+39, expected a number of", ""),
     ):
         other = from_csv(tmp_path, text, "other.csv")
         with pytest.raises(RequestError) as caught:
@@ -199,14 +199,16 @@ def test_columns_that_do_not_fit_are_refused(options: dict[str, Any], flag: str,
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"x": [1, 2, 3], "y": [2.5, 2.5, None]}, "column y: '2.5' in all rows, expected different values"),
+        ({"x": [1, 2, 3], "y": [2.5, 2.5, None]}, "column y: 2.5 in all rows, expected different values"),
         ({"x": [1, 2, 3], "y": [None, None, None]}, "column y: no row has a value"),
         ({"x": [1, 2, 3], "y": pd.date_range("2020", periods=3)}, "column y: dates or times, expected numbers"),
         ({"x": [1, 2, 3], "y": [1.0, np.inf, 2.0]}, "row 2, column y: received inf, expected a finite number"),
         ({"x": [1, 2, 3], "y": ["1", "2.5", "x"]}, "row 3, column y: received 'x', expected a number"),
         ({"x": [None, np.nan, np.nan], "y": [1, 2, 1]}, "column x: no row has a value"),
         ({"x": [1, -np.inf, 3.0], "y": [1, 2, 1]}, "row 2, column x: received -inf, expected a finite number"),
-        ({"x": ["1", "2", "?"], "y": [1, 2, 1]}, "row 3, column x: received '?' among 2 numbers"),
+        ({"x": ["1", "2", "?"], "y": [1, 2, 1]}, "row 3, column x: received '?', expected a number, or an empty cell"),
+        ({"x": ["$5", "1,200", "7 %"], "y": [1, 2, 1]}, "row 1, column x: received '$5', expected a number such as"),
+        ({"x": [1, 1e39, 2], "y": [1, 2, 1]}, "row 2, column x: received 1e+39, expected a number of at most 3.4e+38"),
         ({"x": [1, 1, 1], "y": [1, 2, 1]}, "no feature remains beside the target y (x: the same in all rows)"),
         ({"y": [1, 2, 1]}, "no feature remains beside the target y"),
     ],
@@ -224,9 +226,34 @@ def test_classes_that_are_too_many_are_refused() -> None:
 def test_a_mixture_is_named_by_its_line_and_can_be_words(tmp_path: Path) -> None:
     table = from_csv(tmp_path, "rooms,y\n3,1.5\n4,2.5\n\n?,2\n5,3\nmany,4\n")
     error = refused(table)
-    assert "houses.csv, line 5, column rooms: received '?' among 3 numbers" in error.message
+    assert (
+        "houses.csv, line 5, column rooms: received '?', expected a number, or an empty cell where it is missing"
+        in (error.message)
+    )
+    assert error.message.endswith("(2 cells of the column are no number)")
     assert error.hint == "--categorical rooms takes all its values as words; --ignore rooms leaves it out."
     assert raw_rows(table, chosen(table, categorical=["rooms"])).words[:, 0].tolist() == ["3", "4", "?", "5", "many"]
+
+
+def test_numbers_that_may_not_be_meant_are_said() -> None:
+    stamps = 1_700_000_000 + np.arange(ROWS)[::-1]
+    table = table_of(id=np.arange(7, 7 + ROWS), t=stamps, year=2000 + np.arange(ROWS) % 20, y=NUMBERS)
+    assert choose_columns(table, target="y")[1][1:] == (
+        "id counts the rows, and is used as a number (--ignore id leaves it out)",
+        "t: from 1700000000 to 1700000059 in float32, which rounds by up to 1e+02; differences from the first value "
+        "would keep their digits",
+    )
+    assert np.float32(1_700_000_064) - np.float32(1_700_000_000) in (0, 128)
+
+
+def test_words_with_digits_are_words() -> None:
+    for value in ("1.2.3", "2-3", "A1", "10.0.0.1", "3rd"):
+        assert chosen(table_of(x=[value, "x", value], y=NUMBERS[:3])).words == ("x",)
+
+
+def test_a_target_of_zeros_and_ones_with_decimals_is_pointed_at() -> None:
+    notes = choose_columns(table_of(x=[1, 2, 3], y=[0.0, 1.0, 0.0]), target="y")[1]
+    assert notes[0].startswith("y: numbers with decimals, so regression (--task classes would take the values 0 and 1")
 
 
 def test_what_a_class_lacks_is_said() -> None:

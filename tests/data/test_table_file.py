@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gzip
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from stopcli.data.csv_layout import MISSING
 from stopcli.data.table_file import TableFile, line_of, lines_of, read_table
 from stopcli.errors import RequestError
 
@@ -119,6 +123,41 @@ def test_an_index_that_pandas_wrote_is_left_out(tmp_path: Path) -> None:
     assert read_table(tmp_path / "b.parquet").columns == ("rooms", "area", "town")
 
 
+def test_columns_without_names_and_values_are_left_out(write: Any) -> None:
+    table = read_table(write("a,b,,\n1,2,,\n3,4,,\n"))
+    assert table.frame.to_dict("list") == {"a": [1, 3], "b": [2, 4]}
+    assert table.notes == ("2 columns of houses.csv have neither a name nor values, so they are left out",)
+    late = "a,b,\n" + "1,2,\n" * 1000 + "3,4,5\n"
+    assert "column 3 has values and no name" in refused(write(late)).message
+
+
+def test_spaces_beside_delimiters_are_no_part_of_cells(write: Any) -> None:
+    table = read_table(write('a , b, c\n1, x, "y, z"\n2 ,, u\n'))
+    assert table.frame.fillna("-").to_dict("list") == {"a": [1, 2], "b": ["x", "-"], "c": ["y, z", "u"]}
+
+
+CELLS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1).filter(
+    lambda text: text.strip() == text and text not in MISSING
+)
+
+
+@given(
+    st.lists(st.tuples(st.floats(allow_infinity=False, width=32), st.integers(-(2**53), 2**53), CELLS), min_size=1),
+    st.sampled_from([",", ";", "\t", "|"]),
+)
+def test_what_pandas_writes_is_read_as_it_was(rows: list[tuple[float, int, str]], delimiter: str) -> None:
+    expected = pd.DataFrame(rows, columns=["number", "whole", "text"])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.csv")
+        expected.to_csv(path, index=False, sep=delimiter)
+        table = read_table(path)
+        assert [line_of(table, row) for row in (0, len(rows) - 1)] == [2, len(rows) + 1]
+    np.testing.assert_allclose(table.frame["number"].astype(float), expected["number"], rtol=1e-9)
+    assert table.frame["whole"].tolist() == expected["whole"].tolist()
+    if table.frame["text"].dtype.kind == "O" and not set(expected["text"]) & {"true", "false"}:
+        assert table.frame["text"].tolist() == expected["text"].tolist()
+
+
 def test_progress_reaches_the_end(write: Any) -> None:
     path = write("a,b\n" + "1.2345,2.3456\n" * 1_500_000)
     seen: list[tuple[int, int]] = []
@@ -144,7 +183,10 @@ def test_short_rows_are_missing_and_counted(write: Any) -> None:
         (" \n\n", "an empty file"),
         ("a,b\n", "only the names of columns, expected rows below them"),
         ("a,b,a\n1,2,3\n", "2 columns have the name 'a', expected one"),
-        ("a,,c\n1,2,3\n", "column 2 of 3 has no name in its first line"),
+        ("a,,c\n1,2,3\n", "column 2 has values and no name, expected one in its first line"),
+        (",b\n7,2\n7,3\n", "column 1 has values and no name"),
+        (",\n,\n", "no column has a name in its first line"),
+        ("# by R\na,b\n1,2\n", "line 2: received 2 values, expected 1"),
         ("5.1,3.5,setosa\n4.9,3.0,setosa\n", "its first line has the number 5.1, expected the names of columns"),
         ("a,b\n1,2\n3,4,5\n", "line 3: received 3 values, expected 2, as its first line has names"),
         ("a,b\n1,2,3\n4,5,6\n", "line 2: received 3 values, expected 2"),
