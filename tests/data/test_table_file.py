@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stopcli.data.csv_layout import MISSING
@@ -141,6 +141,7 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), m
 )
 
 
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(allow_infinity=False, width=32), st.integers(-(2**53), 2**53), CELLS), min_size=1),
     st.sampled_from([",", ";", "\t", "|"]),
