@@ -25,7 +25,8 @@ def build(x, y, *, units=64, lr=1e-3, bn=False, activation="relu", nothing=None)
 CONFIG = 'command = "fit"\nfile = "rooms.py"\n'
 
 WRONG = {
-    "": "received no FILE.py and no TABLE, expected a Python file (FILE.py) with the functions data and build, or a table",
+    "": "received no FILE.py and no TABLE, expected a Python file (FILE.py) with the functions data and build, or a "
+    "table",
     "nowhere.py": "nowhere.py: no such file",
     "room.py": "Did you mean rooms.py?",
     "folder": "folder: a folder, expected a Python file",
