@@ -24,6 +24,7 @@ from stopcli.data.nest import Nest, leaves
 from stopcli.errors import RequestError
 from stopcli.quantities import counted
 from stopcli.recipes.encoder_in_file import EncodedColumn, difference, encoded_columns
+from stopcli.recipes.model_identity import first_names
 from stopcli.recipes.whole_model import core_of, float32_policy, whole_model
 
 if TYPE_CHECKING:
@@ -247,7 +248,8 @@ class Encoder:
         """From a list of columns, [rows] each, those of numbers first, to encoded rows."""
         import keras
 
-        with float32_policy():
+        # The file of a run, in which these names stand, does not depend on what was built before.
+        with float32_policy(), first_names():
             numbers = [keras.Input((), dtype="float32") for _ in self.columns.numbers]
             texts = [keras.Input((), dtype="string") for _ in self.columns.words]
             encoded: Any = self._encoded_numbers(numbers) if numbers else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +37,7 @@ def whole_model(encoder: keras.Model, core: keras.Model, inputs: Mapping[str, st
         whole.optimizer = core.optimizer
         return whole
     inner = _uncompiled(core)
-    if inner.name == encoder.name:
-        inner.name += "_core"
+    inner.name = _name_of(core, encoder)
     with float32_policy():
         names = _layer_names(inputs, (encoder.name, inner.name))
         tensors = {name: keras.Input((), name=names[name], dtype=dtype) for name, dtype in inputs.items()}
@@ -69,16 +68,27 @@ def _uncompiled(core: keras.Model) -> Any:
     return inner
 
 
+def _name_of(core: Any, encoder: keras.Model) -> str:
+    """What a network is called in a whole model, in which that is the name of its output: by its own output, where its
+    compile names that."""
+    outputs: Sequence[str] = getattr(core, "output_names", None) or ()
+    if len(outputs) == 1 and isinstance(core.loss, dict):
+        return outputs[0]
+    return f"{core.name}_core" if core.name == encoder.name else str(core.name)
+
+
 def _compile_like(model: Any, other: Any, *, has_texts: bool = False) -> None:
     """Compile a model like another one, and let it have its optimizer.
 
     Args:
         has_texts: whether it takes texts, of which XLA knows nothing.
     """
-    settings = dict(model._compile_config.config)
+    # Not the optimizer that it was compiled with, which Keras or a schedule may have replaced.
+    settings = {**model._compile_config.config, "optimizer": model.optimizer}
     if has_texts:
         settings["jit_compile"] = False
     other.compile(**settings)
+    # Keras may have put another one around it.
     other.optimizer = model.optimizer
 
 

@@ -114,10 +114,18 @@ class Run(_FolderWithReport):
         own = own_code_of(path)
         if own and "file" in self.settings:
             file = Path(self.settings["file"])
+            # The file of a table's model has what encodes its rows, too, which `build` does not make.
+            definitions = ", ".join(f"{name!r}: {name}" for name in own)
+            hint = (
+                f"With {file}: keras.saving.load_model({str(path)!r}, custom_objects={{{definitions}}}); "
+                "stopcli predict does that."
+                if self.settings.get("table")
+                else f"With {file}: model = build(x, y, …), of rows like its own; "
+                f"model(x[:1]), which makes its weights; model.load_weights({str(path)!r})"
+            )
             raise CheckpointError(
                 f"{path}: the model has code of {file.name} ({', '.join(own)}), which is run only by who imports it",
-                hint=f"With {file}: model = build(x, y, …), of rows like its own; "
-                f"model(x[:1]), which makes its weights; model.load_weights({str(path)!r})",
+                hint=hint,
             )
         return load_model(path)
 

@@ -56,7 +56,7 @@ def test_a_model_trains_in_both_loops_as_by_fit(outputs: int, shape: int, column
         (EpochsLoop, {"jit_compile": True}),
         (StepsLoop, {"jit_compile": False}),
     )
-    for kind, options in loops[: 2 if outputs == 0 else 1]:
+    for kind, options in loops if outputs == 0 else loops[outputs - 2 : outputs - 1]:
         step = CompiledStep(seeded(3, vocabularies, outputs, (6, 6), 0.0, 0.02, 7.0, 3.0), rows)
         loop = kind(step, train=rows, batch_size=64, seed=0, **options)
         values: list[np.ndarray] = []
@@ -72,12 +72,16 @@ def test_a_model_trains_in_both_loops_as_by_fit(outputs: int, shape: int, column
 def test_targets_of_any_size_are_learned_alike(unit: float) -> None:
     """Adam moves every weight by its learning rate in the first steps, whatever the gradients' size: in float32 their
     squares are 0 or infinite for some of these targets."""
+    import tensorflow as tf
+
     y = (NUMBERS @ np.array([1.0, -2.0, 0.5], np.float32)) * np.float32(unit)
     kernels = []
     for scale in (1.0, unit):
         targets = y / np.float32(unit) * np.float32(scale)
         model = seeded(3, (), 0, (), 0.0, 0.02, 0.0, float(np.std(targets, dtype=float)))
         for _ in range(3):
-            model.train_on_batch(NUMBERS, targets)
+            with tf.GradientTape() as tape:
+                loss = model.compute_loss(NUMBERS, tf.constant(targets), model(NUMBERS))
+            model.optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
         kernels.append(model.layers[1].kernel.numpy())
     np.testing.assert_allclose(kernels[1], kernels[0], rtol=1e-3)

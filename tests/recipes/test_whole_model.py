@@ -35,6 +35,12 @@ def compiled(model: Any) -> Any:
     return model
 
 
+NUMBERS = Encoder(
+    TableColumns("price", "regression", (), ("area",), (), {}),
+    Statistics({"area": NumberStatistics(86.0, 20.0, has_missing=False)}, {}),
+)
+
+
 def encoded_inputs() -> dict[str, Any]:
     import keras
 
@@ -93,6 +99,15 @@ def described_subclass() -> Any:
 OWN = (with_function, subclass, described_subclass)
 
 
+def train(model: Any, x: Any) -> None:
+    """A step, without the time that `train_on_batch` takes to compile."""
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(x, tf.constant(RAW.target), model(x, training=False))
+    model.optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+
+
 def built(make: Callable[[], Any]) -> Any:
     import keras
 
@@ -122,8 +137,8 @@ def test_a_file_holds_the_whole_and_gives_the_network_back(make: Callable[[], An
     path, encoded = tmp_path / "best.keras", ENCODER.encode(RAW)
     core = built(make)
     first = ENCODER.whole(core)
-    core.train_on_batch(encoded, RAW.target)
-    core.train_on_batch(encoded, RAW.target)
+    train(core, encoded)
+    train(core, encoded)
     assert ENCODER.whole(core) is first
     save_model(first, path)
     # The network's weights, and the optimizer's state, once.
@@ -137,9 +152,7 @@ def test_a_file_holds_the_whole_and_gives_the_network_back(make: Callable[[], An
     load = saved_model_loader(core, lambda: built(make), ENCODER.whole, ENCODER.core_of)
     saved = load(path)
     np.testing.assert_array_equal(saved(encoded), expected)
-    measured = saved.evaluate(encoded, RAW.target, verbose=0, return_dict=True)
-    assert measured == pytest.approx(core.evaluate(encoded, RAW.target, verbose=0, return_dict=True), rel=1e-6)
-    assert list(measured) == ["loss", "rmse", "mae"] or set(measured) == {"loss", "rmse", "mae"}
+    assert saved.get_compile_config() == core.get_compile_config()
 
     for with_optimizer in (False, True):
         other = built(make)
@@ -147,10 +160,9 @@ def test_a_file_holds_the_whole_and_gives_the_network_back(make: Callable[[], An
         np.testing.assert_array_equal(other(encoded), expected)
         assert int(other.optimizer.iterations) == (2 if with_optimizer else 0)
     # It goes on as the first one does.
-    core.train_on_batch(encoded, RAW.target)
-    other.train_on_batch(encoded, RAW.target)
-    if make is not functional:  # whose dropout draws anew
-        np.testing.assert_array_equal(other(encoded), core(encoded))
+    train(core, encoded)
+    train(other, encoded)
+    np.testing.assert_array_equal(other(encoded), core(encoded))
 
 
 def test_keras_loads_the_whole_and_compiles_it_like_the_network(tmp_path: Path) -> None:
@@ -159,7 +171,7 @@ def test_keras_loads_the_whole_and_compiles_it_like_the_network(tmp_path: Path) 
     from stopcli.training.model_files import save_model
 
     core = built(functional)
-    core.train_on_batch(ENCODER.encode(RAW), RAW.target)
+    train(core, ENCODER.encode(RAW))
     save_model(ENCODER.whole(core), tmp_path / "best.keras")
     with pytest.warns(UserWarning, match="Received key 'rooms/floor'"):
         whole = keras.saving.load_model(tmp_path / "best.keras")
@@ -177,6 +189,43 @@ def test_a_network_compiled_anew_has_a_new_whole() -> None:
     assert after is not before
     assert (after.loss, type(after.optimizer).__name__) == ("mae", "SGD")
     assert after.optimizer is core.optimizer
+
+
+def sequential(*first: Any) -> Any:
+    import keras
+
+    return compiled(
+        keras.Sequential([*first, keras.layers.Dense(3), keras.layers.BatchNormalization(), keras.layers.Dense(1)])
+    )
+
+
+@pytest.mark.parametrize("with_input", [True, False])
+def test_a_sequential_model_of_numbers_comes_back(with_input: bool, tmp_path: Path) -> None:
+    import keras
+
+    from stopcli.training.model_files import load_model, save_model
+
+    core, raw = sequential(*([keras.Input((1,))] if with_input else [])), RAW.numbers[:, 0]
+    train(core, NUMBERS.encode(RawRows(raw[:, None], RAW.words[:, :0], None)))
+    save_model(NUMBERS.whole(core), tmp_path / "best.keras")
+    whole = load_model(tmp_path / "best.keras")
+    expected = core((raw[:, None] - 86) / 20)
+    np.testing.assert_allclose(whole({"area": raw}), expected, rtol=1e-5)
+    saved = NUMBERS.core_of(whole)
+    assert isinstance(saved, keras.Sequential)
+    assert [one.name for one in saved.variables] == [one.name for one in core.variables]
+    np.testing.assert_allclose(saved((raw[:, None] - 86) / 20), expected, rtol=1e-6)
+
+
+def test_a_compile_by_the_name_of_the_output_is_that_of_the_whole() -> None:
+    import keras
+
+    entry = keras.Input((1,))
+    core = keras.Model(entry, keras.layers.Dense(1, name="price")(entry))
+    core.compile("adam", {"price": "mse"}, metrics={"price": ["mae"]})
+    encoded = (RAW.numbers[:, :1] - 86) / 20
+    expected = core.evaluate(encoded, RAW.target, verbose=0)
+    assert NUMBERS.whole(core).evaluate({"area": RAW.numbers[:, 0]}, RAW.target, verbose=0) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -277,7 +326,7 @@ def test_a_run_starts_from_the_whole_in_a_file(tmp_path: Path) -> None:
     from stopcli.training.model_files import save_model
 
     core, encoded = built(functional), ENCODER.encode(RAW)
-    core.train_on_batch(encoded, RAW.target)
+    train(core, encoded)
     save_model(ENCODER.whole(core), tmp_path / "best.keras")
     other = built(functional)
     experiment: Any = SimpleNamespace(

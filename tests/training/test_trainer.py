@@ -278,3 +278,32 @@ def test_sums_over_other_batches_are_not_resumed_from(steps_per_epoch: int, resu
     (partial,) = partials
     assert (partial is not None) == resumes
     assert partial is None or partial.steps == 3
+
+
+def test_every_file_of_a_run_holds_the_whole_of_the_model_that_is_trained(tmp_path: Path) -> None:
+    import keras
+
+    from stopcli.recipes.whole_model import whole_model
+    from stopcli.training.model_files import load_model
+
+    rows = [keras.Input(()), keras.Input(())]
+    halves = keras.Model(rows, keras.ops.stack(rows, axis=1) / 2)
+    config = parse(MoonsConfig, {**SMALL, "epochs": 4, "checkpoint_every": 2})
+    folder = RunFolder.create(root=tmp_path, command="moons", run_dir=tmp_path / "run")
+    experiment = replace(
+        build_moons(config), whole=lambda model: whole_model(halves, model, {"a": "float32", "b": "float32"})
+    )
+    loop = loop_of(experiment, config)
+    outcome = trained(experiment, loop, folder, Session(NullObserver(), StopRequest(), Stopwatch()))
+    files = {path.name: load_model(path) for path in folder.checkpoints.glob("*.keras")}
+    assert set(files) == {"best.keras", "final.keras", folder.epoch_model(2).name, folder.epoch_model(4).name}
+    assert outcome.best_state is not None
+    x = experiment.parts.train.x
+    for name, state, epoch in (
+        ("final.keras", outcome.final, 4),
+        ("best.keras", outcome.best_state, outcome.best.epoch),
+    ):
+        loop.restore(state)
+        np.testing.assert_array_equal(files[name]({"a": x[:, 0] * 2, "b": x[:, 1] * 2}), loop.model(x))
+        assert int(files[name].optimizer.iterations) == epoch * experiment.steps_per_epoch
+    assert all(set(model.input) == {"a", "b"} for model in files.values())
