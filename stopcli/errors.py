@@ -5,6 +5,7 @@
     StopcliError             exit status 1 unless a subclass says otherwise
     ├── RequestError         exit 2: the request was wrong and nothing was started
     │   ├── ConfigError      a setting has a value that it cannot have
+    │   ├── NothingNewError  exit 5: a run was requested for new rows, and there are none
     │   └── RunFolderError   the run folder exists, is missing, or cannot be written
     │       └── RecordError  a file of a run was changed after the run wrote it
     └── RunError             exit 1: the run was started and failed
@@ -138,6 +139,13 @@ class ConfigError(RequestError):
         """The message in the command line's words: `--train-size: received …`."""
         flag = _FLAGS.get(self.setting, "--" + self.setting.replace("_", "-"))
         return f"{flag}: received {shown(self.received)}, expected {self.expected}"
+
+
+class NothingNewError(RequestError):
+    """A run was requested for the new rows of a table, and there are none. A job that is started every night can tell a
+    day without rows by its exit status from a request that is wrong."""
+
+    exit_status = 5
 
 
 class RunFolderError(RequestError):

@@ -17,6 +17,7 @@ from stopcli.errors import ConfigError, RequestError, RunFolderError, StopcliErr
 from stopcli.quantities import agreeing, counted, format_age, format_bytes, parse_duration
 from stopcli.report.document import Table
 from stopcli.report.run_list import list_table
+from stopcli.runs.ancestry import ancestry_text, recorded_ancestors
 from stopcli.runs.files import dump_json, read_json
 from stopcli.runs.folder import RUNS_DIR_VARIABLE, check_is_made_here, runs_root
 from stopcli.runs.listing import STATES, BestValue, Order, RunFilter
@@ -139,7 +140,9 @@ def show(run: RunPath, runs_dir: RunsDir = None, json: RunJson = False) -> None:
     check_is_made_here(folder)
     read = Run.read(folder)
     if json:
-        print(dump_json({**read.to_dict(), "summary": read_json(folder / "summary.json") or None}))
+        ancestors = recorded_ancestors(read.environment)
+        known = {**read.to_dict(), **({"ancestors": ancestors} if ancestors else {})}
+        print(dump_json({**known, "summary": read_json(folder / "summary.json") or None}))
         return
     results, summary = read.results, read.summary
     epochs = f", {read.progress}" if read.progress != "–" else ""
@@ -150,6 +153,8 @@ def show(run: RunPath, runs_dir: RunsDir = None, json: RunJson = False) -> None:
     print_result(f"{folder}: {read.state}{epochs}{age}")
     if read.reason:
         print_result(f"Reason: {read.reason}")
+    if ancestry := ancestry_text(read.environment):
+        print_result(f"Started from {ancestry}")
     if summary is not None:
         Output().summary(summary, print_result)
     for step in next_steps(folder, read.state, summary):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,6 +94,7 @@ def settings_from_options(ctx: typer.Context, config: type[RunConfig]) -> dict[s
         names += [name for name in ("file", "table") if ctx.params[name] is not None]
     source = read_code(ctx.params["file"], needs_data=ctx.params["table"] is None) if "file" in names else None
     settings = {name: setting_value(config, name, ctx.params[name]) for name in names}
+    settings = {**_of_ancestor(settings), **settings}
     settings = with_typed_settings(config, settings, source or source_in(config, settings))
     if ctx.params.get("from_range") is not None:
         from stopcli.configs.lr_range import read_bounds
@@ -101,6 +102,15 @@ def settings_from_options(ctx: typer.Context, config: type[RunConfig]) -> dict[s
         # Flags win over the bounds of the range test.
         settings = {**read_bounds(ctx.params["from_range"]), **settings}
     return settings
+
+
+def _of_ancestor(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a run of a table has from the one whose model it starts from, where it is given no others."""
+    if not (settings.get("init_from") and settings.get("table")):
+        return {}
+    from stopcli.recipes.table_growth import taken_over
+
+    return taken_over(settings)
 
 
 def config_from_options(ctx: typer.Context, config_class: type[RunConfig], output: Output) -> RunConfig:
@@ -163,6 +173,7 @@ def config_from_file(
         config = config_class(settings.pop("command"))
         settings = {name: value for name, value in settings.items() if name not in config.not_repeated}
         changes = parse_assignments(config, assignments, root)
+        settings = {**_of_ancestor({**settings, **changes}), **settings}
         source = source_in(config, {**settings, **changes}, code)
         settings = with_typed_settings(config, settings, source, option="settings")
         typed = with_typed_settings(config, changes, source)

@@ -112,7 +112,12 @@ def settings_with(config_class: Any, *roles: Role) -> frozenset[str]:
 
 def setting_type(config_class: Any, name: str) -> Any:
     """The type of a setting, without its ranges and its option; None is a part of it where the setting may be unset."""
-    return get_type_hints(config_class)[name]
+    return _types(config_class)[name]
+
+
+@functools.cache
+def _types(config_class: Any) -> Mapping[str, Any]:
+    return get_type_hints(config_class)
 
 
 def is_table(config_class: Any, name: str) -> bool:

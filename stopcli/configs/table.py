@@ -82,7 +82,8 @@ class TableSettings:
     rows: Annotated[
         Literal["all", "new"],
         Option(
-            "Which of the table's rows train; new: those that the run of --init-from and its ancestors did not know.",
+            "Which of the table's rows train; new: those that neither the run of --init-from nor one before it has "
+            "trained on.",
             "Data",
             ("table",),
             used_with="init_from",
@@ -132,7 +133,7 @@ def check_table(config: Any) -> None:
     if config.validation == "last":
         raise ConfigError("validation", "last", "auto, split, test or none", hint="--split last takes the last rows.")
     if config.rows == "new" and not config.init_from:
-        raise ConfigError("rows", "new", "all without init_from: new is what an ancestor did not know")
+        raise ConfigError("rows", "new", "all without init_from: new is what an ancestor has not trained on")
     split = parse_split(config.split) if config.split != "auto" else None
     if split is not None and split.column == config.target and split.kind != "hash":
         raise ConfigError("split", config.split, "another column than the target")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from stopcli.analysis.sweep import SweepResults, headline_of_runs, seed_results, sweep_arms
@@ -72,7 +73,13 @@ class LoadedConfig:
 
 
 class Recipe:
-    """The parts of a command that need its data, TensorFlow or matplotlib; its methods import what they need."""
+    """The parts of a command that need its data, TensorFlow or matplotlib; its methods import what they need.
+
+    Attributes:
+        resumed: the folder of the run that is resumed; None for a new one.
+    """
+
+    resumed: Path | None = None
 
     def load(self, config: Any, observer: Observer) -> LoadedConfig:
         """Read the data, before anything is started. Raises RequestError where the data are missing, damaged, or not as

@@ -18,6 +18,7 @@ from stopcli.quantities import counted
 from stopcli.recipes.base import LoadedConfig, SeedRecipe
 from stopcli.recipes.recorded_code import COPIES, read_code
 from stopcli.recipes.table import TableNetwork, encoded, read_table_rows
+from stopcli.report.before import sentence_of_seeds
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures
 from stopcli.runs.metrics import Columns
@@ -124,7 +125,7 @@ class Fit(SeedRecipe):
     def load(self, config: FitConfig, observer: Observer) -> LoadedConfig:
         """Execute the file or read the table, build and check the model of every arm, and measure what the settings
         leave open."""
-        config, data = load_table(config, observer) if config.table else load_file(config, observer)
+        config, data = load_table(config, observer, self.resumed) if config.table else load_file(config, observer)
         source, rows = data.source, data.rows_of(data.config)
         observer.stage("building the model")
         config, notes = _checked(replace(config, name=config.name or _name_of(Path(config.data_name))), data)
@@ -187,6 +188,8 @@ class Fit(SeedRecipe):
         from stopcli.recipes.fit_results import fit_sweep_results, with_failures_of_after
 
         sweep = fit_sweep_results(config, results) if config.vary else super().sweep_results(config, results)
+        if sentence := sentence_of_seeds([result.summary for result in results if result.summary is not None]):
+            sweep = replace(sweep, conclusions=(*sweep.conclusions, sentence))
         return with_failures_of_after(sweep, results)
 
     def sweep_figures(self, config: FitConfig, results: Sequence[JobResult]) -> Figures:
@@ -214,8 +217,11 @@ def load_file(config: AnyCodeConfig, observer: Observer) -> tuple[AnyCodeConfig,
     return replace(config, **data.rows_of(data.config, observer).config_changes), data
 
 
-def load_table(config: FitConfig, observer: Observer) -> tuple[FitConfig, FitData]:
+def load_table(config: FitConfig, observer: Observer, run: Path | None = None) -> tuple[FitConfig, FitData]:
     """Read the table of a config, and execute its file, where there is one.
+
+    Args:
+        run: the folder of the run that is resumed.
 
     Returns:
         The config with all settings of the file, its hash, and what validates; and the rows of the table, with what
@@ -226,7 +232,7 @@ def load_table(config: FitConfig, observer: Observer) -> tuple[FitConfig, FitDat
 
     source = read_code(config) if config.file else None
     # What is wrong with the table is said without TensorFlow.
-    rows = read_table_rows(config, observer)
+    rows = read_table_rows(config, observer, run)
     observer.stage("starting TensorFlow")
     start_tensorflow(config.threads)
     table = encoded(rows, config, observer)

@@ -17,6 +17,7 @@ from stopcli.data.table_file import TableFile, read_table
 from stopcli.data.table_leaks import leaks
 from stopcli.data.table_parts import RowParts, Split, assign_parts, parse_split
 from stopcli.data.user_rows import arrays_of, as_trained
+from stopcli.recipes.table_growth import Ancestor, check_settings, find_ancestor, new_rows, words_note
 from stopcli.recipes.user_data import DEFAULT_TEST_SHARE, DEFAULT_VALIDATION_SHARE, UserRows, few_rows
 from stopcli.runs.table_record import PARTS, ROWS_NAME, TABLE_NAME, KnownRows, TableRecord
 from stopcli.seeding import derive_seed
@@ -40,6 +41,7 @@ class TableRows:
         key: the column that the split goes by, where it is no feature.
         hashes: of every row, by which another run knows it; uint64 [rows].
         notes: what the user should be told of them, a sentence without a full stop each.
+        ancestor: the run whose columns and statistics these are; None for their own.
     """
 
     table: TableFile
@@ -50,10 +52,18 @@ class TableRows:
     key: tuple[str, ...]
     hashes: NDArray[np.uint64]
     notes: tuple[str, ...]
+    ancestor: Ancestor | None = None
 
     def numbers_of(self, part: int) -> NDArray[Any]:
         """The numbers in the table of the rows of a part, from 0; int [rows]."""
         return np.flatnonzero(self.row_parts.part == part)
+
+    @property
+    def known_rows(self) -> KnownRows:
+        """The rows that this run has in a part, and those that its ancestors had."""
+        in_part = self.row_parts.part >= 0
+        known = KnownRows.of(self.hashes[in_part], self.row_parts.part[in_part])
+        return known if self.ancestor is None else known.after(self.ancestor.known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,36 +115,30 @@ class TableData:
             {name: len(of_table.numbers_of(part)) for part, name in enumerate(PARTS)},
             self.encoder.statistics.plain,
         )
-        part = self.row_parts.part
-        known = KnownRows.of(of_table.hashes[part >= 0], part[part >= 0])
-        return {TABLE_NAME: record.text(), ROWS_NAME: known.to_bytes()}
+        return {TABLE_NAME: record.text(), ROWS_NAME: of_table.known_rows.to_bytes()}
 
 
-def read_table_rows(config: Any, observer: Observer) -> TableRows:
+def read_table_rows(config: Any, observer: Observer, run: Path | None = None) -> TableRows:
     """Read the table of a config, and choose its columns and parts. Needs no TensorFlow.
 
     Args:
         config: has TableSettings, and which rows validate.
+        run: the folder of the run that is resumed.
 
     Raises:
         RequestError: it cannot be read, or no network can be trained on it as the settings say.
         ConfigError: a setting names something that it does not have.
     """
-    path = Path(config.table)
+    path, ancestor = Path(config.table), find_ancestor(config, run)
+    if ancestor is not None:
+        check_settings(config, ancestor)
     observer.stage(f"reading {path.name}")
     table = read_table(path, observer.counted)
-    split = parse_split(config.split) if config.split != "auto" else None
-    apart = {split.column: f"says which rows test ({config.split})"} if split is not None and split.column else {}
-    columns, notes = choose_columns(
-        table,
-        target=config.target,
-        task=config.task,
-        features=config.features,
-        ignore=config.ignore,
-        categorical=config.categorical,
-        apart=apart,
-    )
-    raw = raw_rows(table, columns)
+    chosen = config.split if ancestor is None else ancestor.record.split
+    split = parse_split(chosen) if chosen != "auto" else None
+    apart = {split.column: f"says which rows test ({chosen})"} if split is not None and split.column else {}
+    columns, notes = _columns(table, config, apart) if ancestor is None else ancestor.columns_of(table)
+    raw = raw_rows(table, columns) if ancestor is None else ancestor.raw_rows(table, columns)
     split = split or Split("stratified" if columns.task == "classes" else "random")
     validation = "split" if config.validation == "auto" else config.validation
     row_parts = assign_parts(
@@ -150,8 +154,23 @@ def read_table_rows(config: Any, observer: Observer) -> TableRows:
     observer.stage(f"comparing the rows of {path.name}")
     found = leaks(raw, columns, row_parts.part)
     key = tuple(apart)
-    told = (*table.notes, *notes, *row_parts.notes, *found)
-    return TableRows(table, columns, raw, split, row_parts, key, row_hashes(table, columns, key), told)
+    told, hashes = (*table.notes, *notes, *row_parts.notes, *found), row_hashes(table, columns, key)
+    if ancestor is not None:
+        row_parts, of_ancestor = new_rows(ancestor, table, row_parts, hashes, config)
+        told += of_ancestor
+    return TableRows(table, columns, raw, split, row_parts, key, hashes, told, ancestor)
+
+
+def _columns(table: TableFile, config: Any, apart: Mapping[str, str]) -> tuple[TableColumns, tuple[str, ...]]:
+    return choose_columns(
+        table,
+        target=config.target,
+        task=config.task,
+        features=config.features,
+        ignore=config.ignore,
+        categorical=config.categorical,
+        apart=apart,
+    )
 
 
 def _share(share: float | None, default: float) -> float:
@@ -159,11 +178,17 @@ def _share(share: float | None, default: float) -> float:
 
 
 def encoded(read: TableRows, config: Any, observer: Observer) -> TableData:
-    """The rows as a network takes them, by the statistics of those that train. Imports Keras."""
-    from stopcli.recipes.table_encoder import Encoder, statistics_of
+    """The rows as a network takes them, by the statistics of those that train, or of its ancestor's. Imports Keras."""
+    from stopcli.recipes.table_encoder import Encoder, statistics_from, statistics_of
 
-    numbers = {name: read.numbers_of(part) for part, name in enumerate(PARTS)}
-    encoder = Encoder(read.columns, statistics_of(read.raw.at(numbers["train"]), read.columns))
+    numbers, ancestor = {name: read.numbers_of(part) for part, name in enumerate(PARTS)}, read.ancestor
+    notes = read.notes
+    if ancestor is None:
+        encoder = Encoder(read.columns, statistics_of(read.raw.at(numbers["train"]), read.columns))
+    else:
+        encoder = Encoder(read.columns, statistics_from(ancestor.record.statistics))
+        in_part = read.raw.at(np.concatenate([*numbers.values()]))
+        notes += words_note(encoder.unknown_words(in_part), ancestor)
     observer.stage(f"encoding the rows of {read.table.path.name}")
     examples = [_examples(encoder, read.raw.at(rows), observer) for rows in numbers.values()]
     total = sum(array.nbytes for rows in examples for array in arrays_of(rows))
@@ -174,7 +199,7 @@ def encoded(read: TableRows, config: Any, observer: Observer) -> TableData:
     parts = Splits(train, validation, test, numbers)
     changes = {} if validation_rows == config.validation else {"validation": validation_rows}
     description = (*read.row_parts.description, *encoder.description)
-    notes = (*read.notes, *encoder.notes, *few_rows(parts))
+    notes = (*notes, *encoder.notes, *few_rows(parts))
     return TableData(read, encoder, UserRows(parts, changes, notes, description))
 
 
@@ -208,7 +233,8 @@ class TableNetwork:
         from stopcli.recipes.model_identity import first_names
 
         config, is_regression = self._config, self._columns.task == "regression"
-        mean, deviation = (float(np.mean(y, dtype=float)), float(np.std(y, dtype=float))) if is_regression else (0, 1)
+        # Not those of these rows: a network that starts from another one's weights has its statistics.
+        statistics = self._encoder.statistics
         with first_names():
             keras.utils.set_random_seed(derive_seed(seed, "weights"))
             return table_mlp(
@@ -218,8 +244,8 @@ class TableNetwork:
                 config.hidden,
                 config.dropout,
                 config.learning_rate,
-                mean,
-                deviation or 1.0,
+                statistics.target_mean,
+                statistics.target_deviation,
             )
 
     def augment(self, settings: Mapping[str, Value]) -> None:

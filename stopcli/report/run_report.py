@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stopcli.quantities import agreeing, counted, format_duration, numbered
 from stopcli.report.baselines import baseline_notes, baseline_sentences
+from stopcli.report.before import before_outcome, before_sentences
 from stopcli.report.document import (
     Bullets,
     Code,
@@ -22,6 +23,7 @@ from stopcli.report.document import (
 )
 from stopcli.report.next_steps import NextStep, next_section
 from stopcli.report.run_results import MISSING, Bounds, bounds_of, counted_right, measured_interval, run_table
+from stopcli.runs.ancestry import ancestry_text
 from stopcli.runs.environment import Environment
 from stopcli.runs.headline import ACCURACY, ROWS_IN_WORDS, Headline, Rows, base_name
 from stopcli.runs.run import run_argument
@@ -85,7 +87,8 @@ def outcome(summary: Summary) -> tuple[tuple[str, str], ...]:
     final, chosen = ("Final model", "Saved model") if summary.trained_here else ("Last epoch", "Best epoch")
     models = ((final, _model_text(summary)), *([(chosen, saved)] if best or summary.trained_here else []))
     arm = (("Arm", summary.arm.replace("-", " ")),) if summary.arm else ()
-    return (*arm, ("Training", why_stopped(summary)), *models)
+    before = (("Before", before_outcome(summary.before, summary.headline)),) if summary.before else ()
+    return (*arm, ("Training", why_stopped(summary)), *before, *models)
 
 
 def _model_text(summary: RunSummary, chosen: str = "", *, of_best: bool = False) -> str:
@@ -121,12 +124,12 @@ def sentences_of(summary: Summary) -> list[str]:
 
 
 def conclusions_of(summary: Summary) -> list[str]:
-    """What follows from a summary's results, first how a network compares with simpler answers, then what choosing on
-    the test rows would have claimed."""
+    """What follows from a summary's results, first how a network compares with simpler answers and with the one that it
+    started from, then what choosing on the test rows would have claimed."""
     if not isinstance(summary, RunSummary):
         return list(summary.conclusions)
     selection = summary.selection
-    sentences = [*baseline_sentences(summary), *summary.conclusions]
+    sentences = [*baseline_sentences(summary), *before_sentences(summary), *summary.conclusions]
     return sentences + (
         [] if selection is None else [selection_sentence(selection, summary.test_rows, summary.headline)]
     )
@@ -426,6 +429,8 @@ def _environment(environment: Environment, *, trained_here: bool) -> tuple[str, 
     if "versions" in environment:
         versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
         points.append(f"Versions: {versions}")
+    if ancestry := ancestry_text(environment):
+        points.append(f"Started from {ancestry}")
     sessions = environment.get("resumed") or []
     if sessions:
         epochs = ", ".join(str(session.get("from_epoch", "?")) for session in sessions)

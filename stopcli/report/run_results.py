@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from stopcli.report.before import bounds_before
 from stopcli.report.document import Table
 from stopcli.runs.headline import ACCURACY, ROWS_IN_WORDS, Headline, Rows
 from stopcli.runs.summary import RunSummary
@@ -132,7 +133,12 @@ def counted_right(summary: RunSummary, *, of_best: bool) -> Proportion | None:
 
 
 def run_table(summary: RunSummary, arm: str) -> Table:
-    """A run in a row: the model that training ended with, and the saved one, as loaded from its file."""
+    """A run in a row: the model that training ended with, and the saved one, as loaded from its file; above it, where
+    it started from another run's model, what that came to."""
     columns = result_columns([summary], summary.headline)
-    cells = (column.cell_of(summary) for column in columns)
-    return Table("Results", ("arm", *(column.name for column in columns)), ((arm, *cells),))
+    rows = [(arm, *(column.cell_of(summary) for column in columns))]
+    if summary.before is not None:
+        tested = next((column for column in columns if column.headline and column.rows == "test"), None)
+        value, bounds = summary.before.test.get(summary.headline.name), bounds_before(summary.before)
+        rows.insert(0, ("before", *(column.cell(value, bounds) if column is tested else NONE for column in columns)))
+    return Table("Results", ("arm", *(column.name for column in columns)), tuple(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -19,6 +20,7 @@ from stopcli.runs.environment import Environment, Session, describe_environment,
 from stopcli.runs.files import read_toml, write_json
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
+from stopcli.runs.run import run_argument
 from stopcli.runs.status import utc_now
 from stopcli.schedules.policy import policies
 from stopcli.stopping import BestState, Rule, RuleRunner, Verdict
@@ -259,6 +261,12 @@ def where_else(config: Any, run: Path) -> str:
 def other_data(config: Any) -> str:
     """A hint for other data in the place of the run's own; empty where they lie in no files."""
     place = getattr(config, config.data_setting, "")
+    if getattr(config, "rows", "") == "new":
+        table, ancestor = (shlex.quote(text) for text in (place, run_argument(Path(config.init_from))))
+        return (
+            f"If {config.data_name} has grown: stopcli fit {table} --init-from {ancestor} --rows new starts a run with "
+            "all rows that are new to it; --dataset PATH names the table as it was."
+        )
     return f"The data were read from {place}; --dataset PATH names another place." if in_files(config) else ""
 
 

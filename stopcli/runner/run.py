@@ -23,6 +23,7 @@ from stopcli.report.drawing import Figures
 from stopcli.runner.provenance import changed_data, changed_model, record_environment
 from stopcli.runner.report import write_results
 from stopcli.runner.sweep import run_sweep
+from stopcli.runs.ancestry import ancestors_of
 from stopcli.runs.files import remove_leftovers, write_whole
 from stopcli.runs.folder import RunFolder, cannot_be_written
 from stopcli.runs.metrics import read_metrics
@@ -34,6 +35,8 @@ from stopcli.training.state_file import data_fingerprint, settings_fingerprint
 from stopcli.training.tf_setup import has_gpu, start_tensorflow
 
 if TYPE_CHECKING:
+    from stopcli.runs.summary import Before
+    from stopcli.training.evaluate import Evaluation
     from stopcli.training.loop import Loop
     from stopcli.training.trainer import Experiment
 
@@ -82,6 +85,7 @@ def load_task(
     """Read a config's data, and check that a sweep's jobs have room, those that are left of a `run` that is resumed.
     Raises RequestError where the data are missing, damaged, or not as the config says, or the jobs have no room."""
     recipe, start_time = recipe_for(config), time.perf_counter()
+    recipe.resumed = run
     loaded = replace(recipe.load(config, observer), seconds=time.perf_counter() - start_time)
     if layout is not None and config.layout_is_open:
         settled, layout = settle_layout(loaded.config)
@@ -220,8 +224,9 @@ def _train(
         changed = changed_data(config, [before["data"]], fingerprint["data"], force=start.force)
         changed += changed_model(before, experiment.identity, force=start.force)
     # A saved state holds all weights: the model that the first ones came from may be gone by now.
-    ancestry = warm_start(config, experiment) if start.state is None else None
+    ancestry = warm_start(config, experiment, folder) if start.state is None else None
     warnings = start_session(loaded, folder, start, changed, ancestry)
+    beside_start = _measured_start(config, experiment, folder, session)
     loop = _compiled_loop(experiment, loop_cache, session)
     run_log = RunLog(
         folder,
@@ -241,6 +246,8 @@ def _train(
     evaluation = evaluate_run(config, experiment, loop.model, outcome, folder, stopwatch)
     summary = evaluation.summary
     summary = replace(summary, arm=config.arm, warnings=(*summary.warnings, *loaded.notes, *warnings))
+    if beside_start is not None:
+        summary = replace(summary, before=beside_start(evaluation))
     if experiment.afterwards is not None and summary.state == "finished":
         with stopwatch.part("evaluate"):
             summary = replace(summary, **experiment.afterwards(loop, folder))
@@ -271,6 +278,26 @@ def _train(
     )
 
 
+def _measured_start(
+    config: Any, experiment: Experiment, folder: RunFolder, session: Session
+) -> Callable[[Evaluation], Before] | None:
+    """Measure the model that a run of a table starts from, before it is trained. Returns what compares it with the
+    run's; None where the run starts from drawn weights, or no rows test."""
+    if not (config.init_from and getattr(config, "table", "")):
+        return None
+    from stopcli.training.model_files import model_file
+    from stopcli.training.start_model import before_and_after, keep_start, measure_start
+
+    if not folder.start_model.exists():
+        keep_start(model_file(Path(config.init_from)), folder)
+    session.observer.stage("measuring the model that it starts from")
+    with session.stopwatch.part("evaluate"):
+        start = measure_start(experiment, folder)
+    if start is None:
+        return None
+    return lambda evaluation: before_and_after(start, config.init_from, experiment, evaluation)
+
+
 def start_session(
     loaded: LoadedConfig,
     folder: RunFolder,
@@ -295,17 +322,24 @@ def start_session(
     return record_environment(config, folder, devices(precision), start, changed, ancestry)
 
 
-def warm_start(config: RunConfig, experiment: Experiment) -> dict[str, Any] | None:
-    """Load the weights that a config names into the experiment. Returns their ancestry, None where it names none."""
+def warm_start(config: RunConfig, experiment: Experiment, folder: RunFolder | None = None) -> dict[str, Any] | None:
+    """Load the weights that a config names into the experiment. Returns their ancestry, None where it names none.
+
+    Args:
+        folder: of the run, which may have a copy of them.
+    """
     if not config.init_from:
         return None
     from stopcli.training.model_files import model_file, start_from
 
-    path = model_file(Path(config.init_from))
+    source = Path(config.init_from)
+    own = None if folder is None or not folder.start_model.exists() else folder.start_model
+    path = model_file(own or source)
     experiment.check_start(path)
-    return start_from(
+    ancestry = start_from(
         experiment.whole(experiment.model), experiment.optimizer, path, with_optimizer=config.init_optimizer
     )
+    return {**ancestry, "ancestors": ancestors_of(source)}
 
 
 def _compiled_loop(experiment: Experiment, loop_cache: dict[Any, Any] | None, session: Session) -> Loop:

@@ -113,7 +113,9 @@ class RunJob:
             if self.shared:
                 loaded = replace(self.shared, config=config)
             else:
-                loaded = recipe_for(config).load(config, session.observer)
+                recipe = recipe_for(config)
+                recipe.resumed = folder.path if resumption.start.resumed else None
+                loaded = recipe.load(config, session.observer)
                 self._check_rows(job, loaded)
         loop_cache = context.loop_cache if self.shared else None
         run_one(loaded, folder, session, resumption.start, loop_cache=loop_cache, plots=self.plots)

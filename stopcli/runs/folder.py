@@ -107,7 +107,7 @@ TRASH_PREFIX = ".trash-"
 RUN_FILES = (
     *("config.toml", "status.json", "environment.json", "summary.json", "seeds.json", "log.txt", "report.md"),
     *("report.html", "metrics.csv", "timing.csv", "steps.csv", "predictions.npz", "table.csv", "table.md", "jobs.csv"),
-    *("left_out.csv", "table.json", "rows.npz"),
+    *("left_out.csv", "table.json", "rows.npz", "before.npz"),
 )
 _FOLDERS = ("checkpoints", "plots", "tensorboard", "after", "code", "jobs")
 
@@ -150,6 +150,9 @@ class RunFolder:
     pruned = _Inside("checkpoints/resume.pruned")
     best_model = _Inside("checkpoints/best.keras")
     final_model = _Inside("checkpoints/final.keras")
+    # Of a run of a table: the model that it started from, and what that predicts for the run's test rows.
+    start_model = _Inside("checkpoints/start.keras")
+    before = _Inside("before.npz")
     case_model = _Inside("checkpoints/patience-200-best.keras")
 
     def __init__(self, path: Path) -> None:

@@ -189,6 +189,45 @@ class BaselineValues:
     best: BaselineDifference | None = field(default=None, metadata=OPTIONAL)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModelDifference:
+    """The metric that counts of one model less that of another, on the same test rows.
+
+    Attributes:
+        rows: that test.
+        low, high: bounds of the 95 % interval over the rows.
+        p: two-sided, by `test`.
+        test: in words.
+        verdict: on the first model: `better`, `worse` or `not distinguishable`.
+    """
+
+    rows: int
+    mean: float
+    low: float
+    high: float
+    p: float
+    test: str
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """The model that a run of a table started from, on the run's own test rows.
+
+    Attributes:
+        run: the folder of the run that it is of, or its file.
+        test: its loss and metrics.
+        test_interval: of the metric that counts, as in a run's.
+        final, best: the run's models less this one; None where that cannot be told.
+    """
+
+    run: str
+    test: Values
+    test_interval: Any = field(default=None, metadata=OPTIONAL)
+    final: ModelDifference | None = field(default=None, metadata=OPTIONAL)
+    best: ModelDifference | None = field(default=None, metadata=OPTIONAL)
+
+
 @dataclass(frozen=True)
 class ReportParts:
     """What a report shows beside the other values of a summary.
@@ -224,6 +263,7 @@ class RunSummary:
         seconds: of the parts of the run, from loading to drawing.
         headline: the metric that counts.
         exact: whether steps from the same weights gave the same numbers twice; None where that was not tried.
+        before: of a run of a table that started from another model, what that comes to; else None.
         baselines: what stands beside a network on a table: a constant, and a linear model.
     """
 
@@ -260,6 +300,7 @@ class RunSummary:
     headline: Headline = field(default=ACCURACY, metadata=OPTIONAL)
     exact: bool | None = field(default=None, metadata=OPTIONAL)
     baselines: tuple[BaselineValues, ...] = field(default=(), metadata=OPTIONAL)
+    before: Before | None = field(default=None, metadata=OPTIONAL)
     report: ReportParts | None = field(default=None, metadata=OPTIONAL)
     seconds: Mapping[str, float] = field(default_factory=dict, metadata=OPTIONAL)
 
