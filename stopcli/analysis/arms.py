@@ -37,23 +37,33 @@ def experiment_of(run: Run) -> Mapping[str, Any]:
     return {"command": run.command, **experiment_settings(run.command, run.settings)}
 
 
-def experiments_of(runs: Iterable[Run]) -> list[Experiment]:
-    """Runs by experiment, in the order in which each first appears, with labels that tell them apart."""
+def experiments_of(runs: Iterable[Run], *, apart: bool = False) -> list[Experiment]:
+    """Runs by experiment, in the order in which each first appears, with labels that tell them apart.
+
+    Args:
+        apart: runs of different folders, or sweeps, are different experiments, also where they differ only by seed.
+    """
     groups: list[tuple[Mapping[str, Any], list[Run]]] = []
     for run in runs:
         for settings, group in groups:
-            if settings == experiment_of(run) and group[0].group == run.group:
+            together = not apart or _folder_of(group[0]) == _folder_of(run)
+            if together and settings == experiment_of(run) and group[0].group == run.group:
                 group.append(run)
                 break
         else:
             groups.append((experiment_of(run), [run]))
     labels = [group[0].title for _, group in groups]
     labels = _distinct(labels, _recorded_settings([group[0] for _, group in groups]))
-    folders = [group[0].sweep or group[0].path for _, group in groups]
+    folders = [_folder_of(group[0]) for _, group in groups]
     # By the folder that they lie in, its name or its path; in one sweep by the run's own, whose rules may have changed.
     for names in ([folder.name for folder in folders], map(str, folders), [group[0].path.name for _, group in groups]):
         labels = _distinct(labels, list(names))
     return [Experiment(label, tuple(group)) for label, (_, group) in zip(labels, groups, strict=True)]
+
+
+def _folder_of(run: Run) -> Path:
+    """Its sweep's, or its own."""
+    return run.sweep or run.path
 
 
 def _recorded_settings(runs: Sequence[Run]) -> list[str]:
@@ -236,9 +246,14 @@ def is_finished(arm: RunArm) -> bool:
     return all(result.run.finished for result in arm.runs)
 
 
-def read_arms(paths: Sequence[Path], metric: str = "", mode: str = "auto") -> tuple[list[RunArm], list[str]]:
+def read_arms(
+    paths: Sequence[Path], metric: str = "", mode: str = "auto", *, apart: bool = False
+) -> tuple[list[RunArm], list[str]]:
     """The arms in some folders of runs and sweeps, and warnings, a sentence without a full stop each. The runs that
     count are those that finished, or where none did, what there is.
+
+    Args:
+        apart: as for `experiments_of`.
 
     Raises:
         RunFolderError: a folder is no run's, or a run is damaged.
@@ -253,7 +268,7 @@ def read_arms(paths: Sequence[Path], metric: str = "", mode: str = "auto") -> tu
         if result is not None:
             results[run.path] = result
     arms = []
-    for experiment in experiments_of([run for run in runs if run.path in results]):
+    for experiment in experiments_of([run for run in runs if run.path in results], apart=apart):
         arms.append(_arm(experiment, [results[run.path] for run in experiment.runs], warnings))
     _check(arms, warnings)
     warnings += notes_of(runs)

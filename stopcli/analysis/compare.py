@@ -385,7 +385,13 @@ def some(names: Sequence[str]) -> str:
 
 
 def compare(
-    paths: Sequence[Path], baseline: str = "", metric: str = "", mode: str = "auto", root: Path = DEFAULT_RUNS_DIR
+    paths: Sequence[Path],
+    baseline: str = "",
+    metric: str = "",
+    mode: str = "auto",
+    root: Path = DEFAULT_RUNS_DIR,
+    *,
+    apart: bool = False,
 ) -> CompareResults:
     """Set runs and sweeps side by side.
 
@@ -394,11 +400,12 @@ def compare(
         baseline: the label of what the others are compared with, or its run; the first where it is empty.
         metric, mode: as for `measure_of`.
         root: the runs folder, in which the baseline may be named.
+        apart: runs of different folders are never taken as seeds of one arm.
 
     Raises:
         RequestError: they cannot be compared; nothing is written.
     """
-    arms, warnings = read_arms(paths, metric, mode)
+    arms, warnings = read_arms(paths, metric, mode, apart=apart)
     measure = measure_of(metric, arms, mode)
     base = baseline_of(arms, baseline, root)
     warnings = [*experiments_differ(arms), *measure.warnings, *warnings, *environments_differ(arms)]

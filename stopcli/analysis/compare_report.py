@@ -16,6 +16,7 @@ from stopcli.analysis.compare import (
     seeds_of,
     some,
 )
+from stopcli.analysis.gate import Gate
 from stopcli.analysis.measure import COSTS, Measure, View, headlines_of
 from stopcli.analysis.run_result import RunResult
 from stopcli.quantities import counted, format_duration, numbered
@@ -36,8 +37,12 @@ MOST_DRAWN = 14
 _ROWS = {"val": "validation", "train": "training"}
 
 
-def output_of(results: CompareResults) -> AnalysisOutput:
-    """What a comparison leaves in its folder."""
+def output_of(results: CompareResults, gate: Gate | None = None) -> AnalysisOutput:
+    """What a comparison leaves in its folder.
+
+    Args:
+        gate: what was required of it, if anything was; its answer comes first.
+    """
     curves = curves_of(results.arms, results.measure)
     tables = tables_of(results)
     return AnalysisOutput(
@@ -51,10 +56,11 @@ def output_of(results: CompareResults) -> AnalysisOutput:
             "differences.csv": _settings_csv(results),
             "runs.csv": csv_of(_run_rows(results)),
         },
-        answers=results.answers(),
+        answers=(*_answer_of(gate), *results.answers()),
         conclusions=results.conclusions(),
         summary={
             "metric": results.measure.name,
+            **({} if gate is None else {"gate": gate.to_dict()}),
             **_headline_of_summary(results.measure),
             "baseline": results.base.label,
             "things": [_arm_summary(arm, results.measure) for arm in results.arms],
@@ -65,8 +71,14 @@ def output_of(results: CompareResults) -> AnalysisOutput:
             },
         },
         figures=lambda: figures_of(results, curves),
-        document=lambda pictures: _document(results, tables, [*results.notes(), *curves.notes], pictures),
+        document=lambda pictures: _document(
+            results, tables, _answer_of(gate), [*results.notes(), *curves.notes], pictures
+        ),
     )
+
+
+def _answer_of(gate: Gate | None) -> tuple[str, ...]:
+    return () if gate is None else (gate.sentence,)
 
 
 def _headline_of_summary(measure: Measure) -> dict[str, Any]:
@@ -397,8 +409,17 @@ def figures_of(results: CompareResults, curves: Curves) -> Figures:
 
 
 def _document(
-    results: CompareResults, tables: Sequence[Table], notes: Sequence[str], pictures: Sequence[Picture]
+    results: CompareResults,
+    tables: Sequence[Table],
+    first: Sequence[str],
+    notes: Sequence[str],
+    pictures: Sequence[Picture],
 ) -> Document:
+    """The report.
+
+    Args:
+        first: sentences above all others.
+    """
     by_arm, differences, settings, cost = tables
     against: list[Part] = [differences, *([Bullets(tuple(notes))] if notes else [])]
     means = Paragraph("Means ± standard deviations over the runs, and the interval of the mean.")
@@ -412,7 +433,7 @@ def _document(
     ]
     labels = [arm.label for arm in results.arms]
     more = f" and {len(labels) - _IN_A_TITLE} more" if len(labels) > _IN_A_TITLE else ""
-    lead: list[Part] = [Paragraph(sentence) for sentence in (*results.answers(), *results.conclusions())]
+    lead: list[Part] = [Paragraph(sentence) for sentence in (*first, *results.answers(), *results.conclusions())]
     lead += [Warn(f"{warning}.") for warning in results.warnings]
     title = f"compare: {', '.join(labels[:_IN_A_TITLE])}{more}"
     # Of CSV files no settings are known.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.analysis.measure import Measure, View
@@ -20,6 +19,9 @@ from stopcli.stats.scores_difference import ScoresDifference, scores_difference
 OnRows = RowsDifference | ScoresDifference
 # Metrics are float32.
 _ROUNDING = 1e-5
+BEFORE = "before.npz"
+"""In the folder of a run that was started from another one's model: what that model predicts for its test rows, as in
+predictions.npz, where it stands as the final model."""
 _OTHER_ROWS = "The rows are not compared: the runs have other test rows, or the same in another order."
 
 
@@ -31,35 +33,91 @@ def compare_rows(ours: RunResult, theirs: RunResult, view: View, measure: Measur
         None where that cannot be told, with the reason in a sentence; without one where there is nothing to tell by
         rows.
     """
-    if measure.headline is None or measure.better is None or measure.name != measure.headline.column("test"):
+    if not _counts(measure):
         return None, ""
-    is_accuracy = measure.name == ACCURACY.column("test") and measure.better == ACCURACY.direction
     stored = list[Predictions]()
     for result in (ours, theirs):
-        path = result.run.path / "predictions.npz"
-        try:
-            predictions = read_predictions(path)
-        except RequestError as error:
-            return None, f"The rows are not compared: {error.message}."
+        predictions, reason = _stored(result, view, measure)
         if predictions is None:
-            missing = f"The rows are not compared: {path} is missing; older versions did not keep it."
-            return None, missing if is_accuracy else ""
-        if problem := _of_another_model(path, predictions, result, view, measure):
-            return None, problem
+            return None, reason
         stored.append(predictions)
-    first, second = stored
+    return _compared(stored[0], stored[1], (view.name, view.name), measure)
+
+
+def compare_to_before(run: RunResult, view: View, measure: Measure) -> tuple[OnRows | None, float | None, str]:
+    """How a single run compares with the model that it was started from, on the run's own test rows: that model
+    predicted them before it was trained further (before.npz).
+
+    Returns:
+        As `compare_rows`; between the two, the metric of the model that it was started from, None where it is not
+        known.
+    """
+    if not _counts(measure):
+        return None, None, ""
+    ours, reason = _stored(run, view, measure)
+    if ours is None:
+        return None, None, reason
+    path = run.run.path / BEFORE
+    try:
+        before = read_predictions(path)
+    except RequestError as error:
+        return None, None, f"The rows are not compared: {error.message}."
+    if before is None:
+        return None, None, f"The rows are not compared: {path} is missing."
+    if isinstance(before, PredictedValues):
+        value: float | None = before.final_value
+    else:
+        value = float((before.final == before.target).mean())
+    on_rows, reason = _compared(ours, before, (view.name, "final"), measure)
+    return on_rows, value, reason
+
+
+def _counts(measure: Measure) -> bool:
+    """Whether a measure is one that predictions are kept for: the metric that counts, on the test rows."""
+    headline = measure.headline
+    return headline is not None and measure.better is not None and measure.name == headline.column("test")
+
+
+def _is_accuracy(measure: Measure) -> bool:
+    return measure.name == ACCURACY.column("test") and measure.better == ACCURACY.direction
+
+
+def _stored(result: RunResult, view: View, measure: Measure) -> tuple[Predictions | None, str]:
+    """What a run's models predict for its test rows; None with the reason, as of `compare_rows`."""
+    path = result.run.path / "predictions.npz"
+    try:
+        predictions = read_predictions(path)
+    except RequestError as error:
+        return None, f"The rows are not compared: {error.message}."
+    if predictions is None:
+        missing = f"The rows are not compared: {path} is missing; older versions did not keep it."
+        return None, missing if _is_accuracy(measure) else ""
+    problem = _of_another_model(path, predictions, result, view, measure)
+    return (None, problem) if problem else (predictions, "")
+
+
+def _compared(
+    first: Predictions, second: Predictions, models: tuple[str, str], measure: Measure
+) -> tuple[OnRows | None, str]:
+    """As `compare_rows`.
+
+    Args:
+        models: of each, which it is: `final` or `saved`.
+    """
+    assert measure.better is not None
     if first.rows != second.rows:
-        return None, _OTHER_ROWS if is_accuracy or isinstance(first, PredictedValues) else ""
+        by_rows = _is_accuracy(measure) or isinstance(first, PredictedValues)
+        return None, _OTHER_ROWS if by_rows else ""
     if isinstance(first, PredictedClasses) and isinstance(second, PredictedClasses):
-        return (_of_classes(first, second, view), "") if is_accuracy else (None, "")
+        return (_of_classes(first, second, models), "") if _is_accuracy(measure) else (None, "")
     if not (isinstance(first, PredictedValues) and isinstance(second, PredictedValues)):
         return None, ""
-    scores = [_row_scores(one, view) for one in (first, second)]
-    if scores[0] is None or scores[1] is None or first.finish != second.finish or first.step != second.step:
+    ours, theirs = (_row_scores(one, model) for one, model in zip((first, second), models, strict=True))
+    if ours is None or theirs is None or first.finish != second.finish or first.step != second.step:
         return None, ""
-    if scores[0].values.shape != scores[1].values.shape:
+    if ours.values.shape != theirs.values.shape:
         return None, _OTHER_ROWS
-    return scores_difference(scores[0], scores[1], measure.better), ""
+    return scores_difference(ours, theirs, measure.better), ""
 
 
 def _of_another_model(path: Path, predictions: Predictions, result: RunResult, view: View, measure: Measure) -> str:
@@ -81,21 +139,17 @@ def _of_another_model(path: Path, predictions: Predictions, result: RunResult, v
     return ""
 
 
-def _of_classes(first: PredictedClasses, second: PredictedClasses, view: View) -> RowsDifference | None:
-    ours, theirs = (_right(predictions, view) for predictions in (first, second))
+def _of_classes(first: PredictedClasses, second: PredictedClasses, models: tuple[str, str]) -> RowsDifference | None:
+    ours, theirs = first.right(models[0]), second.right(models[1])
+    assert ours is not None
+    assert theirs is not None
     counts = (ours & theirs, ours & ~theirs, ~ours & theirs, ~ours & ~theirs)
     return rows_difference(*(int(rows.sum()) for rows in counts))
 
 
-def _right(predictions: PredictedClasses, view: View) -> NDArray[np.bool_]:
-    right = predictions.right(view.name)
-    assert right is not None
-    return right
-
-
-def _row_scores(predictions: PredictedValues, view: View) -> RowScores | None:
+def _row_scores(predictions: PredictedValues, model: str) -> RowScores | None:
     """What the metric is a function of, with the part of it that is no row's."""
-    of_model = predictions.scores(view.name)
+    of_model = predictions.scores(model)
     if of_model is None:
         return None
     values: NDArray[Any] = of_model[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -111,6 +111,8 @@ def write_and_print(analysis: AnalysisOutput, output: Output, *, root: Path, nam
     output.suggest(next_steps(folder, summary.state, summary))
 
 
+_gate = in_panel("Requirement")
+
 BaselineRun = Annotated[
     str,
     typer.Option(
@@ -128,6 +130,23 @@ Metric = Annotated[
         show_default="the metric that counts, such as test_accuracy",
     ),
 ]
+Require = Annotated[
+    Literal["not-worse", "better"] | None,
+    _gate(
+        help="What the second run has to be against the first. The exit status is 0 where its interval says that this "
+        "holds, 3 where it says that it does not, and 4 where that cannot be told.",
+        show_default=False,
+    ),
+]
+By = Annotated[
+    str | None,
+    _gate(
+        metavar="X|P%",
+        help="The margin of --require: worse by up to X is not worse; better is better by more than X. In the metric's "
+        "unit, or a share of the first run's value (1%).",
+        show_default="0",
+    ),
+]
 MetricMode = Annotated[Mode, typer.Option(help="Whether less or more of the value is better; auto: by the metric.")]
 
 
@@ -136,6 +155,8 @@ def compare(
     baseline: BaselineRun = "",
     metric: Metric = "",
     mode: MetricMode = "auto",
+    require: Require = None,
+    by: By = None,
     name: Name = "",
     runs_dir: RunsDir = None,
     run_dir: RunDir = None,
@@ -148,15 +169,24 @@ def compare(
     Runs that differ only by their seed form one arm; a sweep has its own arms. Nothing is trained, and the runs stay as
     they are.
     """
+    if by is not None and require is None:
+        raise ConfigError("by", by, "nothing without --require, whose margin it is")
     root = runs_root(runs_dir)
     check_can_be_made(root, run_dir)
     runs = [resolve_run(run, root) for run in runs]
     from stopcli.analysis.compare import compare as compare_runs
     from stopcli.analysis.compare_report import output_of
+    from stopcli.analysis.gate import Requirement, gate_of
 
+    requirement = None if require is None else Requirement(require, by or "0")
     output = Output(json, quiet, verbose)
-    analysis = output_of(compare_runs(runs, baseline, metric, mode, root))
-    write_and_print(analysis, output, root=root, name=name, run_dir=run_dir)
+    # Two nights of one command are two things to compare, also where only their seed differs.
+    apart = requirement is not None and len(runs) == 2
+    results = compare_runs(runs, baseline, metric, mode, root, apart=apart)
+    gate = None if requirement is None else gate_of(results, requirement)
+    write_and_print(output_of(results, gate), output, root=root, name=name, run_dir=run_dir)
+    if gate is not None and gate.exit_status:
+        raise typer.Exit(gate.exit_status)
 
 
 option = in_panel("Stopping")

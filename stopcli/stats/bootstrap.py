@@ -146,27 +146,38 @@ class RowScores:
 def interval_of(scores: RowScores) -> RowsInterval | None:
     """The bootstrap interval of a metric over rows; None for fewer than 10 rows, or where it is not always a number."""
     finish = FINISHES[scores.finish]
-    bounds = None if scores.rows < FEWEST_ROWS else interval_and_resamples(scores.values, finish)[0]
+    bounds = None if scores.rows < FEWEST_ROWS else resample(scores.values, finish).bounds
     if bounds is None:
         return None
     return RowsInterval(scores.rows, bounds[0] + scores.shift, bounds[1] + scores.shift)
 
 
-def interval_and_resamples(
-    values: NDArray[np.floating[Any]], finish: Finish
-) -> tuple[tuple[float, float] | None, Floats]:
-    """The BCa bounds of a function of means over rows, and its values in all resamples, shape [resamples].
+@dataclass(frozen=True, eq=False)
+class Resamples:
+    """A function of means over rows, by resampling them.
+
+    Attributes:
+        bounds: of its 95 % interval (BCa); None where it is not always a number.
+        drawn: its values in all resamples, shape [resamples].
+        standard_error: by leaving out each row in turn, or group of rows (the jackknife's).
+    """
+
+    bounds: tuple[float, float] | None
+    drawn: Floats
+    standard_error: float
+
+
+def resample(values: NDArray[np.floating[Any]], finish: Finish) -> Resamples:
+    """Resample a function of means over rows.
 
     Args:
         values: shape [rows, k], 10 rows or more.
-
-    Returns:
-        None for bounds where it is not always a number.
     """
     sums, sizes = _grouped(values)
     value = float(finish(values.mean(axis=0, dtype=float)[None])[0])
-    drawn = finish(_resampled(sums, sizes))
-    return _bca(drawn, value, [_left_out(sums, sizes, finish)], len(values)), drawn
+    drawn, left_out = finish(_resampled(sums, sizes)), _left_out(sums, sizes, finish)
+    bounds = _bca(drawn, value, [left_out], len(values))
+    return Resamples(bounds, drawn, math.sqrt((len(sums) - 1) * float(np.var(left_out))))
 
 
 def _grouped(values: NDArray[np.floating[Any]]) -> tuple[Floats, Floats]:

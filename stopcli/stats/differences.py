@@ -89,6 +89,7 @@ class Difference:
         share_below, share_equal: of the pairs, those whose difference is below 0, and those without one; None of
             independent samples.
         other_n: values of the second sample; None of pairs.
+        standard_error: of the mean; None where n < 3.
     """
 
     n: int
@@ -99,6 +100,7 @@ class Difference:
     share_below: float | None = None
     share_equal: float | None = None
     other_n: int | None = None
+    standard_error: float | None = None
 
     @property
     def paired(self) -> bool:
@@ -241,11 +243,12 @@ def paired_difference(values: Sequence[float], others: Sequence[float]) -> Diffe
     if not _vary(differences, rounding):
         # Nothing varies: the bootstrap's acceleration would be 0 / 0, and the t-test certain, although a few accuracies
         # of few rows are easily the same. What is left to ask is how often so many would have one sign by chance.
-        return Difference(n, mean, mean, mean, 2.0 ** (1 - n) if mean else 1.0, *shares)
+        return Difference(n, mean, mean, mean, 2.0 ** (1 - n) if mean else 1.0, *shares, standard_error=0.0)
     from scipy import stats
 
     p = float(stats.ttest_1samp(differences, 0.0).pvalue)
-    return Difference(n, mean, *bootstrap_interval(differences), p, *shares)
+    error = float(differences.std(ddof=1)) / math.sqrt(n)
+    return Difference(n, mean, *bootstrap_interval(differences), p, *shares, standard_error=error)
 
 
 def difference_by_seed(values: Mapping[int, float], others: Mapping[int, float]) -> Difference | None:
@@ -279,7 +282,7 @@ def unpaired_difference(values: Sequence[float], others: Sequence[float]) -> Dif
         # Not of their means, which rounding may tell apart.
         only = float(ours[0] - theirs[0])
         p = min(1.0, 2 / math.comb(n + other_n, n)) if only else 1.0
-        return Difference(n, only, only, only, p, other_n=other_n)
+        return Difference(n, only, only, only, p, other_n=other_n, standard_error=0.0)
     from scipy import stats
 
     parts = [float(sample.var(ddof=1)) / len(sample) for sample in (ours, theirs)]
@@ -287,7 +290,7 @@ def unpaired_difference(values: Sequence[float], others: Sequence[float]) -> Dif
     error = math.sqrt(sum(parts))
     reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
     p = 2 * float(stats.t.sf(abs(mean) / error, freedom))
-    return Difference(n, mean, mean - reach, mean + reach, p, other_n=other_n)
+    return Difference(n, mean, mean - reach, mean + reach, p, other_n=other_n, standard_error=error)
 
 
 @dataclass(frozen=True)

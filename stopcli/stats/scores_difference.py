@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stopcli.stats.bootstrap import FEWEST_ROWS, FINISHES, Floats, RowScores, interval_and_resamples
+from stopcli.stats.bootstrap import FEWEST_ROWS, FINISHES, Floats, RowScores, resample
 from stopcli.stats.differences import NONE, p_cell, signed, tells_apart, verdict_on
 from stopcli.stopping.rule import Direction
 
@@ -26,6 +26,7 @@ class ScoresDifference:
             where fewer do, times two (A. C. Davison, D. V. Hinkley, "Bootstrap Methods and their Application", 1997).
         better: whether less or more of the metric is better.
         lower: rows whose error, or loss, is lower by the first model; None where the metric has none for each row.
+        standard_error: of the mean, by leaving out each row in turn.
     """
 
     rows: int
@@ -35,6 +36,7 @@ class ScoresDifference:
     p: float
     better: Direction
     lower: int | None = None
+    standard_error: float = 0.0
 
     @property
     def distinguishable(self) -> bool:
@@ -87,12 +89,14 @@ def scores_difference(first: RowScores, second: RowScores, better: Direction) ->
     def difference(means: Floats) -> Floats:
         return finish(means[:, :k]) - finish(means[:, k:])
 
-    bounds, drawn = interval_and_resamples(np.hstack([first.values, second.values]), difference)
-    if bounds is None:
+    both = resample(np.hstack([first.values, second.values]), difference)
+    if both.bounds is None:
         return None
+    drawn = both.drawn
     beyond = min(np.count_nonzero(drawn + shift <= 0), np.count_nonzero(drawn + shift >= 0))
     p = min(1.0, 2 * (int(beyond) + 1) / (len(drawn) + 1))
     of_each_row = first.finish in ("mean", "root")
     lower = int(np.count_nonzero(first.values < second.values)) if of_each_row else None
-    low, high = (bound + shift for bound in bounds)
-    return ScoresDifference(first.rows, first.value() - second.value(), low, high, p, better, lower)
+    low, high = (bound + shift for bound in both.bounds)
+    mean = first.value() - second.value()
+    return ScoresDifference(first.rows, mean, low, high, p, better, lower, both.standard_error)
