@@ -102,11 +102,9 @@ def _columns_that_give_away(
         if figure.value > SUSPICIOUS:
             figures.setdefault(name, figure)
     for name, figure in list(figures.items())[:_MOST_NAMED]:
-        yield (
-            f"{shown(name)} alone gives the target away: {figure.measure} {_rounded_down(figure.value)} on "
-            f"{counted(figure.rows, 'training row')}; is it known when one predicts? If not, leave it out: "
-            f"--ignore {shlex.quote(name)}"
-        )
+        on_rows = f"{figure.measure} {_rounded_down(figure.value)} on {counted(figure.rows, 'training row')}"
+        question = f"is it known when one predicts? --ignore {shlex.quote(name)} leaves it out"
+        yield f"{shown(name)} alone gives the target away: {on_rows}; {question}"
     if len(figures) > _MOST_NAMED:
         more = len(figures) - _MOST_NAMED
         yield f"{more} more {agreeing(more, 'column gives', 'columns give')} the target away, each of them alone"

@@ -84,9 +84,9 @@ def test_columns_that_give_the_target_away_are_named(kind: str, measure: str) ->
     assert names == {"'number 1'", "'number 2'", "'number 3'", "'word0'"}
     rows = int((part == 0).sum())
     first = next(note for note in found if note.startswith("'number 1'"))
-    question = "is it known when one predicts? If not, leave it out: --ignore 'number 1'"
+    question = "is it known when one predicts? --ignore 'number 1' leaves it out"
     assert first == f"'number 1' alone gives the target away: {measure} 1.0000 on {rows} training rows; {question}"
-    assert any(note.endswith("--ignore word0") for note in found)
+    assert any(note.endswith("--ignore word0 leaves it out") for note in found)
     # What tests tells nothing, and another seed draws no rows where there are few.
     only_test = np.where(np.arange(400) < 10, 0, 2)
     assert notes(raw(numbers, target, texts), only_test) == []
