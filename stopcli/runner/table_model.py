@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stopcli.data.table_columns import TableColumns
 from stopcli.errors import CheckpointError, ConfigError, RequestError, RunFolderError, in_a_line
-from stopcli.recipes.recorded_code import read_code, with_code
+from stopcli.recipes.recorded_code import file_of, read_code, with_code
 from stopcli.runner.opened import CsvRun, Run, Sweep
 from stopcli.runner.opened import open as open_run
 from stopcli.runner.resume import read_config
@@ -141,9 +141,12 @@ def _code_of(run: Run, file: Path, code: Path | None) -> tuple[Source | None, tu
             f"{file}: the model has a lambda, which is code in the file itself; it is not executed",
             hint="A function with a name, in the file that builds the model, takes its place.",
         )
+    config = read_config(run.path)
+    if not file_of(config):
+        raise CheckpointError(f"{file}: the model needs {', '.join(own)}, and the run has no file that defines it")
     again = f"stopcli predict {shlex.quote(run_argument(run.path))} TABLE"
     try:
-        config, notes = with_code(read_config(run.path), code, run=run.path, again=again)
+        config, notes = with_code(config, code, run=run.path, again=again)
     except RequestError as error:
         raise RequestError(
             f"the model has code of yours ({', '.join(own)}). {error.message}", hint=error.hint

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pandas
 import pytest
-from program import run
+from program import run, summary_of
+from quick_runs import quick_runs
 from small_disk import small_disk
 from table_runs import houses, part_of, write_table_run
 from written_runs import write_run, write_sweep
@@ -32,11 +33,12 @@ class Halved(keras.layers.Layer):
 
 print("executed")
 
-def data():
-    ...
-
 def build(x, y):
-    ...
+    inputs = keras.Input(x.shape[1:])
+    model = keras.Model(inputs, Halved()(keras.layers.Dense(1)(inputs)))
+    rmse = keras.metrics.RootMeanSquaredError(name="rmse")
+    model.compile(keras.optimizers.Adam(1.0), "mse", metrics=[rmse])
+    return model
 """
 
 
@@ -67,21 +69,21 @@ def folder(tensorflow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     write_table_run(folder / "linear", folder / "numbers.csv", "price", linear, RMSE)
     write_table_run(folder / "kinds", table, "kind", kinds, ACCURACY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> Path:
+    """The same folder with runs that were trained: `price` of layer.py, and `kind`."""
     file = folder / "layer.py"
     file.write_text(LAYER)
-    scope: dict[str, Any] = {"__name__": "layer"}
-    exec(LAYER, scope)
-
-    def own(encoder: Any) -> keras.Model:
-        x = keras.Input((3,))
-        model = keras.Model(x, scope["Halved"]()(keras.layers.Dense(1)(x)))
-        model.compile("adam", "mse")
-        return model
-
-    from stopcli.source import read_source
-
-    settings = {"file": str(file), "code_sha256": read_source(file).sha256}
-    write_table_run(folder / "own", folder / "numbers.csv", "price", own, RMSE, **settings)
+    few = ("--epochs", "3", "--quiet", "--run-dir")
+    numbers, table = str(folder / "numbers.csv"), str(folder / "houses.csv")
+    with quick_runs():
+        words = ("--target", "price", "--ignore", "kind", "id", *few, str(folder / "price"))
+        assert run("fit", str(file), numbers, *words) == 0
+        words = ("--target", "kind", "--ignore", "price", "--split", "hash:id", *few, str(folder / "kind"))
+        assert run("fit", table, *words) == 0
     return folder
 
 
@@ -316,53 +318,47 @@ def test_runs_without_a_model_of_a_table_are_refused(folder: Path, capfd: pytest
     assert answer(capfd, "unknown", table)["known"] == {}
 
 
-def test_code_of_the_users_runs_where_it_is_what_the_run_was_started_with(
-    folder: Path, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("name", "table", "metric"), [("price", "numbers", "rmse"), ("kind", "houses", "accuracy")])
+def test_on_the_test_rows_the_metric_is_that_of_the_report(
+    trained: Path, name: str, table: str, metric: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    import keras
+    summary = summary_of(trained / name)
+    reported = (summary["best"] or summary["final"])["test"][metric]
+    # In another order, among others, and as another kind of file.
+    frame = pandas.read_csv(trained / f"{table}.csv")
+    more = houses(30, seed=3)[frame.columns].assign(id=[f"N{number}" for number in range(30)])
+    pandas.concat([more, frame]).sample(frac=1, random_state=0).to_csv("other.tsv", sep="\t", index=False)
+    for path in (trained / f"{table}.csv", Path("other.tsv")):
+        result = answer(capfd, trained / name, path, "--part", "test")
+        assert result["metric"]["rows"] == summary["rows"]["test"]
+        # Rows in another order are added up in another order.
+        expected = reported if metric == "accuracy" else pytest.approx(reported, rel=1e-6)
+        assert result["metric"]["value"] == expected
+    capfd.readouterr()
 
-    own, table = folder / "own", folder / "numbers.csv"
-    rows, text = printed(capfd, own, table)
+
+def test_code_of_the_users_runs_where_it_is_what_the_run_was_started_with(
+    trained: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    price, table, file = trained / "price", trained / "numbers.csv", trained / "layer.py"
+    rows, text = printed(capfd, price, table)
     assert "executed" in text
-    weights, bias = _weights_of_dense(own / "checkpoints" / "best.keras", keras)
-    expected = ((expected_prices(houses(ROWS)) * 0) + _encoded(houses(ROWS)) @ weights[:, 0] + bias) / 2
-    np.testing.assert_allclose(rows["prediction"], expected, rtol=1e-4, atol=1e-5)
     # In another file, which the user names.
     Path("moved.py").write_text(LAYER.replace("x / 2", "x / 4"))
-    rows, _ = printed(capfd, own, table, "--code", "moved.py")
-    np.testing.assert_allclose(rows["prediction"], expected / 2, rtol=1e-4, atol=1e-5)
-    text = (folder / "layer.py").read_text()
+    of_moved, _ = printed(capfd, price, table, "--code", "moved.py")
+    np.testing.assert_allclose(of_moved["prediction"], rows["prediction"] / 2, rtol=1e-5)
     try:
-        (folder / "layer.py").write_text(text.replace("executed", "changed"))
-        refused = error(capfd, own, table)
+        file.write_text(LAYER.replace("executed", "another text"))
+        refused = error(capfd, price, table)
         assert "the model has code of yours (Halved)" in refused
         assert "its code has changed since the run was started" in refused
         assert "--code" in refused
-        assert "changed\n" not in refused.replace("has changed", "")
+        assert "\nanother text" not in refused
     finally:
-        (folder / "layer.py").write_text(text)
-    Path("empty.py").write_text(LAYER.replace("Halved", "Doubled"))
-    assert "needs Halved, which" in error(capfd, own, table, "--code", "empty.py", status=1)
-
-
-def _encoded(frame: pandas.DataFrame) -> np.ndarray[Any, Any]:
-    train = houses(ROWS)[part_of(ROWS) == 0]
-    standardised = [(frame[name] - train[name].mean()) / train[name].std(ddof=0) for name in ("rooms", "area")]
-    return np.nan_to_num(np.stack([*standardised, frame["area"].isna()], axis=1).astype(float))
-
-
-def _weights_of_dense(path: Path, keras: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    import zipfile
-
-    import h5py
-
-    arrays: list[np.ndarray[Any, Any]] = []
-
-    def add(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
-            arrays.append(item[()])
-
-    with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as weights, h5py.File(weights) as file:
-        file.visititems(add)
-    kernel = next(array for array in arrays if array.shape == (3, 1))
-    return kernel, next(array for array in arrays if array.shape == (1,))
+        file.write_text(LAYER)
+    Path("other.py").write_text(LAYER.replace("Halved", "Doubled"))
+    assert "needs Halved, which" in error(capfd, price, table, "--code", "other.py", status=1)
+    # A model's file with code, in the folder of a run without any.
+    shutil.copytree(trained / "kind", "strange")
+    shutil.copy(price / "checkpoints" / "best.keras", "strange/checkpoints")
+    assert "the model needs Halved, and the run has no file" in error(capfd, "strange", table, status=1)

@@ -49,13 +49,11 @@ def write_table_run(
     target: str,
     core_of: Callable[[Any], Any],
     headline: dict[str, str],
-    **settings: Any,
 ) -> Any:
     """The folder of a finished run.
 
     Args:
         core_of: returns the compiled network, of an encoder.
-        settings: in its config.toml.
 
     Returns:
         The network.
@@ -70,7 +68,7 @@ def write_table_run(
     encoder = Encoder(columns, statistics_of(raw.at(part == 0), columns))
     core = core_of(encoder)
     core.optimizer.build(core.trainable_variables)
-    write_run(path, command="fit", summary={"headline": headline, "command": "fit"}, **settings)
+    write_run(path, command="fit", summary={"headline": headline, "command": "fit"})
     (path / "checkpoints").mkdir()
     encoder.whole(core).save(path / "checkpoints" / "best.keras")
     record = TableRecord(
