@@ -73,7 +73,9 @@ def difference_with_bounds(difference: BaselineDifference, headline: Headline, l
 
 def _change(difference: float, headline: Headline, like: float) -> str:
     shown = headline.show(abs(difference), like)
-    if difference and not any(digit in "123456789" for digit in shown):
+    if not difference:
+        return shown
+    if not any(digit in "123456789" for digit in shown):
         # Rounded to nothing, which it is not.
         return headline.show_difference(difference)
     return f"{'−' if difference < 0 else '+'}{shown}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from stopcli.quantities import counted
@@ -103,7 +103,7 @@ def target_classes(parts: Mapping[str, NDArray[np.integer[Any]]], classes: Seque
     axes.set_yticks(range(len(names)), [drawn_name(name, _LONGEST_NAME) for name in names])
     axes.invert_yaxis()
     axes.set_xlabel("share of the rows")
-    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
     axes.xaxis.set_major_locator(MaxNLocator(5))
     legend_below(figure, [axes])
     return figure

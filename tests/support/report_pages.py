@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from summaries import run_summary
 
 from stopcli.analysis import compare_report, replay_report
 from stopcli.analysis.compare import compare
 from stopcli.analysis.replay import ReplayOptions, replay
 from stopcli.recipes.base import recipe_of, run_marks
+from stopcli.report.baselines import baselines_table
 from stopcli.report.curves import error_curves, learning_curves
+from stopcli.report.document import Table
 from stopcli.report.drawing import Figures, draw
-from stopcli.report.html import write_output
+from stopcli.report.html import write_output, write_report
 from stopcli.report.images import (
     Mistake,
     Points,
@@ -26,10 +29,14 @@ from stopcli.report.images import (
     worst_images,
 )
 from stopcli.report.learning_rates import RangeLine, learning_rate_by_step, range_figure
+from stopcli.report.predictions import predicted_against_true, residuals
+from stopcli.report.run_report import training_report
+from stopcli.report.table_figures import target_classes, target_numbers
 from stopcli.runner.report import report_again
 from stopcli.runner.resume import read_config
 from stopcli.runs.metrics import read_metrics
 from stopcli.runs.run import Run
+from stopcli.runs.summary import ReportParts
 from stopcli.sweeps.plan import collect, plan_jobs
 
 RUNS = Path(__file__).parents[1] / "fixtures" / "runs"
@@ -60,7 +67,59 @@ def write_pages(root: Path) -> dict[str, Path]:
     for name, output in outputs.items():
         write_output(output, root=root, run_dir=root / name)
         pages[name] = root / name / "report.html"
-    return pages
+    return {**pages, "table": _of_table(root / "table")}
+
+
+def _of_table(folder: Path) -> Path:
+    """The report of a fit on a table of wide columns and long words."""
+    folder.mkdir()
+    draws = np.random.default_rng(0)
+    prices = draws.lognormal(12, 0.5, 600)
+    regions = draws.integers(0, 30, 600)
+    names = tuple(f"region number {i}, on the other side" for i in range(30))
+    by_part = {"train": slice(0, 400), "validation": slice(400, 500), "test": slice(500, 600)}
+    true, target = prices[500:, None], "price of the house in the first year after it was sold"
+    figures: Figures = {
+        "predicted": lambda: predicted_against_true(true, true * 1.1, "model of epoch 9 (best)", value=target),
+        "residuals": lambda: residuals(true, true * 1.1, "model of epoch 9 (best)", value=target),
+        "target": lambda: target_numbers({name: prices[rows] for name, rows in by_part.items()}, target, target),
+        "classes_by_part": lambda: target_classes(
+            {name: regions[rows] for name, rows in by_part.items()}, names, "region by part"
+        ),
+    }
+    drawn = draw(lambda: figures, folder)
+    assert drawn.warnings == []
+    difference = {"mean": -1.2345, "low": -5.6789, "high": 4.5678, "p": 0.4, "verdict": "not distinguishable"}
+    model = {"epoch": 9, "train": {"rmse": 90.0}, "test": {"rmse": 101.2345}}
+    interval = {"rows": 100, "low": 90.1234, "high": 112.3456, "method": "bootstrap over the rows (BCa)"}
+    summary = run_summary(
+        headline={"name": "rmse", "direction": "min", "kind": "error"}, final=model,
+        best={**model, "monitor": "val_rmse", "value": 1.0}, rows={"train": 400, "validation": 100, "test": 100},
+        test_interval={"final": interval, "best": interval},
+        baselines=[
+            {
+                "name": name, "is_linear": fitted != "", "fitted": fitted, "test": {"rmse": 102.469},
+                "low": 91.2345, "high": 113.4567, "final": difference, "best": difference,
+            }
+            for name, fitted in (("mean", ""), ("ridge regression", "penalty 4, chosen on the 100 rows that validate"))
+        ],
+    )  # fmt: skip
+    columns = ("line", "true", "predicted", "error", "floor_area_in_square_metres", "region", *"abc")
+    worst = tuple((str(i), "612000.5", "412000.5", "-200000", "80.25", names[i], *"123") for i in range(10))
+    parts = (("train", "400", "12", "2025-01-01 00:00:00", "2025-08-01 00:00:00", "171234", "81234"),) * 3
+    tables = [
+        baselines_table(summary),
+        Table("Worst test rows", columns, worst),
+        Table("Rows by part", ("part", "rows", "groups", "from", "to", "mean target", "sd"), parts),
+    ]
+    content = ReportParts(
+        "fit houses.csv: patience 9, seed 0",
+        ("Data: houses.csv",),
+        tuple(table.for_summary() for table in tables),
+        tuple(picture.name for picture in drawn.pictures),
+    )
+    write_report(folder, training_report(summary, content, {}, ""))
+    return folder / "report.html"
 
 
 def _page(folder: Path, figures: Callable[[Run], Figures]) -> Path:
