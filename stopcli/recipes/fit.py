@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from stopcli.recipes.user_data import UserRows
     from stopcli.recipes.user_model import ModelFacts
     from stopcli.runs.folder import RunFolder
+    from stopcli.runs.summary import RunSummary
     from stopcli.source import Source
     from stopcli.training.evaluate import Evaluation
     from stopcli.training.session import Observer
@@ -160,17 +161,26 @@ class Fit(SeedRecipe):
         data: FitData = loaded.data
         return data.rows_of(config).parts
 
+    def run_summary(self, loaded: LoadedConfig, experiment: Experiment, evaluation: Evaluation) -> RunSummary:
+        """Of a table, with what simpler answers come to on the same test rows."""
+        from stopcli.recipes.table_results import with_baselines
+
+        return evaluation.summary if experiment.table is None else with_baselines(experiment, evaluation)
+
     def run_figures(
         self, config: FitConfig, experiment: Experiment, evaluation: Evaluation, metrics: Columns, steps: Columns | None
     ) -> Figures:
         from stopcli.recipes.fit_results import fit_figures
+        from stopcli.recipes.table_results import table_figures
 
-        return fit_figures(config, experiment, evaluation, metrics)
+        figures = fit_figures if experiment.table is None else table_figures
+        return figures(config, experiment, evaluation, metrics)
 
     def run_tables(self, experiment: Experiment, evaluation: Evaluation) -> dict[str, Table]:
         from stopcli.recipes.fit_results import fit_tables
+        from stopcli.recipes.table_results import table_tables
 
-        return fit_tables(experiment, evaluation)
+        return (fit_tables if experiment.table is None else table_tables)(experiment, evaluation)
 
     def run_after(self, loaded: LoadedConfig, evaluation: Evaluation, folder: RunFolder) -> tuple[str, ...]:
         """Let the file's `after` write to the run's folder."""
@@ -185,12 +195,14 @@ class Fit(SeedRecipe):
 
     def sweep_results(self, config: FitConfig, results: Sequence[JobResult]) -> SweepResults:
         """Of one arm a row for each seed; of several a row for each, with its paired difference to the first."""
+        from stopcli.analysis.baseline_results import with_baselines
         from stopcli.recipes.fit_results import fit_sweep_results, with_failures_of_after
 
         sweep = fit_sweep_results(config, results) if config.vary else super().sweep_results(config, results)
         if sentence := sentence_of_seeds([result.summary for result in results if result.summary is not None]):
             sweep = replace(sweep, conclusions=(*sweep.conclusions, sentence))
-        return with_failures_of_after(sweep, results)
+        labels = {result.job.arm: config.arm_label(result.job.arm) for result in results}
+        return with_baselines(with_failures_of_after(sweep, results), results, labels)
 
     def sweep_figures(self, config: FitConfig, results: Sequence[JobResult]) -> Figures:
         from stopcli.recipes.fit_results import fit_sweep_figures

@@ -245,8 +245,8 @@ def _cell(value: object) -> str:
 
 
 def _title(config: Any) -> str:
-    file = Path(config.file).name
-    return file if config.arm == config.rules else f"{file}, {config.arm.replace('-', ' ')}"
+    name = str(config.data_name)
+    return name if config.arm == config.rules else f"{name}, {config.arm.replace('-', ' ')}"
 
 
 def _loss_name(loss: Any) -> str:
@@ -321,7 +321,7 @@ def fit_sweep_results(config: Any, results: Sequence[JobResult]) -> SweepResults
     rows = f"{ROWS_IN_WORDS[measure.rows]} rows"
     by_class = classes_by_arm(arms, results, "saved model" if config.checkpoint else "final model", rows)
     return SweepResults(
-        f"fit: {Path(config.file).name}, {counted(len(arms), 'arm')}, {counted(config.seeds, 'seed')}",
+        f"fit: {config.data_name}, {counted(len(arms), 'arm')}, {counted(config.seeds, 'seed')}",
         (arms_table(arms, base, measure, "arm", final, intervals=True), *([by_class] if by_class else [])),
         {
             "table.csv": csv_of(values),
@@ -341,7 +341,7 @@ def fit_sweep_figures(config: Any, results: Sequence[JobResult]) -> Figures:
     arms = sweep_arms(config, results)
     finished = [arm for arm in arms if arm.runs]
     measure, headline = measure_of_arms(config.headline, results), config.headline
-    title = drawn_name(Path(config.file).name)
+    title = drawn_name(config.data_name)
     groups = [RunGroup(arm.label, arm.index, [result.run.metrics for result in arm.runs]) for arm in finished]
     runs = [run for group in groups for run in group.runs]
     panels: dict[str, str] = {}

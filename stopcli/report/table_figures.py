@@ -26,8 +26,11 @@ _LONGEST_NAME = 16
 _CENTRAL, _SQUEEZED = 0.98, 0.25
 
 
+_PERCENT = FuncFormatter(lambda share, _: f"{100 * share:.4g} %")
+
+
 def target_numbers(parts: Mapping[str, Numbers], target: str, title: str) -> Figure:
-    """How often which number is the target, as a density for each part, so that parts of other sizes can be compared.
+    """Which share of the rows of each part has which target.
 
     Args:
         parts: by name, each with rows; numbers that are not finite are left out.
@@ -45,7 +48,7 @@ def target_numbers(parts: Mapping[str, Numbers], target: str, title: str) -> Fig
         if not len(within):
             continue
         # Of all its values, also those beyond the axis.
-        weights = np.full(len(within), 1 / (len(values) * (edges[1] - edges[0])))
+        weights = np.full(len(within), 1 / len(values))
         colour = _COLOURS.get(name, GREY)
         look: dict[str, Any] = {"histtype": "stepfilled", "alpha": 0.25} if name == "train" else {"histtype": "step"}
         axes.hist(within, edges, weights=weights, color=colour, lw=1.6, label=_label(name, len(values)), **look)
@@ -53,7 +56,8 @@ def target_numbers(parts: Mapping[str, Numbers], target: str, title: str) -> Fig
     if beyond:
         axes.set_title(f"cut off: {counted(beyond, 'value')} beyond", loc="right", color=GREY)
     axes.set_xlabel(drawn_name(target))
-    axes.set_ylabel("density")
+    axes.set_ylabel("share of the rows")
+    axes.yaxis.set_major_formatter(_PERCENT)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     legend_below(figure, [axes])
@@ -103,7 +107,7 @@ def target_classes(parts: Mapping[str, NDArray[np.integer[Any]]], classes: Seque
     axes.set_yticks(range(len(names)), [drawn_name(name, _LONGEST_NAME) for name in names])
     axes.invert_yaxis()
     axes.set_xlabel("share of the rows")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+    axes.xaxis.set_major_formatter(_PERCENT)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     legend_below(figure, [axes])
     return figure

@@ -43,8 +43,8 @@ def evaluation(predictions, **changes):
 
 
 CONFIG = SimpleNamespace(
-    file="/home/me/rooms.py", seed=0, arm="patience-3", rules="patience-3", validation="split", threshold=None,
-    baseline=None, monitor="loss",
+    file="/home/me/rooms.py", data_name="rooms.py", seed=0, arm="patience-3", rules="patience-3", validation="split",
+    threshold=None, baseline=None, monitor="loss",
 )  # fmt: skip
 METRICS = {"epoch": np.arange(1.0, 5), "step": np.arange(4.0), "loss": np.ones(4), "mae": np.ones(4)}
 MAE = {"name": "mae", "direction": "min", "kind": "error", "unit": "kg"}
@@ -178,6 +178,7 @@ class SweepSettings:
     """What results read of a config."""
 
     file: str = "rooms.py"
+    data_name: str = "rooms.py"
     seeds: int = 4
     seed: int = 0
     restore_best: bool = False
