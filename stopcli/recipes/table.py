@@ -152,13 +152,14 @@ def read_table_rows(config: Any, observer: Observer, run: Path | None = None) ->
         used=has_target(table, columns),
     )
     observer.stage(f"comparing the rows of {path.name}")
-    found = leaks(raw, columns, row_parts.part)
+    of_leaks = leaks(raw, columns, row_parts.part)
     key = tuple(apart)
-    told, hashes = (*table.notes, *notes, *row_parts.notes, *found), row_hashes(table, columns, key)
+    hashes = row_hashes(table, columns, key)
+    notes = (*table.notes, *notes, *row_parts.notes, *of_leaks)
     if ancestor is not None:
         row_parts, of_ancestor = new_rows(ancestor, table, row_parts, hashes, config)
-        told += of_ancestor
-    return TableRows(table, columns, raw, split, row_parts, key, hashes, told, ancestor)
+        notes += of_ancestor
+    return TableRows(table, columns, raw, split, row_parts, key, hashes, notes, ancestor)
 
 
 def _columns(table: TableFile, config: Any, apart: Mapping[str, str]) -> tuple[TableColumns, tuple[str, ...]]:

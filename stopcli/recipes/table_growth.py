@@ -173,11 +173,11 @@ def taken_over(settings: Mapping[str, Any]) -> dict[str, Any]:
         ancestor = _checked(Path(source))
         folder, record = ancestor.folder, ancestor.record
     else:
-        found = run_of(Path(source))
-        known = None if found is None else read_table_record(found)
-        if found is None or known is None:
+        run = run_of(Path(source))
+        known = None if run is None else read_table_record(run)
+        if run is None or known is None:
             return {}
-        folder, record = found, known
+        folder, record = run, known
     before = read_toml(folder / "config.toml")
     _check_file(folder, before, settings)
     names = (*_TAKEN_OVER, *(() if settings.get("file") else _OF_NETWORK))

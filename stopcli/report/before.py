@@ -52,9 +52,9 @@ def before_sentences(summary: RunSummary) -> list[str]:
         # Of the same epoch they are the same model.
         differences = of_best if summary.best.epoch == summary.final.epoch else of_best | differences
     sentences = [
-        f"{name} less the one before: {difference_text(found, summary.headline)}."
-        for name, found in differences.items()
-        if found is not None
+        f"{name} less the one before: {difference_text(difference, summary.headline)}."
+        for name, difference in differences.items()
+        if difference is not None
     ]
     if sentences:
         return sentences
@@ -69,7 +69,7 @@ def sentence_of_seeds(summaries: Sequence[RunSummary]) -> str:
     before, headline = compared[0]
     if before.test.get(headline.name) is None:
         return ""
-    verdicts = Counter(found.verdict for one, _ in compared if (found := one.best or one.final) is not None)
+    verdicts = Counter(difference.verdict for one, _ in compared if (difference := one.best or one.final) is not None)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
     by_row = f"; row by row, of {counted(len(compared), 'run')}: {counts}" if counts else ""
     return (
@@ -78,17 +78,16 @@ def sentence_of_seeds(summaries: Sequence[RunSummary]) -> str:
     )
 
 
-def difference_text(found: ModelDifference, headline: Headline) -> str:
+def difference_text(difference: ModelDifference, headline: Headline) -> str:
     """A difference on the test rows with its verdict, without a full stop.
 
     >>> by = ModelDifference(rows=89, mean=-0.5, low=-1.8, high=0.7, p=0.4, test="bootstrap p", verdict="worse")
     >>> difference_text(by, Headline("rmse", "min", "error", "kg"))
     'test RMSE −0.5000 kg (95 % interval −1.800 to +0.7000; bootstrap p = 0.4) on the same 89 test rows: worse'
     """
-    show, p = writer_of_differences(headline), p_cell(found.p)
+    show, p = writer_of_differences(headline), p_cell(difference.p)
     p = p if p.startswith("<") else f"= {p}"
-    return (
-        f"test {headline.label} {show(found.mean)} {headline.unit}".rstrip()
-        + f" (95 % interval {show(found.low)} to {show(found.high)}; {found.test} {p}) on the same {found.rows:,} test "
-        f"rows: {found.verdict}"
-    )
+    interval = f"95 % interval {show(difference.low)} to {show(difference.high)}"
+    mean = f"test {headline.label} {show(difference.mean)} {headline.unit}".rstrip()
+    rows = f"on the same {difference.rows:,} test rows"
+    return f"{mean} ({interval}; {difference.test} {p}) {rows}: {difference.verdict}"

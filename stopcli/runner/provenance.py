@@ -260,14 +260,14 @@ def where_else(config: Any, run: Path) -> str:
 
 def other_data(config: Any) -> str:
     """A hint for other data in the place of the run's own; empty where they lie in no files."""
-    place = getattr(config, config.data_setting, "")
+    path = getattr(config, config.data_setting, "")
     if getattr(config, "rows", "") == "new":
-        table, ancestor = (shlex.quote(text) for text in (place, run_argument(Path(config.init_from))))
+        table, ancestor = (shlex.quote(text) for text in (path, run_argument(Path(config.init_from))))
         return (
             f"If {config.data_name} has grown: stopcli fit {table} --init-from {ancestor} --rows new starts a run with "
             "all rows that are new to it; --dataset PATH names the table as it was."
         )
-    return f"The data were read from {place}; --dataset PATH names another place." if in_files(config) else ""
+    return f"The data were read from {path}; --dataset PATH names another place." if in_files(config) else ""
 
 
 def changed_data(config: Any, saved: Iterable[str], now: str, *, force: bool) -> list[str]:

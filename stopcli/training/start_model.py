@@ -71,8 +71,9 @@ def before_and_after(start: StartOnRows, run: str, experiment: Experiment, evalu
     Args:
         run: the folder of the run that it started from, or the file.
     """
+    bootstrap = "bootstrap p" if start.on_rows.roc is None else "DeLong's p"
     differences = {
-        name: _difference(difference_on_rows(after, start.on_rows, experiment.headline))
+        name: _difference(difference_on_rows(after, start.on_rows, experiment.headline), bootstrap)
         for name, after in evaluation.on_rows.items()
     }
     return Before(
@@ -84,16 +85,16 @@ def before_and_after(start: StartOnRows, run: str, experiment: Experiment, evalu
     )
 
 
-def _difference(found: RowsDifference | ScoresDifference | None) -> ModelDifference | None:
-    if found is None:
+def _difference(difference: RowsDifference | ScoresDifference | None, bootstrap: str) -> ModelDifference | None:
+    if difference is None:
         return None
-    test = "McNemar's exact p" if isinstance(found, RowsDifference) else "bootstrap p"
+    test = "McNemar's exact p" if isinstance(difference, RowsDifference) else bootstrap
     return ModelDifference(
-        rows=found.rows,
-        mean=found.mean,
-        low=found.low,
-        high=found.high,
-        p=found.p,
+        rows=difference.rows,
+        mean=difference.mean,
+        low=difference.low,
+        high=difference.high,
+        p=difference.p,
         test=test,
-        verdict=found.verdict(),
+        verdict=difference.verdict(),
     )

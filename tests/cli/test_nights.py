@@ -25,11 +25,11 @@ from stopcli.recipes import loop_choice
 from stopcli.runner.verify import compare, fingerprint_of
 from stopcli.runs.predictions import PredictedValues, read_predictions
 
-NIGHTS, FIRST = 10, 160
+NIGHTS, FIRST = 10, 120
 # In this night the process is killed; in the others, what a kill leaves is left in this process.
 REALLY_KILLED = 3
 START = ["fit", "houses.csv", "--target", "price", "--split", "hash:id", "--hidden", "8", "--learning-rate", "0.02"]
-HOW = ["--epochs", "5", "--loop", "steps", "--xla", "no", "--save-every", "1", "--quiet"]
+HOW = ["--epochs", "3", "--loop", "steps", "--xla", "no", "--save-every", "1", "--quiet"]
 
 
 class KilledError(BaseException):
@@ -103,9 +103,9 @@ def killed_and_resumed(night: int) -> None:
         process.kill()
         process.communicate()
     else:
-        with killed_after_saves(2):
+        with killed_after_saves(1):
             run(*words, "--run-dir", name)
-        assert status_of(name)["epoch"] < 5
+        assert status_of(name)["epoch"] < 3
     # What it needs of its ancestor it has from its start on.
     away = before.rename("away")
     # Of a process that was quicker than its signal, nothing is left to do.
