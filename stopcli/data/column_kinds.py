@@ -33,6 +33,7 @@ _INFERRED: dict[str, Kind] = {
     **dict.fromkeys(("date", "datetime", "datetime64", "time", "timedelta", "timedelta64", "period"), "dates"),
     **dict.fromkeys(("integer", "floating", "mixed-integer-float", "decimal"), "numbers"),
 }
+_MANY = 10_000
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -64,6 +65,10 @@ def column_of(table: TableFile, name: str) -> Column:
     codes, values = series.factorize()
     values = np.asarray(values, object)
     counts = np.bincount(codes[codes >= 0], minlength=len(values))
+    # Of a million names, the first few would have some numbers among them if most were any.
+    few = values if len(values) <= _MANY else values[: _MANY // 10]
+    if not any(is_number(value) or _is_decorated(value) or _DATE.fullmatch(value) for value in few):
+        return Column(name, kind, present, len(series) - present, values, counts)
     numeric = np.fromiter(map(is_number, values), bool, len(values))
     if all(map(_DATE.fullmatch, values)):
         kind = "dates"
@@ -180,8 +185,8 @@ def texts_of(table: TableFile, name: str) -> NDArray[Any]:
     """A column as words: str objects as they are written, "" for missing ones. Of whole numbers that became floats in a
     program that writes missing values so (`3.0`), without their decimals."""
     series = table.frame[name]
-    cells = table.written(name)
-    codes, values = cells.factorize()
+    # A column with a type for words has nothing else.
+    codes, values = (series if series.dtype.kind == "O" and series.dtype != object else table.written(name)).factorize()
     values = np.asarray(values, object)
     if series.dtype.kind in "iuf" and all(re.fullmatch(r"-?\d+\.0+", value) for value in values):
         values = np.array([value[: value.index(".")] for value in values], object)

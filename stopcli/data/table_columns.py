@@ -145,6 +145,7 @@ def raw_rows(table: TableFile, columns: TableColumns, *, with_target: bool = Tru
     for i, name in enumerate(columns.numbers):
         numbers[:, i] = numbers_of(table, name)
     texts = np.empty((rows, len(columns.words)), object)
+    table.read_cells(columns.words)
     for i, name in enumerate(columns.words):
         texts[:, i] = texts_of(table, name)
     return RawRows(numbers, texts, _target_of(table, columns) if with_target else None)

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ class TableFile:
     frame: pandas.DataFrame
     notes: tuple[str, ...] = ()
     layout: CsvLayout | None = None
+    _cells: dict[str, pandas.Series] = field(default_factory=dict, repr=False)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -52,14 +53,23 @@ class TableFile:
     def written(self, column: str) -> pandas.Series:
         """A column as text, missing cells as NaN: of a CSV file as it stands there, such as `007`, where pandas infers
         the number 7; of any other as Python shows it. Raises RequestError where the file cannot be read again."""
-        series = self.frame[column]
-        if self.layout is not None and series.dtype.kind in "biuf":
-            cells = written_cells(self.layout, [column])[column]
-            if len(cells) == len(series):
-                return cells
-            raise RequestError(f"{self.path}: changed while it was in use")
-        missing = series.isna()
-        return series.astype(object).where(missing, series.astype(object).map(_as_text)).where(~missing, np.nan)
+        self.read_cells([column])
+        if column in self._cells:
+            return self._cells[column]
+        codes, values = self.frame[column].factorize()
+        texts = np.array([*map(_as_text, values), np.nan], object)
+        return type(self.frame[column])(texts[codes], dtype=object)
+
+    def read_cells(self, columns: Sequence[str]) -> None:
+        """Read those of some columns again of which `written` needs what stands in the file: all of them at once."""
+        if self.layout is None:
+            return
+        inferred = [name for name in columns if name not in self._cells and _is_inferred(self.frame[name])]
+        if inferred:
+            cells = written_cells(self.layout, inferred)
+            if len(cells) != len(self.frame):
+                raise RequestError(f"{self.path}: changed while it was in use")
+            self._cells.update({name: cells[name] for name in inferred})
 
 
 def read_table(path: Path, on_progress: OnProgress = ignore_progress) -> TableFile:
@@ -144,12 +154,24 @@ def _read_parquet(path: Path, on_progress: OnProgress) -> tuple[pandas.DataFrame
                 groups.append(file.read_row_group(group))
                 on_progress(f"reading {path.name}, parts", group + 1, file.num_row_groups)
         table = pyarrow.concat_tables(groups) if groups else pyarrow.table({})
-        frame = table.to_pandas(ignore_metadata=True)
+        frame = _plain(table).to_pandas(ignore_metadata=True)
     except (OSError, pyarrow.ArrowException) as error:
         raise RequestError(f"{path}: not a Parquet file that can be read ({in_a_line(error)})") from None
     index = [name for name in frame.columns if name.startswith(_NAMELESS_INDEX)]
     notes = (f"the index of {path.name} has no name, so it is left out",) if index else ()
     return frame.drop(columns=index), notes
+
+
+def _plain(table: Any) -> Any:
+    """An Arrow table without categories, whose values count, and with decimals as floats."""
+    import pyarrow
+
+    for i, column in enumerate(table.schema):
+        if pyarrow.types.is_dictionary(column.type):
+            table = table.set_column(i, column.name, table[i].cast(column.type.value_type))
+        elif pyarrow.types.is_decimal(column.type):
+            table = table.set_column(i, column.name, table[i].cast(pyarrow.float64()))
+    return table
 
 
 def _read_npz(path: Path, on_progress: OnProgress) -> tuple[pandas.DataFrame, tuple[str, ...]]:
@@ -227,6 +249,13 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
             raise RequestError(f"{path}: {counted(count, 'column')} have the name {shown(name)}, expected one")
         if not name:
             raise RequestError(f"{path}: a column has no name, expected one")
+
+
+def _is_inferred(column: pandas.Series) -> bool:
+    """Whether a column has numbers or logical values, which pandas made of texts."""
+    from pandas.api.types import infer_dtype
+
+    return column.dtype.kind in "biuf" or (column.dtype == object and infer_dtype(column, skipna=True) == "boolean")
 
 
 def _as_text(value: object) -> str:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import gzip
 import sys
 import tempfile
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
+from stopcli.data.column_kinds import column_of, numbers_of, texts_of
 from stopcli.data.csv_layout import MISSING
 from stopcli.data.table_file import TableFile, line_of, lines_of, read_table
 from stopcli.errors import RequestError
@@ -265,3 +270,37 @@ def test_cells_as_they_are_written(write: Any) -> None:
     table = read_table(write("code,b\n007,True\n,FALSE\n12.50,\n"))
     assert table.written("code").tolist()[0::2] == ["007", "12.50"]
     assert table.written("code").isna().tolist() == [False, True, False]
+    assert table.written("b").fillna("-").tolist() == ["True", "FALSE", "-"]
+    table.path.write_text("code,b\n1,True\n", "utf-8")
+    assert table.written("code").tolist()[0] == "007"
+    again = TableFile(table.path, table.frame, layout=table.layout)
+    with pytest.raises(RequestError, match="changed while it was in use"):
+        again.written("code")
+
+
+def test_types_of_parquet_are_those_of_their_values(tmp_path: Path) -> None:
+    columns = {
+        "town": pa.array(["Ulm", None, "Ulm"]).dictionary_encode(),
+        "size": pa.array([1, None, 3]).dictionary_encode(),
+        "price": pa.array([Decimal("1.50"), None, Decimal("2.25")]),
+        "sold": pa.array([date(2020, 1, 2)] * 3),
+        "new": pa.array([True, None, False]),
+        "rooms": pa.array([1, None, 3]),
+        "tags": pa.array([["a"], [], None]),
+    }
+    parquet.write_table(pa.table(columns), tmp_path / "a.parquet", row_group_size=2)
+    table = read_table(tmp_path / "a.parquet")
+    kinds = {name: column_of(table, name).kind for name in table.columns}
+    assert kinds == {
+        "town": "words",
+        "size": "numbers",
+        "price": "numbers",
+        "sold": "dates",
+        "new": "logical",
+        "rooms": "numbers",
+        "tags": "other",
+    }
+    np.testing.assert_array_equal(numbers_of(table, "price"), [1.5, np.nan, 2.25])
+    np.testing.assert_array_equal(numbers_of(table, "new"), [1, np.nan, 0])
+    assert texts_of(table, "town").tolist() == ["Ulm", "", "Ulm"]
+    assert texts_of(table, "rooms").tolist() == ["1", "", "3"]
