@@ -44,7 +44,8 @@ class ArmMeasure:
         return f"{ROWS_IN_WORDS[self.rows]} {self.headline.label}"
 
     def error_of(self, model: str = "final") -> str:
-        """What a run calls it, as an error where it is a proportion, of its `final` or its `saved` model."""
+        """What a run calls it, as an error where it is a proportion, of its `final` or its `saved` model, or its
+        `refit`."""
         return f"{model}_{self.rows}_{self.headline.error_name}"
 
 
@@ -72,20 +73,24 @@ def arms_table(
         intervals: whether the means have their 95 % intervals too.
     """
     against = f", against {base.label}" if len(arms) > 1 else ", difference"
-    tested = measure.column
-    columns = (noun, "runs", f"{final} {tested}", final + against, f"saved {tested}", f"saved{against}")
-    rows = tuple(_row(arm, base, measure, intervals=intervals) for arm in arms)
-    return Table("Results", (*columns, "its epoch", "training"), rows)
+    models = {"final": final, "saved": "saved"}
+    if any(arm.values(measure.error_of("refit")) for arm in arms):
+        models["refit"] = "refit"
+    columns = [cell for name in models.values() for cell in (f"{name} {measure.column}", name + against)]
+    rows = tuple(_row(arm, base, measure, [*models], intervals=intervals) for arm in arms)
+    return Table(
+        "Results", (noun, "runs", *columns, "saved epoch" if "refit" in models else "its epoch", "training"), rows
+    )
 
 
-def _row(arm: RunArm, base: RunArm, measure: ArmMeasure, *, intervals: bool) -> tuple[str, ...]:
+def _row(arm: RunArm, base: RunArm, measure: ArmMeasure, models: Sequence[str], *, intervals: bool) -> tuple[str, ...]:
     headline = measure.headline
     if not arm.runs:
-        return (arm.label, f"0 of {arm.planned}", *[NONE] * 6)
+        return (arm.label, f"0 of {arm.planned}", *[NONE] * (2 * len(models) + 2))
     epoch = arm.mean("saved_epoch")
     of_models = [
         cell
-        for model in ("final", "saved")
+        for model in models
         for cell in (
             mean_cell(_tested(arm, measure, model), headline, interval=intervals),
             difference_text(_difference(arm, base, measure, model), headline),
@@ -101,7 +106,7 @@ def _row(arm: RunArm, base: RunArm, measure: ArmMeasure, *, intervals: bool) -> 
 
 
 def _tested(arm: RunArm, measure: ArmMeasure, model: str) -> MeanInterval | None:
-    """The metric that counts, of an arm's `final` or `saved` models."""
+    """The metric that counts, of an arm's `final` or `saved` models, or its `refit`s."""
     values = [measure.headline.as_error(error) for error in arm.values(measure.error_of(model))]
     return mean_interval(values) if values else None
 
@@ -120,7 +125,10 @@ def arm_values(arm: RunArm, base: RunArm, measure: ArmMeasure, noun: str) -> dic
     `arms_table`."""
     headline = measure.headline
     values: dict[str, object] = {noun: arm.name, "planned": arm.planned, "finished": len(arm.runs)}
-    for prefix, model in (("", "final"), ("best_", "saved")):
+    models = {"": "final", "best_": "saved"}
+    if any(of.values(measure.error_of("refit")) for of in (arm, base)):
+        models["refit_"] = "refit"
+    for prefix, model in models.items():
         tested, change = _tested(arm, measure, model), _difference(arm, base, measure, model)
         values |= {f"{prefix}{headline.name}_{key}": getattr(tested, key, None) for key in ("mean", "sd")}
         values[f"{prefix}difference"] = change.mean if change else None

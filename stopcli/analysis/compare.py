@@ -284,14 +284,14 @@ def counted_on_rows(arm: RunArm, view: View) -> Proportion | None:
     It says nothing of other seeds.
     """
     results = _single_results(arm, view)
-    return counted_right(results, of_best=view.model == "saved") if results else None
+    return counted_right(results, view.model or "final") if results else None
 
 
 def bounds_on_rows(arm: RunArm, view: View) -> tuple[Bounds, int] | None:
     """The 95 % interval of a single run's metric that counts over the rows that it was tested on, and how many these
     are; None for anything else."""
     results = _single_results(arm, view)
-    bounds = bounds_of(results, "test", of_best=view.model == "saved") if results else None
+    bounds = bounds_of(results, "test", view.model or "final") if results else None
     return None if bounds is None or results is None else (bounds, results.test_rows)
 
 

@@ -35,6 +35,9 @@ def compare_rows(ours: RunResult, theirs: RunResult, view: View, measure: Measur
     """
     if not _counts(measure):
         return None, ""
+    if view.name == "refit":
+        # What it predicts is not stored.
+        return None, ""
     stored = list[Predictions]()
     for result in (ours, theirs):
         predictions, reason = _stored(result, view, measure)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from stopcli.analysis.arms import RunArm, headline_of_runs
 from stopcli.analysis.run_result import RunResult
 from stopcli.errors import ConfigError, did_you_mean
 from stopcli.runs.headline import Headline, base_name, headline_of
-from stopcli.runs.summary import FOREIGN
+from stopcli.runs.summary import FOREIGN, ModelName
 from stopcli.stopping.rule import Direction, mode_warning, resolve_direction
 
 COSTS = ("epochs", "updates", "rows", "train_seconds")
@@ -24,16 +25,16 @@ class View:
     """One of the values of a run that a measure may mean.
 
     Attributes:
-        name: `final`, `saved` or `best`.
+        name: `final`, `saved`, `refit` or `best`.
         value: as a run calls it (`RunResult.value`).
         phrase: what it is in a sentence.
-        model: whose values on the rows that train stand beside it, `final` or `saved`; empty where none do.
+        model: whose values on the rows that train stand beside it; empty where none do.
     """
 
     name: str
     value: str
     phrase: str
-    model: str = ""
+    model: ModelName | Literal[""] = ""
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,10 @@ def measure_of(name: str, arms: Sequence[RunArm], mode: str = "auto") -> Measure
     warnings = [mode_warning(name, mode) or ""]
     warnings += [f"{name} is in different units: {', '.join(units)}"] if len(units) > 1 else []
     is_foreign = all(result.run.command in FOREIGN for result in _runs(arms))
-    views = _views(name, _phrase(name, headline), better, of_models=name in of_models, is_foreign=is_foreign)
+    models: list[ModelName] = ["final", "saved"] if name in of_models else []
+    if models and any(result.value(f"refit_{name}") is not None for result in _runs(arms)):
+        models.append("refit")
+    views = _views(name, _phrase(name, headline), better, models, is_foreign=is_foreign)
     return Measure(name, views, better, headline, tuple(filter(None, warnings)))
 
 
@@ -170,17 +174,22 @@ def _direction(name: str, mode: str, counting: Sequence[Headline]) -> Direction 
     return None if mode == "auto" and name in _NEUTRAL else resolve_direction(name, mode)
 
 
-def _views(name: str, phrase: str, better: Direction | None, *, of_models: bool, is_foreign: bool) -> tuple[View, ...]:
+def _views(
+    name: str, phrase: str, better: Direction | None, models: Sequence[ModelName], *, is_foreign: bool
+) -> tuple[View, ...]:
+    """
+    Args:
+        models: whose values they are; empty where they are of epochs, or a cost.
+    """
     if name in COSTS:
         return (View("final", name, phrase, "final"),)
-    if of_models:
-        # Of what something else trained, nothing is known but its epochs.
-        named = {"final": "last epoch", "best": "best epoch"}
-        if not is_foreign:
-            named = {"final": "final model", "saved": "saved model"}
+    if models:
+        named = {"final": ("final", "final model"), "saved": ("saved", "saved model"), "refit": ("refit", "refit")}
+        if is_foreign:
+            # Of what something else trained, nothing is known but its epochs.
+            named = {"final": ("final", "last epoch"), "saved": ("best", "best epoch")}
         return tuple(
-            View(view, f"{model}_{name}", f"{phrase} of the {text}", model)
-            for (view, text), model in zip(named.items(), ("final", "saved"), strict=True)
+            View(named[model][0], f"{model}_{name}", f"{phrase} of the {named[model][1]}", model) for model in models
         )
     last = View("final", f"last_{name}", f"{name} of the last epoch", "final")
     if better is None:

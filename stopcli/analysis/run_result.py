@@ -30,6 +30,7 @@ class RunResult:
         final, saved: of the model that training ended with and of the best one, loaded from its file: `train_loss`,
             `val_accuracy`, `test_accuracy` and so on, and its `epoch`. Where no rows are set apart, those that validate
             are the test rows.
+        refit: the same of the refit; empty where there is none.
         cost: `epochs`, `updates`, `rows` that were trained on, copies counted, `train_seconds`, without validation, and
             `validation_seconds`.
         columns: of its metrics.csv; empty where there is none, no complete epoch in it, or no need of it.
@@ -44,6 +45,7 @@ class RunResult:
     columns: Columns = field(default_factory=dict, repr=False)
     reason: str = ""
     measured: bool = True
+    refit: Values = field(default_factory=dict)
 
     @property
     def seed(self) -> int:
@@ -65,7 +67,8 @@ class RunResult:
         row = self._row(name)
         if row is not None:
             return float(self.columns["epoch"][row])
-        return (self.saved if name.startswith("saved_") else self.final).get("epoch")
+        models = {"saved": self.saved, "refit": self.refit}
+        return models.get(name.partition("_")[0], self.final).get("epoch")
 
     def recorded(self, name: str, beside: str) -> float | None:
         """A value as it was recorded in the epoch that another value is of, such as `train_loss`; None where there is
@@ -88,7 +91,7 @@ class RunResult:
     @cached_property
     def _values(self) -> Values:
         values, headline = dict(self.cost), self.run.headline
-        for view, model in (("final", self.final), ("saved", self.saved)):
+        for view, model in (("final", self.final), ("saved", self.saved), ("refit", self.refit)):
             values |= {f"{view}_{name}": value for name, value in model.items()}
             for rows in ("train", "val", "test"):
                 if headline.kind == "proportion" and f"{rows}_{headline.name}" in model:
@@ -130,18 +133,24 @@ def measured_result(run: Run, summary: RunSummary, columns: Columns | None = Non
         "train_seconds": summary.train_seconds,
         "validation_seconds": summary.validation_seconds,
     }
-    saved = {} if summary.best is None else _model_values(summary.best)
-    return RunResult(run, _model_values(summary.final), saved, _finite(cost), columns or {}, summary.stop.reason)
+    final, saved = _model_values(summary.final), _model_values(summary.best)
+    # It was trained on the rows that validate.
+    refit = {name: value for name, value in _model_values(summary.model("refit")).items() if rows_of(name) != "val"}
+    if summary.refit:
+        refit["updates"] = float(summary.refit.updates)
+    return RunResult(run, final, saved, _finite(cost), columns or {}, summary.stop.reason, refit=refit)
 
 
-def _model_values(model: ModelValues) -> Values:
+def _model_values(model: ModelValues | None) -> dict[str, float]:
+    if model is None:
+        return {}
     values: dict[str, float | None] = {"epoch": model.epoch}
     for rows, measured in {"train": model.train, "test": model.test, "val": model.validated}.items():
         values |= {f"{rows}_{name}": value for name, value in (measured or {}).items()}
     return _finite(values)
 
 
-def _finite(values: Mapping[str, float | None]) -> Values:
+def _finite(values: Mapping[str, float | None]) -> dict[str, float]:
     """Without what is not known or not finite: a loss that became infinite is null in a summary."""
     return {name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)}
 

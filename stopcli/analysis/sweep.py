@@ -255,8 +255,8 @@ def _seeds_answer(arm: Arm[SeedValues], columns: Sequence[ResultColumn]) -> tupl
     """The metric that counts over the finished seeds, of the saved model where there is one, and when training
     stopped."""
     # Of each model the last column is of the rows that say what it came to.
-    by_model = {column.of_best: column for column in columns if column.headline is not None}
-    column = by_model[True] if arm.values(by_model[True].name) else by_model[False]
+    by_model = {column.model: column for column in columns if column.headline is not None}
+    column = by_model["saved"] if arm.values(by_model["saved"].name) else by_model["final"]
     interval, headline = arm.interval(column.name), column.headline
     if interval is None or headline is None:
         return ()
@@ -268,8 +268,8 @@ def _seeds_answer(arm: Arm[SeedValues], columns: Sequence[ResultColumn]) -> tupl
         if interval.bounds
         else ""
     )
-    model = "saved" if column.of_best else "final"
-    what = f"Mean {ROWS_IN_WORDS[column.rows]} {headline.label} of the {model} model over {counted(interval.n, 'seed')}"
+    of = f"{headline.label} of the {column.model} model over {counted(interval.n, 'seed')}"
+    what = f"Mean {ROWS_IN_WORDS[column.rows]} {of}"
     return (f"{what}: {headline.show_with_unit(interval.mean)}{bounds}; training ended at {epochs}.",)
 
 

@@ -243,7 +243,7 @@ def _job_row(job: JobResult) -> tuple[str, ...]:
     running, progress = job.state == "running", job.progress
     return (
         job.name,
-        job.state,
+        progress.stage or job.state if running else job.state,
         f"{job.epoch}/{job.epochs}" if job.epoch or running else "",
         "" if job.error is None else job.headline.show(job.error),
         f"{progress.samples_per_second:,.0f}" if running and progress.samples_per_second else "",

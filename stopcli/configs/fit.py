@@ -88,6 +88,15 @@ class FitConfig(CodeTrainingConfig, TableSettings, SweepSettings):
         ),
     ] = "auto"
     threads: Threads = None
+    refit: Annotated[
+        bool,
+        Option(
+            "After stopping has chosen, train a fresh model on the rows that validate too, for as many updates as the "
+            "saved one had; it is measured on the same test rows, and saved as refit.keras.",
+            "Checkpoints",
+            ("checkpoints",),
+        ),
+    ] = False
     arm_name: Annotated[str, Option("The arm of a sweep that the run is of.", "Arms", ("label", "free"))] = ""
 
     def __post_init__(self) -> None:
@@ -170,6 +179,8 @@ class FitConfig(CodeTrainingConfig, TableSettings, SweepSettings):
         arms = math.prod(map(len, self.vary.values()))
         if arms > _MOST_ARMS:
             raise ConfigError("vary", arms, f"at most {_MOST_ARMS:,} combinations of its values")
+        if self.refit:
+            self._check_refit()
         super().check()
 
     def _check_origin(self) -> None:
@@ -187,3 +198,13 @@ class FitConfig(CodeTrainingConfig, TableSettings, SweepSettings):
         for name in self.non_default(*settings_with(type(self), "table")):
             expected = "nothing without a table: the rows are those that data() of the file returns"
             raise ConfigError(name, getattr(self, name), expected)
+
+    def _check_refit(self) -> None:
+        """Raise ConfigError where there is nothing that a refit could add, or no number of updates for it."""
+        if not self.checkpoint:
+            expected = "no refit with --no-checkpoint: it is trained as long as the saved model, and none is saved"
+            raise ConfigError("refit", self.refit, expected)
+        if self.validation in ("test", "none"):
+            who = "the test rows validate" if self.validation == "test" else "no rows validate"
+            expected = f"no refit where {who}: it would have no rows that the run has not trained on"
+            raise ConfigError("refit", self.refit, expected, hint="--validation split sets rows aside.")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.data.nest import Nest, leaves, map_nest
-from stopcli.data.row_view import RowView, rows_of
+from stopcli.data.nest import Nest, leaves, map_nest, replace_leaves
+from stopcli.data.row_view import RowView, joined_rows, rows_of
 from stopcli.errors import ConfigError, RequestError
 from stopcli.quantities import counted
 from stopcli.seeding import derive_seed
@@ -52,9 +52,25 @@ class Examples:
     def at(self, indices: NDArray[Any]) -> Examples:
         return self._map(lambda array: rows_of(array, indices))
 
+    def joined(self, others: Examples) -> Examples:
+        """These rows, and others like them behind them. Rows of one large array stay a view of it."""
+        weight = None
+        if self.weight is not None or others.weight is not None:
+            weight = np.concatenate([_weights(self), _weights(others)])
+        x, y = (
+            replace_leaves(ours, [joined_rows(*pair) for pair in zip(leaves(ours), leaves(theirs), strict=True)])
+            for ours, theirs in ((self.x, others.x), (self.y, others.y))
+        )
+        return Examples(x, y, weight)
+
     def _map(self, function: Callable[[NDArray[Any]], NDArray[Any]]) -> Examples:
         weight = None if self.weight is None else function(self.weight)
         return Examples(map_nest(function, self.x), map_nest(function, self.y), weight)
+
+
+def _weights(rows: Examples) -> NDArray[Any]:
+    """How much each row counts in the loss; 1 where nobody says it."""
+    return np.ones(rows.count, np.float32) if rows.weight is None else rows.weight
 
 
 @dataclass(frozen=True)

@@ -172,6 +172,19 @@ def rows_of(array: Any, key: Any) -> Any:
     return array.take_rows(key) if isinstance(array, RowView) else array[key]
 
 
+def joined_rows(array: Any, other: Any) -> Any:
+    """The rows of an array, and those of another of its shape and dtype behind them. Views of one array become a view
+    of it; of two large arrays there is a copy."""
+    if isinstance(array, RowView) and isinstance(other, RowView) and array.base is other.base:
+        return RowView(array.base, np.concatenate([_numbers_of(array.rows), _numbers_of(other.rows)]), array.dtype)
+    joined = np.concatenate([np.asarray(array), np.asarray(other)])
+    return RowView(joined, slice(None)) if isinstance(array, RowView) else joined
+
+
+def _numbers_of(rows: slice | NDArray[Any]) -> NDArray[Any]:
+    return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+
+
 def gather(array: NDArray[Any], numbers: NDArray[Any], into: NDArray[Any]) -> None:
     """Copy rows of an array, with little memory beside them.
 

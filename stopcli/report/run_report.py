@@ -22,6 +22,7 @@ from stopcli.report.document import (
     code,
 )
 from stopcli.report.next_steps import NextStep, next_section
+from stopcli.report.refit import refit_outcome, refit_sentences
 from stopcli.report.run_results import MISSING, Bounds, bounds_of, counted_right, measured_interval, run_table
 from stopcli.runs.ancestry import ancestry_text
 from stopcli.runs.environment import Environment
@@ -31,6 +32,7 @@ from stopcli.runs.summary import (
     FOREIGN,
     AnalysisSummary,
     ModelClasses,
+    ModelName,
     RangeSummary,
     ReportParts,
     RunSummary,
@@ -43,6 +45,7 @@ from stopcli.stopping.combine import rule_of_reason
 from stopcli.stopping.rule import Rule, Verdict
 
 SELECTION = "Honest selection"
+_MODELS: dict[ModelName, str] = {"final": "final model", "saved": "saved model", "refit": "refit"}
 _QUICK = "Quick scale: a smaller version of the published setting, which shows trends and cannot be compared with it."
 
 
@@ -83,18 +86,19 @@ def outcome(summary: Summary) -> tuple[tuple[str, str], ...]:
     if best is not None:
         # A run that was stopped before its end may not have measured its best model.
         rows = " on the test rows" if best.monitor.startswith("val_") and best.test and best.val is None else ""
-        saved = _model_text(summary, f", chosen by {best.monitor}{rows}", of_best=True)
+        saved = _model_text(summary, f", chosen by {best.monitor}{rows}", "saved")
     final, chosen = ("Final model", "Saved model") if summary.trained_here else ("Last epoch", "Best epoch")
     models = ((final, _model_text(summary)), *([(chosen, saved)] if best or summary.trained_here else []))
     arm = (("Arm", summary.arm.replace("-", " ")),) if summary.arm else ()
     before = (("Before", before_outcome(summary.before, summary.headline)),) if summary.before else ()
-    return (*arm, ("Training", why_stopped(summary)), *before, *models)
+    refit = (("Refit", refit_outcome(summary)),) if summary.refit else ()
+    return (*arm, ("Training", why_stopped(summary)), *before, *models, *refit)
 
 
-def _model_text(summary: RunSummary, chosen: str = "", *, of_best: bool = False) -> str:
+def _model_text(summary: RunSummary, chosen: str = "", name: ModelName = "final") -> str:
     """A model's epoch, how it was chosen, and its values of the metric that counts, with an interval where there is
     one."""
-    model, headline = (summary.best if of_best else summary.final), summary.headline
+    model, headline = summary.model(name), summary.headline
     assert model is not None
     text = f"epoch {model.epoch}{chosen}"
     best_known = model.best_known(headline)
@@ -102,7 +106,7 @@ def _model_text(summary: RunSummary, chosen: str = "", *, of_best: bool = False)
     for rows in parts:
         value = model.get(rows, headline.name)
         if value is not None:
-            bounds = _bounds_text(headline, value, bounds_of(summary, rows, of_best=of_best))
+            bounds = _bounds_text(headline, value, bounds_of(summary, rows, name))
             text += f"; {ROWS_IN_WORDS[rows]} {headline.label} {headline.show_with_unit(value)}{bounds}"
     return text
 
@@ -125,14 +129,13 @@ def sentences_of(summary: Summary) -> list[str]:
 
 def conclusions_of(summary: Summary) -> list[str]:
     """What follows from a summary's results, first how a network compares with simpler answers and with the one that it
-    started from, then what choosing on the test rows would have claimed."""
+    started from, then what its refit came to, then what choosing on the test rows would have claimed."""
     if not isinstance(summary, RunSummary):
         return list(summary.conclusions)
     selection = summary.selection
-    sentences = [*baseline_sentences(summary), *before_sentences(summary), *summary.conclusions]
-    return sentences + (
-        [] if selection is None else [selection_sentence(selection, summary.test_rows, summary.headline)]
-    )
+    honest = [] if selection is None else [selection_sentence(selection, summary.test_rows, summary.headline)]
+    beside = [*baseline_sentences(summary), *before_sentences(summary)]
+    return [*beside, *summary.conclusions, *refit_sentences(summary), *honest]
 
 
 def why_stopped(summary: RunSummary) -> str:
@@ -273,7 +276,8 @@ def training_report(
 def _answer(summary: RunSummary) -> list[str]:
     """The metric that counts of the model that a run leaves; none where the conclusions answer, or it was not
     measured."""
-    model, name = (summary.final, "final") if summary.best is None else (summary.best, "saved")
+    name: ModelName = "final" if summary.best is None else "saved"
+    model = summary.best or summary.final
     value = model.best_known(summary.headline)
     if value is None or summary.table is not None or (summary.trained_here and value.rows != "test"):
         return []
@@ -287,7 +291,7 @@ def _answer(summary: RunSummary) -> list[str]:
         if model.monitor == headline.column(value.rows):
             return [f"The {best} {what} is {text}, at epoch {model.epoch}."]
         return [f"At epoch {model.epoch}, chosen by {model.monitor}, the {what} is {text}."]
-    bounds = _bounds_text(headline, value.value, bounds_of(summary, value.rows, of_best=summary.best is not None))
+    bounds = _bounds_text(headline, value.value, bounds_of(summary, value.rows, name))
     chosen = f", chosen by {model.monitor}" if model.monitor else ""
     return [f"The {name} model, of epoch {model.epoch}{chosen}, has {_a(headline, value.rows)} of {text}{bounds}."]
 
@@ -318,16 +322,16 @@ def _notes(summary: RunSummary) -> list[str]:
 
 def _interval_note(summary: RunSummary) -> str:
     """What the brackets behind a run's test values are, or why there are none; empty where nothing was tested."""
-    if not any(bounds_of(summary, "test", of_best=of_best) for of_best in (False, True)):
+    if not any(bounds_of(summary, "test", name) for name in _MODELS):
         reason = summary.test_interval.get(MISSING)
         return f"There is no interval over the test rows, because {reason}." if isinstance(reason, str) else ""
     over = "it covers other rows like these, not other seeds."
     counts, methods = [], []
-    for of_best, name in ((False, "final model"), (True, "saved model")):
-        interval = counted_right(summary, of_best=of_best)
+    for name, text in _MODELS.items():
+        interval = counted_right(summary, name)
         if interval:
-            counts.append(f"{interval.right:,} of {interval.rows:,} ({name})")
-        methods.append(measured_interval(summary, of_best=of_best).get("method"))
+            counts.append(f"{interval.right:,} of {interval.rows:,} ({text})")
+        methods.append(measured_interval(summary, name).get("method"))
     if not counts:
         method = next((f", by a {method}" for method in methods if isinstance(method, str)), "")
         return f"In brackets is the 95 % interval over the test rows{method}; {over}"

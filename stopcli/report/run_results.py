@@ -8,13 +8,15 @@ from typing import Any
 from stopcli.report.before import bounds_before
 from stopcli.report.document import Table
 from stopcli.runs.headline import ACCURACY, ROWS_IN_WORDS, Headline, Rows
-from stopcli.runs.summary import RunSummary
+from stopcli.runs.summary import ModelName, RunSummary
 from stopcli.runs.typed_json import to_json
 from stopcli.stats.differences import NONE
 from stopcli.stats.intervals import Proportion, proportion_of
 
 Bounds = tuple[float, float]
 _STOPPED = "stopped at"
+# Above the column of how many updates the refit had.
+UPDATES = "refit updates"
 # Beside the intervals in a summary's test_interval: why there is none.
 MISSING = "missing"
 
@@ -25,13 +27,13 @@ class ResultColumn:
 
     Attributes:
         name: above the column.
-        of_best: whether it is of the saved model, and not of the final one.
+        model: whose value it is; of an epoch, the one that the model is of.
         headline: the metric; None for an epoch.
         rows: that it was measured on.
     """
 
     name: str
-    of_best: bool = False
+    model: ModelName = "final"
     headline: Headline | None = None
     rows: Rows = "test"
 
@@ -40,13 +42,15 @@ class ResultColumn:
         """Its name in CSV: `stopped_at`, `val_rmse`, `saved_val_rmse`."""
         if self.headline is None:
             return self.name.replace(" ", "_")
-        return f"{'saved_' if self.of_best else ''}{self.rows}_{self.headline.name}"
+        return f"{'' if self.model == 'final' else f'{self.model}_'}{self.rows}_{self.headline.name}"
 
     def value(self, summary: RunSummary) -> float | None:
         """None where it was not measured."""
-        model = summary.best if self.of_best else summary.final
+        model = summary.model(self.model)
         if self.name == _STOPPED:
             return summary.epochs
+        if self.name == UPDATES:
+            return summary.refit.updates if summary.refit else None
         if model is None or self.headline is None:
             return None if model is None else model.epoch
         return model.get(self.rows, self.headline.name)
@@ -67,7 +71,7 @@ class ResultColumn:
 
     def cell_of(self, summary: RunSummary) -> str:
         """A run's value, with its interval where it has one."""
-        bounds = None if self.headline is None else bounds_of(summary, self.rows, of_best=self.of_best)
+        bounds = None if self.headline is None else bounds_of(summary, self.rows, self.model)
         return self.cell(self.value(summary), bounds)
 
 
@@ -82,10 +86,18 @@ def result_columns(runs: Sequence[RunSummary], headline: Headline = ACCURACY) ->
     unit = f" ({headline.unit})" if headline.unit else ""
     columns = [ResultColumn(_STOPPED), ResultColumn("final epoch" if known else "last epoch")]
     first: tuple[Rows, ...] = ("train",) if rows == "train" else ("train", rows)
-    columns += [ResultColumn(f"{ROWS_IN_WORDS[part]} {headline.axis}", False, headline, part) for part in first]
-    columns.append(ResultColumn("saved epoch" if known else "best epoch", of_best=True))
+    columns += [ResultColumn(f"{ROWS_IN_WORDS[part]} {headline.axis}", "final", headline, part) for part in first]
+    columns.append(ResultColumn("saved epoch" if known else "best epoch", "saved"))
     short = {**ROWS_IN_WORDS, "val": "val."}
-    columns += [ResultColumn(f"its {short[part]} {headline.short}{unit}", True, headline, part) for part in first]
+    columns += [ResultColumn(f"its {short[part]} {headline.short}{unit}", "saved", headline, part) for part in first]
+    if any(run.refit for run in runs):
+        columns.append(ResultColumn(UPDATES, "refit"))
+        # Its rows that validated are rows that it was trained on.
+        columns += [
+            ResultColumn(f"refit {short[part]} {headline.short}{unit}", "refit", headline, part)
+            for part in first
+            if part == "test"
+        ]
     if known:
         return tuple(columns)
     # Of such a run the last epoch is where it stopped.
@@ -104,30 +116,30 @@ def shown_rows(runs: Sequence[RunSummary], headline: Headline) -> Rows:
     return next((rows for rows in candidates if rows in values), "test")
 
 
-def bounds_of(summary: RunSummary, rows: Rows, *, of_best: bool) -> Bounds | None:
+def bounds_of(summary: RunSummary, rows: Rows, name: ModelName) -> Bounds | None:
     """The 95 % interval of a model's value: as it was measured, else Wilson's of a proportion; None where there is
     none."""
-    model = summary.best if of_best else summary.final
+    model = summary.model(name)
     if model is None or rows != "test" or model.get("test", summary.headline.name) is None:
         return None
-    measured = measured_interval(summary, of_best=of_best)
+    measured = measured_interval(summary, name)
     low, high = measured.get("low"), measured.get("high")
     if isinstance(low, float) and isinstance(high, float):
         return low, high
-    counted_on = counted_right(summary, of_best=of_best)
+    counted_on = counted_right(summary, name)
     return None if counted_on is None else (counted_on.low, counted_on.high)
 
 
-def measured_interval(summary: RunSummary, *, of_best: bool) -> Mapping[str, Any]:
+def measured_interval(summary: RunSummary, name: ModelName) -> Mapping[str, Any]:
     """What a summary holds of the interval of a model's value on the test rows; empty where it holds none."""
-    measured = to_json(summary.test_interval.get("best" if of_best else "final"))
+    measured = to_json(summary.test_interval.get("best" if name == "saved" else name))
     return measured if isinstance(measured, dict) else {}
 
 
-def counted_right(summary: RunSummary, *, of_best: bool) -> Proportion | None:
+def counted_right(summary: RunSummary, name: ModelName) -> Proportion | None:
     """How many test rows a model is right on, with Wilson's interval; None where they are not counted like that."""
-    model = summary.best if of_best else summary.final
-    if model is None or "method" in measured_interval(summary, of_best=of_best) or MISSING in summary.test_interval:
+    model = summary.model(name)
+    if model is None or "method" in measured_interval(summary, name) or MISSING in summary.test_interval:
         return None
     return proportion_of(model.get("test", summary.headline.name), summary.test_rows, summary.headline)
 

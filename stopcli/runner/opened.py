@@ -95,14 +95,14 @@ class Run(_FolderWithReport):
         counts = [name for name in ("epoch", "step") if name in frame and frame[name].notna().all()]
         return frame.astype(dict.fromkeys(counts, "int64"))
 
-    def model(self, which: Literal["best", "final"] | int = "best") -> keras.Model:
+    def model(self, which: Literal["best", "final", "refit"] | int = "best") -> keras.Model:
         """A saved model, loaded by Keras. Imports TensorFlow.
 
         Files that carry code, such as lambda layers, are refused, so that a folder from somebody else runs nothing.
 
         Args:
-            which: the `best` epoch by `checkpoint_monitor`, the `final` one, or the number of an epoch, where the run
-                was told to keep it.
+            which: the `best` epoch by `checkpoint_monitor`, the `final` one, the `refit`, or the number of an epoch,
+                where the run was told to keep it.
 
         Raises:
             RunFolderError: the run has no such model.
@@ -131,7 +131,11 @@ class Run(_FolderWithReport):
 
     def _model_file(self, which: str | int) -> Path:
         folder = RunFolder(self.path)
-        files: dict[str | int, Path] = {"best": folder.best_model, "final": folder.final_model}
+        files: dict[str | int, Path] = {
+            "best": folder.best_model,
+            "final": folder.final_model,
+            "refit": folder.refit_model,
+        }
         for path in sorted(folder.checkpoints.glob("epoch_*.keras")):
             if match := re.fullmatch(r"epoch_(\d+)", path.stem):
                 files[int(match[1])] = path
@@ -139,7 +143,8 @@ class Run(_FolderWithReport):
         if which in models:
             return models[which]
         if not isinstance(which, int) and which not in files:
-            raise RequestError(f"which: received {shown(which)}, expected best, final or the number of an epoch")
+            expected = "best, final, refit or the number of an epoch"
+            raise RequestError(f"which: received {shown(which)}, expected {expected}")
         model = f"model of epoch {which}" if isinstance(which, int) else f"{which} model"
         hint = f"It has: {', '.join(map(str, models))}." if models else ""
         raise RunFolderError(f"{self.path}: it has no {model}{self._why_no_models(models)}", hint=hint)
@@ -310,7 +315,8 @@ class Runs(Sequence[AnyRun]):
 
     def frame(self, *settings: str) -> pandas.DataFrame:
         """A row for each, as a pandas DataFrame: what it is, how it ended, and the metrics of its final and its saved
-        model, such as `test_accuracy` and `saved_test_accuracy`. What a run does not have is missing in its row.
+        model and of its refit, such as `test_accuracy`, `saved_test_accuracy` and `refit_test_accuracy`. What a run
+        does not have is missing in its row.
 
         Args:
             settings: names in config.toml that become columns too, such as `"learning_rate"`.
@@ -348,6 +354,7 @@ def _row(run: _FolderWithReport, settings: Sequence[str]) -> dict[str, Any]:
         "train_seconds": results and results.train_seconds,
         **(_values(results.final, "") if results else {}),
         **(_values(results.best, "saved_") if results and results.best else {}),
+        **(_values(results.refit.values, "refit_") if results and results.refit and results.refit.values else {}),
         "bytes": run.bytes_on_disk,
         "path": str(run.path),
     }

@@ -9,7 +9,7 @@ import contextlib
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from stopcli.runs.summary import Before
     from stopcli.training.evaluate import Evaluation
     from stopcli.training.loop import Loop
-    from stopcli.training.trainer import Experiment
+    from stopcli.training.trainer import Experiment, Outcome
 
 _IMPORTED = time.perf_counter()
 
@@ -225,6 +225,10 @@ def _train(
         changed += changed_model(before, experiment.identity, force=start.force)
     # A saved state holds all weights: the model that the first ones came from may be gone by now.
     ancestry = warm_start(config, experiment, folder) if start.state is None else None
+    if ancestry is not None and getattr(config, "refit", False):
+        from stopcli.runner.refit import keep_start
+
+        keep_start(folder, experiment.initial_state(), fingerprint)
     warnings = start_session(loaded, folder, start, changed, ancestry)
     beside_start = _measured_start(config, experiment, folder, session)
     loop = _compiled_loop(experiment, loop_cache, session)
@@ -244,6 +248,9 @@ def _train(
         outcome = Trainer(experiment, loop, folder, run_log, session, start.state).train()
     session.observer.stage("evaluating")
     evaluation = evaluate_run(config, experiment, loop.model, outcome, folder, stopwatch)
+    if getattr(config, "refit", False):
+        with stopwatch.part("refit"):
+            evaluation = _refit(loaded, experiment, outcome, evaluation, folder, session, fingerprint, loop_cache)
     summary = evaluation.summary
     summary = replace(summary, arm=config.arm, warnings=(*summary.warnings, *loaded.notes, *warnings))
     if beside_start is not None:
@@ -298,6 +305,35 @@ def _measured_start(
     return lambda evaluation: before_and_after(start, config.init_from, experiment, evaluation)
 
 
+def _refit(
+    loaded: LoadedConfig,
+    experiment: Experiment,
+    outcome: Outcome,
+    evaluation: Evaluation,
+    folder: RunFolder,
+    session: Session,
+    fingerprint: Mapping[str, Any],
+    loop_cache: dict[Any, Any] | None,
+) -> Evaluation:
+    """A run's results with those of its refit; as they are where its training has not ended, or no model was saved."""
+    from stopcli.runner.refit import plan_refit, refit, with_refit
+
+    summary = evaluation.summary
+    if summary.state != "finished" or summary.best is None:
+        # That of an earlier session is of another number of updates.
+        folder.refit_model.unlink(missing_ok=True)
+        return evaluation
+    config = loaded.config
+    fresh = recipe_for(config).build(loaded)
+    plan = plan_refit(experiment, fresh, outcome.best.epoch)
+    result, warnings = refit(
+        config, plan, folder, session, fingerprint, lambda of, session: _compiled_loop(of, loop_cache, session, "refit")
+    )
+    session.observer.stage("evaluating the refit")
+    summary = with_refit(evaluation, experiment, plan, folder, result)
+    return replace(evaluation, summary=replace(summary, warnings=(*summary.warnings, *warnings)))
+
+
 def start_session(
     loaded: LoadedConfig,
     folder: RunFolder,
@@ -342,20 +378,26 @@ def warm_start(config: RunConfig, experiment: Experiment, folder: RunFolder | No
     return {**ancestry, "ancestors": ancestors_of(source)}
 
 
-def _compiled_loop(experiment: Experiment, loop_cache: dict[Any, Any] | None, session: Session) -> Loop:
-    """A compiled loop in the experiment's initial state: the cached one, or a new one."""
+def _compiled_loop(
+    experiment: Experiment, loop_cache: dict[Any, Any] | None, session: Session, stage: str = "run"
+) -> Loop:
+    """A compiled loop in the experiment's initial state: the cached one, or a new one.
+
+    Args:
+        stage: of the run; the cache has one loop for each.
+    """
     key = experiment.loop_key
-    if loop_cache is not None and key in loop_cache:
-        loop: Loop = loop_cache[key]
+    if loop_cache is not None and key is not None and loop_cache.get(stage, (None,))[0] == key:
+        loop: Loop = loop_cache[stage][1]
         loop.reset(experiment.initial_state(), experiment.seed)
         return loop
     if loop_cache is not None:
         # One at a time: it holds the data on its device.
-        loop_cache.clear()
+        loop_cache.pop(stage, None)
     session.observer.stage("compiling")
     with session.stopwatch.part("compile"):
         loop = experiment.make_loop()
         loop.compile()
     if loop_cache is not None and key is not None:
-        loop_cache[key] = loop
+        loop_cache[stage] = (key, loop)
     return loop

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from stopcli.analysis.refit import with_refit
 from stopcli.analysis.sweep import SweepResults, headline_of_runs, not_finished, runs_table, with_selection
 from stopcli.configs.base import to_toml
 from stopcli.errors import RecordError, RequestError, RunFolderError, StopcliError, in_a_line
@@ -238,7 +239,8 @@ def _mark_interrupted(folder: RunFolder, stopped: StopNow) -> None:
 def _finish(loaded: LoadedConfig, folder: RunFolder, results: Sequence[JobResult], session: Session) -> SweepSummary:
     """Sum up what the jobs came to, and write it."""
     config, recipe = loaded.config, recipe_for(loaded.config)
-    sweep_results = with_selection(config, recipe.sweep_results(config, results), results)
+    sweep_results = with_refit(config, recipe.sweep_results(config, results), results)
+    sweep_results = with_selection(config, sweep_results, results)
     finished = any(result.state == "finished" for result in results)
     if not finished:
         # Of the results there would be nothing but dashes.
@@ -323,5 +325,6 @@ def _job_summary(result: JobResult) -> JobSummary:
         stop=summary.stop if summary else None,
         final=summary.final if summary else None,
         best=summary.best if summary else None,
+        refit=summary.refit if summary else None,
         train_seconds=summary.train_seconds if summary else None,
     )

@@ -109,7 +109,7 @@ RUN_FILES = (
     *("report.html", "metrics.csv", "timing.csv", "steps.csv", "predictions.npz", "table.csv", "table.md", "jobs.csv"),
     *("left_out.csv", "table.json", "rows.npz", "before.npz"),
 )
-_FOLDERS = ("checkpoints", "plots", "tensorboard", "after", "code", "jobs")
+_FOLDERS = ("checkpoints", "plots", "tensorboard", "after", "code", "jobs", "refit")
 
 
 def runs_root(named: Path | None) -> Path:
@@ -153,6 +153,9 @@ class RunFolder:
     # Of a run of a table: the model that it started from, and what that predicts for the run's test rows.
     start_model = _Inside("checkpoints/start.keras")
     before = _Inside("before.npz")
+    refit_model = _Inside("checkpoints/refit.keras")
+    # Written like a run's, by the refit: its metrics, times and states.
+    refit = _Inside("refit")
     case_model = _Inside("checkpoints/patience-200-best.keras")
 
     def __init__(self, path: Path) -> None:

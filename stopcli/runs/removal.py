@@ -54,7 +54,7 @@ class Removal:
         what: in words.
         size: in bytes, as the run's own size is measured.
         status: of the run when this was planned; None for a link to a run.
-        parts: files and folders in `checkpoints/` of the run, or of the runs of a sweep; empty for the whole run.
+        parts: files and folders of models and states, of the run or of the runs of a sweep; empty for the whole run.
     """
 
     run: Path
@@ -208,13 +208,14 @@ def _plan_parts(run: Run, kinds: Collection[Kind]) -> Removal | None:
 
 
 def _parts_of(owner: Path, kind: str) -> list[Path]:
-    """The states or the epoch models in a run's own checkpoints. None where a link leads to them."""
+    """The states or the epoch models in a run's own checkpoints; the states of its refit, too. None where a link leads
+    to them."""
     checkpoints = owner / "checkpoints"
     if checkpoints.is_symlink() or not checkpoints.is_dir():
         return []
     if kind == "states":
-        states = RunFolder(owner).resume
-        return [states] if states.is_dir() and not states.is_symlink() else []
+        folders = RunFolder(owner).resume, RunFolder(owner).refit / "checkpoints"
+        return [states for states in folders if states.is_dir() and not states.is_symlink()]
     return sorted(checkpoints.glob("epoch_*.keras"))
 
 

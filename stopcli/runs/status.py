@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
@@ -40,7 +40,8 @@ class StatusProgress:
         metrics: of the last complete epoch.
         samples_per_second: training rows a second, over the whole run so far.
         seconds, seconds_left: of training.
-        updates: of a range test, in the current seed.
+        updates: of a range test, in the current seed; of a refit.
+        stage: what is trained, where it is not the run itself: `refit`. All others are then of that.
     """
 
     metrics: Mapping[str, float | None] = field(default_factory=dict, metadata=OPTIONAL)
@@ -48,6 +49,7 @@ class StatusProgress:
     seconds: float | None = field(default=None, metadata=OPTIONAL)
     seconds_left: float | None = field(default=None, metadata=OPTIONAL)
     updates: int | None = field(default=None, metadata=OPTIONAL)
+    stage: str = field(default="", metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,3 +120,23 @@ class StatusFile:
         """Write the heartbeat where the last one is old enough."""
         if time.monotonic() - self._written >= HEARTBEAT_SECONDS:
             self.write("running", epoch=epoch, progress=progress)
+
+
+class StageStatus(StatusFile):
+    """What a run does after its own training, told by the run's status.json; it has no file of its own.
+
+    Args:
+        run: the run's file.
+        stage: as in `StatusProgress`.
+        epoch: epochs that the run has recorded.
+        steps_per_epoch: of the stage.
+    """
+
+    def __init__(self, run: StatusFile, stage: str, epoch: int, steps_per_epoch: int) -> None:
+        self._run, self._stage, self._steps = run, stage, steps_per_epoch
+        self.state, self.epoch = "running", epoch
+        self._run.write("running", epoch=epoch, progress=StatusProgress(stage=stage, updates=0))
+
+    def beat(self, epoch: int, progress: StatusProgress | None = None) -> None:
+        told = replace(progress or StatusProgress(), stage=self._stage, updates=epoch * self._steps)
+        self._run.beat(self.epoch, told)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from stopcli.runs.files import read_checked
 from stopcli.runs.headline import ACCURACY, Headline, Rows
@@ -15,6 +15,8 @@ from stopcli.runs.typed_json import INLINED, OPTIONAL, Check, MisfitError, Posit
 from stopcli.stopping.rule import Direction, Verdict
 
 Values = Mapping[str, float | None]
+ModelName = Literal["final", "saved", "refit"]
+"""The models of a run: the one that its training ended with, the best epoch's, and the refit."""
 # The command of a run that `stopcli.Recorder` recorded.
 RECORDED = "recorded"
 # Commands of runs that something else than stopcli trained.
@@ -150,6 +152,51 @@ class Selection:
         object.__setattr__(self, "optimism", claimed - honest if self.direction == "max" else honest - claimed)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RefitDifference:
+    """The metric that counts of the refit less that of the saved model, on the same test rows.
+
+    Attributes:
+        rows: that test.
+        low, high: bounds of the 95 % interval over the rows.
+        p: two-sided, by `test`.
+        test: in words.
+        verdict: `better`, `worse` or `not distinguishable`, of the refit.
+    """
+
+    rows: int
+    mean: float
+    low: float
+    high: float
+    p: float
+    test: str
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refit:
+    """A fresh model that was trained on the rows that train and those that validate together, for as many updates as
+    the saved model had.
+
+    Attributes:
+        updates: of training.
+        epochs: that these are of its rows.
+        rows: that it was trained on.
+        values: its metrics; `epoch` is the run's that the number of updates is of. None where it has not ended.
+        difference: None where no rows test, or the metric that counts is no function of means over rows.
+        state: whether it has ended; `failed` where its loss was not finite, which says nothing of the run.
+        reason: why it has not; empty where it has.
+    """
+
+    updates: Positive
+    epochs: float
+    rows: Positive
+    values: ModelValues | None = None
+    difference: RefitDifference | None = field(default=None, metadata=OPTIONAL)
+    state: RunState = "finished"
+    reason: str = field(default="", metadata=OPTIONAL)
+
+
 @dataclass(frozen=True)
 class BaselineDifference:
     """A network's value of the metric that counts less a baseline's, on the same test rows.
@@ -254,7 +301,8 @@ class RunSummary:
         rows: of the data.
         stop: why and where training stopped.
         final, best: the model that training ended with, and the saved one; None where none was saved.
-        test_interval: of the models' values on the test rows, the 95 % interval, with its `low` and `high`.
+        test_interval: of the models' values on the test rows, the 95 % interval, with its `low` and `high`; by `final`,
+            `best` and `refit`.
         selection: what choosing the epoch on the test rows would have claimed; None where they do choose it.
         train_seconds: of training, without validation; what every table, file and figure calls training time. Where
             epochs are so short that a call of the compiled loop both trains and validates, the two are not separated.
@@ -265,6 +313,7 @@ class RunSummary:
         exact: whether steps from the same weights gave the same numbers twice; None where that was not tried.
         before: of a run of a table that started from another model, what that comes to; else None.
         baselines: what stands beside a network on a table: a constant, and a linear model.
+        refit: None where there is none, or not yet.
     """
 
     command: str
@@ -301,6 +350,7 @@ class RunSummary:
     exact: bool | None = field(default=None, metadata=OPTIONAL)
     baselines: tuple[BaselineValues, ...] = field(default=(), metadata=OPTIONAL)
     before: Before | None = field(default=None, metadata=OPTIONAL)
+    refit: Refit | None = field(default=None, metadata=OPTIONAL)
     report: ReportParts | None = field(default=None, metadata=OPTIONAL)
     seconds: Mapping[str, float] = field(default_factory=dict, metadata=OPTIONAL)
 
@@ -321,6 +371,12 @@ class RunSummary:
         """The final model, and the saved one where there is one."""
         return (self.final, self.best) if self.best else (self.final,)
 
+    def model(self, name: ModelName) -> ModelValues | None:
+        """One of its models; None where it has none, or it was not measured."""
+        if name == "refit":
+            return self.refit.values if self.refit else None
+        return self.best if name == "saved" else self.final
+
     @property
     def trained_here(self) -> bool:
         """Whether stopcli trained it, and measured and saved its models; else there are only values on record."""
@@ -329,7 +385,9 @@ class RunSummary:
     @property
     def reason(self) -> str:
         """Why it did not finish; empty where it did."""
-        return "" if self.state == "finished" else self.stop.rule
+        if self.state == "finished":
+            return ""
+        return self.refit.reason if self.refit else self.stop.rule
 
     @property
     def diverged(self) -> bool:
@@ -350,6 +408,7 @@ class JobSummary:
     stop: Verdict | None = None
     final: ModelValues | None = None
     best: ModelValues | None = None
+    refit: Refit | None = field(default=None, metadata=OPTIONAL)
     train_seconds: float | None = None
 
 

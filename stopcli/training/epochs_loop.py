@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from stopcli.data.dataset import Examples
 from stopcli.data.nest import map_nest
 from stopcli.errors import ReplayError
-from stopcli.training.loop import EpochBlock, Loop, State, batch_of
+from stopcli.training.loop import EpochBlock, Loop, Partial, State, batch_of
 from stopcli.training.session import CallSizer
 from stopcli.training.step import (
     Batch,
@@ -62,7 +62,13 @@ class EpochsLoop(Loop):
         self._data = [map_nest(tf.constant, batch_of(rows)) for rows in (train, *(evaluated or {}).values())]
         train_epochs = functools.partial(_train_epochs, step, self._batch, shuffle and self.steps_per_epoch > 1)
         self._function = tf.function(train_epochs, jit_compile=jit_compile, autograph=False)
+        train_part = functools.partial(_train_part, step, self._batch, shuffle)
+        self._part_function = tf.function(train_part, jit_compile=jit_compile, autograph=False)
         self._sizer = CallSizer(CAPACITY)
+
+    def _begin(self, seed: int) -> None:
+        super()._begin(seed)
+        self._partial: Partial | None = None
 
     def compile(self) -> None:
         self._run(1, 0)
@@ -71,6 +77,22 @@ class EpochsLoop(Loop):
         epochs = self._sizer.size(most)
         with self._sizer.timed(epochs):
             return self.run(epoch, epochs)
+
+    def advance_part(self, epoch: int, steps: int) -> None:
+        """Train them all in one call: epochs are short."""
+        if self._partial is None:
+            seeds = self._order_seed, self._augment_seed
+            sums = run_traced(self._part_function, epoch, steps, *seeds, self._data[0])
+            self._partial = Partial(steps, tuple(tensor.numpy() for tensor in sums))
+
+    @property
+    def partial(self) -> Partial | None:
+        """None but where training has ended within an epoch."""
+        return self._partial
+
+    def resume(self, state: State, partial: Partial | None) -> None:
+        super().resume(state, partial)
+        self._partial = partial
 
     def run(self, first_epoch: int, epochs: int) -> EpochBlock:
         """Train some epochs.
@@ -152,12 +174,8 @@ def _train_epochs(
         order = epoch_order(order_seed, epoch, count) if shuffle else None
 
         def train(start: Tensor, size: int, carry: tuple[Carry, Tensor]) -> tuple[Carry, Tensor]:
-            if order is None:
-                batch = rows_at(trained, start, size)
-            else:
-                batch = rows_by(trained, tf.slice(order, [start], [size]))
             update = (epoch - 1) * steps + start // batch_size
-            sums, _, learning_rate = step.train(batch, update, augment_seed, carry[0])
+            sums, _, learning_rate = step.train(_batch(trained, order, start, size), update, augment_seed, carry[0])
             return sums, learning_rate
 
         sums, learning_rate = fold_batches(count, batch_size, train, (step.initial, tf.constant(0.0)))
@@ -169,6 +187,36 @@ def _train_epochs(
 
     rows = tf.zeros([CAPACITY, len(step.columns) * (1 + len(evaluated)) + 1])
     return tf.while_loop(lambda i, _: i < epochs, body, (tf.constant(0), rows))[1]
+
+
+def _train_part(
+    step: Step,
+    batch_size: int,
+    shuffle: bool,
+    epoch: Tensor,
+    steps: Tensor,
+    order_seed: Tensor,
+    augment_seed: Tensor,
+    trained: Batch,
+) -> Carry:
+    """Train the first steps of an epoch, fewer than it has, so that each has a whole batch. Arguments as of
+    `_train_epochs`; returns the carry over them."""
+    count = count_of(trained)
+    before = (epoch - 1) * -(-count // batch_size)
+    order = epoch_order(order_seed, epoch, count) if shuffle else None
+
+    def body(i: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
+        batch = _batch(trained, order, i * batch_size, batch_size)
+        return i + 1, step.train(batch, before + i, augment_seed, carry)[0]
+
+    carry: Carry = tf.while_loop(lambda i, _: i < steps, body, (tf.constant(0), step.initial))[1]
+    return carry
+
+
+def _batch(rows: Batch, order: Tensor | None, start: Tensor, size: int) -> Batch:
+    """Rows in an order, or as they stand where there is none."""
+    batch: Batch = rows_at(rows, start, size) if order is None else rows_by(rows, tf.slice(order, [start], [size]))
+    return batch
 
 
 def _evaluate(step: Step, rows: Batch, batch_size: int) -> Tensor:

@@ -137,6 +137,16 @@ class Loop(ABC):
             The epochs that were completed; None where the call ended within an epoch.
         """
 
+    @abstractmethod
+    def advance_part(self, epoch: int, steps: int) -> None:
+        """Train on for about a quarter second towards the end of training within an epoch, which is never completed.
+        `partial` says how far it is.
+
+        Args:
+            epoch: the epoch after those that are complete.
+            steps: of it that are trained in all, 1 … `steps_per_epoch` − 1.
+        """
+
     def reset(self, state: State, seed: int) -> None:
         """Begin another run of the same model and data from its initial state and its seed, without compiling again."""
         self.restore(state)

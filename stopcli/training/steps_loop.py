@@ -97,7 +97,7 @@ class StepsLoop(Loop):
     def advance(self, epoch: int, most: int) -> EpochBlock | None:
         partial = self._partial or _Position(0, self._nothing, _NO_RATE)
         if partial.steps < self.steps_per_epoch:
-            partial = self._train(epoch, partial)
+            partial = self._train(epoch, partial, self._rows // self._batch)
         elif len(self._values) < len(self._evaluated):
             self._evaluate()
         self._partial = partial
@@ -107,6 +107,11 @@ class StepsLoop(Loop):
         self._partial = None
         self._begin_evaluation()
         return EpochBlock(epoch, row[np.newaxis], self.state())
+
+    def advance_part(self, epoch: int, steps: int) -> None:
+        partial = self._partial or _Position(0, self._nothing, _NO_RATE)
+        if partial.steps < steps:
+            self._partial = self._train(epoch, partial, steps)
 
     @property
     def partial(self) -> Partial | None:
@@ -151,8 +156,8 @@ class StepsLoop(Loop):
             self.restore(block.anchor)
             yield epoch, block.anchor
 
-    def _train(self, epoch: int, partial: _Position) -> _Position:
-        full = self._rows // self._batch
+    def _train(self, epoch: int, partial: _Position, full: int) -> _Position:
+        """Train batches of the whole size, until `full` of them are done; then the smaller last one."""
         if partial.steps == full:
             return _Position(full + 1, *self._train_steps(epoch, full, 1, self._rows % self._batch, partial[1:]))
         steps = self._train_sizer.size(min(full - partial.steps, self._train_rows.most_batches(self._batch)))

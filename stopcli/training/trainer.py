@@ -38,6 +38,7 @@ class Experiment:
         loss, metrics: means over rows, as of RowsStep; not used where there is a `step`.
         parts: rows in memory.
         batch_size, epochs, seed: as in the run's config.
+        last_steps: of one more epoch, with which training ends within it; 0 for none, else fewer than an epoch has.
         dataset: what the rows are, in a word or a path.
         jit_compile: whether XLA compiles the loop.
         long_epochs: whether an epoch is trained in several calls, rather than several epochs in a call.
@@ -77,6 +78,7 @@ class Experiment:
     schedule: Schedule | None = None
     momentum: Schedule | None = None
     log_steps: bool = False
+    last_steps: int = 0
     plateau: Plateau | None = None
     classes: tuple[str, ...] = ()
     headline: Headline = ACCURACY
@@ -297,7 +299,7 @@ class Trainer:
     def _train(self) -> Verdict:
         epochs = self._experiment.epochs
         calls = 0
-        while self._epoch < epochs:
+        while not self._is_complete:
             verdict = self._request.verdict(self._epoch, trained=calls > 0)
             if verdict is not None:
                 if verdict.reason == "time_budget" and calls == 1:
@@ -308,7 +310,7 @@ class Trainer:
                 # Writing a call's models is part of its time: few enough that Ctrl-C does not wait for them.
                 room = min(room, self._plan.checkpoint_every * MODELS_A_CALL)
             start, evaluates = time.perf_counter(), self._loop.evaluates_next
-            block = self._loop.advance(self._epoch + 1, min(epochs - self._epoch, room))
+            block = self._advance(room)
             seconds = time.perf_counter() - start
             self._train_seconds += seconds
             self._epoch_seconds += seconds
@@ -317,7 +319,7 @@ class Trainer:
             self._run_log.append_steps(self._loop.take_log())
             calls += 1
             verdict = None if block is None else self._complete(block)
-            if verdict is None and self._epoch < epochs and self._run_log.cadence.due(self._epoch):
+            if verdict is None and not self._is_complete and self._run_log.cadence.due(self._epoch):
                 self._commit(None)
             progress = self._progress()
             self._folder.status.beat(self._epoch, progress.for_status())
@@ -325,6 +327,20 @@ class Trainer:
             if verdict is not None:
                 return verdict
         return Verdict("completed", f"{epochs} {agreeing(epochs, 'epoch', 'epochs')}", self._epoch)
+
+    @property
+    def _is_complete(self) -> bool:
+        """Whether all epochs are done, and the steps after them."""
+        experiment = self._experiment
+        return self._epoch >= experiment.epochs and self._steps_within >= experiment.last_steps
+
+    def _advance(self, room: int) -> EpochBlock | None:
+        """Train on for a call. Returns the epochs that it completed, at most `room`; None for none."""
+        remaining = self._experiment.epochs - self._epoch
+        if remaining > 0:
+            return self._loop.advance(self._epoch + 1, min(remaining, room))
+        self._loop.advance_part(self._epoch + 1, self._experiment.last_steps)
+        return None
 
     def _complete(self, block: EpochBlock) -> Verdict | None:
         """Judge, record and settle epochs that are complete. Returns the verdict where one of them is the last."""
@@ -445,7 +461,7 @@ class Trainer:
         rows = self._epoch * experiment.parts.train.count + self._steps_within * experiment.batch_size
         return Progress(
             self._epoch,
-            experiment.epochs,
+            experiment.epochs + (experiment.last_steps > 0),
             self._metrics,
             self._plan.best_monitored.monitor,
             best.epoch,
