@@ -123,7 +123,7 @@ class StatusFile:
 
 
 class StageStatus(StatusFile):
-    """What a run does after its own training, told by the run's status.json; it has no file of its own.
+    """What a run does after its own training, as told by the run's status.json; it has no file of its own.
 
     Args:
         run: the run's file.
@@ -138,5 +138,5 @@ class StageStatus(StatusFile):
         self._run.write("running", epoch=epoch, progress=StatusProgress(stage=stage, updates=0))
 
     def beat(self, epoch: int, progress: StatusProgress | None = None) -> None:
-        told = replace(progress or StatusProgress(), stage=self._stage, updates=epoch * self._steps)
-        self._run.beat(self.epoch, told)
+        of_stage = replace(progress or StatusProgress(), stage=self._stage, updates=epoch * self._steps)
+        self._run.beat(self.epoch, of_stage)
