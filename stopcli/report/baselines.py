@@ -6,7 +6,7 @@ from stopcli.quantities import counted
 from stopcli.report.document import Table
 from stopcli.report.run_results import bounds_of
 from stopcli.runs.headline import Headline
-from stopcli.runs.summary import BaselineDifference, BaselineValues, ModelValues, RunSummary
+from stopcli.runs.summary import BaselineDifference, BaselineValues, ModelName, ModelValues, RunSummary
 from stopcli.stats.differences import NONE
 
 TITLE = "Beside simpler answers"
@@ -84,17 +84,20 @@ def _change(difference: float, headline: Headline, like: float) -> str:
 def baselines_table(summary: RunSummary) -> Table:
     """A row for each of the run's models and each simpler answer, with how the models differ from it."""
     headline, best = summary.headline, summary.best
-    first, name = (summary.final, "final") if best is None else (best, "saved")
-    models = [(first, f"{name} model, epoch {first.epoch}", best is not None)]
-    models += [] if best is None else [(summary.final, f"final model, epoch {summary.final.epoch}", False)]
+    first = best or summary.final
+    name: ModelName = "final" if best is None else "saved"
+    models: list[tuple[ModelName, str]] = [(name, f"{name} model, epoch {first.epoch}")]
+    models += [] if best is None else [("final", f"final model, epoch {summary.final.epoch}")]
     like = first.get("test", headline.name)
     columns = ["answer", f"test {headline.axis}", "difference", f"{name} model is"]
     columns += [] if best is None else ["final model's difference", "final model is"]
     rows: list[tuple[str, ...]] = []
     exact: list[tuple[str, ...]] = []
     width = len(columns)
-    for model, label, of_best in models:
-        value, bounds = model.get("test", headline.name), bounds_of(summary, "test", of_best=of_best)
+    for of, label in models:
+        model = summary.model(of)
+        value = None if model is None else model.get("test", headline.name)
+        bounds = bounds_of(summary, "test", of)
         rows.append((label, _value_cell(value, bounds, headline, like), *[NONE] * (width - 2)))
         exact.append((label, "" if value is None else str(value), *[""] * (width - 2)))
     for baseline in summary.baselines:
