@@ -35,9 +35,6 @@ def compare_rows(ours: RunResult, theirs: RunResult, view: View, measure: Measur
     """
     if not _counts(measure):
         return None, ""
-    if view.name == "refit":
-        # What it predicts is not stored.
-        return None, ""
     stored = list[Predictions]()
     for result in (ours, theirs):
         predictions, reason = _stored(result, view, measure)
@@ -87,6 +84,9 @@ def _is_accuracy(measure: Measure) -> bool:
 
 def _stored(result: RunResult, view: View, measure: Measure) -> tuple[Predictions | None, str]:
     """What a run's models predict for its test rows; None with the reason, as of `compare_rows`."""
+    if view.name == "refit":
+        # What it predicts is not stored.
+        return None, ""
     path = result.run.path / "predictions.npz"
     try:
         predictions = read_predictions(path)

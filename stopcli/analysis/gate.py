@@ -173,8 +173,9 @@ def gate_of(results: CompareResults, requirement: Requirement) -> Gate:
 
 
 def _view_of(new: RunArm, old: RunArm, measure: Measure) -> View:
-    """That of the saved model, or of the best epoch, where both have one."""
-    *_, last = measure.views
+    """That of the saved model, or of the best epoch, where both have one: not of a refit, which other commands do not
+    take in its place."""
+    *_, last = (view for view in measure.views if view.name != "refit")
     return last if new.values(last.value) and old.values(last.value) else measure.views[0]
 
 

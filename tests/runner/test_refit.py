@@ -14,7 +14,11 @@ import pytest
 from job_results import job_result
 from summaries import run_content, run_summary
 
+from stopcli.analysis.arms import Arm
+from stopcli.analysis.gate import _view_of
+from stopcli.analysis.measure import measure_of
 from stopcli.analysis.refit import with_refit
+from stopcli.analysis.run_result import measured_result
 from stopcli.analysis.sweep import seed_results
 from stopcli.configs.base import parse, to_toml
 from stopcli.configs.fit import FitConfig
@@ -27,6 +31,7 @@ from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
 from stopcli.runs.removal import plan_pruning, remove
 from stopcli.runs.run import Run
+from stopcli.runs.status import Status
 from stopcli.runs.summary import Refit, RunSummary, parse_summary
 from stopcli.sweeps.plan import plan_jobs
 from stopcli.training.session import CallSizer, NullObserver, Progress, Session, Start, StopRequest, Stopwatch
@@ -421,6 +426,26 @@ def test_which_file_to_use_is_said() -> None:
     assert "The refit failed: a metric is not finite (loss)." in conclusions_of(failed)[0]
     # What earlier versions wrote.
     assert parse_summary(run_content()).refit is None  # type: ignore[union-attr]
+
+
+def test_commands_that_compare_have_it_beside_the_saved_model_which_a_requirement_is_of() -> None:
+    summary = with_refit_of()
+    runs = [Run(Path(name), Status(state="finished"), summary) for name in ("a", "b")]
+    for run in runs:
+        run.path.mkdir()
+        (run.path / "config.toml").write_text('command = "fit"\n')
+    results = [measured_result(run, summary) for run in runs]
+    arms = [Arm(result.run.path.name, (result,)) for result in results]
+    measure = measure_of("test_rmse", arms)
+    assert [(view.name, view.phrase) for view in measure.views] == [
+        ("final", "test RMSE of the final model"),
+        ("saved", "test RMSE of the saved model"),
+        ("refit", "test RMSE of the refit"),
+    ]
+    assert [arm.mean("refit_test_rmse") for arm in arms] == [54.0, 54.0]
+    assert results[0].value("refit_updates") == 340
+    assert results[0].value("refit_val_rmse") is None, "it was trained on the rows that validate"
+    assert _view_of(*arms, measure).name == "saved"
 
 
 def test_over_seeds_the_difference_is_paired_and_the_updates_vary() -> None:
