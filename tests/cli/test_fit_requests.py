@@ -30,12 +30,14 @@ WRONG = {
     "nowhere.py": "nowhere.py: no such file",
     "room.py": "Did you mean rooms.py?",
     "folder": "folder: a folder, expected a Python file",
-    "rooms.csv": "rooms.csv: a file of another kind, expected a Python file (FILE.py)",
+    "rooms.txt": "rooms.txt: a file of another kind, expected a Python file (FILE.py)",
     "conf.toml": "stopcli run conf.toml runs a config file.",
     "broken.py": "broken.py, line 1: ",
     "empty.py": "has no function data, expected def data(*, …), which returns (x, y)",
     "''": "received an empty path",
-    "rooms.py other.py": "received 'other.py', expected only FILE.py and options",
+    "rooms.py other.py": "received rooms.py and other.py, expected one Python file (FILE.py)",
+    "rooms.py rooms.csv other.csv": "received 'other.csv', expected only [FILE.py] [TABLE] and options",
+    "rooms.py --target price": "--target: received 'price', expected nothing without a table",
     "rooms.py --set units": "--set: received 'units', expected a setting of the file and its value, such as units=32",
     "rooms.py --set": "--set: received '', expected a setting of the file and its value",
     "rooms.py --set unitz=3": "--set: received 'unitz', expected a setting of rooms.py (path, rows, units, ",
@@ -55,7 +57,7 @@ WRONG = {
     "rooms.py --vary 'activation=\"a,b'": "expected values in double quotation marks to end with one",
     "rooms.py --vary units=1,2 --set units=3": "--vary: received 'units', expected a setting that has no single value",
     "rooms.py --units 3": "Settings of the file: --set units=…",
-    "rooms.py --learning-rate 0.1": "received '--learning-rate', expected an option of stopcli fit",
+    "rooms.py --learning-rate 0.1": "--learning-rate: received 0.1, expected nothing without a table",
     "rooms.py --scale quick": "received '--scale', expected an option of stopcli fit",
     "rooms.py --loop always": "--loop: received 'always', expected one of auto, epochs, steps",
     "rooms.py --unit averyveryverylongunit": "--unit: received 'averyveryverylongunit', expected at most 20",
@@ -71,7 +73,7 @@ WRONG = {
 @pytest.fixture(autouse=True)
 def files(own_folder: None) -> None:
     Path("folder").mkdir()
-    texts = {"rooms.py": CODE, "broken.py": "def data(:", "empty.py": "", "rooms.csv": "a,b\n", "conf.toml": CONFIG}
+    texts = {"rooms.py": CODE, "broken.py": "def data(:", "empty.py": "", "rooms.txt": "a,b\n", "conf.toml": CONFIG}
     for name, text in texts.items():
         Path(name).write_text(text)
 
