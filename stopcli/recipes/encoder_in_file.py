@@ -82,29 +82,34 @@ def difference(theirs: Mapping[str, EncodedColumn], ours: Mapping[str, EncodedCo
         parts = [f"no {_listed(missing)}"] if missing else []
         parts += [f"also {_listed(further)}"] if further else []
         return f"its table has {' and '.join(parts)}"
-    for name, column in ours.items():
-        if text := _of_column(name, theirs[name], column):
-            return text
+    for compare in (_other_words, _other_numbers):
+        for name, column in ours.items():
+            if text := compare(theirs[name], column):
+                return f"its column {name} has {text}"
     if list(theirs) != list(ours):
         return f"its columns are in another order ({_listed(list(theirs))})"
     return ""
 
 
-def _of_column(name: str, theirs: EncodedColumn, ours: EncodedColumn) -> str:
+def _other_words(theirs: EncodedColumn, ours: EncodedColumn) -> str:
     if theirs.kind != ours.kind:
-        return f"its column {name} has {theirs.kind}, this run's {ours.kind}"
-    if theirs.vocabulary != ours.vocabulary:
-        new = sorted(set(ours.vocabulary) - set(theirs.vocabulary))
-        gone = sorted(set(theirs.vocabulary) - set(ours.vocabulary))
-        parts = [f"not {_listed(new)}"] if new else []
-        parts += [f"also {_listed(gone)}"] if gone else []
-        return f"its column {name} has {' and '.join(parts) or 'the words in another order'}"
+        return f"{theirs.kind}, this run's {ours.kind}"
+    if theirs.vocabulary == ours.vocabulary:
+        return ""
+    new = sorted(set(ours.vocabulary) - set(theirs.vocabulary))
+    gone = sorted(set(theirs.vocabulary) - set(ours.vocabulary))
+    parts = [f"not {_listed(new)}"] if new else []
+    parts += [f"also {_listed(gone)}"] if gone else []
+    return " and ".join(parts) or "the words in another order"
+
+
+def _other_numbers(theirs: EncodedColumn, ours: EncodedColumn) -> str:
     if theirs.has_indicator != ours.has_indicator:
         has, has_not = ("some", "none") if ours.has_indicator else ("none", "some")
-        return f"its column {name} has {has_not} of its values missing, this run's {has}"
+        return f"{has_not} of its values missing, this run's {has}"
     if (theirs.offset, theirs.scale) != (ours.offset, ours.scale):
         return (
-            f"its column {name} has the mean {-theirs.offset:.6g} and the deviation {1 / theirs.scale:.6g}, "
+            f"the mean {-theirs.offset:.6g} and the deviation {1 / theirs.scale:.6g}, "
             f"this run's {-ours.offset:.6g} and {1 / ours.scale:.6g}"
         )
     return ""

@@ -117,8 +117,8 @@ class Run(_FolderWithReport):
             # The file of a table's model has what encodes its rows, too, which `build` does not make.
             definitions = ", ".join(f"{name!r}: {name}" for name in own)
             hint = (
-                f"With {file}: keras.saving.load_model({str(path)!r}, custom_objects={{{definitions}}}); "
-                "stopcli predict does that."
+                f"With {file}: keras.saving.load_model({str(path)!r}, custom_objects={{{definitions}}}), "
+                "which stopcli predict does; a class needs a get_config for it."
                 if self.settings.get("table")
                 else f"With {file}: model = build(x, y, …), of rows like its own; "
                 f"model(x[:1]), which makes its weights; model.load_weights({str(path)!r})"
