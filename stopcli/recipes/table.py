@@ -186,6 +186,7 @@ def encoded(read: TableRows, config: Any, observer: Observer) -> TableData:
     notes = read.notes
     if ancestor is None:
         encoder = Encoder(read.columns, statistics_of(read.raw.at(numbers["train"]), read.columns))
+        notes += encoder.notes_on(read.raw.at(np.concatenate([numbers["validation"], numbers["test"]])))
     else:
         encoder = Encoder(read.columns, statistics_from(ancestor.record.statistics))
         in_part = read.raw.at(np.concatenate([*numbers.values()]))

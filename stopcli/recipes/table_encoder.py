@@ -232,6 +232,11 @@ class Encoder:
         described = [self.columns.numbers, self.columns.words, self.statistics.plain]
         return {"encoder": hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()}
 
+    def notes_on(self, raw: RawRows) -> tuple[str, ...]:
+        """What the user should be told of rows that do not train, a sentence without a full stop each."""
+        columns = ", ".join(f"{name} in {counted(count, 'row')}" for name, count in self.unknown_words(raw).items())
+        return (f"words that no row that trains has count as unknown: {columns}",) if columns else ()
+
     def unknown_words(self, raw: RawRows) -> dict[str, int]:
         """Of each column of words, in how many rows it has one without an index of its own; columns without such rows
         are left out."""
@@ -294,6 +299,17 @@ class Encoder:
             indices.append(index if vocabulary else index * 0)
         return keras.ops.cast(keras.ops.stack(indices, axis=1), "int32")
 
+    @cached_property
+    def _compiled(self) -> Any:
+        """`model` of columns, traced once for any number of rows."""
+        import tensorflow as tf
+
+        signature = [
+            *(tf.TensorSpec([None], tf.float32) for _ in self.columns.numbers),
+            *(tf.TensorSpec([None], tf.string) for _ in self.columns.words),
+        ]
+        return tf.function(lambda *columns: self.model(list(columns)), input_signature=signature, autograph=False)
+
     def encode(self, raw: RawRows, on_progress: OnProgress = ignore_progress) -> Nest:
         """Encode rows by `model`, so that they are the same numbers as in the whole model.
 
@@ -305,12 +321,7 @@ class Encoder:
         """
         import tensorflow as tf
 
-        signature = [
-            *(tf.TensorSpec([None], tf.float32) for _ in self.columns.numbers),
-            *(tf.TensorSpec([None], tf.string) for _ in self.columns.words),
-        ]
-        compiled = tf.function(lambda *columns: self.model(list(columns)), input_signature=signature, autograph=False)
-        total = raw.count
+        compiled, total = self._compiled, raw.count
         numbers = np.empty((total, self.width), np.float32)
         indices = np.empty((total, len(self.columns.words)), np.int32)
         for start in range(0, total, _BATCH):

@@ -101,6 +101,10 @@ def test_words_are_pandas_codes_and_a_word_that_training_never_saw_is_0(tensorfl
             np.testing.assert_array_equal(encoded[:, i], codes + 1)
     assert encoder.unknown_words(OTHERS) == dict.fromkeys(WORDS, 2)
     assert encoder.unknown_words(TRAIN) == {}
+    assert encoder.notes_on(TRAIN) == ()
+    assert encoder.notes_on(OTHERS.at(np.arange(4))) == (
+        "words that no row that trains has count as unknown: City in 1 row, city in 1 row, config in 1 row",
+    )
 
 
 def test_the_whole_model_is_encoder_and_core_to_the_bit(encoder: Encoder, core: Any, monkeypatch: Any) -> None:
