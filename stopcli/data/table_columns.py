@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any, Literal
 
 import numpy as np
@@ -212,13 +213,13 @@ def _reason_apart(
 def _reason_unused(table: TableFile, column: Column, categorical: bool, requested: bool, notes: _Notes) -> str:
     """Why a column cannot be a feature; empty where it is one. Raises RequestError where it has to be changed first."""
     name = column.name
-    ignored = f"--ignore {name} leaves it out."
+    ignored = f"--ignore {quote(name)} leaves it out."
     if column.kind == "empty":
         raise RequestError(f"{table.path}, column {name}: no row has a value, expected some", hint=ignored)
     if categorical:
         return ""
     if column.kind == "mixture":
-        raise mixture_error(table, column, f"--categorical {name} takes all its values as words; {ignored}")
+        raise mixture_error(table, column, f"--categorical {quote(name)} takes all its values as words; {ignored}")
     if column.kind in ("dates", "other"):
         what = "dates or times" if column.kind == "dates" else "neither numbers nor words"
         if requested:
@@ -239,7 +240,9 @@ def _reason_of_numbers(column: Column, values: NDArray[Any], notes: _Notes) -> s
     if column.kind == "logical":
         notes.setdefault("true and false, taken as the numbers 1 and 0", []).append(column.name)
     elif values.dtype.kind in "iu" and len(values) >= _FEWEST_ROWS and (np.diff(values) == 1).all():
-        notes[f"{column.name} counts the rows, and is used as a number (--ignore {column.name} leaves it out)"] = []
+        notes[
+            f"{column.name} counts the rows, and is used as a number (--ignore {quote(column.name)} leaves it out)"
+        ] = []
     # Half the distance from the largest number to the next.
     rounding = max(abs(smallest), abs(largest)) * np.finfo(np.float32).eps / 2
     if rounding > _LARGEST_ROUNDING * (largest - smallest):
@@ -257,7 +260,7 @@ def _reason_of_words(column: Column, notes: _Notes) -> str:
         return "the same in all rows"
     if distinct == rows > 1 or (rows >= _FEWEST_ROWS and 2 * distinct > rows):
         reason = f"{distinct:,} different words in {rows:,} rows, such as names or ids"
-        notes[f"{column.name} is not used: {reason} (--categorical {column.name} takes it)"] = []
+        notes[f"{column.name} is not used: {reason} (--categorical {quote(column.name)} takes it)"] = []
         return reason
     meant = sorted(MEANT_AS_WORDS.intersection(column.values))
     if meant:

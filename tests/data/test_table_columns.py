@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn import datasets
 
-from stopcli.data.table_columns import TableColumns, choose_columns, has_target, raw_rows
+from stopcli.data.table_columns import RawRows, TableColumns, choose_columns, has_target, raw_rows
 from stopcli.data.table_file import TableFile, read_table
 from stopcli.errors import ConfigError, RequestError
 
@@ -254,6 +257,58 @@ def test_words_with_digits_are_words() -> None:
 def test_a_target_of_zeros_and_ones_with_decimals_is_pointed_at() -> None:
     notes = choose_columns(table_of(x=[1, 2, 3], y=[0.0, 1.0, 0.0]), target="y")[1]
     assert notes[0].startswith("y: numbers with decimals, so regression (--task classes would take the values 0 and 1")
+
+
+def test_a_name_with_spaces_is_quoted_where_it_is_to_be_typed() -> None:
+    assert refused(table_of(**{"no of rooms": [None, None], "y": [0.5, 1.5]})).hint == (
+        "--ignore 'no of rooms' leaves it out."
+    )
+
+
+PLACES = st.sampled_from(["Ulm", "Köln", "New York", 'the "Hof"', "a,b;c", "7b", None])
+FLOATS = st.floats(-(2.0**100), 2.0**100, width=32, allow_subnormal=False)
+COLUMNS_OF_TABLES = st.integers(2, 12).flatmap(
+    lambda rows: st.tuples(
+        *(
+            st.lists(values, min_size=rows, max_size=rows)
+            for values in (
+                FLOATS | st.none(),
+                st.integers(-(2**24), 2**24) | st.none(),
+                st.booleans(),
+                PLACES,
+                st.integers(-(2**20), 2**20).map(lambda value: value + 0.5),
+            )
+        )
+    )
+)
+
+
+def outcome(path: Path) -> tuple[TableColumns, RawRows] | str:
+    table = read_table(path)
+    try:
+        columns, _ = choose_columns(table, target="y")
+    except RequestError as error:
+        return error.message.removeprefix(str(path))
+    return columns, raw_rows(table, columns)
+
+
+@settings(max_examples=30, deadline=None)
+@given(COLUMNS_OF_TABLES)
+def test_a_table_is_the_same_in_any_file(columns: tuple[list[Any], ...]) -> None:
+    frame = pd.DataFrame(dict(zip(("area", "rooms", "new", "town", "y"), columns, strict=True)))
+    frame["rooms"] = frame["rooms"].astype("Int64")
+    frame["area"] = frame["area"].astype(float)
+    with tempfile.TemporaryDirectory() as folder:
+        frame.to_csv(Path(folder, "a.csv"), index=False)
+        frame.to_parquet(Path(folder, "a.parquet"))
+        first, second = outcome(Path(folder, "a.csv")), outcome(Path(folder, "a.parquet"))
+    if isinstance(first, str) or isinstance(second, str):
+        assert first == second
+        return
+    assert first[0] == second[0]
+    np.testing.assert_allclose(first[1].numbers, second[1].numbers, rtol=1e-6)
+    assert first[1].words.tolist() == second[1].words.tolist()
+    np.testing.assert_allclose(first[1].target, columns[-1], rtol=1e-6)
 
 
 def test_what_a_class_lacks_is_said() -> None:
