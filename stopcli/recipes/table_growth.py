@@ -46,6 +46,8 @@ APART = -1
 # What a run takes over where it is not given: which rows are which, what is predicted from what, and the network.
 _TAKEN_OVER = ("test_share", "validation", "validation_share", "data_seed", "metric", "unit")
 _OF_NETWORK = ("hidden", "dropout", "learning_rate")
+# States of runs to start from. A time budget ends a night as it was meant to.
+_ENDED = ("finished", "paused")
 _NEW_RUN = "Without --init-from, a new run starts with the table as it is."
 
 
@@ -129,7 +131,7 @@ def find_ancestor(config: Any, run: Path | None = None) -> Ancestor | None:
 
 
 def _checked(source: Path) -> Ancestor:
-    """The run whose rows are known. Raises RequestError where it is none, has not finished, or is of no table."""
+    """The run whose rows are known. Raises RequestError where it is none, has not ended, or is of no table."""
     if source.is_file():
         folder = run_of(source)
         hint = "" if folder is None else f"--init-from {shlex.quote(run_argument(folder))} starts from its saved model."
@@ -148,9 +150,9 @@ def _checked(source: Path) -> Ancestor:
             f"{source}: a run of {what}, expected one of stopcli fit TABLE: --rows new asks which rows it knows",
             hint="Without --rows new, its weights alone are taken.",
         )
-    if not run.finished:
+    if run.state not in _ENDED:
         raise RequestError(
-            f"{source}: {run.state}, expected a run that has finished",
+            f"{source}: {run.state}, expected a run that has finished, or was paused by a time budget",
             hint=f"stopcli resume {name} trains it to its end; an earlier run of the table can be named instead.",
         )
     return Ancestor(source, record, read_known_rows(source))
@@ -164,7 +166,7 @@ def taken_over(settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: those that are given, by name, unchecked.
 
     Raises:
-        RequestError: only new rows are to train, and the ancestor is no finished run of a table.
+        RequestError: only new rows are to train, and the ancestor is no run of a table that has ended.
     """
     source, table = settings.get("init_from"), settings.get("table")
     if not (isinstance(source, str) and source and isinstance(table, str) and table):
@@ -248,16 +250,16 @@ def new_rows(
     # Of a run that is resumed they were checked; that they are the same rows still is checked by their values.
     if not ancestor.is_resumed:
         _check_untrained(ancestor, table, part, trained)
-    notes = _validated_before(ancestor, part, hashes)
+    notes = (*_validated_before(ancestor, part, hashes), *_paused_before(ancestor))
     if config.rows != "new":
         how = f"The columns, their statistics and the parts of the rows are those of {ancestor.name}"
         return row_parts, (*notes, *(() if ancestor.is_resumed else (how,)))
     is_known = (part == TRAIN) & trained
     new = int((part == TRAIN).sum() - is_known.sum())
     if not new and not ancestor.is_resumed:
+        rows = counted(int(is_known.sum()), "row")
         raise NothingNewError(
-            f"{table.path}: no new rows: all {counted(len(part), 'row')} that train have trained {ancestor.name} or "
-            "a run before it",
+            f"{table.path}: no new rows: all {rows} that train have trained {ancestor.name} or a run before it",
             hint="There is nothing to do until rows are added; --rows all trains on the old ones again.",
         )
     line = (
@@ -299,6 +301,14 @@ def _validated_before(ancestor: Ancestor, part: NDArray[np.int8], hashes: NDArra
         return ()
     verb = agreeing(validated, "row that tests has", f"of the {int(tests.sum()):,} rows that test have")
     return (f"{validated:,} {verb} validated an earlier run, whose epoch they chose",)
+
+
+def _paused_before(ancestor: Ancestor) -> tuple[str, ...]:
+    """A note where the ancestor would have trained its rows further."""
+    run = Run.read(ancestor.folder)
+    if ancestor.is_resumed or run.state != "paused":
+        return ()
+    return (f"{ancestor.name} was paused at epoch {run.progress}; the rows that it trained on count as trained",)
 
 
 def words_note(unknown: Mapping[str, int], ancestor: Ancestor) -> tuple[str, ...]:
