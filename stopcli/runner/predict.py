@@ -15,9 +15,9 @@ from stopcli.data.table_columns import RawRows, TableColumns, raw_rows
 from stopcli.data.table_file import TableFile, cell_at, read_table
 from stopcli.errors import CheckpointError, RequestError, shown
 from stopcli.quantities import agreeing, counted
-from stopcli.recipes.table_encoder import Statistics, statistics_from
+from stopcli.recipes.table_encoder import Encoder, Statistics, statistics_from
 from stopcli.runner.table_model import TableModel
-from stopcli.runs.table_record import ROWS_NAME, TESTED, TRAINED, VALIDATED, KnownRows, read_known_rows
+from stopcli.runs.table_record import ROWS_NAME, TABLE_NAME, TESTED, TRAINED, VALIDATED, KnownRows, read_known_rows
 
 if TYPE_CHECKING:
     import keras
@@ -88,6 +88,7 @@ def read_rows(model: TableModel, path: Path, part: Part, observer: Observer) -> 
     observer.stage(f"reading {path.name}")
     table = read_table(path, observer.counted)
     columns, notes = model.columns, list(table.notes)
+    statistics = _statistics(model)
     raw = _values(table, columns, notes)
     hashes = _hashes(model, table, columns, part)
     numbers = np.arange(len(table.frame))
@@ -98,7 +99,6 @@ def read_rows(model: TableModel, path: Path, part: Part, observer: Observer) -> 
             numbers = _selected(rows, hashes, part, model, table)
             raw = raw.at(numbers)
         known = _counts(rows.parts_of(hashes[numbers]))
-    statistics = statistics_from(model.record.statistics)
     return RowsToPredict(
         table,
         numbers,
@@ -109,6 +109,15 @@ def read_rows(model: TableModel, path: Path, part: Part, observer: Observer) -> 
         (*notes, *_missing_numbers(columns, raw, statistics)),
         tuple(name for name in table.columns if name not in {*columns.features, columns.target, *model.record.key}),
     )
+
+
+def _statistics(model: TableModel) -> Statistics:
+    """What training knew of its rows."""
+    try:
+        # Checks that they are of these columns.
+        return Encoder(model.columns, statistics_from(model.record.statistics)).statistics
+    except RequestError as error:
+        raise RequestError(f"{model.run / TABLE_NAME}: damaged ({error.message})") from None
 
 
 def _values(table: TableFile, columns: TableColumns, notes: list[str]) -> RawRows:

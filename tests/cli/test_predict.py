@@ -302,6 +302,9 @@ def test_runs_without_a_model_of_a_table_are_refused(folder: Path, capfd: pytest
     Path("unknown/rows.npz").unlink()
     shutil.copytree(folder / "linear", "damaged")
     Path("damaged/table.json").write_text("{")
+    shutil.copytree(folder / "linear", "other")
+    record = json.loads(Path("other/table.json").read_text())
+    Path("other/table.json").write_text(json.dumps({**record, "numbers": ["rooms"]}))
     for words, message in (
         (("moons",), "moons: not the run of a table (table.json missing)"),
         (("moons",), "stopcli.open('moons').model() is its Keras model"),
@@ -310,6 +313,7 @@ def test_runs_without_a_model_of_a_table_are_refused(folder: Path, capfd: pytest
         (("going",), "going: it has no results yet; its state is: paused"),
         (("going",), "stopcli resume going"),
         (("damaged",), "damaged/table.json: damaged (not JSON"),
+        (("other",), "other/table.json: damaged (the statistics are of other columns of numbers: rooms, area)"),
         (("nowhere",), "nowhere: no such"),
     ):
         assert message in error(capfd, *words, table), words
