@@ -65,6 +65,14 @@ PartOption = Annotated[
         "it started from. Rows are known by their values, also in another order or file.",
     ),
 ]
+ModelOption = Annotated[
+    Literal["best", "final", "refit"] | None,
+    typer.Option(
+        "--model",
+        help="Which of the run's models predicts: that of the best epoch, the final one, or that of --refit.",
+        show_default="best, else final",
+    ),
+]
 PredictionJson = Annotated[
     bool,
     typer.Option(
@@ -78,6 +86,7 @@ def predict(
     table: TablePath,
     to: To = None,
     part: PartOption = "all",
+    model: ModelOption = None,
     code: CodePath = None,
     runs_dir: RunsDir = None,
     json: PredictionJson = False,
@@ -86,7 +95,7 @@ def predict(
 ) -> None:
     """Predict the rows of a table by the model of a run, and measure it where the table has the target.
 
-    The best epoch's model is taken, else the final one. Columns that the model does not take may be there.
+    The table may have further columns, and need not have the target.
     """
     from stopcli.cli.live import RunView
     from stopcli.runner.predict import predict as predict_rows
@@ -98,20 +107,20 @@ def predict(
     output = Output(json, quiet, verbose)
     if to is not None:
         check_prediction_file(to)
-    model = open_table_model(resolve_run(run, runs_root(runs_dir)), code)
+    table_model = open_table_model(resolve_run(run, runs_root(runs_dir)), code, model)
     with RunView(output, "predict") as view:
-        rows = read_rows(model, table, part, view)
-    _say_notes(model, rows, output)
+        rows = read_rows(table_model, table, part, view)
+    _say_notes(table_model, rows, output)
     destination = _Destination(output, to, rows.count)
     with RunView(output, "predict") as view:
         view.stage("starting TensorFlow")
         start_tensorflow()
-        view.stage(f"loading {model.file.name}")
-        loaded = model.load()
+        view.stage(f"loading {table_model.file.name}")
+        loaded = table_model.load()
         with destination.open() as write:
-            measured = predict_rows(model, loaded, rows, write, view)
+            measured = predict_rows(table_model, loaded, rows, write, view)
     destination.show()
-    _show_result(model, rows, measured, part, to, output)
+    _show_result(table_model, rows, measured, part, to, output)
 
 
 class _Destination:
@@ -198,11 +207,10 @@ def _show_result(
             else ""
         )
         say(f"{headline.label} {headline.show_with_unit(measured.value)} on {counted(measured.rows, 'row')}{but}")
-        trained = rows.known.get("trained", 0) if part != "train" else 0
-        if trained:
+        if rows.trained and part != "train":
             output.warn(
-                f"{trained:,} of these rows trained the model or one that it started from, so it does better on them "
-                "than on others; --part test or --part new measures it on others"
+                f"{rows.trained:,} of these rows trained the model or one that it started from, so it does better on "
+                "them than on others; --part test or --part new measures it on others"
             )
 
 
@@ -214,6 +222,7 @@ def _document(
         "run": str(model.run),
         "model": str(model.file),
         "epoch": model.epoch or None,
+        "trained": rows.trained,
         "table": str(rows.table.path),
         "part": part,
         "rows": rows.count,

@@ -42,8 +42,9 @@ class RowsToPredict:
         numbers: which of the table's rows they are, counted from 0, int64 [rows].
         raw: their values; `raw.target` is None where it cannot be measured how right a prediction is.
         key: the columns by which the run knows a row, as texts, [rows] each.
-        known: how many of them trained, validated or tested the model or one that it started from, and how many are
+        known: how many of them trained, validated or tested in the run or one that it started from, and how many are
             new; empty where that is not known.
+        trained: how many trained the model or one that it started from.
         unknown: of each column of words, in how many rows it has one that training has not seen, and where the first of
             them is.
         notes: what the user should be told, a sentence without a full stop each.
@@ -55,6 +56,7 @@ class RowsToPredict:
     raw: RawRows
     key: Mapping[str, NDArray[Any]]
     known: Mapping[str, int]
+    trained: int
     unknown: Mapping[str, tuple[int, str]]
     notes: tuple[str, ...]
     unused: tuple[str, ...]
@@ -93,18 +95,21 @@ def read_rows(model: TableModel, path: Path, part: Part, observer: Observer) -> 
     hashes = _hashes(model, table, columns, part)
     numbers = np.arange(len(table.frame))
     known: dict[str, int] = {}
+    trained = 0
     if hashes is not None:
         rows = read_known_rows(model.run)
         if part != "all":
             numbers = _selected(rows, hashes, part, model, table)
             raw = raw.at(numbers)
-        known = _counts(rows.parts_of(hashes[numbers]))
+        parts = rows.parts_of(hashes[numbers])
+        known, trained = _counts(parts), int(np.count_nonzero(parts & model.training_bits))
     return RowsToPredict(
         table,
         numbers,
         raw,
         {name: table.written(name).to_numpy()[numbers] for name in model.record.key if name in table.frame},
         known,
+        trained,
         _unknown_words(table, columns, raw, numbers, statistics),
         (*notes, *_missing_numbers(columns, raw, statistics)),
         tuple(name for name in table.columns if name not in {*columns.features, columns.target, *model.record.key}),

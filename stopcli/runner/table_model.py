@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from stopcli.data.table_columns import TableColumns
 from stopcli.errors import CheckpointError, ConfigError, RequestError, RunFolderError, in_a_line
@@ -16,13 +16,14 @@ from stopcli.runner.resume import read_config
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.headline import Headline
 from stopcli.runs.run import run_argument
-from stopcli.runs.table_record import TABLE_NAME, TableRecord, read_table_record
+from stopcli.runs.table_record import TABLE_NAME, TRAINED, VALIDATED, TableRecord, read_table_record
 from stopcli.source import Source
 from stopcli.training.model_files import load_model, own_code_of
 
 if TYPE_CHECKING:
     import keras
 
+ModelFile = Literal["best", "final", "refit"]
 # Runs of a sweep that a message names.
 _SHOWN = 6
 
@@ -33,20 +34,27 @@ class TableModel:
 
     Attributes:
         run: the run's folder.
-        file: the .keras file: the best epoch's, else the final one's.
-        epoch: of the model; 0 where the summary does not say.
+        name: of the model: `best`, `final` or `refit`.
+        file: the .keras file.
+        epoch: of the model, or whose number of updates the refit has; 0 where the summary does not say.
         headline: the metric that counts in the run.
         source: the user's file, where the model has code of it and that may be executed.
         notes: what has changed in that file, a sentence without a full stop each.
     """
 
     run: Path
+    name: ModelFile
     file: Path
     epoch: int
     record: TableRecord
     headline: Headline
     source: Source | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def training_bits(self) -> int:
+        """Of KnownRows: what the rows were for that trained it, in this run or an earlier one."""
+        return TRAINED | VALIDATED if self.name == "refit" else TRAINED
 
     @property
     def columns(self) -> TableColumns:
@@ -72,10 +80,11 @@ class TableModel:
         return model
 
 
-def open_table_model(run: Path, code: Path | None = None) -> TableModel:
+def open_table_model(run: Path, code: Path | None = None, name: ModelFile | None = None) -> TableModel:
     """The saved model of a run, which is not loaded yet. Needs no TensorFlow.
 
     Args:
+        name: which model; None for that of the best epoch, or where none was saved the final one.
         code: the user's file that may be executed, where the model has code of one; None for the one that the run was
             started with, as it was.
 
@@ -97,15 +106,28 @@ def open_table_model(run: Path, code: Path | None = None) -> TableModel:
         resume = f"stopcli resume {shlex.quote(run_argument(opened.path))}"
         hint = "" if opened.state == "running" else f"{resume} trains it to its end."
         raise RunFolderError(f"{opened.path}: it has no results yet; its state is: {opened.state}", hint=hint)
-    folder = RunFolder(opened.path)
-    is_best = folder.best_model.is_file()
-    file = folder.best_model if is_best else folder.final_model
-    if not file.is_file():
-        why = "it was trained with --no-checkpoint" if opened.settings.get("checkpoint") is False else "it has none"
-        raise RunFolderError(f"{opened.path}: no model in {folder.checkpoints.name}, because {why}")
-    values = results.best if is_best and results.best else results.final
+    name, file = _model_file(opened, name)
+    values = {"best": results.best, "final": results.final, "refit": results.refit and results.refit.values}[name]
     source, notes = _code_of(opened, file, code)
-    return TableModel(opened.path, file, values.epoch, record, opened.headline, source, notes)
+    epoch = values.epoch if values else 0
+    return TableModel(opened.path, name, file, epoch, record, opened.headline, source, notes)
+
+
+def _model_file(run: Run, requested: ModelFile | None) -> tuple[ModelFile, Path]:
+    folder = RunFolder(run.path)
+    files: dict[ModelFile, Path] = {
+        "best": folder.best_model,
+        "final": folder.final_model,
+        "refit": folder.refit_model,
+    }
+    models = {name: path for name, path in files.items() if path.is_file()}
+    name = requested or ("best" if "best" in models else "final")
+    if name in models:
+        return name, models[name]
+    if models:
+        raise RunFolderError(f"{run.path}: it has no {name} model", hint=f"It has: {', '.join(models)}.")
+    why = "it was trained with --no-checkpoint" if run.settings.get("checkpoint") is False else "it has none"
+    raise RunFolderError(f"{run.path}: no model in {folder.checkpoints.name}, because {why}")
 
 
 def _is_sweep(sweep: Sweep) -> RequestError:

@@ -155,6 +155,19 @@ def test_parts_are_those_that_the_run_knows(folder: Path, capfd: pytest.CaptureF
     )
 
 
+def test_any_of_the_runs_models_predicts(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(folder / "linear", "run")
+    table, models = folder / "numbers.csv", Path("run/checkpoints")
+    assert "run: it has no refit model\nIt has: best." in error(capfd, "run", table, "--model", "refit")
+    shutil.copy(models / "best.keras", models / "refit.keras")
+    (models / "best.keras").rename(models / "final.keras")
+    # The refit has trained on the rows that validate too.
+    for words, name, trained in (((), "final", 72), (("--model", "refit"), "refit", 96)):
+        result = answer(capfd, "run", table, *words)
+        assert (Path(result["model"]).stem, result["trained"]) == (name, trained)
+        assert result["known"] == {"trained": 72, "validated": 24, "tested": 24, "new": 0}
+
+
 def test_classes_have_names_and_probabilities(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     import keras
     import tensorflow as tf
