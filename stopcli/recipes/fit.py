@@ -78,13 +78,16 @@ class FitData:
     def build(self, config: AnySettings) -> tuple[keras.Model, ModelFacts]:
         """A run's model in its initial state, and what it is trained for. Raises RequestError where it cannot be
         trained on these rows as it is compiled."""
-        from stopcli.recipes.model_identity import first_names
+        from stopcli.recipes.model_identity import first_names, notes_on_file
         from stopcli.recipes.user_model import check_model
 
         parts = self.rows_of(config).parts
         with self._building, first_names():
             model = self.code.build(parts.train.x, parts.train.y, config.settings, config.seed)
-            return model, check_model(model, parts, config)
+            facts = check_model(model, parts, config)
+        if self.table is not None:
+            facts = replace(facts, notes=(*facts.notes, *notes_on_file(model)))
+        return model, facts
 
     def rows_of(self, config: AnySettings, observer: Observer | None = None) -> UserRows:
         """The rows in parts, as `data()` gives them under a config's settings.

@@ -63,6 +63,14 @@ def loop_key(model: keras.Model, arm: str) -> str | None:
 def make_savable(model: keras.Model) -> bool:
     """Let a model whose class cannot tell its settings be saved: its file then has its weights, and of the settings
     only that they are not known. Returns whether that was needed."""
+    if _tells_settings(model):
+        return False
+    model.get_config = lambda: {"settings": "not known: the class has no get_config"}
+    model.get_compile_config = dict
+    return True
+
+
+def _tells_settings(model: keras.Model) -> bool:
     import keras
 
     with warnings.catch_warnings():
@@ -70,10 +78,18 @@ def make_savable(model: keras.Model) -> bool:
         try:
             json.dumps(keras.saving.serialize_keras_object(model))
         except (NotImplementedError, TypeError, ValueError):
-            model.get_config = lambda: {"settings": "not known: the class has no get_config"}
-            model.get_compile_config = dict
-            return True
-    return False
+            return False
+    return True
+
+
+def notes_on_file(model: keras.Model) -> tuple[str, ...]:
+    """Why a model's file cannot be loaded as it is, with its author's code neither, a sentence without a full stop
+    each; such a model has to be built anew."""
+    if not _tells_settings(model):
+        return ("the model has a class without get_config, so that stopcli predict cannot load its file",)
+    if "lambda" in own_code_in(_description(model)):
+        return ("the model has a lambda, so that stopcli predict does not load its file; a function can be loaded",)
+    return ()
 
 
 def saved_model_loader(

@@ -234,7 +234,13 @@ class Encoder:
 
     def notes_on(self, raw: RawRows) -> tuple[str, ...]:
         """What the user should be told of rows that do not train, a sentence without a full stop each."""
-        columns = ", ".join(f"{name} in {counted(count, 'row')}" for name, count in self.unknown_words(raw).items())
+        # Where not all words have an index, those without one may be training's, too.
+        unknown = {
+            name: count
+            for name, count in self.unknown_words(raw).items()
+            if not self.statistics.vocabularies[name].rarer
+        }
+        columns = ", ".join(f"{name} in {counted(count, 'row')}" for name, count in unknown.items())
         return (f"words that no row that trains has count as unknown: {columns}",) if columns else ()
 
     def unknown_words(self, raw: RawRows) -> dict[str, int]:

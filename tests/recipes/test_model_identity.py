@@ -125,10 +125,14 @@ def test_names_count_on_as_before_after_a_build() -> None:
 @pytest.mark.filterwarnings("ignore:.*lambda:UserWarning")
 @pytest.mark.parametrize("make", MODELS)
 def test_a_saved_model_is_read_again_and_started_from(make: Callable[[], Any], tmp_path: Path) -> None:
-    from stopcli.recipes.model_identity import make_savable, saved_model_loader
+    from stopcli.recipes.model_identity import make_savable, notes_on_file, saved_model_loader
     from stopcli.training.model_files import own_code_of, save_model, start_from
 
     path, model = tmp_path / "best.keras", make()
+    assert [note.split(",")[0] for note in notes_on_file(model)] == {
+        with_lambda: ["the model has a lambda"],
+        subclass: ["the model has a class without get_config"],
+    }.get(make, [])
     assert make_savable(model) == (make is subclass)
     model.fit(X, X[:, :1], epochs=2, verbose=0)
     save_model(model, path)

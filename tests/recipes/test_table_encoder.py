@@ -142,6 +142,8 @@ def test_a_long_vocabulary_has_its_most_frequent_words() -> None:
     encoder = Encoder(columns, statistics_of(raw, columns))
     assert encoder.statistics.vocabularies["key"] == WordStatistics(tuple(names[:-3]), 3)
     assert encoder.vocabulary_sizes == (MOST_WORDS,)
+    assert encoder.unknown_words(raw) == {"key": 3}
+    assert encoder.notes_on(raw) == ()
     assert encoder.notes == (
         "key has 10,003 different words in the training rows; the 10,000 most frequent are told apart, all others "
         "count as unknown",
