@@ -217,15 +217,16 @@ class _Ridge:
             best, chosen = int(np.argmin(squares)), _by_validation(validation)
         else:
             best, chosen = self._by_leaving_out(), "by leaving out each training row in turn"
-        weight, intercept = weights[:, best : best + 1], float(intercepts[best])
+        # What predicts does not hold the rows.
+        one_hot, weight, intercept = self.one_hot, weights[:, best : best + 1], float(intercepts[best])
         penalty = f"penalty {PENALTIES[best] * self.rows.count:.3g}"
         return Baseline(
             "ridge regression",
-            lambda x: self.one_hot.mapped(lambda part: part @ weight + intercept, x),
+            lambda x: one_hot.mapped(lambda part: part @ weight + intercept, x),
             True,
             f"{penalty}, chosen {chosen}{_fitted_to(self.rows.count, self.total)}",
             (),
-            *self.one_hot.effects(self.x, weight),
+            *one_hot.effects(self.x, weight),
         )
 
     def _path(self, strengths: Sequence[float]) -> tuple[Floats, Floats]:
@@ -289,16 +290,16 @@ class _Logistic:
         else:
             best, chosen = self._by_folds()
             models = list(self._path(self.x, self.y, PENALTIES[: best + 1]))
-        model, converged = models[best]
+        (model, converged), one_hot, classes = models[best], self.one_hot, self.classes
         notes = () if converged else ("the logistic regression beside the network did not converge",)
         strength = f"C {1 / (PENALTIES[best] * len(self.y)):.3g}"
         return Baseline(
             "logistic regression",
-            lambda x: self.one_hot.mapped(lambda part: self._probabilities(model, part), x),
+            lambda x: one_hot.mapped(lambda part: _probabilities(model, classes, part), x),
             True,
             f"{strength}, chosen {chosen}{_fitted_to(len(self.y), self.total)}",
             notes,
-            *self.one_hot.effects(self.x, model.coef_.T),
+            *one_hot.effects(self.x, model.coef_.T),
         )
 
     def _path(self, x: Floats, y: Array, penalties: Sequence[float]) -> Iterator[tuple[Any, bool]]:
@@ -328,19 +329,20 @@ class _Logistic:
                 losses[i] += self._loss(model, [(x[others], y[others])]) * len(others)
         return int(np.argmin(losses)), f"by {folds.n_splits} folds of the training rows"
 
-    def _probabilities(self, model: Any, x: Floats) -> Floats:
-        """[rows, classes], also of classes that no training row has."""
-        probabilities = np.zeros((len(x), self.classes))
-        probabilities[:, model.classes_] = model.predict_proba(x)
-        return probabilities
-
     def _loss(self, model: Any, chunks: Iterable[tuple[Floats, Array]]) -> float:
         total, rows = 0.0, 0
         for x, y in chunks:
-            of_target = self._probabilities(model, x)[np.arange(len(y)), y]
+            of_target = _probabilities(model, self.classes, x)[np.arange(len(y)), y]
             total -= float(np.log(np.maximum(of_target, 1e-7)).sum())
             rows += len(y)
         return total / rows
+
+
+def _probabilities(model: Any, classes: int, x: Floats) -> Floats:
+    """[rows, classes], also of classes that no training row has."""
+    probabilities = np.zeros((len(x), classes))
+    probabilities[:, model.classes_] = model.predict_proba(x)
+    return probabilities
 
 
 def _by_validation(validation: Examples) -> str:

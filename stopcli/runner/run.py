@@ -260,6 +260,8 @@ def _train(
             summary = replace(summary, **experiment.afterwards(loop, folder))
     evaluation = replace(evaluation, summary=summary)
     if summary.state == "finished":
+        if experiment.table is not None:
+            session.observer.stage("comparing with simpler answers")
         with stopwatch.part("evaluate"):
             evaluation = replace(evaluation, summary=recipe.run_summary(loaded, experiment, evaluation))
             failures = recipe.run_after(loaded, evaluation, folder)
