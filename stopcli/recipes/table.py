@@ -17,10 +17,18 @@ from stopcli.data.table_file import TableFile, read_table
 from stopcli.data.table_leaks import leaks
 from stopcli.data.table_parts import RowParts, Split, assign_parts, parse_split
 from stopcli.data.user_rows import arrays_of, as_trained
-from stopcli.recipes.table_growth import Ancestor, check_settings, find_ancestor, new_rows, words_note
+from stopcli.recipes.table_growth import (
+    TRAINED_BEFORE,
+    Ancestor,
+    check_settings,
+    find_ancestor,
+    new_rows,
+    words_note,
+)
 from stopcli.recipes.user_data import DEFAULT_TEST_SHARE, DEFAULT_VALIDATION_SHARE, UserRows, few_rows
 from stopcli.runs.table_record import PARTS, ROWS_NAME, TABLE_NAME, KnownRows, TableRecord
 from stopcli.seeding import derive_seed
+from stopcli.training.session import NullObserver
 
 if TYPE_CHECKING:
     import keras
@@ -98,6 +106,11 @@ class TableData:
     @property
     def parts(self) -> Splits:
         return self.rows.parts
+
+    def trained_before(self) -> Examples | None:
+        """The rows of the training part that have trained an ancestor, encoded; None where there are none."""
+        numbers = self.of_table.numbers_of(TRAINED_BEFORE)
+        return _examples(self.encoder, self.raw.at(numbers), NullObserver()) if len(numbers) else None
 
     def files(self) -> Mapping[str, str | bytes]:
         """What a run leaves in its folder to know columns and rows again, by file name."""
@@ -200,7 +213,8 @@ def encoded(read: TableRows, config: Any, observer: Observer) -> TableData:
         validation = test
     parts = Splits(train, validation, test, numbers)
     changes = {} if validation_rows == config.validation else {"validation": validation_rows}
-    description = (*read.row_parts.description, *encoder.description)
+    how = encoder.description if ancestor is None else (f"columns and their statistics are those of {ancestor.name}",)
+    description = (*read.row_parts.description, *how)
     notes = (*notes, *encoder.notes, *few_rows(parts))
     return TableData(read, encoder, UserRows(parts, changes, notes, description))
 

@@ -26,6 +26,7 @@ from stopcli.runs.folder import check_is_run
 from stopcli.runs.run import Run, run_argument
 from stopcli.runs.summary import FOREIGN
 from stopcli.runs.table_record import (
+    PARTS,
     ROWS_NAME,
     TABLE_NAME,
     TRAINED,
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
     from stopcli.data.table_parts import RowParts
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
-# Rows of a table that are in no part: those of the training part that are not trained on.
-APART = -1
+# In the place of a part: rows of the training part that have trained an ancestor.
+TRAINED_BEFORE = -2
 # What a run takes over where it is not given: which rows are which, what is predicted from what, and the network.
 _TAKEN_OVER = ("test_share", "validation", "validation_share", "data_seed", "metric", "unit")
 _OF_NETWORK = ("hidden", "dropout", "learning_rate")
@@ -266,8 +267,22 @@ def new_rows(
         f"{counted(new, 'row')} of the {int((part == TRAIN).sum()):,} in the training part "
         f"{agreeing(new, 'is new and trains', 'are new and train')}; the others trained an earlier run"
     )
-    changed = np.where(is_known, np.int8(APART), part)
-    return replace(row_parts, part=changed, description=(*row_parts.description, line)), notes
+    changed = replace(
+        row_parts,
+        part=np.where(is_known, np.int8(TRAINED_BEFORE), part),
+        description=(*row_parts.description, line),
+        table=_with_new_rows(row_parts.table, new),
+    )
+    return changed, notes
+
+
+def _with_new_rows(parts: Sequence[Mapping[str, Any]], new: int) -> tuple[Mapping[str, Any], ...]:
+    """The report's rows by part, with the new ones above all of the training part."""
+    rows: list[Mapping[str, Any]] = []
+    for row in parts:
+        is_training = row["part"] == PARTS[TRAIN]
+        rows += [{"part": row["part"], "rows": new}, {**row, "part": "train, earlier too"}] if is_training else [row]
+    return tuple(rows)
 
 
 def _check_untrained(ancestor: Ancestor, table: TableFile, part: NDArray[np.int8], trained: NDArray[np.bool_]) -> None:

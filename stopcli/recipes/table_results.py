@@ -55,7 +55,10 @@ def baselines_beside(experiment: Experiment) -> tuple[tuple[Baseline, ...], tupl
         fitted = _FITTED.setdefault(experiment.table, {})
         if absolute not in fitted:
             parts = experiment.parts
-            fitted[absolute] = baselines_of(parts.train, parts.validation, classes, 0, absolute=absolute)
+            # The network has learned from those of earlier runs too.
+            earlier = experiment.table.trained_before()
+            train = parts.train if earlier is None else parts.train.joined(earlier)
+            fitted[absolute] = baselines_of(train, parts.validation, classes, 0, absolute=absolute)
         return fitted[absolute]
 
 

@@ -16,7 +16,7 @@ from growing_tables import HASHED, config_of, houses, read, written, written_anc
 from stopcli.errors import ConfigError, NothingNewError, RequestError
 from stopcli.recipes.table import TableRows
 from stopcli.recipes.table_encoder import Encoder, statistics_from
-from stopcli.recipes.table_growth import taken_over, words_note
+from stopcli.recipes.table_growth import TRAINED_BEFORE, taken_over, words_note
 
 NEW = {"init_from": "first", "rows": "new"}
 
@@ -52,6 +52,10 @@ def test_rows_that_train_are_the_new_ones_and_all_rows_of_the_other_parts_measur
     assert "1 row has no value of price, so it is left out" in grown.notes
     assert 5000 in set().union(*(ids(grown, part) for part in range(3)))
     assert 5001 not in set().union(*(ids(grown, part) for part in range(3)))
+    trained = ids(grown, TRAINED_BEFORE)
+    assert trained == ids(first, 0)
+    counts = [(row["part"], row["rows"]) for row in grown.row_parts.table]
+    assert counts[:2] == [("train", len(ids(grown, 0))), ("train, earlier too", len(ids(anew, 0)))]
     assert f"{len(ids(grown, 0))} rows of the {len(ids(anew, 0))} in the training part are new and train" in str(
         grown.row_parts.description
     )
