@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -375,6 +376,17 @@ def test_code_of_the_users_runs_where_it_is_what_the_run_was_started_with(
         file.write_text(LAYER)
     Path("other.py").write_text(LAYER.replace("Halved", "Doubled"))
     assert "needs Halved, which" in error(capfd, price, table, "--code", "other.py", status=1)
+    # A lambda is code in the model's file itself, which nobody can have read.
+    shutil.copytree(price, "lambda")
+    with zipfile.ZipFile(price / "checkpoints" / "best.keras") as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(files["config.json"])
+    config["compile_config"]["loss"] = {"class_name": "__lambda__", "config": {"value": ["4wA=", None, None]}}
+    with zipfile.ZipFile("lambda/checkpoints/best.keras", "w") as archive:
+        for name, content in {**files, "config.json": json.dumps(config).encode()}.items():
+            archive.writestr(name, content)
+    for words in ((), ("--code", trained / "layer.py")):
+        assert "has a lambda, which is code in the file itself" in error(capfd, "lambda", table, *words, status=1)
     # A model's file with code, in the folder of a run without any.
     shutil.copytree(trained / "kind", "strange")
     shutil.copy(price / "checkpoints" / "best.keras", "strange/checkpoints")
