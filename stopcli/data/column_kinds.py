@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.data.csv_layout import is_number
+from stopcli.data.csv_layout import MEANT_AS_WORDS, is_number
 from stopcli.data.table_file import TableFile, cell_at
 from stopcli.errors import RequestError, shown
 from stopcli.quantities import agreeing, counted
@@ -85,7 +85,8 @@ def _is_decorated(text: str) -> bool:
 def mixture_error(table: TableFile, column: Column, hint: str) -> RequestError:
     """The error of a column of numbers with words among them: the first of these with its line."""
     odd = np.fromiter((not is_number(value) for value in column.values), bool, len(column.values))
-    first = column.values[odd][0]
+    # NA is hardly what was not meant to be there.
+    first = next((value for value in column.values[odd] if value not in MEANT_AS_WORDS), column.values[odd][0])
     row = int(np.flatnonzero((table.frame[column.name] == first).to_numpy())[0])
     count = int(column.counts[odd].sum())
     cells = f"{counted(count, 'cell')} of the column {agreeing(count, 'is', 'are')} no number"

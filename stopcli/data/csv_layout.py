@@ -35,6 +35,7 @@ MEANT_AS_WORDS = frozenset(("NA", "None"))
 MISSING_WORDS = MISSING - MEANT_AS_WORDS
 
 _SAMPLE_BYTES, _SAMPLE_ROWS = 1 << 18, 200
+_FEWEST_LINES, _MOST_BYTES = 10, 1 << 26
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+(e[+-]?\d+)?", re.IGNORECASE)
@@ -84,9 +85,12 @@ def csv_layout(path: Path) -> tuple[CsvLayout, tuple[str, ...]]:
     Raises:
         RequestError: it cannot be read, is no text, has no rows, or its columns are not all named and named once.
     """
-    start, gzipped = _start_of(path)
-    encoding, text = _decoded(path, start)
+    start, gzipped, whole = _start_of(path)
+    encoding, text = _decoded(path, start, whole)
     usual = "\t" if path.name.casefold().removesuffix(".gz").endswith(".tsv") else ","
+    if not whole:
+        # The last line may be cut off.
+        text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1] or text
     delimiter, (names, *rows) = _delimited(path, text, usual)
     names = _checked_names(path, names, rows)
     decimal = _decimal_of(rows, delimiter)
@@ -105,13 +109,17 @@ def csv_layout(path: Path) -> tuple[CsvLayout, tuple[str, ...]]:
     return layout, tuple(notes)
 
 
-def _start_of(path: Path) -> tuple[bytes, bool]:
-    """The first bytes of a file, decompressed, and whether it is compressed."""
+def _start_of(path: Path) -> tuple[bytes, bool, bool]:
+    """The first bytes of a file, decompressed, whether it is compressed, and whether they are all of it."""
     try:
         with path.open("rb") as file:
             gzipped = file.read(2) == b"\x1f\x8b"
         with opened(path, gzipped) as file:
-            start = file.read(_SAMPLE_BYTES)
+            start = part = file.read(_SAMPLE_BYTES)
+            # Of thousands of columns, a few rows.
+            while part and start.count(b"\n") + start.count(b"\r") < _FEWEST_LINES and len(start) < _MOST_BYTES:
+                part = file.read(len(start))
+                start += part
     except (OSError, EOFError, zlib.error) as error:
         raise RequestError(f"{path}: cannot be read ({system_words(error)})") from None
     for magic, (what, hint) in _OTHER_FILES.items():
@@ -119,14 +127,14 @@ def _start_of(path: Path) -> tuple[bytes, bool]:
             raise RequestError(f"{path}: {what}, expected a CSV file", hint=hint)
     if not start.strip(b" \t\r\n\xef\xbb\xbf"):
         raise RequestError(f"{path}: an empty file, expected the names of columns and rows below")
-    return start, gzipped
+    return start, gzipped, len(start) < _SAMPLE_BYTES or not part
 
 
 def opened(path: Path, gzipped: bool) -> Any:
     return gzip.open(path, "rb") if gzipped else path.open("rb")
 
 
-def _decoded(path: Path, start: bytes) -> tuple[str, str]:
+def _decoded(path: Path, start: bytes, whole: bool) -> tuple[str, str]:
     """The encoding of a text, and the text itself. Raises RequestError where it is none."""
     marks = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF16_LE: "utf-16"}
     marks[codecs.BOM_UTF16_BE] = "utf-16"
@@ -134,7 +142,7 @@ def _decoded(path: Path, start: bytes) -> tuple[str, str]:
     for encoding in encodings:
         with contextlib.suppress(UnicodeDecodeError):
             # What is cut off at the end is not wrong.
-            text = codecs.getincrementaldecoder(encoding)().decode(start, final=len(start) < _SAMPLE_BYTES)
+            text = codecs.getincrementaldecoder(encoding)().decode(start, final=whole)
             if not _BINARY.search(text):
                 return encoding, text
     raise RequestError(
@@ -151,23 +159,24 @@ def encoding_note(path: Path, encoding: str) -> str:
 
 def _delimited(path: Path, text: str, usual: str) -> tuple[str, list[list[str]]]:
     """The delimiter, and the first rows by it, that with the names first."""
-    if len(text) > 1 and not text.endswith("\n"):
-        # The last line may be cut off.
-        text = text[: text.rfind("\n") + 1] or text
+    problem = ""
     tables: dict[str, list[list[str]]] = {}
     for delimiter in DELIMITERS:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
         try:
             tables[delimiter] = list(itertools.islice(filter(None, reader), _SAMPLE_ROWS + 1))
         except csv.Error as error:
-            raise RequestError(f"{path}: not a CSV file ({error})") from None
+            # A thousand columns may be too long to be one.
+            problem = str(error)
+    if not tables:
+        raise RequestError(f"{path}: not a CSV file ({problem})")
 
     def fit(delimiter: str) -> tuple[bool, bool, int, bool]:
         names, *rows = tables[delimiter]
         alike = sum(len(row) == len(names) for row in rows) >= 0.9 * len(rows)
         return len(names) > 1, len(names) > 1 and alike, len(names), delimiter == usual
 
-    delimiter = max(DELIMITERS, key=fit)
+    delimiter = max(tables, key=fit)
     return delimiter, tables[delimiter]
 
 

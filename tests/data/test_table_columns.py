@@ -311,6 +311,11 @@ def test_a_table_is_the_same_in_any_file(columns: tuple[list[Any], ...]) -> None
     np.testing.assert_allclose(first[1].target, columns[-1], rtol=1e-6)
 
 
+def test_a_word_among_numbers_is_named_before_what_may_be_missing(tmp_path: Path) -> None:
+    table = from_csv(tmp_path, "rooms,y\n3,1.5\nNA,2.5\n4,2\nNone,3\n5,4\n6,1\n7,1\nmany,4\n")
+    assert "line 9, column rooms: received 'many', expected a number" in refused(table).message
+
+
 def test_what_a_class_lacks_is_said() -> None:
     notes = choose_columns(table_of(x=[1, 2, 3, 4, 5], y=["a", "a", "b", "c", None]), target="y")[1]
     assert notes[1:] == ("1 row has no value of y, so it is left out", "2 classes of y with a single row: b, c")

@@ -164,6 +164,19 @@ def test_what_pandas_writes_is_read_as_it_was(rows: list[tuple[float, int, str]]
         assert table.frame["text"].tolist() == expected["text"].tolist()
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_row_counts_whether_its_line_ends_or_not(end: str, write: Any) -> None:
+    for content in (f"a,b{end}1,2", f"a,b{end}1,2{end}"):
+        assert read_table(write(content)).frame.to_dict("list") == {"a": [1], "b": [2]}
+
+
+def test_thousands_of_columns_are_a_table(write: Any) -> None:
+    names = [f"column_{i:0100}" for i in range(3_000)]
+    table = read_table(write(",".join(names) + ("\n" + ",".join(["1.25"] * 2_999) + ",NA") * 3))
+    assert table.frame.shape == (3, 3_000)
+    assert (table.frame.iloc[2, -2], table.frame.isna().sum().sum()) == (1.25, 3)
+
+
 def test_progress_reaches_the_end(write: Any) -> None:
     path = write("a,b\n" + "1.2345,2.3456\n" * 1_500_000)
     seen: list[tuple[int, int]] = []
