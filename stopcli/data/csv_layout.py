@@ -183,6 +183,11 @@ def _delimited(path: Path, text: str, usual: str) -> tuple[str, list[list[str]]]
 def _checked_names(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """The names of the columns. Raises RequestError where one has none, or two have the same, or there are none."""
     names = [name.strip() for name in names]
+    if names[0].casefold().startswith("sep="):
+        raise RequestError(
+            f"{path}: its first line is {shown(names[0])}, which Excel writes, expected the names of columns",
+            hint="Delete the line.",
+        )
     if not rows:
         raise no_rows(path)
     for name, count in Counter(names).items():

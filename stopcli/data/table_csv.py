@@ -162,7 +162,9 @@ def _parsed(layout: CsvLayout, on_progress: OnProgress, columns: Sequence[str] =
     except pandas.errors.EmptyDataError:
         raise no_rows(layout.path) from None
     except (pandas.errors.ParserError, pandas.errors.ParserWarning) as error:
-        _check_lengths(layout)
+        _check_lengths(layout, empty=False)
+        if "Expected" in str(error):
+            _check_lengths(layout, empty=True)
         raise _unreadable(layout, error) from None
     except (OSError, EOFError, zlib.error) as error:
         raise RequestError(f"{layout.path}: cannot be read ({system_words(error)})") from None
@@ -183,12 +185,16 @@ def _records(layout: CsvLayout) -> Iterator[tuple[int, list[str]]]:
             line = reader.line_num + 1
 
 
-def _check_lengths(layout: CsvLayout) -> None:
-    """Raise RequestError where a row has more cells than there are names, with its line."""
+def _check_lengths(layout: CsvLayout, *, empty: bool) -> None:
+    """Raise RequestError where a row has more cells than there are names, with its line.
+
+    Args:
+        empty: whether cells count that are empty, which pandas allows from the first row on.
+    """
     expected = len(layout.names)
     with contextlib.suppress(csv.Error):
         for line, cells in _records(layout):
-            if len(cells) > expected and any(map(str.strip, cells[expected:])):
+            if len(cells) > expected and (empty or any(map(str.strip, cells[expected:]))):
                 hint = f"A cell that has {DELIMITERS[layout.delimiter]} in it needs quotes around it."
                 if expected == 1:
                     hint = f"Its first line has none of {', '.join(DELIMITERS.values())} between names."

@@ -137,10 +137,10 @@ def _task_of(table: TableFile, column: Column, values: _Values, task: str) -> tu
         return "classes", f"{_what(column)}, {in_classes}"
     # Whole numbers become floats where some are missing.
     if table.frame[column.name].dtype.kind == "f" and not (values.whole and column.missing):
-        only = (
-            f" (--task classes would take the values {' and '.join(values.texts)} as classes)" if distinct == 2 else ""
-        )
-        return "regression", f"numbers with decimals, so regression{only}"
+        choice = ""
+        if values.whole and distinct == 2:
+            choice = f" (--task classes would take the values {' and '.join(values.texts)} as classes)"
+        return "regression", f"numbers with decimals, so regression{choice}"
     if distinct == 2:
         return "classes", f"whole numbers with two values, {in_classes}"
     if distinct > MOST_AMBIGUOUS:

@@ -205,6 +205,8 @@ def test_short_rows_are_missing_and_counted(write: Any) -> None:
         ("a,,c\n1,2,3\n", "column 2 has values and no name, expected one in its first line"),
         (",b\n7,2\n7,3\n", "column 1 has values and no name"),
         (",\n,\n", "no column has a name in its first line"),
+        ("sep=;\na;b\n1;2\n", "its first line is 'sep=', which Excel writes, expected the names of columns"),
+        ("a,b\n1,2\n3,4,,\n", "line 3: received 4 values, expected 2"),
         ("# by R\na,b\n1,2\n", "line 2: received 2 values, expected 1"),
         ("5.1,3.5,setosa\n4.9,3.0,setosa\n", "its first line has the number 5.1, expected the names of columns"),
         ("a,b\n1,2\n3,4,5\n", "line 3: received 3 values, expected 2, as its first line has names"),
