@@ -46,7 +46,7 @@ def experiments_of(runs: Iterable[Run], *, apart: bool = False) -> list[Experime
     groups: list[tuple[Mapping[str, Any], list[Run]]] = []
     for run in runs:
         for settings, group in groups:
-            together = not apart or _folder_of(group[0]) == _folder_of(run)
+            together = not apart or folder_of(group[0]) == folder_of(run)
             if together and settings == experiment_of(run) and group[0].group == run.group:
                 group.append(run)
                 break
@@ -54,14 +54,14 @@ def experiments_of(runs: Iterable[Run], *, apart: bool = False) -> list[Experime
             groups.append((experiment_of(run), [run]))
     labels = [group[0].title for _, group in groups]
     labels = _distinct(labels, _recorded_settings([group[0] for _, group in groups]))
-    folders = [_folder_of(group[0]) for _, group in groups]
+    folders = [folder_of(group[0]) for _, group in groups]
     # By the folder that they lie in, its name or its path; in one sweep by the run's own, whose rules may have changed.
     for names in ([folder.name for folder in folders], map(str, folders), [group[0].path.name for _, group in groups]):
         labels = _distinct(labels, list(names))
     return [Experiment(label, tuple(group)) for label, (_, group) in zip(labels, groups, strict=True)]
 
 
-def _folder_of(run: Run) -> Path:
+def folder_of(run: Run) -> Path:
     """Its sweep's, or its own."""
     return run.sweep or run.path
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from stopcli.analysis.arms import RunArm, first_run
+from stopcli.analysis.arms import RunArm, first_run, folder_of
 from stopcli.analysis.compare import CompareResults, difference_of, other_test_rows
 from stopcli.analysis.compare_rows import BEFORE, OnRows, compare_rows, compare_to_before
 from stopcli.analysis.measure import Measure, View
@@ -167,9 +167,16 @@ def gate_of(results: CompareResults, requirement: Requirement) -> Gate:
     measure = results.measure
     if measure.better is None:
         raise ConfigError("mode", "auto", f"'min' or 'max', because neither more nor less of {measure.name} is better")
-    (new,) = (arm for arm in results.arms if arm is not results.base)
-    view = _view_of(new, results.base, measure)
-    return _decide(requirement, evidence_of(new, results.base, view, measure), new, results.base, view, measure)
+    (other,) = (arm for arm in results.arms if arm is not results.base)
+    new, old = _by_folder(other, results.base)
+    view = _view_of(new, old, measure)
+    return _decide(requirement, evidence_of(new, old, view, measure), new, old, view, measure)
+
+
+def _by_folder(new: RunArm, old: RunArm) -> tuple[RunArm, RunArm]:
+    """The arms called as their folders are, as the user named them, where that tells them apart."""
+    names = [folder_of(first_run(arm)).name for arm in (new, old)]
+    return (replace(new, label=names[0]), replace(old, label=names[1])) if len(set(names)) == 2 else (new, old)
 
 
 def _view_of(new: RunArm, old: RunArm, measure: Measure) -> View:
@@ -258,14 +265,14 @@ def evidence_of(new: RunArm, old: RunArm, view: View, measure: Measure) -> Evide
 
 
 def _other_rows(new: RunArm, old: RunArm) -> str:
-    """Why two arms do not have the same test rows, as far as that is on record; empty where it is not."""
-    settings = other_test_rows(new, old)
-    if settings:
-        return f"the runs are measured on different test rows ({', '.join(settings)})"
+    """Why two arms do not have the same test rows, by their hash, or where that is not on record, by the settings that
+    say which they are; empty where they have."""
     rows = [_rows_hash(first_run(arm)) for arm in (new, old)]
-    if all(rows) and rows[0] != rows[1]:
-        return "the runs have other test rows, or the same in another order"
-    return ""
+    # A copy of a file has another name, and one that has grown the same.
+    if all(rows):
+        return "" if rows[0] == rows[1] else "the runs have other test rows, or the same in another order"
+    settings = other_test_rows(new, old)
+    return f"the runs are measured on different test rows ({', '.join(settings)})" if settings else ""
 
 
 def _rows_hash(run: Run) -> str:
@@ -285,9 +292,7 @@ def _on_rows(new: RunArm, old: RunArm, view: View, measure: Measure) -> Evidence
     if measure.name.startswith("test_") and measure.name != counts:
         reason = f"single runs are compared by rows only in the metric that counts in them, {counts}"
         return Evidence(old.mean(view.value), reason=reason)
-    on_rows, reason = None, ""
-    if not other_test_rows(new, old):
-        on_rows, reason = compare_rows(ours, theirs, view, measure)
+    on_rows, reason = compare_rows(ours, theirs, view, measure)
     if on_rows is not None:
         return _of_rows(on_rows, old.mean(view.value), f"on the same {on_rows.rows:,} test rows")
     if not _started_from(ours.run, theirs.run):
