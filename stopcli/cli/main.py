@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def main(args: list[str] | None = None) -> NoReturn:
-    """Run the program and exit: 0 done, 1 the run failed, 2 the request was wrong, 130, 143 and 129 interrupted.
+    """Run the program and exit: 0 done, 1 the run failed, 2 the request was wrong, 130, 143 and 129 interrupted; what
+    `compare --require` requires does not hold, 3, or cannot be told, 4; no new rows to train on, 5.
 
     Args:
         args: the command line; None for that of the process, which then belongs to the program, with its signals, until
