@@ -57,8 +57,9 @@ class Ancestor:
     """The run of a table whose model another run starts from; or that other run itself, when it is resumed.
 
     Attributes:
+        folder: of the ancestor.
         known: the rows that it and its own ancestors have seen.
-        is_resumed: whether it is the run itself, which needs its ancestor no more.
+        is_resumed: whether record and rows are those of the run itself, which needs its ancestor no more.
     """
 
     folder: Path
@@ -119,11 +120,11 @@ def find_ancestor(config: Any, run: Path | None = None) -> Ancestor | None:
     """
     if not config.init_from:
         return None
+    source = Path(config.init_from)
     if run is not None and (run / TABLE_NAME).is_file() and (run / ROWS_NAME).is_file():
         record = read_table_record(run)
         assert record is not None
-        return Ancestor(run, record, read_known_rows(run), is_resumed=True)
-    source = Path(config.init_from)
+        return Ancestor(run_of(source) or source, record, read_known_rows(run), is_resumed=True)
     if config.rows == "new":
         return _checked(source)
     folder = run_of(source)
@@ -254,7 +255,7 @@ def new_rows(
     notes = (*_validated_before(ancestor, part, hashes), *_paused_before(ancestor))
     if config.rows != "new":
         how = f"The columns, their statistics and the parts of the rows are those of {ancestor.name}"
-        return row_parts, (*notes, *(() if ancestor.is_resumed else (how,)))
+        return row_parts, (*notes, how)
     is_known = (part == TRAIN) & trained
     new = int((part == TRAIN).sum() - is_known.sum())
     if not new and not ancestor.is_resumed:

@@ -325,6 +325,9 @@ def test_a_resumed_run_needs_its_ancestor_no_more(first: TableRows) -> None:
     for part in range(3):
         assert (again.numbers_of(part) == second.numbers_of(part)).all()
     assert again.known_rows.to_bytes() == second.known_rows.to_bytes()
+    assert again.ancestor is not None
+    assert (again.ancestor.name, again.row_parts.description) == ("first", second.row_parts.description)
+    assert again.notes == second.notes
     with pytest.raises(RequestError, match="first"):
         read(**NEW)
     assert config_of(**NEW).init_from.endswith("first")
