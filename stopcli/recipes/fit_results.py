@@ -178,7 +178,7 @@ def worst_rows(outputs: Outputs) -> WorstRows:
         worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:WORST]
         columns: tuple[str, ...] = ("true", "predicted", "confidence")
         cells: list[tuple[Any, ...]] = [
-            (outputs.classes[task.true[i]], outputs.classes[predicted[i]], _Share(confidence[i])) for i in worst
+            (outputs.classes[task.true[i]], outputs.classes[predicted[i]], Share(confidence[i])) for i in worst
         ]
     else:
         rest = task.predicted - task.true
@@ -234,12 +234,12 @@ def _shown_columns(x: Nest) -> dict[str, NDArray[Any]]:
     return dict(list(columns.items())[:WORST_COLUMNS])
 
 
-class _Share(float):
+class Share(float):
     """A number in [0, 1], shown as such: 1.000 and not 1."""
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, _Share):
+    if isinstance(value, Share):
         return f"{value:.3f}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 

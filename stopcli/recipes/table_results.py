@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from stopcli.data.dataset import Examples, Splits
 from stopcli.data.nest import leaves
 from stopcli.errors import RequestError
-from stopcli.recipes.fit_results import Outputs, fit_figures, fit_tables, outputs_of, table_of_rows, worst_rows
+from stopcli.recipes.fit_results import Outputs, Share, fit_figures, fit_tables, outputs_of, table_of_rows, worst_rows
 from stopcli.report.baselines import baselines_table
 from stopcli.report.document import Table
 from stopcli.report.drawing import Draw, Figures
@@ -251,8 +251,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, str):
         flat = " ".join(value.split())
         return flat if len(flat) <= _LONGEST_WORD else f"{flat[: _LONGEST_WORD - 1]}…"
-    if isinstance(value, int):
-        return str(value)
+    if isinstance(value, (int, Share)):
+        return f"{value:.3f}" if isinstance(value, Share) else str(value)
     number = float(value)
     if not math.isfinite(number) or (number and not 1e-4 <= abs(number) < 1e9):
         return f"{number:.4g}"

@@ -38,6 +38,9 @@ class Plain:
     def __init__(self, **values):
         self.__dict__.update(values)
 
+    def trained_before(self):
+        """The rows that earlier runs trained: there were none."""
+
 
 def splits(y):
     rows = Examples(X, y)
@@ -297,3 +300,15 @@ def test_the_columns_that_move_a_linear_model_farthest_are_shown():
     linear = Baseline("ridge regression", len, True, number_effects=(0.1, 5, 1, 99), word_effects=(3, 0.2))
     assert telling_columns(columns, [Baseline("mean", len), linear], 3) == ("b", "d", "c")
     assert telling_columns(columns, [Baseline("mean", len)], 2) == ("a", "b")
+
+
+def test_confidences_have_three_digits_also_where_they_are_one(houses):
+    experiment, evaluation = run_on(houses, [0, 0])
+    houses.columns = replace(houses.columns, task="classes", classes=("no", "yes"))
+    rows = Examples(experiment.parts.test.x, np.array([0, 1], np.int32))
+    experiment.parts = replace(experiment.parts, test=rows)
+    experiment.loss, experiment.classes = "binary_crossentropy", houses.columns.classes
+    evaluation.test_predictions = np.array([[1.0], [0.25]], np.float32)
+    evaluation.summary = replace(evaluation.summary, state="interrupted")
+    worst = table_tables(experiment, evaluation)["worst"]
+    assert [row[:4] for row in worst.rows] == [("2", "no", "yes", "1.000"), ("5", "yes", "no", "0.750")]
