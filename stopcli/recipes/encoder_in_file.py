@@ -56,8 +56,12 @@ def encoded_columns(path: Path) -> dict[str, EncodedColumn]:
 def _columns_of(model: Mapping[str, Any]) -> dict[str, EncodedColumn]:
     name_of = {layer[0]: name for name, layer in model["input_layers"].items()}
     encoder = next(layer for layer in model["layers"] if layer["name"] == "table_encoder")
-    tensors = encoder["inbound_nodes"][0]["args"][0]
-    names = [name_of[tensor["config"]["keras_history"][0]] for tensor in tensors]
+    inputs: list[str] = []
+    for name in _inputs_of(encoder):
+        stack = next(layer for layer in model["layers"] if layer["name"] == name)
+        # Columns of numbers are one array to the encoder.
+        inputs += _inputs_of(stack) if stack["class_name"] == "Stack" else [name]
+    names = [name_of[name] for name in inputs]
     layers = encoder["config"]["layers"]
     of_kind = {kind: [layer for layer in layers if layer["class_name"] == kind] for kind in ("StringLookup", "Take")}
     settings = {layer["name"]: layer["config"] for layer in layers}
@@ -72,6 +76,11 @@ def _columns_of(model: Mapping[str, Any]) -> dict[str, EncodedColumn]:
         vocabulary = lookup["config"]["vocabulary"]
         columns[name] = EncodedColumn("words", vocabulary=tuple(word for word in vocabulary if word))
     return columns
+
+
+def _inputs_of(layer: Mapping[str, Any]) -> list[str]:
+    """The names of the layers from which one has its list of inputs."""
+    return [tensor["config"]["keras_history"][0] for tensor in layer["inbound_nodes"][0]["args"][0]]
 
 
 def difference(theirs: Mapping[str, EncodedColumn], ours: Mapping[str, EncodedColumn]) -> str:

@@ -256,14 +256,15 @@ class Encoder:
 
     @cached_property
     def model(self) -> keras.Model:
-        """From a list of columns, [rows] each, those of numbers first, to encoded rows."""
+        """From a list, of the numbers, float32 [rows, columns of numbers], where there are any, and of each column of
+        words, [rows], to encoded rows."""
         import keras
 
         # The file of a run, in which these names stand, does not depend on what was built before.
         with float32_policy(), first_names():
-            numbers = [keras.Input((), dtype="float32") for _ in self.columns.numbers]
+            numbers = [keras.Input((len(self.columns.numbers),), dtype="float32")] if self.columns.numbers else []
             texts = [keras.Input((), dtype="string") for _ in self.columns.words]
-            encoded: Any = self._encoded_numbers(numbers) if numbers else None
+            encoded: Any = self._encoded_numbers(numbers[0]) if numbers else None
             if texts:
                 indices = self._encoded_words(texts)
                 # Of no numbers, [rows, 0].
@@ -271,12 +272,11 @@ class Encoder:
                 encoded = {"numbers": encoded, "words": indices}
             return keras.Model([*numbers, *texts], encoded, name="table_encoder")
 
-    def _encoded_numbers(self, columns: Sequence[Any]) -> Any:
+    def _encoded_numbers(self, values: Any) -> Any:
         import keras
 
         ops, layers = keras.ops, keras.layers
         known = [self.statistics.numbers[name] for name in self.columns.numbers]
-        values = ops.stack(columns, axis=1)
         missing = ops.isnan(values)
         # Two layers, because numbers that are large beside their deviation lose no digits by a subtraction; the second
         # adds what the mean has lost in float32. Keras's Normalization would take a deviation below 1e-7 for that, and
@@ -307,14 +307,15 @@ class Encoder:
 
     @cached_property
     def _compiled(self) -> Any:
-        """`model` of columns, traced once for any number of rows."""
+        """`model` of arrays, traced once for any number of rows."""
         import tensorflow as tf
 
+        numbers = len(self.columns.numbers)
         signature = [
-            *(tf.TensorSpec([None], tf.float32) for _ in self.columns.numbers),
+            *([tf.TensorSpec([None, numbers], tf.float32)] if numbers else []),
             *(tf.TensorSpec([None], tf.string) for _ in self.columns.words),
         ]
-        return tf.function(lambda *columns: self.model(list(columns)), input_signature=signature, autograph=False)
+        return tf.function(lambda *arrays: self.model(list(arrays)), input_signature=signature, autograph=False)
 
     def encode(self, raw: RawRows, on_progress: OnProgress = ignore_progress) -> Nest:
         """Encode rows by `model`, so that they are the same numbers as in the whole model.
@@ -332,8 +333,8 @@ class Encoder:
         indices = np.empty((total, len(self.columns.words)), np.int32)
         for start in range(0, total, _BATCH):
             rows = slice(start, min(start + _BATCH, total))
-            columns = [*np.ascontiguousarray(raw.numbers[rows].T), *raw.words[rows].T]
-            encoded = leaves(compiled(*map(tf.constant, columns)))
+            arrays = [*([raw.numbers[rows]] if self.columns.numbers else []), *raw.words[rows].T]
+            encoded = leaves(compiled(*map(tf.constant, arrays)))
             numbers[rows] = encoded[0].numpy()
             if self.columns.words:
                 indices[rows] = encoded[1].numpy()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from stopcli.recipes.model_identity import first_names
 from stopcli.training.model_files import without_name_warnings
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 # Where a network keeps the whole model that was made of it last. Keras writes no attribute that begins so into a file.
 _WHOLE = "__whole_model"
+# What Keras calls the operation that makes an array of columns of numbers.
+_STACK = "stack"
 # What a model has of its own once it is compiled.
 _COMPILED = ("optimizer", "_compile_config", "_compile_loss", "_compile_metrics", "_loss_tracker", _WHOLE)
 
@@ -21,9 +24,11 @@ def whole_model(encoder: keras.Model, core: keras.Model, inputs: Mapping[str, st
     """A model of an encoder and a network behind it, with the network's variables and its optimizer.
 
     Args:
-        encoder: takes a list of arrays [rows], one for each input; without variables.
+        encoder: takes a list: the inputs of numbers as one array, float32 [rows, numbers], where there are any, and
+            each of the others, [rows]; without variables.
         core: compiled; takes what the encoder returns.
-        inputs: the inputs' names, which may be any texts, and their dtypes, in the encoder's order.
+        inputs: the inputs' names, which may be any texts, and their dtypes, in the encoder's order; numbers are
+            `float32`.
 
     Returns:
         A model that takes {name: array [rows]}, compiled like `core`; the one from before, where neither model has
@@ -37,11 +42,14 @@ def whole_model(encoder: keras.Model, core: keras.Model, inputs: Mapping[str, st
         whole.optimizer = core.optimizer
         return whole
     inner = _uncompiled(core)
-    inner.name = _name_of(core, encoder)
-    with float32_policy():
-        names = _layer_names(inputs, (encoder.name, inner.name))
+    reserved = (encoder.name, _STACK)
+    inner.name = _name_of(core, reserved)
+    with float32_policy(), first_names():
+        names = _layer_names(inputs, (*reserved, inner.name))
         tensors = {name: keras.Input((), name=names[name], dtype=dtype) for name, dtype in inputs.items()}
-        encoded = encoder(list(tensors.values()))
+        numbers = [tensors[name] for name, dtype in inputs.items() if dtype == "float32"]
+        others = [tensors[name] for name, dtype in inputs.items() if dtype != "float32"]
+        encoded = encoder([*([keras.ops.stack(numbers, axis=1)] if numbers else []), *others])
     with without_name_warnings():
         whole = keras.Model(tensors, inner(encoded), name="table_model")
     _compile_like(core, whole, has_texts="string" in inputs.values())
@@ -68,13 +76,12 @@ def _uncompiled(core: keras.Model) -> Any:
     return inner
 
 
-def _name_of(core: Any, encoder: keras.Model) -> str:
+def _name_of(core: Any, reserved: Sequence[str]) -> str:
     """What a network is called in a whole model, in which that is the name of its output: by its own output, where its
     compile names that."""
     outputs: Sequence[str] = getattr(core, "output_names", None) or ()
-    if len(outputs) == 1 and isinstance(core.loss, dict):
-        return outputs[0]
-    return f"{core.name}_core" if core.name == encoder.name else str(core.name)
+    name = outputs[0] if len(outputs) == 1 and isinstance(core.loss, dict) else str(core.name)
+    return f"{name}_core" if name in reserved else name
 
 
 def _compile_like(model: Any, other: Any, *, has_texts: bool = False) -> None:

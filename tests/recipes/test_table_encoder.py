@@ -23,7 +23,7 @@ from stopcli.recipes.table_encoder import (
 )
 
 # Keras allows no "/" in a layer's name, and would take a dict with some of these keys for a layer.
-NUMBERS = ("a b", "x/y", "x_y", "größe", "class_name", "", "module", "table_encoder")
+NUMBERS = ("a b", "x/y", "x_y", "größe", "class_name", "", "stack", "table_encoder")
 WORDS = ("City", "city", "config")
 
 
@@ -113,7 +113,7 @@ def test_the_whole_model_is_encoder_and_core_to_the_bit(encoder: Encoder, core: 
     encoded = encoder.encode(OTHERS, lambda *progress: told.append(progress))
     assert told == [("rows encoded", min(done, 50), 50) for done in (16, 32, 48, 64)]
     np.testing.assert_array_equal(encoder.whole(core)(by_column(OTHERS)), core(encoded))
-    for array, at_once in zip(leaves(encoded), encoder.model(list(by_column(OTHERS).values())).values(), strict=True):
+    for array, at_once in zip(leaves(encoded), encoder.model([OTHERS.numbers, *OTHERS.words.T]).values(), strict=True):
         np.testing.assert_array_equal(array, at_once)
 
 

@@ -286,8 +286,8 @@ def test_every_file_of_a_run_holds_the_whole_of_the_model_that_is_trained(tmp_pa
     from stopcli.recipes.whole_model import whole_model
     from stopcli.training.model_files import load_model
 
-    rows = [keras.Input(()), keras.Input(())]
-    halves = keras.Model(rows, keras.ops.stack(rows, axis=1) / 2)
+    rows = keras.Input((2,))
+    halves = keras.Model([rows], rows / 2)
     config = parse(MoonsConfig, {**SMALL, "epochs": 4, "checkpoint_every": 2})
     folder = RunFolder.create(root=tmp_path, command="moons", run_dir=tmp_path / "run")
     experiment = replace(
