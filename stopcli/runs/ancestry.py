@@ -63,11 +63,10 @@ def ancestry_text(environment: Environment) -> str:
     ancestors = recorded_ancestors(environment)
     if not ancestors:
         return str(start.get("path", ""))
-    names = [_text(one) for one in ancestors[:_MOST_SHOWN]]
-    if more := len(ancestors) - _MOST_SHOWN:
-        names[-1:] = [] if more > 0 else names[-1:]
-        if more > 0:
-            names += [f"{counted(more, 'run')} more", _text(ancestors[-1])]
+    names = [_text(one) for one in ancestors]
+    if len(names) > _MOST_SHOWN:
+        between = counted(len(names) - _MOST_SHOWN, "run")
+        names = [*names[: _MOST_SHOWN - 1], f"{between} more", names[-1]]
     return " ← ".join(names)
 
 
