@@ -113,3 +113,17 @@ def in_words(numbers: Sequence[int]) -> str:
         return f"{numbers[0]} to {numbers[-1]}"
     more = f" and {len(numbers) - _MOST} more" if len(numbers) > _MOST else ""
     return ", ".join(map(str, numbers[:_MOST])) + more
+
+
+# Texts that a message names; the others are counted.
+_NAMED = 3
+
+
+def first_few(texts: Sequence[str]) -> str:
+    """The first of some texts, such as paths, and how many more there are.
+
+    >>> first_few(["a.png", "b.png", "c.png", "d.png", "e.png"])
+    'a.png, b.png, c.png and 2 more'
+    """
+    more = f" and {len(texts) - _NAMED:,} more" if len(texts) > _NAMED else ""
+    return f"{', '.join(texts[:_NAMED])}{more}"

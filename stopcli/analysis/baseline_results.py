@@ -11,7 +11,7 @@ from stopcli.analysis.sweep import SweepResults, difference_text, mean_cell
 from stopcli.report.baselines import TITLE
 from stopcli.report.document import Table
 from stopcli.runs.headline import Headline
-from stopcli.runs.summary import BaselineDifference, BaselineValues, RunSummary
+from stopcli.runs.summary import BaselineValues, ModelDifference, RunSummary
 from stopcli.stats.differences import NONE, Difference, difference_by_seed, writer_of_differences
 from stopcli.stats.intervals import mean_interval
 from stopcli.sweeps.plan import JobResult
@@ -32,7 +32,7 @@ class _Comparison:
     model: str
     ours: Mapping[int, float]
     theirs: Mapping[int, float]
-    by_rows: Mapping[int, BaselineDifference]
+    by_rows: Mapping[int, ModelDifference]
 
     @property
     def difference(self) -> Difference | None:
@@ -46,7 +46,7 @@ class _Comparison:
     @property
     def verdicts(self) -> str:
         """How many seeds have which verdict over the test rows: `better in 2, not distinguishable in 3`."""
-        counts = Counter(difference.verdict for difference in self.by_rows.values() if difference.verdict)
+        counts = Counter(difference.verdict for difference in self.by_rows.values())
         return ", ".join(
             f"{verdict} in {counts[verdict]}"
             for verdict in ("better", "worse", "not distinguishable")
@@ -95,7 +95,7 @@ def _comparisons(summaries: Sequence[tuple[str, RunSummary]]) -> list[_Compariso
 def _comparison(arm: str, baseline: BaselineValues, summaries: Sequence[RunSummary]) -> _Comparison:
     ours: dict[int, float] = {}
     theirs: dict[int, float] = {}
-    by_rows: dict[int, BaselineDifference] = {}
+    by_rows: dict[int, ModelDifference] = {}
     for summary in summaries:
         name = summary.headline.name
         value = (summary.best or summary.final).get("test", name)

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from stopcli.errors import RequestError, printable, system_words
 from stopcli.paths import is_text
+from stopcli.quantities import first_few
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 # What folders of images that validate are called.
@@ -58,20 +59,6 @@ class LeftOut:
         return [
             {"path": path, "what": what, "reason": why} for what, paths in self.paths.items() for path, why in paths
         ]
-
-
-# Paths that a message names; the others are counted.
-_NAMED = 3
-
-
-def first_few(paths: Sequence[str]) -> str:
-    """The first of some paths, and how many more there are.
-
-    >>> first_few(["a.png", "b.png", "c.png", "d.png", "e.png"])
-    'a.png, b.png, c.png and 2 more'
-    """
-    more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
-    return f"{', '.join(paths[:_NAMED])}{more}"
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from PIL import Image, features
 
 from stopcli.control_groups import check_fits, usable_cores
 from stopcli.data.dataset import OnProgress
-from stopcli.data.image_files import DAMAGED, LEAVE_OUT, first_few, reason_of, to_rgb
+from stopcli.data.image_files import DAMAGED, LEAVE_OUT, reason_of, to_rgb
 from stopcli.errors import RequestError, printable, system_words
 from stopcli.paths import user_cache
+from stopcli.quantities import first_few
 from stopcli.signals import ignore_terminal, release_signals, stop_signals_held
 
 # Images that are decoded at a time, and how many such chunks are worth the second that processes take to start.

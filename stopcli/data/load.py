@@ -16,7 +16,6 @@ from stopcli.data.image_files import (
     VALIDATION_FOLDERS,
     LeftOut,
     Listing,
-    first_few,
     list_part,
     unused_beside,
 )
@@ -32,7 +31,7 @@ from stopcli.data.image_folder import (
 from stopcli.data.named import DATASET_NAMES, named_datasets
 from stopcli.errors import RequestError, RunError, did_you_mean, printable, system_words
 from stopcli.paths import check_is_text
-from stopcli.quantities import agreeing, counted
+from stopcli.quantities import agreeing, counted, first_few
 
 DATASET_VARIABLE = "STOPCLI_DATASET"
 _EXPECTED = ", ".join(("auto", *DATASET_NAMES, "or a path"))

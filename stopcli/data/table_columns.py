@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from stopcli.data.column_kinds import Column, column_of, extremes_of, mixture_error, numbers_of, texts_of
 from stopcli.data.csv_layout import DELIMITERS, MEANT_AS_WORDS
-from stopcli.data.image_files import first_few
 from stopcli.data.table_file import TableFile
 from stopcli.data.table_target import TableTask as TableTask
 from stopcli.data.table_target import choose_task, class_indices
 from stopcli.errors import ConfigError, RequestError, did_you_mean, shown
-from stopcli.quantities import agreeing
+from stopcli.quantities import agreeing, first_few
 
 # Notes on columns, each with those that it is about, where it does not name one itself.
 _Notes = dict[str, list[str]]

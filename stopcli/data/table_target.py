@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.data.column_kinds import Column, column_of, mixture_error, numbers_of, texts_of
-from stopcli.data.image_files import first_few
 from stopcli.data.table_file import TableFile, cell_at
 from stopcli.errors import ConfigError, RequestError, did_you_mean, shown
-from stopcli.quantities import agreeing, counted
+from stopcli.quantities import agreeing, counted, first_few
 
 TableTask = Literal["regression", "classes"]
 

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.data.image_files import first_few
 from stopcli.data.table_columns import RawRows, TableColumns, has_target, raw_rows
 from stopcli.data.table_file import line_of
 from stopcli.errors import ConfigError, NothingNewError, RequestError, did_you_mean
-from stopcli.quantities import agreeing, counted
+from stopcli.quantities import agreeing, counted, first_few
 from stopcli.runs.ancestry import run_of
 from stopcli.runs.files import read_toml
 from stopcli.runs.folder import check_is_run

@@ -21,15 +21,13 @@ from stopcli.recipes.fit_results import Outputs, Share, fit_figures, fit_tables,
 from stopcli.report.baselines import baselines_table
 from stopcli.report.document import Table
 from stopcli.report.drawing import Draw, Figures
-from stopcli.runs.headline import Headline
-from stopcli.runs.summary import BaselineDifference, BaselineValues, RunSummary
+from stopcli.runs.summary import BaselineValues, RunSummary
 from stopcli.stats.differences import NONE
 
 if TYPE_CHECKING:
     from stopcli.recipes.table_baselines import Baseline
     from stopcli.runs.metrics import Columns
     from stopcli.training.evaluate import Evaluation
-    from stopcli.training.row_scores import OnRows
     from stopcli.training.trainer import Experiment
 
 _ABSOLUTE = ("mae", "mean_absolute_error")
@@ -82,7 +80,7 @@ def _values_of(
     experiment: Experiment, evaluation: Evaluation, rows: Examples, baseline: Baseline
 ) -> BaselineValues | None:
     """None where the model's outputs are not of the kind that a baseline predicts."""
-    from stopcli.training.model_rows import interval_on_rows
+    from stopcli.training.model_rows import interval_on_rows, model_difference
     from stopcli.training.row_scores import on_rows, value_on_rows
 
     headline, model = experiment.headline, experiment.model
@@ -92,11 +90,8 @@ def _values_of(
         return None
     measured = on_rows(model, headline, rows, predictions, value)
     interval = interval_on_rows(measured, headline)
-    summary = evaluation.summary
     differences = {
-        name: _difference(evaluation.on_rows.get(name), measured, of_model.get("test", headline.name), value, headline)
-        for name, of_model in (("final", summary.final), ("best", summary.best))
-        if of_model is not None
+        name: model_difference(of_model, measured, headline) for name, of_model in evaluation.on_rows.items()
     }
     return BaselineValues(
         name=baseline.name,
@@ -134,20 +129,6 @@ def _as_outputs(predicted: NDArray[np.float32], outputs: Any, loss: Any) -> NDAr
         predicted = predicted[:, 1:]
     shaped: NDArray[np.float32] = predicted.reshape(arrays[0].shape)
     return shaped
-
-
-def _difference(
-    ours: OnRows | None, theirs: OnRows, value: float | None, baseline: float, headline: Headline
-) -> BaselineDifference | None:
-    """A model's value less a baseline's; None where it has none."""
-    from stopcli.training.model_rows import difference_on_rows
-
-    if value is None or not math.isfinite(value):
-        return None
-    difference = None if ours is None else difference_on_rows(ours, theirs, headline)
-    if difference is None:
-        return BaselineDifference(value - baseline)
-    return BaselineDifference(difference.mean, difference.low, difference.high, difference.p, difference.verdict())
 
 
 def table_figures(config: Any, experiment: Experiment, evaluation: Evaluation, metrics: Columns) -> Figures:

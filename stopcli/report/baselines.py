@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from stopcli.quantities import counted
 from stopcli.report.document import Table
 from stopcli.report.run_results import bounds_of
 from stopcli.runs.headline import Headline
-from stopcli.runs.summary import BaselineDifference, BaselineValues, ModelName, ModelValues, RunSummary
+from stopcli.runs.summary import BaselineValues, ModelDifference, ModelName, ModelValues, RunSummary
 from stopcli.stats.differences import NONE
 
 TITLE = "Beside simpler answers"
@@ -37,19 +39,19 @@ def _sentence(summary: RunSummary, baseline: BaselineValues) -> str:
     headline = summary.headline
     value, other = model.get("test", headline.name), baseline.test.get(headline.name)
     difference = baseline.final if summary.best is None else baseline.best
-    if value is None or other is None or difference is None:
+    if value is None or other is None or not math.isfinite(value):
         return ""
     against = _with_article(baseline)
     shown = headline.show(value), f"{headline.show(other, value)} {headline.unit}".rstrip()
     values = f"test {headline.label} {shown[0]} against {shown[1]}"
     tested = counted(summary.test_rows, "test row")
-    if not difference.verdict:
+    if difference is None:
         return (
             f"Whether the {name} is better than {against} ({values}) cannot be told on {tested}: they are too few, or "
             "the metric has no value for each."
         )
     rows = f"On the {tested} the {name}"
-    values += f", difference {difference_with_bounds(difference, headline, value)}"
+    values += f", difference {_with_bounds(difference, headline, value)}"
     if difference.verdict == "not distinguishable":
         return f"{rows} is not distinguishable from {against} ({values}){_IF_SAME[baseline.is_linear]}."
     ending = _IF_WORSE[baseline.is_linear] if difference.verdict == "worse" else ""
@@ -63,12 +65,10 @@ def _with_article(baseline: BaselineValues) -> str:
     return f"the {baseline.name}" + ("" if "class" in baseline.name else " of the training targets")
 
 
-def difference_with_bounds(difference: BaselineDifference, headline: Headline, like: float) -> str:
+def _with_bounds(difference: ModelDifference, headline: Headline, like: float) -> str:
     """A difference with its interval, `−0.49 [−2.10, +1.11]`, with as many decimals as one of its values has."""
-    text = _change(difference.mean, headline, like)
-    if difference.low is None or difference.high is None:
-        return text
-    return f"{text} [{_change(difference.low, headline, like)}, {_change(difference.high, headline, like)}]"
+    mean, low, high = (_change(value, headline, like) for value in (difference.mean, difference.low, difference.high))
+    return f"{mean} [{low}, {high}]"
 
 
 def _change(difference: float, headline: Headline, like: float) -> str:
@@ -135,7 +135,7 @@ def _value_cell(value: float | None, bounds: tuple[float, float] | None, headlin
     return text if bounds is None else f"{text} [{headline.show(bounds[0], like)}, {headline.show(bounds[1], like)}]"
 
 
-def _difference_cells(difference: BaselineDifference | None, headline: Headline, like: float | None) -> tuple[str, str]:
+def _difference_cells(difference: ModelDifference | None, headline: Headline, like: float | None) -> tuple[str, str]:
     if difference is None or like is None:
         return NONE, NONE
-    return difference_with_bounds(difference, headline, like), difference.verdict or NONE
+    return _with_bounds(difference, headline, like), difference.verdict

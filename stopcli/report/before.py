@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from stopcli.quantities import counted
+from stopcli.report.model_difference import difference_on_test_rows
 from stopcli.runs.headline import Headline
 from stopcli.runs.run import run_argument
-from stopcli.runs.summary import Before, ModelDifference, RunSummary
+from stopcli.runs.summary import Before, RunSummary
 from stopcli.runs.typed_json import to_json
-from stopcli.stats.differences import p_cell, writer_of_differences
 
 
 def before_outcome(before: Before, headline: Headline) -> str:
@@ -52,7 +52,7 @@ def before_sentences(summary: RunSummary) -> list[str]:
         # Of the same epoch they are the same model.
         differences = of_best if summary.best.epoch == summary.final.epoch else of_best | differences
     sentences = [
-        f"{name} less the one before: {difference_text(difference, summary.headline)}."
+        f"{name} less the one before: {difference_on_test_rows(difference, summary.headline)}: {difference.verdict}."
         for name, difference in differences.items()
         if difference is not None
     ]
@@ -76,18 +76,3 @@ def sentence_of_seeds(summaries: Sequence[RunSummary]) -> str:
         f"Before, the model of {run_argument(Path(before.run))} that they started from has a test {headline.label} of "
         f"{_measured(before, headline)} on the same rows{by_row}."
     )
-
-
-def difference_text(difference: ModelDifference, headline: Headline) -> str:
-    """A difference on the test rows with its verdict, without a full stop.
-
-    >>> by = ModelDifference(rows=89, mean=-0.5, low=-1.8, high=0.7, p=0.4, test="bootstrap p", verdict="worse")
-    >>> difference_text(by, Headline("rmse", "min", "error", "kg"))
-    'test RMSE −0.5000 kg (95 % interval −1.800 to +0.7000; bootstrap p = 0.4) on the same 89 test rows: worse'
-    """
-    show, p = writer_of_differences(headline), p_cell(difference.p)
-    p = p if p.startswith("<") else f"= {p}"
-    interval = f"95 % interval {show(difference.low)} to {show(difference.high)}"
-    mean = f"test {headline.label} {show(difference.mean)} {headline.unit}".rstrip()
-    rows = f"on the same {difference.rows:,} test rows"
-    return f"{mean} ({interval}; {difference.test} {p}) {rows}: {difference.verdict}"

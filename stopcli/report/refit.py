@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from stopcli.quantities import counted
+from stopcli.report.model_difference import difference_on_test_rows
 from stopcli.report.run_results import bounds_of
 from stopcli.runs.headline import Headline
-from stopcli.runs.summary import Refit, RefitDifference, RunSummary
-from stopcli.stats.differences import p_cell, writer_of_differences
+from stopcli.runs.summary import Refit, RunSummary
 
 SAVED_FILE, REFIT_FILE = "checkpoints/best.keras", "checkpoints/refit.keras"
 _STATES = {"paused": "was paused", "interrupted": "was interrupted", "failed": "failed"}
@@ -65,25 +65,6 @@ def _comparison(refit: Refit, headline: Headline, *, is_tested: bool) -> str:
         )
     if refit.difference is None:
         return f"It cannot be compared with the saved model row by row; {either}."
-    difference = difference_sentence(refit.difference, headline)
-    advice = {"better": f"use {REFIT_FILE}", "worse": f"use {SAVED_FILE}"}.get(refit.difference.verdict, either)
-    return f"{difference}: {advice}."
-
-
-def difference_sentence(difference: RefitDifference, headline: Headline) -> str:
-    """The difference on the test rows with its verdict, without a full stop.
-
-    >>> test = "bootstrap p"
-    >>> by = RefitDifference(rows=89, mean=-0.5, low=-1.8, high=0.7, p=0.4, test=test, verdict="not distinguishable")
-    >>> difference_sentence(by, Headline("rmse", "min", "error", "kg"))
-    'Refit less saved: test RMSE −0.5000 kg (95 % interval −1.800 to +0.7000; bootstrap p = 0.4) on the same 89 test \
-rows, not distinguishable'
-    """
-    show = writer_of_differences(headline)
-    p = p_cell(difference.p)
-    p = p if p.startswith("<") else f"= {p}"
-    return (
-        f"Refit less saved: test {headline.label} {show(difference.mean)} {headline.unit}".rstrip()
-        + f" (95 % interval {show(difference.low)} to {show(difference.high)}; {difference.test} {p}) on the same "
-        f"{difference.rows:,} test rows, {difference.verdict}"
-    )
+    difference, verdict = difference_on_test_rows(refit.difference, headline), refit.difference.verdict
+    advice = {"better": f"use {REFIT_FILE}", "worse": f"use {SAVED_FILE}"}.get(verdict, either)
+    return f"Refit less saved: {difference}, {verdict}: {advice}."

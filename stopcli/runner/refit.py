@@ -6,7 +6,6 @@ it is stopped and resumed by what stops and resumes a run. Nothing of it is read
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -21,9 +20,7 @@ from stopcli.quantities import counted
 from stopcli.runner.resume import find_position
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.status import RunState, StageStatus
-from stopcli.runs.summary import ModelValues, Refit, RefitDifference, RunSummary
-from stopcli.stats.differences import RowsDifference
-from stopcli.stats.scores_difference import ScoresDifference
+from stopcli.runs.summary import ModelValues, Refit, RunSummary
 from stopcli.stopping import AnyOf, BestEpoch, NonFinite
 from stopcli.training.session import Observer, Progress, SaveCadence, Session, Stopwatch
 from stopcli.training.state_file import StateStore, TrainState, differences, place_settings
@@ -203,7 +200,7 @@ def with_refit(
         result: of `refit`.
     """
     from stopcli.training.evaluate import evaluate_model, predictor_of
-    from stopcli.training.model_rows import difference_on_rows, interval_on_rows, model_on_rows
+    from stopcli.training.model_rows import interval_on_rows, model_difference, model_on_rows
     from stopcli.training.row_scores import on_rows
 
     summary = evaluation.summary
@@ -222,17 +219,6 @@ def with_refit(
     rows = model_on_rows(model, predictions, values["test"].get(headline.name))
     ours = on_rows(run.model, headline, test, rows.predictions, rows.value, rows.regularization)
     saved = evaluation.on_rows.get("best")
-    by = None if saved is None else difference_on_rows(ours, saved, headline)
-    result = replace(result, difference=None if by is None else _difference(by))
+    result = replace(result, difference=None if saved is None else model_difference(ours, saved, headline))
     intervals = {**summary.test_interval, "refit": interval_on_rows(ours, headline)}
     return replace(summary, refit=result, test_interval=intervals)
-
-
-def _difference(by: RowsDifference | ScoresDifference) -> RefitDifference | None:
-    numbers = (by.mean, by.low, by.high, by.p)
-    if not all(map(math.isfinite, numbers)):
-        return None
-    test = "McNemar's exact p" if isinstance(by, RowsDifference) else "bootstrap p"
-    return RefitDifference(
-        rows=by.rows, mean=by.mean, low=by.low, high=by.high, p=by.p, test=test, verdict=by.verdict()
-    )

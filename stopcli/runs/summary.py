@@ -153,15 +153,15 @@ class Selection:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RefitDifference:
-    """The metric that counts of the refit less that of the saved model, on the same test rows.
+class ModelDifference:
+    """The metric that counts of one model less that of another, on the same test rows.
 
     Attributes:
         rows: that test.
         low, high: bounds of the 95 % interval over the rows.
         p: two-sided, by `test`.
         test: in words.
-        verdict: `better`, `worse` or `not distinguishable`, of the refit.
+        verdict: on the first model: `better`, `worse` or `not distinguishable`.
     """
 
     rows: int
@@ -183,7 +183,8 @@ class Refit:
         epochs: that these are of its rows.
         rows: that it was trained on.
         values: its metrics; `epoch` is the run's that the number of updates is of. None where it has not ended.
-        difference: None where no rows test, or the metric that counts is no function of means over rows.
+        difference: the refit less the saved model; None where no rows test, or the metric that counts is no function of
+            means over rows.
         state: whether it has ended; `failed` where its loss was not finite, which says nothing of the run.
         reason: why it has not; empty where it has.
     """
@@ -192,25 +193,9 @@ class Refit:
     epochs: float
     rows: Positive
     values: ModelValues | None = None
-    difference: RefitDifference | None = field(default=None, metadata=OPTIONAL)
+    difference: ModelDifference | None = field(default=None, metadata=OPTIONAL)
     state: RunState = "finished"
     reason: str = field(default="", metadata=OPTIONAL)
-
-
-@dataclass(frozen=True)
-class BaselineDifference:
-    """A network's value of the metric that counts less a baseline's, on the same test rows.
-
-    Attributes:
-        low, high: bounds of the 95 % interval over these rows; None where there is none.
-        verdict: on the network: `better`, `worse` or `not distinguishable`; empty without an interval.
-    """
-
-    mean: float
-    low: float | None = field(default=None, metadata=OPTIONAL)
-    high: float | None = field(default=None, metadata=OPTIONAL)
-    p: float | None = field(default=None, metadata=OPTIONAL)
-    verdict: str = field(default="", metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +208,7 @@ class BaselineValues:
         fitted: how, in words; empty for a constant.
         test: the metric that counts on the test rows, by its name; null where it is no number.
         low, high: bounds of its 95 % interval.
-        final, best: what the final and the saved model's value is less this one's; None where that is not known.
+        final, best: the final and the saved model less this one; None where that cannot be told row by row.
     """
 
     name: str
@@ -232,29 +217,8 @@ class BaselineValues:
     test: Values
     low: float | None = field(default=None, metadata=OPTIONAL)
     high: float | None = field(default=None, metadata=OPTIONAL)
-    final: BaselineDifference | None = field(default=None, metadata=OPTIONAL)
-    best: BaselineDifference | None = field(default=None, metadata=OPTIONAL)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelDifference:
-    """The metric that counts of one model less that of another, on the same test rows.
-
-    Attributes:
-        rows: that test.
-        low, high: bounds of the 95 % interval over the rows.
-        p: two-sided, by `test`.
-        test: in words.
-        verdict: on the first model: `better`, `worse` or `not distinguishable`.
-    """
-
-    rows: int
-    mean: float
-    low: float
-    high: float
-    p: float
-    test: str
-    verdict: str
+    final: ModelDifference | None = field(default=None, metadata=OPTIONAL)
+    best: ModelDifference | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from stopcli.stats.intervals import CONFIDENCE
 from stopcli.stats.scores_difference import ScoresDifference
 
 _NORMAL = statistics.NormalDist()
+_TEST = "DeLong's p"
 
 
 def auc_difference(
@@ -49,10 +50,10 @@ def auc_difference(
         # Nothing varies, as where one model orders all rows rightly and the other gives all the same score. What is
         # left to ask is how often chance would sort as many rows into their two classes.
         p = min(1.0, 2 / math.comb(len(positive), counts[0])) if abs(mean) > 1e-12 else 1.0
-        return ScoresDifference(len(positive), mean, mean, mean, p, "max")
+        return ScoresDifference(len(positive), mean, mean, mean, p, "max", test=_TEST)
     reach = _NORMAL.inv_cdf((1 + CONFIDENCE) / 2) * error
     p = math.erfc(abs(mean) / error / math.sqrt(2))
-    return ScoresDifference(len(positive), mean, mean - reach, mean + reach, p, "max")
+    return ScoresDifference(len(positive), mean, mean - reach, mean + reach, p, "max", test=_TEST)
 
 
 def _placements(

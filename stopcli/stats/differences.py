@@ -36,6 +36,18 @@ def p_cell(p: float | None) -> str:
     return "< 0.001" if p < _SMALLEST_P else f"{p:.2g}"
 
 
+def p_words(p: float, test: str = "p") -> str:
+    """A p-value in a sentence.
+
+    Args:
+        test: what it is by, ending with "p".
+
+    >>> p_words(0.0312), p_words(3.3e-38, "bootstrap p")
+    ('p = 0.031', 'bootstrap p < 0.001')
+    """
+    return f"{test} {p_cell(p)}" if p < _SMALLEST_P else f"{test} = {p_cell(p)}"
+
+
 def signed(value: float, digits: int = 4) -> str:
     """A difference as text: of shares and losses some digits, of epochs and seconds as many as tell anything.
 
@@ -194,7 +206,7 @@ class Difference:
         agreement, mean = self.agreement(), f"{show(self.mean)} {unit}".rstrip()
         if self.low is None or self.high is None or self.p is None:
             return f"{mean}, {agreement or 'in other seeds'}"
-        p = f"p {p_cell(self.p)}" if self.p < _SMALLEST_P else f"p = {p_cell(self.p)}"
+        p = p_words(self.p)
         interval = f"95 % interval {show(self.low)} to {show(self.high)}"
         if not self.paired:
             return f"{mean} (unpaired, because {reason}; Welch's {interval}; {p})"
@@ -316,6 +328,11 @@ class RowsDifference:
     p: float
 
     @property
+    def test(self) -> str:
+        """What p is by, for a sentence."""
+        return "McNemar's exact p"
+
+    @property
     def rows(self) -> int:
         return self.both_right + self.only_first + self.only_second + self.both_wrong
 
@@ -340,10 +357,10 @@ class RowsDifference:
 test rows; only a is right on 12, only b on 2: better.
         """
         interval = f"95 % interval {signed(self.low)} to {signed(self.high)}"
-        p = f"p {p_cell(self.p)}" if self.p < _SMALLEST_P else f"p = {p_cell(self.p)}"
+        p = p_words(self.p, self.test)
         rows = f"only {label} is right on {self.only_first:,}, only {base} on {self.only_second:,}"
         return (
-            f"{label} against {base}: {what} {signed(self.mean)} ({interval}; McNemar's exact {p}) on the same "
+            f"{label} against {base}: {what} {signed(self.mean)} ({interval}; {p}) on the same "
             f"{self.rows:,} test rows; {rows}: {self.verdict()}."
         )
 

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from stopcli.stats.bootstrap import FEWEST_ROWS, FINISHES, Floats, RowScores, resample
-from stopcli.stats.differences import NONE, p_cell, signed, tells_apart, verdict_on
+from stopcli.stats.differences import NONE, p_words, signed, tells_apart, verdict_on
 from stopcli.stopping.rule import Direction
-
-_SMALLEST_P = 0.001
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,7 @@ class ScoresDifference:
         better: whether less or more of the metric is better.
         lower: rows whose error, or loss, is lower by the first model; None where the metric has none for each row.
         standard_error: of the mean, by leaving out each row in turn.
+        test: what p is by, for a sentence.
     """
 
     rows: int
@@ -37,6 +36,7 @@ class ScoresDifference:
     better: Direction
     lower: int | None = None
     standard_error: float = 0.0
+    test: str = "bootstrap p"
 
     @property
     def distinguishable(self) -> bool:
@@ -59,11 +59,10 @@ class ScoresDifference:
 lower on 40 of them: better.'
         """
         interval = f"95 % interval {show(self.low)} to {show(self.high)}"
-        p = f"p {p_cell(self.p)}" if self.p < _SMALLEST_P else f"p = {p_cell(self.p)}"
         lower = "" if self.lower is None else f", lower on {self.lower:,} of them"
-        mean = f"{show(self.mean)} {unit}".rstrip()
+        p, mean = p_words(self.p, self.test), f"{show(self.mean)} {unit}".rstrip()
         return (
-            f"{label} against {base}: {what} {mean} ({interval}; bootstrap {p}) on the same {self.rows:,} test "
+            f"{label} against {base}: {what} {mean} ({interval}; {p}) on the same {self.rows:,} test "
             f"rows{lower}: {self.verdict()}."
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from stopcli.data.nest import Nest
 from stopcli.report.run_results import MISSING
 from stopcli.runs.headline import ACCURACY, Headline
 from stopcli.runs.predictions import PredictedClasses, PredictedValues, Predictions
+from stopcli.runs.summary import ModelDifference
 from stopcli.stats.auc_difference import auc_difference
 from stopcli.stats.bootstrap import RowScores, RowsInterval
 from stopcli.stats.differences import RowsDifference, rows_difference
@@ -102,6 +104,16 @@ def difference_on_rows(first: OnRows, second: OnRows, headline: Headline) -> Row
         return scores_difference(first.scores, second.scores, headline.direction)
     counts = (ours & theirs, ours & ~theirs, ~ours & theirs, ~ours & ~theirs)
     return rows_difference(*(int(rows.sum()) for rows in counts))
+
+
+def model_difference(first: OnRows, second: OnRows, headline: Headline) -> ModelDifference | None:
+    """What a summary has of `difference_on_rows`; None too where a number of it is not finite."""
+    by = difference_on_rows(first, second, headline)
+    if by is None or not all(map(math.isfinite, (by.mean, by.low, by.high, by.p))):
+        return None
+    return ModelDifference(
+        rows=by.rows, mean=by.mean, low=by.low, high=by.high, p=by.p, test=by.test, verdict=by.verdict()
+    )
 
 
 def _hits(scores: RowScores | None) -> NDArray[np.bool_] | None:

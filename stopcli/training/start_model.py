@@ -12,11 +12,9 @@ from stopcli.data.dataset import Splits
 from stopcli.runs.files import replacing
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.predictions import write_predictions
-from stopcli.runs.summary import Before, ModelDifference
-from stopcli.stats.differences import RowsDifference
-from stopcli.stats.scores_difference import ScoresDifference
+from stopcli.runs.summary import Before
 from stopcli.training.evaluate import Evaluation, evaluate_model, predictor_of
-from stopcli.training.model_rows import difference_on_rows, intervals_and_predictions, model_on_rows
+from stopcli.training.model_rows import intervals_and_predictions, model_difference, model_on_rows
 from stopcli.training.row_scores import OnRows
 from stopcli.training.trainer import Experiment
 
@@ -71,10 +69,8 @@ def before_and_after(start: StartOnRows, run: str, experiment: Experiment, evalu
     Args:
         run: the folder of the run that it started from, or the file.
     """
-    bootstrap = "bootstrap p" if start.on_rows.roc is None else "DeLong's p"
     differences = {
-        name: _difference(difference_on_rows(after, start.on_rows, experiment.headline), bootstrap)
-        for name, after in evaluation.on_rows.items()
+        name: model_difference(after, start.on_rows, experiment.headline) for name, after in evaluation.on_rows.items()
     }
     return Before(
         run=run,
@@ -82,19 +78,4 @@ def before_and_after(start: StartOnRows, run: str, experiment: Experiment, evalu
         test_interval=start.interval,
         final=differences.get("final"),
         best=differences.get("best"),
-    )
-
-
-def _difference(difference: RowsDifference | ScoresDifference | None, bootstrap: str) -> ModelDifference | None:
-    if difference is None:
-        return None
-    test = "McNemar's exact p" if isinstance(difference, RowsDifference) else bootstrap
-    return ModelDifference(
-        rows=difference.rows,
-        mean=difference.mean,
-        low=difference.low,
-        high=difference.high,
-        p=difference.p,
-        test=test,
-        verdict=difference.verdict(),
     )

@@ -24,6 +24,7 @@ def test_it_is_delongs_by_pairs_of_rows():
     error = np.sqrt(less.mean(axis=1).var(ddof=1) / less.shape[0] + less.mean(axis=0).var(ddof=1) / less.shape[1])
     assert difference.high - difference.low == pytest.approx(2 * 1.959964 * error, rel=1e-5)
     assert difference.verdict() == "better"
+    assert "; DeLong's p" in difference.sentence("first", "second", "AUC")
     assert auc_difference(positive, second, first).verdict() == "worse"
 
 

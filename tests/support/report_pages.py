@@ -89,7 +89,8 @@ def _of_table(folder: Path) -> Path:
     }
     drawn = draw(lambda: figures, folder)
     assert drawn.warnings == []
-    difference = {"mean": -1.2345, "low": -5.6789, "high": 4.5678, "p": 0.4, "verdict": "not distinguishable"}
+    bounds = {"mean": -1.2345, "low": -5.6789, "high": 4.5678}
+    difference = {**bounds, "rows": 100, "p": 0.4, "test": "bootstrap p", "verdict": "not distinguishable"}
     model = {"epoch": 9, "train": {"rmse": 90.0}, "test": {"rmse": 101.2345}}
     interval = {"rows": 100, "low": 90.1234, "high": 112.3456, "method": "bootstrap over the rows (BCa)"}
     summary = run_summary(
