@@ -250,7 +250,14 @@ def _by_column(request: Request) -> Assignment:
             setting = "--test-share 0" if number == TEST else "these settings (--validation test or none)"
             some = f"received {shown(str(column.iloc[int(rows[0])]))}"
             raise request.error(int(rows[0]), f"{some}, expected no {PART_NAMES[number]} rows with {setting}")
-    return Assignment(part, f"as {request.split.column} has them")
+    how = f"as {request.split.column} has them"
+    training = np.flatnonzero(part == TRAIN)
+    if request.validation_share and not (part == VALIDATION).any() and len(training) > 1:
+        # As where a file of one's own returns a part that trains and one that tests.
+        drawn = drawn_parts(len(training), request.validation_share, 0.0, request.seed)
+        part[training[drawn == VALIDATION]] = VALIDATION
+        how += f"; those that validate are drawn from the training rows by data seed {request.seed}"
+    return Assignment(part, how)
 
 
 def _by_hash(request: Request) -> Assignment:

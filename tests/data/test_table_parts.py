@@ -320,6 +320,10 @@ def test_a_column_says_which_rows_are_which() -> None:
     assert assign(table, "column:part").table[1] == {"part": "validation", "rows": 4}
     without = table_of(part=["train", "test"], price=np.zeros(2))
     assert assign(without, "column:part", validation_share=0.0).part.tolist() == [0, 2]
+    # Where it says none, those that validate are drawn from the ones that train.
+    drawn = assign(table_of(part=["train"] * 8 + ["test"] * 2, price=np.zeros(10)), "column:part", validation_share=0.25)
+    assert np.bincount(drawn.part).tolist() == [6, 2, 2]
+    assert drawn.part[8:].tolist() == [2, 2]
     only = table_of(part=pandas.Categorical(["train", "train", "val"]), price=np.zeros(3))
     assert assign(only, "column:part", test_share=0.0).part.tolist() == [0, 0, 1]
 
@@ -335,7 +339,7 @@ def test_a_column_says_which_rows_are_which() -> None:
         ),
         (["train", 3, "val"], {}, "column part: received '3', expected train", ""),
         (["train", None, "test", None], {}, r"houses.csv, row 2, column part: received no value, and in 1 more", ""),
-        (["train", "train", "test"], {}, "no row says validation", "--validation none"),
+        (["train", "test", "test"], {}, "no row says validation", "--validation none"),
         (["train", "val", "val"], {}, "no row says test", "--test-share 0"),
         (["val", "test", "val"], {}, "no row says train", ""),
         (["train", "val", "test"], {"validation_share": 0.0}, "'val', expected no validation rows with", ""),
