@@ -220,11 +220,12 @@ def command_parameters(config_class: type[RunConfig]) -> list[inspect.Parameter]
     for panel, options in _OF_COMMANDS.items():
         panels[panel] |= {name: alias for name, alias in options.items() if name in config_class.extra_options}
 
-    def place(item: tuple[str, Option]) -> tuple[int, bool]:
+    def order_of(item: tuple[str, Option]) -> tuple[bool, int, bool]:
+        argument, roles = item[1].argument, {*item[1].roles}
         # Which runs, and where they start from, comes after what they are.
-        return -bool(item[1].argument) * (9 - item[1].argument), bool({"seed", "start"} & {*item[1].roles})
+        return not argument, argument, bool({"seed", "start"} & roles)
 
-    ordered = sorted(options_of(config_class).items(), key=place)
+    ordered = sorted(options_of(config_class).items(), key=order_of)
     for name, option in ordered:
         if name not in config_class.not_offered:
             panels[option.panel][name] = _parameter(config_class, name)

@@ -126,8 +126,8 @@ def _hint_at_moved_data(config: Any, run: Path, *, named: bool) -> Iterator[None
         hint = "" if named or isinstance(error, ConfigError) else where_else(config, run)
         # What lies at a path may be an empty folder, where a disk is not mounted, or too large for the memory.
         if hint:
-            place = Path(getattr(config, config.data_setting))
-            gone = place.is_absolute() and not place.exists()
+            path = Path(getattr(config, config.data_setting))
+            gone = path.is_absolute() and not path.exists()
             error.hint = hint if gone else f"{error.hint} {hint}".lstrip()
         raise
 

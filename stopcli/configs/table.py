@@ -11,7 +11,7 @@ from annotated_types import Ge, Lt
 from stopcli.configs.base import Count, Option, Positive
 from stopcli.errors import ConfigError
 
-Words = tuple[str, ...]
+ColumnNames = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class TableSettings:
         ),
     ] = "auto"
     features: Annotated[
-        Words,
+        ColumnNames,
         Option(
             "The columns to predict from, a list.",
             "Data",
@@ -55,10 +55,10 @@ class TableSettings:
         ),
     ] = ()
     ignore: Annotated[
-        Words, Option("Columns to leave out, a list.", "Data", ("table",), metavar="COLUMN …", default="none")
+        ColumnNames, Option("Columns to leave out, a list.", "Data", ("table",), metavar="COLUMN …", default="none")
     ] = ()
     categorical: Annotated[
-        Words,
+        ColumnNames,
         Option(
             "Columns whose numbers are names, such as postcodes, a list.",
             "Data",

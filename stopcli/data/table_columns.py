@@ -37,6 +37,8 @@ class TableColumns:
             () for regression.
         numbers, words: the features, in the table's order.
         unused: the other columns, and why.
+        reason: why it is this task, such as `price: numbers with decimals, so regression`; empty where that was
+            requested.
     """
 
     target: str
@@ -45,6 +47,7 @@ class TableColumns:
     numbers: tuple[str, ...]
     words: tuple[str, ...]
     unused: Mapping[str, str]
+    reason: str = ""
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -121,11 +124,12 @@ def choose_columns(
                 (texts if name in categorical or column.kind == "words" else numbers).append(name)
         if reason:
             unused[name] = reason
-    chosen, classes, more = choose_task(table, target, task)
+    chosen, classes, reason, more = choose_task(table, target, task)
     if not numbers and not texts:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(unused.items())[:5] if name != target)
         raise RequestError(f"{table.path}: no feature remains beside the target {target} ({reasons or 'one column'})")
-    return TableColumns(target, chosen, classes, tuple(numbers), tuple(texts), unused), (*more, *_sentences(notes))
+    columns = TableColumns(target, chosen, classes, tuple(numbers), tuple(texts), unused, reason)
+    return columns, (*more, *_sentences(notes))
 
 
 def raw_rows(table: TableFile, columns: TableColumns, *, with_target: bool = True) -> RawRows:

@@ -36,8 +36,8 @@ class _Values:
     whole: bool
 
 
-def choose_task(table: TableFile, name: str, task: str) -> tuple[TableTask, tuple[str, ...], tuple[str, ...]]:
-    """What a column is predicted as, its classes, and notes; `task` is what was requested, or `auto`.
+def choose_task(table: TableFile, name: str, task: str) -> tuple[TableTask, tuple[str, ...], str, tuple[str, ...]]:
+    """What a column is predicted as, its classes, why it is this, and notes; `task` is what was requested, or `auto`.
 
     Raises:
         RequestError: it has no value or only one, cannot be what was requested, or can be either.
@@ -55,17 +55,17 @@ def choose_task(table: TableFile, name: str, task: str) -> tuple[TableTask, tupl
     if values.distinct == 1:
         raise RequestError(f"{at}: {values.texts[0]} in all rows, expected different values: it is the target")
     chosen, why = _task_of(table, column, values, task)
-    notes = [f"{name}: {why}"] if task == "auto" else []
+    reason, notes = f"{name}: {why}" if task == "auto" else "", list[str]()
     if column.missing:
         have, are = agreeing(column.missing, "has", "have"), agreeing(column.missing, "it is", "they are")
         notes.append(f"{counted(column.missing, 'row')} {have} no value of {name}, so {are} left out")
     if chosen == "regression":
-        return chosen, (), tuple(notes)
+        return chosen, (), reason, tuple(notes)
     single = [text for text, count in zip(values.texts, values.counts, strict=True) if count == 1]
     if single:
         classes = counted(len(single), "class", "classes")
         notes.append(f"{classes} of {name} with a single row: {first_few(single)}")
-    return chosen, tuple(values.texts), tuple(notes)
+    return chosen, tuple(values.texts), reason, tuple(notes)
 
 
 def class_indices(table: TableFile, name: str, classes: tuple[str, ...]) -> NDArray[np.int32]:

@@ -214,7 +214,7 @@ def encoded(read: TableRows, config: Any, observer: Observer) -> TableData:
     parts = Splits(train, validation, test, numbers)
     changes = {} if validation_rows == config.validation else {"validation": validation_rows}
     how = encoder.description if ancestor is None else (f"Columns and their statistics are those of {ancestor.name}",)
-    description = (*read.row_parts.description, *how)
+    description = (*filter(None, [read.columns.reason]), *read.row_parts.description, *how)
     notes = (*notes, *encoder.notes, *few_rows(parts))
     return TableData(read, encoder, UserRows(parts, changes, notes, description))
 

@@ -60,8 +60,8 @@ def test_the_task_follows_from_the_target(y: Any, task: str, classes: tuple[str,
     table = table_of(x=np.arange(len(y)) / 2, y=y)
     columns, notes = choose_columns(table, target="y")
     assert (columns.task, columns.classes) == (task, classes)
-    assert notes[0] == note
-    assert note not in choose_columns(table, target="y", task=task)[1]
+    assert columns.reason == note
+    assert choose_columns(table, target="y", task=task)[0].reason == ""
 
 
 @pytest.mark.parametrize("y", [[1, 2, 3], range(20), [1.0, 2.0, 3.0, None]])
