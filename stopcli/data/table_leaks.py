@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # A column that predicts the target better than this by itself is worth a question.
 SUSPICIOUS = 0.99
 # So many training rows are enough to say it, and of fewer than so many it is no wonder.
-_MOST_ROWS, _FEWEST_ROWS = 100_000, 20
+_MOST_ROWS, _FEWEST_ROWS = 20_000, 20
 # Of a class. Of fewer rows, one of many columns may set them apart by chance.
 _FEWEST_OF_CLASS = 5
 # A column with a value in less than this share of the rows gives little away.

@@ -293,7 +293,12 @@ def _with_measured_loop(config: AnyTraining, data: FitData, observer: Observer) 
     """A config with the loop that trains the first arm fastest, and whether that gives the same numbers twice, in every
     arm; and how it was chosen."""
     from stopcli.recipes.loop_choice import choose_loop
+    from stopcli.training.tf_setup import has_gpu
 
+    if isinstance(data.code, TableNetwork) and config.xla == "auto" and not has_gpu():
+        # Several times as fast for a small dense network on a CPU, so that measuring would cost more than it tells; see
+        # `docs/decisions/0048-two-models-of-a-table.md`.
+        config = replace(config, xla="yes")
     first = config.first_arm
     arms: Mapping[str, Any] = config.arms()
     models = {arm.settings: arm for arm in arms.values() if arm.settings != first.settings}

@@ -97,9 +97,9 @@ def choose_loop(
     try:
         stage("measuring a few steps")
         if config.xla != "yes":
-            plain = _measure(trial, xla=False)
+            plain = _measure(trial, xla=False, compared=config.xla == "auto")
         if plain is None:
-            by_xla = _measure(trial, xla=True)
+            by_xla = _measure(trial, xla=True, compared=False)
         elif config.xla == "auto":
             if steps * plain.step_seconds < plain.compile_seconds:
                 reason = f"all epochs take about {_seconds(steps * plain.step_seconds)}"
@@ -193,9 +193,14 @@ def _with_xla(trial: Experiment, plain: Cost | None = None) -> Cost | None:
         return None
 
 
-def _measure(trial: Experiment, *, xla: bool, other: Cost | None = None) -> Cost:
+def _measure(trial: Experiment, *, xla: bool, other: Cost | None = None, compared: bool = True) -> Cost:
     """How fast it is, and whether the same steps give the same bits; the latter is not tried (False) of what is so slow
-    beside another way that it will not be chosen."""
+    beside another way that it will not be chosen.
+
+    Args:
+        other: the way that it is compared with, where that was measured before.
+        compared: whether it is compared with another one, so that its time has to be exact.
+    """
     start = trial.initial_state()
     # Without an order: XLA sorts more slowly than TensorFlow, and long epochs are put in order outside their loop.
     loop: EpochsLoop = replace(trial, jit_compile=xla).make_loop(shuffle=False)  # type: ignore[assignment]
@@ -214,7 +219,7 @@ def _measure(trial: Experiment, *, xla: bool, other: Cost | None = None) -> Cost
             return Cost(compile_seconds, seconds / loop.steps_per_epoch, False)
         states.append([block.metrics.tobytes(), *(array.tobytes() for array in loop.state())])
     epochs = int(min(max(_MEASURE_SECONDS / max(seconds, 1e-6), 1), 1000))
-    if seconds < _MEASURE_SECONDS:
+    if compared and seconds < _MEASURE_SECONDS:
         for _ in range(_MEASUREMENTS):
             begin = time.perf_counter()
             loop.run(2, epochs)

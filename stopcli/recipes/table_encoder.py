@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -125,33 +124,41 @@ def statistics_of(train: RawRows, columns: TableColumns) -> Statistics:
     """
     target = (0.0, 1.0)
     if columns.task == "regression" and train.target is not None:
-        target = _mean_and_deviation(train.target)
+        (of_target,) = _of_columns(train.target[:, None])
+        target = of_target.mean, of_target.deviation
     return Statistics(
-        {name: _of_numbers(train.numbers[:, i]) for i, name in enumerate(columns.numbers)},
+        dict(zip(columns.numbers, _of_columns(train.numbers), strict=True)),
         {name: _of_words(train.words[:, i]) for i, name in enumerate(columns.words)},
         *target,
     )
 
 
-def _of_numbers(column: NDArray[np.float32]) -> NumberStatistics:
-    missing = np.isnan(column)
-    has_missing = bool(missing.any())
-    return NumberStatistics(*_mean_and_deviation(column[~missing] if has_missing else column), has_missing)
-
-
-def _mean_and_deviation(values: NDArray[Any]) -> tuple[float, float]:
-    """Of no values, 0 and 1."""
-    if not len(values):
-        return 0.0, 1.0
-    first = float(values[0])
-    if np.all(values == values[0]):
-        # The mean of equal numbers may differ from them by rounding.
-        return first, 1.0
-    exact = values.astype(np.float64)
-    mean = float(exact.mean())
-    deviation = math.sqrt(np.square(exact - mean).mean())
-    # One whose reciprocal float32 cannot hold is that of numbers which are all 0 to it.
-    return mean, deviation if deviation > 1e-37 else 1.0
+def _of_columns(numbers: NDArray[np.float32]) -> list[NumberStatistics]:
+    """Of each column of [rows, columns], in float64. Of no values, 0 and 1."""
+    columns = numbers.shape[1]
+    count, total, squares = np.zeros(columns, np.int64), np.zeros(columns), np.zeros(columns)
+    low, high = np.full(columns, np.inf), np.full(columns, -np.inf)
+    # Some rows at a time, for all columns: a column by itself lies far apart in memory.
+    chunks = [numbers[start : start + _BATCH] for start in range(0, len(numbers), _BATCH)]
+    for chunk in chunks:
+        present = ~np.isnan(chunk)
+        count += present.sum(axis=0)
+        total += np.where(present, chunk, 0).sum(axis=0, dtype=np.float64)
+        low = np.fmin(low, np.fmin.reduce(chunk, axis=0))
+        high = np.fmax(high, np.fmax.reduce(chunk, axis=0))
+    mean = total / np.maximum(count, 1)
+    for chunk in chunks:
+        difference = chunk - mean
+        squares += np.where(np.isnan(difference), 0, difference * difference).sum(axis=0)
+    deviation = np.sqrt(squares / np.maximum(count, 1))
+    statistics = []
+    for i in range(columns):
+        # The mean of equal numbers may differ from them by rounding. A deviation whose reciprocal float32 cannot hold
+        # is that of numbers which are all 0 to it.
+        of_column = (float(low[i]), 1.0) if low[i] == high[i] else (float(mean[i]), float(deviation[i]))
+        usable = of_column if of_column[1] > 1e-37 else (of_column[0], 1.0)
+        statistics.append(NumberStatistics(*usable, bool(count[i] < len(numbers))))
+    return statistics
 
 
 def _of_words(column: NDArray[Any]) -> WordStatistics:

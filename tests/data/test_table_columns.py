@@ -58,7 +58,7 @@ NUMBERS = np.linspace(0, 1, ROWS)
 )
 def test_the_task_follows_from_the_target(y: Any, task: str, classes: tuple[str, ...], note: str) -> None:
     table = table_of(x=np.arange(len(y)) / 2, y=y)
-    columns, notes = choose_columns(table, target="y")
+    columns, _ = choose_columns(table, target="y")
     assert (columns.task, columns.classes) == (task, classes)
     assert columns.reason == note
     assert choose_columns(table, target="y", task=task)[0].reason == ""
@@ -116,7 +116,6 @@ def test_each_column_is_numbers_or_words_or_not_used() -> None:
     assert list(columns.unused) == ["area", "sold", "name", "same", "also", "day", "y"]
     assert columns.unused["area"] == "groups rows"
     assert notes == (
-        "y: numbers with decimals, so regression",
         "not used, dates or times: sold, day",
         "name is not used: 60 different words in 60 rows, such as names or ids (--categorical name takes it)",
         "true and false, taken as the numbers 1 and 0: smoker",
@@ -241,7 +240,7 @@ def test_a_mixture_is_named_by_its_line_and_can_be_words(tmp_path: Path) -> None
 def test_numbers_that_may_not_be_meant_are_said() -> None:
     stamps = 1_700_000_000 + np.arange(ROWS)[::-1]
     table = table_of(id=np.arange(7, 7 + ROWS), t=stamps, year=2000 + np.arange(ROWS) % 20, y=NUMBERS)
-    assert choose_columns(table, target="y")[1][1:] == (
+    assert choose_columns(table, target="y")[1] == (
         "id counts the rows, and is used as a number (--ignore id leaves it out)",
         "t: from 1700000000 to 1700000059 in float32, which rounds by up to 1e+02; differences from the first value "
         "would keep their digits",
@@ -255,8 +254,8 @@ def test_words_with_digits_are_words() -> None:
 
 
 def test_a_target_of_zeros_and_ones_with_decimals_is_pointed_at() -> None:
-    notes = choose_columns(table_of(x=[1, 2, 3], y=[0.0, 1.0, 0.0]), target="y")[1]
-    assert notes[0].startswith("y: numbers with decimals, so regression (--task classes would take the values 0 and 1")
+    reason = choose_columns(table_of(x=[1, 2, 3], y=[0.0, 1.0, 0.0]), target="y")[0].reason
+    assert reason.startswith("y: numbers with decimals, so regression (--task classes would take the values 0 and 1")
 
 
 def test_a_name_with_spaces_is_quoted_where_it_is_to_be_typed() -> None:
@@ -318,4 +317,4 @@ def test_a_word_among_numbers_is_named_before_what_may_be_missing(tmp_path: Path
 
 def test_what_a_class_lacks_is_said() -> None:
     notes = choose_columns(table_of(x=[1, 2, 3, 4, 5], y=["a", "a", "b", "c", None]), target="y")[1]
-    assert notes[1:] == ("1 row has no value of y, so it is left out", "2 classes of y with a single row: b, c")
+    assert notes == ("1 row has no value of y, so it is left out", "2 classes of y with a single row: b, c")

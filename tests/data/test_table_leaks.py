@@ -122,7 +122,7 @@ def test_of_many_rows_some_are_drawn_by_the_seed() -> None:
     # A few rows are far off, of which each draw has others.
     rows = raw(target + 2 * (rng.random(130_000) < 0.0015), target)
     (first,), (again,), (other,) = (notes(rows, seed=seed) for seed in (0, 0, 1))
-    assert "on 100,000 training rows" in first
+    assert "on 20,000 training rows" in first
     assert first == again != other
 
 

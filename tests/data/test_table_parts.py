@@ -321,7 +321,9 @@ def test_a_column_says_which_rows_are_which() -> None:
     without = table_of(part=["train", "test"], price=np.zeros(2))
     assert assign(without, "column:part", validation_share=0.0).part.tolist() == [0, 2]
     # Where it says none, those that validate are drawn from the ones that train.
-    drawn = assign(table_of(part=["train"] * 8 + ["test"] * 2, price=np.zeros(10)), "column:part", validation_share=0.25)
+    drawn = assign(
+        table_of(part=["train"] * 8 + ["test"] * 2, price=np.zeros(10)), "column:part", validation_share=0.25
+    )
     assert np.bincount(drawn.part).tolist() == [6, 2, 2]
     assert drawn.part[8:].tolist() == [2, 2]
     only = table_of(part=pandas.Categorical(["train", "train", "val"]), price=np.zeros(3))
