@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from stopcli.cli.commands import is_number
-from stopcli.cli.options import MOST_DIGITS, alternatives, is_list, outside_parentheses
+from stopcli.cli.options import MOST_DIGITS, alternatives, is_list
 from stopcli.configs.base import is_table, options_of, setting_type, takes_several
 from stopcli.configs.file_settings import read_table, typed_settings
+from stopcli.configs.list_items import list_items
 from stopcli.data.table_endings import TABLE_ENDINGS, is_table_file
 from stopcli.errors import ConfigError, RequestError
 from stopcli.paths import check_is_text, check_path, parse_path
@@ -156,8 +157,8 @@ def _assigned(config_class: type[Any], name: str, text: str, root: Path) -> Any:
     types, nullable = alternatives(setting_type(config_class, name))
     if get_origin(types[0]) is tuple:
         # In brackets and quotes, as TOML has it, or without.
-        items = [item.strip(" \t'\"") for item in outside_parentheses(text.strip("[]"))]
-        values = tuple(_single_value(get_args(types[0]), item) for item in items if item)
+        items = list_items(text.removeprefix("[").removesuffix("]"))
+        values = tuple(_single_value(get_args(types[0]), item) for item in items)
         return () if text == "none" and is_list(config_class, name) else values
     return None if nullable and text == "none" else _single_value(types, text)
 

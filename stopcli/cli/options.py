@@ -26,6 +26,7 @@ from stopcli.configs.base import (
     takes_several,
 )
 from stopcli.configs.file_settings import read_table
+from stopcli.configs.list_items import list_items
 from stopcli.configs.registry import option_words
 from stopcli.errors import ConfigError
 from stopcli.paths import parse_path
@@ -405,16 +406,4 @@ def parse_number_or_none(setting: str, text: str, kind: type[int] | type[float])
 
 def _split(values: Sequence[str]) -> list[str]:
     # `--m 2, 4` comes with a comma too many.
-    return [word.strip() for value in values for word in outside_parentheses(value) if word.strip()]
-
-
-def outside_parentheses(text: str) -> list[str]:
-    """The parts of a text between those of its commas that no parentheses enclose."""
-    parts, depth = [""], 0
-    for character in text:
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if character == "," and depth <= 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return parts
+    return [item for value in values for item in list_items(value)]

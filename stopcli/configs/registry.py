@@ -166,6 +166,7 @@ def option_words(config: type[RunConfig], name: str, value: Any) -> list[str]:
     """The words of a command line that give a setting a value; none for None."""
     from stopcli.configs.base import options_of
     from stopcli.configs.file_settings import table_words
+    from stopcli.configs.list_items import list_words
 
     flag = name.replace("_", "-")
     flags = (options_of(config)[name].flags or (f"--{flag}/--no-{flag}",))[0].split("/")
@@ -175,4 +176,4 @@ def option_words(config: type[RunConfig], name: str, value: Any) -> list[str]:
         return [flags[0], *table_words(value)]
     if value is None:
         return []
-    return [flags[0], *(map(str, value or ("none",)) if isinstance(value, tuple) else [str(value)])]
+    return [flags[0], *(list_words(map(str, value or ("none",))) if isinstance(value, tuple) else [str(value)])]

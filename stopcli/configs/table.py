@@ -47,7 +47,7 @@ class TableSettings:
     features: Annotated[
         ColumnNames,
         Option(
-            "The columns to predict from, a list.",
+            "The columns to predict from, a list: rooms '\"size, m²\"' (in double quotation marks where a name has commas).",
             "Data",
             ("table",),
             metavar="COLUMN …",

@@ -201,8 +201,16 @@ def _which_columns(table: TableFile, name: str) -> str:
     if len(columns) == 1 and table.layout is not None:
         tried = ", ".join(DELIMITERS.values())
         return f"The only column is {shown(columns[0])}; looked for between columns were {tried}."
+    with_commas = [column for column in columns if name in [part.strip() for part in column.split(",")]]
+    if with_commas:
+        return f"In a list a name that has commas stands in double quotation marks: {_as_item(with_commas[0])}."
     near = did_you_mean(name, columns)
     return near or f"It has: {first_few(list(columns))}."
+
+
+def _as_item(name: str) -> str:
+    """A name with commas as a list option takes it, for the shell."""
+    return quote('"' + name.replace('"', '""') + '"')
 
 
 def _reason_apart(

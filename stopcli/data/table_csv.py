@@ -122,7 +122,8 @@ class _Utf8:
     def read(self, size: int = -1) -> bytes:
         content: bytes = self._file.read(size)
         done = self._raw.tell()
-        if done - self._reported >= _BYTES_A_REPORT or not content:
+        # Of a smaller file it would be 0 of 0.
+        if self._bytes >= _MEGABYTE and (done - self._reported >= _BYTES_A_REPORT or not content):
             self._reported = done
             self._on_progress(f"reading {self._name}, megabytes", done // _MEGABYTE, self._bytes // _MEGABYTE)
         if self._decoder is None:

@@ -26,6 +26,7 @@ TABLES = {
     "gaps.csv": ["area,rooms,price", *(f"{i},,{i * 3 % 31}.5" for i in range(30))],
     "few.csv": ["area,price", *(f"{i},{i % 4}" for i in range(30))],
     "head.csv": ["area,price"],
+    "comma.csv": ['"size, m²",price', *(f"{i},{i * 3 % 31}.5" for i in range(30))],
 }
 CODE = "def build(x, y, *, units=8): return 1\n"
 WITHOUT_TARGET = "expected the name of the column of the table to predict"
@@ -41,6 +42,8 @@ WRONG = {
     "houses.csv --target price --ignore aria": "Did you mean area?",
     "houses.csv --target price --ignore price": "--ignore: received 'price', expected columns to predict from",
     "houses.csv --target price --ignore area --features area": "--ignore: received 'area', expected columns",
+    "comma.csv --target price --ignore 'size, m²'": """stands in double quotation marks: '"size, m²"'""",
+    """comma.csv --target price --ignore '"size, m²"' area""": "--ignore: received 'area', expected a column",
     "houses.csv --target price --categorical price": "--task classes takes its numbers as classes.",
     "houses.csv --target price --split randomly": "Did you mean random?",
     "houses.csv --target price --split time": "time:COLUMN",
