@@ -10,6 +10,7 @@ import re
 import shutil
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 import typer
@@ -17,6 +18,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.exceptions import TyperException
 
 from stopcli.cli.streams import encodable
+from stopcli.data.table_endings import is_table_file
 from stopcli.errors import RequestError, did_you_mean, shown
 
 # Lines that are longer than this are read badly; shorter ones break names.
@@ -291,8 +293,10 @@ def usage_error(error: TyperException, ctx: Any, args: Sequence[str]) -> Excepti
         name = error.option_name  # type: ignore[attr-defined]
         expected = f"an option of {ctx.command_path}"
         other = _OTHER_NAMES.get(name)
-        # Of `run` and of the commands that take a user's file.
-        settings = f" Settings of the file: {SET} {name.lstrip('-').replace('-', '_')}=…" if SET in known else ""
+        # Of `run` and of the commands that take a user's file; a table alone has no settings.
+        has_table = any(map(is_table_file, map(Path, args))) and not any(word.endswith(".py") for word in args)
+        has_settings = SET in known and not has_table
+        settings = f" Settings of the file: {SET} {name.lstrip('-').replace('-', '_')}=…" if has_settings else ""
         hint = f"Did you mean {other}?" if other in known else f"{did_you_mean(name, known) or where}{settings}"
         return RequestError(f"received {shown(name)}, expected {expected}", hint=hint)
     if hasattr(error, "option_name"):

@@ -89,6 +89,13 @@ def test_a_wrong_request_is_refused_in_a_sentence_and_leaves_nothing(
     check_refused(["fit", *shlex.split(options)], WRONG[options], capsys, monkeypatch)
 
 
+def test_a_table_alone_is_not_said_to_have_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("fit", "houses.csv", "--target", "price", "--units", "3") == 2
+    assert "--set" not in capsys.readouterr().err
+    assert run("fit", "net.py", "houses.csv", "--target", "price", "--units", "3") == 2
+    assert "Settings of the file: --set units=…" in capsys.readouterr().err
+
+
 def test_table_and_file_are_known_by_their_endings_in_either_order(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["net.py", "houses.csv"], ["houses.csv", "net.py"]):
         # The last of what is checked: both were taken.
