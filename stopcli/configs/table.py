@@ -47,7 +47,8 @@ class TableSettings:
     features: Annotated[
         ColumnNames,
         Option(
-            "The columns to predict from, a list: rooms '\"size, m²\"' (in double quotation marks where a name has commas).",
+            "The columns to predict from, a list; a name with commas stands in double quotation marks: rooms "
+            "'\"size, m²\"'.",
             "Data",
             ("table",),
             metavar="COLUMN …",
