@@ -9,14 +9,20 @@ budget=${BUDGET:-1h}
 exec 9>night.lock
 flock -n 9 || { echo "an earlier night is still at work"; exit 0; }
 
-finished() { grep -q '"state": "finished"' "runs/$night/status.json"; }
+# Whether the run of the night is a result: it has finished, or its time has ended it. Only the first run, whose rows are
+# most of the table and train once, goes on until it has finished.
+is_result() {
+    state='finished|paused'
+    [ -f published ] || state=finished
+    grep -Eq "\"state\": \"($state)\"" "runs/$night/status.json"
+}
 
-# The run of tonight, or of the night that was paused or killed. It has its own copy of the table: a run goes on with
-# the rows that it began with, and the table may grow meanwhile.
+# The run of tonight, or of the night that was killed. It has its own copy of the table: a run goes on with the rows
+# that it began with, and the table may grow meanwhile.
 status=0
 if [ -f tonight ] && [ -d "runs/$(cat tonight)" ]; then
     night=$(cat tonight)
-    finished || stopcli resume "runs/$night" --time-budget "$budget" || status=$?
+    is_result || stopcli resume "runs/$night" --time-budget "$budget" || status=$?
 else
     night=$(date +%Y%m%d-%H%M%S)
     mkdir -p tables
@@ -38,8 +44,8 @@ case $status in
     5) rm tonight "tables/$night.csv"; echo "no new rows"; exit 0 ;;
     *) exit "$status" ;;
 esac
-if ! finished; then
-    echo "$night is not done; the next night goes on with it"
+if ! is_result; then
+    echo "$night, the first run, has not finished; the next night goes on with it"
     exit 0
 fi
 

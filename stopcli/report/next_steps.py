@@ -1,4 +1,4 @@
-"""What may be done after a run: one or two commands, for the terminal and the report."""
+"""What may be done after a run: one to three commands, for the terminal and the report."""
 
 import itertools
 import re
@@ -17,6 +17,7 @@ from stopcli.runs.headline import base_name
 from stopcli.runs.recording import read_recording
 from stopcli.runs.run import Run, run_argument
 from stopcli.runs.summary import FOREIGN, AnalysisSummary, RangeSummary, RunSummary, Summary, SweepSummary
+from stopcli.runs.table_record import TABLE_NAME
 from stopcli.stopping.rule import natural_direction
 
 
@@ -45,7 +46,7 @@ _UNFINISHED = ("died", "paused", "interrupted", "damaged")
 
 
 def next_steps(run: Path, state: str, summary: Summary | None, named: Path | None = None) -> tuple[NextStep, ...]:
-    """One or two commands that follow from how a run, a sweep or an analysis ended, as typed in the working folder.
+    """One to three commands that follow from how a run, a sweep or an analysis ended, as typed in the working folder.
 
     Args:
         run: its folder.
@@ -121,7 +122,7 @@ def _after_run(run: Path, name: str, summary: RunSummary) -> tuple[NextStep, ...
         return (_step("Find learning rates that train", "lr-range", "--dataset", summary.dataset, *network),)
     if summary.state != "finished":
         return ()
-    steps = [_step(_REPLAY, "replay", name)]
+    steps = [_step(_REPLAY, "replay", name), *_prediction(run, name)]
     if Path(summary.run_dir).parent.name == "jobs" or RunFolder(run).pruned.exists():
         # A job is trained further by its own name; without its states no run is.
         return tuple(steps)
@@ -133,6 +134,15 @@ def _after_run(run: Path, name: str, summary: RunSummary) -> tuple[NextStep, ...
             _step("Train it further", "resume", name, "--epochs", str(2 * (summary.max_epochs or summary.epochs)))
         )
     return tuple(steps)
+
+
+def _prediction(run: Path, name: str) -> tuple[NextStep, ...]:
+    """What a run of a table predicts for its own table, where a model of it is left; another one can be named."""
+    saved = any((run / "checkpoints" / model).is_file() for model in ("best.keras", "final.keras"))
+    if not (saved and (run / TABLE_NAME).is_file() and (run / "config.toml").is_file()):
+        return ()
+    table = str(read_toml(run / "config.toml").get("table", ""))
+    return (_step("Predict the rows of this table, or of another with its columns", "predict", name, table),)
 
 
 def _more_patience_helps(run: Path) -> bool:

@@ -67,6 +67,26 @@ def test_a_run_that_died_names_resume_and_one_outside_the_runs_folder_its_path(t
     assert commands_after(folder) == [f"stopcli resume '{folder}'"]
 
 
+def test_a_run_of_a_table_names_what_predicts_its_rows_where_a_model_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STOPCLI_RUNS_DIR", raising=False)
+    settings = {"table": "my houses.csv", "target": "price", "patience": 20}
+    folder = write_run("runs/houses", command="fit", **settings)
+    (folder / "table.json").write_text("{}")
+    predict = "stopcli predict houses 'my houses.csv'"
+    assert predict not in commands_after(folder)
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "final.keras").touch()
+    replay, command, *_ = commands_after(folder)
+    assert (replay, command) == ("stopcli replay houses", predict)
+    Path("my houses.csv").touch()
+    check_can_be_typed(command)
+    (folder / "table.json").unlink()
+    assert predict not in commands_after(folder)
+
+
 def analysis(command: str, results: dict[str, Any]) -> Path:
     folder = Path("runs") / f"new-{command}"
     folder.mkdir()
