@@ -349,7 +349,8 @@ def parse_words(setting: str, values: Sequence[str]) -> tuple[str, ...]:
     items = _split(values)
     if not items:
         raise ConfigError(setting, " ".join(values), "one word or more")
-    return () if items == ["none"] else tuple(items)
+    # A column may have this name: in quotes it is one.
+    return () if [*values] == ["none"] else tuple(items)
 
 
 def parse_counts(setting: str, values: Sequence[str]) -> tuple[int, ...]:

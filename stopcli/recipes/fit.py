@@ -295,15 +295,16 @@ def _with_measured_loop(config: AnyTraining, data: FitData, observer: Observer) 
     from stopcli.recipes.loop_choice import choose_loop
     from stopcli.training.tf_setup import has_gpu
 
+    reasons: dict[str, str] = {}
     if isinstance(data.code, TableNetwork) and config.xla == "auto" and not has_gpu():
         # Several times as fast for a small dense network on a CPU, so that measuring would cost more than it tells; see
         # `docs/decisions/0048-two-models-of-a-table.md`.
-        config = replace(config, xla="yes")
+        config, reasons = replace(config, xla="yes"), {"reason": "as a rule the fastest for a small network on a CPU"}
     first = config.first_arm
     arms: Mapping[str, Any] = config.arms()
     models = {arm.settings: arm for arm in arms.values() if arm.settings != first.settings}
     others = (experiment_of(arm, data) for arm in models.values() if _may_draw(arm, data))
-    choice = choose_loop(experiment_of(first, data), first, observer.stage, others)
+    choice = choose_loop(experiment_of(first, data), first, observer.stage, others, **reasons)
     return config.with_loop(choice.loop, choice.xla, exact=choice.exact), choice
 
 

@@ -78,6 +78,7 @@ def choose_loop(
     config: LoopSettings,
     stage: Callable[[str], None] = lambda text: None,
     others: Iterable[Experiment] = (),
+    reason: str = "as the settings say",
 ) -> LoopChoice:
     """Choose what the settings leave open, by training a few steps. The model is as it was afterwards.
 
@@ -85,6 +86,7 @@ def choose_loop(
         experiment: its model is in its initial state.
         stage: receives what takes a while, before it is begun.
         others: of further arms, which are computed in the same way: tried for whether they give the same numbers twice.
+        reason: why the settings leave nothing open, where they do.
 
     Raises:
         StopcliError: the model cannot be trained.
@@ -93,7 +95,6 @@ def choose_loop(
     trial = _trial(experiment)
     steps = experiment.steps_per_epoch * config.epochs
     plain = by_xla = None
-    reason = "as the settings say"
     try:
         stage("measuring a few steps")
         if config.xla != "yes":

@@ -105,7 +105,9 @@ def test_a_model_that_draws_by_itself_is_not_exact() -> None:
     assert (choice.loop, choice.xla, choice.exact) == ("steps", "no", False)
     # All arms are computed in one way.
     first, others = experiment_with(keras.layers.ReLU()), [experiment_with(Noise())]
-    assert choose_loop(first, Settings(xla="no")).loop == "epochs"
+    choice = choose_loop(first, Settings(xla="no"), reason="no other is known")
+    assert choice.loop == "epochs"
+    assert "without XLA (no other is known; " in choice.reason
     choice = choose_loop(first, Settings(xla="no"), others=others)
     assert (choice.loop, choice.xla, choice.exact) == ("steps", "no", False)
 
