@@ -44,7 +44,7 @@ WRONG = {
     "houses.csv --target price --ignore area --features area": "--ignore: received 'area', expected columns",
     "comma.csv --target price --ignore 'size, m²'": """stands in double quotation marks: '"size, m²"'""",
     """comma.csv --target price --ignore '"size, m²"' area""": "--ignore: received 'area', expected a column",
-    """houses.csv --target price --features '"none"' --ignore '"none"'""": "--ignore: received 'none', expected columns",
+    """houses.csv --target price --features '"none"' --ignore '"none"'""": "--ignore: received 'none'",
     "houses.csv --target price --categorical price": "--task classes takes its numbers as classes.",
     "houses.csv --target price --split randomly": "Did you mean random?",
     "houses.csv --target price --split time": "time:COLUMN",
