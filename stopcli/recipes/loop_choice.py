@@ -240,5 +240,6 @@ def _seconds(seconds: float) -> str:
     """A time at the length of a sentence: `41 µs`, `1.3 ms`, `2.4 s`."""
     for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
         if seconds * factor >= 1 or unit == "µs":
-            return f"{seconds * factor:.2g} {unit}" if seconds * factor < 100 else f"{seconds * factor:.0f} {unit}"
+            # From where two digits would be written with an exponent.
+            return f"{seconds * factor:.2g} {unit}" if seconds * factor < 99.5 else f"{seconds * factor:.0f} {unit}"
     return ""

@@ -10,7 +10,7 @@ from stopcli.configs.fit import FitConfig
 from stopcli.configs.training import StopPlan
 from stopcli.configs.user_code import NOT_EXACT
 from stopcli.data.dataset import Examples, Splits
-from stopcli.recipes.loop_choice import Cost, LoopChoice, choose_between, choose_loop
+from stopcli.recipes.loop_choice import Cost, LoopChoice, _seconds, choose_between, choose_loop
 from stopcli.stopping import AnyOf, BestEpoch, NonFinite
 
 
@@ -115,3 +115,11 @@ def test_a_model_that_draws_by_itself_is_not_exact() -> None:
 def test_a_run_that_is_not_exact_says_so() -> None:
     assert FitConfig(file="net.py", exact=True).warnings() == []
     assert FitConfig(file="net.py", exact=False).warnings() == [NOT_EXACT]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(12e-6, "12 µs"), (2.14e-3, "2.1 ms"), (0.0997, "100 ms"), (0.377, "377 ms"), (99.7, "100 s"), (240.4, "240 s")],
+)
+def test_a_time_is_never_written_with_an_exponent(seconds: float, text: str) -> None:
+    assert _seconds(seconds) == text
