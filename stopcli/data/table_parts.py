@@ -70,7 +70,9 @@ def parse_split(text: str) -> Split:
     kind, colon, column = text.partition(":")
     if kind not in SPLITS:
         known = [f"{name}:COLUMN" if name in _BY_COLUMN else name for name in SPLITS]
-        raise ConfigError("split", text, f"one of {', '.join(known)}", hint=did_you_mean(kind, SPLITS))
+        # With the column that was written: time:sold, of tme:sold.
+        near = did_you_mean(text, (f"{name}:{column}" for name in _BY_COLUMN)) if column else did_you_mean(kind, SPLITS)
+        raise ConfigError("split", text, f"one of {', '.join(known)}", hint=near)
     if kind in _BY_COLUMN and not column:
         raise ConfigError("split", text, f"{kind}:COLUMN, with the name of a column of the table")
     if kind not in _BY_COLUMN and colon:
