@@ -134,7 +134,9 @@ def check_table(config: Any) -> None:
     if config.validation == "last":
         raise ConfigError("validation", "last", "auto, split, test or none", hint="--split last takes the last rows.")
     if config.rows == "new" and not config.init_from:
-        raise ConfigError("rows", "new", "all without init_from: new is what an ancestor has not trained on")
+        raise ConfigError(
+            "rows", "new", "all, or the run before with --init-from: new are the rows that it has not trained on"
+        )
     split = parse_split(config.split) if config.split != "auto" else None
     if split is not None and split.column == config.target and split.kind != "hash":
         raise ConfigError("split", config.split, "another column than the target")
