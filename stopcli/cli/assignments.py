@@ -37,6 +37,9 @@ def file_and_table(first: Path | None, second: Path | None) -> dict[str, Path | 
         expected = "one table" if tables else "one Python file (FILE.py)"
         others = "the second one a table (" + " ".join(TABLE_ENDINGS) + ")" if codes else "the other one a Python file"
         raise RequestError(f"received {first} and {second}, expected {expected}, and {others}")
+    for word in codes if tables else ():
+        if not word.suffix and not word.exists():
+            raise RequestError(f"{word}: no such file", hint=f"A column to predict stands behind --target: {word}.")
     return {"file": codes[0] if codes else None, "table": tables[0] if tables else None}
 
 

@@ -33,6 +33,7 @@ WITHOUT_TARGET = "expected the name of the column of the table to predict"
 
 WRONG = {
     "house.csv --target price": "house.csv: no such file",
+    "houses.csv price": "A column to predict stands behind --target: price.",
     "houses.csv": f"--target: received '', {WITHOUT_TARGET}",
     "net.py houses.csv": f"--target: received '', {WITHOUT_TARGET}",
     "houses.csv again.csv --target price": "received houses.csv and again.csv, expected one table",
@@ -48,6 +49,8 @@ WRONG = {
     "houses.csv --target price --categorical price": "--task classes takes its numbers as classes.",
     "houses.csv --target price --split randomly": "Did you mean random?",
     "houses.csv --target price --split time": "time:COLUMN",
+    "houses.csv --target price --split tme:day": "Did you mean time:day?",
+    "houses.csv --target price --split randm:id": "expected one of random, stratified",
     "houses.csv --target price --split time:dya": "Did you mean day?",
     "houses.csv --target price --split time:city": "column city",
     "houses.csv --target price --split column:city": "column city",
@@ -55,7 +58,7 @@ WRONG = {
     "houses.csv --target price --split column:city --test-share 0.1": "expected no share: city",
     "houses.csv --target price --split stratified": "stratified",
     "houses.csv --target price --validation last": "--split last takes the last rows.",
-    "houses.csv --target price --rows new": "--rows: received 'new', expected all without init_from",
+    "houses.csv --target price --rows new": "--rows: received 'new', expected all, or the run before with --init-from",
     "houses.csv --target price --set units=3": "--set: received",
     "net.py houses.csv --target price --hidden 8": "--hidden: received (8,), expected nothing without",
     "net.py houses.csv --target price --set unit=3": "Did you mean units?",
