@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -13,6 +14,8 @@ import typer
 from stopcli.cli.console import Output, print_result
 from stopcli.cli.options import CodePath, Quiet, RunsDir, Verbose, complete_runs, in_panel
 from stopcli.cli.streams import failure_of_stdout
+from stopcli.data.table_endings import is_table_file
+from stopcli.errors import RequestError
 from stopcli.paths import parse_path
 from stopcli.quantities import agreeing, counted
 from stopcli.report.document import Table
@@ -105,6 +108,9 @@ def predict(
     from stopcli.training.tf_setup import start_tensorflow
 
     output = Output(json, quiet, verbose)
+    if is_table_file(run) and not is_table_file(table):
+        hint = f"stopcli predict {quote(str(table))} {quote(str(run))}"
+        raise RequestError(f"received the table {run} first, expected a run, then a table", hint=hint)
     if to is not None:
         check_prediction_file(to)
     table_model = open_table_model(resolve_run(run, runs_root(runs_dir)), code, model)

@@ -288,6 +288,10 @@ def test_bad_tables_and_bad_files_are_refused(folder: Path, capfd: pytest.Captur
     frame.rename(columns={"area": "aera"}).to_csv("renamed.csv", index=False)
     frame.assign(area=["80", "wide", *["70"] * 8]).to_csv("words.csv", index=False)
     for words, message in (
+        (
+            ("it.csv", "linear"),
+            "received the table it.csv first, expected a run, then a table\nstopcli predict linear it.csv",
+        ),
         ((linear, "renamed.csv"), "renamed.csv: no column area, which the model takes\nDid you mean aera?"),
         ((linear, "words.csv"), "words.csv, line 3, column area: received 'wide'"),
         ((linear, "missing.csv"), "missing.csv: no such file"),
