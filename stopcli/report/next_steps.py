@@ -211,8 +211,11 @@ def _further(sources: Sequence[Path]) -> tuple[NextStep, ...]:
 
 
 def _after_comparison(results: Mapping[str, Any]) -> tuple[NextStep, ...]:
-    """More seeds where some arms are not distinguishable; else a replay of what was compared."""
+    """More seeds where some arms are not distinguishable; else a replay of what was compared. Nothing where no two
+    of them can be compared, which more seeds would not change."""
     arms, differences = results.get("things") or [], results.get("differences") or []
+    if differences and not any("distinguishable" in difference for difference in differences):
+        return ()
     sources = _sources([run for arm in arms for run in arm.get("runs", ())])
     if sources and all(difference.get("distinguishable") for difference in differences):
         return (_step(_REPLAY, "replay", *map(run_argument, sources), *_monitor(sources, results)),)

@@ -152,6 +152,11 @@ def test_a_comparison_names_more_seeds_or_a_replay(runs: Path) -> None:
     assert commands_after(folder) == ["stopcli replay moons moons-seeds"]
 
 
+def test_more_seeds_are_not_named_where_nothing_could_be_compared(runs: Path) -> None:
+    arms = [{"runs": ["runs/moons"]}, {"runs": ["runs/moons-seeds/jobs/seed-0"]}]
+    assert commands_after(analysis("compare", {"things": arms, "differences": [{"words": "no claim"}]})) == []
+
+
 def test_runs_that_are_gone_are_not_named(runs: Path) -> None:
     assert commands_after(analysis("compare", {"things": [{"runs": ["runs/gone"]}], "differences": [{}]})) == []
 
