@@ -41,7 +41,8 @@ def experiments_of(runs: Iterable[Run], *, apart: bool = False) -> list[Experime
     """Runs by experiment, in the order in which each first appears, with labels that tell them apart.
 
     Args:
-        apart: runs of different folders, or sweeps, are different experiments, also where they differ only by seed.
+        apart: runs of different folders, or sweeps, are different experiments, also where they differ only by seed, and
+            are called as their folders are where that tells them apart.
     """
     groups: list[tuple[Mapping[str, Any], list[Run]]] = []
     for run in runs:
@@ -52,9 +53,11 @@ def experiments_of(runs: Iterable[Run], *, apart: bool = False) -> list[Experime
                 break
         else:
             groups.append((experiment_of(run), [run]))
+    folders = [folder_of(group[0]) for _, group in groups]
+    if apart and len({folder.name for folder in folders}) == len(groups):
+        return [Experiment(folder.name, tuple(group)) for folder, (_, group) in zip(folders, groups, strict=True)]
     labels = [group[0].title for _, group in groups]
     labels = _distinct(labels, _recorded_settings([group[0] for _, group in groups]))
-    folders = [folder_of(group[0]) for _, group in groups]
     # By the folder that they lie in, its name or its path; in one sweep by the run's own, whose rules may have changed.
     for names in ([folder.name for folder in folders], map(str, folders), [group[0].path.name for _, group in groups]):
         labels = _distinct(labels, list(names))

@@ -239,7 +239,8 @@ def _compare(arm: RunArm, base: RunArm, measure: Measure, view: View) -> Compari
     settings = other_test_rows(arm, base)
     # What it cost does not depend on which rows test.
     if settings and not measure.is_cost:
-        reason = f"{arm.label} and {base.label} are measured on different test rows ({', '.join(settings)}): no claim."
+        which = f"of {arm.label} and {base.label} themselves are of different test rows ({', '.join(settings)})"
+        reason = f"The results {which}: no claim."
         return Comparison(arm, base, view, None, reason)
     values, others = arm.by_seed(view.value), base.by_seed(view.value)
     if not values or not others:

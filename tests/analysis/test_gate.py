@@ -219,6 +219,15 @@ def test_where_no_rows_are_on_record_the_settings_say_which_they_are() -> None:
     assert (found.holds, found.reason) == (None, "the runs are measured on different test rows (data_seed 1 and 2)")
 
 
+def test_the_tables_call_the_runs_as_the_answer_does() -> None:
+    write("old", OLD)
+    write("new", LOWER, hidden=5)
+    results = compare([Path("old"), Path("new")], metric="test_rmse", apart=True)
+    assert [arm.label for arm in results.arms] == ["old", "new"]
+    assert results.comparisons[0].sentence.startswith("new against old")
+    assert "new must be better than old" in gate_of(results, Requirement("better")).sentence
+
+
 def test_a_single_run_tells_nothing_of_other_metrics_and_few_seeds_of_none() -> None:
     write("old", OLD)
     write("new", LOWER)

@@ -50,7 +50,11 @@ def test_a_split_is_what_its_text_says(kind: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("tim:sold", r"split: received 'tim:sold', expected one of random, stratified, .*hash:COLUMN", "mean time:sold?"),
+        (
+            "tim:sold",
+            r"split: received 'tim:sold', expected one of random, stratified, .*hash:COLUMN",
+            "mean time:sold?",
+        ),
         ("", "received '', expected one of", ""),
         ("hash", "received 'hash', expected hash:COLUMN, with the name of a column", ""),
         ("time:", "received 'time:', expected time:COLUMN", ""),
