@@ -73,6 +73,28 @@ class TableRows:
         known = KnownRows.of(self.hashes[in_part], self.row_parts.part[in_part])
         return known if self.ancestor is None else known.after(self.ancestor.known)
 
+    def files(self, statistics: Mapping[str, Any]) -> Mapping[str, str | bytes]:
+        """What a run leaves in its folder to know columns and rows again, by file name.
+
+        Args:
+            statistics: that its rows are encoded by, plain.
+        """
+        columns = self.columns
+        record = TableRecord(
+            str(self.table.path),
+            columns.target,
+            columns.task,
+            columns.classes,
+            columns.numbers,
+            columns.words,
+            columns.unused,
+            self.key,
+            str(self.split),
+            {name: len(self.numbers_of(part)) for part, name in enumerate(PARTS)},
+            statistics,
+        )
+        return {TABLE_NAME: record.text(), ROWS_NAME: self.known_rows.to_bytes()}
+
 
 @dataclass(frozen=True, eq=False)
 class TableData:
@@ -114,21 +136,7 @@ class TableData:
 
     def files(self) -> Mapping[str, str | bytes]:
         """What a run leaves in its folder to know columns and rows again, by file name."""
-        of_table, columns = self.of_table, self.columns
-        record = TableRecord(
-            str(self.table.path),
-            columns.target,
-            columns.task,
-            columns.classes,
-            columns.numbers,
-            columns.words,
-            columns.unused,
-            of_table.key,
-            str(of_table.split),
-            {name: len(of_table.numbers_of(part)) for part, name in enumerate(PARTS)},
-            self.encoder.statistics.plain,
-        )
-        return {TABLE_NAME: record.text(), ROWS_NAME: of_table.known_rows.to_bytes()}
+        return self.of_table.files(self.encoder.statistics.plain)
 
 
 def read_table_rows(config: Any, observer: Observer, run: Path | None = None) -> TableRows:

@@ -13,7 +13,6 @@ from stopcli.configs.base import parse, to_toml
 from stopcli.configs.fit import FitConfig
 from stopcli.recipes.table import TableRows, read_table_rows
 from stopcli.recipes.table_encoder import statistics_of
-from stopcli.runs.table_record import PARTS, ROWS_NAME, TABLE_NAME, TableRecord
 from stopcli.training.session import NullObserver
 
 HASHED = {"target": "price", "split": "hash:id"}
@@ -55,22 +54,9 @@ def written_ancestor(rows: TableRows, folder: str = "first", **settings: Any) ->
     path = Path(folder)
     path.mkdir()
     config = config_of(rows.table.path.name, **{"validation": "split", **settings})
-    columns, statistics = rows.columns, statistics_of(rows.raw.at(rows.numbers_of(0)), rows.columns)
-    record = TableRecord(
-        str(rows.table.path),
-        columns.target,
-        columns.task,
-        columns.classes,
-        columns.numbers,
-        columns.words,
-        columns.unused,
-        rows.key,
-        str(rows.split),
-        {name: len(rows.numbers_of(part)) for part, name in enumerate(PARTS)},
-        statistics.plain,
-    )
+    statistics = statistics_of(rows.raw.at(rows.numbers_of(0)), rows.columns)
     (path / "config.toml").write_text(to_toml(config))
     (path / "status.json").write_text(json.dumps({"state": "finished", "started": "2026-11-28T01:00:00+00:00"}))
-    (path / TABLE_NAME).write_text(record.text())
-    (path / ROWS_NAME).write_bytes(rows.known_rows.to_bytes())
+    for name, content in rows.files(statistics.plain).items():
+        (path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
