@@ -18,7 +18,7 @@ from stopcli.report.document import Table
 from stopcli.report.drawing import Figures, drawn_name
 from stopcli.runner.provenance import other_data
 from stopcli.runner.report import write_results
-from stopcli.runner.run import start_session
+from stopcli.runner.training_run import start_session
 from stopcli.runs.files import write_json, write_text
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics

@@ -17,6 +17,7 @@ from stopcli.configs.training import StopPlan
 from stopcli.data.dataset import Splits
 from stopcli.errors import CheckpointError, RecordError
 from stopcli.quantities import counted
+from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.runner.resume import find_position
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.status import RunState, StageStatus
@@ -222,3 +223,32 @@ def with_refit(
     result = replace(result, difference=None if saved is None else model_difference(ours, saved, headline))
     intervals = {**summary.test_interval, "refit": interval_on_rows(ours, headline)}
     return replace(summary, refit=result, test_interval=intervals)
+
+
+def evaluation_with_refit(
+    loaded: LoadedConfig,
+    experiment: Experiment,
+    outcome: Outcome,
+    evaluation: Evaluation,
+    folder: RunFolder,
+    session: Session,
+    fingerprint: Mapping[str, Any],
+    compiled: Callable[[Experiment, Session], Loop],
+) -> Evaluation:
+    """A run's results with those of its refit; as they are where its training has not ended, or no model was saved.
+
+    Args:
+        experiment: as it was trained.
+        fingerprint, compiled: as for `refit`.
+    """
+    summary = evaluation.summary
+    if summary.state != "finished" or summary.best is None:
+        # That of an earlier session is of another number of updates.
+        folder.refit_model.unlink(missing_ok=True)
+        return evaluation
+    config = loaded.config
+    plan = plan_refit(experiment, recipe_for(config).build(loaded), outcome.best.epoch)
+    result, warnings = refit(config, plan, folder, session, fingerprint, compiled)
+    session.observer.stage("evaluating the refit")
+    summary = with_refit(evaluation, experiment, plan, folder, result)
+    return replace(evaluation, summary=replace(summary, warnings=(*summary.warnings, *warnings)))

@@ -322,7 +322,7 @@ def test_a_model_of_no_table_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_starts_from_the_whole_in_a_file(tmp_path: Path) -> None:
-    from stopcli.runner.run import warm_start
+    from stopcli.runner.training_run import warm_start
     from stopcli.training.model_files import save_model
 
     core, encoded = built(functional), ENCODER.encode(RAW)

@@ -98,7 +98,7 @@ class Runs:
         """The refit alone, in a folder of a run that is resumed."""
         from stopcli.recipes.fit import Fit
         from stopcli.runner.refit import plan_refit, refit
-        from stopcli.runner.run import _compiled_loop
+        from stopcli.runner.training_run import compiled_loop
         from stopcli.training.state_file import data_fingerprint, settings_fingerprint
 
         loaded = self.loaded(refit=True, **settings)
@@ -113,7 +113,7 @@ class Runs:
                 folder,
                 session or Session(),
                 fingerprint,
-                lambda experiment, session: _compiled_loop(experiment, cache, session, "refit"),
+                lambda experiment, session: compiled_loop(experiment, cache, session, "refit"),
             )
 
 
