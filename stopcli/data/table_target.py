@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.data.column_kinds import Column, column_of, mixture_error, numbers_of, texts_of
+from stopcli.data.row_parts import TRAIN
 from stopcli.data.table_file import TableFile, cell_at
 from stopcli.errors import ConfigError, RequestError, did_you_mean, shown
 from stopcli.quantities import agreeing, counted, first_few
@@ -117,6 +119,25 @@ def _values_of(table: TableFile, column: Column) -> _Values:
     # A text for each of a million amounts would take seconds.
     most = len(values) if 2 * len(values) <= len(rows) else MOST_AMBIGUOUS
     return _Values(list(map(_as_text, values[:most])), counts[:most].tolist(), len(values), whole)
+
+
+def untrained_classes(classes: Sequence[str], indices: NDArray[Any], part: NDArray[np.int8]) -> tuple[str, ...]:
+    """A note where rows validate or test whose class no row that trains has.
+
+    Args:
+        classes: as texts.
+        indices: of each row's class, int [rows]; -1 where it is missing.
+        part: of each row, as in RowParts.
+    """
+    trained = np.zeros(len(classes), bool)
+    trained[indices[part == TRAIN]] = True
+    others = indices[(part > TRAIN) & (indices >= 0)]
+    unknown = others[~trained[others]]
+    if not len(unknown):
+        return ()
+    names = first_few([classes[index] for index in np.unique(unknown)])
+    verb = agreeing(len(unknown), "validates or tests", "validate or test")
+    return (f"classes that no row that trains has: {names}, of which {counted(len(unknown), 'row')} {verb}",)
 
 
 def _task_of(table: TableFile, column: Column, values: _Values, task: str) -> tuple[TableTask, str]:

@@ -16,6 +16,7 @@ from stopcli.data.table_columns import RawRows, TableColumns, choose_columns, ha
 from stopcli.data.table_file import TableFile, read_table
 from stopcli.data.table_leaks import leaks
 from stopcli.data.table_parts import RowParts, Split, assign_parts, parse_split
+from stopcli.data.table_target import untrained_classes
 from stopcli.data.user_rows import arrays_of, as_trained
 from stopcli.recipes.table_growth import (
     TRAINED_BEFORE,
@@ -173,10 +174,12 @@ def read_table_rows(config: Any, observer: Observer, run: Path | None = None) ->
         used=has_target(table, columns),
     )
     observer.stage(f"comparing the rows of {path.name}")
-    of_leaks = leaks(raw, columns, row_parts.part)
+    told = leaks(raw, columns, row_parts.part)
+    if raw.target is not None and columns.task == "classes":
+        told += untrained_classes(columns.classes, raw.target, row_parts.part)
     key = tuple(apart)
     hashes = row_hashes(table, columns, key)
-    notes = (*table.notes, *notes, *row_parts.notes, *of_leaks)
+    notes = (*table.notes, *notes, *row_parts.notes, *told)
     if ancestor is not None:
         row_parts, of_ancestor = new_rows(ancestor, table, row_parts, hashes, config)
         notes += of_ancestor

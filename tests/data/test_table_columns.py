@@ -15,6 +15,7 @@ from sklearn import datasets
 
 from stopcli.data.table_columns import RawRows, TableColumns, choose_columns, has_target, raw_rows
 from stopcli.data.table_file import TableFile, read_table
+from stopcli.data.table_target import untrained_classes
 from stopcli.errors import ConfigError, RequestError
 
 
@@ -223,6 +224,15 @@ def test_classes_that_are_too_many_are_refused() -> None:
     table = table_of(x=NUMBERS, y=NUMBERS, name=[f"name {i}" for i in range(ROWS)])
     assert "60 different values in 60 rows, too many for classes" in refused(table, task="classes").message
     assert "too many for classes" in refused(table, target="name", task="classes").message
+
+
+def test_a_class_that_no_row_trains_is_told() -> None:
+    part = np.array([0, 0, 1, 2, 2, -1], np.int8)
+    assert untrained_classes("abc", np.array([0, 1, 1, 0, 1, 2]), part) == ()
+    # A row without a class is in no part.
+    assert untrained_classes("abc", np.array([0, 0, 1, 2, 0, -1]), part) == (
+        "classes that no row that trains has: b, c, of which 2 rows validate or test",
+    )
 
 
 def test_a_mixture_is_named_by_its_line_and_can_be_words(tmp_path: Path) -> None:
