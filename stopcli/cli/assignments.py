@@ -20,6 +20,7 @@ from stopcli.source import Source, read_source
 
 _CODE = "a Python file (FILE.py) with the functions data and build"
 _TABLE_HINT = f"Tables are {', '.join(TABLE_ENDINGS)}; anything else the function data of a Python file can read."
+_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
 _TABLES = ("settings", "vary")
 
 
@@ -49,6 +50,8 @@ def read_code(path: Path, *, needs_data: bool = True) -> Source:
     check_is_text(path)
     if path.is_file() and path.suffix.lower() != ".py":
         hint = f"stopcli run {path} runs a config file." if path.name.endswith(".toml") else _TABLE_HINT
+        if path.suffix.lower() in _SPREADSHEETS:
+            hint = "Save the sheet as CSV: semicolons and decimal commas are read, too."
         raise RequestError(f"{path}: a file of another kind, expected {_CODE}, or a table", hint=hint)
     return read_source(path, needs_data=needs_data)
 

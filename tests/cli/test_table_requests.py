@@ -33,6 +33,7 @@ WITHOUT_TARGET = "expected the name of the column of the table to predict"
 
 WRONG = {
     "house.csv --target price": "house.csv: no such file",
+    "houses.xlsx --target price": "Save the sheet as CSV: semicolons and decimal commas are read, too.",
     "houses.csv price": "A column to predict stands behind --target: price.",
     "houses.csv": f"--target: received '', {WITHOUT_TARGET}",
     "net.py houses.csv": f"--target: received '', {WITHOUT_TARGET}",
@@ -81,6 +82,7 @@ def files(own_folder: None) -> None:
     for name, lines in TABLES.items():
         Path(name).write_text("\n".join(lines) + "\n")
     Path("binary.csv").write_bytes(bytes(range(256)) * 4)
+    Path("houses.xlsx").write_bytes(b"PK\3\4")
     Path("net.py").write_text(CODE)
 
 
