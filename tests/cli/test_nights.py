@@ -15,23 +15,22 @@ from unittest import mock
 import numpy as np
 import pandas
 import pytest
-from eager_runs import eager_runs
+from eager_runs import eager_runs, unmeasured_loops
 from forked import program, wait_for
 from growing_tables import houses, read, written
 from program import run, status_of, summary_of
 from quick_runs import quick_runs
 
-from stopcli.recipes import loop_choice
 from stopcli.runner.verify import compare, fingerprint_of
 from stopcli.runs.predictions import PredictedValues, read_predictions
 
 pytestmark = pytest.mark.slow
 
-NIGHTS, FIRST = 10, 120
+NIGHTS, FIRST, EPOCHS = 10, 120, 2
 # In this night the process is killed; in the others, what a kill leaves is left in this process.
 REALLY_KILLED = 3
 START = ["fit", "houses.csv", "--target", "price", "--split", "hash:id", "--hidden", "8", "--learning-rate", "0.02"]
-HOW = ["--epochs", "3", "--loop", "steps", "--xla", "no", "--save-every", "1", "--quiet"]
+HOW = ["--epochs", str(EPOCHS), "--loop", "steps", "--xla", "no", "--save-every", "1", "--quiet"]
 
 
 class KilledError(BaseException):
@@ -90,17 +89,12 @@ def nights(tensorflow: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def quick_nights(*, traced: bool = False) -> Iterator[None]:
-    """Runs without figures, and without measuring how they are computed, on which no number depends.
+    """Runs without figures.
 
     Args:
         traced: whether they are compiled, as those of users are.
     """
-    chosen = loop_choice.LoopChoice("steps", "no", exact=True, reason="as the settings say")
-    with (
-        quick_runs(),
-        nullcontext() if traced else eager_runs(),
-        mock.patch.object(loop_choice, "choose_loop", return_value=chosen),
-    ):
+    with quick_runs(), unmeasured_loops(), nullcontext() if traced else eager_runs():
         yield
 
 
@@ -120,9 +114,11 @@ def killed_and_resumed(night: int) -> None:
         process.kill()
         process.communicate()
     else:
-        with killed_after_saves(1) if night % 2 else killed_before_it_trains():
+        # That the weights fit is checked before a run has its folder, and found again when it loads them.
+        unchecked = mock.patch("stopcli.cli.execute.check_warm_start")
+        with unchecked, killed_after_saves(1) if night % 2 else killed_before_it_trains():
             run(*words, "--run-dir", name)
-        assert status_of(name)["epoch"] < 3
+        assert status_of(name)["epoch"] < EPOCHS
     # What it needs of its ancestor it has from its start on.
     away = before.rename("away")
     # Of a process that was quicker than its signal, nothing is left to do.

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas
 import pytest
+from eager_runs import eager_runs, unmeasured_loops
 from program import run, summary_of
 from quick_runs import quick_runs
 from small_disk import small_disk
@@ -80,7 +81,7 @@ def trained(folder: Path) -> Path:
     file.write_text(LAYER)
     few = ("--epochs", "3", "--quiet", "--run-dir")
     numbers, table = str(folder / "numbers.csv"), str(folder / "houses.csv")
-    with quick_runs():
+    with quick_runs(), eager_runs(), unmeasured_loops():
         words = ("--target", "price", "--ignore", "kind", "id", *few, str(folder / "price"))
         assert run("fit", str(file), numbers, *words) == 0
         words = ("--target", "kind", "--ignore", "price", "--split", "hash:id", *few, str(folder / "kind"))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from eager_runs import eager_runs
+from eager_runs import eager_runs, unmeasured_loops
 from program import run, summary_of
 from quick_runs import quick_runs
 from sklearn import datasets
@@ -33,7 +33,7 @@ def cancer():
 def runs(tensorflow, tmp_path_factory):
     """A folder with the tables, `sweep` with three seeds on one, and `cancer` with a run on the other."""
     folder = tmp_path_factory.mktemp("tables")
-    with pytest.MonkeyPatch.context() as patch, eager_runs(), quick_runs():
+    with pytest.MonkeyPatch.context() as patch, eager_runs(), unmeasured_loops(), quick_runs():
         patch.chdir(folder)
         for read in (diabetes, cancer):
             frame, target = read()

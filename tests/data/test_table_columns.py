@@ -301,7 +301,7 @@ def outcome(path: Path) -> tuple[TableColumns, RawRows] | str:
     return columns, raw_rows(table, columns)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(COLUMNS_OF_TABLES)
 def test_a_table_is_the_same_in_any_file(columns: tuple[list[Any], ...]) -> None:
     frame = pd.DataFrame(dict(zip(("area", "rooms", "new", "town", "y"), columns, strict=True)))

@@ -69,7 +69,7 @@ def test_a_text_that_is_no_split_is_refused(text: str, message: str, hint: str) 
 
 
 @given(rows=st.integers(10, 300), seed=SEEDS, validation=SHARES, test=SHARES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_at_random_and_last_part_as_rows_of_a_file_are_parted(
     rows: int, seed: int, validation: float, test: float
 ) -> None:
@@ -82,7 +82,7 @@ def test_at_random_and_last_part_as_rows_of_a_file_are_parted(
 
 
 @given(sizes=st.lists(st.integers(3, 60), min_size=2, max_size=5), seed=SEEDS, validation=SHARES, test=SHARES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_every_class_has_its_share_of_each_part(sizes: list[int], seed: int, validation: float, test: float) -> None:
     classes = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
     table = table_of(price=classes)
@@ -134,7 +134,7 @@ def times(draw: Drawn) -> Any:
 
 
 @given(drawn=times(), validation=SHARES, test=SHARES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_no_row_is_later_than_one_of_the_next_part(
     drawn: tuple[Any, np.ndarray], validation: float, test: float
 ) -> None:
@@ -167,7 +167,7 @@ def test_the_cut_between_times_is_where_the_shares_are_nearest() -> None:
 
 
 @given(groups=st.lists(st.integers(0, 25), min_size=3, max_size=150), seed=SEEDS, validation=SHARES, test=SHARES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_no_group_is_in_two_parts(groups: list[int], seed: int, validation: float, test: float) -> None:
     numbers = np.array(groups)
     table = table_of(owner=numbers, price=numbers)
@@ -198,7 +198,7 @@ def identifiers(draw: Drawn) -> np.ndarray:
 
 
 @given(ids=identifiers(), seed=SEEDS, validation=SHARES, test=SHARES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_a_row_keeps_the_part_of_its_hash(ids: np.ndarray, seed: int, validation: float, test: float) -> None:
     options = {"seed": seed, "validation_share": validation, "test_share": test}
 

@@ -64,7 +64,7 @@ def test_columns_of_other_types_are_ordered(column: pandas.Series[Any]) -> None:
 
 
 @given(days=st.lists(st.integers(0, 9_000), min_size=1, max_size=30), way=st.sampled_from(WAYS))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_the_order_is_that_of_pandas(days: list[int], way: str) -> None:
     dates = pandas.Timestamp("2000-01-01") + pandas.to_timedelta(days, "D")
     texts = dates.strftime(way)

@@ -28,3 +28,18 @@ def eager_runs() -> Iterator[None]:
 
     with mock.patch.object(evaluate, "run_traced", run), mock.patch.object(steps_loop, "run_traced", run):
         yield
+
+
+@contextlib.contextmanager
+def unmeasured_loops() -> Iterator[None]:
+    """Within the block, runs of a file or a table that are begun take single steps without XLA, and no network is built
+    to measure which way is the fastest: no number depends on that."""
+    from stopcli.recipes.loop_choice import LoopChoice
+
+    chosen = LoopChoice("steps", "no", exact=True, reason="as the settings say")
+
+    def with_loop(config: Any, *_: Any) -> tuple[Any, LoopChoice]:
+        return config.with_loop("steps", "no", exact=True), chosen
+
+    with mock.patch("stopcli.recipes.fit._with_measured_loop", with_loop):
+        yield
