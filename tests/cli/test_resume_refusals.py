@@ -94,7 +94,7 @@ def test_another_version_and_other_data_are_refused(
         assert run("resume", "a") == 2
         assert "version of tensorflow: was '2." in capsys.readouterr().err
     with monkeypatch.context() as patched:
-        patched.setattr("stopcli.runner.run.data_fingerprint", lambda parts: {"data": "others"})
+        patched.setattr("stopcli.runner.training_run.data_fingerprint", lambda parts: {"data": "others"})
         assert run("resume", "a") == 2
         assert "data: was" in capsys.readouterr().err
     assert run("resume", "a", "--quiet") == 0
