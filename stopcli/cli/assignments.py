@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any, get_args, get_origin
 
 from stopcli.cli.commands import is_number
@@ -24,11 +25,15 @@ _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
 _TABLES = ("settings", "vary")
 
 
-def file_and_table(first: Path | None, second: Path | None) -> dict[str, Path | None]:
+def file_and_table(first: Path | None, second: Path | None, target: str = "") -> dict[str, Path | None]:
     """The arguments FILE.py and TABLE of a command line, in either order; of one alone its ending says which it is.
 
+    Args:
+        target: the column that is predicted.
+
     Raises:
-        RequestError: there is none of them, or two of the same kind.
+        RequestError: there is none of them, or two of the same kind; the table and its column stand in each other's
+            place.
     """
     if first is None and second is None:
         raise RequestError(f"received no FILE.py and no TABLE, expected {_CODE}, or a table")
@@ -38,6 +43,9 @@ def file_and_table(first: Path | None, second: Path | None) -> dict[str, Path | 
         expected = "one table" if tables else "one Python file (FILE.py)"
         others = "the second one a table (" + " ".join(TABLE_ENDINGS) + ")" if codes else "the other one a Python file"
         raise RequestError(f"received {first} and {second}, expected {expected}, and {others}")
+    if not tables and is_table_file(Path(target)) and not codes[0].exists():
+        hint = f"stopcli fit {quote(target)} --target {quote(str(codes[0]))}"
+        raise RequestError(f"--target: received the table {target}, expected one of its columns", hint=hint)
     for word in codes if tables else ():
         if not word.suffix and not word.exists():
             raise RequestError(f"{word}: no such file", hint=f"A column to predict stands behind --target: {word}.")

@@ -89,7 +89,7 @@ def settings_from_options(ctx: typer.Context, config: type[RunConfig]) -> dict[s
     sources = {name: ctx.get_parameter_source(name) for name in options_of(config)}
     names = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
     if "table" in ctx.params:
-        ctx.params |= file_and_table(ctx.params["file"], ctx.params["table"])
+        ctx.params |= file_and_table(ctx.params["file"], ctx.params["table"], ctx.params["target"])
         names = [name for name in names if name not in ("file", "table")]
         names += [name for name in ("file", "table") if ctx.params[name] is not None]
     source = read_code(ctx.params["file"], needs_data=ctx.params["table"] is None) if "file" in names else None

@@ -34,6 +34,7 @@ WITHOUT_TARGET = "expected the name of the column of the table to predict"
 WRONG = {
     "house.csv --target price": "house.csv: no such file",
     "houses.xlsx --target price": "Save the sheet as CSV: semicolons and decimal commas are read, too.",
+    "price --target houses.csv": "stopcli fit houses.csv --target price",
     "houses.csv price": "A column to predict stands behind --target: price.",
     "houses.csv": f"--target: received '', {WITHOUT_TARGET}",
     "net.py houses.csv": f"--target: received '', {WITHOUT_TARGET}",
