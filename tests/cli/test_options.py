@@ -111,7 +111,7 @@ HEAVY = {"annotated_types", "keras", "matplotlib", "numpy", "platformdirs", "pyd
 LIGHT = {
     *("stopcli", "stopcli.cli", "stopcli.cli.app", "stopcli.cli.commands", "stopcli.cli.main"),
     *("stopcli.cli.streams", "stopcli.configs", "stopcli.configs.registry", "stopcli.errors", "stopcli.keras_names"),
-    "stopcli.signals",
+    *("stopcli.signals", "stopcli.data", "stopcli.data.table_endings"),
 }
 
 
