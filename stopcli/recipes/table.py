@@ -174,12 +174,12 @@ def read_table_rows(config: Any, observer: Observer, run: Path | None = None) ->
         used=has_target(table, columns),
     )
     observer.stage(f"comparing the rows of {path.name}")
-    told = leaks(raw, columns, row_parts.part)
+    of_parts = leaks(raw, columns, row_parts.part)
     if raw.target is not None and columns.task == "classes":
-        told += untrained_classes(columns.classes, raw.target, row_parts.part)
+        of_parts += untrained_classes(columns.classes, raw.target, row_parts.part)
     key = tuple(apart)
     hashes = row_hashes(table, columns, key)
-    notes = (*table.notes, *notes, *row_parts.notes, *told)
+    notes = (*table.notes, *notes, *row_parts.notes, *of_parts)
     if ancestor is not None:
         row_parts, of_ancestor = new_rows(ancestor, table, row_parts, hashes, config)
         notes += of_ancestor
