@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from stopcli.configs.base import Option, Seed, Share, settings_with
 from stopcli.configs.file_settings import Table, arm_names, check_names, label_of
@@ -17,6 +17,7 @@ from stopcli.configs.table import TableSettings, check_table
 from stopcli.configs.training import SweepSettings
 from stopcli.configs.user_code import AUTO, FILLED, CodeTrainingConfig, CodeValidation, Completion
 from stopcli.errors import ConfigError
+from stopcli.runs.headline import ACCURACY, LOSS
 from stopcli.source import Value
 
 _OF_CODE = ("code_sha256", "code_hash")
@@ -137,6 +138,13 @@ class FitConfig(CodeTrainingConfig, TableSettings, SweepSettings):
     @property
     def layout_is_open(self) -> bool:
         return self.loop == AUTO
+
+    @classmethod
+    def saved_by(cls, settings: Mapping[str, Any]) -> str:
+        metric = super().saved_by(settings)
+        # Of the few rows of a table that validate, many epochs have the same accuracy, and the first of them counts.
+        of_own_network = settings.get("table") and not settings.get("file")
+        return LOSS.name if of_own_network and metric == ACCURACY.name else metric
 
     @property
     def is_sweep(self) -> bool:

@@ -234,7 +234,9 @@ class CodeTrainingConfig(CodeSettings, TrainingConfig):
         if self.monitor == AUTO:
             changes["monitor"] = filled._automatic_monitor(rows)
         if self.checkpoint_monitor == AUTO:
-            changes["checkpoint_monitor"] = filled.headline.column(rows)
+            changes["checkpoint_monitor"] = column_of(
+                rows, filled.saved_by({**vars(filled), "metric": filled.headline.name})
+            )
             if self.checkpoint_mode == "auto" and natural_direction(metric) is None:
                 changes["checkpoint_mode"] = filled.headline.direction
         filled = replace(filled, **changes)
@@ -268,6 +270,15 @@ class CodeTrainingConfig(CodeSettings, TrainingConfig):
         return [*super().warnings(), *([NOT_EXACT] if self.exact is False else [])]
 
     @classmethod
+    def saved_by(cls, settings: Mapping[str, Any]) -> str:
+        """The metric whose best epoch is saved where no setting says it: the one that counts.
+
+        Args:
+            settings: of a run whose metrics are known.
+        """
+        return str(settings.get("metric", ""))
+
+    @classmethod
     def requested(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         if not (settings.get("code_hash") or settings.get("model_metrics")):
             return dict(settings)
@@ -277,7 +288,7 @@ class CodeTrainingConfig(CodeSettings, TrainingConfig):
         filled = {
             "validation": "split",
             "monitor": LOSS.column(rows) if by_name else None,
-            "checkpoint_monitor": metric if rows == "train" else f"{rows}_{metric}",
+            "checkpoint_monitor": column_of(rows, cls.saved_by(settings)),
             "metric": default_metric(names),
         }
         return {name: value for name, value in settings.items() if name not in filled or value != filled[name]}
@@ -292,6 +303,11 @@ class CodeTrainingConfig(CodeSettings, TrainingConfig):
         if parts.validation.count or not self.is_code:
             return super().notes_on_rows(parts, noun)
         return tuple(filter(None, [large_batch(self, parts.train.count, noun)]))
+
+
+def column_of(rows: str, metric: str) -> str:
+    """The column of a metric, measured on the rows that train (`train`) or on others."""
+    return metric if rows == "train" else f"{rows}_{metric}"
 
 
 def default_metric(names: Sequence[str]) -> str:

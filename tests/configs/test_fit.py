@@ -286,3 +286,19 @@ def test_other_trainings_have_the_settings_that_they_had() -> None:
     assert names[names.index("batch_size") :][:4] == ["batch_size", "optimizer", "learning_rate", "tensorboard"]
     assert "settings" not in names
     assert not {"optimizer", "learning_rate"} & set(settings_of(fit()))
+
+
+def test_a_table_s_classes_are_saved_by_their_loss_which_few_rows_tell_apart() -> None:
+    config = parse(FitConfig, {"table": "houses.csv", "target": "sold"})
+    of_classes = config.with_model("", ("accuracy", "auc"), "accuracy")
+    assert of_classes.checkpoint_monitor == "val_loss"
+    assert of_classes.headline.name == "accuracy"
+    assert config.with_model("", ("rmse", "mae"), "rmse").checkpoint_monitor == "val_rmse"
+    assert config.with_model("", ("accuracy", "auc"), "auc").checkpoint_monitor == "val_auc"
+    chosen = parse(FitConfig, {"table": "houses.csv", "target": "sold", "checkpoint_monitor": "val_accuracy"})
+    assert chosen.with_model("", ("accuracy",), "accuracy").checkpoint_monitor == "val_accuracy"
+    # The model of a file is saved by what counts, as ever.
+    of_file = parse(FitConfig, {"file": "net.py", "table": "houses.csv", "target": "sold"})
+    assert of_file.with_model("0", ("accuracy",), "accuracy").checkpoint_monitor == "val_accuracy"
+    # What was filled in is not repeated.
+    assert "checkpoint_monitor" not in FitConfig.requested(settings_of(of_classes))
