@@ -129,7 +129,8 @@ class Fit(SeedRecipe):
     def load(self, config: FitConfig, observer: Observer) -> LoadedConfig:
         """Execute the file or read the table, build and check the model of every arm, and measure what the settings
         leave open."""
-        config, data = load_table(config, observer, self.resumed) if config.table else load_file(config, observer)
+        of_table = config.data_setting == "table"
+        config, data = load_table(config, observer, self.resumed) if of_table else load_file(config, observer)
         source, rows = data.source, data.rows_of(data.config)
         observer.stage("building the model")
         config, notes = _checked(replace(config, name=config.name or _name_of(Path(config.data_name))), data)

@@ -10,7 +10,6 @@ from stopcli.errors import RequestError
 from stopcli.quantities import counted
 from stopcli.runs.environment import Environment, read_environment
 from stopcli.runs.run import Run
-from stopcli.runs.table_record import read_table_record
 
 # Of a chain that grows by a run a night, so many are named.
 _MOST_SHOWN = 5
@@ -39,6 +38,9 @@ def ancestors_of(source: Path) -> list[dict[str, Any]]:
 
 
 def _rows_that_trained(run: Run) -> int | None:
+    # The list of runs and the completion of their names need no NumPy, which it imports.
+    from stopcli.runs.table_record import read_table_record
+
     try:
         record = read_table_record(run.path)
     except RequestError:
