@@ -242,6 +242,7 @@ WRONG = {
     "compare 20260101": "there is nothing to compare",
     "report conf.toml": "conf.toml: a file, expected a run's folder or its name",
     "replay nowhere": "nowhere: no such folder",
+    "predict nowhere conf.csv": "nowhere: no such folder",
     "verify-resume nosuch": "received 'nosuch', expected a command that trains a single run",
     "verify-resume moon": "Did you mean moons?",
     "verify-resume moons --epochs 0": "--epochs: received 0",

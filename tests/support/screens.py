@@ -139,7 +139,7 @@ def progress(**values: Any) -> Any:
 
 def job(name: str, state: str = "running", epoch: int = 12) -> Any:
     """A job of a sweep and its run."""
-    speed = SimpleNamespace(samples_per_second=12345.6, seconds_left=3725.0)
+    speed = SimpleNamespace(samples_per_second=12345.6, seconds_left=3725.0, stage="")
     return SimpleNamespace(
         name=name,
         state=state,
