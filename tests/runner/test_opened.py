@@ -247,7 +247,8 @@ def test_a_missing_model_is_explained() -> None:
     with pytest.raises(RunFolderError, match="it has no model of epoch 3") as caught:
         moons.model(3)
     assert caught.value.hint == "It has: best, final."
-    with pytest.raises(RequestError, match="which: received 'Best', expected best, final, refit or the number"):
+    message = "which: received 'Best', expected best, final, refit or the number of an epoch"
+    with pytest.raises(RequestError, match=message):
         moons.model("Best")  # type: ignore[arg-type]
     (copied("moons") / "moons" / "checkpoints" / "best.keras").write_bytes(b"no model")
     with pytest.raises(RequestError, match=r"not a \.keras file"):
