@@ -162,7 +162,7 @@ def read_table_rows(config: Any, observer: Observer, run: Path | None = None) ->
     columns, notes = _columns(table, config, apart) if ancestor is None else ancestor.columns_of(table)
     raw = raw_rows(table, columns) if ancestor is None else ancestor.raw_rows(table, columns)
     split = split or Split("stratified" if columns.task == "classes" else "random")
-    validation = "split" if config.validation == "auto" else config.validation
+    validation = _validation_of(config)
     row_parts = assign_parts(
         table,
         split,
@@ -198,6 +198,11 @@ def _columns(table: TableFile, config: Any, apart: Mapping[str, str]) -> tuple[T
     )
 
 
+def _validation_of(config: Any) -> str:
+    """Which rows validate: a table has none of its own for that, but for those that its split names."""
+    return "split" if config.validation == "auto" else str(config.validation)
+
+
 def _share(share: float | None, default: float) -> float:
     return default if share is None else share
 
@@ -219,7 +224,7 @@ def encoded(read: TableRows, config: Any, observer: Observer) -> TableData:
     examples = [_examples(encoder, read.raw.at(rows), observer) for rows in numbers.values()]
     total = sum(array.nbytes for rows in examples for array in arrays_of(rows))
     train, validation, test = (as_trained(rows, total) for rows in examples)
-    validation_rows = "split" if config.validation == "auto" else config.validation
+    validation_rows = _validation_of(config)
     if validation_rows == "test":
         validation = test
     parts = Splits(train, validation, test, numbers)
