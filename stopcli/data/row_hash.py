@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.data.value_hash import scrambled, text_hashes, value_hashes
+from stopcli.data.value_hash import hashes_by_rows, scrambled, text_hashes
 from stopcli.errors import RequestError, did_you_mean, shown
 
 if TYPE_CHECKING:
@@ -42,11 +42,13 @@ def row_hashes(table: TableFile, columns: TableColumns, key: Sequence[str] = ())
             known = [str(column) for column in table.frame]
             message = f"{table.path}: has no column {shown(name)}, by which its rows are known"
             raise RequestError(message, hint=did_you_mean(name, known))
+    columns = [(hashes_by_rows(table.frame[name]), *text_hashes([name])) for name in names]
     hashes = np.zeros(len(table.frame), np.uint64)
-    for name in names:
-        values, (seed,) = value_hashes(table.frame[name]), text_hashes([name])
-        for start in range(0, len(hashes), _CHUNK):
-            chunk = slice(start, start + _CHUNK)
+    for start in range(0, len(hashes), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        joined = hashes[rows]
+        for values_of, seed in columns:
             # Scrambled before they are joined too: round numbers differ in few bits.
-            hashes[chunk] = scrambled(hashes[chunk] ^ scrambled(values[chunk] ^ seed))
+            joined = scrambled(joined ^ scrambled(values_of(rows) ^ seed))
+        hashes[rows] = joined
     return hashes

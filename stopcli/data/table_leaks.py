@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.data.row_parts import TEST, TRAIN, VALIDATION
-from stopcli.data.same_rows import are_among, hashes_of_rows
+from stopcli.data.same_rows import are_among
 from stopcli.data.single_columns import (
     accuracy_by_number,
     accuracy_by_word,
@@ -39,35 +39,25 @@ _SMALLEST_SHARE = 0.1
 _MOST_NAMED = 10
 
 
-def leaks(raw: RawRows, columns: TableColumns, part: NDArray[np.int8], *, seed: int = 0) -> tuple[str, ...]:
+def leaks(
+    raw: RawRows, columns: TableColumns, part: NDArray[np.int8], hashes: NDArray[np.uint64], *, seed: int = 0
+) -> tuple[str, ...]:
     """Notes on rows that are in two parts, and on columns that give the target away.
 
     Args:
         raw: all rows of the table, with their targets.
         part: int8 [rows], as of `RowParts`.
+        hashes: uint64 [rows], of features and target, as of `row_hashes`.
         seed: the data seed; of many training rows, it draws those on which columns are looked at.
 
     Returns:
         A sentence without a full stop each.
     """
     assert raw.target is not None, "there is nothing to give away"
-    codes = _codes_of_words(raw)
-    return (*_rows_in_two_parts(raw, codes, part), *_columns_that_give_away(raw, codes, columns, part, seed))
+    return (*_rows_in_two_parts(hashes, part), *_columns_that_give_away(raw, columns, part, seed))
 
 
-def _codes_of_words(raw: RawRows) -> NDArray[np.int32]:
-    """A number for each different word of a column, int32 [rows, columns]."""
-    import pandas
-
-    columns = [pandas.factorize(column)[0] for column in raw.words.T]
-    return np.stack(columns, axis=1).astype(np.int32) if columns else np.zeros((raw.count, 0), np.int32)
-
-
-def _rows_in_two_parts(raw: RawRows, codes: NDArray[np.int32], part: NDArray[np.int8]) -> Iterator[str]:
-    assert raw.target is not None
-    # Adding 0 makes a zero of -0.
-    arrays = [raw.numbers + np.float32(0), codes, raw.target]
-    hashes = hashes_of_rows([array for array in arrays if array.size])
+def _rows_in_two_parts(hashes: NDArray[np.uint64], part: NDArray[np.int8]) -> Iterator[str]:
     train = np.sort(hashes[part == TRAIN])
     for number, name in ((TEST, "test"), (VALIDATION, "validation")):
         of_part = hashes[part == number]
@@ -77,9 +67,9 @@ def _rows_in_two_parts(raw: RawRows, codes: NDArray[np.int32], part: NDArray[np.
             yield f"{same:,} of {counted(len(of_part), f'{name} row')} {are}, in features and target"
 
 
-def _columns_that_give_away(
-    raw: RawRows, codes: NDArray[np.int32], columns: TableColumns, part: NDArray[np.int8], seed: int
-) -> Iterator[str]:
+def _columns_that_give_away(raw: RawRows, columns: TableColumns, part: NDArray[np.int8], seed: int) -> Iterator[str]:
+    import pandas
+
     assert raw.target is not None
     rows = np.flatnonzero(part == TRAIN)
     if len(rows) > _MOST_ROWS:
@@ -96,7 +86,8 @@ def _columns_that_give_away(
             # That it is missing may say the class.
             suspicious.append((_of_number(values, target, is_regression), name))
     for column, name in enumerate(columns.words):
-        suspicious.append((_of_word(codes[rows, column], target, is_regression), name))
+        codes, _ = pandas.factorize(raw.words[rows, column])
+        suspicious.append((_of_word(codes, target, is_regression), name))
     figures: dict[str, _Figure] = {}
     for figure, name in sorted(suspicious, key=lambda one: -one[0].value):
         if figure.value > SUSPICIOUS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,14 +37,21 @@ def value_hashes(column: pandas.Series[Any]) -> NDArray[np.uint64]:
     Returns:
         uint64 [rows]. They are not scattered over their range: see `scrambled`.
     """
+    return hashes_by_rows(column)(slice(None))
+
+
+def hashes_by_rows(column: pandas.Series[Any]) -> Callable[[slice], NDArray[np.uint64]]:
+    """`value_hashes` of some of a column's rows: what returns them, uint64 [rows of the slice]."""
     import pandas
 
     if pandas.api.types.is_bool_dtype(column.dtype) or pandas.api.types.is_numeric_dtype(column.dtype):
-        return _of_numbers(column.to_numpy(np.float64, na_value=np.nan))
+        is_plain = column.dtype.kind in "biuf" and isinstance(column.dtype, np.dtype)
+        numbers = column.to_numpy() if is_plain else column.to_numpy(np.float64, na_value=np.nan)
+        return lambda rows: _of_numbers(numbers[rows].astype(np.float64))
     codes, unique = pandas.factorize(column)
     # The last is where the code of a missing value, -1, leads.
-    integers: NDArray[np.uint64] = np.append(_of_texts(np.asarray(unique, object)), _MISSING)[codes]
-    return integers
+    integers: NDArray[np.uint64] = np.append(_of_texts(np.asarray(unique, object)), _MISSING)
+    return lambda rows: integers[codes[rows]]
 
 
 def _of_numbers(values: NDArray[np.float64]) -> NDArray[np.uint64]:

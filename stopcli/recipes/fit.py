@@ -133,10 +133,11 @@ class Fit(SeedRecipe):
         config, data = load_table(config, observer, self.resumed) if of_table else load_file(config, observer)
         source, rows = data.source, data.rows_of(data.config)
         observer.stage("building the model")
-        config, notes = _checked(replace(config, name=config.name or _name_of(Path(config.data_name))), data)
+        config = replace(config, name=config.name or _name_of(Path(config.data_name)))
+        config, notes, parameters = _checked(config, data)
         description = [*rows.description]
         if config.exact is None:
-            config, choice = _with_measured_loop(config, data, observer)
+            config, choice = _with_loop(config, data, parameters, observer)
             description.append(choice.reason)
         train = rows.parts.train
         steps = counted(train.batches(config.batch_size), "step")
@@ -272,8 +273,9 @@ def _name_of(file: Path) -> str:
     return plain.encode()[:NAME_LENGTH].decode(errors="ignore")
 
 
-def _checked(config: AnyTraining, data: FitData) -> tuple[AnyTraining, tuple[str, ...]]:
-    """A config with what the model measures, and notes, once the models of all arms were built and checked."""
+def _checked(config: AnyTraining, data: FitData) -> tuple[AnyTraining, tuple[str, ...], int]:
+    """A config with what the model measures, notes, and how many numbers the largest model trains, once those of all
+    arms were built and checked."""
     arms: Mapping[str, Any] = config.arms()
     # Arms that differ in something else, such as their policy, have one model.
     models = {arm.settings: arm for arm in arms.values()}
@@ -287,25 +289,30 @@ def _checked(config: AnyTraining, data: FitData) -> tuple[AnyTraining, tuple[str
                 f"{', '.join(first.metrics)}, {config.arm_label(name)} {', '.join(other.metrics)}"
             )
     notes = tuple(dict.fromkeys(note for of_arm in facts.values() for note in of_arm.notes))
-    return config.with_model(data.code.code_hash, first.metrics, first.headline.name), notes
+    parameters = max(of_arm.parameters for of_arm in facts.values())
+    return config.with_model(data.code.code_hash, first.metrics, first.headline.name), notes, parameters
 
 
-def _with_measured_loop(config: AnyTraining, data: FitData, observer: Observer) -> tuple[AnyTraining, LoopChoice]:
+def _with_loop(
+    config: AnyTraining, data: FitData, parameters: int, observer: Observer
+) -> tuple[AnyTraining, LoopChoice]:
     """A config with the loop that trains the first arm fastest, and whether that gives the same numbers twice, in every
-    arm; and how it was chosen."""
-    from stopcli.recipes.loop_choice import choose_loop
+    arm; and how it was chosen: a file's model is tried, a table's own network on a CPU goes by its size.
+
+    Args:
+        parameters: how many numbers the largest model trains.
+    """
+    from stopcli.recipes.loop_choice import choose_loop, loop_of_dense
     from stopcli.training.tf_setup import has_gpu
 
-    reasons: dict[str, str] = {}
-    if isinstance(data.code, TableNetwork) and config.xla == "auto" and not has_gpu():
-        # Several times as fast for a small dense network on a CPU, so that measuring would cost more than it tells; see
-        # `docs/decisions/0048-two-models-of-a-table.md`.
-        config, reasons = replace(config, xla="yes"), {"reason": "as a rule the fastest for a small network on a CPU"}
+    if isinstance(data.code, TableNetwork) and config.xla != "no" and not has_gpu():
+        choice = loop_of_dense(data.parts, config, config.batch_size, parameters)
+        return config.with_loop(choice.loop, choice.xla, exact=choice.exact), choice
     first = config.first_arm
     arms: Mapping[str, Any] = config.arms()
     models = {arm.settings: arm for arm in arms.values() if arm.settings != first.settings}
     others = (experiment_of(arm, data) for arm in models.values() if _may_draw(arm, data))
-    choice = choose_loop(experiment_of(first, data), first, observer.stage, others, **reasons)
+    choice = choose_loop(experiment_of(first, data), first, observer.stage, others)
     return config.with_loop(choice.loop, choice.xla, exact=choice.exact), choice
 
 

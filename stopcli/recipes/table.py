@@ -174,11 +174,12 @@ def read_table_rows(config: Any, observer: Observer, run: Path | None = None) ->
         used=has_target(table, columns),
     )
     observer.stage(f"comparing the rows of {path.name}")
-    of_parts = leaks(raw, columns, row_parts.part)
+    hashes = row_hashes(table, columns)
+    of_parts = leaks(raw, columns, row_parts.part, hashes)
     if raw.target is not None and columns.task == "classes":
         of_parts += untrained_classes(columns.classes, raw.target, row_parts.part)
     key = tuple(apart)
-    hashes = row_hashes(table, columns, key)
+    hashes = row_hashes(table, columns, key) if key else hashes
     notes = (*table.notes, *notes, *row_parts.notes, *of_parts)
     if ancestor is not None:
         row_parts, of_ancestor = new_rows(ancestor, table, row_parts, hashes, config)
@@ -215,7 +216,10 @@ def encoded(read: TableRows, config: Any, observer: Observer) -> TableData:
     notes = read.notes
     if ancestor is None:
         encoder = Encoder(read.columns, statistics_of(read.raw.at(numbers["train"]), read.columns))
-        notes += encoder.notes_on(read.raw.at(np.concatenate([numbers["validation"], numbers["test"]])))
+        # Numbers, which may be large, have none to tell.
+        if read.columns.words:
+            others = np.concatenate([numbers["validation"], numbers["test"]])
+            notes += encoder.notes_on(read.raw.at(others))
     else:
         encoder = Encoder(read.columns, statistics_from(ancestor.record.statistics))
         in_part = read.raw.at(np.concatenate([*numbers.values()]))

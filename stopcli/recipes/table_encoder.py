@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 MOST_WORDS = 10_000
 # Rows that are encoded at a time: enough that calls cost nothing, and little memory.
 _BATCH = 1 << 16
+# Rows that are measured at a time: so few that they stay in a processor's cache.
+_CHUNK = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -139,17 +141,24 @@ def _of_columns(numbers: NDArray[np.float32]) -> list[NumberStatistics]:
     count, total, squares = np.zeros(columns, np.int64), np.zeros(columns), np.zeros(columns)
     low, high = np.full(columns, np.inf), np.full(columns, -np.inf)
     # Some rows at a time, for all columns: a column by itself lies far apart in memory.
-    chunks = [numbers[start : start + _BATCH] for start in range(0, len(numbers), _BATCH)]
+    chunks = [numbers[start : start + _CHUNK] for start in range(0, len(numbers), _CHUNK)]
     for chunk in chunks:
-        present = ~np.isnan(chunk)
-        count += present.sum(axis=0)
-        total += np.where(present, chunk, 0).sum(axis=0, dtype=np.float64)
-        low = np.fmin(low, np.fmin.reduce(chunk, axis=0))
-        high = np.fmax(high, np.fmax.reduce(chunk, axis=0))
-    mean = total / np.maximum(count, 1)
+        smallest, largest = chunk.min(axis=0), chunk.max(axis=0)
+        if np.isnan(smallest).any():
+            present = ~np.isnan(chunk)
+            count += present.sum(axis=0)
+            total += np.where(present, chunk, 0).sum(axis=0, dtype=np.float64)
+            smallest, largest = np.fmin.reduce(chunk, axis=0), np.fmax.reduce(chunk, axis=0)
+        else:
+            # Several times as fast, and the usual case.
+            count += len(chunk)
+            total += chunk.sum(axis=0, dtype=np.float64)
+        low, high = np.fmin(low, smallest), np.fmax(high, largest)
+    mean, any_missing = total / np.maximum(count, 1), bool((count < len(numbers)).any())
     for chunk in chunks:
         difference = chunk - mean
-        squares += np.where(np.isnan(difference), 0, difference * difference).sum(axis=0)
+        np.square(difference, out=difference)
+        squares += (np.where(np.isnan(difference), 0, difference) if any_missing else difference).sum(axis=0)
     deviation = np.sqrt(squares / np.maximum(count, 1))
     statistics = []
     for i in range(columns):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import traceback
 from collections.abc import Iterator, Sequence
@@ -63,11 +64,13 @@ class ModelFacts:
         metrics: what it measures beside `loss`, in the order in which it was compiled; of several outputs also the
             loss of each.
         headline: the metric that counts, one of them or the loss.
+        parameters: how many numbers it trains.
         notes: what the user should know about it, a sentence without a full stop each.
     """
 
     metrics: tuple[str, ...]
     headline: Headline
+    parameters: int
     notes: tuple[str, ...] = ()
 
 
@@ -94,7 +97,8 @@ def check_model(model: Any, parts: Splits, config: ModelSettings) -> ModelFacts:
         batch = (_tensors(few.x), _tensors(few.y), *(() if few.weight is None else (_tensors(few.weight),)))
         model._symbolic_build(data_batch=batch)
     names = _metric_names(model, file)
-    return ModelFacts(names, headline_among(names, config), tuple(_notes(model)))
+    parameters = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    return ModelFacts(names, headline_among(names, config), parameters, tuple(_notes(model)))
 
 
 def check_compiled(model: Any, file: Path) -> None:

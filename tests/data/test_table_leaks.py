@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas
 import pytest
 from sklearn import datasets
 
+from stopcli.data.row_hash import row_hashes
 from stopcli.data.table_columns import RawRows, TableColumns
+from stopcli.data.table_file import TableFile
 from stopcli.data.table_leaks import leaks
 
 Task = Literal["regression", "classes"]
@@ -31,7 +35,10 @@ def columns_of(rows: RawRows) -> TableColumns:
 
 def notes(rows: RawRows, part: Any = None, **options: Any) -> list[str]:
     part = np.zeros(rows.count, np.int8) if part is None else np.asarray(part, np.int8)
-    return list(leaks(rows, columns_of(rows), part, **options))
+    columns = columns_of(rows)
+    features = [*rows.numbers.T, *rows.words.T]
+    frame = pandas.DataFrame({**dict(zip(columns.features, features, strict=True)), columns.target: rows.target})
+    return list(leaks(rows, columns, part, row_hashes(TableFile(Path(), frame), columns), **options))
 
 
 def test_rows_in_two_parts_are_counted() -> None:

@@ -10,7 +10,7 @@ from stopcli.configs.fit import FitConfig
 from stopcli.configs.training import StopPlan
 from stopcli.configs.user_code import NOT_EXACT
 from stopcli.data.dataset import Examples, Splits
-from stopcli.recipes.loop_choice import Cost, LoopChoice, _seconds, choose_between, choose_loop
+from stopcli.recipes.loop_choice import Cost, LoopChoice, _seconds, choose_between, choose_loop, loop_of_dense
 from stopcli.stopping import AnyOf, BestEpoch, NonFinite
 
 
@@ -105,11 +105,31 @@ def test_a_model_that_draws_by_itself_is_not_exact() -> None:
     assert (choice.loop, choice.xla, choice.exact) == ("steps", "no", False)
     # All arms are computed in one way.
     first, others = experiment_with(keras.layers.ReLU()), [experiment_with(Noise())]
-    choice = choose_loop(first, Settings(xla="no"), reason="no other is known")
+    choice = choose_loop(first, Settings(xla="no"))
     assert choice.loop == "epochs"
-    assert "without XLA (no other is known; " in choice.reason
+    assert "without XLA (as the settings say; " in choice.reason
     choice = choose_loop(first, Settings(xla="no"), others=others)
     assert (choice.loop, choice.xla, choice.exact) == ("steps", "no", False)
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch", "parameters", "loop"),
+    [
+        (300, 32, 5_000, "epochs"),
+        (20_000, 256, 6_000, "epochs"),
+        # A million rows of 30 columns, measured: half a second an epoch.
+        (640_000, 1024, 6_200, "steps"),
+        (20_000, 32, 2_000_000, "steps"),
+    ],
+)
+def test_a_dense_network_goes_by_its_size(rows: int, batch: int, parameters: int, loop: str) -> None:
+    train = Examples(np.zeros((rows, 1), np.float32), np.zeros(rows, np.float32))
+    parts = Splits(train, train.take(0, 1), train.take(0, 0))
+    choice = loop_of_dense(parts, Settings(), batch, parameters)
+    assert (choice.loop, choice.xla, choice.exact) == (loop, "yes", True)
+    assert "by the size of the network" in choice.reason
+    by_hand = loop_of_dense(parts, Settings(loop="steps"), batch, parameters)
+    assert by_hand.loop == "steps"
 
 
 def test_a_run_that_is_not_exact_says_so() -> None:

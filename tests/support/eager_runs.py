@@ -41,5 +41,5 @@ def unmeasured_loops() -> Iterator[None]:
     def with_loop(config: Any, *_: Any) -> tuple[Any, LoopChoice]:
         return config.with_loop("steps", "no", exact=True), chosen
 
-    with mock.patch("stopcli.recipes.fit._with_measured_loop", with_loop):
+    with mock.patch("stopcli.recipes.fit._with_loop", with_loop):
         yield
