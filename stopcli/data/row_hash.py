@@ -42,12 +42,12 @@ def row_hashes(table: TableFile, columns: TableColumns, key: Sequence[str] = ())
             known = [str(column) for column in table.frame]
             message = f"{table.path}: has no column {shown(name)}, by which its rows are known"
             raise RequestError(message, hint=did_you_mean(name, known))
-    columns = [(hashes_by_rows(table.frame[name]), *text_hashes([name])) for name in names]
+    hashers = [(hashes_by_rows(table.frame[name]), *text_hashes([name])) for name in names]
     hashes = np.zeros(len(table.frame), np.uint64)
     for start in range(0, len(hashes), _CHUNK):
         rows = slice(start, start + _CHUNK)
         joined = hashes[rows]
-        for values_of, seed in columns:
+        for values_of, seed in hashers:
             # Scrambled before they are joined too: round numbers differ in few bits.
             joined = scrambled(joined ^ scrambled(values_of(rows) ^ seed))
         hashes[rows] = joined
