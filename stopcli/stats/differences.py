@@ -240,12 +240,7 @@ def paired_difference(values: Sequence[float], others: Sequence[float]) -> Diffe
     Raises:
         ValueError: they are not as many, or none.
     """
-    if len(values) != len(others) or not values:
-        raise ValueError(f"received {len(values)} and {len(others)} values, expected pairs")
-    differences = np.asarray(values, float) - np.asarray(others, float)
-    # Of each pair its own: beside a loss that ran away, the others' differences are no rounding.
-    rounding = _ROUNDING * np.abs([values, others]).max(axis=0)
-    differences[np.abs(differences) <= rounding] = 0.0
+    differences, rounding = _differences_and_rounding(values, others)
     n, mean = len(differences), statistics.fmean(differences.tolist())
     # What is left where differences of both signs cancel.
     mean = 0.0 if abs(mean) <= rounding.min() else mean
@@ -267,6 +262,38 @@ def difference_by_seed(values: Mapping[int, float], others: Mapping[int, float])
     """The paired difference values − others over the seeds that both have; None where they share none."""
     seeds = sorted(values.keys() & others.keys())
     return paired_difference([values[seed] for seed in seeds], [others[seed] for seed in seeds]) if seeds else None
+
+
+def differences_by_pair(values: Sequence[float], others: Sequence[float]) -> list[float]:
+    """values − others, pair by pair, without what rounding makes of them: differences that are rounding only are 0, and
+    one that is an earlier one but for rounding is that one, so that each depends on the pairs before it only.
+
+    Args:
+        values, others: as for `paired_difference`.
+
+    Raises:
+        ValueError: as for `paired_difference`.
+    """
+    differences, rounding = _differences_and_rounding(values, others)
+    for i in range(1, len(differences)):
+        # By the smaller rounding of the two: of a loss that ran away it is larger than any difference.
+        same = np.abs(differences[:i] - differences[i]) <= np.minimum(rounding[:i], rounding[i])
+        if same.any():
+            differences[i] = differences[same.argmax()]
+    return [float(difference) for difference in differences]
+
+
+def _differences_and_rounding(
+    values: Sequence[float], others: Sequence[float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of each pair the difference, 0 where it is rounding only, and how large rounding may be."""
+    if len(values) != len(others) or not values:
+        raise ValueError(f"received {len(values)} and {len(others)} values, expected pairs")
+    differences = np.asarray(values, float) - np.asarray(others, float)
+    # Of each pair its own: beside a loss that ran away, the others' differences are no rounding.
+    rounding = _ROUNDING * np.abs([values, others]).max(axis=0)
+    differences[np.abs(differences) <= rounding] = 0.0
+    return differences, rounding
 
 
 def _vary(differences: NDArray[np.float64], rounding: NDArray[np.float64]) -> bool:
