@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stopcli.stats.differences import paired_difference, rows_difference
+from stopcli.stats.differences import differences_by_pair, paired_difference, rows_difference
 
 
 def test_the_difference_is_taken_pair_by_pair() -> None:
@@ -90,6 +90,20 @@ def test_a_loss_that_ran_away_hides_no_difference_of_the_others(runaway: float) 
     assert difference.low is not None
     assert difference.high is not None
     assert difference.low < difference.mean < difference.high
+
+
+def test_differences_of_pairs_lose_what_rounding_makes_of_them_and_nothing_else() -> None:
+    right = np.array([64, 63, 61, 60, 47], dtype=np.float32)
+    differences = differences_by_pair(((right + 2) / 70).tolist(), (right / 70).tolist())
+    assert len(set(differences)) == 1
+    assert differences[0] == pytest.approx(2 / 70)
+    assert differences_by_pair([0.9, 0.8, 0.7], [0.9 + 1e-8, 0.8 - 1e-8, 0.6]) == [0.0, 0.0, pytest.approx(0.1)]
+    runaway = differences_by_pair([1e30, 0.30, 0.20], [1e30, 0.25, 0.151])
+    assert runaway == [0.0, pytest.approx(0.05), pytest.approx(0.049)]
+    # Each depends on the pairs before it only.
+    assert differences_by_pair([0.5, 0.5 + 1e-7], [0.25, 0.25])[:1] == differences_by_pair([0.5], [0.25])
+    with pytest.raises(ValueError, match="expected pairs"):
+        differences_by_pair([0.1], [])
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (3, 3), (0, 8), (5, 9), (11, 2)])
