@@ -35,7 +35,7 @@ from stopcli.quantities import counted
 from stopcli.runs.files import temporary_files
 from stopcli.runs.folder import RunFolder, runs_root
 from stopcli.runs.run import resolve_run
-from stopcli.signals import StopNow
+from stopcli.signals import StopNow, stop_signals_held
 
 MoreEpochs = Annotated[
     int | None, typer.Option("--epochs", help="For a run that trained all its epochs: train on, to this epoch.")
@@ -166,21 +166,25 @@ def verify_resume(
     from stopcli.runner.verify import Verification, Verifier
 
     output.say(f"Command: stopcli {shlex.join(argv)}")
-    folder, result = _temporary_folder(), Verification()
+    folder: Path | None = None
+    result = Verification()
     try:
+        # A signal that comes as soon as the folder exists is handled below, which takes it away.
+        with stop_signals_held():
+            folder = _temporary_folder()
         with contextlib.closing(Verifier(argv, run_quietly, folder, seed).verify(kills)) as results:
             for result in results:
                 runs = f"{counted(len(result.differences), 'run')} ended, {sum(map(bool, result.differences))} differ"
                 output.say(f"{len(result.kills)} of {counted(kills, 'kill')}, {runs}")
     except RequestError:
         # Nothing was trained.
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         raise
     except StopNow:
         if any(result.differences):
             output.say(f"The runs are kept in {folder}")
         else:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
         raise
     # Runs that differ are kept so that they can be looked at.
     runs_dir = None if result.identical else str(folder)
@@ -220,6 +224,11 @@ def _check_trains_single_run(argv: list[str], output: Output) -> None:
         config = config_from_options(context, config_class(name), output)
     if config.is_sweep or config.command == "lr-range":
         raise RequestError(f"{shlex.join(argv)}: not a single training run, which verify-resume kills and resumes")
+
+
+def _remove(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _temporary_folder() -> Path:
