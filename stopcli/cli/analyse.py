@@ -1,11 +1,13 @@
-"""`stopcli report`, `stopcli compare`, `stopcli replay`: what read finished runs, and train nothing."""
+"""`stopcli report`, `compare`, `replay` and `recommend`: what read finished runs, and train nothing."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import webbrowser
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -35,6 +37,7 @@ from stopcli.runs.run import resolve_run
 from stopcli.stopping.combine import RULE_METRICS, rule_examples
 
 if TYPE_CHECKING:
+    from stopcli.analysis.replay import ReplayOptions
     from stopcli.report.html import AnalysisOutput
 
 Name = Annotated[str, option_of(RunConfig, "name")]
@@ -248,7 +251,39 @@ Monitor = Annotated[
     ),
 ]
 
-_RUNS_FIRST = "Folders come before lists of values: stopcli replay RUN … --patience 0 50 200"
+_NO_RUN = "received no run, expected the folder of one run or more"
+
+
+@contextlib.contextmanager
+def _runs_before_lists(command: str) -> Iterator[str]:
+    """The hint that folders come before lists of values, which an error has where a list holds a folder."""
+    hint = f"Folders come before lists of values: stopcli {command} RUN … --patience 0 50 200"
+    try:
+        yield hint
+    except ConfigError as error:
+        # Not Path.is_dir, which raises where a word is too long for a name.
+        if os.path.isdir(str(error.received)):  # noqa: PTH112
+            raise ConfigError(error.setting, error.received, error.expected, hint=hint) from None
+        raise
+
+
+def _replay_options(
+    patience: list[str] | None,
+    min_delta: list[str] | None,
+    stop: list[str] | None,
+    smooth: list[str] | None,
+    **others: Any,
+) -> ReplayOptions:
+    """What is replayed, from lists as they are typed."""
+    from stopcli.analysis.replay import ReplayOptions
+
+    return ReplayOptions(
+        patience=None if patience is None else parse_counts("patience", patience),
+        min_delta=(0.0,) if min_delta is None else parse_numbers_or_words("min_delta", min_delta),
+        smooth=(0.0,) if smooth is None else parse_numbers("smooth", smooth),
+        rules=None if stop is None else parse_words("stop", stop),
+        **others,
+    )
 
 
 def replay(
@@ -276,20 +311,20 @@ def replay(
     best recorded epoch, are summed up over the runs of an experiment (its seeds), with intervals, and drawn as the
     frontier of cost against quality. Without --patience and --stop, a grid of both is replayed.
     """
-    if not runs:
-        raise RequestError("received no run, expected the folder of one run or more", hint=_RUNS_FIRST)
-    from stopcli.analysis.replay import ReplayOptions
-    from stopcli.analysis.replay import replay as replay_rules
-    from stopcli.analysis.replay_report import output_of
-
     root = runs_root(runs_dir)
-    check_can_be_made(root, run_dir)
-    try:
-        options = ReplayOptions(
-            patience=None if patience is None else parse_counts("patience", patience),
-            min_delta=(0.0,) if min_delta is None else parse_numbers_or_words("min_delta", min_delta),
-            smooth=(0.0,) if smooth is None else parse_numbers("smooth", smooth),
-            rules=None if stop is None and rule is None else parse_words("stop", [*(stop or ()), *(rule or ())]),
+    with _runs_before_lists("replay") as hint:
+        if not runs:
+            raise RequestError(_NO_RUN, hint=hint)
+        from stopcli.analysis.replay import replay as replay_rules
+        from stopcli.analysis.replay_report import output_of
+
+        check_can_be_made(root, run_dir)
+        rules = None if stop is None and rule is None else [*(stop or ()), *(rule or ())]
+        options = _replay_options(
+            patience,
+            min_delta,
+            rules,
+            smooth,
             monitor=monitor,
             mode=mode,
             baseline=baseline,
@@ -297,10 +332,58 @@ def replay(
             select=select,
         )
         results = replay_rules([resolve_run(run, root) for run in runs], options)
-    except ConfigError as error:
-        # Not Path.is_dir, which raises where a word is too long for a name.
-        if os.path.isdir(str(error.received)):  # noqa: PTH112
-            raise ConfigError(error.setting, error.received, error.expected, hint=_RUNS_FIRST) from None
-        raise
     output = Output(json, quiet, verbose)
     write_and_print(output_of(results), output, root=root, name=name, run_dir=run_dir)
+
+
+Within = Annotated[
+    str,
+    in_panel("Recommendation")(
+        metavar="P%",
+        help="How much worse the selected epoch may be than the best one on record, in the mean over runs and as a "
+        "share of the best value.",
+        show_default="1%",
+    ),
+]
+
+
+def recommend(
+    runs: RunsToReplay = None,
+    within: Within = "1%",
+    patience: Patiences = None,
+    min_delta: MinDeltas = None,
+    stop: Rules = None,
+    smooth: Smooth = None,
+    monitor: Monitor = "",
+    mode: Annotated[Mode, option_of(StoppingSettings, "mode")] = "auto",
+    select: Select = "",
+    name: Name = "",
+    runs_dir: RunsDir = None,
+    run_dir: RunDir = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Recommend a stopping rule, by finished runs, with what to expect of it on others.
+
+    Rules are replayed on the runs, and the cheapest is chosen whose regret stays within a bound. Each run is left out
+    once, and what the others choose is measured on it, so that the cost and the regret that are stated are of runs that
+    had no part in the choice. The exit status is 0 where a rule is recommended, 3 where none holds the bound, and 4
+    where the runs cannot tell.
+    """
+    root = runs_root(runs_dir)
+    with _runs_before_lists("recommend") as hint:
+        if not runs:
+            raise RequestError(_NO_RUN, hint=hint)
+        from stopcli.analysis.recommend import parse_within
+        from stopcli.analysis.recommend import recommend as recommend_rule
+        from stopcli.analysis.recommend_report import output_of
+
+        check_can_be_made(root, run_dir)
+        options = _replay_options(patience, min_delta, stop, smooth, monitor=monitor, mode=mode, select=select)
+        bound = parse_within(within)
+        recommendation = recommend_rule([resolve_run(run, root) for run in runs], options, bound)
+    output = Output(json, quiet, verbose)
+    write_and_print(output_of(recommendation), output, root=root, name=name, run_dir=run_dir)
+    if recommendation.exit_status:
+        raise typer.Exit(recommendation.exit_status)

@@ -63,11 +63,11 @@ FUNCTIONS = {
     ),
     "show": Command(
         "stopcli.cli.runs:show",
-        "Show a run: its state, why it stopped, its results; or what a comparison or a replay found.",
+        "Show a run: its state, why it stopped, its results; or what an analysis of runs found.",
     ),
     "rm": Command(
         "stopcli.cli.runs:rm",
-        "Delete runs, sweeps, comparisons and replays: the whole folder, once you have seen what goes and said yes.",
+        "Delete runs, sweeps and analyses of runs: the whole folder, once you have seen what goes and said yes.",
     ),
     "prune": Command(
         "stopcli.cli.runs:prune",
@@ -86,6 +86,11 @@ FUNCTIONS = {
         "stopcli.cli.analyse:replay",
         "Show what other stopping rules would have done on finished runs, without training.",
         lists=("--patience", "--min-delta", "--stop", "--rule", "--smooth"),
+    ),
+    "recommend": Command(
+        "stopcli.cli.analyse:recommend",
+        "Recommend a stopping rule, by finished runs, with what to expect of it on others.",
+        lists=("--patience", "--min-delta", "--stop", "--smooth"),
     ),
     "verify-resume": Command(
         "stopcli.cli.resume:verify_resume",

@@ -133,7 +133,7 @@ def _sorted_by(order: Order, value: BestValue | None) -> dict[str, Any]:
 
 
 def show(run: RunPath, runs_dir: RunsDir = None, json: RunJson = False) -> None:
-    """Show a run: its state, why it stopped, its results; or what a comparison or a replay found."""
+    """Show a run: its state, why it stopped, its results; or what an analysis of runs found."""
     from stopcli.report.next_steps import next_steps
 
     folder = resolve_run(run, runs_root(runs_dir), analyses=True)
@@ -176,7 +176,7 @@ def rm(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Delete runs, sweeps, comparisons and replays: the whole folder, once you have seen what goes and said yes.
+    """Delete runs, sweeps and analyses of runs: the whole folder, once you have seen what goes and said yes.
 
     Only folders in the runs folder are deleted, and none that a process is writing. A run of a sweep is not deleted by
     itself. With --yes, the beginning of a name is not enough.
@@ -196,7 +196,7 @@ PruneEpochModels = Annotated[
     bool, _what("--epoch-models", help="The models that --checkpoint-every has saved of finished runs.")
 ]
 PruneFailed = Annotated[bool, _what("--failed", help="Whole runs that have failed, and would again.")]
-PruneAnalyses = Annotated[bool, _what("--analyses", help="Whole folders of comparisons and replays.")]
+PruneAnalyses = Annotated[bool, _what("--analyses", help="Whole folders of comparisons, replays and recommendations.")]
 PruneRuns = Annotated[
     bool,
     _what("--runs", help="Whole runs that have finished or failed; with --older-than, --keep, --name or --command."),

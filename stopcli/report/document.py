@@ -310,6 +310,8 @@ ALT_TEXTS = {
     "predicted": "The predicted value against the true one, a dot for each row, with the line on which they are the "
     "same.",
     "range": "Training loss against a rising learning rate, with the suggested rates and the suggested bounds shaded.",
+    "recommendation": "For each stopping rule, the epochs that it trains against its mean regret with its upper limit, "
+    "the bound of that as a line, and the rule that is chosen marked.",
     "residuals": "What is predicted less what is true against what is predicted, a dot for each row, and beside it how "
     "often it is how large.",
     "scores": "How often which score is predicted, for the rows of each of the two targets.",

@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 from matplotlib.transforms import Bbox
 
 from stopcli.quantities import counted
@@ -65,6 +65,8 @@ _MOST_NAMES = 8
 _LONGEST, _WIDEST = 120, 40
 # Costs further apart than this are drawn on a logarithmic axis.
 _WIDE = 12
+# Across the ring around a marked point.
+_RING_POINTS = 13.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class FrontierPoint:
         cost: epochs.
         values: in each panel; None where it has none.
         stopped_all: whether it stopped every run.
+        is_marked: whether it has a ring around it, and its name beside it.
     """
 
     label: str
@@ -83,6 +86,7 @@ class FrontierPoint:
     cost: MeanInterval
     values: tuple[MeanInterval | None, ...]
     stopped_all: bool
+    is_marked: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,20 +97,49 @@ class Panel:
         ordinate: its name, with its unit.
         level: the value of the best epoch of all, drawn as a line, and its label; None for none.
         direction: which of its values are better.
+        linear_to: the value above which the axis is logarithmic, for values ≥ 0 of which many are 0; None for a linear
+            axis.
     """
 
     ordinate: str
     level: tuple[float, str] | None = None
     direction: Direction = "min"
+    linear_to: float | None = None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A point that is no rule of its own, such as a choice that other runs made.
+
+    Attributes:
+        label: in the legend.
+        cost, value: where it is.
+    """
+
+    label: str
+    cost: MeanInterval
+    value: MeanInterval
 
 
 def frontier(
-    points: Sequence[FrontierPoint], panels: Sequence[Panel], title: str, full_epochs: float | None = None
+    points: Sequence[FrontierPoint],
+    panels: Sequence[Panel],
+    title: str,
+    full_epochs: float | None = None,
+    *,
+    cost_name: str = "epochs trained",
+    interval_name: str = "95 % interval of the mean",
+    mark_name: str = "",
+    reference: Reference | None = None,
 ) -> Figure:
     """A panel for each value: every rule with its intervals, and the Pareto front with its rules named.
 
     Args:
         full_epochs: of a whole run; None where the runs' lengths differ.
+        cost_name: what the points' cost is.
+        interval_name: what their intervals are.
+        mark_name: what the marked points are.
+        reference: what is drawn in the first panel and is no rule.
     """
     figure, drawn = new_figure(2.1 + 2.9 * len(panels), len(panels), title=title, sharex=True)
     costs = [point.cost.mean for point in points]
@@ -116,7 +149,12 @@ def frontier(
             axes.set_xscale("log")
             mark_decades(axes.xaxis, "{:,.0f}")
     annotations = [_draw(axes, points, i, panel) for i, (axes, panel) in enumerate(zip(drawn, panels, strict=True))]
-    drawn[-1].set_xlabel("epochs trained (mean over the runs)" if points[0].cost.n > 1 else "epochs trained")
+    if reference is not None:
+        point = (reference.cost.mean, reference.value.mean)
+        annotations[0][1].append(point)
+        annotations[0][2].extend(_intervals(drawn[0], reference.cost, reference.value, BLACK, 0.8))
+        drawn[0].scatter(*point, s=46, marker="x", color=BLACK, lw=1.6, zorder=6)
+    drawn[-1].set_xlabel(f"{cost_name} (mean over the runs)" if points[0].cost.n > 1 else cost_name)
     if full_epochs:
         share = drawn[0].secondary_xaxis("top", functions=(_times(100 / full_epochs), _times(full_epochs / 100)))
         if wide:
@@ -124,7 +162,7 @@ def frontier(
             mark_decades(share.xaxis, "{:g} %")
         share.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
         share.set_xlabel(f"share of the {counted(round(full_epochs), 'epoch')} on record")
-    legend_below(figure, drawn, handles=_legend(points, panels))
+    legend_below(figure, drawn, handles=_legend(points, panels, interval_name, mark_name, reference))
     for axes, (labels, means, lines) in zip(drawn, annotations, strict=True):
         place_labels(axes, labels, means, lines)
     return figure
@@ -149,6 +187,8 @@ def _draw(
             lines += _intervals(axes, point.cost, value, colour, 0.55 if on_front else 0.25)
         face = colour if point.stopped_all else "white"
         axes.scatter(*means[i], s=44 if on_front else 26, marker=marker, facecolor=face, edgecolor=colour, zorder=4)
+        if point.is_marked:
+            axes.scatter(*means[i], s=_RING_POINTS**2, marker="o", facecolor="none", edgecolor=BLACK, lw=1.3, zorder=5)
     if len(front) > 1:
         # What costs in between buys no more than the cheaper of its neighbours.
         steps = [means[i] for i in front]
@@ -159,8 +199,16 @@ def _draw(
         axes.axhline(panel.level[0], color=GREY, lw=1, ls=":", zorder=1)
     axes.set_ylabel(textwrap.fill(drawn_name(panel.ordinate, _LONGEST), _WIDEST))
     axes.margins(x=0.08, y=0.12)
+    if panel.linear_to is not None:
+        axes.set_yscale("symlog", linthresh=panel.linear_to, linscale=0.6)
+        axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=panel.linear_to, subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.set_ylim(bottom=-panel.linear_to / 4)
     labels = []
-    for i in _named(axes, means, front):
+    marked = [i for i, (point, _) in enumerate(known) if point.is_marked]
+    # Where the marked one has a point at the same spot, that has both names.
+    marked = [i for i in marked if means[i] not in [means[j] for j in front]]
+    for i in [*_named(axes, means, front), *marked]:
         same = [point.label for (point, _), mean in zip(known, means, strict=True) if mean == means[i]]
         more = f" and {len(same) - 2} more" if len(same) > 2 else ""
         labels.append(Label(*means[i], ", ".join(same[:2]) + more))
@@ -196,7 +244,13 @@ def _look(family: str) -> tuple[str, str]:
     return _COLOURS[[*rules].index(family) % len(_COLOURS)], rules[family].marker
 
 
-def _legend(points: Sequence[FrontierPoint], panels: Sequence[Panel]) -> list[Line2D]:
+def _legend(
+    points: Sequence[FrontierPoint],
+    panels: Sequence[Panel],
+    interval_name: str,
+    mark_name: str,
+    reference: Reference | None,
+) -> list[Line2D]:
     handles = []
     for family in dict.fromkeys(point.family for point in points):
         colour, marker = _look(family)
@@ -204,8 +258,12 @@ def _legend(points: Sequence[FrontierPoint], panels: Sequence[Panel]) -> list[Li
     if not all(point.stopped_all for point in points):
         handles.append(legend_mark("did not stop every run", ls="", marker="o", markerfacecolor="white"))
     handles.append(legend_mark("Pareto front", ls="--"))
-    if any(point.cost.low is not None for point in points):
-        handles.append(legend_mark("95 % interval of the mean", lw=1.2, alpha=0.6))
+    if any(point.is_marked for point in points):
+        handles.append(legend_mark(mark_name, ls="", marker="o", markerfacecolor="none", markersize=_RING_POINTS))
+    if reference is not None:
+        handles.append(legend_mark(reference.label, ls="", marker="x", color=BLACK))
+    if any(interval.low is not None for point in points for interval in (point.cost, *filter(None, point.values))):
+        handles.append(legend_mark(interval_name, lw=1.2, alpha=0.6))
     handles += [legend_mark(panel.level[1], lw=1, ls=":") for panel in panels if panel.level]
     return handles
 

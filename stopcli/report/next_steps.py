@@ -69,7 +69,8 @@ def next_steps(run: Path, state: str, summary: Summary | None, named: Path | Non
     if isinstance(summary, AnalysisSummary):
         # A summary that was read from its file has only what all analyses have.
         results = summary.results or read_json(run / "summary.json")
-        return _after_replay(results) if summary.command == "replay" else _after_comparison(results)
+        after = {"replay": _after_replay, "recommend": _after_recommendation}.get(summary.command, _after_comparison)
+        return after(results)
     return _after_run(run, name, summary) if isinstance(summary, RunSummary) else ()
 
 
@@ -186,6 +187,31 @@ def _after_replay(results: Mapping[str, Any]) -> tuple[NextStep, ...]:
     monitor = {"monitor": results["monitor"]} if results.get("monitor") else {}
     again = [_again(source, **monitor, **_settings_of(*label.groups())) for source in sources[:1]] if label else []
     return tuple(_step("Train with the smallest patience that keeps the best epoch", *argv) for argv in again if argv)
+
+
+# What says when a training stops, unset.
+_NO_STOPPING: Mapping[str, Any] = {
+    **dict.fromkeys(("patience", "threshold", "baseline", "smooth")),
+    "stop": [],
+    "min_delta": 0.0,
+    "start_from_epoch": 0,
+}
+
+
+def _after_recommendation(results: Mapping[str, Any]) -> tuple[NextStep, ...]:
+    """Training by the rule that is chosen, and where that is not firm, more seeds."""
+    experiments = results.get("experiments") or []
+    runs = [run for experiment in experiments for run in experiment.get("runs", ())]
+    sources, rule = _sources(runs), results.get("recommended")
+    steps = []
+    if rule:
+        argvs = [_again(source, **{**_NO_STOPPING, **rule["settings"]}) for source in sources[:1]]
+        steps += [_step("Train by this rule", *argv) for argv in argvs if argv]
+    if results.get("verdict") in ("not_firm", "too_few"):
+        most = max((len(experiment.get("runs", ())) for experiment in experiments), default=0)
+        argvs = [_again(source, seeds=max(5, 2 * most)) for source in sources[:1]]
+        steps += [_step("Train more seeds, which may say more", *argv) for argv in argvs if argv]
+    return tuple(steps)
 
 
 def _settings_of(patience: str, min_delta: str | None, smooth: str | None) -> dict[str, Any]:

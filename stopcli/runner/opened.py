@@ -256,7 +256,7 @@ class RangeTest(_FolderWithTable):
 
 
 class Analysis(_FolderWithTable):
-    """What a comparison or a replay of runs found, in its folder.
+    """What a comparison, a replay or a recommendation of runs found, in its folder.
 
     Attributes:
         path, state, reason: as of a `Run`.

@@ -38,7 +38,7 @@ from stopcli.runs.summary import AnalysisSummary, SweepSummary
 
 Kind = Literal["states", "epoch-models", "failed", "analyses", "runs"]
 """What `plan_pruning` can delete: the resume states and the models of every N-th epoch of finished runs; whole folders
-of failed runs, of comparisons and replays, of runs that have ended."""
+of failed runs, of analyses of runs, of runs that have ended."""
 
 _TRASH_NAME = re.compile(re.escape(TRASH_PREFIX) + "[0-9a-f]{16}")
 _PART_NAMES = {"states": "resume states", "epoch-models": "epoch models"}

@@ -312,7 +312,7 @@ def resolve_run(named: Path, root: Path, *, analyses: bool = False) -> Path:
 
     Args:
         root: the runs folder.
-        analyses: whether a comparison or a replay can be meant by `last` and by the beginning of a name.
+        analyses: whether an analysis of runs can be meant by `last` and by the beginning of a name.
 
     Raises:
         RunFolderError: no run has the name, or several begin so.

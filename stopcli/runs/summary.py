@@ -510,7 +510,7 @@ def read_classes(run: Path) -> tuple[ModelClasses | None, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class AnalysisSummary:
-    """What a comparison or a replay found. A replay writes its monitor among its results."""
+    """What a comparison, a replay or a recommendation found. The latter two write their monitor among its results."""
 
     command: str
     name: str

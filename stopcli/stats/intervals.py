@@ -93,17 +93,18 @@ def _mean_interval(values: tuple[float, ...]) -> MeanInterval:
     return MeanInterval(len(values), mean, sd, *bootstrap_interval(array))
 
 
-def bootstrap_interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """The bootstrap 95 % interval (BCa) of the mean of values that are not all the same.
+def bootstrap_interval(values: NDArray[np.float64], confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The bootstrap interval (BCa) of the mean of values that are not all the same.
 
     A resample of n values varies less than n values do, and quantiles of it are those of a normal distribution where
-    Student's are due. For 10 values that vary normally a plain BCa interval holds the mean in 89 % of all cases, so the
-    quantiles are taken further out: Φ(√(n / (n − 1)) · t), with t of n − 1 degrees of freedom, in the place of 97.5 %
-    (T. Hesterberg, "What Teachers Should Know About the Bootstrap", 2015). With it the mean is held in 94 %. Nothing
-    that is drawn from values lies outside of them, so with 3 values it is held in 75 % at most.
+    Student's are due. For 10 values that vary normally a plain BCa interval (95 %) holds the mean in 89 % of all cases,
+    so the quantiles are taken further out: Φ(√(n / (n − 1)) · t), with t of n − 1 degrees of freedom, in the place of
+    97.5 % (T. Hesterberg, "What Teachers Should Know About the Bootstrap", 2015). With it the mean is held in 94 %.
+    Nothing that is drawn from values lies outside of them, so with 3 values it is held in 75 % at most.
 
     Args:
         values: 3 or more, shape [n].
+        confidence: two-sided, in (0, 1).
     """
     from scipy import stats
 
@@ -118,7 +119,7 @@ def bootstrap_interval(values: NDArray[np.float64]) -> tuple[float, float]:
     interval = stats.bootstrap(
         (values,),
         np.mean,
-        confidence_level=widened_confidence(len(values)),
+        confidence_level=widened_confidence(len(values), confidence),
         n_resamples=0,
         bootstrap_result=SimpleNamespace(bootstrap_distribution=means),
         method="BCa",
@@ -136,11 +137,12 @@ def _resample_counts(n: int) -> NDArray[np.float64]:
 
 
 @functools.cache
-def widened_confidence(n: int) -> float:
-    """The confidence to ask of a bootstrap of n values for an interval of 95 %; above it, and near it for many."""
+def widened_confidence(n: int, confidence: float = CONFIDENCE) -> float:
+    """The confidence to ask of a bootstrap of n values for an interval of 95 %, or of another confidence; above it, and
+    near it for many."""
     from scipy import stats
 
-    t = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    t = stats.t.ppf((1 + confidence) / 2, n - 1)
     return float(2 * stats.norm.cdf(math.sqrt(n / (n - 1)) * t) - 1)
 
 

@@ -40,6 +40,7 @@ COMMANDS = {
     "compare": ["compare", "good", "PATH"],
     "compare to": ["compare", "good", "good", "--run-dir", "PATH"],
     "replay": ["replay", "PATH"],
+    "recommend": ["recommend", "PATH"],
     "report": ["report", "PATH"],
     "report to": ["report", "good", "--to", "PATH"],
     "reproduce": ["reproduce", "PATH"],

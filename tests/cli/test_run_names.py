@@ -123,7 +123,10 @@ def test_every_command_that_reads_runs_takes_their_names_from_any_folder(
     assert list(Path().iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["show", "report", "replay", "compare", "resume", "rm", "clr --from-range"])
+COMMANDS = ["show", "report", "replay", "recommend", "compare", "resume", "rm", "clr --from-range"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_answers_an_unknown_name_with_the_nearest(
     command: str, runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +245,7 @@ WRONG = {
     "compare 20260101": "there is nothing to compare",
     "report conf.toml": "conf.toml: a file, expected a run's folder or its name",
     "replay nowhere": "nowhere: no such folder",
+    "recommend nowhere": "nowhere: no such folder",
     "predict nowhere conf.csv": "nowhere: no such folder",
     "verify-resume nosuch": "received 'nosuch', expected a command that trains a single run",
     "verify-resume moon": "Did you mean moons?",

@@ -21,7 +21,7 @@ from stopcli.runs.metrics import read_metrics
 PROJECT = Path(__file__).parents[2]
 COMMANDS = [
     *("moons", "cifar-resnet", "cutout-sweep", "clr", "lr-range", "run", "reproduce", "resume", "list", "show"),
-    *("compare", "report", "replay", "verify-resume"),
+    *("compare", "report", "replay", "recommend", "verify-resume"),
 ]
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 needs_pty = pytest.mark.skipif(sys.platform == "win32", reason="this system has no pseudo-terminals")

@@ -15,7 +15,7 @@ REQUESTS = {
         "--version", "--help", "moons --help", "cifar-resnet --help", "cutout-sweep --help", "clr --help",
         "lr-range --help", "run --help", "reproduce --help", "resume --help", "list --help", "show --help",
         "rm --help", "prune --help", "fit --help", "predict --help",
-        "compare --help", "report --help", "replay --help", "verify-resume --help",
+        "compare --help", "report --help", "replay --help", "recommend --help", "verify-resume --help",
         "list", "list --runs-dir nowhere", "show runs/moons", "show runs/failed", "show runs/paused-sweep",
         "show runs/clr/jobs/constant-seed0", "reproduce small.toml --runs-dir runs/reproduced --scale full --dry-run",
     ],
@@ -38,7 +38,8 @@ REQUESTS = {
         "report nowhere", "report runs/moons runs/clr --to page.html", "report runs/moons --to runs/moons/summary.json",
         "predict", "predict runs/moons", "predict runs/moons small.toml", "predict nowhere table.csv",
         "replay", "replay nowhere", "replay runs/moons --rule hunch", "replay runs/moons --patience -1",
-        "replay runs/moons --monitor val_los", "replay runs/moons --select f1", "verify-resume --kills 0",
+        "replay runs/moons --monitor val_los", "replay runs/moons --select f1", "recommend", "recommend nowhere",
+        "recommend runs/moons --within 0", "recommend runs/moons --stop hunch", "verify-resume --kills 0",
     ],
 }  # fmt: skip
 

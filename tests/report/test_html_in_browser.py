@@ -116,6 +116,7 @@ def test_words_in_figures_stand_inside_and_apart(chromium: Any, pages: dict[str,
         ("moons", "its test acc."),
         ("cutout-sweep", "error at the end"),
         ("replay", "regret"),
+        ("recommend", "regret"),
     ],
 )
 def test_the_column_that_matters_is_in_sight_and_the_others_are_a_tap_away(

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from recorded_curves import valleys, write_curves
 from summaries import run_summary
 
-from stopcli.analysis import compare_report, replay_report
+from stopcli.analysis import compare_report, recommend_report, replay_report
 from stopcli.analysis.compare import compare
+from stopcli.analysis.recommend import recommend
 from stopcli.analysis.replay import ReplayOptions, replay
 from stopcli.recipes.base import recipe_of, run_marks
 from stopcli.report.baselines import baselines_table
@@ -63,11 +65,21 @@ def write_pages(root: Path) -> dict[str, Path]:
     outputs = {
         "replay": replay_report.output_of(replay(arms[:1], ReplayOptions())),
         "compare": compare_report.output_of(compare(arms)),
+        "recommend": recommend_report.output_of(recommend(_curves(root / "curves"), ReplayOptions(), 0.01)),
     }
     for name, output in outputs.items():
         write_output(output, root=root, run_dir=root / name)
         pages[name] = root / name / "report.html"
     return {**pages, "table": _of_table(root / "table")}
+
+
+def _curves(folder: Path) -> list[Path]:
+    """Runs of two data sets, six seeds each."""
+    return [
+        path
+        for hidden in (10, 20)
+        for path in write_curves(folder / str(hidden), valleys(6, seed=hidden), hidden=hidden)
+    ]
 
 
 def _of_table(folder: Path) -> Path:
