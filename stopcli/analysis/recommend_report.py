@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from stopcli.analysis.recommend import Expectation, Recommendation, expectation_of, flags_of, settings_of
-from stopcli.analysis.recommend_answers import answers, bound_text, choice_text, conclusions, share_text
+from stopcli.analysis.recommend_answers import answers, bound_text, choice_text, conclusions
 from stopcli.quantities import counted
 from stopcli.report.document import Bullets, Document, Paragraph, Part, Picture, Section, Table, Warn, alt_text, csv_of
 from stopcli.report.html import AnalysisOutput
@@ -22,17 +22,21 @@ if TYPE_CHECKING:
 
 FIGURE = "recommendation"
 _LIMIT = "at most (95 %)"
-_COLUMNS = ("epochs trained", "regret", _LIMIT, "runs that lose")
+_COLUMNS = ("epochs trained (%)", "regret (%)", _LIMIT, "runs that lose")
 _LEFT_OUT = "chosen by the others, on runs left out"
 
 
 def _cells(expectation: Expectation) -> tuple[str, ...]:
     """The cost, the regret, its limit, and how many runs lose anything."""
-    cost = expectation.cost.cell(share_text, sd=False, interval=expectation.cost.sd != 0)
+    cost = expectation.cost.cell(_percent, sd=False, interval=expectation.cost.sd != 0)
     if not math.isfinite(expectation.regret):
         return (cost, NONE, NONE, f"{expectation.losing} of {expectation.n}")
-    limit = NONE if expectation.limit is None else share_text(expectation.limit)
-    return (cost, share_text(expectation.regret), limit, f"{expectation.losing} of {expectation.n}")
+    limit = NONE if expectation.limit is None else _percent(expectation.limit)
+    return (cost, _percent(expectation.regret), limit, f"{expectation.losing} of {expectation.n}")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}"
 
 
 def expected_table(recommendation: Recommendation) -> Table:
@@ -252,7 +256,7 @@ def _figure(recommendation: Recommendation) -> Figure:
     is_drawn = expected is not None and math.isfinite(expected.regret)
     within = 100 * recommendation.within
     panel = Panel(
-        f"regret in {recommendation.metric}, % of the best value",
+        f"regret, % of the best {recommendation.metric}",
         (within, f"--within {bound_text(recommendation.within)}"),
         linear_to=within,
     )

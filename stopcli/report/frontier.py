@@ -67,6 +67,8 @@ _LONGEST, _WIDEST = 120, 40
 _WIDE = 12
 # Across the ring around a marked point.
 _RING_POINTS = 13.0
+# The height of a line of the legend.
+_LINE_INCHES = 0.3
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,9 @@ def frontier(
         mark_name: what the marked points are.
         reference: what is drawn in the first panel and is no rule.
     """
-    figure, drawn = new_figure(2.1 + 2.9 * len(panels), len(panels), title=title, sharex=True)
+    # The legend takes its lines from the panels.
+    height = 2.1 + 2.9 * len(panels) + _LINE_INCHES * (bool(mark_name) + (reference is not None))
+    figure, drawn = new_figure(height, len(panels), title=title, sharex=True)
     costs = [point.cost.mean for point in points]
     wide = max(costs) / min(costs) > _WIDE
     for axes in drawn:
