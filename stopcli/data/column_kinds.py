@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.data.csv_layout import MEANT_AS_WORDS, is_number
-from stopcli.data.table_file import TableFile, cell_at
+from stopcli.data.table_file import NumberColumn, TableFile, cell_at
 from stopcli.errors import RequestError, shown
 from stopcli.quantities import agreeing, counted
 
@@ -141,22 +141,29 @@ def numbers_of(table: TableFile, name: str) -> NDArray[Any]:
     Raises:
         RequestError: a value is no number, is infinite, or too large for float32; with its line.
     """
-    series = table.frame[name]
-    values: NDArray[Any]
-    if series.dtype.kind in "iub":
-        values = series.to_numpy()
-        return values
-    values = series.to_numpy() if series.dtype.kind == "f" else _converted(table, name)
-    if len(values):
-        smallest, largest = extremes_of(values)
-        if smallest < -_LARGEST or largest > _LARGEST:
-            row = int(np.flatnonzero(np.abs(values) > _LARGEST)[0])
-            limit = "a finite number" if np.isinf(values[row]) else f"a number of at most {_LARGEST:.1e}, as in float32"
-            raise RequestError(
-                f"{cell_at(table, row, name)}: received {values[row]:g}, expected {limit}",
-                hint="An empty cell is a missing value.",
-            )
-    return values
+    return checked_numbers(table, name).values
+
+
+def checked_numbers(table: TableFile, name: str) -> NumberColumn:
+    """As `numbers_of`, with the smallest and the largest of them. Each column of a table is looked at once."""
+    if name not in table.numbers:
+        series = table.frame[name]
+        is_numeric = series.dtype.kind in "iubf"
+        values: NDArray[Any] = series.to_numpy() if is_numeric else _converted(table, name)
+        smallest, largest = extremes_of(values) if len(values) else (np.nan, np.nan)
+        if values.dtype.kind == "f" and (smallest < -_LARGEST or largest > _LARGEST):
+            raise _out_of_range(table, name, values)
+        table.numbers[name] = NumberColumn(values, float(smallest), float(largest))
+    return table.numbers[name]
+
+
+def _out_of_range(table: TableFile, name: str, values: NDArray[Any]) -> RequestError:
+    row = int(np.flatnonzero(np.abs(values) > _LARGEST)[0])
+    limit = "a finite number" if np.isinf(values[row]) else f"a number of at most {_LARGEST:.1e}, as in float32"
+    return RequestError(
+        f"{cell_at(table, row, name)}: received {values[row]:g}, expected {limit}",
+        hint="An empty cell is a missing value.",
+    )
 
 
 def _converted(table: TableFile, name: str) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stopcli.data.table_file import TableFile
 
 # So many rows at a time stay in the processor's cache.
-_CHUNK = 1 << 15
+_CHUNK = 1 << 14
 
 
 def row_hashes(table: TableFile, columns: TableColumns, key: Sequence[str] = ()) -> NDArray[np.uint64]:

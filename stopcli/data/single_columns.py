@@ -29,15 +29,18 @@ def auc_by_word(codes: NDArray[Any], is_positive: NDArray[np.bool_]) -> float:
     return _auc(_mean_of_others(codes, is_positive.astype(np.float64)), is_positive)
 
 
-def r2_by_number(values: NDArray[Any], target: NDArray[Any]) -> float:
+def r2_by_number(values: NDArray[Any], target: NDArray[Any], target_ranks: NDArray[np.float64] | None = None) -> float:
     """The share of the target's variance that a line explains: through the values, or through their ranks and the
     target's, whichever is larger.
 
     Args:
         values, target: [rows], none of them missing.
+        target_ranks: `ranks_of` the target, where they are known.
     """
-    pairs = (values.astype(np.float64), target.astype(np.float64)), (_ranks(values), _ranks(target))
-    return max(_squared_correlation(*pair) for pair in pairs)
+    return max(
+        _squared_correlation(values.astype(np.float64), target.astype(np.float64)),
+        _squared_correlation(ranks_of(values), ranks_of(target) if target_ranks is None else target_ranks),
+    )
 
 
 def r2_by_word(codes: NDArray[Any], target: NDArray[Any]) -> float:
@@ -116,10 +119,10 @@ def _mean_of_others(codes: NDArray[Any], values: NDArray[np.float64]) -> NDArray
 def _auc(order: NDArray[Any], is_positive: NDArray[np.bool_]) -> float:
     positive = int(is_positive.sum())
     pairs = positive * (len(order) - positive)
-    return float(_ranks(order)[is_positive].sum() - positive * (positive + 1) / 2) / pairs
+    return float(ranks_of(order)[is_positive].sum() - positive * (positive + 1) / 2) / pairs
 
 
-def _ranks(values: NDArray[Any]) -> NDArray[np.float64]:
+def ranks_of(values: NDArray[Any]) -> NDArray[np.float64]:
     """From 1; equal values have the mean of theirs."""
     groups, counts = np.unique(values, return_inverse=True, return_counts=True)[1:]
     ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[groups]

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.data.column_kinds import Column, column_of, extremes_of, mixture_error, numbers_of, texts_of
+from stopcli.data.column_kinds import Column, checked_numbers, column_of, mixture_error, numbers_of, texts_of
 from stopcli.data.csv_layout import DELIMITERS, MEANT_AS_WORDS
-from stopcli.data.table_file import TableFile
+from stopcli.data.table_file import NumberColumn, TableFile
 from stopcli.data.table_target import TableTask as TableTask
 from stopcli.data.table_target import choose_task, class_indices
 from stopcli.errors import ConfigError, RequestError, did_you_mean, shown
@@ -244,12 +244,12 @@ def _reason_unused(table: TableFile, column: Column, categorical: bool, requeste
         return what
     if column.kind == "words":
         return _reason_of_words(column, notes)
-    return _reason_of_numbers(column, numbers_of(table, name), notes)
+    return _reason_of_numbers(column, checked_numbers(table, name), notes)
 
 
-def _reason_of_numbers(column: Column, values: NDArray[Any], notes: _Notes) -> str:
+def _reason_of_numbers(column: Column, numbers: NumberColumn, notes: _Notes) -> str:
     """As `_reason_unused`, of numbers and logical values."""
-    smallest, largest = map(float, extremes_of(values))
+    values, smallest, largest = numbers
     if not column.missing and smallest == largest:
         notes.setdefault("not used, the same in all rows", []).append(column.name)
         return "the same in all rows"

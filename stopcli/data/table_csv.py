@@ -12,6 +12,7 @@ import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -133,6 +134,21 @@ class _Utf8:
         return text.encode() if text or not content else self.read(size)
 
 
+@contextlib.contextmanager
+def _source(layout: CsvLayout, on_progress: OnProgress) -> Iterator[_Utf8 | Path]:
+    """What pandas reads: where it can, the path of a file, which it then reads with all cores."""
+    if layout.gzipped or layout.encoding != "utf-8":
+        with _Utf8(layout, on_progress) as file:
+            yield file
+        return
+    what, size = f"reading {layout.path.name}, megabytes", layout.path.stat().st_size // _MEGABYTE
+    if size:
+        on_progress(what, 0, size)
+    yield layout.path
+    if size:
+        on_progress(what, size, size)
+
+
 def _parsed(layout: CsvLayout, on_progress: OnProgress, columns: Sequence[str] = ()) -> pandas.DataFrame:
     """The rows by pandas: with its inference, or some columns as text. Raises UnicodeDecodeError where text is not in
     the layout's encoding."""
@@ -145,11 +161,11 @@ def _parsed(layout: CsvLayout, on_progress: OnProgress, columns: Sequence[str] =
         # Of ten thousand columns, pandas takes longer for the dict than for the rows.
         missing = list(cells[0])
     try:
-        with _Utf8(layout, on_progress) as file, warnings.catch_warnings():
+        with _source(layout, on_progress) as source, warnings.catch_warnings():
             warnings.simplefilter("ignore", pandas.errors.DtypeWarning)
             warnings.simplefilter("error", pandas.errors.ParserWarning)
             return pandas.read_csv(
-                file,
+                source,
                 sep=layout.delimiter,
                 decimal=layout.decimal,
                 header=0,

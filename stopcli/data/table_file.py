@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 _NAMELESS_INDEX = "__index_level_"
 
 
+class NumberColumn(NamedTuple):
+    """A column of numbers: float64 with NaN for missing ones, or whole numbers; and the smallest and the largest."""
+
+    values: NDArray[Any]
+    smallest: float
+    largest: float
+
+
 @dataclass(frozen=True, eq=False)
 class TableFile:
     """A table as it stands in a file.
@@ -37,6 +45,7 @@ class TableFile:
             pandas infers, so that a column with a type for words, or for anything, may have only some.
         notes: what is read otherwise than one may expect, a sentence without a full stop each.
         layout: how a CSV file is written; None for any other.
+        numbers: columns of numbers that were checked, by name.
     """
 
     path: Path
@@ -44,6 +53,7 @@ class TableFile:
     notes: tuple[str, ...] = ()
     layout: CsvLayout | None = None
     _cells: dict[str, pandas.Series] = field(default_factory=dict, repr=False)
+    numbers: dict[str, NumberColumn] = field(default_factory=dict, repr=False)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -56,9 +56,13 @@ def hashes_by_rows(column: pandas.Series[Any]) -> Callable[[slice], NDArray[np.u
 
 def _of_numbers(values: NDArray[np.float64]) -> NDArray[np.uint64]:
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        rounded = values.astype(np.float32).astype(np.float64)
-    # The keys of a database are whole, and have more digits than float32. Adding 0 makes a zero of -0.
-    numbers = np.where(values == np.rint(values), values, rounded) + 0.0
+        numbers = values.astype(np.float32).astype(np.float64)
+        # The keys of a database are whole, and have more digits than float32.
+        is_whole = np.rint(values) == values
+    if is_whole.any():
+        np.copyto(numbers, values, where=is_whole)
+    # Adding 0 makes a zero of -0.
+    numbers += 0.0
     integers: NDArray[np.uint64] = numbers.view(np.uint64)
     integers[np.isnan(numbers)] = _MISSING
     return integers
@@ -94,8 +98,13 @@ def text_hashes(texts: Sequence[str]) -> NDArray[np.uint64]:
 
 def scrambled(integers: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Other integers, of which every bit depends on every bit of these; two stay different."""
-    scrambled = integers
+    scrambled: NDArray[np.uint64] = integers.copy()
+    shifted = np.empty_like(integers)
+    # In place: of a chunk that stays in the processor's cache, other memory would cost as much as the arithmetic.
     for shift, factor in _STEPS:
-        scrambled = (scrambled ^ (scrambled >> shift)) * factor
-    scrambled ^= scrambled >> _LAST_SHIFT
+        np.right_shift(scrambled, shift, out=shifted)
+        np.bitwise_xor(scrambled, shifted, out=scrambled)
+        np.multiply(scrambled, factor, out=scrambled)
+    np.right_shift(scrambled, _LAST_SHIFT, out=shifted)
+    np.bitwise_xor(scrambled, shifted, out=scrambled)
     return scrambled

@@ -133,7 +133,7 @@ class TableData:
     def trained_before(self) -> Examples | None:
         """The rows of the training part that have trained an ancestor, encoded; None where there are none."""
         numbers = self.of_table.numbers_of(TRAINED_BEFORE)
-        return _examples(self.encoder, self.raw.at(numbers), NullObserver()) if len(numbers) else None
+        return _examples(self.encoder, self.raw, NullObserver(), numbers) if len(numbers) else None
 
     def files(self) -> Mapping[str, str | bytes]:
         """What a run leaves in its folder to know columns and rows again, by file name."""
@@ -215,7 +215,7 @@ def encoded(read: TableRows, config: Any, observer: Observer) -> TableData:
     numbers, ancestor = {name: read.numbers_of(part) for part, name in enumerate(PARTS)}, read.ancestor
     notes = read.notes
     if ancestor is None:
-        encoder = Encoder(read.columns, statistics_of(read.raw.at(numbers["train"]), read.columns))
+        encoder = Encoder(read.columns, statistics_of(read.raw, read.columns, numbers["train"]))
         # Numbers, which may be large, have none to tell.
         if read.columns.words:
             others = np.concatenate([numbers["validation"], numbers["test"]])
@@ -225,7 +225,7 @@ def encoded(read: TableRows, config: Any, observer: Observer) -> TableData:
         in_part = read.raw.at(np.concatenate([*numbers.values()]))
         notes += words_note(encoder.unknown_words(in_part), ancestor)
     observer.stage(f"encoding the rows of {read.table.path.name}")
-    examples = [_examples(encoder, read.raw.at(rows), observer) for rows in numbers.values()]
+    examples = [_examples(encoder, read.raw, observer, rows) for rows in numbers.values()]
     total = sum(array.nbytes for rows in examples for array in arrays_of(rows))
     train, validation, test = (as_trained(rows, total) for rows in examples)
     validation_rows = _validation_of(config)
@@ -239,8 +239,10 @@ def encoded(read: TableRows, config: Any, observer: Observer) -> TableData:
     return TableData(read, encoder, UserRows(parts, changes, notes, description))
 
 
-def _examples(encoder: Encoder, raw: RawRows, observer: Observer) -> Examples:
-    return Examples(encoder.encode(raw, observer.counted), raw.target)
+def _examples(encoder: Encoder, raw: RawRows, observer: Observer, rows: NDArray[Any]) -> Examples:
+    """Some rows, by their indices, encoded."""
+    target = None if raw.target is None else raw.target[rows]
+    return Examples(encoder.encode(raw, observer.counted, rows), target)
 
 
 class TableNetwork:

@@ -118,31 +118,32 @@ def statistics_from(plain: Mapping[str, Any]) -> Statistics:
         raise RequestError(f"the statistics of a table are damaged ({type(error).__name__}: {error})") from error
 
 
-def statistics_of(train: RawRows, columns: TableColumns) -> Statistics:
+def statistics_of(raw: RawRows, columns: TableColumns, rows: NDArray[np.intp] | None = None) -> Statistics:
     """Measure the rows that train.
 
     Args:
-        train: of these columns; with targets where they are numbers.
+        raw: of these columns; with targets where they are numbers.
+        rows: the indices of those that train; None for all.
     """
-    target = (0.0, 1.0)
-    if columns.task == "regression" and train.target is not None:
-        (of_target,) = _of_columns(train.target[:, None])
+    rows, target = np.arange(raw.count) if rows is None else rows, (0.0, 1.0)
+    if columns.task == "regression" and raw.target is not None:
+        (of_target,) = _of_columns(raw.target[:, None], rows)
         target = of_target.mean, of_target.deviation
     return Statistics(
-        dict(zip(columns.numbers, _of_columns(train.numbers), strict=True)),
-        {name: _of_words(train.words[:, i]) for i, name in enumerate(columns.words)},
+        dict(zip(columns.numbers, _of_columns(raw.numbers, rows), strict=True)),
+        {name: _of_words(raw.words[rows, i]) for i, name in enumerate(columns.words)},
         *target,
     )
 
 
-def _of_columns(numbers: NDArray[np.float32]) -> list[NumberStatistics]:
-    """Of each column of [rows, columns], in float64. Of no values, 0 and 1."""
+def _of_columns(numbers: NDArray[np.float32], rows: NDArray[np.intp]) -> list[NumberStatistics]:
+    """Of each column of [any rows, columns] over some of the rows, in float64. Of no values, 0 and 1."""
     columns = numbers.shape[1]
     count, total, squares = np.zeros(columns, np.int64), np.zeros(columns), np.zeros(columns)
     low, high = np.full(columns, np.inf), np.full(columns, -np.inf)
     # Some rows at a time, for all columns: a column by itself lies far apart in memory.
-    chunks = [numbers[start : start + _CHUNK] for start in range(0, len(numbers), _CHUNK)]
-    for chunk in chunks:
+    chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+    for chunk in map(numbers.__getitem__, chunks):
         smallest, largest = chunk.min(axis=0), chunk.max(axis=0)
         if np.isnan(smallest).any():
             present = ~np.isnan(chunk)
@@ -154,8 +155,8 @@ def _of_columns(numbers: NDArray[np.float32]) -> list[NumberStatistics]:
             count += len(chunk)
             total += chunk.sum(axis=0, dtype=np.float64)
         low, high = np.fmin(low, smallest), np.fmax(high, largest)
-    mean, any_missing = total / np.maximum(count, 1), bool((count < len(numbers)).any())
-    for chunk in chunks:
+    mean, any_missing = total / np.maximum(count, 1), bool((count < len(rows)).any())
+    for chunk in map(numbers.__getitem__, chunks):
         difference = chunk - mean
         np.square(difference, out=difference)
         squares += (np.where(np.isnan(difference), 0, difference) if any_missing else difference).sum(axis=0)
@@ -166,7 +167,7 @@ def _of_columns(numbers: NDArray[np.float32]) -> list[NumberStatistics]:
         # is that of numbers which are all 0 to it.
         of_column = (float(low[i]), 1.0) if low[i] == high[i] else (float(mean[i]), float(deviation[i]))
         usable = of_column if of_column[1] > 1e-37 else (of_column[0], 1.0)
-        statistics.append(NumberStatistics(*usable, bool(count[i] < len(numbers))))
+        statistics.append(NumberStatistics(*usable, bool(count[i] < len(rows))))
     return statistics
 
 
@@ -333,28 +334,32 @@ class Encoder:
         ]
         return tf.function(lambda *arrays: self.model(list(arrays)), input_signature=signature, autograph=False)
 
-    def encode(self, raw: RawRows, on_progress: OnProgress = ignore_progress) -> Nest:
+    def encode(
+        self, raw: RawRows, on_progress: OnProgress = ignore_progress, rows: NDArray[np.intp] | None = None
+    ) -> Nest:
         """Encode rows by `model`, so that they are the same numbers as in the whole model.
 
         Args:
             raw: of these columns.
+            rows: the indices of those that are encoded; None for all.
 
         Returns:
             float32 [rows, width]; where there are words, {"numbers": that, "words": int32 [rows, columns of words]}.
         """
         import tensorflow as tf
 
-        compiled, total = self._compiled, raw.count
+        compiled, total = self._compiled, raw.count if rows is None else len(rows)
         numbers = np.empty((total, self.width), np.float32)
         indices = np.empty((total, len(self.columns.words)), np.int32)
         for start in range(0, total, _BATCH):
-            rows = slice(start, min(start + _BATCH, total))
-            arrays = [*([raw.numbers[rows]] if self.columns.numbers else []), *raw.words[rows].T]
+            batch = slice(start, min(start + _BATCH, total))
+            taken = batch if rows is None else rows[batch]
+            arrays = [*([raw.numbers[taken]] if self.columns.numbers else []), *raw.words[taken].T]
             encoded = leaves(compiled(*map(tf.constant, arrays)))
-            numbers[rows] = encoded[0].numpy()
+            numbers[batch] = encoded[0].numpy()
             if self.columns.words:
-                indices[rows] = encoded[1].numpy()
-            on_progress("rows encoded", rows.stop, total)
+                indices[batch] = encoded[1].numpy()
+            on_progress("rows encoded", batch.stop, total)
         return {"numbers": numbers, "words": indices} if self.columns.words else numbers
 
     def whole(self, core: keras.Model) -> keras.Model:

@@ -151,7 +151,14 @@ class KnownRows:
     def to_bytes(self) -> bytes:
         """As the content of rows.npz; the same bytes for the same rows."""
         file = io.BytesIO()
-        np.savez_compressed(file, hashes=self.hashes, parts=self.parts, counts=self.counts)
+        arrays: dict[str, NDArray[Any]] = {"hashes": self.hashes, "parts": self.parts, "counts": self.counts}
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, array in arrays.items():
+                # Hashes cannot be compressed; of the others, small numbers, the first level makes the most.
+                method = zipfile.ZIP_STORED if name == "hashes" else zipfile.ZIP_DEFLATED
+                entry = io.BytesIO()
+                np.save(entry, array)
+                archive.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getbuffer(), method, 1)
         return file.getvalue()
 
 
