@@ -67,7 +67,8 @@ _INTERVAL = "95 % interval"
 _READ_FOR = re.compile(
     r"((its|final|saved) )?(test|validation|val\.) (?!.* at the stop).+|(?!chosen).+ on the test rows|"
     r"error at the end|cost ratio.*|epochs trained \(%\)|regret( \(%\))?|.* given up|difference|verdicts?|"
-    rf"saved epoch|F1|base|max|training|times .*|Pareto|total|true|predicted|confidence|groups|from|mean target|{_INTERVAL}"
+    r"saved epoch|F1|base|max|training|times .*|Pareto|total|true|predicted|confidence|groups|from|mean target|"
+    rf"{_INTERVAL}"
 )
 
 
