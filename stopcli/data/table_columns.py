@@ -25,7 +25,7 @@ _FEWEST_ROWS = 50
 # Of the range of a column's values, what float32 may take from one of them before it is said.
 _LARGEST_ROUNDING = 1e-3
 # Rows whose numbers fit into a processor's cache.
-_CHUNK = 1 << 14
+_CHUNK = 1 << 12
 
 
 @dataclass(frozen=True)

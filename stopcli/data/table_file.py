@@ -53,7 +53,7 @@ class TableFile:
     notes: tuple[str, ...] = ()
     layout: CsvLayout | None = None
     _cells: dict[str, pandas.Series] = field(default_factory=dict, repr=False)
-    numbers: dict[str, NumberColumn] = field(default_factory=dict, repr=False)
+    numbers: dict[str, NumberColumn] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -62,7 +62,8 @@ def leaks(
 def _rows_in_two_parts(hashes: NDArray[np.uint64], part: NDArray[np.int8]) -> Iterator[str]:
     train = np.sort(hashes[part == TRAIN])
     for number, name in ((TEST, "test"), (VALIDATION, "validation")):
-        of_part = hashes[part == number]
+        # In order, so that they are looked for one beside the other.
+        of_part = np.sort(hashes[part == number])
         same = int(are_among(of_part, train).sum())
         if same:
             are = agreeing(same, "is the same as a training row", "are the same as a training row")

@@ -158,8 +158,9 @@ def _of_columns(numbers: NDArray[np.float32], rows: NDArray[np.intp]) -> list[Nu
     mean, any_missing = total / np.maximum(count, 1), bool((count < len(rows)).any())
     for chunk in map(numbers.__getitem__, chunks):
         difference = chunk - mean
-        np.square(difference, out=difference)
-        squares += (np.where(np.isnan(difference), 0, difference) if any_missing else difference).sum(axis=0)
+        if any_missing:
+            difference[np.isnan(difference)] = 0.0
+        squares += np.einsum("ij,ij->j", difference, difference)
     deviation = np.sqrt(squares / np.maximum(count, 1))
     statistics = []
     for i in range(columns):
