@@ -6,8 +6,10 @@ import csv
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from stopcli.analysis.arms import RunArm, difference
+from stopcli.analysis.decisions import ComparedValue
 from stopcli.analysis.sweep import (
     answer_against,
     difference_text,
@@ -21,7 +23,7 @@ from stopcli.quantities import format_duration, numbered
 from stopcli.report.document import Table
 from stopcli.report.run_results import shown_rows
 from stopcli.runs.headline import ROWS_IN_WORDS, Headline, Rows
-from stopcli.stats.differences import NONE, Difference, too_few
+from stopcli.stats.differences import NONE, Difference, too_few, writer_of_differences
 from stopcli.stats.intervals import FEWEST, MeanInterval, mean_interval
 from stopcli.sweeps.plan import JobResult
 
@@ -53,6 +55,18 @@ def measure_of_arms(headline: Headline, results: Sequence[JobResult]) -> ArmMeas
     """The metric that counts, of the test rows, or where there are none, of those that validate, else that train."""
     summaries = [result.summary for result in results if result.state == "finished" and result.summary]
     return ArmMeasure(headline, shown_rows(summaries, headline))
+
+
+def compared_by_headline(config: Any, results: Sequence[JobResult]) -> ComparedValue:
+    """What arms are compared by whose runs are measured by the metric that counts: that of the final model.
+
+    Args:
+        config: the sweep's.
+    """
+    measure = measure_of_arms(config.headline, results)
+    headline, final = measure.headline, "restored" if config.restore_best else "final"
+    label, show = f"{measure.label} of the {final} model", writer_of_differences(headline)
+    return ComparedValue(measure.error_of(), label, headline, headline.direction, show, headline.as_error)
 
 
 def arms_table(

@@ -67,6 +67,11 @@ def reference_of(config: Any, arms: Sequence[RunArm]) -> RunArm:
     return next(arm for arm in arms if arm.name == config.reference_arm)
 
 
+def seeds_in(results: Sequence[JobResult]) -> int:
+    """How many seeds the runs of a sweep are of, whatever became of them."""
+    return len({result.job.config.seed for result in results})
+
+
 def shared_seeds(arms: Sequence[RunArm]) -> list[int]:
     """The seeds that every arm has of which any run counts, ascending: over these arms are equals."""
     seeds = [set(arm.seeds) for arm in arms if arm.runs]
@@ -220,7 +225,7 @@ def seed_results(config: Any, results: Sequence[JobResult]) -> SweepResults:
     columns = _columns(runs)
     arm = _finished(label, runs, columns)
     return SweepResults(
-        f"{config.command}: {label}, {counted(config.seeds, 'seed')}",
+        f"{config.command}: {label}, {counted(seeds_in(results), 'seed')}",
         (seed_table(label, runs),),
         {"table.csv": _seed_csv(runs, columns)},
         _seeds_answer(arm, columns),

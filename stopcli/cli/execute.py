@@ -94,7 +94,7 @@ def execute_task(task: Task, folder: RunFolder, output: Output, budget_seconds: 
     if getattr(task.config, "tensorboard", False):
         output.say(f"To follow it: tensorboard --logdir {folder.jobs if task.layout else folder.tensorboard}")
     if task.layout is not None:
-        output.say(f"Runs: {len(plan_jobs(task.config))}, {task.layout.describe()}.")
+        output.say(f"Runs: {_number_of_runs(task.config)}, {task.layout.describe()}.")
 
     view = RunView(output, task.config.command)
     with stop_on_signals(budget_seconds, view.saving) as request:
@@ -111,6 +111,15 @@ def execute_task(task: Task, folder: RunFolder, output: Output, budget_seconds: 
     exit_status = {"finished": 0, "paused": 0, "failed": 1, "interrupted": request.exit_status}[summary.state]
     if exit_status:
         raise typer.Exit(exit_status)
+
+
+def _number_of_runs(config: RunConfig) -> str:
+    """Of a sweep, in words."""
+    most = len(plan_jobs(config))
+    if not config.auto_seeds:
+        return str(most)
+    first = len(plan_jobs(config, config.first_round))
+    return f"{first} in the first round, then a seed of each arm at a time until all is decided, at most {most}"
 
 
 def show_plan(task: Task, output: Output, requested: RunConfig, budget_seconds: float | None) -> None:
@@ -146,7 +155,8 @@ def show_plan(task: Task, output: Output, requested: RunConfig, budget_seconds: 
         output.results([plan.budget_table(fits, budget_seconds), plan.table()], summary)
     for line in task.loaded.description:
         output.say(line)
-    how = "in all" if layout.workers else "one after the other; the cluster decides how many run at a time"
+    total = "at most" if task.config.auto_seeds else "in all"
+    how = total if layout.workers else "one after the other; the cluster decides how many run at a time"
     runs, duration = counted(len(plan.jobs), "run"), format_duration(plan.seconds)
     output.say(f"{runs}, {layout.describe()}: about {duration} {how}. Nothing was trained.")
 

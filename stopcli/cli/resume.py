@@ -52,6 +52,10 @@ Force = Annotated[
     bool,
     typer.Option("--force", help="Resume although settings, versions or data have changed, and record the change."),
 ]
+MaxSeeds = Annotated[
+    int | None,
+    typer.Option("--max-seeds", help="Of a sweep with --seeds auto: most seeds of each arm."),
+]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="In a sweep, also resume the runs that failed.")]
 
 
@@ -63,6 +67,7 @@ def resume(
     code: CodePath = None,
     force: Force = False,
     retry_failed: RetryFailed = False,
+    max_seeds: MaxSeeds = None,
     time_budget: TimeBudget = None,
     runs_dir: RunsDir = None,
     json: Json = False,
@@ -87,6 +92,7 @@ def resume(
     options = {name: setting_value(ImageConfig, name, value) for name, value in options.items() if value is not None}
     layout_names = settings_with(ImageConfig, "layout")
     how = {name: options.pop(name) for name in list(options) if name in layout_names}
+    how |= {} if max_seeds is None else {"max_seeds": max_seeds}
     named = {"epochs": epochs, "dataset": dataset}
     changes = {**{name: value for name, value in named.items() if value is not None}, **options}
     resumption = prepare(run, changes=changes, force=force, retry_failed=retry_failed, how=how, code=code)

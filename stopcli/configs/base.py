@@ -187,13 +187,13 @@ class RunConfig:
     ] = "auto"
     seed: Annotated[Seed, Option("Seed of everything random in training, ≥ 0.", "Training", ("seed",))] = 0
     seeds: Annotated[
-        int,
-        Ge(1),
-        Le(10_000),
+        Annotated[int, Ge(1), Le(10_000)] | Literal["auto"],
         Option(
-            "Number of runs, with seeds SEED, SEED + 1, …; more than one makes a sweep.",
+            "Number of runs, with seeds SEED, SEED + 1, …; more than one makes a sweep. auto: of a sweep with arms, "
+            "until every comparison is decided.",
             "Training",
             ("seed",),
+            metavar="N|auto",
             common=True,
         ),
     ] = 1
@@ -229,7 +229,10 @@ class RunConfig:
                 f"at most {NAME_LENGTH} bytes of letters, digits, '.', '_', '-': it becomes part of a folder's name"
             )
             raise ConfigError("name", self.name, expected)
-        if self.seed + self.seeds > 2**31:
+        if self.seeds == "auto" and not self.auto_seeds:
+            hint = "Two sweeps with a number of seeds each are compared by: stopcli compare RUN RUN"
+            raise ConfigError("seeds", "auto", f"a number, because {self.command} has one arm", hint=hint)
+        if self.seed + self.most_seeds > 2**31:
             raise ConfigError("seeds", self.seeds, f"seed + seeds ≤ 2**31 (seed is {self.seed})")
 
     def warnings(self) -> list[str]:
@@ -300,7 +303,23 @@ class RunConfig:
     @property
     def is_sweep(self) -> bool:
         """Whether these settings describe several runs."""
-        return self.seeds > 1
+        return self.most_seeds > 1
+
+    @property
+    def auto_seeds(self) -> bool:
+        """Whether the number of seeds follows from what the first of them show."""
+        return False
+
+    @property
+    def most_seeds(self) -> int:
+        """Seeds of each arm; where their number is not fixed, the most."""
+        assert self.seeds != "auto", "checked"
+        return self.seeds
+
+    @property
+    def first_round(self) -> int:
+        """Seeds that are trained before anything can be decided: all of a fixed number."""
+        return self.most_seeds
 
     @property
     def measured_settings(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
+from stopcli.configs.auto_seeds import AutoSeedsConfig
 from stopcli.configs.base import Option, Positive, settings_with
 from stopcli.configs.classifier import ClassifierConfig
 from stopcli.configs.learning_rate import CyclicModeName, read_by_policies
@@ -22,7 +23,7 @@ FixedRate = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClrConfig(ClassifierConfig):
+class ClrConfig(AutoSeedsConfig, ClassifierConfig):
     """Cyclical learning rates against each other and against others: an arm for each policy.
 
     `learning_rate` is that of the arms in `vs`, from which they begin; without it they have the cycles' highest.

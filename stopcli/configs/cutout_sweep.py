@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal
 
+from stopcli.configs.auto_seeds import AutoSeedsConfig
 from stopcli.configs.base import Count, Option
 from stopcli.configs.classifier import CifarResnetConfig
 from stopcli.configs.learning_rate import read_by_policies
@@ -19,7 +20,7 @@ _MOST_UNEVEN = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
-class CutoutSweepConfig(CifarResnetConfig):
+class CutoutSweepConfig(AutoSeedsConfig, CifarResnetConfig):
     """M cutout copies of every image in a batch, for several M, against simple augmentation alone.
 
     What the arms have equal, with E epochs, U updates and a batch of B images for the baseline:

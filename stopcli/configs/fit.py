@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+from stopcli.configs.auto_seeds import AutoSeedsConfig
 from stopcli.configs.base import Option, Seed, Share, settings_with
 from stopcli.configs.file_settings import Table, arm_names, check_names, label_of
 from stopcli.configs.images import Threads
@@ -27,7 +28,7 @@ _MOST_ARMS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig(CodeTrainingConfig, TableSettings, SweepSettings):
+class FitConfig(AutoSeedsConfig, CodeTrainingConfig, TableSettings, SweepSettings):
     """Training the model that a Python file builds, on the rows that it returns or on those of a table; how it is
     computed is filled in too."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from stopcli.analysis.decisions import ComparedValue
 from stopcli.analysis.sweep import SweepResults, headline_of_runs, seed_results, sweep_arms
 from stopcli.configs.base import RunConfig
 from stopcli.configs.registry import command_classes
@@ -121,6 +122,10 @@ class Recipe:
     def sweep_results(self, config: Any, results: Sequence[JobResult]) -> SweepResults:
         """What a sweep's runs say together. Needs neither TensorFlow nor matplotlib."""
         raise NotImplementedError
+
+    def compared_value(self, config: Any, results: Sequence[JobResult]) -> ComparedValue | None:
+        """What a sweep's arms are compared by; None where it has one."""
+        return None
 
     def sweep_figures(self, config: Any, results: Sequence[JobResult]) -> Figures:
         """How the figures over a sweep's runs are drawn, by name; at least one of them has finished."""

@@ -112,7 +112,7 @@ def seeds_case_results(config: MoonsConfig, runs: Mapping[int, Sequence[ArmResul
         summary.append({"name": arm.label, "measured": measured})
         arms.append(arm)
     return SweepResults(
-        f"moons: case study, {counted(config.seeds, 'seed')}",
+        f"moons: case study, {counted(config.most_seeds, 'seed')}",
         (Table("Results", COLUMNS, tuple(rows)),),
         {
             "table.csv": csv_of(

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from stopcli.analysis.arm_results import arm_conclusions, arm_values, arms_table, classes_by_arm, measure_of_arms
+from stopcli.analysis.arm_results import (
+    arm_conclusions,
+    arm_values,
+    arms_table,
+    classes_by_arm,
+    compared_by_headline,
+    measure_of_arms,
+)
 from stopcli.analysis.arms import RunArm
-from stopcli.analysis.sweep import SweepResults, job_row, reference_of, sweep_arms, with_seeds
+from stopcli.analysis.decisions import ComparedValue
+from stopcli.analysis.sweep import SweepResults, job_row, reference_of, seeds_in, sweep_arms, with_seeds
 from stopcli.quantities import counted
 from stopcli.recipes.base import SeedRecipe, val_rows
 from stopcli.recipes.images import Classifier
@@ -32,8 +40,9 @@ class PolicyComparison(SeedRecipe):
         final, measure = "restored" if config.restore_best else "final", measure_of_arms(config.headline, results)
         values = [arm_values(arm, base, measure, "policy") for arm in arms]
         by_class = classes_by_arm(arms, results, "saved model" if config.checkpoint else "final model")
+        labels = ", ".join(arm.label for arm in arms)
         return SweepResults(
-            f"clr: {config.describe_model()}, {', '.join(arm.label for arm in arms)}, {counted(config.seeds, 'seed')}",
+            f"clr: {config.describe_model()}, {labels}, {counted(seeds_in(results), 'seed')}",
             (arms_table(arms, base, measure, "policy", final), *([by_class] if by_class else [])),
             {
                 "table.csv": csv_of(values),
@@ -43,6 +52,9 @@ class PolicyComparison(SeedRecipe):
             arm_conclusions(arms, base, measure, "policy", f"{final} model"),
             {"arms": values},
         )
+
+    def compared_value(self, config: Any, results: Sequence[JobResult]) -> ComparedValue | None:
+        return compared_by_headline(config, results) if len(config.arms()) > 1 else None
 
     def sweep_figures(self, config: Any, results: Sequence[JobResult]) -> Figures:
         """The learning rate of every update by policy, and loss and the metric that counts by epoch, with the cycles

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stopcli.analysis.arms import RunArm, difference, time_ratio
+from stopcli.analysis.decisions import ComparedValue
 from stopcli.analysis.sweep import (
     SweepResults,
     incomparable,
@@ -16,6 +17,7 @@ from stopcli.analysis.sweep import (
     mean_cell,
     means_and_sds,
     reference_of,
+    seeds_in,
     sentences_against,
     shared_seeds,
     sweep_arms,
@@ -30,7 +32,7 @@ from stopcli.report.document import Table, csv_of
 from stopcli.report.drawing import Figures, drawn_name
 from stopcli.report.frontier import pareto_front
 from stopcli.runs.headline import ACCURACY
-from stopcli.stats.differences import NONE, Ratio, too_few
+from stopcli.stats.differences import NONE, Ratio, signed, too_few
 from stopcli.stats.intervals import FEWEST
 from stopcli.sweeps.plan import JobResult
 
@@ -63,7 +65,7 @@ class CutoutSweep(CifarResnet):
         rows = tuple(_row(arm, time_ratio(arm, reference), of_arm) for arm, of_arm in zip(arms, values, strict=True))
         m = ", ".join(map(str, config.m))
         return SweepResults(
-            f"cutout-sweep: ResNet-{config.depth}, M = {m}, {counted(config.seeds, 'seed')}",
+            f"cutout-sweep: ResNet-{config.depth}, M = {m}, {counted(seeds_in(results), 'seed')}",
             (Table("Results", columns, rows),),
             {
                 "table.csv": csv_of(values),
@@ -72,6 +74,11 @@ class CutoutSweep(CifarResnet):
             (*recommend(arms, reference), *filter(None, [front.sentence()])),
             {"arms": values},
         )
+
+    def compared_value(self, config: CutoutSweepConfig, results: Sequence[JobResult]) -> ComparedValue | None:
+        if len(config.arms()) == 1:
+            return None
+        return ComparedValue(ERROR, f"{val_rows(config)} error at the end", ACCURACY, "min", signed)
 
     def sweep_figures(self, config: CutoutSweepConfig, results: Sequence[JobResult]) -> Figures:
         """The published figure (validation error by epoch, a line for each M), and error against cost."""

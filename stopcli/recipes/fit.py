@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from stopcli.analysis.arm_results import compared_by_headline
+from stopcli.analysis.decisions import ComparedValue
 from stopcli.analysis.sweep import SweepResults
 from stopcli.configs.base import NAME_LENGTH
 from stopcli.configs.fit import FitConfig
@@ -208,6 +210,9 @@ class Fit(SeedRecipe):
             sweep = replace(sweep, conclusions=(*sweep.conclusions, sentence))
         labels = {result.job.arm: config.arm_label(result.job.arm) for result in results}
         return with_baselines(with_failures_of_after(sweep, results), results, labels)
+
+    def compared_value(self, config: FitConfig, results: Sequence[JobResult]) -> ComparedValue | None:
+        return compared_by_headline(config, results) if len(config.arms()) > 1 else None
 
     def sweep_figures(self, config: FitConfig, results: Sequence[JobResult]) -> Figures:
         from stopcli.recipes.fit_results import fit_sweep_figures

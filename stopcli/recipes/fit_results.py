@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.analysis.arm_results import arm_conclusions, arm_values, arms_table, classes_by_arm, measure_of_arms
-from stopcli.analysis.sweep import SweepResults, job_row, reference_of, sweep_arms
+from stopcli.analysis.sweep import SweepResults, job_row, reference_of, seeds_in, sweep_arms
 from stopcli.data.dataset import Examples
 from stopcli.data.nest import Nest, named_leaves
 from stopcli.errors import in_a_line
@@ -321,7 +321,7 @@ def fit_sweep_results(config: Any, results: Sequence[JobResult]) -> SweepResults
     rows = f"{ROWS_IN_WORDS[measure.rows]} rows"
     by_class = classes_by_arm(arms, results, "saved model" if config.checkpoint else "final model", rows)
     return SweepResults(
-        f"fit: {config.data_name}, {counted(len(arms), 'arm')}, {counted(config.seeds, 'seed')}",
+        f"fit: {config.data_name}, {counted(len(arms), 'arm')}, {counted(seeds_in(results), 'seed')}",
         (arms_table(arms, base, measure, "arm", final, intervals=True), *([by_class] if by_class else [])),
         {
             "table.csv": csv_of(values),

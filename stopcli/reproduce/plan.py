@@ -42,7 +42,7 @@ class Sweep:
 
     def describe(self, progress: Progress) -> str:
         """What is about to be done for it, in a line."""
-        runs = len(self.config.arms()) * self.config.seeds
+        runs = len(self.config.arms()) * self.config.most_seeds
         next_step = {
             "new": "to be run in",
             "unfinished": "to be resumed in",

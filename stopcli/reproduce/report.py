@@ -342,14 +342,14 @@ def _section(result: ExperimentResult, pictures: Sequence[Picture], context: Rep
 def _seeds(result: ExperimentResult) -> str:
     """Which seeds have finished, of those that were planned."""
     config = result.experiment.sweeps[0].config
-    planned = numbered("seed", range(config.seed, config.seed + config.seeds)).capitalize()
+    planned = numbered("seed", range(config.seed, config.seed + config.most_seeds)).capitalize()
     # Arms that this setting does not have are in the tables.
     arms = [arm for arm in result.arms.values() if arm.counts.planned]
     if all(arm.counts.finished == arm.counts.planned for arm in arms):
-        return f"{planned} of every arm." if config.seeds > 1 else f"{planned}."
+        return f"{planned} of every arm." if config.most_seeds > 1 else f"{planned}."
     seeds = [numbered("seed", arm.runs.seeds) if arm.runs.seeds else "none" for arm in arms]
     finished = ", ".join(f"{arm.spec.title} ({finished})" for arm, finished in zip(arms, seeds, strict=True))
-    return f"{planned} of every arm {agreeing(config.seeds, 'was', 'were')} planned; finished: {finished}."
+    return f"{planned} of every arm {agreeing(config.most_seeds, 'was', 'were')} planned; finished: {finished}."
 
 
 def _changed_settings(experiment: Experiment) -> str:

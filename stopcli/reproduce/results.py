@@ -85,7 +85,7 @@ def _arm_result(experiment: Experiment, arm: ArmSpec) -> ArmResult:
     sweep = experiment.sweep_of(arm.name)
     if sweep is None:
         return ArmResult(arm, RunCounts(0, 0), RunArm(arm.title, ()), False)
-    seeds = range(sweep.config.seed, sweep.config.seed + sweep.config.seeds)
+    seeds = range(sweep.config.seed, sweep.config.seed + sweep.config.most_seeds)
     runs = [run for run in _recorded(sweep.folder) if run.seed in seeds and (sweep.arm or run.arm == arm.name)]
     finished = tuple(measured_result(run, run.results) for run in runs if run.finished and run.results)
     failures = tuple(

@@ -79,7 +79,7 @@ class SweepEstimate:
     @property
     def seconds(self) -> float:
         """Until the last job has ended."""
-        return self.seconds_of(tuple(self.arms), self.config.seeds)
+        return self.seconds_of(tuple(self.arms), self.config.most_seeds)
 
     def seconds_of(self, arms: Sequence[str], seeds: int) -> float:
         """How long some arms take with so many seeds, each worker taking the next job when it is free."""
@@ -159,7 +159,8 @@ class SweepEstimate:
                 *map(format_duration, times),
                 f"{arm.train_seconds / base:.2f}" if base else NONE,
             )
-            rows.append((self.config.arm_label(name), str(self.config.seeds), *cells))
+            runs = f"{'at most ' if self.config.auto_seeds else ''}{self.config.most_seeds}"
+            rows.append((self.config.arm_label(name), runs, *cells))
         columns = ("arm", "runs", "epochs", "updates", "rows per batch", "rows in all")
         return Table("Plan", (*columns, "training", "validation", "a run", "cost ratio"), tuple(rows))
 

@@ -150,7 +150,7 @@ def _test_seeds(loaded: LoadedConfig, store: CurveStore, folder: RunFolder, sess
         folder.status.beat(0, StatusProgress(updates=count))
         session.observer.counted("updates", count, updates)
 
-    for seed in range(config.seed, config.seed + config.seeds):
+    for seed in range(config.seed, config.seed + config.most_seeds):
         if seed in store.curves:
             continue
         # A budget lets one seed end, however short it is: else no number of sessions would get anywhere.
@@ -177,7 +177,7 @@ def _test_seeds(loaded: LoadedConfig, store: CurveStore, folder: RunFolder, sess
 
 def _summary(loaded: LoadedConfig, folder: RunFolder, session: Session, results: RangeResults) -> RangeSummary:
     config = loaded.config
-    finished = len(results.curves) == config.seeds
+    finished = len(results.curves) == config.most_seeds
     return RangeSummary(
         command=config.command,
         name=config.name,
@@ -187,7 +187,7 @@ def _summary(loaded: LoadedConfig, folder: RunFolder, session: Session, results:
         dataset=config.data_name,
         model=config.model,
         seed=config.seed,
-        seeds=config.seeds,
+        seeds=config.most_seeds,
         finished=len(results.curves),
         bounds=results.bounds,
         suggestions=results.means(),

@@ -58,7 +58,7 @@ from stopcli.runs.summary import (
     read_seeds,
 )
 from stopcli.stats.differences import NONE
-from stopcli.sweeps.plan import collect, plan_jobs
+from stopcli.sweeps.plan import collect, started_jobs
 from stopcli.training.session import Stopwatch
 
 AnySummary = TypeVar("AnySummary", bound=TrainingSummary)
@@ -393,6 +393,6 @@ def _not_started(sweep: Path) -> list[Part]:
     except StopcliError as error:
         # The runs that there are can be shown all the same.
         return [Warn(f"The other planned runs are not known: {error.message}.")]
-    planned = collect(plan_jobs(config), sweep / "jobs", {})
+    planned = collect(started_jobs(config, sweep / "jobs"), sweep / "jobs", {})
     sentence = not_finished(config, [result for result in planned if result.state == NOT_STARTED])
     return [Paragraph(sentence)] if sentence else []

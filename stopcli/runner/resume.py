@@ -9,11 +9,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from stopcli.analysis.decisions import next_round
 from stopcli.configs.base import RunConfig, parse, settings_of, settings_with
 from stopcli.configs.registry import config_class
 from stopcli.configs.training import TrainingConfig
 from stopcli.errors import CheckpointError, ConfigError, RecordError, RequestError, RunFolderError
 from stopcli.quantities import agreeing, counted
+from stopcli.recipes.base import recipe_for
 from stopcli.recipes.recorded_code import file_of, with_code
 from stopcli.runner.provenance import check_can_move, how_to_continue, with_other_rules
 from stopcli.runs.environment import read_environment
@@ -21,7 +23,7 @@ from stopcli.runs.files import check_prefix, read_toml
 from stopcli.runs.folder import RunFolder, check_is_run
 from stopcli.runs.run import Run, run_argument
 from stopcli.runs.summary import RECORDED
-from stopcli.sweeps.plan import is_summed_up, pending_jobs, plan_jobs
+from stopcli.sweeps.plan import collect, is_summed_up, pending_jobs, plan_jobs, started_jobs
 from stopcli.training.session import Start
 from stopcli.training.state_file import (
     StateStore,
@@ -257,12 +259,14 @@ def _prepare_sweep(
     force: bool,
     retry_failed: bool,
 ) -> Resumption:
-    _check_has_pending_jobs(run, original, retry_failed)
+    if "max_seeds" in how and not original.auto_seeds:
+        raise ConfigError("max_seeds", how["max_seeds"], "a sweep that was started with --seeds auto")
     settings = {**settings_of(original), **changes, **how}
     if "executor" in how and "jobs" not in how:
         # Chosen for another executor.
         settings.pop("jobs", None)
     config: Any = parse(type(original), settings)
+    _check_has_pending_jobs(run, config, retry_failed)
     differing: list[str] = []
     for job in plan_jobs(config):
         folder = run / "jobs" / job.name
@@ -280,8 +284,11 @@ def _prepare_sweep(
 
 def _check_has_pending_jobs(run: Path, config: Any, retry_failed: bool) -> None:
     """Raise where a sweep has no run that could be resumed."""
-    jobs = plan_jobs(config)
+    jobs = started_jobs(config, run / "jobs")
     if pending_jobs(jobs, run / "jobs", retry_failed=retry_failed) or not is_summed_up(Run.read(run), jobs):
+        return
+    results = collect(jobs, run / "jobs", {})
+    if next_round(config, recipe_for(config).compared_value(config, results), results):
         return
     failed = sum(Run.read(run / "jobs" / job.name).status.state == "failed" for job in jobs)
     if failed and not retry_failed:

@@ -22,7 +22,7 @@ from stopcli.runner.sweep import run_sweep
 from stopcli.runs.folder import RunFolder, cannot_be_written
 from stopcli.runs.summary import RangeSummary, RunSummary, TrainingSummary
 from stopcli.sweeps.layout import Layout, plan_layout
-from stopcli.sweeps.plan import Job, ShowJobs, pending_jobs, plan_jobs
+from stopcli.sweeps.plan import Job, ShowJobs, pending_jobs, plan_jobs, started_jobs
 from stopcli.training.session import Observer, Session, Start
 from stopcli.training.tf_setup import has_gpu, start_tensorflow
 
@@ -82,6 +82,7 @@ def load_task(
     if layout is not None:
         jobs: Sequence[Job[Any]] = plan_jobs(loaded.config)
         if run is not None:
+            jobs = started_jobs(loaded.config, run / "jobs")
             jobs = pending_jobs(jobs, run / "jobs", retry_failed=start.retry_failed)
         recipe.check_fits(loaded, jobs, layout)
     return Task(loaded, layout, start)
@@ -92,7 +93,7 @@ def check_warm_start(task: Task) -> None:
     from stopcli.runner.training_run import warm_start
 
     start_tensorflow(getattr(task.config, "threads", None))
-    arms = [task.config] if task.layout is None else {job.arm: job.config for job in plan_jobs(task.config)}.values()
+    arms = [task.config] if task.layout is None else {job.arm: job.config for job in plan_jobs(task.config, 1)}.values()
     for config in arms:
         warm_start(config, recipe_for(config).build(replace(task.loaded, config=config)))
 

@@ -9,8 +9,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from stopcli.analysis.decisions import decision_figures, next_round, with_decisions
 from stopcli.analysis.refit import with_refit
-from stopcli.analysis.sweep import SweepResults, headline_of_runs, not_finished, runs_table, with_selection
+from stopcli.analysis.sweep import (
+    SweepResults,
+    headline_of_runs,
+    not_finished,
+    runs_table,
+    seeds_in,
+    with_selection,
+)
 from stopcli.configs.base import to_toml
 from stopcli.errors import RecordError, RequestError, RunFolderError, StopcliError, in_a_line
 from stopcli.quantities import agreeing, counted
@@ -35,7 +43,7 @@ from stopcli.sweeps.plan import (
     collect,
     needs_run,
     pending_jobs,
-    plan_jobs,
+    started_jobs,
 )
 from stopcli.training.session import Session, Start, StopRequest
 from stopcli.training.state_file import StateStore, TrainState, data_fingerprint
@@ -152,7 +160,7 @@ def run_sweep(
     """Run the jobs of a sweep that are not done yet, shown as `SweepMonitor` does, and sum all of them up. Of a sweep
     that is resumed, finished runs are kept as they are."""
     config = loaded.config
-    jobs = plan_jobs(config)
+    jobs = started_jobs(config, folder.jobs)
     shared = layout.threads is None
     # Settings alone say which rows named data have; a file's data() may return others at each call.
     checked = loaded.source is not None and not shared
@@ -175,11 +183,16 @@ def run_sweep(
         source=loaded.source,
         rows=rows if checked else {},
     )
-    monitor = SweepMonitor(folder, jobs, pending, session.request, show, getattr(config, "keep_going", True))
+    recipe = recipe_for(config)
+
+    def further(results: Sequence[JobResult]) -> Sequence[Job[Any]]:
+        return next_round(config, recipe.compared_value(config, results), results)
+
+    monitor = SweepMonitor(folder, jobs, pending, session.request, show, getattr(config, "keep_going", True), further)
     try:
         with session.stopwatch.part("jobs"):
             layout.make()(pending, work, monitor)
-        results = collect(jobs, folder.jobs, monitor.errors)
+        results = collect(monitor.jobs, folder.jobs, monitor.errors)
         return _finish(loaded, folder, results, session)
     except StopNow as stopped:
         _mark_interrupted(folder, stopped)
@@ -239,8 +252,10 @@ def _mark_interrupted(folder: RunFolder, stopped: StopNow) -> None:
 def _finish(loaded: LoadedConfig, folder: RunFolder, results: Sequence[JobResult], session: Session) -> SweepSummary:
     """Sum up what the jobs came to, and write it."""
     config, recipe = loaded.config, recipe_for(loaded.config)
+    value = recipe.compared_value(config, results)
     sweep_results = with_refit(config, recipe.sweep_results(config, results), results)
     sweep_results = with_selection(config, sweep_results, results)
+    sweep_results = with_decisions(config, value, sweep_results, results)
     finished = any(result.state == "finished" for result in results)
     if not finished:
         # Of the results there would be nothing but dashes.
@@ -250,13 +265,17 @@ def _finish(loaded: LoadedConfig, folder: RunFolder, results: Sequence[JobResult
     first, *tables = sweep_results.tables
     return write_results(
         folder,
-        _summary(loaded, folder, results, sweep_results, session.request),
+        _summary(
+            loaded, folder, results, sweep_results, session.request, is_open=bool(next_round(config, value, results))
+        ),
         loaded.description,
         session.stopwatch,
         title=sweep_results.title,
         tables=tables,
         files={**sweep_results.files, "table.md": first.markdown()},
-        figures=(lambda: recipe.sweep_figures(config, results)) if finished else None,
+        figures=(lambda: {**recipe.sweep_figures(config, results), **decision_figures(config, value, results)})
+        if finished
+        else None,
         outside=any(needs_run(result.run, retry_failed=False) for result in results),
     )
 
@@ -267,9 +286,11 @@ def _summary(
     results: Sequence[JobResult],
     sweep_results: SweepResults,
     request: StopRequest,
+    *,
+    is_open: bool,
 ) -> SweepSummary:
     config = loaded.config
-    state, reason = _state(results, request)
+    state, reason = _state(results, request, is_open=is_open)
     finished = sum(result.state == "finished" for result in results)
     warnings = config.warnings()
     if state == "paused" and not finished:
@@ -282,7 +303,7 @@ def _summary(
         scale=config.scale,
         dataset=config.data_name,
         seed=config.seed,
-        seeds=config.seeds,
+        seeds=seeds_in(results),
         arm=config.arm,
         finished=finished,
         jobs=tuple(map(_job_summary, results)),
@@ -296,12 +317,16 @@ def _summary(
     )
 
 
-def _state(results: Sequence[JobResult], request: StopRequest) -> tuple[RunState, str]:
-    """The state that a sweep has ended in, and the reason; empty where it has finished."""
+def _state(results: Sequence[JobResult], request: StopRequest, *, is_open: bool) -> tuple[RunState, str]:
+    """The state that a sweep has ended in, and the reason; empty where it has finished.
+
+    Args:
+        is_open: whether another seed would follow, because not everything is decided.
+    """
     runs = counted(len(results), "run")
     unfinished = sum(result.state != "finished" for result in results)
     failed = sum(result.state in ("failed", "died") for result in results)
-    if not unfinished:
+    if not unfinished and not is_open:
         return "finished", ""
     if request.signalled:
         return "interrupted", request.reason

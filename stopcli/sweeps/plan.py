@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import inspect
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Generic
 
+from stopcli.configs.auto_seeds import AutoSeedsConfig
 from stopcli.configs.base import AnyConfig
 from stopcli.configs.training import SweepSettings
 from stopcli.errors import system_words
@@ -47,9 +49,18 @@ class Job(Generic[AnyConfig]):
     is_reference: bool = False
 
 
-def plan_jobs(config: Any) -> tuple[Job[Any], ...]:
-    """A job for each arm of a sweep and each of its seeds: seed, seed + 1, …"""
-    seeds = range(config.seed, config.seed + config.seeds)
+def plan_jobs(config: Any, seeds: int | None = None) -> tuple[Job[Any], ...]:
+    """A job for each arm of a sweep and each of its seeds: seed, seed + 1, …
+
+    Args:
+        seeds: how many of them; None for all, or where their number is not fixed, the most that there can be.
+    """
+    return jobs_of_seeds(config, range(config.seed, config.seed + (config.most_seeds if seeds is None else seeds)))
+
+
+def jobs_of_seeds(config: Any, seeds: Iterable[int]) -> tuple[Job[Any], ...]:
+    """A job for each arm of a sweep and each of some seeds."""
+    seeds = list(seeds)
     reference = config.reference_arm
     return tuple(
         Job(f"{arm}-seed{seed}", arm, _one_run(of, seed), of.cost, arm == reference)
@@ -58,11 +69,28 @@ def plan_jobs(config: Any) -> tuple[Job[Any], ...]:
     )
 
 
+def started_jobs(config: Any, folder: Path) -> tuple[Job[Any], ...]:
+    """The jobs of a sweep that are planned so far: all of them, or where the number of seeds follows from what they
+    show, those of the first round and of every round that was started.
+
+    Args:
+        folder: that the jobs' folders lie in, which need not exist.
+    """
+    if not config.auto_seeds:
+        return plan_jobs(config)
+    seeds = config.first_round
+    while seeds < config.most_seeds and any(
+        (folder / job.name).exists() for job in jobs_of_seeds(config, [config.seed + seeds])
+    ):
+        seeds += 1
+    return plan_jobs(config, seeds)
+
+
 def _one_run(config: Any, seed: int) -> Any:
     # A run's config does not depend on how its sweep is executed.
-    defaults: dict[str, Any] = {}
-    if isinstance(config, SweepSettings):
-        defaults = {field.name: field.default for field in fields(SweepSettings)}
+    of_sweep = [kind for kind in (SweepSettings, AutoSeedsConfig) if isinstance(config, kind)]
+    names = {name for kind in of_sweep for name in inspect.get_annotations(kind)}
+    defaults = {field.name: field.default for field in fields(config) if field.name in names}
     return replace(config, seed=seed, seeds=1, **defaults)
 
 
@@ -219,6 +247,7 @@ class SweepMonitor:
         pending: those that are not done yet.
         show: receives the progress of each job, several times a second.
         keep_going: whether the other jobs continue where one fails.
+        next_round: which jobs follow from what all others came to, once these have ended; none where that is all.
     """
 
     folder: RunFolder
@@ -227,6 +256,7 @@ class SweepMonitor:
     request: StopRequest
     show: ShowJobs
     keep_going: bool = True
+    next_round: Callable[[Sequence[JobResult]], Sequence[Job[Any]]] = lambda results: ()
     errors: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -254,6 +284,14 @@ class SweepMonitor:
             return Mode.STOP
         # Jobs that are running have the same deadline, and pause by themselves.
         return Mode.DRAIN if self.request.over else Mode.RUN
+
+    def further_jobs(self) -> Sequence[Job[Any]]:
+        """The jobs of the next round, when none is running any more."""
+        jobs = self.next_round(collect(self.jobs, self.folder.jobs, self.errors))
+        self.jobs = (*self.jobs, *jobs)
+        for job in jobs:
+            self._read(job)
+        return jobs
 
     def on_start(self, job: Job[Any]) -> None:
         self._running[job.name] = job
@@ -327,7 +365,11 @@ class Executor(abc.ABC):
     def __call__(self, jobs: Sequence[Job[Any]], work: Work, monitor: SweepMonitor) -> None:
         waiting, stopped_at = in_rounds(jobs), math.inf
         with self.workers_for(jobs, work, monitor) as workers:
-            while workers.running or (waiting and monitor.mode() is Mode.RUN):
+            while workers.running or monitor.mode() is Mode.RUN:
+                if not workers.running and not waiting:
+                    waiting = in_rounds(monitor.further_jobs())
+                    if not waiting:
+                        break
                 while waiting and workers.has_room and monitor.mode() is Mode.RUN:
                     job = waiting.pop(0)
                     monitor.on_start(job)
