@@ -14,6 +14,7 @@ from stopcli.report.document import Table, csv_of
 from stopcli.runs.headline import Headline
 from stopcli.stats.differences import NONE, differences_by_pair, verdict_on
 from stopcli.stats.sequential import (
+    MOST_SEEDS,
     AnytimeInterval,
     SeedsNeeded,
     SequentialTest,
@@ -150,13 +151,13 @@ def more_seeds(needed: SeedsNeeded | None, show: Callable[[float], str], seconds
         return ""
     effect, power = f"a difference of {show(needed.effect)}", f"{needed.power:.0%} power"
     if needed.more is None:
-        return f"No number of seeds that could be trained would tell {effect} ({power})."
+        return f"At this spread it would take more than {MOST_SEEDS:,} seeds to tell {effect} ({power})."
     if needed.more == 0:
         return f"These seeds would have told {effect} ({power}), as far as their spread is known."
-    most = "more than anybody trains" if needed.high is None else f"{needed.high:,}"
+    least, most = (f"over {MOST_SEEDS:,}" if bound is None else f"{bound:,}" for bound in (needed.low, needed.high))
     return (
-        f"At this spread {counted(needed.more, 'more seed')} would tell {effect} ({power}; from {needed.low:,} to "
-        f"{most}, as few seeds say little of the spread), about {format_duration(needed.more * seconds)} of training."
+        f"At this spread {counted(needed.more, 'more seed')} would tell {effect} ({power}; {least} to {most}, as these "
+        f"seeds say little of the spread), about {format_duration(needed.more * seconds)} of training."
     )
 
 
