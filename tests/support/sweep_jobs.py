@@ -59,6 +59,7 @@ class Watch:
 
     Args:
         stop: says whether to stop, from the watch itself.
+        rounds: the jobs of each further round.
     """
 
     folder: Path
@@ -68,6 +69,7 @@ class Watch:
     errors: dict[str, str] = field(default_factory=dict)
     ticks: int = 0
     why: str = "a test"
+    rounds: list[list[Job[Settings]]] = field(default_factory=list)
 
     @property
     def stop_file(self) -> Path:
@@ -75,6 +77,10 @@ class Watch:
 
     def mode(self) -> Mode:
         return Mode.RUN if self.stop is None else self.stop(self)
+
+    def further_jobs(self) -> list[Job[Settings]]:
+        assert set(self.started) == set(self.errors), "a round is over before the next one is asked for"
+        return self.rounds.pop(0) if self.rounds else []
 
     def on_start(self, job: Job[Any]) -> None:
         self.started.append(job.name)

@@ -39,6 +39,24 @@ def test_every_job_is_run_once(make: Callable[[int], Executor], workers: int, tm
     assert len(list(tmp_path.glob("*.done"))) == 3
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_round_follows_when_all_jobs_of_the_last_one_have_ended(
+    make: Callable[[int], Executor], workers: int, tmp_path: Path
+) -> None:
+    first, second, third = jobs("finish", "raise", "finish"), jobs(*["finish"] * 4)[3:], jobs(*["finish"] * 6)[4:]
+    watch = Watch(tmp_path, rounds=[second, third])
+    make(workers)(first, DoWhatItSays(tmp_path), watch)
+    assert watch.started == [f"job-{i}" for i in range(6)]
+    # After a stop there is no further round.
+    stopped = Watch(tmp_path, stop=lambda watch: Mode.DRAIN if watch.errors else Mode.RUN, rounds=[second])
+    make(1)(jobs("finish"), DoWhatItSays(tmp_path), stopped)
+    assert stopped.started == ["job-0"]
+    # A sweep that is resumed may have nothing left of its rounds so far.
+    resumed = Watch(tmp_path, rounds=[second])
+    make(1)([], DoWhatItSays(tmp_path), resumed)
+    assert resumed.started == ["job-3"]
+
+
 def test_a_job_that_fails_takes_no_other_down_and_says_why(make: Callable[[int], Executor], tmp_path: Path) -> None:
     watch = Watch(tmp_path)
     make(1)(jobs("finish", "raise", "bug", "finish"), DoWhatItSays(tmp_path), watch)
