@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,26 +34,30 @@ _ENDED = ("finished", "failed", "died")
 
 @dataclass(frozen=True)
 class ComparedValue:
-    """What the arms of a sweep are compared by.
+    """What arms are compared by.
 
     Attributes:
         name: what a run calls it, such as `final_test_error`.
         label: in a sentence, such as `test accuracy of the final model`.
-        headline: whose values they are.
-        is_error: whether they are what `Headline.as_error` gives.
+        headline: the metric whose values they are; None of a cost, and of a loss that does not count.
+        direction: which is better, `min` or `max`; None where neither is.
         show: writes a difference as text, with its sign.
         as_shown: from what a run has to what is compared.
     """
 
     name: str
     label: str
-    headline: Headline
-    direction: Direction
+    headline: Headline | None
+    direction: Direction | None
     show: Callable[[float], str]
     as_shown: Callable[[float], float] = lambda value: value
 
+    @property
+    def unit(self) -> str:
+        return self.headline.unit if self.headline else ""
+
     def by_seed(self, arm: RunArm) -> dict[int, float]:
-        """The values of an arm's finished runs."""
+        """The values of an arm's runs that count."""
         return {seed: self.as_shown(value) for seed, value in arm.by_seed(self.name).items()}
 
 
@@ -64,7 +68,8 @@ class Decision:
     Attributes:
         seeds: that both have finished, in their order.
         test: over these seeds; None where there are none.
-        seconds: of training that one more seed of both takes, by the mean of those that there are.
+        seconds: of training that one more seed of both takes, by the mean of those that there are; None where that is
+            not known.
     """
 
     arm: RunArm
@@ -73,7 +78,12 @@ class Decision:
     seeds: tuple[int, ...]
     test: SequentialTest | None
     needed: SeedsNeeded | None
-    seconds: float
+    seconds: float | None
+
+    @property
+    def title(self) -> str:
+        """What is compared with what."""
+        return f"{self.arm.label} against {self.reference.label}"
 
     @property
     def is_open(self) -> bool:
@@ -82,7 +92,7 @@ class Decision:
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse`, `equal`, or `undecided`."""
+        """`better` or `worse`, or where neither direction is better, `higher` or `lower`; `equal`, or `undecided`."""
         if self.test is None or self.test.decided is None:
             return "undecided"
         if self.test.outcome == "equal":
@@ -92,7 +102,7 @@ class Decision:
 
     def sentence(self) -> str:
         """What was decided and when, or what is missing."""
-        against = f"{self.arm.label} against {self.reference.label}"
+        against = self.title
         if self.test is None:
             return f"{against}: no seed has finished in both."
         last, decided = self.test.looks[-1], self.test.decided
@@ -113,7 +123,7 @@ class Decision:
         return more_seeds(self.needed, self._plain, self.seconds)
 
     def _amount(self, interval: AnytimeInterval) -> str:
-        unit = f" {self.value.headline.unit}".rstrip()
+        unit = f" {self.value.unit}".rstrip()
         mean = f"{self.value.show(interval.mean)}{unit}"
         if interval.bounds is None:
             return mean
@@ -121,7 +131,21 @@ class Decision:
         return f"{mean} (anytime-valid 95 % interval {low} to {high})"
 
     def _plain(self, amount: float) -> str:
-        return f"{self.value.show(amount).lstrip('+')} {self.value.headline.unit}".rstrip()
+        return f"{self.value.show(amount).lstrip('+')} {self.value.unit}".rstrip()
+
+    def cell(self) -> str:
+        """What was decided and when, in a table."""
+        if self.test is None or self.test.decided is None:
+            return "undecided"
+        return f"after {counted(self.test.decided, 'seed')}: {self.verdict}"
+
+    def look_rows(self) -> list[dict[str, Any]]:
+        """A row for each look, of a CSV file."""
+        looks = self.test.looks if self.test is not None else ()
+        return [
+            {"seed": seed, **look.to_dict(), "outcome": look.outcome}
+            for seed, look in zip(self.seeds, looks, strict=True)
+        ]
 
     def row(self) -> tuple[str, ...]:
         """A row of the table of decisions."""
@@ -140,12 +164,12 @@ class Decision:
         )
 
 
-def more_seeds(needed: SeedsNeeded | None, show: Callable[[float], str], seconds: float) -> str:
+def more_seeds(needed: SeedsNeeded | None, show: Callable[[float], str], seconds: float | None) -> str:
     """How many more seeds would tell a difference from none, in a sentence; empty where that is not known.
 
     Args:
         show: writes an amount as text, with its unit.
-        seconds: of training that one more seed takes.
+        seconds: of training that one more seed takes; None where that is not known.
     """
     if needed is None:
         return ""
@@ -155,9 +179,10 @@ def more_seeds(needed: SeedsNeeded | None, show: Callable[[float], str], seconds
     if needed.more == 0:
         return f"These seeds would have told {effect} ({power}), as far as their spread is known."
     least, most = (f"over {MOST_SEEDS:,}" if bound is None else f"{bound:,}" for bound in (needed.low, needed.high))
+    duration = "" if seconds is None else f", about {format_duration(needed.more * seconds)} of training"
     return (
         f"At this spread {counted(needed.more, 'more seed')} would tell {effect} ({power}; {least} to {most}, as these "
-        f"seeds say little of the spread), about {format_duration(needed.more * seconds)} of training."
+        f"seeds say little of the spread){duration}."
     )
 
 
@@ -185,13 +210,15 @@ def decide(
     ours, theirs = value.by_seed(arm), value.by_seed(reference)
     seeds = tuple(sorted(ours.keys() & theirs.keys()))
     if not seeds:
-        return Decision(arm, reference, value, (), None, None, 0.0)
+        return Decision(arm, reference, value, (), None, None, None)
     base = [theirs[seed] for seed in seeds]
     differences = differences_by_pair([ours[seed] for seed in seeds], base)
     margins = [margin_of(sum(base[:n]) / n) for n in range(1, len(base) + 1)]
     test = sequential_test(differences, margins, comparisons=comparisons)
     needed = seeds_needed(differences, margins[-1]) if test.decided is None and margins[-1] > 0 else None
-    seconds = sum(of.mean("train_seconds") or 0.0 for of in (arm, reference))
+    durations = [of.mean("train_seconds") for of in (arm, reference)]
+    known = [seconds for seconds in durations if seconds is not None]
+    seconds = sum(known) if len(known) == len(durations) else None
     return Decision(arm, reference, value, seeds, test, needed, seconds)
 
 
@@ -231,12 +258,7 @@ def with_decisions(
         return replace(sweep, conclusions=(*sweep.conclusions, *_more_seeds(decisions)))
     against = f"difference, against {decisions[0].reference.label}"
     columns = ("arm", "seeds", against, "anytime-valid 95 %", "verdict", "decided", "a plain 95 % would claim")
-    looks = [
-        {"arm": decision.arm.name, "seed": seed, **look.to_dict(), "outcome": look.outcome}
-        for decision in decisions
-        if decision.test is not None
-        for seed, look in zip(decision.seeds, decision.test.looks, strict=True)
-    ]
+    looks = [{"arm": decision.arm.name, **row} for decision in decisions for row in decision.look_rows()]
     return replace(
         sweep,
         tables=(*sweep.tables, Table(DECISIONS, columns, tuple(decision.row() for decision in decisions))),
@@ -261,7 +283,7 @@ def _more_seeds(decisions: Sequence[Decision]) -> list[str]:
     """Of the comparisons that a number of seeds did not decide, how many more would."""
     several = len(decisions) > 1
     return [
-        f"{decision.arm.label} against {decision.reference.label}: {sentence}" if several else sentence
+        f"{decision.title}: {sentence}" if several else sentence
         for decision in decisions
         if decision.is_open and (sentence := decision.more_seeds())
     ]
@@ -269,7 +291,6 @@ def _more_seeds(decisions: Sequence[Decision]) -> list[str]:
 
 def _summary(decision: Decision) -> dict[str, Any]:
     """What a sweep's summary.json holds of a comparison, in full precision."""
-    needed = decision.needed
     return {
         "arm": decision.arm.name,
         "against": decision.reference.name,
@@ -277,17 +298,33 @@ def _summary(decision: Decision) -> dict[str, Any]:
         "verdict": decision.verdict,
         "seeds": list(decision.seeds),
         **({"test": decision.test.to_dict()} if decision.test is not None else {}),
-        "more_seeds": None if needed is None else {"more": needed.more, "low": needed.low, "high": needed.high},
+        "more_seeds": more_seeds_summary(decision.needed),
     }
+
+
+def more_seeds_summary(needed: SeedsNeeded | None) -> dict[str, int | None] | None:
+    """What a summary.json holds of how many more seeds a comparison needs."""
+    return None if needed is None else {"more": needed.more, "low": needed.low, "high": needed.high}
 
 
 def decision_figures(config: Any, value: ComparedValue | None, results: Sequence[JobResult]) -> Figures:
     """How the interval narrowed with the seeds, where their number follows from it."""
     if value is None or not config.auto_seeds:
         return {}
+    panels = {decision.title: decision for decision in decisions_of(config, value, results)}
+    return figure_of_decisions(panels, value.label)
+
+
+def figure_of_decisions(panels: Mapping[str, Decision], label: str) -> Figures:
+    """How the interval of each comparison narrowed with the seeds; none where no comparison has two.
+
+    Args:
+        panels: by their titles.
+        label: what is compared.
+    """
     tests = {
-        f"{decision.arm.label} against {decision.reference.label}": (decision.arm.index, decision.test)
-        for decision in decisions_of(config, value, results)
+        title: (decision.arm.index, decision.test)
+        for title, decision in panels.items()
         if decision.test is not None and any(look.plain for look in decision.test.looks)
     }
     if not tests:
@@ -296,6 +333,6 @@ def decision_figures(config: Any, value: ComparedValue | None, results: Sequence
     def draw() -> Any:
         from stopcli.report.decision_curves import decision_curves
 
-        return decision_curves(tests, f"difference of {value.label}")
+        return decision_curves(tests, f"difference of {label}")
 
     return {"decisions": draw}

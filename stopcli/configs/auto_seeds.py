@@ -60,17 +60,19 @@ def parse_resolve(text: float | str) -> Resolve | None:
     return Resolve(value / 100, True) if percent else Resolve(value, False)
 
 
-def resolve_for(headline: Headline, text: float | str = "auto") -> Resolve:
+def resolve_for(headline: Headline | None, text: float | str = "auto") -> Resolve:
     """What a difference of a metric has to be to matter: as the settings say, else 0.01 of a proportion or a score, and
-    1 % of the baseline of an error.
+    1 % of the baseline of an error, or of what is no metric that counts, such as a cost.
 
     Args:
+        headline: the metric; None of a cost, and of a loss that does not count.
         text: as for `parse_resolve`, which it has passed.
     """
     requested = parse_resolve(text)
     if requested is not None:
         return requested
-    return Resolve(_DEFAULT_SHARE, True) if headline.kind == "error" else Resolve(_DEFAULT_RESOLVE, False)
+    is_share = headline is None or headline.kind == "error"
+    return Resolve(_DEFAULT_SHARE, True) if is_share else Resolve(_DEFAULT_RESOLVE, False)
 
 
 @dataclass(frozen=True, kw_only=True)
