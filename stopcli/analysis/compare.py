@@ -4,13 +4,15 @@ In what arms differ beside their results: settings, test rows, machines, version
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from stopcli.analysis.arms import RunArm, baseline_of, experiment_of, first_run, read_arms
 from stopcli.analysis.compare_rows import OnRows, compare_rows
+from stopcli.analysis.decisions import ComparedValue, Decision, decide
 from stopcli.analysis.measure import Measure, View, headlines_of, measure_of
+from stopcli.configs.auto_seeds import parse_resolve, resolve_for
 from stopcli.configs.registry import recorded_settings_with
 from stopcli.quantities import agreeing, counted, in_words
 from stopcli.report.run_report import note_on_test_rows
@@ -171,6 +173,8 @@ def _made_with(run: Run) -> str:
 
 # From so many on, a false one among them is no rare event.
 _MANY_DIFFERENCES = 3
+# After one seed nothing is known of how much the differences vary.
+_FEWEST_LOOKS = 2
 # Of more arms than this the sentences are summed up.
 _MANY_ARMS = 8
 _MODELS = ("final", "saved")
@@ -181,6 +185,13 @@ _ON_ROWS = (
 _ON_SCORES = (
     "Two single runs are compared by resampling the rows that both were tested on (a bootstrap, BCa). That describes "
     "these two models; only several seeds tell whether their settings differ."
+)
+_LOOKED = "Looked at after every seed"
+_DECISIONS = (
+    "`decided` says what somebody who had looked after every seed, in the order of the seeds, could have decided, and "
+    "when: by an anytime-valid 95 % interval, which holds at all looks together, and for all arms "
+    "together. It is wider than the interval of a single look beside it. How many more seeds it takes is of a t-test "
+    "that is asked once; who looks after every seed needs 1.6 to 1.8 times as many in total."
 )
 _SHARED_ROWS = (
     "The seeds share their test rows: intervals and p-values over seeds describe other seeds on these rows, and not "
@@ -196,6 +207,7 @@ class Comparison:
         difference: over seeds; None where none is claimed.
         sentence: what the difference says, or why there is none.
         on_rows: of two single runs, on the test rows that both have; None where that is not known.
+        decision: what looking after every seed would have decided; None where fewer than two seeds are paired.
     """
 
     arm: RunArm
@@ -204,6 +216,7 @@ class Comparison:
     difference: Difference | None
     sentence: str
     on_rows: OnRows | None = None
+    decision: Decision | None = None
 
     def verdict(self, better: Direction | None) -> str:
         """As that of a difference; `no claim` where there is none."""
@@ -228,11 +241,48 @@ class Comparison:
             return f"{self.arm.label} and {self.base.label} cannot be told apart {over}: {view.phrase} {values}."
         return f"{self.arm.label} is {verdict} than {self.base.label} {over}: {view.phrase} {values}."
 
+    def on_decision(self) -> str:
+        """What looking after every seed would have decided, in a sentence; empty where that says no more than the
+        difference itself, such as that all seeds are needed, or that they are too few."""
+        decision = self.decision
+        if decision is None or decision.test is None:
+            return ""
+        if decision.test.decided is None:
+            adds = bool(decision.more_seeds())
+        else:
+            adds = decision.test.decided < len(decision.seeds) or decision.verdict == "equal"
+        return f"{_LOOKED}, {decision.sentence()}" if adds else ""
 
-def compare_to_baseline(arms: Sequence[RunArm], base: RunArm, measure: Measure) -> list[Comparison]:
-    """Every other arm against the base, by each of the measure's values."""
-    others = [arm for arm in arms if arm is not base]
-    return [_compare(arm, base, measure, view) for view in measure.views for arm in others]
+
+def compare_to_baseline(
+    arms: Sequence[RunArm], base: RunArm, measure: Measure, resolve: str = "auto"
+) -> list[Comparison]:
+    """Every other arm against the base, by each of the measure's values.
+
+    Args:
+        resolve: the smallest difference that matters, as for `resolve_for`.
+    """
+    others, margin_of = [arm for arm in arms if arm is not base], resolve_for(measure.headline, resolve).margin
+    comparisons = [_compare(arm, base, measure, view) for view in measure.views for arm in others]
+    return [
+        replace(comparison, decision=_decision_on(comparison, measure, margin_of, len(others)))
+        for comparison in comparisons
+    ]
+
+
+def _decision_on(
+    comparison: Comparison, measure: Measure, margin_of: Callable[[float], float], together: int
+) -> Decision | None:
+    """
+    Args:
+        margin_of, together: as for `decide`.
+    """
+    difference, view = comparison.difference, comparison.view
+    if difference is None or not difference.paired or difference.n < _FEWEST_LOOKS:
+        return None
+    show = writer_of_differences(measure.headline)
+    value = ComparedValue(view.value, view.phrase, measure.headline, measure.better, show)
+    return decide(comparison.arm, comparison.base, value, margin_of, together)
 
 
 def _compare(arm: RunArm, base: RunArm, measure: Measure, view: View) -> Comparison:
@@ -330,20 +380,35 @@ class CompareResults:
         return tuple(dict.fromkeys(comparison.answer(self.measure) for comparison in self.comparisons))
 
     def conclusions(self) -> tuple[str, ...]:
-        """The statistics of each difference in a sentence; none for many arms."""
+        """The statistics of each difference in a sentence, and what looking after every seed would have decided; of
+        many arms, how many."""
         if len(self.arms) - 1 > _MANY_ARMS:
-            return ()
-        sentences = dict.fromkeys(comparison.sentence for comparison in self.comparisons)
-        return tuple(sentence for sentence in sentences if sentence not in self.answers())
+            return tuple(filter(None, map(self._counts_of_decisions, self.measure.views)))
+        sentences = [comparison.sentence for comparison in self.comparisons]
+        sentences += filter(None, (comparison.on_decision() for comparison in self.comparisons))
+        return tuple(sentence for sentence in dict.fromkeys(sentences) if sentence not in self.answers())
+
+    def decisions(self) -> list[tuple[View, Decision]]:
+        """What looking after every seed would have decided, of all comparisons for which that is known."""
+        return [(one.view, one.decision) for one in self.comparisons if one.decision is not None]
 
     def _counts(self, view: View) -> str:
         """How many arms are better, worse, or not distinguishable."""
         comparisons = [comparison for comparison in self.comparisons if comparison.view == view]
+        verdicts = [(comparison.verdict(self.measure.better), comparison.arm) for comparison in comparisons]
+        return self._counts_by_verdict(view, verdicts)
+
+    def _counts_of_decisions(self, view: View) -> str:
+        """How many arms looking after every seed would have decided on; empty where that is known of none."""
+        verdicts = [(decision.verdict, decision.arm) for of, decision in self.decisions() if of == view]
+        return f"{_LOOKED}, {self._counts_by_verdict(view, verdicts)}" if verdicts else ""
+
+    def _counts_by_verdict(self, view: View, verdicts: Sequence[tuple[str, RunArm]]) -> str:
         labels: dict[str, list[str]] = {}
-        for comparison in comparisons:
-            labels.setdefault(comparison.verdict(self.measure.better), []).append(comparison.arm.label)
+        for verdict, arm in verdicts:
+            labels.setdefault(verdict, []).append(arm.label)
         counts = "; ".join(f"{len(names)} {verdict} ({some(names)})" for verdict, names in labels.items())
-        return f"{view.phrase} of {len(comparisons)} against {self.base.label}: {counts}."
+        return f"{view.phrase} of {len(verdicts)} against {self.base.label}: {counts}."
 
     def notes(self) -> list[str]:
         """How to read it."""
@@ -357,6 +422,7 @@ class CompareResults:
                 f"{tested} differences are tested, each with an error of 5 %: where nothing differs, the probability "
                 f"that one of them still looks distinguishable is up to {min(100, tested * 5)} %."
             )
+        notes += [_DECISIONS] if self.decisions() else []
         if any(counted_on_rows(arm, view) for arm in self.arms for view in self.measure.views):
             notes.append(
                 "The interval of a single run is Wilson's, of an accuracy that was counted on so many rows; it does "
@@ -393,6 +459,7 @@ def compare(
     root: Path = DEFAULT_RUNS_DIR,
     *,
     apart: bool = False,
+    resolve: str = "auto",
 ) -> CompareResults:
     """Set runs and sweeps side by side.
 
@@ -402,13 +469,16 @@ def compare(
         metric, mode: as for `measure_of`.
         root: the runs folder, in which the baseline may be named.
         apart: runs of different folders are never taken as seeds of one arm.
+        resolve: the smallest difference that matters, as for `parse_resolve`.
 
     Raises:
+        ConfigError: a setting is out of range.
         RequestError: they cannot be compared; nothing is written.
     """
+    parse_resolve(resolve)
     arms, warnings = read_arms(paths, metric, mode, apart=apart)
     measure = measure_of(metric, arms, mode)
     base = baseline_of(arms, baseline, root)
     warnings = [*experiments_differ(arms), *measure.warnings, *warnings, *environments_differ(arms)]
-    comparisons = compare_to_baseline(arms, base, measure)
+    comparisons = compare_to_baseline(arms, base, measure, resolve)
     return CompareResults(arms, base, measure, comparisons, settings_of(arms), warnings)

@@ -16,6 +16,13 @@ from stopcli.analysis.compare import (
     seeds_of,
     some,
 )
+from stopcli.analysis.compare_decisions import (
+    decision_figures,
+    decision_summary,
+    decision_values,
+    files_of_decisions,
+    note_on_panels,
+)
 from stopcli.analysis.gate import Gate
 from stopcli.analysis.measure import COSTS, Measure, View, headlines_of
 from stopcli.analysis.run_result import RunResult
@@ -55,6 +62,7 @@ def output_of(results: CompareResults, gate: Gate | None = None) -> AnalysisOutp
             "table.csv": csv_of([_arm_row(results, arm) for arm in results.arms]),
             "differences.csv": _settings_csv(results),
             "runs.csv": csv_of(_run_rows(results)),
+            **files_of_decisions(results),
         },
         answers=(*_answer_of(gate), *results.answers()),
         conclusions=results.conclusions(),
@@ -70,9 +78,9 @@ def output_of(results: CompareResults, gate: Gate | None = None) -> AnalysisOutp
                 "differ": {name: list(values) for name, values in results.settings.differ.items()},
             },
         },
-        figures=lambda: figures_of(results, curves),
+        figures=lambda: {**figures_of(results, curves), **decision_figures(results)},
         document=lambda pictures: _document(
-            results, tables, _answer_of(gate), [*results.notes(), *curves.notes], pictures
+            results, tables, _answer_of(gate), [*results.notes(), *curves.notes, *note_on_panels(results)], pictures
         ),
     )
 
@@ -168,7 +176,9 @@ def _number(value: float, like: float | None = None, headline: Headline | None =
 
 
 def _differences_table(results: CompareResults) -> Table:
-    """A row for each arm and value of it, against the one that all are compared with."""
+    """A row for each arm and value of it, against the one that all are compared with. With a column for what looking
+    after every seed would have decided, where that is known of any."""
+    decisions = results.decisions()
     rows, show = [], writer_of_differences(results.measure.headline)
     for comparison in results.comparisons:
         difference, on_rows = comparison.difference, comparison.on_rows
@@ -191,9 +201,11 @@ def _differences_table(results: CompareResults) -> Table:
                 difference.agreement() or "unpaired",
                 difference.verdict(results.measure.better),
             )
+        decided = comparison.decision.cell() if comparison.decision is not None else NONE
+        cells = (*cells, decided) if decisions else cells
         rows.append((comparison.arm.label, comparison.view.name, *cells))
     by = "rows" if any(comparison.on_rows for comparison in results.comparisons) else "seeds"
-    columns = ("", "of", "n", "difference", "95 % interval", "p", by, "verdict")
+    columns = ("", "of", "n", "difference", "95 % interval", "p", by, "verdict", *(["decided"] if decisions else []))
     title = results.measure.with_unit(results.measure.phrase)
     return Table(f"{title[:1].upper()}{title[1:]} against {results.base.label}", columns, tuple(rows))
 
@@ -262,11 +274,13 @@ def _arm_row(results: CompareResults, arm: RunArm) -> dict[str, object]:
         interval, prefix = arm.interval(view.value), f"{view.name}_{results.measure.name}"
         row |= {f"{prefix}_{key}": getattr(interval, key, None) for key in ("n", "mean", "sd", "low", "high")}
         of_arm = (comparison for comparison in results.comparisons if comparison.arm is arm and comparison.view is view)
-        difference = next((comparison.difference for comparison in of_arm), None)
+        comparison = next(of_arm, None)
+        difference, decision = (comparison.difference, comparison.decision) if comparison else (None, None)
         row[f"{view.name}_difference_against"] = results.base.label if difference else None
         for key in ("paired", "n", "mean", "low", "high", "p", "share_higher", "share_equal", "distinguishable"):
             attribute = "share_above" if key == "share_higher" else key
             row[f"{view.name}_difference_{key}"] = getattr(difference, attribute, None)
+        row |= {f"{view.name}_difference_{key}": value for key, value in decision_values(decision).items()}
     return {**row, **{f"{name}_mean": arm.mean(name) for name in COSTS}, "machine": machine_of(arm)}
 
 
@@ -334,6 +348,7 @@ def _comparison_summary(comparison: Comparison) -> dict[str, Any]:
         "view": comparison.view.name,
         **(comparison.difference.to_dict() if comparison.difference else {}),
         "on_rows": on_rows and {**asdict(on_rows), "distinguishable": on_rows.distinguishable},
+        "sequential": decision_summary(comparison.decision),
         "words": comparison.sentence,
     }
 

@@ -150,6 +150,16 @@ By = Annotated[
         show_default="0",
     ),
 ]
+ResolvedDifference = Annotated[
+    str,
+    typer.Option(
+        metavar="X|P%",
+        help="The smallest difference that matters, > 0: in the unit of the metric, or as a share of the baseline "
+        "(1%). Arms that differ by less for certain count as equal; where the seeds do not decide, it is said how many "
+        "more would tell such a difference.",
+        show_default="0.01; 1% of an error or a cost",
+    ),
+]
 MetricMode = Annotated[Mode, typer.Option(help="Whether less or more of the value is better; auto: by the metric.")]
 
 
@@ -158,6 +168,7 @@ def compare(
     baseline: BaselineRun = "",
     metric: Metric = "",
     mode: MetricMode = "auto",
+    resolve: ResolvedDifference = "auto",
     require: Require = None,
     by: By = None,
     name: Name = "",
@@ -185,7 +196,7 @@ def compare(
     output = Output(json, quiet, verbose)
     # Two nights of one command are two things to compare, also where only their seed differs.
     apart = requirement is not None and len(runs) == 2
-    results = compare_runs(runs, baseline, metric, mode, root, apart=apart)
+    results = compare_runs(runs, baseline, metric, mode, root, apart=apart, resolve=resolve)
     gate = None if requirement is None else gate_of(results, requirement)
     write_and_print(output_of(results, gate), output, root=root, name=name, run_dir=run_dir)
     if gate is not None and gate.exit_status:

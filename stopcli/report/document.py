@@ -304,6 +304,8 @@ ALT_TEXTS = {
     "other arm beats in both.",
     "curves": "{loss and metric} against the epoch, on the training and the validation rows, with the epoch "
     "at which training stopped and the best epochs.",
+    "decisions": "The mean difference against the number of seeds, a panel for each comparison, with its anytime-valid "
+    "and its plain 95 % interval, the difference that counts as none, and where it is decided.",
     "frontier": "For each stopping rule, the epochs that it trains against how much worse its selected epoch is than "
     "the best of all, with the Pareto front: the rules that no other rule beats in both.",
     "learning_rate": "The learning rate against the number of the update.",

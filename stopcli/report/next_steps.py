@@ -237,13 +237,13 @@ def _further(sources: Sequence[Path]) -> tuple[NextStep, ...]:
 
 
 def _after_comparison(results: Mapping[str, Any]) -> tuple[NextStep, ...]:
-    """More seeds where some arms are not distinguishable; else a replay of what was compared. Nothing where no two
-    of them can be compared, which more seeds would not change."""
+    """More seeds where some arms are not distinguishable and not equal; else a replay of what was compared. Nothing
+    where no two of them can be compared, which more seeds would not change."""
     arms, differences = results.get("things") or [], results.get("differences") or []
     if differences and not any("distinguishable" in difference for difference in differences):
         return ()
     sources = _sources([run for arm in arms for run in arm.get("runs", ())])
-    if sources and all(difference.get("distinguishable") for difference in differences):
+    if sources and all(map(_is_settled, differences)):
         return (_step(_REPLAY, "replay", *map(run_argument, sources), *_monitor(sources, results)),)
     most = max((len(arm.get("runs", ())) for arm in arms), default=0)
     commands = [_again(source, seeds=max(5, 2 * most)) for source in sources]
@@ -254,6 +254,12 @@ def _after_comparison(results: Mapping[str, Any]) -> tuple[NextStep, ...]:
         else "Train more seeds, which may tell them apart"
     )
     return tuple(_step(purpose, *argv) for argv in commands if argv)[:2]
+
+
+def _is_settled(difference: Mapping[str, Any]) -> bool:
+    """Whether two arms are told apart, or are equal for practical purposes, which more seeds would not change."""
+    sequential = difference.get("sequential") or {}
+    return bool(difference.get("distinguishable")) or sequential.get("decided") is not None
 
 
 def _monitor(sources: Sequence[Path], results: Mapping[str, Any]) -> list[str]:

@@ -65,7 +65,7 @@ def test_arms_of_a_regression_are_compared_by_their_error() -> None:
     assert table.rows[1][4] == f"{np.mean(losses):.3f} ± {np.std(losses, ddof=1):.3f}"
     assert table.rows[1][5:] == (f"2.520 ± {np.std(RMSE, ddof=1):.3f}", "2.400 to 2.600")
     assert differences.title == "Val RMSE (°C) against a0"
-    assert [row[-1] for row in differences.rows] == ["better", "better"]
+    assert [row[-2:] for row in differences.rows] == [("better", "undecided")] * 2
     folder, summary = write_output(output_of(results), root=Path("runs"))
     assert summary.results["headline"] == {"name": "rmse", "direction": "min", "kind": "error", "unit": "°C"}
     assert "accuracy" not in (folder / "report.md").read_text()

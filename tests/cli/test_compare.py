@@ -30,6 +30,19 @@ def test_results_are_on_stdout_and_talk_on_stderr(capsys: pytest.CaptureFixture[
     assert json.loads((Path(summary["run_dir"]) / "summary.json").read_text()) == summary
 
 
+def test_what_counts_as_equal_is_asked_for_and_changes_no_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+    write_sweep("old", {"old": [0.900, 0.902, 0.904, 0.901, 0.903, 0.902, 0.900, 0.904]}, old={"patience": 5})
+    write_sweep("new", {"new": [0.901, 0.901, 0.905, 0.900, 0.904, 0.901, 0.901, 0.903]}, new={"patience": 6})
+    assert run("compare", "old", "new", "--require", "not-worse", "--by", "0.01") == 0
+    capsys.readouterr()
+    for resolve, decided in (("0.05", "after 5 seeds: equal"), ("0.0001", "undecided")):
+        words = ["compare", "old", "new", "--require", "not-worse", "--by", "0.01", "--resolve", resolve]
+        assert run(*words) == 0
+        out, err = capsys.readouterr()
+        assert decided in out
+        assert ("more seeds would tell a difference of 0.0001" in err) == (decided == "undecided")
+
+
 def test_what_was_found_can_be_shown_again_and_is_no_run_to_go_on_with(capsys: pytest.CaptureFixture[str]) -> None:
     write_run("a", patience=5)
     write_run("b", patience=6)
@@ -56,6 +69,8 @@ def test_what_was_found_can_be_shown_again_and_is_no_run_to_go_on_with(capsys: p
         (["a", "nowhere"], "nowhere: no such folder"),
         (["a", "b", "--baseline", "c"], "--baseline: received 'c', expected one of the arms: 'a', 'b'"),
         (["a", "b", "--metric", "c"], "--metric: received 'c', expected a value that the runs have"),
+        (["a", "b", "--resolve", "0"], "--resolve: received '0', expected a number > 0, a share of the baseline"),
+        (["a", "b", "--resolve", "2%x"], "--resolve: received '2%x', expected a number > 0, a share of the baseline"),
         (["a", "b", "--run-dir", "a"], "a already exists"),
         ([], "received no RUN..., expected"),
     ],
