@@ -87,7 +87,8 @@ class FitData:
         with self._building, first_names():
             model = self.code.build(parts.train.x, parts.train.y, config.settings, config.seed)
             facts = check_model(model, parts, config)
-        if self.table is not None:
+        # A table's own network has nothing but Keras's layers.
+        if self.table is not None and not isinstance(self.code, TableNetwork):
             facts = replace(facts, notes=(*facts.notes, *notes_on_file(model)))
         return model, facts
 
