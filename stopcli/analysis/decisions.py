@@ -150,7 +150,7 @@ class Decision:
     def row(self) -> tuple[str, ...]:
         """A row of the table of decisions."""
         if self.test is None:
-            return (self.arm.label, "0", *[NONE] * 4, "undecided")
+            return (self.arm.label, "0", NONE, NONE, self.verdict, NONE, NONE)
         last, decided, claimed = self.test.looks[-1], self.test.decided, self.test.claimed
         bounds = last.interval.bounds
         return (

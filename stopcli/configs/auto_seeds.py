@@ -11,7 +11,7 @@ from annotated_types import Ge, Le
 from stopcli.configs.base import Option
 from stopcli.configs.training import TrainingConfig
 from stopcli.errors import ConfigError
-from stopcli.quantities import agreeing, counted
+from stopcli.quantities import counted
 from stopcli.runs.headline import Headline
 
 _WITH_AUTO = ("seeds", "auto")
@@ -136,7 +136,6 @@ class AutoSeedsConfig(TrainingConfig):
         fewest = self._fewest_seeds
         if self.max_seeds < fewest:
             comparisons = counted(self.comparisons, "comparison")
-            are = agreeing(self.comparisons, "is", "are")
             raise ConfigError(
-                "max_seeds", self.max_seeds, f"at least {fewest}, before which the {comparisons} {are} never decided"
+                "max_seeds", self.max_seeds, f"at least {fewest}, before which {comparisons} cannot be decided"
             )

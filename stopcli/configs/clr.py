@@ -85,8 +85,10 @@ class ClrConfig(AutoSeedsConfig, ClassifierConfig):
     def arms(self) -> dict[str, ClassifierConfig]:
         """The policies, then what they are compared with, each in the order in which they were given."""
         # How the sweep is executed is no business of an arm's, and its learning rate is that of `vs`.
-        own = {*settings_with(ClrConfig, "layout"), "keep_going", "learning_rate"}
-        run = ClassifierConfig(**{f.name: getattr(self, f.name) for f in fields(ClassifierConfig) if f.name not in own})
+        own = {*settings_with(ClrConfig, "layout"), "keep_going", "learning_rate", "seeds"}
+        shared = {f.name: getattr(self, f.name) for f in fields(ClassifierConfig) if f.name not in own}
+        # Of one arm alone no number of seeds follows.
+        run = ClassifierConfig(seeds=self.most_seeds, **shared)
         arms = {name: _under(run, "clr", clr_mode=name) for name in get_args(CyclicModeName)}
         arms["one-cycle"] = _under(run, "one-cycle")
         arms |= {name: _under(run, name, learning_rate=self.fixed_rate) for name in get_args(FixedName)}

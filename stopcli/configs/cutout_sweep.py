@@ -115,7 +115,8 @@ class CutoutSweepConfig(AutoSeedsConfig, CifarResnetConfig):
 
     def _run(self, **changed: Any) -> CifarResnetConfig:
         shared = {field.name: getattr(self, field.name) for field in fields(CifarResnetConfig)}
-        return CifarResnetConfig(**{**shared, **changed})
+        # Of one arm alone no number of seeds follows.
+        return CifarResnetConfig(**{**shared, "seeds": self.most_seeds, **changed})
 
     def check(self) -> None:
         self._check_copies()

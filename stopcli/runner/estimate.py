@@ -112,7 +112,9 @@ class SweepEstimate:
 
     def config_of(self, fit: Fit) -> Any:
         """The settings of a sweep of just these arms and seeds."""
-        settings: dict[str, Any] = {"seeds": fit.seeds}
+        # Where the first round fits, the time budget ends the others.
+        auto = self.config.auto_seeds and fit.seeds >= self.config.first_round
+        settings: dict[str, Any] = {"seeds": "auto" if auto else fit.seeds}
         if isinstance(self.config, CutoutSweepConfig):
             settings["m"] = tuple(m for m in self.config.m if f"m{m}" in fit.arms)
         return replace(self.config, **settings)

@@ -261,11 +261,13 @@ def _prepare_sweep(
 ) -> Resumption:
     if "max_seeds" in how and not original.auto_seeds:
         raise ConfigError("max_seeds", how["max_seeds"], "a sweep that was started with --seeds auto")
+    recorded = {*changes, "max_seeds"}
     settings = {**settings_of(original), **changes, **how}
     if "executor" in how and "jobs" not in how:
         # Chosen for another executor.
         settings.pop("jobs", None)
     config: Any = parse(type(original), settings)
+    _check_most_seeds(run, original, config)
     _check_has_pending_jobs(run, config, retry_failed)
     differing: list[str] = []
     for job in plan_jobs(config):
@@ -275,11 +277,18 @@ def _prepare_sweep(
             differing += (f"{job.name}: {line}" for line in differences(saved, planned, without=place_settings(config)))
     if differing and not force:
         raise changed_error(differing)
-    changed = tuple(name for name in _changed_settings(original, config) if name in changes)
+    changed = tuple(name for name in _changed_settings(original, config) if name in recorded)
     start = Start(resumed=True, force=force, retry_failed=retry_failed, notes=tuple(differing), changed=changed)
     config, of_code, notes = _with_code(run, parse(type(original), settings), config, start, code)
     start = replace(of_code, changed=(*changed, *(of_code.changed if of_code is not start else ())))
     return Resumption(config, start, (*_damaged_files(run), *notes))
+
+
+def _check_most_seeds(run: Path, original: Any, config: Any) -> None:
+    """Raise where a sweep has started more seeds than it is to have: their runs would stand in no table."""
+    started = len(started_jobs(original, run / "jobs")) // len(original.arms()) if original.auto_seeds else 0
+    if config.most_seeds < started:
+        raise ConfigError("max_seeds", config.max_seeds, f"at least the {started} that the sweep has started")
 
 
 def _check_has_pending_jobs(run: Path, config: Any, retry_failed: bool) -> None:
@@ -288,7 +297,8 @@ def _check_has_pending_jobs(run: Path, config: Any, retry_failed: bool) -> None:
     if pending_jobs(jobs, run / "jobs", retry_failed=retry_failed) or not is_summed_up(Run.read(run), jobs):
         return
     results = collect(jobs, run / "jobs", {})
-    if next_round(config, recipe_for(config).compared_value(config, results), results):
+    value = recipe_for(config).compared_value(config, results)
+    if next_round(config, value, results):
         return
     failed = sum(Run.read(run / "jobs" / job.name).status.state == "failed" for job in jobs)
     if failed and not retry_failed:
@@ -297,7 +307,13 @@ def _check_has_pending_jobs(run: Path, config: Any, retry_failed: bool) -> None:
             hint="--retry-failed resumes those that did not diverge.",
         )
     diverged = f"every other run of the sweep is finished, {failed} diverged"
-    raise RunFolderError(f"{run}: {diverged if failed else 'every run of the sweep is finished'}")
+    undecided = config.auto_seeds and next_round(replace(config, max_seeds=config.max_seeds + 1), value, results)
+    raise RunFolderError(
+        f"{run}: {diverged if failed else 'every run of the sweep is finished'}",
+        hint=f"Not everything is decided: --max-seeds N, above {config.max_seeds}, trains more seeds."
+        if undecided
+        else "",
+    )
 
 
 def _check_has_states(run: Path) -> None:
