@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from stopcli.report.drawing import Figures
 
 DECISIONS = "Decisions"
+_ONE_LOOK = "The intervals and tests that follow hold for one look; after a look at every seed, only those above do."
 # What has ended and will not be trained again.
 _ENDED = ("finished", "failed", "died")
 
@@ -263,7 +264,11 @@ def with_decisions(
         sweep,
         tables=(*sweep.tables, Table(DECISIONS, columns, tuple(decision.row() for decision in decisions))),
         files={**sweep.files, "decisions.csv": csv_of(looks)} if looks else sweep.files,
-        conclusions=(_answer(config, decisions), *(one.sentence() for one in decisions), *sweep.conclusions),
+        conclusions=(
+            _answer(config, decisions),
+            *(one.sentence() for one in decisions),
+            *((_ONE_LOOK, *sweep.conclusions) if sweep.conclusions else ()),
+        ),
         summary={**sweep.summary, "decisions": [_summary(decision) for decision in decisions]},
     )
 
@@ -273,7 +278,9 @@ def _answer(config: Any, decisions: Sequence[Decision]) -> str:
     seeds = counted(max(len(decision.seeds) for decision in decisions), "seed")
     undecided = sum(decision.verdict == "undecided" for decision in decisions)
     if not undecided:
-        every = "The comparison is" if len(decisions) == 1 else f"All {len(decisions)} comparisons are"
+        every = {1: "The comparison is", 2: "Both comparisons are"}.get(
+            len(decisions), f"All {len(decisions)} comparisons are"
+        )
         return f"{every} decided after {seeds}."
     of_all = f"{undecided} of {counted(len(decisions), 'comparison')}"
     return f"{of_all} undecided after {seeds}, of {config.max_seeds} at most."

@@ -24,7 +24,7 @@ def decision_curves(tests: Mapping[str, tuple[int, SequentialTest]], ordinate: s
         tests: by what is compared, the index of the arm, which its colour goes by, and the looks.
         ordinate: what the differences are of.
     """
-    figure, drawn = new_figure(1.1 + 2.3 * len(tests), len(tests), title=drawn_name(ordinate, 100), sharex=True)
+    figure, drawn = new_figure(1.3 + 2.2 * len(tests), len(tests), title=drawn_name(ordinate, 100), sharex=True)
     for axes, (label, (index, test)) in zip(drawn, tests.items(), strict=True):
         _panel(axes, index, test)
         axes.set_title(drawn_name(label, 70), loc="left")
@@ -33,9 +33,9 @@ def decision_curves(tests: Mapping[str, tuple[int, SequentialTest]], ordinate: s
         figure,
         drawn,
         handles=[
-            legend_mark("anytime-valid 95 % interval", lw=8, alpha=0.3),
-            legend_mark("plain 95 % interval", ls="--", lw=1),
-            legend_mark("a difference that counts as none", lw=8, alpha=0.15, color="#B8860B"),
+            legend_mark("anytime-valid 95 %", lw=8, alpha=0.3),
+            legend_mark("plain 95 %", ls="--", lw=1),
+            legend_mark("counts as none", lw=8, alpha=0.15, color="#B8860B"),
             legend_mark("mean", marker="o", ms=3),
             legend_mark("decided", marker="D", ls="", ms=7),
         ],
