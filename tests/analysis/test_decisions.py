@@ -224,7 +224,7 @@ def test_every_look_is_in_a_file_and_the_decisions_are_in_the_summary() -> None:
     assert (first["arm"], first["against"], first["verdict"], first["seeds"]) == ("m2", "simple", "better", [*range(n)])
     assert float(rows[n - 1]["high"]) == first["test"]["looks"][-1]["high"] < 0
     assert second["test"]["decided"] == n
-    assert said.conclusions[0] == f"All 2 comparisons are decided after {n} seeds."
+    assert said.conclusions[0] == f"Both comparisons are decided after {n} seeds."
     table = said.tables[-1]
     assert (table.title, [row[0] for row in table.rows]) == ("Decisions", ["M = 2", "M = 4"])
     assert table.rows[0][-3:-1] == ("better", f"after {n} seeds")

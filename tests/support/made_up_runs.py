@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
+import numpy as np
 from summaries import run_content
 
 from stopcli.errors import RunError
@@ -40,15 +41,36 @@ def write_result(folder: RunFolder, config: Any, accuracy: float) -> None:
     folder.status.write("finished", epoch=config.epochs)
 
 
+# How an arm differs from the baseline: the mean and the standard deviation of its differences, in accuracy.
+DIFFERENT, UNCLEAR, EQUAL = (0.04, 0.02), (0.0, 0.05), (0.0, 0.002)
+
+
+def accuracy_of(differences: tuple[float, float], failing: str = "") -> Callable[[Any], float | None]:
+    """What a run comes to, by its seed.
+
+    Args:
+        differences: as above.
+        failing: the arm whose runs fail: `simple` or `m2`.
+    """
+
+    def accuracy(config: Any) -> float | None:
+        base, change = np.random.default_rng(config.seed).normal(size=2)
+        arm = "simple" if config.cutout is None else f"m{config.copies}"
+        mean, deviation = differences if arm != "simple" else (0.0, 0.0)
+        return None if arm == failing else float(round(0.8 + 0.02 * base + mean + deviation * change, 4))
+
+    return accuracy
+
+
 @contextlib.contextmanager
 def made_up_runs(
-    accuracy: Callable[[Any], float | None], after: Callable[[Session], None] | None = None
+    accuracy: Callable[[Any], float | None], after: Callable[[str, Session], None] | None = None
 ) -> Iterator[list[str]]:
     """Within the block, a run of this process comes to an accuracy, or fails where that is None.
 
     Args:
         accuracy: from its settings.
-        after: called when a run has ended, with its session.
+        after: called before a run ends, with its name and its session.
 
     Returns:
         The names of the runs, in the order in which they were run.
@@ -59,13 +81,14 @@ def made_up_runs(
 
     def run_one(loaded: LoadedConfig, folder: RunFolder, session: Session, *_: Any, **__: Any) -> None:
         names.append(folder.path.name)
+        folder.status.write("running")
         value = accuracy(loaded.config)
+        if after is not None:
+            after(folder.path.name, session)
         if value is None:
             folder.status.write("failed", "its loss is not a number")
             raise RunError("its loss is not a number")
         write_result(folder, loaded.config, value)
-        if after is not None:
-            after(session)
 
     with mock.patch.object(run, "run_one", run_one):
         yield names
