@@ -81,6 +81,18 @@ def test_policies_are_all_run_and_only_the_seeds_are_counted() -> None:
     assert set(fit.arms) == set(config.arms())
 
 
+@pytest.mark.parametrize(("budget", "seeds"), [(500.0, "auto"), (340.0, 4)])
+def test_seeds_that_follow_from_results_still_do_where_their_first_round_fits(budget: float, seeds: int | str) -> None:
+    plan = estimate_of(cutout_sweep(m=(2, 4), seeds="auto"), {name: SECONDS[name] for name in ("simple", "m2", "m4")})
+    # Of two comparisons six seeds, the first that decide anything, and thirty at most.
+    assert (plan.config.first_round, plan.seconds) == (6, 70.0 * 30)
+    assert [row[1] for row in plan.table().rows] == ["at most 30"] * 3
+    fit = plan.choice(plan.fits(budget))
+    assert fit is not None
+    config = plan.config_of(fit)
+    assert (config.seeds, config.m) == (seeds, (2, 4))
+
+
 def test_the_command_of_a_config_has_the_settings_that_are_not_the_default() -> None:
     config = cutout_sweep(baseline_arm=False, seeds=3, patience=5, baseline=0.5, learning_rate=0.01)
     text = "--seeds 3 --patience 5 --stop-baseline 0.5 --learning-rate 0.01 --executor in-process --dataset digits"
