@@ -20,6 +20,8 @@ Outcome = Literal["higher", "lower", "equal", "undecided"]
 # More seeds than this are no plan.
 MOST_SEEDS = 10_000
 _ALPHA = 1 - CONFIDENCE
+# Of a bet that the next difference is the same again.
+_ODDS = 3.0
 # e to this power is near the largest float.
 _LARGEST_EXPONENT = 700.0
 # Φ(−6) is 1e-9.
@@ -65,10 +67,11 @@ def bayes_factor(differences: Sequence[float], mean: float = 0.0, *, scale: floa
     diverges for a few seeds.
 
     Differences that are all the same have no s, and t would be certain, although a few accuracies of few rows are
-    easily the same. What is left to bet on is on which side of the mean each is. Whoever bets all there is that the
-    next is on the side of the first has doubled it n − 1 times after n that were. Where both sides are as likely the
-    bet is fair, so it reaches K with a probability of 1 / K at most (J. Ville, 1939), whenever one looks:
-    BF = 2^(n − 1).
+    easily the same. What is left to bet on is that the next is the same again. Of two settings that are the same but
+    for their mean, no value v of a difference is more likely than 1 / 3: beside the mean, none is likelier than the
+    mean itself (Σ p(x) p(x + v) ≤ Σ p(x)², by Cauchy and Schwarz), and each is as likely as the one on the other side.
+    So whoever bets all there is on the first value at odds of 3 to 1 has at the most a fair bet, which reaches K with a
+    probability of 1 / K at most (J. Ville, 1939), whenever one looks: BF = 3^(n − 1).
 
     Args:
         differences: of each seed, in any unit; one or more, without what rounding makes of them
@@ -84,7 +87,7 @@ def bayes_factor(differences: Sequence[float], mean: float = 0.0, *, scale: floa
         ValueError: there are no differences, one of them or the mean is not finite, or the scale is out of range.
 
     >>> round(bayes_factor([0.02, 0.03, 0.01, 0.02, 0.03]), 2), bayes_factor([0.02] * 5)
-    (12.67, 16.0)
+    (12.67, 81.0)
     """
     _check(differences, 1, scale)
     if not math.isfinite(mean):
@@ -94,7 +97,7 @@ def bayes_factor(differences: Sequence[float], mean: float = 0.0, *, scale: floa
         return 1.0
     freedom, wide, deviation = n - 1, 1 + n * scale, statistics.stdev(differences)
     if deviation == 0 and differences[0] != mean:
-        return math.ldexp(1.0, freedom) if freedom < _LARGEST_EXPONENT else math.inf
+        return _ODDS**freedom if freedom * math.log(_ODDS) < _LARGEST_EXPONENT else math.inf
     t = (statistics.fmean(differences) - mean) / deviation * math.sqrt(n) if deviation else 0.0
     # The square of one in 1e200 would be too large, and the quotient has reached 1 + n g long before.
     square = min(abs(t), 1e150) ** 2 / freedom
@@ -109,7 +112,7 @@ def anytime_interval(differences: Sequence[float], *, comparisons: int = 1, scal
     c = (√(1 + n g) · K)^(2/n) and q = (c − 1) / (1 − c / (1 + n g)), its half width is √(ν q) · s / √n. Where
     c ≥ 1 + n g no t is convincing, and it has no bounds.
 
-    Of differences that are all the same it is their value from 2^(n − 1) ≥ K on, and has no bounds before.
+    Of differences that are all the same it is their value from 3^(n − 1) ≥ K on, and has no bounds before.
 
     Args:
         differences, scale: as for `bayes_factor`.
@@ -131,7 +134,7 @@ def anytime_interval(differences: Sequence[float], *, comparisons: int = 1, scal
     if deviation == 0:
         # Not their sum by n, which rounding may make another number.
         mean = float(differences[0])
-        reach = 0.0 if (n - 1) * math.log(2) >= _log_evidence_needed(comparisons) else None
+        reach = 0.0 if (n - 1) * math.log(_ODDS) >= _log_evidence_needed(comparisons) else None
     else:
         reach = _half_width(n, deviation, comparisons, scale)
     return AnytimeInterval(n, mean, deviation, *((None, None) if reach is None else (mean - reach, mean + reach)))

@@ -136,15 +136,27 @@ def test_the_same_setting_twice_is_hardly_ever_better_and_becomes_equal() -> Non
     assert outcomes.count("undecided") >= 0.9 * len(outcomes)
 
 
-@pytest.mark.parametrize(("comparisons", "fewest"), [(1, 6), (4, 8)])
-def test_differences_that_are_all_the_same_decide_as_far_as_their_signs_do(comparisons: int, fewest: int) -> None:
+@pytest.mark.parametrize(("comparisons", "fewest"), [(1, 4), (4, 5)])
+def test_differences_that_are_all_the_same_decide_as_far_as_that_is_no_chance(comparisons: int, fewest: int) -> None:
     for value, outcome in ((0.01, "higher"), (-0.1, "lower"), (0.0, "equal")):
         test = sequential_test([value] * 9, [0.0] * 9, comparisons=comparisons)
         assert (test.outcome, test.decided) == (outcome, fewest)
         assert [look.interval.bounds for look in test.looks] == [None] * (fewest - 1) + [(value, value)] * (10 - fewest)
         assert test.claimed == (2 if value else None)
-    # The chance that so many fair coins agree is the 5 % of all comparisons at most.
-    assert stats.binomtest(fewest, fewest).pvalue <= 0.05 / comparisons < stats.binomtest(fewest - 1, fewest - 1).pvalue
+    # The chance that so many further ones are the same, each of them in a third of all cases.
+    assert stats.binomtest(fewest - 1, fewest - 1, 1 / 3, "greater").pvalue <= 0.05 / comparisons
+    assert stats.binomtest(fewest - 2, fewest - 2, 1 / 3, "greater").pvalue > 0.05 / comparisons
+
+
+def test_no_difference_of_a_setting_with_itself_is_likelier_than_a_third() -> None:
+    draw = np.random.default_rng(0)
+    for values in (2, 3, 5, 20):
+        for concentration in (0.05, 1.0, 50.0):
+            for share in draw.dirichlet(np.full(values, concentration), 50):
+                of_difference = np.convolve(share, share[::-1])
+                others = np.delete(of_difference, values - 1)
+                assert others.max() <= 1 / 3 + 1e-12
+                np.testing.assert_array_less(others, of_difference[values - 1] + 1e-12)
 
 
 def test_what_is_decided_stays_so_whatever_comes_later() -> None:
