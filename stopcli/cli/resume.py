@@ -24,6 +24,7 @@ from stopcli.cli.options import (
     RunsDir,
     TimeBudget,
     Verbose,
+    in_panel,
     setting_value,
     with_changes,
 )
@@ -54,7 +55,7 @@ Force = Annotated[
 ]
 MaxSeeds = Annotated[
     int | None,
-    typer.Option("--max-seeds", help="Of a sweep with --seeds auto: most seeds of each arm."),
+    in_panel("Sweep")(help="Of a sweep with --seeds auto: most seeds of each arm."),
 ]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="In a sweep, also resume the runs that failed.")]
 

@@ -23,7 +23,7 @@ FixedRate = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClrConfig(AutoSeedsConfig, ClassifierConfig):
+class ClrConfig(ClassifierConfig, AutoSeedsConfig):
     """Cyclical learning rates against each other and against others: an arm for each policy.
 
     `learning_rate` is that of the arms in `vs`, from which they begin; without it they have the cycles' highest.

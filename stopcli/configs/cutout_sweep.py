@@ -20,7 +20,7 @@ _MOST_UNEVEN = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
-class CutoutSweepConfig(AutoSeedsConfig, CifarResnetConfig):
+class CutoutSweepConfig(CifarResnetConfig, AutoSeedsConfig):
     """M cutout copies of every image in a batch, for several M, against simple augmentation alone.
 
     What the arms have equal, with E epochs, U updates and a batch of B images for the baseline:

@@ -28,7 +28,7 @@ _MOST_ARMS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig(AutoSeedsConfig, CodeTrainingConfig, TableSettings, SweepSettings):
+class FitConfig(CodeTrainingConfig, AutoSeedsConfig, TableSettings, SweepSettings):
     """Training the model that a Python file builds, on the rows that it returns or on those of a table; how it is
     computed is filled in too."""
 
