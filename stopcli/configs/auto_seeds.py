@@ -102,6 +102,14 @@ class AutoSeedsConfig(TrainingConfig):
     ] = "auto"
 
     @property
+    def without_meaning(self) -> frozenset[str]:
+        if self.seeds == "auto":
+            return super().without_meaning
+        # What matters goes by the metric then, as it does of a sweep that knows no such setting.
+        by_metric = {"resolve"} if self.resolve == "auto" else set()
+        return super().without_meaning | {"max_seeds"} | by_metric
+
+    @property
     def auto_seeds(self) -> bool:
         return self.seeds == "auto"
 

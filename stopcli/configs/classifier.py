@@ -150,7 +150,8 @@ class NetworkSettings(RunConfig):
     def without_meaning(self) -> frozenset[str]:
         options = options_of(type(self))
         unread = settings_with(type(self), "network" if self.is_code else "code")
-        return unread | {name for name, option in options.items() if option.used_with in unread}
+        of_unread = {name for name, option in options.items() if option.used_with in unread}
+        return super().without_meaning | unread | of_unread
 
     def warnings(self) -> list[str]:
         return [*super().warnings(), *network_warnings(self)]
