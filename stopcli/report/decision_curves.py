@@ -14,6 +14,8 @@ from stopcli.stats.sequential import SequentialTest
 
 # The first intervals of few seeds are many times as wide as those that decide.
 _WIDEST = 6.0
+# Of the differences that count as none.
+_MARGIN = "#B8860B"
 
 
 def decision_curves(tests: Mapping[str, tuple[int, SequentialTest]], ordinate: str) -> Figure:
@@ -35,7 +37,7 @@ def decision_curves(tests: Mapping[str, tuple[int, SequentialTest]], ordinate: s
         handles=[
             legend_mark("anytime-valid 95 %", lw=8, alpha=0.3),
             legend_mark("plain 95 %", ls="--", lw=1),
-            legend_mark("counts as none", lw=8, alpha=0.15, color="#B8860B"),
+            legend_mark("counts as none", lw=8, alpha=0.15, color=_MARGIN),
             legend_mark("mean", marker="o", ms=3),
             legend_mark("decided", marker="D", ls="", ms=7),
         ],
@@ -51,7 +53,7 @@ def _panel(axes: Axes, index: int, test: SequentialTest) -> None:
     margins = np.array([look.margin for look in looks])
     plain = np.array([look.plain for look in looks])
     bounds = np.array([look.interval.bounds or (np.nan, np.nan) for look in looks])
-    axes.fill_between(n, -margins, margins, color="#B8860B", alpha=0.15, lw=0)
+    axes.fill_between(n, -margins, margins, color=_MARGIN, alpha=0.15, lw=0)
     axes.axhline(0, color=GREY, lw=0.8)
     axes.fill_between(n, bounds[:, 0], bounds[:, 1], color=colour, alpha=0.3, lw=0)
     axes.plot(n, plain, color=colour, ls="--", lw=1)
