@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scipy import integrate, stats
+from written_comparisons import rows_of, written
 from written_runs import write_run, write_sweep
 
 from stopcli.analysis.compare import CompareResults, compare
 from stopcli.analysis.compare_decisions import decision_figures, note_on_panels
-from stopcli.analysis.compare_report import output_of, tables_of
+from stopcli.analysis.compare_report import tables_of
 from stopcli.analysis.decisions import more_seeds
 from stopcli.errors import ConfigError
-from stopcli.report.html import write_output
-from stopcli.runs.typed_json import to_json
 from stopcli.stats.sequential import seeds_needed
 
 BASE = [0.90, 0.91, 0.89, 0.92, 0.90, 0.91, 0.90, 0.93]
@@ -36,16 +34,6 @@ def decided(results: CompareResults) -> list[str]:
     differences = tables_of(results)[1]
     assert differences.columns[-1] == "decided"
     return [row[-1] for row in differences.rows]
-
-
-def written(results: CompareResults) -> tuple[Path, dict[str, Any]]:
-    folder, summary = write_output(output_of(results), root=Path("runs"))
-    return folder, to_json(summary)
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def evidence_against(mean: float, differences: Sequence[float]) -> float:

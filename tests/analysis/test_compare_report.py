@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from pathlib import Path
@@ -11,30 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from written_comparisons import rows_of, written
 from written_runs import falling_curves, write_run, write_sweep
 
 from stopcli.analysis.compare import CompareResults, compare, difference_of
 from stopcli.analysis.compare_report import curves_of, figures_of, output_of, tables_of
 from stopcli.errors import ConfigError
-from stopcli.report.html import write_output
 from stopcli.runs.predictions import PredictedClasses, write_predictions
-from stopcli.runs.typed_json import to_json
 
 A, B = [0.90, 0.91, 0.89, 0.92, 0.90], [0.93, 0.95, 0.92, 0.93, 0.94]
 
 
 def compared(*paths: str, **options: Any) -> CompareResults:
     return compare([Path(path) for path in paths], **options)
-
-
-def written(results: CompareResults) -> tuple[Path, dict[str, Any]]:
-    folder, summary = write_output(output_of(results), root=Path("runs"))
-    return folder, to_json(summary)
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def keep_predictions(path: Path, final: str, saved: str, rows: str = "hash") -> None:
