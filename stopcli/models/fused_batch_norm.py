@@ -16,38 +16,9 @@ Tensor = Any
 _LEAST_EPSILON = 1.001e-5
 
 
-def with_fused_batch_norm(model: keras.Model) -> keras.Model:
-    """A twin of a functional model that computes the same from the same variables, with the fused kernel.
-
-    The twin shares every other layer with the model, so training it trains the model. The model is what is saved, and
-    it does not know of the twin. A model without layers that the kernel can compute is its own twin.
-
-    Args:
-        model: of one that is functional or sequential, the `BatchNormalization` layers over the last of four axes are
-            replaced; others (dense, synchronized, without scale or centre) compute as they are. Any other model, such
-            as one with a `call` of its own, is its own twin.
-    """
-    if not _can_be_cloned(model):
-        return model
-    replaced = [layer for layer in model.layers if _can_be_fused(layer)]
-    if not replaced:
-        return model
-
-    def twin_of(layer: keras.layers.Layer) -> keras.layers.Layer:
-        return FusedBatchNorm(layer) if layer in replaced else layer
-
-    return keras.models.clone_model(model, clone_function=twin_of)
-
-
-def _can_be_cloned(model: keras.Model) -> bool:
-    kind = type(model)
-    if not (kind.__module__.startswith("keras.") and kind.__name__ in ("Sequential", "Functional")):
-        return False
-    # A function of `keras.ops` in a model does not tell how it was called.
-    return all(isinstance(operation, keras.layers.Layer) for operation in getattr(model, "operations", ()))
-
-
-def _can_be_fused(layer: keras.layers.Layer) -> bool:
+def can_be_fused(layer: keras.layers.Layer) -> bool:
+    """Whether `FusedBatchNorm` can take a layer's place: that of a `BatchNormalization` over the last of four axes. Others
+    (dense, synchronized, without scale or centre) compute as they are."""
     return (
         type(layer) is keras.layers.BatchNormalization
         and layer.trainable

@@ -15,7 +15,7 @@ from stopcli.configs.base import RunConfig
 from stopcli.data.dataset import Examples
 from stopcli.data.nest import Nest, leaves, map_nest, replace_leaves
 from stopcli.data.row_view import CHUNK_BYTES
-from stopcli.models.fused_batch_norm import with_fused_batch_norm
+from stopcli.models.twin import with_fast_kernels
 from stopcli.report.run_results import MISSING
 from stopcli.runs.environment import Environment
 from stopcli.runs.folder import RunFolder
@@ -116,7 +116,7 @@ def evaluate_run(
 def predictor_of(experiment: Experiment, model: keras.Model) -> Predict:
     """What predicts by a model, compiled once."""
     # Fused batch normalization makes a model that was loaded as fast as the one that was trained.
-    twin = with_fused_batch_norm(model) if experiment.long_epochs and experiment.step is None else model
+    twin = with_fast_kernels(model) if experiment.long_epochs and experiment.step is None else model
     prepare = experiment.inputs.prepare if experiment.step is None else experiment.step.prepare
     compiled = tf.function(lambda x: twin(prepare(x), training=False), autograph=False, reduce_retracing=True)
 

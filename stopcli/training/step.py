@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from stopcli.data.nest import Nest, leaves, map_nest
 from stopcli.data.row_view import row_chunks
-from stopcli.models.fused_batch_norm import with_fused_batch_norm
+from stopcli.models.twin import with_fast_kernels
 
 Tensor = Any
 Carry = tuple[Tensor, ...]
@@ -217,7 +217,7 @@ class RowsStep(Step):
     ) -> None:
         self.model, self.optimizer = model, optimizer
         self.columns = ("loss", *(metric.name for metric in metrics))
-        self._called, self._fused = with_fused_batch_norm(model) if fused else model, fused
+        self._called, self._fused = with_fast_kernels(model) if fused else model, fused
         self._loss, self._metrics = loss, metrics
         self._inputs, self._schedule, self._momentum = inputs, schedule, momentum
 

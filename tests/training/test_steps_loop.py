@@ -260,7 +260,7 @@ def test_the_learning_rate_comes_from_the_step_and_is_logged() -> None:
 def test_what_is_saved_has_standard_layers_alone_and_the_loops_numbers(tmp_path: Any) -> None:
     import keras
 
-    from stopcli.models.fused_batch_norm import with_fused_batch_norm
+    from stopcli.models.twin import with_fast_kernels
 
     train, test = images(96, 0), images(64, 1)
     loop = make_loop(train, test)
@@ -270,7 +270,7 @@ def test_what_is_saved_has_standard_layers_alone_and_the_loops_numbers(tmp_path:
     assert {type(layer).__module__.split(".")[0] for layer in saved.layers} == {"keras"}
     x = test.x.astype(np.float32) / 255
     assert np.mean(np.argmax(saved.predict(x, verbose=0), axis=1) == test.y) == pytest.approx(row[3], abs=1e-6)
-    np.testing.assert_allclose(with_fused_batch_norm(saved)(x), saved(x), atol=1e-6)
+    np.testing.assert_allclose(with_fast_kernels(saved)(x), saved(x), atol=1e-6)
 
 
 def test_under_xla_the_loop_trains_the_same() -> None:
