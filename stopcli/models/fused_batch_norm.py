@@ -5,9 +5,12 @@ fused kernel does the same in one, and TensorFlow joins it with the ReLU that fo
 here: the kernel reports a batch's variance with n − 1 in the denominator, where Keras averages the one with n.
 """
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 Tensor = Any
@@ -17,8 +20,10 @@ _LEAST_EPSILON = 1.001e-5
 
 
 def can_be_fused(layer: keras.layers.Layer) -> bool:
-    """Whether `FusedBatchNorm` can take a layer's place: that of a `BatchNormalization` over the last of four axes. Others
-    (dense, synchronized, without scale or centre) compute as they are."""
+    """Whether `FusedBatchNorm` can take a layer's place: that of a `BatchNormalization` over the last of four axes.
+
+    Others (dense, synchronized, without scale or centre) compute as they are.
+    """
     return (
         type(layer) is keras.layers.BatchNormalization
         and layer.trainable
@@ -46,6 +51,25 @@ class FusedBatchNorm(keras.layers.Layer):  # type: ignore[misc]
         # Scale and statistics stay float32 under mixed precision, as the kernel wants them.
         super().__init__(name=f"{layer.name}_fused", dtype=layer.dtype_policy, autocast=False)
         self._of = layer
+        # Where a block of `batch_statistics` takes them: of each call mean, variance with n − 1, and n.
+        self._taken: tuple[Tensor, Tensor, int] | None = None
+        self._takes = False
+
+    @property
+    def averages(self) -> tuple[keras.Variable, keras.Variable]:
+        """The moving mean and variance."""
+        return self._of.moving_mean, self._of.moving_variance
+
+    @property
+    def momentum(self) -> float:
+        """What is kept of the averages in a step."""
+        momentum: float = self._of.momentum
+        return momentum
+
+    def biased(self, count: int) -> float:
+        """What the kernel's variance of so many values is multiplied by to be the one with n in the denominator."""
+        # One value a channel has variance 0 either way; the kernel divides by max(n − 1, 1) there.
+        return max(count - 1, 1) / count
 
     def call(self, inputs: Tensor, training: bool = False, mask: Tensor = None) -> Tensor:
         layer = self._of
@@ -55,6 +79,9 @@ class FusedBatchNorm(keras.layers.Layer):  # type: ignore[misc]
             return _normalize(inputs, scale, offset, mean, variance, layer.epsilon, training=False)[0]
         nothing = tf.zeros([0], tf.float32)
         outputs, mean, variance = _normalize(inputs, scale, offset, nothing, nothing, layer.epsilon, training=True)
+        if self._takes:
+            self._taken = mean, variance, int(np.prod(inputs.shape[:-1]))
+            return outputs
         count = tf.cast(tf.size(inputs) / inputs.shape[-1], tf.float32)
         # One value a channel has variance 0 either way; the kernel divides by max(n − 1, 1) there.
         biased = variance * (tf.maximum(count - 1.0, 1.0) / count)
@@ -64,6 +91,27 @@ class FusedBatchNorm(keras.layers.Layer):  # type: ignore[misc]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape
+
+
+@contextlib.contextmanager
+def batch_statistics(layers: Sequence[FusedBatchNorm]) -> Iterator[list[tuple[Tensor, Tensor, int]]]:
+    """Have the calls that the block traces leave the layers' averages as they are.
+
+    Yields:
+        A list that holds, after the block, for each layer the mean and the variance of its batch (with n − 1 in the
+        denominator), float32 [channels], and n.
+    """
+    measured: list[tuple[Tensor, Tensor, int]] = []
+    for layer in layers:
+        layer._takes = True
+    try:
+        yield measured
+        for layer in layers:
+            assert layer._taken is not None, "every layer is called"
+            measured.append(layer._taken)
+    finally:
+        for layer in layers:
+            layer._takes, layer._taken = False, None
 
 
 def _normalize(

@@ -18,7 +18,8 @@ from stopcli.data.dataset import Examples
 from stopcli.data.nest import Nest, leaves, map_nest
 from stopcli.errors import RequestError
 from stopcli.training.loop import batch_of
-from stopcli.training.step import Batch, Carry, Schedule, Step, Tensor, apply_gradients, count_of
+from stopcli.training.step import Batch, Carry, Schedule, Step, Tensor, count_of
+from stopcli.training.update import apply_gradients
 
 Augment = Callable[[Nest, Nest, Tensor], tuple[Nest, ...]]
 """(inputs, targets, int32 seed of shape [2]) → (inputs, targets) or (inputs, targets, weights), by TensorFlow's

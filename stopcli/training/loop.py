@@ -108,13 +108,37 @@ class Loop(ABC):
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"received batch_size {batch_size}, expected ≥ 1")
-        self.model, self._step, self._optimizer = step.model, step, step.optimizer
+        self._model, self._step, self._optimizer = step.model, step, step.optimizer
+        # Whether updates have gone on from the variables, and whether the variables have been changed since.
+        self._is_ahead, self._is_behind = False, True
         prefixes = ["", *(f"{prefix}_" for prefix in evaluated)]
         self.columns = (*(prefix + name for prefix in prefixes for name in step.columns), "learning_rate")
         self._variables = [variable.value for variable in _variables(step.model, step.optimizer)]
         self._rows, self._batch = train.count, min(batch_size, train.count)
         self.steps_per_epoch = train.batches(self._batch)
         self._begin(seed)
+
+    @property
+    def model(self) -> keras.Model:
+        """What is trained, with the variables as training has left them."""
+        self._settle()
+        return self._model
+
+    def _settle(self) -> None:
+        """Bring the variables to where updates are."""
+        if self._is_ahead:
+            self._step.store()
+            self._is_ahead = False
+
+    def _go_ahead(self) -> None:
+        """Have updates go on from the variables, which are left behind."""
+        if self._is_behind:
+            self._step.load()
+            self._is_behind = False
+        self._is_ahead = True
+
+    def _variables_changed(self) -> None:
+        self._is_ahead, self._is_behind = False, True
 
     def _begin(self, seed: int) -> None:
         """Draw from this seed, from the first epoch on."""
@@ -191,18 +215,23 @@ class Loop(ABC):
 
     def set_learning_rate(self, value: float) -> None:
         """Change the optimizer's learning rate, which is a part of the state."""
+        self._settle()
         self._optimizer.learning_rate.assign(value)
+        self._variables_changed()
 
     @property
     def learning_rate(self) -> float:
         """The optimizer's current learning rate."""
+        self._settle()
         return float(self._optimizer.learning_rate.numpy())
 
     def state(self) -> State:
         """A copy of everything that training changes."""
+        self._settle()
         return tuple(variable.numpy().copy() for variable in self._variables)
 
     def restore(self, state: State) -> None:
         """Put a state back."""
         for variable, value in zip(self._variables, state, strict=True):
             variable.assign(value)
+        self._variables_changed()

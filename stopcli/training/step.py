@@ -6,9 +6,8 @@ before its update, the smaller last batch counts by its rows, the loss includes 
 
 from __future__ import annotations
 
-import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,8 @@ from numpy.typing import NDArray
 from stopcli.data.nest import Nest, leaves, map_nest
 from stopcli.data.row_view import row_chunks
 from stopcli.models.twin import with_fast_kernels
+from stopcli.training.flat_weights import FlatWeights, can_be_flat
+from stopcli.training.update import apply_gradients
 
 Tensor = Any
 Carry = tuple[Tensor, ...]
@@ -96,47 +97,6 @@ CLASS_ACCURACY = Metric("accuracy", _class_hits)
 RMSE = Metric("rmse", _squared_error, tf.sqrt)
 
 
-class _MomentumTensor:
-    """A momentum that is a tensor, while an update is traced.
-
-    Keras compares its momentum with 0, which a tensor of a graph does not allow, and then casts it.
-    """
-
-    def __init__(self, value: Tensor) -> None:
-        self._value = value
-
-    def __ne__(self, other: object) -> bool:
-        return True
-
-    def __eq__(self, other: object) -> bool:
-        return False
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Tensor:
-        return tf.convert_to_tensor(self._value, dtype, name=name)
-
-
-@contextlib.contextmanager
-def scheduled_momentum(optimizer: keras.optimizers.Optimizer, momentum: Tensor | None) -> Iterator[None]:
-    """Have the updates that the block traces use a momentum; afterwards the optimizer is as it was.
-
-    Args:
-        optimizer: `keras.optimizers.SGD` with a momentum > 0, or one that scales the loss for it.
-        momentum: scalar float32; None to leave the optimizer's as it is.
-    """
-    if momentum is None:
-        yield
-        return
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    constant = inner.momentum
-    inner.momentum = _MomentumTensor(momentum)
-    try:
-        yield
-    finally:
-        inner.momentum = constant
-
-
 class Step(ABC):
     """What is computed on a batch: an update of a model, or what is measured.
 
@@ -152,6 +112,12 @@ class Step(ABC):
     optimizer: keras.optimizers.Optimizer
     columns: tuple[str, ...]
     rows_are_independent: bool = True
+
+    def load(self) -> None:  # noqa: B027
+        """Take what the variables are now; called before updates, where others have changed them."""
+
+    def store(self) -> None:  # noqa: B027
+        """Bring the variables to where the updates are, before others read them."""
 
     @property
     @abstractmethod
@@ -200,7 +166,8 @@ class RowsStep(Step):
         inputs: what happens to a batch before.
         schedule: the learning rate of every update; None where it stays as it is in the optimizer.
         momentum: likewise its momentum, which the optimizer has to have (`keras.optimizers.SGD`, momentum > 0).
-        fused: whether TensorFlow's fused kernel computes batch normalization.
+        fused: whether it is computed by fast kernels, and updated as vectors where the optimizer allows it, by a loop
+            that calls `load` and `store`.
     """
 
     def __init__(
@@ -218,6 +185,7 @@ class RowsStep(Step):
         self.model, self.optimizer = model, optimizer
         self.columns = ("loss", *(metric.name for metric in metrics))
         self._called, self._fused = with_fast_kernels(model) if fused else model, fused
+        self._flat: FlatWeights | None = None
         self._loss, self._metrics = loss, metrics
         self._inputs, self._schedule, self._momentum = inputs, schedule, momentum
 
@@ -225,6 +193,16 @@ class RowsStep(Step):
     def initial(self) -> Carry:
         """The sums over no rows, float32 [columns]."""
         return (tf.zeros([len(self.columns)]),)
+
+    def load(self) -> None:
+        if self._flat is None and self._fused and can_be_flat(self._called, self.optimizer):
+            self._flat = FlatWeights(self._called, self.optimizer)
+        if self._flat is not None:
+            self._flat.load()
+
+    def store(self) -> None:
+        if self._flat is not None:
+            self._flat.store()
 
     def prepare(self, x: Nest) -> Nest:
         return self._inputs.prepare(x)
@@ -238,17 +216,24 @@ class RowsStep(Step):
             x, y = (tf.repeat(array, self._inputs.copies, axis=0) for array in (x, y))
         if self._inputs.augment is not None:
             x = self._inputs.augment(x, tf.stack([augment_seed, update]))
+        optimizer = self.optimizer if self._flat is None else self._flat.optimizer
         if self._schedule is not None:
             # The optimizer keeps a plain number, so that a saved model needs no schedule to be loaded.
-            self.optimizer.learning_rate.assign(self._schedule(update))
-        weights = self._called.trainable_weights
-        with tf.GradientTape() as tape:
-            predictions = self._called(x, training=True)
-            loss = self._total_loss(y, predictions)
-            scaled = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, weights)
+            optimizer.learning_rate.assign(self._schedule(update))
         momentum = None if self._momentum is None else self._momentum(update)
-        learning_rate = apply_gradients(self.optimizer, gradients, weights, momentum)
+        if self._flat is not None:
+            x = tf.ensure_shape(x, [rows * self._inputs.copies, *x.shape[1:]])
+            done = self._flat.forward_and_back(x, lambda predictions: self._loss(y, predictions))
+            learning_rate = self._flat.apply(done, momentum)
+            loss, predictions = done.loss, done.predictions
+        else:
+            weights = self._called.trainable_weights
+            with tf.GradientTape() as tape:
+                predictions = self._called(x, training=True)
+                loss = self._total_loss(y, predictions)
+                scaled = self.optimizer.scale_loss(loss)
+            gradients = tape.gradient(scaled, weights)
+            learning_rate = apply_gradients(self.optimizer, gradients, weights, momentum)
         sums = self._sums(loss, y, predictions) / self._inputs.copies
         return (carry[0] + sums,), sums[0] / rows, learning_rate
 
@@ -274,21 +259,6 @@ class RowsStep(Step):
         rows = tf.cast(targets.shape[0], tf.float32)
         measured = [tf.reduce_sum(metric.per_row(targets, predictions)) for metric in self._metrics]
         return tf.stack([tf.cast(loss, tf.float32) * rows, *measured])
-
-
-def apply_gradients(
-    optimizer: keras.optimizers.Optimizer, gradients: Sequence[Tensor], weights: Sequence[Any], momentum: Tensor | None
-) -> Tensor:
-    """Update some weights, by a momentum where one is passed.
-
-    Returns:
-        The learning rate of the update, scalar float32.
-    """
-    # A copy of the rate as it is before the update, which may move it on.
-    learning_rate = tf.identity(tf.cast(optimizer.learning_rate, tf.float32))
-    with scheduled_momentum(optimizer, momentum):
-        optimizer.apply(gradients, weights)
-    return learning_rate
 
 
 def run_traced(function: Any, *inputs: Any) -> Any:

@@ -173,6 +173,7 @@ class StepsLoop(Loop):
             self._ordered_epoch = epoch
         before = (epoch - 1) * self.steps_per_epoch + first
         start, order, rows = self._train_rows.in_order(first * self._batch, steps * size)
+        self._go_ahead()
         inputs = start, steps, before, self._augment_seed, order, rows
         carry, rate, log = self._functions.run(_train_batches, size, *inputs, *sums)
         if self._log_steps and steps:
@@ -187,6 +188,7 @@ class StepsLoop(Loop):
 
     def _evaluate(self) -> None:
         """Evaluate some batches of the first part that is not evaluated yet."""
+        self._settle()
         source = self._evaluated[len(self._values)]
         rows, size = source.count, self._evaluation_size(source.count)
         remaining, most = rows - self._rows_evaluated, source.most_batches(size)
