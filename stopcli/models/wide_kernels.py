@@ -53,9 +53,9 @@ class WideKernel(keras.layers.Layer):  # type: ignore[misc]
         else:
             outputs = layer.convolution_op(x, kernel)
         if layer.use_bias:
-            bias = _rounded(layer.bias, precision)
-            channels_first = getattr(layer, "data_format", "channels_last") == "channels_first"
-            outputs = outputs + (tf.reshape(bias, [1, -1, 1, 1]) if channels_first else bias)
+            # An operation that TensorFlow joins with the convolution.
+            data_format = "NCHW" if getattr(layer, "data_format", "") == "channels_first" else "NHWC"
+            outputs = tf.nn.bias_add(outputs, _rounded(layer.bias, precision), data_format)
         outputs = tf.cast(outputs, precision)
         return outputs if layer.activation is None else layer.activation(outputs)
 

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from stopcli.models.fused_batch_norm import FusedBatchNorm, batch_statistics
+from stopcli.models.wide_kernels import WideKernel
 from stopcli.training.update import apply_gradients
 
 Tensor = Any
@@ -187,14 +188,19 @@ def can_be_flat(called: keras.Model, optimizer: keras.optimizers.Optimizer) -> b
     weights = called.trainable_weights
     penalised = [weight for weight in weights if weight.regularizer is not None]
     plain = all(weight.dtype == "float32" and weight.constraint is None for weight in weights)
-    # A loss beside those of weights is one of activations.
     return (
         plain
         and all(type(weight.regularizer) is keras.regularizers.L2 for weight in penalised)
-        and len(called.losses) == len(penalised)
+        and not any(map(_may_add_a_loss, called._flatten_layers(include_self=False)))
         and len({id(weight) for weight in weights}) == len(weights)
         and sum(map(_size, weights)) <= MOST_NUMBERS
     )
+
+
+def _may_add_a_loss(layer: keras.layers.Layer) -> bool:
+    """Whether a layer's call may add a loss, such as of its activations."""
+    known = type(layer).__module__.split(".")[0] == "keras" or isinstance(layer, (FusedBatchNorm, WideKernel))
+    return not known or getattr(layer, "activity_regularizer", None) is not None
 
 
 def _rounded_weights(layer: keras.layers.Layer) -> list[Any]:
