@@ -29,6 +29,11 @@ SET = "--set"
 ASSIGNMENTS = frozenset({SET, "--vary"})
 # What an option was called before, or is called elsewhere, by which it is looked for.
 _OTHER_NAMES = {"--rule": "--stop", "--rules": "--stop"}
+# What to say to whoever names an option as it was called before.
+_RENAMED = {
+    "--mixed-precision": "It is --precision now: --precision float16 stands for --mixed-precision.",
+    "--no-mixed-precision": "It is --precision now: --precision float32, the default, stands for --no-mixed-precision.",
+}
 
 
 def gather(arguments: Sequence[str], options: frozenset[str]) -> list[str]:
@@ -297,7 +302,8 @@ def usage_error(error: TyperException, ctx: Any, args: Sequence[str]) -> Excepti
         has_table = any(map(is_table_file, map(Path, args))) and not any(word.endswith(".py") for word in args)
         has_settings = SET in known and not has_table
         settings = f" Settings of the file: {SET} {name.lstrip('-').replace('-', '_')}=…" if has_settings else ""
-        hint = f"Did you mean {other}?" if other in known else f"{did_you_mean(name, known) or where}{settings}"
+        near = (_RENAMED.get(name) if "--precision" in known else "") or did_you_mean(name, known) or where
+        hint = f"Did you mean {other}?" if other in known else f"{near}{settings}"
         return RequestError(f"received {shown(name)}, expected {expected}", hint=hint)
     if hasattr(error, "option_name"):
         parameter = next(p for p in command.params if error.option_name in (*p.opts, *p.secondary_opts))

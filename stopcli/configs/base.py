@@ -337,6 +337,9 @@ class RunConfig:
         return ""
 
 
+# What to say to whoever names a setting as it was called before.
+_RENAMED = {"mixed_precision": 'It is precision now: "float16" stands for true, "float32" for false.'}
+
 AnyConfig = TypeVar("AnyConfig", bound=RunConfig)
 
 
@@ -384,7 +387,8 @@ def _config_error(config_class: type[RunConfig], settings: dict[str, Any], detai
     setting = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
         expected = f"a setting that {config_class.command} has"
-        return ConfigError(setting, settings[setting], expected, hint=did_you_mean(setting, options_of(config_class)))
+        hint = _RENAMED.get(setting) or did_you_mean(setting, options_of(config_class))
+        return ConfigError(setting, settings[setting], expected, hint=hint)
     # A setting that may be of several types (a number, or one of some words) fails once for each of them.
     expected = " or ".join(dict.fromkeys(expectation(fault) for fault in details if fault["loc"][0] == setting))
     received, location = settings.get(setting), first["loc"][1:]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from stopcli.configs.base import Count, Option, Positive, Share
+from stopcli.configs.precision import FLOAT32, Precision
 from stopcli.errors import ConfigError
 
 OptimizerName = Literal["sgd", "rmsprop", "adam"]
@@ -16,7 +17,7 @@ ValidationRows = Literal["test", "split", "holdout"]
 
 @dataclass(frozen=True, kw_only=True)
 class EpochSettings:
-    """Which rows validate, and how often and in what portions the others train."""
+    """Which rows validate, and how often, in what portions and in what numbers the others train."""
 
     validation: Annotated[
         ValidationRows,
@@ -37,6 +38,7 @@ class EpochSettings:
     ] = None
     epochs: Annotated[Count, Option("Most epochs to train, ≥ 1.", "Training", ("free",), common=True)] = 100
     batch_size: BatchSize = 32
+    precision: Precision = FLOAT32
 
 
 @dataclass(frozen=True, kw_only=True)

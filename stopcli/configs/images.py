@@ -1,4 +1,4 @@
-"""The settings of runs on images: data, augmentation, precision."""
+"""The settings of runs on images: data and augmentation."""
 
 from __future__ import annotations
 
@@ -29,9 +29,6 @@ VALIDATION = (
 )
 ValidationImages = Annotated[ImageValidation, Option(VALIDATION, "Data")]
 ImageShare = Annotated[Share | None, Option("The share set aside for validation, in (0, 1).", "Data", default="0.1")]
-MixedPrecision = Annotated[
-    bool, Option("Compute in float16 where it is safe; for GPUs that profit.", "Training", ("images", "network"))
-]
 Threads = Annotated[
     Annotated[int, Ge(1), Le(1024)] | None,
     Option(
@@ -235,7 +232,6 @@ class ImageConfig(DataSettings, AugmentSettings, SweepSettings, LearningRateConf
 
     validation: ValidationImages = "auto"  # type: ignore[assignment]
     validation_share: ImageShare = None
-    mixed_precision: MixedPrecision = False
     threads: Threads = None
 
     @property

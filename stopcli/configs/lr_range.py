@@ -18,11 +18,11 @@ from stopcli.configs.images import (
     Augment,
     AugmentSettings,
     DataSettings,
-    MixedPrecision,
     Threads,
     augmentation_warnings,
 )
 from stopcli.configs.learning_rate import Nesterov, Rate, SgdMomentum
+from stopcli.configs.precision import FLOAT32, Precision
 from stopcli.configs.registry import command_line
 from stopcli.configs.user_code import CodeSettings, check_code_share
 from stopcli.errors import ConfigError, RequestError
@@ -77,11 +77,11 @@ class LrRangeConfig(NetworkSettings, CodeSettings, DataSettings, AugmentSettings
         float, Gt(1), Option("Stop where the smoothed loss is this many times its lowest, > 1.", "Range")
     ] = 4.0
     batch_size: BatchSize = 64
+    precision: Precision = FLOAT32
     optimizer: Optimizer = "sgd"
     momentum: SgdMomentum = 0.9
     nesterov: Nesterov = False
     augment: Augment = "nearest"
-    mixed_precision: MixedPrecision = False
     threads: Threads = None
     validation: ModelValidation = "auto"
     validation_share: ModelShare = None
@@ -213,6 +213,8 @@ def clr_command(run: Path, name: str) -> list[str]:
     return command_line({**settings, **_chosen(tested), "command": "clr"}, "--from-range", name)
 
 
+# Settings of stopcli's with a file's model, on which the rates that train depend.
+_OF_UPDATES: tuple[str, ...] = ("batch_size", "precision")
 # What files mostly call the learning rate that they compile a model with.
 _RATES = ("learning_rate", "lr")
 
@@ -226,8 +228,7 @@ def fit_command(run: Path, rate: float) -> list[str]:
     if not own or not rates:
         return []
     settings = {**own["settings"], rates[0]: float(f"{rate:.2g}")}
-    # Rates that train depend on it.
-    rows = {name: tested[name] for name in ("batch_size",) if name in tested}
+    rows = {name: tested[name] for name in _OF_UPDATES if name in tested}
     return command_line({"command": "fit", "file": tested["model"], "settings": settings, **rows})
 
 
@@ -240,7 +241,7 @@ def range_command(settings: Mapping[str, Any]) -> list[str]:
     file = str(settings.get("file") or settings.get("model") or "")
     if not file.endswith(CODE_ENDING):
         return []
-    known = {name: settings[name] for name in ("batch_size",) if name in settings}
+    known = {name: settings[name] for name in _OF_UPDATES if name in settings}
     return command_line({"command": "lr-range", **known, **_chosen({**settings, "model": file})})
 
 

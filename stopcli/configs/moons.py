@@ -70,7 +70,7 @@ def _case_arm(arm: PublishedArm) -> CaseArm:
 # Settings on which the published values depend. Of a rule that has stopped, the number of epochs is none of them.
 PUBLISHED_SETTINGS = (
     *("samples", "noise", "train_size", "data_seed", "validation"),
-    *("hidden", "batch_size", "optimizer", "learning_rate"),
+    *("hidden", "batch_size", "precision", "optimizer", "learning_rate"),
 )
 
 

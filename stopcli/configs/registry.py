@@ -109,6 +109,10 @@ def experiment_settings(command: str, settings: Mapping[str, Any]) -> dict[str, 
         settings = {**shared, **_flat(settings.get("settings", {}))}
     if command in FOREIGN:
         return {name: value for name, value in settings.items() if name not in ("name", "seed")}
+    if command in COMMANDS:
+        from stopcli.configs.precision import with_precision
+
+        settings = with_precision(settings)
     ignored = recorded_settings_with(command, "label", "seed", "execution")
     return _with_file_settings({name: value for name, value in settings.items() if name not in ignored})
 

@@ -82,12 +82,17 @@ class Architecture:
             classes: ≥ 2.
             seed: the run's seed; everything random about the model depends only on it.
             mean_image: float32, `image_shape`: subtracted from every image by the model's first layer.
-            precision: Keras's name of the layers' dtype policy: `float32`, `mixed_float16` or `mixed_bfloat16`.
+            precision: Keras's name of the layers' dtype policy: `float32`, `mixed_bfloat16` or `mixed_float16`.
         """
         raise NotImplementedError
 
-    def build_for_points(self, settings: Settings, features: int, seed: int) -> keras.Model:
-        """A built model from float32 [rows, features] to the probability of class 1, float32 [rows, 1]."""
+    def build_for_points(self, settings: Settings, features: int, seed: int, precision: str = "float32") -> keras.Model:
+        """A built model from float32 [rows, features] to the probability of class 1, float32 [rows, 1].
+
+        Args:
+            features: ≥ 1.
+            seed, precision: as for `build`.
+        """
         raise RequestError(f"{self.title} takes images only")
 
 

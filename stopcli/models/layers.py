@@ -97,13 +97,13 @@ class NamedLayers:
         )(x)
 
     def classify(self, x: Tensor, classes: int) -> Tensor:
-        """Softmax over the classes, in float32 also under mixed precision: a half's 5 exponent bits would cut small
-        probabilities off."""
+        """Softmax over the classes, in float32 whatever the other layers compute in: the 5 exponent bits of float16 cut
+        small probabilities off, and the 7 fraction bits of bfloat16 round those near 1 to 1."""
         return self.dense(x, classes, "softmax", "classes", "float32")
 
 
 def make_optimizer(
-    name: str, learning_rate: float, momentum: float = 0.0, *, nesterov: bool = False
+    name: str, learning_rate: float, momentum: float = 0.0, *, nesterov: bool = False, precision: str = "float32"
 ) -> keras.optimizers.Optimizer:
     """A Keras optimizer with Keras's defaults but for these settings.
 
@@ -112,8 +112,19 @@ def make_optimizer(
         learning_rate: > 0.
         momentum: of `sgd`, in [0, 1); the others do without it.
         nesterov: whether that of `sgd` is Nesterov's.
+        precision: as for `with_scaled_loss`.
     """
     if name == "sgd":
-        return keras.optimizers.SGD(learning_rate, momentum, nesterov, name=name)
+        return with_scaled_loss(keras.optimizers.SGD(learning_rate, momentum, nesterov, name=name), precision)
     classes = {"rmsprop": keras.optimizers.RMSprop, "adam": keras.optimizers.Adam}
-    return classes[name](learning_rate=learning_rate, name=name)
+    return with_scaled_loss(classes[name](learning_rate=learning_rate, name=name), precision)
+
+
+def with_scaled_loss(optimizer: keras.optimizers.Optimizer, precision: str) -> keras.optimizers.Optimizer:
+    """An optimizer as a precision needs it: under float16 one that scales the loss, because gradients below 6e-8 would
+    be 0 there. The exponents of bfloat16 are those of float32.
+
+    Args:
+        precision: Keras's name of the layers' dtype policy.
+    """
+    return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "mixed_float16" else optimizer

@@ -26,17 +26,18 @@ class Mlp(Architecture):
     ) -> keras.Model:
         return image_mlp(image_shape, settings.hidden, classes, seed, **options)
 
-    def build_for_points(self, settings: Settings, features: int, seed: int) -> keras.Model:
-        return binary_mlp(features, settings.hidden, seed)
+    def build_for_points(self, settings: Settings, features: int, seed: int, precision: str = "float32") -> keras.Model:
+        return binary_mlp(features, settings.hidden, seed, precision)
 
 
-def binary_mlp(inputs: int, hidden: int, seed: int) -> keras.Model:
+def binary_mlp(inputs: int, hidden: int, seed: int, precision: str = "float32") -> keras.Model:
     """One hidden layer for a two-class problem: Dense(hidden, relu) → Dense(1, sigmoid).
 
     Args:
         inputs: features a row, ≥ 1.
         hidden: units of the hidden layer, ≥ 1.
         seed: the run's seed; the initial weights (Glorot uniform, zero biases) depend only on it.
+        precision: as for `Architecture.build`; the sigmoid is computed in float32.
 
     Returns:
         A built model from float32 [rows, inputs] to the probability of class 1, float32 [rows, 1].
@@ -46,11 +47,13 @@ def binary_mlp(inputs: int, hidden: int, seed: int) -> keras.Model:
     from stopcli.models.layers import NamedLayers
 
     weights = NamedLayers(seed).weights
+    hidden_options = {"kernel_initializer": weights("hidden"), "dtype": precision, "name": "hidden"}
+    output_options = {"kernel_initializer": weights("output"), "dtype": "float32", "name": "output"}
     return keras.Sequential(
         [
             keras.Input((inputs,), name="features"),
-            keras.layers.Dense(hidden, activation="relu", kernel_initializer=weights("hidden"), name="hidden"),
-            keras.layers.Dense(1, activation="sigmoid", kernel_initializer=weights("output"), name="output"),
+            keras.layers.Dense(hidden, activation="relu", **hidden_options),
+            keras.layers.Dense(1, activation="sigmoid", **output_options),
         ],
         name="binary_mlp",
     )

@@ -27,6 +27,7 @@ def table_mlp(
     learning_rate: float,
     target_mean: float = 0.0,
     target_deviation: float = 1.0,
+    precision: str = "float32",
 ) -> keras.Model:
     """A compiled perceptron on the encoded rows of a table: numbers beside the vectors of words → Dense(relu), with
     dropout after each → output.
@@ -42,6 +43,7 @@ def table_mlp(
         learning_rate: of Adam.
         target_mean, target_deviation: of a regression's targets, > 0. The last layer brings a standardised number to
             them.
+        precision: Keras's name of the dtype policy of the layers before the last, which computes in float32.
 
     Returns:
         A model that takes float32 [rows, numbers], or where there are words {"numbers": that, "words": int32
@@ -52,20 +54,20 @@ def table_mlp(
     """
     import keras
 
-    inputs, x = _features(numbers, vocabularies)
+    inputs, x = _features(numbers, vocabularies, precision)
     for number, units in enumerate(hidden, start=1):
-        x = keras.layers.Dense(units, activation="relu", name=f"hidden_{number}")(x)
+        x = keras.layers.Dense(units, activation="relu", dtype=precision, name=f"hidden_{number}")(x)
         if dropout:
-            x = keras.layers.Dropout(dropout, name=f"dropout_{number}")(x)
+            x = keras.layers.Dropout(dropout, dtype=precision, name=f"dropout_{number}")(x)
     if not outputs:
-        x = keras.layers.Dense(1, name="standardised")(x)
-        output = keras.layers.Rescaling(target_deviation, target_mean, name="output")(x)
+        x = keras.layers.Dense(1, dtype="float32", name="standardised")(x)
+        output = keras.layers.Rescaling(target_deviation, target_mean, dtype="float32", name="output")(x)
     elif outputs == 2:
-        output = keras.layers.Dense(1, activation="sigmoid", name="output")(x)
+        output = keras.layers.Dense(1, activation="sigmoid", dtype="float32", name="output")(x)
     else:
-        output = keras.layers.Dense(outputs, activation="softmax", name="output")(x)
+        output = keras.layers.Dense(outputs, activation="softmax", dtype="float32", name="output")(x)
     model = keras.Model(inputs, output, name="table_mlp")
-    _compile(model, outputs, learning_rate, target_deviation)
+    _compile(model, outputs, learning_rate, target_deviation, precision)
     return model
 
 
@@ -74,7 +76,7 @@ def dimensions_of(vocabulary: int) -> int:
     return min(_MOST_DIMENSIONS, math.isqrt(max(vocabulary, 1) - 1) + 2)
 
 
-def _features(numbers: int, vocabularies: Sequence[int]) -> tuple[Any, Any]:
+def _features(numbers: int, vocabularies: Sequence[int], precision: str) -> tuple[Any, Any]:
     """The inputs, and the features of a row that come of them."""
     import keras
 
@@ -84,25 +86,29 @@ def _features(numbers: int, vocabularies: Sequence[int]) -> tuple[Any, Any]:
     indices = keras.Input((len(vocabularies),), name="words", dtype="int32")
     parts = [of_numbers] if numbers else []
     for column, vocabulary in enumerate(vocabularies):
-        vectors = keras.layers.Embedding(vocabulary + 1, dimensions_of(vocabulary), name=f"word_{column + 1}")
+        dimensions, name = dimensions_of(vocabulary), f"word_{column + 1}"
+        vectors = keras.layers.Embedding(vocabulary + 1, dimensions, dtype=precision, name=name)
         parts.append(vectors(indices[:, column]))
-    features = keras.layers.Concatenate(name="features")(parts) if len(parts) > 1 else parts[0]
+    features = keras.layers.Concatenate(dtype=precision, name="features")(parts) if len(parts) > 1 else parts[0]
     return {"numbers": of_numbers, "words": indices}, features
 
 
-def _compile(model: keras.Model, outputs: int, learning_rate: float, target_deviation: float) -> None:
+def _compile(model: keras.Model, outputs: int, learning_rate: float, target_deviation: float, precision: str) -> None:
     import keras
+
+    from stopcli.models.layers import with_scaled_loss
 
     if outputs:
         metrics = ["accuracy", keras.metrics.AUC(name="auc")] if outputs == 2 else ["accuracy"]
         loss = "binary_crossentropy" if outputs == 2 else "sparse_categorical_crossentropy"
-        model.compile(keras.optimizers.Adam(learning_rate), loss, metrics=metrics)
+        model.compile(with_scaled_loss(keras.optimizers.Adam(learning_rate), precision), loss, metrics=metrics)
         return
     # Gradients of squared errors have the targets' unit squared. Adam's steps do not depend on it where epsilon has it.
     variance = target_deviation**2
     is_plain = _PLAIN_DEVIATIONS[0] <= target_deviation <= _PLAIN_DEVIATIONS[1]
+    optimizer = keras.optimizers.Adam(learning_rate, epsilon=_EPSILON * variance if is_plain else _EPSILON)
     model.compile(
-        keras.optimizers.Adam(learning_rate, epsilon=_EPSILON * variance if is_plain else _EPSILON),
+        with_scaled_loss(optimizer, precision),
         "mse",
         loss_weights=None if is_plain else 1 / variance,
         metrics=[keras.metrics.RootMeanSquaredError(name="rmse"), keras.metrics.MeanAbsoluteError(name="mae")],

@@ -80,13 +80,14 @@ class FitData:
     def build(self, config: AnySettings) -> tuple[keras.Model, ModelFacts]:
         """A run's model in its initial state, and what it is trained for. Raises RequestError where it cannot be
         trained on these rows as it is compiled."""
-        from stopcli.recipes.model_identity import first_names, notes_on_file
+        from stopcli.recipes.model_identity import first_names, keep_loss_scaling, notes_on_file
         from stopcli.recipes.user_model import check_model
 
         parts = self.rows_of(config).parts
-        with self._building, first_names():
+        with self._building, first_names(), self.code.policy():
             model = self.code.build(parts.train.x, parts.train.y, config.settings, config.seed)
             facts = check_model(model, parts, config)
+        keep_loss_scaling(model)
         # A table's own network has nothing but Keras's layers.
         if self.table is not None and not isinstance(self.code, TableNetwork):
             facts = replace(facts, notes=(*facts.notes, *notes_on_file(model)))
@@ -234,7 +235,7 @@ def load_file(config: AnyCodeConfig, observer: Observer) -> tuple[AnyCodeConfig,
     observer.stage("starting TensorFlow")
     start_tensorflow(config.threads)
     observer.stage(f"reading the data of {source.path.name}")
-    code = load_code(source)
+    code = load_code(source, config.precision)
     config = replace(config.with_all_settings(code.settings), code_sha256=source.sha256)
     data = FitData(code, config.first_arm)
     return replace(config, **data.rows_of(data.config, observer).config_changes), data
@@ -263,7 +264,7 @@ def load_table(config: FitConfig, observer: Observer, run: Path | None = None) -
     if source is None:
         code = TableNetwork(config, table.columns, table.encoder)
     else:
-        code = load_code(source)
+        code = load_code(source, config.precision)
         config = replace(config.with_all_settings(code.settings), code_sha256=source.sha256)
     return replace(config, **table.rows.config_changes), FitData(code, config.first_arm, table)
 

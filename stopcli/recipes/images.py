@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stopcli.configs.classifier import MOONS
 from stopcli.configs.images import NEAREST_SHARE, SIMPLE_PIXELS, AugmentSettings, DataSettings, ImageConfig
 from stopcli.configs.moons import DEFAULT_SHARES, MoonsConfig
+from stopcli.configs.precision import policy_name
 from stopcli.configs.training import POINT
 from stopcli.data.dataset import Splits, split_images, subsample
 from stopcli.data.load import FolderRules, load_images
@@ -167,7 +168,7 @@ class ImageRecipe(SeedRecipe):
         config: ImageConfig = loaded.config
         images: ImageParts = loaded.data
         model = make_model(config, images, config.seed)
-        optimizer = optimizer_of(config, config.learning_rate, images)
+        optimizer = optimizer_of(config, config.learning_rate)
         loss = loss_of(images)
         # Compiled only for its file: whoever loads it can evaluate it and train it further.
         model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
@@ -236,34 +237,34 @@ def make_model(config: Any, images: ImageParts, seed: int) -> keras.Model:
     of class 1.
 
     Args:
-        config: has an `architecture`, with what it reads, `subtract_mean` and `mixed_precision`.
+        config: has an `architecture`, with what it reads, `subtract_mean` and `precision`.
         seed: of the initial weights.
     """
-    train = images.parts.train.x
+    train, precision = images.parts.train.x, policy_name(config.precision)
     if not images.pixels:
-        return config.architecture.build_for_points(config, train.shape[1], seed)
+        return config.architecture.build_for_points(config, train.shape[1], seed, precision)
     return config.architecture.build(
         config,
         train.shape[1:],
         len(images.classes),
         seed,
         mean_image=np.asarray(np.mean(train, axis=0) / 255, np.float32) if config.subtract_mean else None,
-        precision="mixed_float16" if config.mixed_precision else "float32",
+        precision=precision,
     )
 
 
-def optimizer_of(config: Any, learning_rate: float, images: ImageParts) -> keras.optimizers.Optimizer:
-    """The optimizer that the settings name, with its loss scaled under mixed precision.
+def optimizer_of(config: Any, learning_rate: float) -> keras.optimizers.Optimizer:
+    """The optimizer that the settings name.
 
     Args:
-        config: has `optimizer`, `momentum`, `nesterov` and `mixed_precision`.
+        config: has `optimizer`, `momentum`, `nesterov` and `precision`.
     """
-    import keras
-
     from stopcli.models.layers import make_optimizer
 
-    optimizer = make_optimizer(config.optimizer, learning_rate, config.momentum, nesterov=config.nesterov)
-    return keras.optimizers.LossScaleOptimizer(optimizer) if config.mixed_precision and images.pixels else optimizer
+    precision = policy_name(config.precision)
+    return make_optimizer(
+        config.optimizer, learning_rate, config.momentum, nesterov=config.nesterov, precision=precision
+    )
 
 
 def loss_of(images: ImageParts) -> keras.losses.Loss:

@@ -342,7 +342,7 @@ class LrRange(Recipe):
         updates, unmeasured = config.updates(train.batches(config.batch_size)), train.take(0, 0)
         return Experiment(
             make_model(config, loaded.data, config.seed),
-            optimizer_of(config, config.start_lr, loaded.data),
+            optimizer_of(config, config.start_lr),
             loss_of(loaded.data),
             (),
             Splits(train, unmeasured, unmeasured),

@@ -70,6 +70,16 @@ def make_savable(model: keras.Model) -> bool:
     return True
 
 
+def keep_loss_scaling(model: keras.Model) -> None:
+    """Let a model's file name the optimizer that scales its loss. Under mixed_float16 Keras puts it around the one that
+    the model is compiled with, and would write the state of the one and the settings of the other."""
+    import keras
+
+    compiled = getattr(model, "_compile_config", None)
+    if compiled is not None and isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
+        compiled.config["optimizer"] = model.optimizer
+
+
 def _tells_settings(model: keras.Model) -> bool:
     import keras
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from stopcli.analysis.sweep import SweepResults
 from stopcli.configs.moons import MoonsConfig
+from stopcli.configs.precision import policy_name
 from stopcli.configs.training import POINT
 from stopcli.data.dataset import Splits
 from stopcli.data.toy import moons, split_moons
@@ -53,8 +54,9 @@ class Moons(SeedRecipe):
         from stopcli.training.trainer import Experiment
 
         config: MoonsConfig = loaded.config
-        model = binary_mlp(loaded.data.train.x.shape[1], config.hidden, config.seed)
-        optimizer = make_optimizer(config.optimizer, config.learning_rate)
+        precision = policy_name(config.precision)
+        model = binary_mlp(loaded.data.train.x.shape[1], config.hidden, config.seed, precision)
+        optimizer = make_optimizer(config.optimizer, config.learning_rate, precision=precision)
         loss = keras.losses.BinaryCrossentropy()
         # Compiled only for its file: whoever loads it can evaluate it and train it further.
         model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])

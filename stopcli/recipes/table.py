@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stopcli.configs.precision import policy_name
 from stopcli.data.dataset import Examples, Splits
 from stopcli.data.row_hash import row_hashes
 from stopcli.data.table_columns import RawRows, TableColumns, choose_columns, has_target, raw_rows
@@ -259,6 +261,10 @@ class TableNetwork:
     def __init__(self, config: Any, columns: TableColumns, encoder: Encoder) -> None:
         self._config, self._columns, self._encoder = config, columns, encoder
 
+    def policy(self) -> contextlib.AbstractContextManager[None]:
+        """Around `build`, as of a file: its layers have their own."""
+        return contextlib.nullcontext()
+
     def build(self, x: Any, y: Any, settings: Mapping[str, Value], seed: int) -> keras.Model:
         """The compiled network in the initial state that a seed determines, its layers named as in a new process.
 
@@ -284,6 +290,7 @@ class TableNetwork:
                 config.learning_rate,
                 statistics.target_mean,
                 statistics.target_deviation,
+                policy_name(config.precision),
             )
 
     def augment(self, settings: Mapping[str, Value]) -> None:

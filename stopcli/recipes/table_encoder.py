@@ -23,8 +23,9 @@ from stopcli.data.nest import Nest, leaves
 from stopcli.errors import RequestError
 from stopcli.quantities import counted
 from stopcli.recipes.encoder_in_file import EncodedColumn, difference, encoded_columns
+from stopcli.recipes.keras_policy import dtype_policy
 from stopcli.recipes.model_identity import first_names
-from stopcli.recipes.whole_model import core_of, float32_policy, whole_model
+from stopcli.recipes.whole_model import core_of, whole_model
 
 if TYPE_CHECKING:
     import keras
@@ -279,7 +280,7 @@ class Encoder:
         import keras
 
         # The file of a run, in which these names stand, does not depend on what was built before.
-        with float32_policy(), first_names():
+        with dtype_policy("float32"), first_names():
             numbers = [keras.Input((len(self.columns.numbers),), dtype="float32")] if self.columns.numbers else []
             texts = [keras.Input((), dtype="string") for _ in self.columns.words]
             encoded: Any = self._encoded_numbers(numbers[0]) if numbers else None

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stopcli.configs.precision import FLOAT32, PrecisionName
 from stopcli.errors import LONG_LINE, RequestError, StopcliError, shortened
+from stopcli.recipes.keras_policy import dtype_policy, requested_policy
 from stopcli.recipes.user_imports import LocalModules
 from stopcli.seeding import derive_seed
 from stopcli.source import Default, Source, Unknown, Value, check_default, same_default, typed
@@ -30,20 +32,29 @@ _LOCK = threading.RLock()
 _LINES, _FRAMES = 6, 8
 
 
-def load_code(source: Source) -> UserCode:
+def load_code(source: Source, precision: PrecisionName = FLOAT32) -> UserCode:
     """Execute a user's file, once, as a module of its own whose name is not `__main__`.
 
     Whether it may be executed is for `recorded_code.read_code` to say.
 
+    Args:
+        precision: in which its layers compute, unless they name a dtype of their own. In float32 the dtype policy
+            holds that the file sets, if any, and in no other code.
+
     Raises:
         RequestError: an error was raised by it, which is shown with its own lines; or it has a default that a setting
             cannot have.
+        ConfigError: it sets another dtype policy than that of the precision.
     """
-    modules = LocalModules(source)
-    with _executing(source, ""):
+    import keras
+
+    modules, before = LocalModules(source), keras.config.dtype_policy()
+    with _executing(source, ""), requested_policy(precision, source.path.name):
         _seed_generators()
         module = modules.main()
-    return UserCode(source, module)
+        now = keras.config.dtype_policy()
+    own = now if precision == FLOAT32 and now != before else None
+    return UserCode(source, module, precision, own)
 
 
 class UserCode:
@@ -56,9 +67,9 @@ class UserCode:
         defaults: of all settings, those that were computed too; None where a setting has no type.
     """
 
-    def __init__(self, source: Source, module: ModuleType) -> None:
+    def __init__(self, source: Source, module: ModuleType, precision: PrecisionName, own_policy: Any) -> None:
         self.source = source
-        self._module = module
+        self._module, self._precision, self._own_policy = module, precision, own_policy
         self.defaults: Mapping[str, Value | None] = _computed_defaults(source, module)
 
     @property
@@ -100,20 +111,27 @@ class UserCode:
             _seed_generators()
             return self._call("data", settings)
 
-    def executing_data(self) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def executing_data(self) -> Iterator[None]:
         """Around code of the file that runs after `data` has returned, such as what gives the rows of a data set."""
-        return _executing(self.source, "data")
+        with _executing(self.source, "data"), dtype_policy(self._own_policy):
+            yield
+
+    def policy(self) -> contextlib.AbstractContextManager[None]:
+        """Around `build`, and what else creates layers of its model: Keras's dtype policy of the precision, or the
+        file's. Raises ConfigError where the block sets another one than that of the precision."""
+        return requested_policy(self._precision, self.source.path.name, self._own_policy)
 
     def build(self, x: Any, y: Any, settings: Mapping[str, Value], seed: int) -> keras.Model:
         """What the file's `build` returns, with all global generators in the state that a run's seed determines, and
-        layers named as in a new process."""
+        layers named as in a new process. For a block with the `policy`."""
         import keras
 
         from stopcli.recipes.model_identity import first_names
 
         with _LOCK, first_names():
             keras.utils.set_random_seed(derive_seed(seed, "weights"))
-            return self._call("build", settings, x, y)
+            return self._called("build", settings, x, y)
 
     def augment(self, settings: Mapping[str, Value]) -> Callable[[Any, Any, Any], Any] | None:
         """The file's `augment` of x, y and seed with its settings; None where it has none."""
@@ -135,6 +153,11 @@ class UserCode:
             self._call("after", settings, model, splits, folder)
 
     def _call(self, function: str, settings: Mapping[str, Value], *arguments: Any) -> Any:
+        """Call a function that makes no model: in a short precision none of its numbers are."""
+        with dtype_policy(self._own_policy):
+            return self._called(function, settings, *arguments)
+
+    def _called(self, function: str, settings: Mapping[str, Value], *arguments: Any) -> Any:
         own = {name: settings[name] for name in self.source.settings_of(function) if name in settings}
         with _executing(self.source, function):
             return getattr(self._module, function)(*arguments, **own)

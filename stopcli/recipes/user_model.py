@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from stopcli.configs.user_code import default_metric
 from stopcli.data.dataset import Splits
-from stopcli.data.nest import Nest, map_nest
+from stopcli.data.nest import Nest, leaves, map_nest
 from stopcli.errors import LONG_LINE, ConfigError, RequestError, did_you_mean, shortened
 from stopcli.quantities import counted
 from stopcli.recipes.user_targets import check_targets
@@ -98,7 +98,7 @@ def check_model(model: Any, parts: Splits, config: ModelSettings) -> ModelFacts:
         model._symbolic_build(data_batch=batch)
     names = _metric_names(model, file)
     parameters = sum(math.prod(variable.shape) for variable in model.trainable_variables)
-    return ModelFacts(names, headline_among(names, config), parameters, tuple(_notes(model)))
+    return ModelFacts(names, headline_among(names, config), parameters, tuple(_notes(model, outputs)))
 
 
 def check_compiled(model: Any, file: Path) -> None:
@@ -274,9 +274,13 @@ def headline_among(names: Sequence[str], config: ModelSettings) -> Headline:
     return headline
 
 
-def _notes(model: Any) -> Iterator[str]:
+def _notes(model: Any, outputs: Nest) -> Iterator[str]:
     """What may surprise its author."""
     import tensorflow as tf
+
+    short = {output.dtype.name for output in leaves(outputs)} & {"bfloat16", "float16"}
+    if short:
+        yield f'the model\'s outputs are {short.pop()}: a last layer with dtype="float32" keeps their digits'
 
     # On a GPU Keras's own default is True.
     if model.jit_compile and not tf.config.list_physical_devices("GPU"):

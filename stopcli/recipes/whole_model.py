@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from stopcli.recipes.keras_policy import dtype_policy
 from stopcli.recipes.model_identity import first_names
 from stopcli.training.model_files import without_name_warnings
 
@@ -44,7 +44,7 @@ def whole_model(encoder: keras.Model, core: keras.Model, inputs: Mapping[str, st
     inner = _uncompiled(core)
     reserved = (encoder.name, _STACK)
     inner.name = _name_of(core, reserved)
-    with float32_policy(), first_names():
+    with dtype_policy("float32"), first_names():
         names = _layer_names(inputs, (*reserved, inner.name))
         tensors = {name: keras.Input((), name=names[name], dtype=dtype) for name, dtype in inputs.items()}
         numbers = [tensors[name] for name, dtype in inputs.items() if dtype == "float32"]
@@ -110,16 +110,3 @@ def _layer_names(inputs: Mapping[str, str], others: tuple[str, ...]) -> dict[str
         used.add(allowed)
         names[name] = allowed
     return names
-
-
-@contextmanager
-def float32_policy() -> Iterator[None]:
-    """Let layers that the block makes compute in float32, whatever a user's file has set."""
-    import keras
-
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

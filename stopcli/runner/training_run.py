@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stopcli.configs.base import RunConfig, to_toml
+from stopcli.configs.precision import policy_name
 from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.recipes.recorded_code import keep_earlier_copies
 from stopcli.report.drawing import Figures
@@ -221,7 +222,7 @@ def start_session(
     for name, content in loaded.files.items():
         (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
         write_whole(folder.path / name, content)
-    precision = "mixed_float16" if getattr(config, "mixed_precision", False) else "float32"
+    precision = policy_name(config.precision)
     return record_environment(config, folder, devices(precision), start, changed, ancestry)
 
 

@@ -124,10 +124,15 @@ def predictor_of(experiment: Experiment, model: keras.Model) -> Predict:
         rows = count_of(x)
         size = even_batch(rows, experiment.evaluation_batch)
         parts = [run_traced(compiled, map_nest(itemgetter(slice(i, i + size)), x)) for i in range(0, rows, size)]
-        outputs = [[tensor.numpy() for tensor in leaves(part)] for part in parts]
+        outputs = [[_as_float32(tensor.numpy()) for tensor in leaves(part)] for part in parts]
         return replace_leaves(parts[0], [np.concatenate(arrays) for arrays in zip(*outputs, strict=True)])
 
     return predict
+
+
+def _as_float32(array: NDArray[Any]) -> NDArray[Any]:
+    """Numbers of 16 bits as float32: NumPy counts and sums them in 16 bits too, and does not know all of them."""
+    return array.astype(np.float32) if array.dtype in (tf.bfloat16.as_numpy_dtype, np.float16) else array
 
 
 def evaluate_model(experiment: Experiment, model: keras.Model, predict: Predict) -> tuple[dict[str, Any], Nest | None]:

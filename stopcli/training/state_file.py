@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from stopcli.configs.base import RunConfig, settings_of, settings_with
+from stopcli.configs.precision import with_precision
 from stopcli.data.dataset import Examples, Splits
 from stopcli.data.nest import named_leaves
 from stopcli.data.row_view import row_chunks, rows_of
@@ -242,6 +243,8 @@ def differences(saved: Mapping[str, Any], now: Mapping[str, Any], *, without: Co
     Args:
         without: settings that may differ.
     """
+    if "setting precision" in now:
+        saved = with_precision(saved, "setting ")
     kinds = {key.split(" ")[0] for key in now}
     keys = [*now, *(key for key in saved if key not in now and key.split(" ")[0] in kinds)]
     may_differ = {f"setting {name}" for name in without}
