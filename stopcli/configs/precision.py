@@ -12,8 +12,8 @@ FLOAT32: PrecisionName = "float32"
 Precision = Annotated[
     PrecisionName,
     Option(
-        "Numbers that layers compute in; weights stay float32. The short ones are faster where a GPU or a CPU is made "
-        "for them, and have 2 to 3 digits.",
+        "Numbers that layers compute in; weights stay float32. The 16-bit ones are faster on "
+        "hardware that is made for them, and have 2 to 3 digits.",
         "Training",
         ("range",),
     ),
