@@ -8,16 +8,19 @@ after compilation and a first round.
 - `keras fit`: Keras 3 with its defaults, fed by the legacy `ImageDataGenerator` with an eraser for each image.
 - `keras fit, oneDNN`: the same with TensorFlow's oneDNN kernels, which are off by default on some CPUs.
 - `pytorch`: channels_last, without any augmentation, on batches in memory. Needs `pip install torch==2.13.0`.
+- `stopcli bfloat16`, `pytorch bfloat16`: the same with `--precision bfloat16`, and under PyTorch's autocast. They say
+  something about bfloat16 where the processor has it; elsewhere, what it costs without.
 
-Then where stopcli's step spends its time, by operation.
+Then where stopcli's step spends its time, by operation, in float32 or in the precision of `--profile`.
 
-    python benchmarks/resnet_step.py [--depth 44] [--rounds 3] [--only NAME …]
+    python benchmarks/resnet_step.py [--depth 44] [--rounds 9] [--only NAME …] [--profile float32]
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import functools
 import tempfile
 import time
 from collections.abc import Callable
@@ -43,10 +46,10 @@ def keras_round(depth: int) -> Callable[[], None]:
     return lambda: model.fit(batches, steps_per_epoch=STEPS, epochs=1, verbose=0)
 
 
-def pytorch_round(depth: int) -> Callable[[], None]:
+def pytorch_round(depth: int, *, autocast: bool = False) -> Callable[[], None]:
     import torch
     from torch import nn
-    from torch.nn import functional
+    from torch.nn import functional as operations
 
     class Block(nn.Module):
         def __init__(self, inputs: int, filters: int, stride: int) -> None:
@@ -57,8 +60,8 @@ def pytorch_round(depth: int) -> Callable[[], None]:
             self.norms = nn.ModuleList([nn.BatchNorm2d(filters, 1e-3, 0.01), nn.BatchNorm2d(filters, 1e-3, 0.01)])
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            y = functional.relu(self.norms[0](self.first(x)))
-            return functional.relu(self.norms[1](self.second(y)) + self.around(x))
+            y = operations.relu(self.norms[0](self.first(x)))
+            return operations.relu(self.norms[1](self.second(y)) + self.around(x))
 
     stages = [(16, 16, 1), (16, 32, 2), (32, 64, 2)]
     blocks = [
@@ -81,28 +84,46 @@ def pytorch_round(depth: int) -> Callable[[], None]:
     def run() -> None:
         for i in range(0, BATCH * STEPS, BATCH):
             optimizer.zero_grad()
-            functional.cross_entropy(model(inputs[i : i + BATCH]), targets[i : i + BATCH]).backward()
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                loss = operations.cross_entropy(model(inputs[i : i + BATCH]), targets[i : i + BATCH])
+            loss.backward()
             optimizer.step()
 
     return run
 
 
-def our_round(depth: int) -> Callable[[], None]:
-    return stopcli_round({"depth": depth, "erasing": True, "batch_size": BATCH}, BATCH * STEPS)
+def our_round(depth: int, *, precision: str = "float32") -> Callable[[], None]:
+    settings = {"depth": depth, "erasing": True, "batch_size": BATCH, "precision": precision}
+    return stopcli_round(settings, BATCH * STEPS)
 
 
-ROUNDS = {"stopcli": our_round, "pytorch": pytorch_round, "keras fit": keras_round, "keras fit, oneDNN": keras_round}
+ROUNDS = {
+    "stopcli": our_round,
+    "pytorch": pytorch_round,
+    "keras fit": keras_round,
+    "keras fit, oneDNN": keras_round,
+    "stopcli bfloat16": functools.partial(our_round, precision="bfloat16"),
+    "pytorch bfloat16": functools.partial(pytorch_round, autocast=True),
+}
+# Rates that are divided by one another.
+RATIOS = [
+    ("stopcli", "pytorch"),
+    ("stopcli", "keras fit"),
+    ("stopcli", "keras fit, oneDNN"),
+    ("stopcli bfloat16", "pytorch bfloat16"),
+    ("stopcli bfloat16", "stopcli"),
+]
 
 
 def start(name: str, depth: int) -> Contestant:
-    one_dnn = "1" if "oneDNN" in name or name == "stopcli" else "0"
+    one_dnn = "1" if "oneDNN" in name or name.startswith("stopcli") else "0"
     environment = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow", "TF_ENABLE_ONEDNN_OPTS": one_dnn}
     return Contestant(__file__, "--contestant", name, "--depth", str(depth), **environment)
 
 
-def profile(depth: int) -> None:
+def profile(depth: int, precision: str) -> None:
     """Where the time of a round goes, by operation: summed over threads, so parallel work counts twice."""
-    run = our_round(depth)
+    run = our_round(depth, precision=precision)
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
@@ -114,24 +135,32 @@ def profile(depth: int) -> None:
         space = xplane_pb2.XSpace()
         space.ParseFromString(next(Path(folder).rglob("*.xplane.pb")).read_bytes())
     spent: collections.Counter[str] = collections.Counter()
+    counts: collections.Counter[str] = collections.Counter()
     for plane in space.planes:
         for line in plane.lines if "CPU" in plane.name else ():
             for event in line.events:
                 name = plane.event_metadata[event.metadata_id].name
                 # Operations are named `node:Type`; their callers are not.
                 if ":" in name and "::" not in name and "inference" not in name:
-                    spent[name.rsplit(":", 1)[-1]] += event.duration_ps
+                    kind = name.rsplit(":", 1)[-1]
+                    spent[kind] += event.duration_ps
+                    counts[kind] += 1
     total = sum(spent.values())
-    print(f"Where stopcli's step goes (time of operations, {total / 1e9 / STEPS:.0f} ms a step on all threads):")
+    print(
+        f"Where stopcli's step in {precision} goes ({counts.total() / STEPS:,.0f} operations a step, which take "
+        f"{total / 1e9 / STEPS:.0f} ms on all threads):"
+    )
     for name, picoseconds in spent.most_common(12):
-        print(f"  {picoseconds / total:6.1%}  {picoseconds / 1e9 / STEPS:7.1f} ms  {name}")
+        count, milliseconds = counts[name] / STEPS, picoseconds / 1e9 / STEPS
+        print(f"  {picoseconds / total:6.1%}  {milliseconds:7.1f} ms  {count:5.0f} × {name}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--depth", type=int, default=44)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--only", choices=ROUNDS, nargs="+", default=ROUNDS)
+    parser.add_argument("--profile", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--contestant", choices=ROUNDS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contestant:
@@ -149,9 +178,10 @@ def main() -> None:
     print(f"ResNet-{options.depth}, batch {BATCH}, images/s:")
     for name, values in rates.items():
         print(f"  {name:20s} {with_range(values, '{:.1f}')}")
-    for name in rates.keys() - {"stopcli"} if "stopcli" in rates else ():
-        print(f"  stopcli / {name}: {ratio(rates['stopcli'], rates[name])}")
-    profile(options.depth)
+    for name, other in RATIOS:
+        if name in rates and other in rates:
+            print(f"  {name} / {other}: {ratio(rates[name], rates[other])}")
+    profile(options.depth, options.profile)
 
 
 if __name__ == "__main__":
