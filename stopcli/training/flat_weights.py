@@ -1,6 +1,6 @@
 """A model's weights, the averages of its batch normalizations and its optimizer's slots, each as one vector.
 
-A ResNet-44 has 178 weights and 90 averages: reading, penalising, updating and writing each by itself takes some 2,000
+A ResNet-44 has 178 weights and 86 averages: reading, penalising, updating and writing each by itself takes some 2,000
 small operations a step. As vectors they take some dozens, with the same arithmetic on every number.
 """
 
@@ -76,7 +76,7 @@ class FlatWeights:
         order = sorted(range(len(variables)), key=lambda i: precisions[i])
         self._in_order = weights = [variables[i] for i in order]
         self._precisions = sorted(set(precisions))
-        self._groups = [[variables[i] for i in order if precisions[i] == each] for each in self._precisions]
+        self._groups = [[variables[i] for i in order if precisions[i] == name] for name in self._precisions]
         self._weights = keras.Variable(_joined(weights), name="weights", trainable=True)
         self._statistics = tf.Variable(_joined(self._averages), trainable=False)
         self._penalties = tf.constant(_by_number(weights, [_penalty(weight) for weight in weights]))
@@ -89,7 +89,10 @@ class FlatWeights:
             for name, (flat,) in _slots(self.optimizer, 1).items()
             if slots[name]
         ]
-        self._load, self._store = (tf.function(copy, autograph=False) for copy in (self._copy_in, self._copy_out))
+        # As traces: calls of functions would be counted with those of other models, and warned of.
+        self._load, self._store = (
+            tf.function(copy, autograph=False).get_concrete_function() for copy in (self._copy_in, self._copy_out)
+        )
 
     def load(self) -> None:
         """Make the vectors what the variables are."""
@@ -160,14 +163,14 @@ class FlatWeights:
             return self._statistics.value()
         batch: list[Tensor] = []
         shares: list[float] = []
-        kept: list[float] = []
+        momenta: list[float] = []
         for norm, (mean, variance, count) in zip(self._norms, measured, strict=True):
             batch += [mean, variance]
             share = 1.0 - norm.momentum
             shares += [share, share * norm.biased(count)]
-            kept += [norm.momentum, norm.momentum]
-        keep, share_of_batch = _by_number(self._averages, kept), _by_number(self._averages, shares)
-        return self._statistics * keep + tf.concat(batch, axis=0) * share_of_batch
+            momenta += [norm.momentum, norm.momentum]
+        before = self._statistics * _by_number(self._averages, momenta)
+        return before + tf.concat(batch, axis=0) * _by_number(self._averages, shares)
 
     def apply(self, done: Pass, momentum: Tensor | None) -> Tensor:
         """Update the vectors, by a momentum where one is passed. Returns the update's learning rate, scalar float32."""
