@@ -6,7 +6,7 @@ Imports what trains and reports; the commands import it once their options are r
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import typer
@@ -19,6 +19,7 @@ from stopcli.errors import RequestError
 from stopcli.quantities import counted, format_duration, parse_duration
 from stopcli.report.next_steps import next_steps
 from stopcli.runner.estimate import estimate
+from stopcli.runner.precision import planned_cost
 from stopcli.runner.run import Task, check_warm_start, execute, load_task, process_age, settle_layout
 from stopcli.runs.files import temporary_files
 from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
@@ -135,7 +136,10 @@ def show_plan(task: Task, output: Output, requested: RunConfig, budget_seconds: 
         view.stage("starting TensorFlow")
         start_tensorflow(layout.threads)
         plan = estimate(task.loaded, layout, process_age(), view)
+        cost = planned_cost(plan, task.loaded)
     summary = plan.summary(budget_seconds)
+    if cost is not None:
+        summary["precision"] = asdict(cost)
     if budget_seconds is None:
         output.result(plan.table(), summary)
     else:
@@ -159,6 +163,8 @@ def show_plan(task: Task, output: Output, requested: RunConfig, budget_seconds: 
     how = total if layout.workers else "one after the other; the cluster decides how many run at a time"
     runs, duration = counted(len(plan.jobs), "run"), format_duration(plan.seconds)
     output.say(f"{runs}, {layout.describe()}: about {duration} {how}. Nothing was trained.")
+    if cost is not None:
+        output.say(f"{cost.sentence[0].upper()}{cost.sentence[1:]}.")
 
 
 def _print_result(task: Task, folder: RunFolder, output: Output, summary: TrainingSummary) -> None:

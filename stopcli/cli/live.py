@@ -189,6 +189,10 @@ class RunView:
         self._bar = _Bar(self._bar.text, done, progress.epochs, "epochs", numbers)
         self._line_at_times(f"epoch {progress.epoch}/{progress.epochs}  {' · '.join(numbers)}")
 
+    def note(self, text: str) -> None:
+        if not self._quiet:
+            print_message(f"{self._name}: {text}.")
+
     def _line_at_times(self, text: str) -> None:
         if not self._live and not self._quiet and time.monotonic() - self._last_line >= PLAIN_LINE_SECONDS:
             self._last_line = time.monotonic()

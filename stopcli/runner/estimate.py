@@ -208,11 +208,12 @@ def estimate(loaded: LoadedConfig, layout: Layout, process_seconds: float, obser
     arms = {}
     for i, arm in enumerate(dict.fromkeys(job.arm for job in jobs)):
         observer.counted("arms measured", i, len(configs))
-        arms[arm] = _measure(replace(loaded, config=configs[arm]), process_seconds)
+        arms[arm] = measure_arm(replace(loaded, config=configs[arm]), process_seconds)
     return SweepEstimate(loaded.config, jobs, arms, layout)
 
 
-def _measure(loaded: LoadedConfig, process_seconds: float) -> ArmEstimate:
+def measure_arm(loaded: LoadedConfig, process_seconds: float) -> ArmEstimate:
+    """What a run takes, measured on a few steps; arguments as of `estimate`, with the settings of a run."""
     from stopcli.training.steps_loop import EVALUATION_COST
 
     config = loaded.config

@@ -104,6 +104,9 @@ class _RefitObserver:
     def progress(self, progress: Progress) -> None:
         self._observer.progress(replace(progress, best_value=None, waiting="", projected_seconds=None))
 
+    def note(self, text: str) -> None:
+        self._observer.note(text)
+
 
 def refit(
     config: Any,

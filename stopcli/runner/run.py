@@ -18,6 +18,7 @@ from stopcli.configs.base import AnyConfig, RunConfig
 from stopcli.configs.training import TrainingConfig
 from stopcli.errors import RequestError, ResourceError
 from stopcli.recipes.base import LoadedConfig, recipe_for
+from stopcli.runner.precision import is_slow, slow_precision
 from stopcli.runner.sweep import run_sweep
 from stopcli.runs.folder import RunFolder, cannot_be_written
 from stopcli.runs.summary import RangeSummary, RunSummary, TrainingSummary
@@ -127,7 +128,12 @@ def execute(
             raise session.request.stop_now
     if task.layout is None:
         return run_one(task.loaded, folder, session, task.start)
-    return run_sweep(task.loaded, folder, task.layout, show_jobs, session, task.start)
+    loaded = task.loaded
+    if is_slow(task.config):
+        note = f"{slow_precision(task.config.precision)}; --dry-run measures what it costs"
+        session.observer.note(note)
+        loaded = replace(loaded, notes=(*loaded.notes, note))
+    return run_sweep(loaded, folder, task.layout, show_jobs, session, task.start)
 
 
 def process_age() -> float:

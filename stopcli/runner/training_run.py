@@ -19,7 +19,7 @@ from stopcli.runs.files import remove_leftovers, write_whole
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
 from stopcli.runs.summary import RunSummary
-from stopcli.training.session import SaveCadence, Session, Start
+from stopcli.training.session import NullObserver, SaveCadence, Session, Start
 from stopcli.training.state_file import data_fingerprint, settings_fingerprint
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def train_run(
     warnings = _begin(loaded, experiment, folder, start, fingerprint)
     beside_start = _measured_start(config, experiment, folder, session)
     loop = compiled_loop(experiment, loop_cache, session)
+    warnings += _on_precision(loaded, experiment, loop, session, start)
     outcome = _trained(config, experiment, loop, folder, session, start, fingerprint)
     evaluation = _evaluated(loaded, experiment, loop, outcome, folder, session)
     if getattr(config, "refit", False):
@@ -104,6 +105,26 @@ def _measured_start(
     if start is None:
         return None
     return lambda evaluation: before_and_after(start, config.init_from, experiment, evaluation)
+
+
+def _on_precision(
+    loaded: LoadedConfig, experiment: Experiment, loop: Loop, session: Session, start: Start
+) -> tuple[str, ...]:
+    """Say what another precision would take, measured, where somebody listens. Returns it where it is a warning."""
+    from stopcli.runner.precision import is_slow, measured_cost, other_precision
+
+    slow = is_slow(loaded.config)
+    # Nobody hears a job of a sweep, which says it of all of them; what is resumed cannot be changed any more.
+    quiet = isinstance(session.observer, NullObserver) or (start.resumed and not slow)
+    if quiet or other_precision(loaded.config) is None:
+        return ()
+    session.observer.stage("measuring a few steps")
+    with session.stopwatch.part("compile"):
+        cost = measured_cost(loaded, experiment, loop)
+    if cost is None:
+        return ()
+    session.observer.note(cost.sentence)
+    return (cost.sentence,) if slow else ()
 
 
 def _trained(

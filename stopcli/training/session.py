@@ -75,6 +75,9 @@ class Observer(Protocol):
     def progress(self, progress: Progress) -> None:
         """A call of the loop has ended."""
 
+    def note(self, text: str) -> None:
+        """Something that the user should know before training goes on, a sentence without a full stop."""
+
 
 class NullObserver:
     """An observer that ignores everything."""
@@ -86,6 +89,9 @@ class NullObserver:
         pass
 
     def progress(self, progress: Progress) -> None:
+        pass
+
+    def note(self, text: str) -> None:
         pass
 
 

@@ -15,6 +15,8 @@ from stopcli.runs.files import temporary_files, variables_set
 
 # Made by the drivers of NVIDIA and AMD.
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+# Of NVIDIA's GPUs, the first generation (compute capability) with fast arithmetic in 16 bits.
+_FIRST_CAPABILITY = {"bfloat16": (8, 0), "float16": (7, 0)}
 
 
 def start_tensorflow(threads: int | None = None) -> str:
@@ -70,6 +72,20 @@ def has_gpu() -> bool:
         import tensorflow as tf
 
         return bool(tf.config.list_physical_devices("GPU"))
+
+
+def gpus_compute_in(precision: str) -> bool:
+    """Whether every GPU computes in 16 bits; TensorFlow has been imported.
+
+    Args:
+        precision: `bfloat16` or `float16`.
+    """
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    # One that does not tell its generation, such as AMD's, is taken to.
+    capabilities = [tf.config.experimental.get_device_details(gpu).get("compute_capability") for gpu in gpus]
+    return all(capability is None or capability >= _FIRST_CAPABILITY[precision] for capability in capabilities)
 
 
 def _set_threads(threads: int) -> None:

@@ -1,0 +1,110 @@
+"""What computing in another precision would take, or costs, on this machine: measured on a few steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from stopcli.configs.precision import FLOAT32
+from stopcli.processor import computes_in
+from stopcli.quantities import format_duration
+from stopcli.recipes.base import LoadedConfig, recipe_for
+from stopcli.runner.estimate import SweepEstimate, measure_arm, step_seconds_of
+from stopcli.training.tf_setup import gpus_compute_in, has_gpu
+
+if TYPE_CHECKING:
+    from stopcli.training.loop import Loop
+    from stopcli.training.trainer import Experiment
+
+BFLOAT16 = "bfloat16"
+# A training that takes less is not worth compiling another one for its sake.
+LONG_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class PrecisionCost:
+    """What a training step takes in a run's precision, and in the one that it is compared with.
+
+    Attributes:
+        seconds: of all training in the run's precision.
+        ratio: of a step in the other precision to one in the run's, > 0.
+    """
+
+    precision: str
+    other: str
+    seconds: float
+    ratio: float
+
+    @property
+    def sentence(self) -> str:
+        """What the user should know of it, without a full stop."""
+        if self.precision == FLOAT32:
+            return (
+                f"in {self.other} (--precision {self.other}) a training step takes {self.ratio:.2f} times as long: "
+                f"about {format_duration(self.seconds * self.ratio)} instead of {format_duration(self.seconds)}"
+            )
+        times = f"a training step takes {1 / self.ratio:.2f} times as long as in {self.other}"
+        return f"{slow_precision(self.precision)}: {times}"
+
+
+def slow_precision(precision: str) -> str:
+    """Why a precision saves no time here, in a clause."""
+    return f"this machine has no instructions for {precision}, so {precision} saves no time"
+
+
+def is_slow(config: Any) -> bool:
+    """Whether a config's precision is one that this machine has no instructions for."""
+    precision = getattr(config, "precision", FLOAT32)
+    return precision != FLOAT32 and not _has(precision)
+
+
+def measured_cost(loaded: LoadedConfig, experiment: Experiment, loop: Loop) -> PrecisionCost | None:
+    """Measure a run's training step, and one in the precision that might suit the machine better.
+
+    That is float32 where it has no instructions for the run's; and bfloat16 where it has some, and the run is long.
+
+    Args:
+        experiment: in its initial state.
+        loop: of it, compiled; as it was afterwards.
+
+    Returns:
+        None where there is nothing to compare.
+    """
+    config = loaded.config
+    other = other_precision(config)
+    if other is None or (other == BFLOAT16 and not experiment.long_epochs):
+        return None
+    start = experiment.initial_state()
+    step_seconds = step_seconds_of(loop, config.epochs)
+    loop.reset(start, experiment.seed)
+    seconds = step_seconds * experiment.steps_per_epoch * config.epochs
+    if other == BFLOAT16 and seconds < LONG_SECONDS:
+        return None
+    config = replace(config, precision=other)
+    loop = recipe_for(config).build(replace(loaded, config=config)).make_loop()
+    loop.compile()
+    ratio = step_seconds_of(loop, config.epochs) / step_seconds
+    return PrecisionCost(loaded.config.precision, other, seconds, ratio)
+
+
+def planned_cost(plan: SweepEstimate, loaded: LoadedConfig) -> PrecisionCost | None:
+    """The same for a plan, by its first arm."""
+    other = other_precision(plan.config)
+    if other is None or (other == BFLOAT16 and plan.seconds < LONG_SECONDS):
+        return None
+    job = plan.jobs[0]
+    config = replace(job.config, precision=other)
+    seconds = measure_arm(replace(loaded, config=config), 0.0).train_seconds
+    return PrecisionCost(plan.config.precision, other, plan.seconds, seconds / plan.arms[job.arm].train_seconds)
+
+
+def other_precision(config: Any) -> str | None:
+    """The precision that might suit the machine better than a config's."""
+    if is_slow(config):
+        return FLOAT32
+    return BFLOAT16 if getattr(config, "precision", "") == FLOAT32 and _has(BFLOAT16) else None
+
+
+def _has(precision: str) -> bool:
+    """Whether the GPU that trains, or else the processor, computes in a precision."""
+    return gpus_compute_in(precision) if has_gpu() else computes_in(precision)

@@ -1,0 +1,131 @@
+"""What a run is told of other precisions: by what the machine has, and by steps that are measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stopcli.runner import precision as precision_module
+from stopcli.runner.precision import PrecisionCost, is_slow, measured_cost, other_precision
+from stopcli.training.session import NullObserver
+
+
+def has(*precisions: str) -> Any:
+    return lambda precision: precision in precisions
+
+
+class Listener:
+    """An observer that keeps what it is told to note."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments: None
+
+
+def small_config(**settings: Any) -> Any:
+    from stopcli.configs.base import parse
+    from stopcli.configs.classifier import CifarResnetConfig
+
+    given = {"dataset": "digits", "depth": 8, "limit": 64, "test_limit": 32, "epochs": 1, "scale": "full", **settings}
+    return parse(CifarResnetConfig, {"checkpoint": False, "threads": 1, **given})
+
+
+def test_the_sentences_name_the_factor_and_what_all_of_it_takes() -> None:
+    assert PrecisionCost("float32", "bfloat16", 6000.0, 0.6).sentence == (
+        "in bfloat16 (--precision bfloat16) a training step takes 0.60 times as long: about 1h00m00s instead of "
+        "1h40m00s"
+    )
+    assert PrecisionCost("bfloat16", "float32", 60.0, 0.8).sentence == (
+        "this machine has no instructions for bfloat16, so bfloat16 saves no time: a training step takes 1.25 times as "
+        "long as in float32"
+    )
+
+
+@pytest.mark.parametrize(
+    ("here", "config", "slow", "other"),
+    [
+        ((), "float32", False, None),
+        ((), "bfloat16", True, "float32"),
+        ((), "float16", True, "float32"),
+        (("bfloat16",), "float32", False, "bfloat16"),
+        (("bfloat16",), "bfloat16", False, None),
+        (("bfloat16",), "float16", True, "float32"),
+    ],
+)
+def test_what_is_compared_follows_from_what_the_machine_has(
+    here: tuple[str, ...], config: str, *, slow: bool, other: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision_module, "has_gpu", lambda: False)
+    monkeypatch.setattr(precision_module, "computes_in", has(*here))
+    assert is_slow(small_config(precision=config)) == slow
+    assert other_precision(small_config(precision=config)) == other
+
+
+def test_a_gpu_is_asked_instead_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision_module, "has_gpu", lambda: True)
+    monkeypatch.setattr(precision_module, "computes_in", has("bfloat16"))
+    monkeypatch.setattr(precision_module, "gpus_compute_in", has("float16"))
+    assert is_slow(small_config(precision="bfloat16"))
+    assert not is_slow(small_config(precision="float16"))
+
+
+@pytest.mark.usefixtures("tensorflow")
+@pytest.mark.parametrize(("precision", "here"), [("bfloat16", ()), ("float32", ("bfloat16",))])
+def test_steps_are_measured_and_leave_the_loop_at_its_start(
+    precision: str, here: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stopcli.recipes.base import recipe_for
+
+    monkeypatch.setattr(precision_module, "has_gpu", lambda: False)
+    monkeypatch.setattr(precision_module, "computes_in", has(*here))
+    config = small_config(precision=precision)
+    recipe = recipe_for(config)
+    loaded = recipe.load(config, NullObserver())
+    experiment = recipe.build(loaded)
+    loop = experiment.make_loop()
+    loop.compile()
+    start = loop.state()
+    if precision == "float32":
+        # A short run is not worth compiling another one.
+        assert measured_cost(loaded, experiment, loop) is None
+        monkeypatch.setattr(precision_module, "LONG_SECONDS", 0.0)
+    cost = measured_cost(loaded, experiment, loop)
+    assert cost is not None
+    assert (cost.precision, cost.other) == (precision, "float32" if precision == "bfloat16" else "bfloat16")
+    assert cost.seconds > 0
+    assert 0.01 < cost.ratio < 100
+    assert loop.partial is None
+    assert all(np.array_equal(a, b) for a, b in zip(loop.state(), start, strict=True))
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_a_run_that_is_slow_here_says_so_before_and_in_its_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stopcli.configs.base import to_toml
+    from stopcli.recipes.base import recipe_for
+    from stopcli.runner.run import run_one
+    from stopcli.runs.folder import RunFolder
+    from stopcli.training.session import Session
+
+    monkeypatch.setattr(precision_module, "has_gpu", lambda: False)
+    monkeypatch.setattr(precision_module, "computes_in", has())
+    listener = Listener()
+    config = small_config(precision="bfloat16")
+    loaded = recipe_for(config).load(config, listener)
+    folder = RunFolder.create(
+        root=tmp_path, command=config.command, name="", run_dir=tmp_path / "run", config=to_toml(config)
+    )
+    with folder:
+        summary = run_one(loaded, folder, Session(listener), plots=False)
+    assert len(listener.notes) == 1
+    assert listener.notes[0].startswith("this machine has no instructions for bfloat16")
+    assert summary.warnings.count(listener.notes[0]) == 1
