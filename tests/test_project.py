@@ -14,7 +14,8 @@ from forked import finished
 import stopcli
 from stopcli.cli.app import SUMMARIES
 from stopcli.reproduce.plan import read_all
-from stopcli.reproduce.spec import Images, configs_of, needs_images
+from stopcli.reproduce.settings import configs_of
+from stopcli.reproduce.spec import Images, needs_images
 
 PROJECT = Path(__file__).parent.parent
 

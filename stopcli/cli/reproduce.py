@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 option = in_panel("Reproduction")
 
-Scale = Literal["quick", "full"]
+Scale = Literal["quick", "overnight", "full"]
 
 Files = Annotated[
     list[Path] | None,
@@ -36,7 +36,11 @@ Files = Annotated[
 ]
 ReproductionScale = Annotated[
     Scale,
-    option("--scale", help="quick: smaller settings, for trends; full: the published ones, for verdicts."),
+    option(
+        "--scale",
+        help="quick: smaller settings, for trends, in about 40 minutes; overnight: all images, in about 8 hours; both "
+        "as large as this machine is measured to allow; full: the published ones, for verdicts.",
+    ),
 ]
 ReproductionSeeds = Annotated[
     int | None, option("--seeds", help="Runs of each arm, ≥ 1; an interval needs 3.", show_default="from the file")
@@ -51,7 +55,12 @@ To = Annotated[
         show_default="the current folder",
     ),
 ]
-PlanOnly = Annotated[bool, option("--dry-run", help="Check the files and print what would be run, without running it.")]
+PlanOnly = Annotated[
+    bool,
+    option(
+        "--dry-run", help="Check the files, choose sizes, and print what would be run and for how long; do not run it."
+    ),
+]
 
 
 def reproduce(
@@ -76,9 +85,12 @@ def reproduce(
     budget = None if time_budget is None else parse_duration("time_budget", time_budget)
     plan = _plan(experiments or (), scale, seeds, dataset, to, runs_root(runs_dir), output)
     if dry_run:
-        lines = plan.describe()
-        print(dump_json({"command": "reproduce", "plan": lines}) if json else "\n".join(lines))
+        lines, sizes = plan.describe(), plan.describe_sizes()
+        content = {"command": "reproduce", "plan": lines, "sizes": sizes, "seconds": plan.predicted_seconds}
+        print(dump_json(content) if json else "\n".join([*lines, *sizes]))
         return
+    for line in plan.describe_sizes():
+        output.say(line)
     output_options = [option for option, is_set in (("--quiet", quiet), ("--verbose", verbose)) if is_set]
     from stopcli.reproduce.report import terminal_table
     from stopcli.reproduce.run import reproduce as run_all
@@ -102,6 +114,7 @@ def _plan(
     from stopcli.data.load import load_images
     from stopcli.reproduce.run import make_plan
     from stopcli.reproduce.spec import Images
+    from stopcli.runner.speed_meter import SpeedMeter
 
     values = {
         "--scale": None if scale == "quick" else scale,
@@ -114,7 +127,16 @@ def _plan(
         def load() -> Images:
             return Images.of(load_images(dataset, on_progress=observer.counted))
 
-        plan = make_plan(experiments, scale=scale, load=load, seeds=seeds, root=root, to=to, options=options)
+        plan = make_plan(
+            experiments,
+            scale=scale,
+            load=load,
+            seeds=seeds,
+            root=root,
+            to=to,
+            options=options,
+            make_meter=lambda: SpeedMeter(observer),
+        )
     if plan.images is not None:
         differ = [] if plan.images.published else [f"training on {plan.images.description}"]
         for note in (*differ, *plan.images.notes):

@@ -4,19 +4,22 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from stopcli.configs.base import RunConfig, published_folder, settings_of, settings_with
 from stopcli.errors import RequestError, RunFolderError, did_you_mean
 from stopcli.paths import check_path
 from stopcli.quantities import counted
-from stopcli.reproduce.spec import Images, PublishedResult, check_arms, configs_of, needs_images, read_published
+from stopcli.reproduce.settings import Size, check_arms, configs_of, settings_at, sizes_of
+from stopcli.reproduce.sizes import ChosenSize
+from stopcli.reproduce.spec import Images, PublishedResult, needs_images, read_published
 from stopcli.runner.resume import read_config
 from stopcli.runs.folder import check_is_run, holder, is_held
 from stopcli.runs.run import Run
 from stopcli.sweeps.plan import is_summed_up, pending_jobs, plan_jobs
 
-ReproductionScale = Literal["quick", "full"]
+# The smaller first.
+ReproductionScale = Literal["quick", "overnight", "full"]
 Progress = Literal["new", "unfinished", "finished", "diverged"]
 
 
@@ -54,15 +57,33 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A published result, the sweeps that repeat it, and notes on the settings: a sentence without a full stop each."""
+    """A published result and the sweeps that repeat it.
+
+    Attributes:
+        scale: at which it is run: `full` where its file has no smaller version.
+        size: chosen for this machine; None where it has one size.
+        notes: on the settings, a sentence without a full stop each.
+    """
 
     published: PublishedResult
+    scale: ReproductionScale
     sweeps: tuple[Sweep, ...]
+    size: ChosenSize | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         return self.published.name
+
+    def describe_changes(self) -> str:
+        """In which settings its runs differ from the published ones, but for the seeds; empty where they do not."""
+        table = self.published.at_scale(self.scale)
+        settings = {**(table.settings if table else {}), **(self.size.settings if self.size else {})}
+        values = {name: getattr(self.sweeps[0].config, name) for name in settings if name != "seeds"}
+        shown = {
+            name: " ".join(map(str, value)) if isinstance(value, tuple) else value for name, value in values.items()
+        }
+        return ", ".join(f"{name} = {value}" for name, value in shown.items())
 
     def sweep_of(self, arm: str) -> Sweep | None:
         """The sweep that runs an arm; None where none does at this scale."""
@@ -73,9 +94,9 @@ class Experiment:
 
 
 def read_all(paths: Sequence[Path]) -> list[PublishedResult]:
-    """The published results in some files, in folders of them, or of some names, each checked with its settings at both
-    scales; without a path, all that stopcli has. Raises RequestError where a path holds no file, two files have one
-    name, or a file holds what it may not (with the key)."""
+    """The published results in some files, in folders of them, or of some names, each checked with its settings at all
+    scales and of all sizes; without a path, all that stopcli has. Raises RequestError where a path holds no file, two
+    files have one name, or a file holds what it may not (with the key)."""
     results = [read_published(path) for path in _files_in(paths)]
     for published in results:
         full = configs_of(published, "full")
@@ -83,7 +104,9 @@ def read_all(paths: Sequence[Path]) -> list[PublishedResult]:
         for config in full.values():
             if getattr(config, "dataset", "") == "auto":
                 raise published.refusal("config.dataset: missing; name the published data")
-        configs_of(published, "quick")
+        for scale in get_args(ReproductionScale):
+            for size in sizes_of(published, scale) or [Size()]:
+                configs_of(published, scale, size=size)
     return results
 
 
@@ -116,28 +139,60 @@ def _files_in(paths: Sequence[Path]) -> list[Path]:
     return list(files.values())
 
 
+def scale_of(published: PublishedResult, scale: ReproductionScale) -> ReproductionScale:
+    """The scale at which a published result is run where one is asked for: `full` where it has no smaller version.
+    Raises RequestError where it has one for quick scale, but none for a night: the published one would take days."""
+    if published.at_scale(scale) is not None:
+        return scale
+    if scale == "overnight" and published.quick is not None:
+        raise published.refusal("overnight: missing; a result that has quick needs its settings for a night too")
+    return "full"
+
+
+def scale_folder(root: Path, scale: ReproductionScale, images: Images | None) -> Path:
+    """The folder of all runs at a scale, on some images where they need any."""
+    return root / (f"{scale}-{images.label}" if images else scale)
+
+
 def plan(
-    published: PublishedResult, scale: ReproductionScale, images: Images | None, seeds: int | None, root: Path
+    published: PublishedResult,
+    scale: ReproductionScale,
+    images: Images | None,
+    seeds: int | None,
+    root: Path,
+    size: ChosenSize | None = None,
 ) -> Experiment:
     """The sweeps of a published result on the images that `--dataset` names (None where nothing needs them), their
-    folders below `root`."""
+    folders below `root`.
+
+    Args:
+        size: that was chosen for this machine, where there are several at this scale.
+    """
     images = images if needs_images(published) else None
-    is_full = scale == "full" or published.quick is None
-    scale_folder = "full" if is_full else "quick"
-    folder = root / (f"{scale_folder}-{images.label}" if images else scale_folder) / published.name
+    scale = scale_of(published, scale)
+    folder = scale_folder(root, scale, images) / published.name
     same_data = images is None or images.published
+    of_size = Size("settings", size.settings) if size else Size()
+    # A size may be that of the published setting.
+    as_published = {arm: _trained(config) for arm, config in configs_of(published, "full", images, seeds).items()}
     sweeps = tuple(
-        Sweep(published.name, arm, config, folder / arm if arm else folder, is_full and same_data)
-        for arm, config in configs_of(published, scale, images, seeds).items()
+        Sweep(
+            published.name,
+            arm,
+            config,
+            folder / arm if arm else folder,
+            same_data and _trained(config) == as_published.get(arm),
+        )
+        for arm, config in configs_of(published, scale, images, seeds, of_size).items()
     )
-    settings = {**published.config, **((published.quick or {}) if scale == "quick" else {})}
+    settings = settings_at(published, scale, of_size)
     label, counts = (images.label, images.counts) if images else ("", {})
     notes = tuple(
         f"{name} is {count:,} instead of {settings[name]:,}, because {label} has no more"
         for name, count in counts.items()
         if settings.get(name, 0) > count
     )
-    return Experiment(published, sweeps, notes)
+    return Experiment(published, scale, sweeps, size, notes)
 
 
 def progress_of(sweep: Sweep) -> Progress:
@@ -187,6 +242,11 @@ def _compared(config: RunConfig) -> dict[str, Any]:
     ignored = settings_with(type(config), "execution") | {"name"}
     settings = {name: value for name, value in settings_of(config).items() if name not in ignored}
     return {"command": config.command, **settings}
+
+
+def _trained(config: RunConfig) -> dict[str, Any]:
+    """The settings of its runs, however many seeds of them there are."""
+    return {name: value for name, value in _compared(config).items() if name != "seeds"}
 
 
 def _shown(value: object) -> str:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from stopcli.configs.base import published_folder
 from stopcli.errors import RequestError
@@ -17,6 +17,7 @@ from stopcli.report.html import write_report
 from stopcli.report.run_report import how_it_was_made
 from stopcli.reproduce.plan import Experiment, ReproductionScale, Sweep
 from stopcli.reproduce.results import ClaimResult, ExperimentResult, ValueResult, verdict_counts
+from stopcli.reproduce.sizes import speed_tables
 from stopcli.reproduce.spec import Images, needs_images
 from stopcli.runs.environment import Environment, read_environment
 from stopcli.runs.files import read_checked, read_json, replacing, write_json
@@ -110,7 +111,9 @@ def _refusal(problem: str, hint: str = "--to names another folder.") -> RequestE
     return RequestError(problem, hint=hint)
 
 
-def _check_says_no_less(report: Path, summary: _EarlierReport, names: Collection[str], scale: str) -> None:
+def _check_says_no_less(
+    report: Path, summary: _EarlierReport, names: Collection[str], scale: ReproductionScale
+) -> None:
     """Raise where a report would be replaced by one of fewer experiments, or of a smaller scale."""
     lost = [experiment.name for experiment in summary.experiments if experiment.name not in names]
     if lost:
@@ -118,10 +121,11 @@ def _check_says_no_less(report: Path, summary: _EarlierReport, names: Collection
             f"{report} reports {', '.join(lost)} too, and would lose {agreeing(len(lost), 'it', 'them')}",
             "--to names another folder; or name all their files.",
         )
-    if summary.scale == "full" and scale == "quick":
+    scales = get_args(ReproductionScale)
+    if summary.scale in scales[scales.index(scale) + 1 :]:
         raise _refusal(
-            f"{report} was made at full scale, and would be replaced by one at quick scale",
-            "--to names another folder; --scale full continues that one.",
+            f"{report} was made at {summary.scale} scale, and would be replaced by one at {scale} scale",
+            f"--to names another folder; --scale {summary.scale} continues that one.",
         )
 
 
@@ -182,7 +186,8 @@ def _experiment_summary(result: ExperimentResult) -> dict[str, Any]:
         "name": experiment.name,
         "title": experiment.published.title,
         "source": experiment.published.source.model_dump(),
-        "scale": experiment.sweeps[0].config.scale,
+        "scale": experiment.scale,
+        **({"size": experiment.size} if experiment.size else {}),
         "published_setting": all(sweep.published for sweep in experiment.sweeps),
         "runs": [str(sweep.folder) for sweep in experiment.sweeps],
         "values": [
@@ -288,6 +293,7 @@ def reproduction_document(
     provenance = (
         *other_versions(sweeps, context.environment),
         *how_it_was_made(context.environment),
+        *speed_tables({result.experiment.name: result.experiment.size for result in results}),
         Table("Time", ("runs", "time", "folder"), times),
     )
     sections = (
@@ -310,8 +316,8 @@ def _overview(results: Iterable[ExperimentResult]) -> Table:
 
 def _setting(experiment: Experiment) -> str:
     """The scale and the data that were run."""
-    config = experiment.sweeps[0].config
-    scale = "the published setting" if config.scale == "full" else "quick (a smaller setting)"
+    config, changed = experiment.sweeps[0].config, experiment.describe_changes()
+    scale = f"{experiment.scale} (a smaller setting)" if changed else "the published setting"
     return f"{scale}, on {Path(config.dataset).name}" if needs_images(experiment.published) else scale
 
 
@@ -353,13 +359,10 @@ def _seeds(result: ExperimentResult) -> str:
 
 
 def _changed_settings(experiment: Experiment) -> str:
-    """In what the quick setting differs, in a sentence; empty where the published one was run."""
-    config, quick = experiment.sweeps[0].config, experiment.published.quick
-    if config.scale != "quick" or not quick:
-        return ""
-    values = {name: getattr(config, name) for name in quick if name != "seeds"}
-    shown = {name: " ".join(map(str, value)) if isinstance(value, tuple) else value for name, value in values.items()}
-    return f" Changed from the published setting: {', '.join(f'{name} = {value}' for name, value in shown.items())}."
+    """In what the setting differs from the published one, and how its size was chosen; empty where neither is so."""
+    changes, size = experiment.describe_changes(), experiment.size
+    changed = f" Changed from the published setting: {changes}." if changes else ""
+    return f"{changed} Chosen by a measurement: {size.describe()}." if size else changed
 
 
 def _explanations(result: ExperimentResult) -> list[str]:

@@ -15,9 +15,21 @@ from typing import Any
 
 from stopcli.configs.base import to_toml
 from stopcli.errors import ResourceError, RunFolderError, system_words
-from stopcli.reproduce.plan import Experiment, Progress, ReproductionScale, Sweep, plan, progress_of, read_all
+from stopcli.quantities import format_duration
+from stopcli.reproduce.plan import (
+    Experiment,
+    Progress,
+    ReproductionScale,
+    Sweep,
+    plan,
+    progress_of,
+    read_all,
+    scale_folder,
+    scale_of,
+)
 from stopcli.reproduce.report import ReportContext, check_destination, write_reproduction
 from stopcli.reproduce.results import ExperimentResult, results_of
+from stopcli.reproduce.sizes import MakeMeter, settle_sizes
 from stopcli.reproduce.spec import Images, needs_images
 from stopcli.runs.environment import describe_environment
 from stopcli.runs.files import temporary_files, write_text
@@ -46,9 +58,37 @@ class Plan:
     def sweeps(self) -> list[Sweep]:
         return [sweep for experiment in self.experiments for sweep in experiment.sweeps]
 
+    @property
+    def predicted_seconds(self) -> float | None:
+        """What all runs take whose size was chosen by a measurement, those that are done included; None where none
+        was."""
+        sizes = [experiment.size for experiment in self.experiments if experiment.size]
+        return sum(size.predicted_seconds for size in sizes) if sizes else None
+
     def describe(self) -> list[str]:
         """A line for each sweep."""
         return [sweep.describe(self.progress[sweep.name]) for sweep in self.sweeps]
+
+    def describe_sizes(self) -> list[str]:
+        """A line for each published result, on its size, its precision and its time, and one for all together; none
+        where no size was chosen by a measurement."""
+        if self.predicted_seconds is None:
+            return []
+        lines, unmeasured = [], []
+        for experiment in self.experiments:
+            setting = experiment.describe_changes() or "the published setting"
+            if experiment.size is None:
+                unmeasured.append(experiment.name)
+                lines.append(f"{experiment.name}: {setting}, not measured")
+            else:
+                lines.append(f"{experiment.name}: {setting}; {experiment.size.describe()}")
+                if experiment.size.measured_busy:
+                    lines.append(
+                        f"  Other programs had the processor while it was measured; without {experiment.name}.size.json "
+                        f"beside its runs, the size is chosen anew."
+                    )
+        without = f", without {', '.join(unmeasured)}" if unmeasured else ""
+        return [*lines, f"In all: about {format_duration(self.predicted_seconds)}{without}"]
 
 
 def make_plan(
@@ -60,14 +100,32 @@ def make_plan(
     root: Path,
     to: Path,
     options: Sequence[str],
+    make_meter: MakeMeter,
 ) -> Plan:
     """Check everything that can be checked before anything is run; images are loaded only where an experiment needs
-    them. Raises RequestError where a file, a folder or a setting is wrong."""
+    them. Where a published result has several sizes, and no earlier call has chosen one, this machine is measured, and
+    the choice is written.
+
+    Args:
+        load: reads the images.
+        seeds: instead of the files'.
+        root: of all runs.
+        to: the folder of the report.
+        options: that make the report again, without the files.
+        make_meter: makes what measures; called only where something is to be measured.
+
+    Raises:
+        RequestError: a file, a folder or a setting is wrong.
+        ResourceError: the machine cannot be measured.
+    """
     files = read_all(paths)
+    sized = [published for published in files if scale_of(published, scale) == scale]
     check_destination(to, {published.name for published in files}, scale)
     check_can_be_made(root, None)
     images = load() if any(map(needs_images, files)) else None
-    experiments = tuple(plan(published, scale, images, seeds, root / FOLDER) for published in files)
+    root = root / FOLDER
+    sizes = settle_sizes(sized, scale, images, seeds, scale_folder(root, scale, images), make_meter)
+    experiments = tuple(plan(published, scale, images, seeds, root, sizes.get(published.name)) for published in files)
     progress = {sweep.name: progress_of(sweep) for experiment in experiments for sweep in experiment.sweeps}
     return Plan(experiments, progress, scale, images, tuple(options))
 

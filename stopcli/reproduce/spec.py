@@ -14,11 +14,14 @@
 
     [config]                        # the published setting: a command and its settings
     [quick]                         # on top of it: a smaller version; without it, the published setting is always run
+    minutes = 11                    # that it may take, of those of all published results
+    sizes = [{epochs = 12}, {…}]    # on top of both, the largest first: the first that fits is taken, else the last
+    [overnight]                     # the same for a night
 
     [[arms]]                        # a sweep of its own, or an arm of the command's sweep
     name = "none"
     title = "without erasing"
-    settings = {…}                  # on top of config (and quick)
+    settings = {…}                  # on top of config (and the scale's)
     [[arms.reported]]
     measure = "test_accuracy"
     value = 0.9077                  # left out where only a figure was published
@@ -38,19 +41,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from stopcli.configs.base import RunConfig, resolve
-from stopcli.configs.registry import config_class
-from stopcli.configs.training import TrainingConfig
 from stopcli.data.cifar10 import is_archive, official_folder
 from stopcli.data.dataset import ImageSet
 from stopcli.data.named import DATASET_NAMES, named_datasets
-from stopcli.errors import ConfigError, RequestError, did_you_mean, expectation, shortened
+from stopcli.errors import RequestError, did_you_mean, expectation, shortened
 from stopcli.report.document import ALT_TEXTS
 from stopcli.runs.files import read_toml
 from stopcli.stats.verdicts import Expected
@@ -152,6 +152,21 @@ class FigureSpec(_Strict):
     shows: str = Field(min_length=1)
 
 
+class ScaleSettings(BaseModel):
+    """The settings of a smaller version, and where the machine's speed decides how large it is, the sizes to choose
+    from, the largest first, and how long it may take; both or neither."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
+
+    minutes: float | None = Field(default=None, gt=0)
+    sizes: list[dict[str, Any]] | None = Field(default=None, min_length=1)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Those that all sizes have."""
+        return dict(self.model_extra or {})
+
+
 class PublishedResult(_Strict):
     """A published result."""
 
@@ -161,7 +176,8 @@ class PublishedResult(_Strict):
     config: dict[str, Any]
     baseline: str
     arms: list[ArmSpec] = Field(min_length=1)
-    quick: dict[str, Any] | None = None
+    quick: ScaleSettings | None = None
+    overnight: ScaleSettings | None = None
     claims: list[Claim] = []
     figures: list[FigureSpec] = []
     notes: list[str] = []
@@ -176,6 +192,10 @@ class PublishedResult(_Strict):
     @property
     def name(self) -> str:
         return self._path.stem
+
+    def at_scale(self, scale: str) -> ScaleSettings | None:
+        """What a scale changes in the published setting; None where nothing."""
+        return {"quick": self.quick, "overnight": self.overnight}.get(scale)
 
     def arm(self, name: str) -> ArmSpec:
         return next(arm for arm in self.arms if arm.name == name)
@@ -197,6 +217,8 @@ def read_published(path: Path) -> PublishedResult:
         raise _refusal(path, content, first) from None
     published._path = path
     _check_names(published)
+    for scale in ("quick", "overnight"):
+        _check_sizes(published, scale)
     for arm in published.arms:
         for number, reported in enumerate(arm.reported, start=1):
             _check_reported(published, f"arms.{arm.name}.reported.{number}", reported)
@@ -237,6 +259,8 @@ def _keys_beside(location: Sequence[Any]) -> list[str]:
         "reported": ReportedValue,
         "claims": Claim,
         "figures": FigureSpec,
+        "quick": ScaleSettings,
+        "overnight": ScaleSettings,
     }
     for part in location[:-1]:
         model = tables.get(part, model)
@@ -268,6 +292,16 @@ def _check_names(published: PublishedResult) -> None:
         if figure.plot not in ALT_TEXTS:
             problem = f"{key}.plot: received {figure.plot!r}, expected the name of a figure"
             raise published.refusal(problem, suggestion(figure.plot, list(ALT_TEXTS)))
+
+
+def _check_sizes(published: PublishedResult, scale: str) -> None:
+    table = published.at_scale(scale)
+    if table is None or (table.minutes is None and table.sizes is None):
+        return
+    if table.minutes is None or table.sizes is None:
+        raise published.refusal(f"{scale}.{'minutes' if table.minutes is None else 'sizes'}: missing beside the other")
+    if not needs_images(published):
+        raise published.refusal(f"{scale}.sizes: received a list, expected none: only trainings on images are measured")
 
 
 def _check_reported(published: PublishedResult, key: str, reported: ReportedValue) -> None:
@@ -335,93 +369,8 @@ class Images:
 
 # The data of a file in whose place `--dataset` may put others.
 REPLACEABLE = "cifar10"
-# Settings that only `stopcli reproduce` chooses.
-_NOT_IN_FILES = ("scale", "name")
 
 
 def needs_images(published: PublishedResult) -> bool:
     """Whether `--dataset` chooses what it is trained on."""
     return published.config.get("dataset") == REPLACEABLE
-
-
-def configs_of(
-    published: PublishedResult, scale: str, images: Images | None = None, seeds: int | None = None
-) -> dict[str, Any]:
-    """The config of each sweep by its arm; of the empty arm where the command makes the file's arms itself.
-
-    Args:
-        images: to train on, in the place of the published ones; limits are lowered to what there is.
-        seeds: instead of the file's.
-
-    Raises:
-        RequestError: a setting is wrong; the error names its table and key.
-    """
-    command_config = _config_class(published)
-    tables = _tables(published, scale)
-    settings = {name: value for table in tables.values() for name, value in table.items()}
-    settings["scale"] = "quick" if "quick" in tables else "full"
-    if images is not None:
-        for name, count in images.counts.items():
-            if isinstance(settings.get(name), int):
-                settings[name] = min(settings[name], count)
-        settings["dataset"] = images.name
-    if seeds is not None:
-        settings["seeds"] = seeds
-
-    def config_of(arm: str, of_arm: dict[str, Any]) -> RunConfig:
-        try:
-            return resolve(command_config, {**settings, **of_arm})
-        except ConfigError as error:
-            if error.setting == "seeds" and seeds is not None:
-                raise
-            named = {**tables, **({f"arms.{arm}.settings": of_arm} if arm else {})}
-            source = f"{settings['scale']} scale"
-            for table, values in named.items():
-                source = table if error.setting in values else source
-            raise published.refusal(f"{source}.{error.message}", error.hint) from None
-
-    shared = config_of("", {})
-    if not isinstance(shared, TrainingConfig):
-        raise published.refusal(f"config.command: {shared.command} trains no arms that could be compared")
-    # A command that compares arms by itself is a sweep even with one seed.
-    if not replace(shared, seeds=1).is_sweep:
-        return {arm.name: config_of(arm.name, arm.settings) for arm in published.arms}
-    for arm in published.arms:
-        if arm.settings:
-            raise published.refusal(f"arms.{arm.name}.settings: the arms are those that {shared.command} makes itself")
-    return {"": shared}
-
-
-def check_arms(published: PublishedResult, configs: dict[str, Any]) -> None:
-    """Raise RequestError where a command makes its arms itself, and the file names one that it does not make."""
-    shared = configs.get("")
-    if shared is None:
-        return
-    known = list(shared.arms())
-    for arm in published.arms:
-        if arm.name not in known:
-            raise published.refusal(
-                f"arms: received {arm.name!r}, which {shared.command} does not make with these settings",
-                suggestion(arm.name, known),
-            )
-
-
-def _config_class(published: PublishedResult) -> type[RunConfig]:
-    if "command" not in published.config:
-        raise published.refusal("config.command: missing")
-    try:
-        return config_class(published.config["command"])
-    except RequestError as error:
-        raise published.refusal(f"config.{error.message}") from None
-
-
-def _tables(published: PublishedResult, scale: str) -> dict[str, dict[str, Any]]:
-    """The file's tables that make the settings of all arms at a scale, the later on top of the earlier."""
-    tables = {"config": {name: value for name, value in published.config.items() if name != "command"}}
-    if scale == "quick" and published.quick is not None:
-        tables["quick"] = published.quick
-    for table, settings in {**tables, **{f"arms.{arm.name}.settings": arm.settings for arm in published.arms}}.items():
-        for name in _NOT_IN_FILES:
-            if name in settings:
-                raise published.refusal(f"{table}.{name}: chosen by `stopcli reproduce`, not by a file")
-    return tables

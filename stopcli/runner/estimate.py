@@ -239,9 +239,16 @@ def step_seconds_of(loop: Loop, most: int) -> float:
     Args:
         most: epochs at most; a call may train many of them, each with what is measured after it.
     """
+    calls = timed_calls(loop, most, _CALLS)
+    return sum(seconds for _, seconds in calls) / sum(steps for steps, _ in calls)
+
+
+def timed_calls(loop: Loop, most: int, count: int) -> list[tuple[int, float]]:
+    """Steps and seconds of some calls of a loop that is at its start, after one that is not counted; of fewer where it
+    has `most` epochs before."""
     calls: list[tuple[int, float]] = []
     epoch, position = 1, 0
-    while len(calls) <= _CALLS and epoch <= most:
+    while len(calls) <= count and epoch <= most:
         start_time = time.perf_counter()
         block = loop.advance(epoch, most + 1 - epoch)
         seconds = time.perf_counter() - start_time
@@ -252,5 +259,4 @@ def step_seconds_of(loop: Loop, most: int) -> float:
             break
         calls.append((position - before, seconds))
     # The first call sets up what later ones find there; a training of one call has no other.
-    timed = calls[1:] or calls
-    return sum(seconds for _, seconds in timed) / sum(steps for steps, _ in timed)
+    return calls[1:] or calls

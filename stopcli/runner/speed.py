@@ -1,0 +1,73 @@
+"""How fast a network trains on this machine, and what measures it; without TensorFlow, which only the measurement
+needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
+
+from stopcli.sweeps.plan import plan_jobs
+
+# Images that are measured with, so that they are soon read and passed to TensorFlow.
+_IMAGES = 2048
+# Settings that change how many steps there are and at what rate, not how long one takes.
+_NOT_OF_A_STEP = ("epochs", "step_size", "gamma")
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast a network trains in one process of a sweep while the others train too.
+
+    Attributes:
+        network: in words, with what else decides its speed.
+        row_seconds: of training, by row of a batch, copies counted.
+        evaluated_row_seconds: of a row that is only predicted.
+        start_seconds: from the start of a process to its first step: imports, data, building and compiling.
+        processor_share: of the time of its cores, what the process got, in (0, 1]; other programs had the rest. 1 on a
+            GPU, for which a process waits.
+    """
+
+    network: str
+    row_seconds: float
+    evaluated_row_seconds: float
+    start_seconds: float
+    processor_share: float
+
+
+class Meter(Protocol):
+    """Measures networks, and predicts by that how long sweeps take."""
+
+    def computes_bfloat16(self) -> bool:
+        """Whether what trains here multiplies bfloat16 numbers: the GPU where there is one, else the processor."""
+
+    def known(self, config: Any) -> Speed | None:
+        """The speed of a sweep's network where it was measured already."""
+
+    def speed(self, config: Any) -> Speed:
+        """Measure the network of a sweep, once: that of the arm that others are compared with. Raises ResourceError
+        where it cannot be measured, such as for want of memory."""
+
+    def predicted_seconds(self, config: Any, speed: Speed, images: int, test_images: int) -> float:
+        """How long a sweep will take in a process of its own, from its start to its report.
+
+        Args:
+            config: of the sweep.
+            speed: of its network; that of the other arms is taken to be the same by row.
+            images, test_images: that there are, of which the settings may take fewer.
+        """
+
+
+def measured_config(config: Any) -> Any:
+    """The run by which a sweep is measured: one of the arm that others are compared with, on few images. The same for
+    sweeps that differ only in how much they train."""
+    run = next(job.config for job in plan_jobs(config, 1) if job.is_reference)
+    defaults = {field.name: field.default for field in fields(run)}
+    counts = dict.fromkeys(("limit", "test_limit"), _IMAGES)
+    unchanged = {name: defaults[name] for name in _NOT_OF_A_STEP if name in defaults}
+    return replace(run, seed=defaults["seed"], scale="full", **counts, **unchanged)
+
+
+def describe_network(config: Any) -> str:
+    """What a run's speed depends on, in words."""
+    precision = getattr(config, "precision", "float32")
+    return f"{config.describe_model()}, batches of {config.batch_size}, {precision}"

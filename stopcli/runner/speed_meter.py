@@ -1,0 +1,167 @@
+"""Measures how fast networks train on this machine: on a few steps, while as many train at once as in a sweep."""
+
+from __future__ import annotations
+
+import functools
+import os
+import statistics
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import fields
+from multiprocessing import get_context
+from types import TracebackType
+from typing import Any
+
+from stopcli.configs.base import to_toml
+from stopcli.control_groups import usable_cores
+from stopcli.errors import ResourceError, in_a_line
+from stopcli.processor import has_bfloat16
+from stopcli.recipes.base import recipe_for
+from stopcli.runner.estimate import ArmEstimate, SweepEstimate, timed_calls
+from stopcli.runner.run import process_age
+from stopcli.runner.speed import Speed, describe_network, measured_config
+from stopcli.sweeps.layout import Layout, core_shares, plan_layout
+from stopcli.sweeps.plan import plan_jobs
+from stopcli.training.session import NullObserver, Observer
+from stopcli.training.tf_setup import has_gpu, start_tensorflow
+
+# Calls of the loop that are timed.
+_CALLS = 7
+# The first GPUs of NVIDIA's that multiply bfloat16 numbers: Ampere.
+_BFLOAT16_CAPABILITY = (8, 0)
+
+
+class SpeedMeter:
+    """A `Meter` whose processes stay for the next network until the block ends.
+
+    Args:
+        observer: is told which network is measured.
+    """
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._pools: list[ProcessPoolExecutor] = []
+        self._layout = (0, 0)
+        self._speeds: dict[tuple[str, int, int], Speed] = {}
+
+    def __enter__(self) -> SpeedMeter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def computes_bfloat16(self) -> bool:
+        if not has_gpu():
+            return has_bfloat16()
+        import tensorflow as tf
+
+        devices = tf.config.list_physical_devices("GPU")
+        details = [tf.config.experimental.get_device_details(device) for device in devices]
+        return all(detail.get("compute_capability", (0, 0)) >= _BFLOAT16_CAPABILITY for detail in details)
+
+    def known(self, config: Any) -> Speed | None:
+        return self._speeds.get(self._key(config))
+
+    def speed(self, config: Any) -> Speed:
+        key = self._key(config)
+        if key not in self._speeds:
+            self._speeds[key] = self._measure(measured_config(config), *key[1:])
+        return self._speeds[key]
+
+    def _key(self, config: Any) -> tuple[str, int, int]:
+        return (to_toml(measured_config(config)), *_processes_of(config))
+
+    def _measure(self, run: Any, workers: int, threads: int) -> Speed:
+        self._observer.stage(f"measuring {describe_network(run)}")
+        if self._layout != (workers, threads):
+            self._close()
+            self._layout = (workers, threads)
+            # Of one process each, so that none measures twice while another starts.
+            self._pools = [ProcessPoolExecutor(1, get_context("spawn")) for _ in range(workers)]
+        cores = core_shares(workers, threads) or ((),) * workers
+        try:
+            futures = [
+                pool.submit(_speed_in_process, run, threads, share)
+                for pool, share in zip(self._pools, cores, strict=True)
+            ]
+            speeds = [future.result() for future in futures]
+        except (BrokenProcessPool, MemoryError, OSError) as error:
+            raise ResourceError(
+                f"{describe_network(run)}: its speed cannot be measured ({in_a_line(error)})",
+                hint="--scale full needs no measurement.",
+            ) from error
+        values = [field.name for field in fields(Speed) if field.name != "network"]
+        means = {name: statistics.mean(getattr(speed, name) for speed in speeds) for name in values}
+        return Speed(speeds[0].network, **means)
+
+    def _close(self) -> None:
+        for pool in self._pools:
+            pool.shutdown(cancel_futures=True)
+        self._pools = []
+
+    def predicted_seconds(self, config: Any, speed: Speed, images: int, test_images: int) -> float:
+        jobs, arms = plan_jobs(config), {}
+        for job in jobs:
+            run = job.config
+            count, tested = min(run.limit or images, images), min(run.test_limit or test_images, test_images)
+            copies = getattr(run, "copies", 1)
+            # At the end, each model that is kept is measured on all images.
+            evaluated = tested * run.epochs + (count + tested) * (1 + run.checkpoint)
+            arms[job.arm] = ArmEstimate(
+                epochs=run.epochs,
+                images=run.batch_size * copies,
+                updates=-(-count // run.batch_size) * run.epochs,
+                start_seconds=speed.start_seconds,
+                train_seconds=run.epochs * count * copies * speed.row_seconds,
+                validation_seconds=evaluated * speed.evaluated_row_seconds,
+            )
+        return speed.start_seconds + SweepEstimate(config, jobs, arms, _layout_of(config)).seconds
+
+
+def _layout_of(config: Any) -> Layout:
+    return plan_layout(config, gpu=has_gpu())
+
+
+def _processes_of(config: Any) -> tuple[int, int]:
+    """How many runs of a sweep train at a time, and the threads of each."""
+    layout = _layout_of(config)
+    workers = max(1, min(layout.workers, len(plan_jobs(config))))
+    return workers, layout.threads or max(1, usable_cores() // workers)
+
+
+def _speed_in_process(run: Any, threads: int, cores: Sequence[int]) -> Speed:
+    """What a process of a meter does for a network."""
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+    return speed_of(run, _process_seconds(threads), threads)
+
+
+@functools.cache
+def _process_seconds(threads: int) -> float:
+    """From the start of this process until TensorFlow has started, which it does here."""
+    start_tensorflow(threads)
+    return process_age()
+
+
+def speed_of(run: Any, process_seconds: float, threads: int) -> Speed:
+    """Measure the network of a run in this process, which took `process_seconds` until TensorFlow had started and
+    computes with `threads`."""
+    from stopcli.training.steps_loop import EVALUATION_COST
+
+    start_time = time.perf_counter()
+    recipe = recipe_for(run)
+    experiment = recipe.build(recipe.load(run, NullObserver()))
+    loop = experiment.make_loop()
+    loop.compile()
+    start_seconds = process_seconds + time.perf_counter() - start_time
+    rows = min(run.batch_size, experiment.parts.train.count) * experiment.inputs.copies
+    clock_time, processor_time = time.perf_counter(), time.process_time()
+    # The median: a call in which another program had the processor says nothing of an hour's training.
+    row_seconds = statistics.median(seconds / steps for steps, seconds in timed_calls(loop, run.epochs, _CALLS)) / rows
+    share = (time.process_time() - processor_time) / (time.perf_counter() - clock_time) / threads
+    share = 1.0 if has_gpu() else min(share, 1.0)
+    return Speed(describe_network(run), row_seconds, row_seconds * EVALUATION_COST, start_seconds, share)
