@@ -50,7 +50,7 @@ ALLOWED = {("augment/base.py", "left"), ("augment/cutout.py", "left"), ("augment
 }
 
 # Classes whose names end like participles and are nouns.
-NOUNS = {"RandomErasing", "Recording", "SeedsNeeded", "TestedSeed", "Listing", "_Ending"}
+NOUNS = {"RandomErasing", "Recording", "SeedsNeeded", "Speed", "TestedSeed", "Listing", "_Ending"}
 
 
 def names_in(tree: ast.AST) -> Iterator[tuple[int, str]]:

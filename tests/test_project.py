@@ -14,7 +14,7 @@ from forked import finished
 import stopcli
 from stopcli.cli.app import SUMMARIES
 from stopcli.reproduce.plan import read_all
-from stopcli.reproduce.settings import configs_of
+from stopcli.reproduce.settings import Size, configs_of, sizes_of
 from stopcli.reproduce.spec import Images, needs_images
 
 PROJECT = Path(__file__).parent.parent
@@ -152,14 +152,16 @@ def test_what_is_locked_to_run_is_what_is_locked_to_test() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "experiments").glob("*.toml")), ids=lambda path: path.stem)
-def test_every_experiment_can_be_run_at_both_scales(path: Path) -> None:
+def test_every_experiment_can_be_run_at_every_scale_and_size(path: Path) -> None:
     (published,) = read_all([path])
     digits = Images("digits", {"limit": 1437, "test_limit": 360})
-    for scale, images in (("full", None), ("quick", None), ("quick", digits)):
-        for config in configs_of(published, scale, images if needs_images(published) else None).values():
-            assert config.warnings() == []
-            # Fewer have no interval.
-            assert config.seeds >= 3
+    for scale, images in (("full", None), ("quick", None), ("quick", digits), ("overnight", None)):
+        for size in sizes_of(published, scale) or [Size()]:
+            of_images = images if needs_images(published) else None
+            for config in configs_of(published, scale, of_images, size=size).values():
+                assert config.warnings() == []
+                # Fewer have no interval.
+                assert config.seeds >= 3
 
 
 def test_the_published_results_are_those_that_the_sources_give() -> None:

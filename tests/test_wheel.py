@@ -264,7 +264,7 @@ def test_installed_it_trains_reports_and_knows_the_published_results(program: Pr
     summary = json.loads(program("moons", "--epochs", "50", "--run-dir", "first", "--json"))
     assert summary["epochs"] == 50
     assert "data:image/svg+xml;base64," in Path("first/report.html").read_text("utf-8")
-    plan = json.loads(program("reproduce", "--dry-run", "--dataset", "digits", "--json"))["plan"]
+    plan = json.loads(program("reproduce", "--scale", "full", "--dry-run", "--dataset", "digits", "--json"))["plan"]
     names = {re.split("[:/]", line)[0] for line in plan}
     assert names == {path.stem for path in (PROJECT / "experiments").glob("*.toml")}
     # Nothing of stopcli's is written but where it was told to.

@@ -135,7 +135,7 @@ def _plan(
             root=root,
             to=to,
             options=options,
-            make_meter=lambda: SpeedMeter(observer),
+            make_meter=lambda images, test_images: SpeedMeter(images, test_images, observer),
         )
     if plan.images is not None:
         differ = [] if plan.images.published else [f"training on {plan.images.description}"]

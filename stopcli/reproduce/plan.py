@@ -226,7 +226,8 @@ def _check_same(sweep: Sweep) -> None:
     """Raise where a folder holds runs of other settings: they are never mixed."""
     then, now = _compared(read_config(sweep.folder)), _compared(sweep.config)
     for name in sorted(now.keys() | then.keys()):
-        if now.get(name) != then.get(name):
+        # What a run made of `auto` is on record, such as which images validate.
+        if now.get(name) not in (then.get(name), "auto"):
             raise RunFolderError(
                 f"{sweep.folder}: made with {name} {_shown(then.get(name))}, now {_shown(now.get(name))}",
                 hint=f"Another --runs-dir keeps both; or {_move_away(sweep.folder)}",

@@ -84,8 +84,8 @@ class Plan:
                 lines.append(f"{experiment.name}: {setting}; {experiment.size.describe()}")
                 if experiment.size.measured_busy:
                     lines.append(
-                        f"  Other programs had the processor while it was measured; without {experiment.name}.size.json "
-                        f"beside its runs, the size is chosen anew."
+                        f"{experiment.name}: other programs had the processor while it was measured; without "
+                        f"{experiment.name}.size.json beside its runs it is measured again"
                     )
         without = f", without {', '.join(unmeasured)}" if unmeasured else ""
         return [*lines, f"In all: about {format_duration(self.predicted_seconds)}{without}"]

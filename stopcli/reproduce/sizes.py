@@ -3,6 +3,7 @@ measurement of a few steps; kept in a file beside its runs, so that a later call
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from stopcli.quantities import counted, format_duration
 from stopcli.report.document import Table
 from stopcli.reproduce.settings import Size, command_config_of, configs_of, settings_at, sizes_of
 from stopcli.reproduce.spec import Images, PublishedResult
-from stopcli.runner.speed import Meter, Speed
+from stopcli.runner.speed import AboveZero, Meter, Speed, precision_of
 from stopcli.runs.environment import cpu_name
 from stopcli.runs.files import dump_json, new_file, read_checked
 from stopcli.runs.typed_json import from_json
@@ -25,7 +26,8 @@ from stopcli.runs.typed_json import from_json
 # Of a process's cores: where it had less, the machine trains faster than was measured.
 _IDLE_SHARE = 0.8
 
-MakeMeter = Callable[[], AbstractContextManager[Meter]]
+MakeMeter = Callable[[int, int], AbstractContextManager[Meter]]
+"""From the numbers of images and of test images to what measures."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class ChosenSize:
     Attributes:
         settings: on top of the scale's.
         number, sizes: which one it is, from 1, of how many.
+        precision: the numbers that its runs multiply.
         predicted_seconds: that all its runs take.
         budget_seconds: that they may take: its share, and what others left of theirs and it has used.
         speeds: that were measured.
@@ -45,8 +48,9 @@ class ChosenSize:
     settings: dict[str, Any]
     number: int
     sizes: int
-    predicted_seconds: float
-    budget_seconds: float
+    precision: str
+    predicted_seconds: AboveZero
+    budget_seconds: AboveZero
     speeds: tuple[Speed, ...]
     date: str
     machine: str
@@ -59,11 +63,6 @@ class ChosenSize:
     def measured_busy(self) -> bool:
         """Whether other programs had much of the processor meanwhile."""
         return any(speed.processor_share < _IDLE_SHARE for speed in self.speeds)
-
-    @property
-    def precision(self) -> str:
-        """The numbers that its runs multiply."""
-        return str(self.settings.get("precision", "float32"))
 
     def describe(self) -> str:
         """Which size it is, its precision and its time, in words."""
@@ -101,17 +100,18 @@ class Choice:
 def choose(choices: Mapping[str, Choice]) -> dict[str, tuple[int, float]]:
     """The index of the size of each published result, and the seconds that it may take: its share, then in the order
     given what the others leave of theirs, as far as a larger size uses it."""
-    chosen = {name: choice.first_within(choice.budget_seconds) for name, choice in choices.items()}
-    rest = sum(choice.budget_seconds - choice.at(chosen[name]) for name, choice in choices.items())
-    budgets = {}
+    indices = {name: choice.first_within(choice.budget_seconds) for name, choice in choices.items()}
+    rest = sum(choice.budget_seconds - choice.at(indices[name]) for name, choice in choices.items())
+    chosen = {}
     for name, choice in choices.items():
-        seconds = choice.at(chosen[name])
-        larger = choice.first_within(seconds + max(rest, 0.0))
-        rest -= choice.at(larger) - seconds
-        chosen[name] = larger
-        fits = seconds <= choice.budget_seconds
-        budgets[name] = max(choice.budget_seconds, choice.at(larger)) if fits else choice.budget_seconds
-    return {name: (chosen[name], budgets[name]) for name in choices}
+        seconds, budget_seconds = choice.at(indices[name]), choice.budget_seconds
+        if seconds <= budget_seconds or rest >= 0:
+            index = choice.first_within(seconds + max(rest, 0.0))
+            rest -= choice.at(index) - seconds
+            chosen[name] = index, max(budget_seconds, choice.at(index))
+        else:
+            chosen[name] = indices[name], budget_seconds
+    return chosen
 
 
 def settle_sizes(
@@ -138,31 +138,48 @@ def settle_sizes(
     if images is None or not several:
         return {}
     paths = {published.name: folder / f"{published.name}.size.json" for published in several}
-    settled = {published.name: _read(paths[published.name], published, scale, images) for published in several}
-    open_files = [published for published in several if settled[published.name] is None]
-    if open_files:
-        with make_meter() as meter:
-            candidates = {published.name: _candidates(published, scale, meter) for published in open_files}
-            measured = {
-                published.name: _measure(published, scale, images, seeds, candidates[published.name], meter)
-                for published in open_files
-            }
-        chosen = choose({name: choice for name, (choice, _) in measured.items()})
-        for published in open_files:
-            name = published.name
-            (index, budget_seconds), (choice, speeds) = chosen[name], measured[name]
-            size = ChosenSize(
-                settings=dict(candidates[name][index].settings),
-                number=index + 1,
-                sizes=len(candidates[name]),
-                predicted_seconds=round(choice.at(index), 1),
-                budget_seconds=round(budget_seconds, 1),
-                speeds=speeds,
-                date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                machine=f"{cpu_name()}, {counted(usable_cores(), 'core')}",
-            )
-            settled[name] = _write(paths[name], size) or _read(paths[name], published, scale, images)
-    return {name: size for name, size in settled.items() if size is not None}
+    sizes = {published.name: _read(paths[published.name], published, scale, images) for published in several}
+    unsized = [published for published in several if sizes[published.name] is None]
+    if unsized:
+        for name, size in _choose_now(unsized, scale, images, seeds, make_meter).items():
+            _write(paths[name], size)
+        # Where another call has written one meanwhile, that one counts.
+        sizes = {published.name: _read(paths[published.name], published, scale, images) for published in several}
+    return {name: size for name, size in sizes.items() if size is not None}
+
+
+def _choose_now(
+    files: Sequence[PublishedResult], scale: str, images: Images, seeds: int | None, make_meter: MakeMeter
+) -> dict[str, ChosenSize]:
+    """The sizes of some published results, by a measurement."""
+    with make_meter(images.counts["limit"], images.counts["test_limit"]) as meter:
+        candidates = {published.name: _candidates(published, scale, meter) for published in files}
+        measured = {
+            published.name: _measure(published, scale, images, seeds, candidates[published.name], meter)
+            for published in files
+        }
+    chosen = choose({name: choice for name, (choice, _) in measured.items()})
+    sizes = {}
+    for published in files:
+        name = published.name
+        (index, budget_seconds), (choice, speeds), size = (
+            chosen[name],
+            measured[name],
+            candidates[name][chosen[name][0]],
+        )
+        configs = configs_of(published, scale, images, seeds, size)
+        sizes[name] = ChosenSize(
+            settings=dict(size.settings),
+            number=index + 1,
+            sizes=len(candidates[name]),
+            precision=precision_of(next(iter(configs.values()))),
+            predicted_seconds=round(choice.at(index), 1),
+            budget_seconds=round(budget_seconds, 1),
+            speeds=speeds,
+            date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            machine=f"{cpu_name()}, {counted(usable_cores(), 'core')}",
+        )
+    return sizes
 
 
 def _candidates(published: PublishedResult, scale: str, meter: Meter) -> list[Size]:
@@ -201,18 +218,17 @@ def _measure(
         speed = meter.known(baseline)
         # A larger network is no faster: where it would not fit even at the speed of the smaller one, it need not be
         # measured, which takes longest where there is least time.
-        if speed is None and speeds and _seconds(configs, speeds[-1], images, meter) > budget_seconds:
+        if speed is None and speeds and _seconds(configs, speeds[-1], meter) > budget_seconds:
             continue
         speed = speed or meter.speed(baseline)
         if speed not in speeds:
             speeds.append(speed)
-        seconds[index] = _seconds(configs, speed, images, meter)
+        seconds[index] = _seconds(configs, speed, meter)
     return Choice(budget_seconds, seconds), tuple(speeds)
 
 
-def _seconds(configs: Mapping[str, Any], speed: Speed, images: Images, meter: Meter) -> float:
-    counts = images.counts["limit"], images.counts["test_limit"]
-    return sum(meter.predicted_seconds(config, speed, *counts) for config in configs.values())
+def _seconds(configs: Mapping[str, Any], speed: Speed, meter: Meter) -> float:
+    return sum(meter.predicted_seconds(config, speed) for config in configs.values())
 
 
 def _read(path: Path, published: PublishedResult, scale: str, images: Images) -> ChosenSize | None:
@@ -231,15 +247,11 @@ def _read(path: Path, published: PublishedResult, scale: str, images: Images) ->
     return size
 
 
-def _write(path: Path, size: ChosenSize) -> ChosenSize | None:
-    """Write a size, and return it; None where another call has written one meanwhile, which then counts."""
+def _write(path: Path, size: ChosenSize) -> None:
+    """Write a size where there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with new_file(path) as new:
-            new.write_text(dump_json(size) + "\n", encoding="utf-8")
-    except FileExistsError:
-        return None
-    return size
+    with contextlib.suppress(FileExistsError), new_file(path) as new:
+        new.write_text(dump_json(size) + "\n", encoding="utf-8")
 
 
 def speed_tables(sizes: Mapping[str, ChosenSize | None]) -> list[Table]:

@@ -4,14 +4,18 @@ needs."""
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
+from stopcli.runs.typed_json import Check
 from stopcli.sweeps.plan import plan_jobs
 
 # Images that are measured with, so that they are soon read and passed to TensorFlow.
 _IMAGES = 2048
 # Settings that change how many steps there are and at what rate, not how long one takes.
 _NOT_OF_A_STEP = ("epochs", "step_size", "gamma")
+
+
+AboveZero = Annotated[float, Check("a number > 0", lambda value: type(value) in (int, float) and value > 0)]
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,9 @@ class Speed:
     """
 
     network: str
-    row_seconds: float
-    evaluated_row_seconds: float
-    start_seconds: float
+    row_seconds: AboveZero
+    evaluated_row_seconds: AboveZero
+    start_seconds: AboveZero
     processor_share: float
 
 
@@ -47,27 +51,26 @@ class Meter(Protocol):
         """Measure the network of a sweep, once: that of the arm that others are compared with. Raises ResourceError
         where it cannot be measured, such as for want of memory."""
 
-    def predicted_seconds(self, config: Any, speed: Speed, images: int, test_images: int) -> float:
-        """How long a sweep will take in a process of its own, from its start to its report.
-
-        Args:
-            config: of the sweep.
-            speed: of its network; that of the other arms is taken to be the same by row.
-            images, test_images: that there are, of which the settings may take fewer.
-        """
+    def predicted_seconds(self, config: Any, speed: Speed) -> float:
+        """How long a sweep will take in a process of its own, from its start to its report. The speed by row is taken
+        to be the same in all arms."""
 
 
-def measured_config(config: Any) -> Any:
-    """The run by which a sweep is measured: one of the arm that others are compared with, on few images. The same for
-    sweeps that differ only in how much they train."""
+def measured_config(config: Any, images: int, test_images: int) -> Any:
+    """The run by which a sweep is measured: one of the arm that others are compared with, on few of the images that
+    there are. The same for sweeps that differ only in how much they train."""
     run = next(job.config for job in plan_jobs(config, 1) if job.is_reference)
     defaults = {field.name: field.default for field in fields(run)}
-    counts = dict.fromkeys(("limit", "test_limit"), _IMAGES)
+    counts = {"limit": min(images, _IMAGES), "test_limit": min(test_images, _IMAGES)}
     unchanged = {name: defaults[name] for name in _NOT_OF_A_STEP if name in defaults}
     return replace(run, seed=defaults["seed"], scale="full", **counts, **unchanged)
 
 
 def describe_network(config: Any) -> str:
     """What a run's speed depends on, in words."""
-    precision = getattr(config, "precision", "float32")
-    return f"{config.describe_model()}, batches of {config.batch_size}, {precision}"
+    return f"{config.describe_model()}, batches of {config.batch_size}, {precision_of(config)}"
+
+
+def precision_of(config: Any) -> str:
+    """The numbers that a run multiplies."""
+    return str(getattr(config, "precision", "float32"))

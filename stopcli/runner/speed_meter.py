@@ -37,11 +37,12 @@ class SpeedMeter:
     """A `Meter` whose processes stay for the next network until the block ends.
 
     Args:
+        images, test_images: that there are, of which settings may take fewer.
         observer: is told which network is measured.
     """
 
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
+    def __init__(self, images: int, test_images: int, observer: Observer) -> None:
+        self._counts, self._observer = (images, test_images), observer
         self._pools: list[ProcessPoolExecutor] = []
         self._layout = (0, 0)
         self._speeds: dict[tuple[str, int, int], Speed] = {}
@@ -69,11 +70,11 @@ class SpeedMeter:
     def speed(self, config: Any) -> Speed:
         key = self._key(config)
         if key not in self._speeds:
-            self._speeds[key] = self._measure(measured_config(config), *key[1:])
+            self._speeds[key] = self._measure(measured_config(config, *self._counts), *key[1:])
         return self._speeds[key]
 
     def _key(self, config: Any) -> tuple[str, int, int]:
-        return (to_toml(measured_config(config)), *_processes_of(config))
+        return (to_toml(measured_config(config, *self._counts)), *_processes_of(config))
 
     def _measure(self, run: Any, workers: int, threads: int) -> Speed:
         self._observer.stage(f"measuring {describe_network(run)}")
@@ -103,11 +104,12 @@ class SpeedMeter:
             pool.shutdown(cancel_futures=True)
         self._pools = []
 
-    def predicted_seconds(self, config: Any, speed: Speed, images: int, test_images: int) -> float:
+    def predicted_seconds(self, config: Any, speed: Speed) -> float:
         jobs, arms = plan_jobs(config), {}
         for job in jobs:
             run = job.config
-            count, tested = min(run.limit or images, images), min(run.test_limit or test_images, test_images)
+            limits = zip((run.limit, run.test_limit), self._counts, strict=True)
+            count, tested = (min(limit or images, images) for limit, images in limits)
             copies = getattr(run, "copies", 1)
             # At the end, each model that is kept is measured on all images.
             evaluated = tested * run.epochs + (count + tested) * (1 + run.checkpoint)
@@ -128,6 +130,8 @@ def _layout_of(config: Any) -> Layout:
 
 def _processes_of(config: Any) -> tuple[int, int]:
     """How many runs of a sweep train at a time, and the threads of each."""
+    if not config.is_sweep:
+        return 1, config.threads or usable_cores()
     layout = _layout_of(config)
     workers = max(1, min(layout.workers, len(plan_jobs(config))))
     return workers, layout.threads or max(1, usable_cores() // workers)

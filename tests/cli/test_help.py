@@ -141,7 +141,7 @@ def test_the_overview_names_every_command(
         ("clr --policy triangle", "Did you mean triangular?"),
         ("show", "received no RUN, expected a run or a sweep: its folder, its name"),
         ("list extra", "received 'extra', expected only options\n"),
-        ("reproduce --scale fast", "--scale: received 'fast', expected one of quick, full\n"),
+        ("reproduce --scale fast", "--scale: received 'fast', expected one of quick, overnight, full\n"),
         ("verify-resume --kills x", "--kills: received 'x', expected a whole number\n"),
     ],
 )

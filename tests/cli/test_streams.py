@@ -63,7 +63,7 @@ def test_results_that_could_not_be_written_are_an_error_in_one_line(words: str, 
 @pytest.mark.parametrize("target", [pytest.param("/dev/full", marks=needs_full), "&-"])
 def test_talk_that_cannot_be_written_is_left_out(target: str) -> None:
     """Its images are loaded under a bar where stderr is a terminal; whether it is one was asked of None."""
-    told = shell(f"stopcli reproduce --dry-run --dataset digits {PROJECT / 'experiments/cutout.toml'} 2>{target}")
+    told = shell(f"stopcli reproduce cutout --scale full --dry-run --dataset digits 2>{target}")
     assert (told.returncode, told.stderr) == (0, b"")
     assert b"runs of cutout-sweep" in told.stdout
 

@@ -161,7 +161,8 @@ for command in ("cifar-resnet", "train", "clr", "lr-range", "cutout-sweep", "moo
 
 from program import run
 with cifar_served() as served:
-    assert run("reproduce", sys.argv[1], "--dry-run", "--json", "--quiet", "--dataset", "cifar10") == 0
+    flags = ("--scale", "full", "--dry-run", "--json", "--quiet", "--dataset", "cifar10")
+    assert run("reproduce", sys.argv[1], *flags) == 0
 assert served.requested_ranges == [""]
 assert not {"tensorflow", "keras"} & sys.modules.keys()
 """
@@ -176,4 +177,4 @@ assert not {"tensorflow", "keras"} & sys.modules.keys()
         check=False,
     )
     assert told.returncode == 0, told.stderr
-    assert "quick-cifar10/clr" in told.stdout
+    assert "full-cifar10/clr" in told.stdout

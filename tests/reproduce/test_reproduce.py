@@ -9,7 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 from program import run, status_of
@@ -155,6 +158,74 @@ def test_what_failed_or_is_missing_is_never_judged(capfd: pytest.CaptureFixture[
     assert verdicts() == ["reproduced", "not reproduced", "shown, not judged", "failed", "failed"]
     assert "small/ten failed: some of its runs diverged" in Path("REPRODUCTION.md").read_text()
     assert "no-stopping-seed1: loss is nan" in Path("REPRODUCTION.md").read_text()
+
+
+IMAGES = """
+title = "Small images"
+question = "Does it train?"
+baseline = "plain"
+source = { text = "Nobody", url = "https://example.org" }
+config = { command = "cifar-resnet", dataset = "cifar10", depth = 14, seeds = 1, checkpoint = false }
+[overnight]
+depth = 8
+batch_size = 16
+minutes = 20
+sizes = [{ limit = 200, epochs = 1000000 }, { limit = 60, test_limit = 20, epochs = 1 }]
+[[arms]]
+name = "plain"
+title = "plain"
+reported = [{ measure = "test_accuracy", value = 0.9, band = [0.8, 1.0], why = "w" }]
+"""
+
+
+class OwnProcess:
+    """A pool that calls in this process."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(function(*arguments))
+        return future
+
+    def shutdown(self, **_: object) -> None:
+        pass
+
+
+@pytest.mark.usefixtures("children")
+def test_a_night_is_measured_said_run_and_resumed(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """On digits, in this process."""
+    monkeypatch.setattr("stopcli.runner.speed_meter.ProcessPoolExecutor", OwnProcess)
+    # The cores of this process stay.
+    monkeypatch.setattr("stopcli.runner.speed_meter.core_shares", lambda *_: ())
+    Path("small.toml").write_text(IMAGES)
+    command = ("reproduce", "small.toml", "--scale", "overnight", "--dataset", "digits")
+    assert run(*command, "--dry-run") == 0
+    plan = capfd.readouterr().out
+    assert "small/plain: 1 run of cifar-resnet, to be run in runs/reproduction/overnight-digits/small/plain" in plan
+    said = "small: depth = 8, batch_size = 16, limit = 60, test_limit = 20, epochs = 1; size 2 of 2, in float32, about "
+    assert said in plan
+    assert "In all: about " in plan
+    size = Path("runs/reproduction/overnight-digits/small.size.json")
+    chosen = json.loads(size.read_text())
+    assert 0 < chosen["predicted_seconds"] < 20 * 60
+    (speed,) = chosen["speeds"]
+    assert speed["network"] == "ResNet-8 v1, batches of 16, float32"
+    # Another speed would have chosen the same by now.
+    monkeypatch.setattr("stopcli.runner.speed_meter.SpeedMeter.speed", None)
+    assert run(*command) == 0
+    err = capfd.readouterr().err
+    assert err.index(said) < err.index("to be run in")
+    assert verdicts() == ["trend only"]
+    report = Path("REPRODUCTION.md").read_text()
+    assert "overnight (a smaller setting), on digits" in report
+    assert "ResNet-8 v1, batches of 16, float32" in report
+    assert run(*command) == 0
+    assert "already finished in" in capfd.readouterr().err
+    assert json.loads(size.read_text()) == chosen
 
 
 def test_an_interrupted_call_saves_reports_and_goes_on() -> None:

@@ -58,11 +58,22 @@ def experiment_of(text: str, images: Images | None = None) -> Experiment:
     return plan(published, "quick", images, None, Path("runs/reproduction"))
 
 
+def no_meter(images: int, test_images: int) -> Any:
+    raise AssertionError("there is nothing to measure")
+
+
 def plan_of(text: str) -> Plan:
     Path("x.toml").write_text(text)
     root, to = Path("runs"), Path()
     return make_plan(
-        [Path("x.toml")], scale="quick", load=lambda: Images("", {}), seeds=None, root=root, to=to, options=()
+        [Path("x.toml")],
+        scale="quick",
+        load=lambda: Images("", {}),
+        seeds=None,
+        root=root,
+        to=to,
+        options=(),
+        make_meter=no_meter,
     )
 
 
@@ -254,8 +265,9 @@ def test_no_report_gives_way_to_one_that_says_less() -> None:
     check_destination(Path(), ["x", "y"], "full")
     with pytest.raises(RequestError, match=r"^REPRODUCTION.md reports x too, and would lose it(\n|$)"):
         check_destination(Path(), ["y"], "full")
-    with pytest.raises(RequestError, match="was made at full scale"):
-        check_destination(Path(), ["x"], "quick")
+    for smaller in ("quick", "overnight"):
+        with pytest.raises(RequestError, match=f"was made at full scale, and would be replaced by one at {smaller}"):
+            check_destination(Path(), ["x"], smaller)
 
 
 def test_a_full_disk_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
