@@ -14,7 +14,7 @@ help: ## list what there is to make
 moons: $(VENV)/.run ## the published experiment, stopped by patience 200
 	$(BIN)/stopcli moons --patience 200
 
-# SCALE=full runs the published settings (hours, on a GPU); DATASET=… names the images, as STOPCLI_DATASET does.
+# SCALE=overnight is as large as fits into 8 hours here; SCALE=full the published settings (hours, on a GPU). DATASET=… names the images, as STOPCLI_DATASET does.
 reproduce: $(VENV)/.run ## the published results, repeated: REPRODUCTION.md and .html
 	$(BIN)/stopcli reproduce experiments $(if $(SCALE),--scale '$(SCALE)') $(if $(DATASET),--dataset '$(DATASET)')
 
