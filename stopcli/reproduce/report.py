@@ -317,7 +317,9 @@ def _overview(results: Iterable[ExperimentResult]) -> Table:
 def _setting(experiment: Experiment) -> str:
     """The scale and the data that were run."""
     config, changed = experiment.sweeps[0].config, experiment.describe_changes()
-    scale = f"{experiment.scale} (a smaller setting)" if changed else "the published setting"
+    # A night's may differ in nothing but its precision.
+    smaller = "quick (a smaller setting)" if experiment.scale == "quick" else "overnight (not the published setting)"
+    scale = smaller if changed else "the published setting"
     return f"{scale}, on {Path(config.dataset).name}" if needs_images(experiment.published) else scale
 
 

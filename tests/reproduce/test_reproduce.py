@@ -221,7 +221,7 @@ def test_a_night_is_measured_said_run_and_resumed(
     assert err.index(said) < err.index("to be run in")
     assert verdicts() == ["trend only"]
     report = Path("REPRODUCTION.md").read_text()
-    assert "overnight (a smaller setting), on digits" in report
+    assert "overnight (not the published setting), on digits" in report
     assert "ResNet-8 v1, batches of 16, float32" in report
     assert run(*command) == 0
     assert "already finished in" in capfd.readouterr().err

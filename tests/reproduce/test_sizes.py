@@ -226,7 +226,7 @@ def test_the_report_has_the_size_and_its_measurement() -> None:
     results = [results_of(experiment) for experiment in planned.experiments]
     write_reproduction(Path("to"), results, ReportContext("overnight", (), IMAGES, ENVIRONMENT))
     page = Path("to/REPRODUCTION.md").read_text()
-    assert "overnight (a smaller setting), on digits" in page
+    assert "overnight (not the published setting), on digits" in page
     assert "Changed from the published setting: depth = 8, epochs = 20." in page
     assert "Chosen by a measurement: size 3 of 4, in float32, about 33m20s of 1h40m00s." in page
     assert "| x | ResNet-8 | 0 | 100% |" in page
