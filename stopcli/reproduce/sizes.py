@@ -18,7 +18,7 @@ from stopcli.quantities import counted, format_duration
 from stopcli.report.document import Table
 from stopcli.reproduce.settings import Size, command_config_of, configs_of, settings_at, sizes_of
 from stopcli.reproduce.spec import Images, PublishedResult
-from stopcli.runner.speed import AboveZero, Meter, Speed, precision_of
+from stopcli.runner.speed import AboveZero, Meter, Speed
 from stopcli.runs.environment import cpu_name
 from stopcli.runs.files import dump_json, new_file, read_checked
 from stopcli.runs.typed_json import from_json
@@ -172,7 +172,7 @@ def _choose_now(
             settings=dict(size.settings),
             number=index + 1,
             sizes=len(candidates[name]),
-            precision=precision_of(next(iter(configs.values()))),
+            precision=next(iter(configs.values())).precision,
             predicted_seconds=round(choice.at(index), 1),
             budget_seconds=round(budget_seconds, 1),
             speeds=speeds,

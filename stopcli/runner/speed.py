@@ -68,9 +68,4 @@ def measured_config(config: Any, images: int, test_images: int) -> Any:
 
 def describe_network(config: Any) -> str:
     """What a run's speed depends on, in words."""
-    return f"{config.describe_model()}, batches of {config.batch_size}, {precision_of(config)}"
-
-
-def precision_of(config: Any) -> str:
-    """The numbers that a run multiplies."""
-    return str(getattr(config, "precision", "float32"))
+    return f"{config.describe_model()}, batches of {config.batch_size}, {config.precision}"
