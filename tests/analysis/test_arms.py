@@ -221,8 +221,9 @@ def test_settings_that_differ_are_listed_and_the_others_counted() -> None:
     arms, _ = arms_in("a", "b")
     settings = settings_of(arms)
     assert settings.differ == {"stop": ("gl:2", "–"), "restore_best": ("yes", "no"), "new_setting": ("–", "3")}
-    # The command, what moons has, patience and min_delta: 0 and 0.0 are the same number.
-    assert settings.same == 1 + 6 + 2
+    # The command, what moons has, patience and min_delta: 0 and 0.0 are the same number; the precision, float32 where
+    # the run is of before that setting.
+    assert settings.same == 1 + 6 + 2 + 1
 
 
 def test_seeds_are_told_in_few_words() -> None:

@@ -283,7 +283,8 @@ def test_a_saved_state_knows_the_settings_of_the_file_by_their_names() -> None:
 
 def test_other_trainings_have_the_settings_that_they_had() -> None:
     names = list(settings_of(MoonsConfig()))
-    assert names[names.index("batch_size") :][:4] == ["batch_size", "optimizer", "learning_rate", "tensorboard"]
+    expected = ["batch_size", "precision", "optimizer", "learning_rate", "tensorboard"]
+    assert names[names.index("batch_size") :][:5] == expected
     assert "settings" not in names
     assert not {"optimizer", "learning_rate"} & set(settings_of(fit()))
 
