@@ -27,6 +27,11 @@ def with_wide_kernels(model: keras.Model) -> keras.Model:
     return _twin(model, [(is_wide, WideKernel)])
 
 
+def has_short_numbers(model: keras.Model) -> bool:
+    """Whether a layer of a model computes in 16 bits."""
+    return any(layer.compute_dtype in ("bfloat16", "float16") for layer in model._flatten_layers(include_self=False))
+
+
 def _twin(model: keras.Model, replacements: Sequence[_Replacement]) -> keras.Model:
     if not _can_be_cloned(model):
         return model

@@ -17,8 +17,10 @@ import tensorflow as tf
 from stopcli.data.dataset import Examples
 from stopcli.data.nest import Nest, leaves, map_nest
 from stopcli.errors import RequestError
+from stopcli.models.twin import has_short_numbers, with_wide_kernels
 from stopcli.training.loop import batch_of
 from stopcli.training.step import Batch, Carry, Schedule, Step, Tensor, count_of
+from stopcli.training.tf_setup import hush_short_numbers
 from stopcli.training.update import apply_gradients
 
 Augment = Callable[[Nest, Nest, Tensor], tuple[Nest, ...]]
@@ -58,7 +60,9 @@ class CompiledStep(Step):
         schedule: Schedule | None = None,
         momentum: Schedule | None = None,
     ) -> None:
-        self.model = model
+        if has_short_numbers(model):
+            hush_short_numbers()
+        self.model, self._called = model, with_wide_kernels(model)
         self._rows = rows.take(0, _FEW)
         self._augment, self._schedule, self._momentum = augment, schedule, momentum
         if schedule is not None:
@@ -122,9 +126,11 @@ class CompiledStep(Step):
     def _measured(self, batch: Batch, carry: Carry, *, training: bool) -> tuple[Tensor, Carry]:
         """The loss of a batch, and the carry with it."""
         x, y, weight = (*batch, None)[:3]
-        predictions = self.model(x, training=training)
+        # What is measured is what the model's own layers compute.
+        called = self._called if training else self.model
+        predictions = called(x, training=training)
         # Outside the scope, where those of the forward pass and the real weights are.
-        further = [tf.reduce_sum(tf.cast(loss, tf.float32)) for loss in self.model.losses]
+        further = [tf.reduce_sum(tf.cast(loss, tf.float32)) for loss in called.losses]
         rows, of_outputs = count_of(x), self._variables_of_outputs
         values = [tf.zeros_like(value) if i in of_outputs else value for i, value in enumerate(carry)]
         with keras.StatelessScope(list(zip(self._variables, values, strict=True))) as scope:

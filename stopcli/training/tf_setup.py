@@ -1,6 +1,7 @@
 """How TensorFlow and Keras are started. Nothing else in stopcli may import them before this has run."""
 
 import contextlib
+import functools
 import os
 import sys
 import tempfile
@@ -86,6 +87,18 @@ def gpus_compute_in(precision: str) -> bool:
     # One that does not tell its generation, such as AMD's, is taken to.
     capabilities = [tf.config.experimental.get_device_details(gpu).get("compute_capability") for gpu in gpus]
     return all(capability is None or capability >= _FIRST_CAPABILITY[precision] for capability in capabilities)
+
+
+@functools.cache
+def hush_short_numbers() -> None:
+    """Have TensorFlow say now, where nobody reads it, what it says once in a process of numbers of 16 bits that its CPU
+    library has no kernels for."""
+    import tensorflow as tf
+
+    with _file_without_a_name() as nowhere, stderr_to(nowhere.fileno()):
+        for precision in (tf.bfloat16, tf.float16):
+            ones = tf.ones([1, 1, 1, 1], precision)
+            tf.function(lambda x: tf.nn.conv2d(x, x, 1, "SAME"), autograph=False)(ones)
 
 
 def _set_threads(threads: int) -> None:
