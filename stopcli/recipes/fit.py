@@ -83,9 +83,9 @@ class FitData:
         from stopcli.recipes.model_identity import first_names, keep_loss_scaling, notes_on_file
         from stopcli.recipes.user_model import check_model
 
-        parts = self.rows_of(config).parts
-        with self._building, first_names(), self.code.policy():
-            model = self.code.build(parts.train.x, parts.train.y, config.settings, config.seed)
+        parts, code = self.rows_of(config).parts, self.code.in_precision(config.precision)
+        with self._building, first_names(), code.policy():
+            model = code.build(parts.train.x, parts.train.y, config.settings, config.seed)
             facts = check_model(model, parts, config)
         keep_loss_scaling(model)
         # A table's own network has nothing but Keras's layers.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.configs.precision import policy_name
+from stopcli.configs.precision import PrecisionName, policy_name
 from stopcli.data.dataset import Examples, Splits
 from stopcli.data.row_hash import row_hashes
 from stopcli.data.table_columns import RawRows, TableColumns, choose_columns, has_target, raw_rows
@@ -260,6 +260,10 @@ class TableNetwork:
 
     def __init__(self, config: Any, columns: TableColumns, encoder: Encoder) -> None:
         self._config, self._columns, self._encoder = config, columns, encoder
+
+    def in_precision(self, precision: PrecisionName) -> TableNetwork:
+        """The same network in another precision."""
+        return TableNetwork(replace(self._config, precision=precision), self._columns, self._encoder)
 
     def policy(self) -> contextlib.AbstractContextManager[None]:
         """Around `build`, as of a file: its layers have their own."""

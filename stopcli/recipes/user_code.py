@@ -64,12 +64,13 @@ class UserCode:
 
     Attributes:
         source: what was executed.
+        precision: in which its layers compute.
         defaults: of all settings, those that were computed too; None where a setting has no type.
     """
 
     def __init__(self, source: Source, module: ModuleType, precision: PrecisionName, own_policy: Any) -> None:
         self.source = source
-        self._module, self._precision, self._own_policy = module, precision, own_policy
+        self._module, self.precision, self._own_policy = module, precision, own_policy
         self.defaults: Mapping[str, Value | None] = _computed_defaults(source, module)
 
     @property
@@ -111,6 +112,12 @@ class UserCode:
             _seed_generators()
             return self._call("data", settings)
 
+    def in_precision(self, precision: PrecisionName) -> UserCode:
+        """The same for models in another precision. Layers that the file makes where it is executed keep theirs."""
+        if precision == self.precision:
+            return self
+        return UserCode(self.source, self._module, precision, self._own_policy)
+
     @contextlib.contextmanager
     def executing_data(self) -> Iterator[None]:
         """Around code of the file that runs after `data` has returned, such as what gives the rows of a data set."""
@@ -120,7 +127,7 @@ class UserCode:
     def policy(self) -> contextlib.AbstractContextManager[None]:
         """Around `build`, and what else creates layers of its model: Keras's dtype policy of the precision, or the
         file's. Raises ConfigError where the block sets another one than that of the precision."""
-        return requested_policy(self._precision, self.source.path.name, self._own_policy)
+        return requested_policy(self.precision, self.source.path.name, self._own_policy)
 
     def build(self, x: Any, y: Any, settings: Mapping[str, Value], seed: int) -> keras.Model:
         """What the file's `build` returns, with all global generators in the state that a run's seed determines, and

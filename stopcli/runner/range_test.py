@@ -16,6 +16,7 @@ from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.recipes.lr_range import Ended, RangeCurve, RangeResults, results_of, run_range, runaway, smoothed
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures, drawn_name
+from stopcli.runner.precision import is_slow, slow_precision
 from stopcli.runner.provenance import other_data
 from stopcli.runner.report import write_results
 from stopcli.runner.training_run import start_session
@@ -120,6 +121,8 @@ def run_range_test(loaded: LoadedConfig, folder: RunFolder, session: Session, st
         data_hint=other_data(config),
     )
     notes = start_session(loaded, folder, start)
+    if is_slow(config):
+        notes = (*notes, slow_precision(config.precision))
     for note in store.notes:
         folder.log(f"warning: {note}")
     measured = _test_seeds(loaded, store, folder, session)

@@ -6,7 +6,7 @@ small operations a step. As vectors they take some dozens, with the same arithme
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +58,7 @@ class FlatWeights:
     variables are read.
 
     Args:
-        called: the model that is called in training, with `model`'s variables.
+        called: the model that is called in training; built.
         optimizer: built; `can_be_flat` with `called`.
 
     Attributes:
@@ -122,7 +122,7 @@ class FlatWeights:
         self._of.iterations.assign(self.optimizer.iterations)
         self._of.learning_rate.assign(self.optimizer.learning_rate)
 
-    def forward_and_back(self, x: Tensor, loss_of: Any) -> Pass:
+    def forward_and_back(self, x: Tensor, loss_of: Callable[[Tensor], Tensor]) -> Pass:
         """Call the model for training.
 
         Args:

@@ -49,7 +49,7 @@ def built(code: UserCode) -> Any:
     from stopcli.configs.fit import FitConfig
     from stopcli.recipes.fit import FitData
 
-    config: Any = FitConfig(file=str(code.source.path))
+    config: Any = FitConfig(file=str(code.source.path), precision=code.precision)
     rows: Any = SimpleNamespace(parts=PARTS)
     return FitData(code, config, _rows={(): rows}).build(config)[0]
 
@@ -108,6 +108,13 @@ def test_a_file_computes_in_the_precision_and_leaves_no_policy(precision: str, t
     assert {variable.dtype for variable in model.variables} == {"float32"}
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == (precision == "float16")
     assert code.data({})[0].dtype == np.float32
+
+
+def test_a_file_builds_models_of_another_precision_to_compare_with(tmp_path: Path) -> None:
+    code = code_of(tmp_path, "bfloat16")
+    assert code.in_precision("bfloat16") is code
+    assert {layer.compute_dtype for layer in built(code.in_precision("float32")).layers} == {"float32"}
+    assert {layer.compute_dtype for layer in built(code).layers} == {"bfloat16"}
 
 
 def test_a_file_s_own_policy_holds_where_none_is_requested(tmp_path: Path) -> None:
