@@ -61,7 +61,9 @@ def is_slow(config: Any) -> bool:
     return precision != FLOAT32 and not _has(precision)
 
 
-def measured_cost(loaded: LoadedConfig, experiment: Experiment, loop: Loop) -> PrecisionCost | None:
+def measured_cost(
+    loaded: LoadedConfig, experiment: Experiment, loop: Loop, stage: Callable[[str], None]
+) -> PrecisionCost | None:
     """Measure a run's training step, and one in the precision that might suit the machine better.
 
     That is float32 where it has no instructions for the run's; and bfloat16 where it has some, and the run is long.
@@ -69,6 +71,7 @@ def measured_cost(loaded: LoadedConfig, experiment: Experiment, loop: Loop) -> P
     Args:
         experiment: in its initial state.
         loop: of it, compiled; as it was afterwards.
+        stage: receives what takes a while, before it is begun.
 
     Returns:
         None where there is nothing to compare.
@@ -77,11 +80,13 @@ def measured_cost(loaded: LoadedConfig, experiment: Experiment, loop: Loop) -> P
     other = other_precision(config)
     if other is None or (other == BFLOAT16 and not experiment.long_epochs):
         return None
+    stage("measuring a few steps")
     own = _timed(experiment, loop)
     steps = experiment.steps_per_epoch * config.epochs
     step_seconds = own()
     if other == BFLOAT16 and steps * step_seconds < LONG_SECONDS:
         return None
+    stage(f"measuring a few steps in {other}")
     compared = recipe_for(config).build(replace(loaded, config=replace(config, precision=other)))
     compared_loop = compared.make_loop()
     compared_loop.compile()

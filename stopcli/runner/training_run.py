@@ -111,16 +111,15 @@ def _on_precision(
     loaded: LoadedConfig, experiment: Experiment, loop: Loop, session: Session, start: Start
 ) -> tuple[str, ...]:
     """Say what another precision would take, measured, where somebody listens. Returns it where it is a warning."""
-    from stopcli.runner.precision import is_slow, measured_cost, other_precision
+    from stopcli.runner.precision import is_slow, measured_cost
 
     slow = is_slow(loaded.config)
     # Nobody hears a job of a sweep, which says it of all of them; what is resumed cannot be changed any more.
     quiet = isinstance(session.observer, NullObserver) or (start.resumed and not slow)
-    if quiet or other_precision(loaded.config) is None:
+    if quiet:
         return ()
-    session.observer.stage("measuring a few steps")
     with session.stopwatch.part("compile"):
-        cost = measured_cost(loaded, experiment, loop)
+        cost = measured_cost(loaded, experiment, loop, session.observer.stage)
     if cost is None:
         return ()
     session.observer.note(cost.sentence)

@@ -95,9 +95,9 @@ def test_steps_are_measured_and_leave_the_loop_at_its_start(
     start = loop.state()
     if precision == "float32":
         # A short run is not worth compiling another one.
-        assert measured_cost(loaded, experiment, loop) is None
+        assert measured_cost(loaded, experiment, loop, print) is None
         monkeypatch.setattr(precision_module, "LONG_SECONDS", 0.0)
-    cost = measured_cost(loaded, experiment, loop)
+    cost = measured_cost(loaded, experiment, loop, print)
     assert cost is not None
     assert (cost.precision, cost.other) == (precision, "float32" if precision == "bfloat16" else "bfloat16")
     assert cost.seconds > 0
