@@ -24,7 +24,7 @@ def fake_estimate(loaded, seconds):
     return projecting.ArmEstimate(**dict.fromkeys(projecting.ArmEstimate.__dataclass_fields__, 1))
 
 found = []
-with quick_runs(), mock.patch.object(projecting, "_measure", fake_estimate):
+with quick_runs(), mock.patch.object(projecting, "measure_arm", fake_estimate):
     for words in json.loads(sys.argv[1]):
         shutil.rmtree(os.environ["KERAS_HOME"], ignore_errors=True)
         with cifar_served() as served:

@@ -170,7 +170,7 @@ def test_a_file_trains_as_by_fit_and_its_model_is_read_again(precision: str, tmp
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_folder")
 def test_a_run_in_16_bits_is_resumed_to_the_same_bits() -> None:
-    argv = ["moons", "--precision", "bfloat16", "--hidden", "8", "--batch-size", "1", "--epochs", "6", "--quiet"]
+    argv = ["moons", "--precision", "bfloat16", "--hidden", "8", "--epochs", "10000", "--quiet"]
     assert run(*argv, "--run-dir", "whole") == 0
     assert run(*argv, "--run-dir", "paused", "--time-budget", "0.01s") == 0
     assert summary_of("paused")["state"] == "paused"

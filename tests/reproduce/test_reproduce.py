@@ -199,6 +199,8 @@ def test_a_night_is_measured_said_run_and_resumed(
 ) -> None:
     """On digits, in this process."""
     monkeypatch.setattr("stopcli.runner.speed_meter.ProcessPoolExecutor", OwnProcess)
+    # This process is older than one that only measures.
+    monkeypatch.setattr("stopcli.runner.speed_meter.process_age", lambda: 5.0)
     # The cores of this process stay.
     monkeypatch.setattr("stopcli.runner.speed_meter.core_shares", lambda *_: ())
     Path("small.toml").write_text(IMAGES)
