@@ -162,7 +162,6 @@ def _machine(run: Run) -> str:
     parts = [f"{environment['cpu']}, {cores}"]
     parts += [counted(gpus, "GPU")] if gpus else []
     parts += [counted(threads, "thread")] if threads else []
-    parts += [str(environment["precision"])] if environment.get("precision", "float32") != "float32" else []
     return ", ".join(parts)
 
 
