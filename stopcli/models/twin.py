@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from stopcli.models.fused_batch_norm import FusedBatchNorm, can_be_fused
-from stopcli.models.wide_kernels import WideKernel, is_wide
+from stopcli.models.wide_kernels import SHORT_PRECISIONS, WideKernel, is_wide
 
 # Whether a layer can be replaced, and by what.
 _Replacement = tuple[Callable[[Any], bool], Callable[[Any], keras.layers.Layer]]
@@ -29,7 +29,7 @@ def with_wide_kernels(model: keras.Model) -> keras.Model:
 
 def has_short_numbers(model: keras.Model) -> bool:
     """Whether a layer of a model computes in 16 bits."""
-    return any(layer.compute_dtype in ("bfloat16", "float16") for layer in model._flatten_layers(include_self=False))
+    return any(layer.compute_dtype in SHORT_PRECISIONS for layer in model._flatten_layers(include_self=False))
 
 
 def _twin(model: keras.Model, replacements: Sequence[_Replacement]) -> keras.Model:

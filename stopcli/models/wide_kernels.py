@@ -14,13 +14,15 @@ from stopcli.processor import computes_in
 
 Tensor = Any
 
-_KINDS = (keras.layers.Conv2D, keras.layers.Dense)
+# Layers that read all of their weights in the precision that they compute in.
+KINDS = (keras.layers.Conv2D, keras.layers.Dense)
+SHORT_PRECISIONS = ("bfloat16", "float16")
 
 
 def is_wide(layer: keras.layers.Layer) -> bool:
     """Whether `WideKernel` can take a layer's place, and is faster where this process computes."""
     return (
-        type(layer) in _KINDS
+        type(layer) in KINDS
         and layer.built
         and layer.dtype_policy.name in ("mixed_bfloat16", "mixed_float16")
         and layer.activity_regularizer is None

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from stopcli.models.fused_batch_norm import FusedBatchNorm, batch_statistics
-from stopcli.models.wide_kernels import WideKernel
+from stopcli.models.wide_kernels import KINDS, SHORT_PRECISIONS, WideKernel
 from stopcli.training.update import apply_gradients
 
 Tensor = Any
@@ -209,7 +209,7 @@ def _may_add_a_loss(layer: keras.layers.Layer) -> bool:
 def _rounded_weights(layer: keras.layers.Layer) -> list[Any]:
     """The weights that a layer reads in 16 bits, alone."""
     of = getattr(layer, "_of", layer)
-    if type(of) not in (keras.layers.Conv2D, keras.layers.Dense) or of.compute_dtype not in ("bfloat16", "float16"):
+    if type(of) not in KINDS or of.compute_dtype not in SHORT_PRECISIONS:
         return []
     return list(of.trainable_weights)
 
