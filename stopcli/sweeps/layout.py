@@ -284,10 +284,15 @@ def plan_layout(config: Any, *, gpu: bool) -> Layout:
 
 
 def core_shares(workers: int, threads: int) -> tuple[tuple[int, ...], ...]:
-    """The cores of each worker; none where they would have to share cores, or where the system cannot pin them."""
+    """The cores of each worker; none where the workers do not fill the cores, or would have to share them, or where the
+    system cannot pin them.
+
+    Where there is room for another worker, another sweep may be what fills it, and would pin its own to the same cores:
+    the system places them all better.
+    """
     if not hasattr(os, "sched_getaffinity"):
         return ()
     cores = sorted(os.sched_getaffinity(0))
-    if workers * threads > len(cores):
+    if len(cores) // threads != workers:
         return ()
     return tuple(tuple(cores[i * threads : (i + 1) * threads]) for i in range(workers))

@@ -56,11 +56,16 @@ def test_a_run_that_has_no_room_on_this_machine_is_told() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux pins processes")
-def test_cores_are_shared_out_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_have_cores_of_their_own_where_they_fill_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {7, 3, 5, 1})
     assert core_shares(2, 2) == ((1, 3), (5, 7))
     assert core_shares(4, 1) == ((1,), (3,), (5,), (7,))
+    # One core is left, on which no worker has room.
+    assert core_shares(1, 3) == ((1, 3, 5),)
+    # Too many.
     assert core_shares(3, 2) == ()
+    # Another sweep would take the same cores beside idle ones.
+    assert core_shares(1, 1) == core_shares(3, 1) == core_shares(1, 2) == ()
 
 
 @pytest.mark.parametrize(
