@@ -42,7 +42,13 @@ def _twin(model: keras.Model, replacements: Sequence[_Replacement]) -> keras.Mod
     def twin_of(layer: keras.layers.Layer) -> keras.layers.Layer:
         return replaced[id(layer)](layer) if id(layer) in replaced else layer
 
-    return keras.models.clone_model(model, clone_function=twin_of)
+    # A clone of a compiled model is compiled from its config, which does not hold a loss or a metric of the user's own,
+    # and has an optimizer that nobody needs.
+    compiled, model.compiled = model.compiled, False
+    try:
+        return keras.models.clone_model(model, clone_function=twin_of)
+    finally:
+        model.compiled = compiled
 
 
 def _can_be_cloned(model: keras.Model) -> bool:

@@ -46,6 +46,8 @@ class WideKernel(keras.layers.Layer):  # type: ignore[misc]
         # The variables stay float32 until they are rounded here.
         super().__init__(name=f"{layer.name}_wide", dtype=layer.dtype_policy, autocast=False)
         self._of = layer
+        # A mask goes through a dense layer to those after it, and to the loss.
+        self.supports_masking = layer.supports_masking
 
     def call(self, inputs: Tensor) -> Tensor:
         layer, precision = self._of, self._of.compute_dtype

@@ -194,11 +194,7 @@ def _pays(plain: Cost, by_xla: Cost, steps: int) -> bool:
 
 def _trial(experiment: Experiment) -> Experiment:
     """The experiment on few of its rows, in the loop that trains several epochs a call."""
-    parts = experiment.parts
-    rows = min(parts.train.count, _BATCHES * experiment.batch_size)
-    few = [part.take(0, min(part.count, experiment.batch_size)) for part in (parts.validation, parts.test)]
-    validation, test = few if parts.test_is_held_out else (few[0], few[0])
-    return replace(experiment, parts=Splits(parts.train.take(0, rows), validation, test), long_epochs=False)
+    return replace(experiment.with_few_rows(_BATCHES * experiment.batch_size), long_epochs=False)
 
 
 def _with_xla(trial: Experiment, plain: Cost | None = None) -> Cost | None:

@@ -65,12 +65,13 @@ class UserCode:
     Attributes:
         source: what was executed.
         precision: in which its layers compute.
+        own_policy: Keras's dtype policy that the file has set for them; None where it has set none.
         defaults: of all settings, those that were computed too; None where a setting has no type.
     """
 
     def __init__(self, source: Source, module: ModuleType, precision: PrecisionName, own_policy: Any) -> None:
         self.source = source
-        self._module, self.precision, self._own_policy = module, precision, own_policy
+        self._module, self.precision, self.own_policy = module, precision, own_policy
         self.defaults: Mapping[str, Value | None] = _computed_defaults(source, module)
 
     @property
@@ -116,18 +117,18 @@ class UserCode:
         """The same for models in another precision. Layers that the file makes where it is executed keep theirs."""
         if precision == self.precision:
             return self
-        return UserCode(self.source, self._module, precision, self._own_policy)
+        return UserCode(self.source, self._module, precision, self.own_policy)
 
     @contextlib.contextmanager
     def executing_data(self) -> Iterator[None]:
         """Around code of the file that runs after `data` has returned, such as what gives the rows of a data set."""
-        with _executing(self.source, "data"), dtype_policy(self._own_policy):
+        with _executing(self.source, "data"), dtype_policy(self.own_policy):
             yield
 
     def policy(self) -> contextlib.AbstractContextManager[None]:
         """Around `build`, and what else creates layers of its model: Keras's dtype policy of the precision, or the
         file's. Raises ConfigError where the block sets another one than that of the precision."""
-        return requested_policy(self.precision, self.source.path.name, self._own_policy)
+        return requested_policy(self.precision, self.source.path.name, self.own_policy)
 
     def build(self, x: Any, y: Any, settings: Mapping[str, Value], seed: int) -> keras.Model:
         """What the file's `build` returns, with all global generators in the state that a run's seed determines, and
@@ -161,7 +162,7 @@ class UserCode:
 
     def _call(self, function: str, settings: Mapping[str, Value], *arguments: Any) -> Any:
         """Call a function that makes no model: in a short precision none of its numbers are."""
-        with dtype_policy(self._own_policy):
+        with dtype_policy(self.own_policy):
             return self._called(function, settings, *arguments)
 
     def _called(self, function: str, settings: Mapping[str, Value], *arguments: Any) -> Any:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from stopcli.configs.precision import FLOAT32
+from stopcli.errors import in_a_line
 from stopcli.processor import computes_in
 from stopcli.quantities import format_duration
 from stopcli.recipes.base import LoadedConfig, recipe_for
@@ -22,6 +25,14 @@ BFLOAT16 = "bfloat16"
 LONG_SECONDS = 600.0
 # How often each of two precisions is timed.
 _ROUNDS = 3
+# Above this, measuring ends without a result: training is what the user waits for.
+_MOST_SECONDS = 60.0
+# Rows that the other precision is given are enough for steps of so long, so that memory need not hold all rows twice.
+_ROWS_SECONDS = 5.0
+
+
+class CannotCompare(Exception):
+    """A model could not be trained in another precision, for what its text says; the run itself may go on."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,11 @@ def is_slow(config: Any) -> bool:
 
 
 def measured_cost(
-    loaded: LoadedConfig, experiment: Experiment, loop: Loop, stage: Callable[[str], None]
+    loaded: LoadedConfig,
+    experiment: Experiment,
+    loop: Loop,
+    stage: Callable[[str], None],
+    stop: Callable[[], bool] = lambda: False,
 ) -> PrecisionCost | None:
     """Measure a run's training step, and one in the precision that might suit the machine better.
 
@@ -72,29 +87,57 @@ def measured_cost(
         experiment: in its initial state.
         loop: of it, compiled; as it was afterwards.
         stage: receives what takes a while, before it is begun.
+        stop: whether to end it without a result, such as when the run is to stop.
 
     Returns:
-        None where there is nothing to compare.
+        None where there is nothing to compare, or no time for it.
+
+    Raises:
+        CannotCompare: the model cannot be trained in the other precision.
     """
+    from stopcli.models.twin import has_short_numbers
+
     config = loaded.config
     other = other_precision(config)
-    if other is None or (other == BFLOAT16 and not experiment.long_epochs):
+    if other is None or (other == BFLOAT16 and (not experiment.long_epochs or has_short_numbers(experiment.model))):
         return None
     stage("measuring a few steps")
+    begin = time.perf_counter()
+
+    def ends() -> bool:
+        return stop() or time.perf_counter() - begin > _MOST_SECONDS
+
     own = _timed(experiment, loop)
     steps = experiment.steps_per_epoch * config.epochs
     step_seconds = own()
-    if other == BFLOAT16 and steps * step_seconds < LONG_SECONDS:
+    if (other == BFLOAT16 and steps * step_seconds < LONG_SECONDS) or ends():
         return None
     stage(f"measuring a few steps in {other}")
-    compared = recipe_for(config).build(replace(loaded, config=replace(config, precision=other)))
-    compared_loop = compared.make_loop()
-    compared_loop.compile()
-    in_other = _timed(compared, compared_loop)
-    # In turn, and the fastest of each: another load of the machine makes some of these times longer, and seldom all.
-    rounds = [(own(), in_other()) for _ in range(_ROUNDS)]
+    with _comparison(other):
+        compared = recipe_for(config).build(replace(loaded, config=replace(config, precision=other)))
+        if compared.long_epochs:
+            compared = compared.with_few_rows(int(_ROWS_SECONDS / step_seconds + 1) * experiment.batch_size)
+        compared_loop = compared.make_loop()
+        compared_loop.compile()
+        in_other = _timed(compared, compared_loop)
+        # In turn, and the fastest of each: another load of the machine makes some of these times longer, seldom all.
+        rounds: list[tuple[float, float]] = []
+        while len(rounds) < _ROUNDS and not ends():
+            rounds.append((own(), in_other()))
+    if not rounds:
+        return None
     step_seconds, other_seconds = (min(seconds) for seconds in zip(*rounds, strict=True))
     return PrecisionCost(config.precision, other, steps * step_seconds, other_seconds / step_seconds)
+
+
+@contextmanager
+def _comparison(other: str) -> Iterator[None]:
+    """Around a training that nobody has asked for: whatever it raises, such as a layer of the user's that computes in
+    float32 alone, or for want of memory, must not end the run."""
+    try:
+        yield
+    except Exception as error:
+        raise CannotCompare(f"what {other} would take could not be measured: {in_a_line(error)}") from error
 
 
 def _timed(experiment: Experiment, loop: Loop) -> Callable[[], float]:
@@ -102,21 +145,24 @@ def _timed(experiment: Experiment, loop: Loop) -> Callable[[], float]:
     start = experiment.initial_state()
 
     def seconds() -> float:
-        step_seconds = step_seconds_of(loop, experiment.epochs)
-        loop.reset(start, experiment.seed)
-        return step_seconds
+        try:
+            return step_seconds_of(loop, experiment.epochs)
+        finally:
+            loop.reset(start, experiment.seed)
 
     return seconds
 
 
 def planned_cost(plan: SweepEstimate, loaded: LoadedConfig) -> PrecisionCost | None:
-    """The same for a plan, by its first arm."""
+    """The same for a plan, by its first arm. Raises CannotCompare as `measured_cost` does."""
     other = other_precision(plan.config)
-    if other is None or (other == BFLOAT16 and plan.seconds < LONG_SECONDS):
+    own_policy = getattr(getattr(loaded.data, "code", None), "own_policy", None)
+    if other is None or (other == BFLOAT16 and (plan.seconds < LONG_SECONDS or own_policy is not None)):
         return None
     job = plan.jobs[0]
     config = replace(job.config, precision=other)
-    seconds = measure_arm(replace(loaded, config=config), 0.0).train_seconds
+    with _comparison(other):
+        seconds = measure_arm(replace(loaded, config=config), 0.0).train_seconds
     return PrecisionCost(plan.config.precision, other, plan.seconds, seconds / plan.arms[job.arm].train_seconds)
 
 

@@ -46,7 +46,7 @@ def train_run(
     warnings = _begin(loaded, experiment, folder, start, fingerprint)
     beside_start = _measured_start(config, experiment, folder, session)
     loop = compiled_loop(experiment, loop_cache, session)
-    warnings += _on_precision(loaded, experiment, loop, session, start)
+    warnings += _on_precision(loaded, experiment, loop, folder, session, start)
     outcome = _trained(config, experiment, loop, folder, session, start, fingerprint)
     evaluation = _evaluated(loaded, experiment, loop, outcome, folder, session)
     if getattr(config, "refit", False):
@@ -108,22 +108,29 @@ def _measured_start(
 
 
 def _on_precision(
-    loaded: LoadedConfig, experiment: Experiment, loop: Loop, session: Session, start: Start
+    loaded: LoadedConfig, experiment: Experiment, loop: Loop, folder: RunFolder, session: Session, start: Start
 ) -> tuple[str, ...]:
     """Say what another precision would take, measured, where somebody listens. Returns it where it is a warning."""
-    from stopcli.runner.precision import is_slow, measured_cost
+    from stopcli.runner.precision import CannotCompare, is_slow, measured_cost, slow_precision
 
-    slow = is_slow(loaded.config)
-    # Nobody hears a job of a sweep, which says it of all of them; what is resumed cannot be changed any more.
-    quiet = isinstance(session.observer, NullObserver) or (start.resumed and not slow)
-    if quiet:
+    config = loaded.config
+    # Nobody hears a job of a sweep, which says it of all of them.
+    if isinstance(session.observer, NullObserver):
         return ()
-    with session.stopwatch.part("compile"):
-        cost = measured_cost(loaded, experiment, loop, session.observer.stage)
-    if cost is None:
-        return ()
-    session.observer.note(cost.sentence)
-    return (cost.sentence,) if slow else ()
+    sentence = slow_precision(config.precision) if is_slow(config) else ""
+    # What is resumed cannot be changed any more.
+    if not start.resumed:
+        try:
+            with session.stopwatch.part("compile"):
+                cost = measured_cost(
+                    loaded, experiment, loop, session.observer.stage, lambda: session.request.stop_requested
+                )
+            sentence = cost.sentence if cost else sentence
+        except CannotCompare as error:
+            folder.log(str(error))
+    if sentence:
+        session.observer.note(sentence)
+    return (sentence,) if is_slow(config) else ()
 
 
 def _trained(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,14 @@ class Experiment:
 
     def initial_state(self) -> State:
         return initial_state(self.model, self.optimizer)
+
+    def with_few_rows(self, rows: int) -> "Experiment":
+        """The same on its first `rows` (≥ 1) rows at most, and a batch of those that are evaluated: for a measurement
+        of steps alone."""
+        parts = self.parts
+        few = [part.take(0, min(part.count, self.batch_size)) for part in (parts.validation, parts.test)]
+        validation, test = few if parts.test_is_held_out else (few[0], few[0])
+        return replace(self, parts=Splits(parts.train.take(0, min(parts.train.count, rows)), validation, test))
 
     def make_loop(self, *, shuffle: bool = True) -> Loop:
         """A loop for this experiment; other seeds of it can use the same one after `reset`. Raises MetricError where a

@@ -118,6 +118,40 @@ def test_a_layer_that_is_called_twice_stays() -> None:
     assert twin_of(model) is model
 
 
+def test_a_mask_goes_through_a_layer_that_is_replaced() -> None:
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((4,), dtype="int32"),
+            layers.Embedding(5, 3, mask_zero=True, dtype="mixed_bfloat16"),
+            layers.Dense(4, dtype="mixed_bfloat16"),
+            layers.GlobalAveragePooling1D(dtype="float32"),
+        ]
+    )
+    twin = twin_of(model)
+    assert twin is not model
+    words = np.array([[1, 2, 0, 0], [3, 0, 0, 0]], np.int32)
+    # A mean over the words that are there, without the padding.
+    np.testing.assert_allclose(twin(words).numpy(), model(words).numpy(), rtol=1e-2)
+
+
+def test_a_model_with_a_loss_and_a_metric_of_its_own_has_a_twin() -> None:
+    """Keras cannot make them from a config; and the model is compiled afterwards, as it was."""
+    import keras
+
+    def distance(y: Any, predictions: Any) -> Any:
+        return keras.ops.mean(keras.ops.square(y - predictions))
+
+    model = small_model("mixed_bfloat16")
+    model.compile(keras.optimizers.SGD(0.1), loss=distance, metrics=[lambda y, predictions: distance(y, predictions)])
+    twin = twin_of(model)
+    assert twin is not model
+    assert (model.compiled, twin.compiled) == (True, False)
+
+
 def test_a_resnet_in_bfloat16_loses_the_same_within_2_percent() -> None:
     """Against float32, on the same batch and weights; and the statistics of a batch are the same within 1 %."""
     import keras

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stopcli.runner import precision as precision_module
-from stopcli.runner.precision import PrecisionCost, is_slow, measured_cost, other_precision
+from stopcli.runner.precision import CannotCompare, PrecisionCost, is_slow, measured_cost, other_precision
 from stopcli.training.session import NullObserver
 
 
@@ -104,6 +104,75 @@ def test_steps_are_measured_and_leave_the_loop_at_its_start(
     assert 0.01 < cost.ratio < 100
     assert loop.partial is None
     assert all(np.array_equal(a, b) for a, b in zip(loop.state(), start, strict=True))
+
+
+@pytest.fixture
+def with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that computes in bfloat16, on which every training is long."""
+    monkeypatch.setattr(precision_module, "has_gpu", lambda: False)
+    monkeypatch.setattr(precision_module, "computes_in", has("bfloat16"))
+    monkeypatch.setattr(precision_module, "LONG_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("tensorflow", "with_bfloat16")
+def test_a_comparison_that_fails_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has asked for it: whatever it raises, the run trains, and its log has the reason."""
+    from stopcli.configs.base import to_toml
+    from stopcli.recipes.base import recipe_for
+    from stopcli.runner.run import run_one
+    from stopcli.runs.folder import RunFolder
+    from stopcli.training.session import Session
+
+    class Unfit:
+        def build(self, loaded: Any) -> Any:
+            assert loaded.config.precision == "bfloat16"
+            raise TypeError("float32 and bfloat16 in one product")
+
+    monkeypatch.setattr(precision_module, "recipe_for", lambda config: Unfit())
+    listener, config = Listener(), small_config()
+    folder = RunFolder.create(
+        root=tmp_path, command=config.command, name="", run_dir=tmp_path / "run", config=to_toml(config)
+    )
+    with folder:
+        summary = run_one(recipe_for(config).load(config, listener), folder, Session(listener), plots=False)
+    assert (summary.state, listener.notes, summary.warnings) == ("finished", [], ())
+    log = (tmp_path / "run/log.txt").read_text()
+    assert "what bfloat16 would take could not be measured: " in log
+    assert "float32 and bfloat16 in one product" in log
+
+
+@pytest.mark.usefixtures("tensorflow", "with_bfloat16")
+def test_nothing_is_compared_once_a_stop_is_requested_or_where_the_model_has_short_numbers_already(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from dataclasses import replace
+
+    from stopcli.recipes.base import recipe_for
+
+    def build(precision: str) -> Any:
+        config = small_config(precision=precision)
+        loaded = recipe_for(config).load(config, NullObserver())
+        experiment = recipe_for(config).build(loaded)
+        loop = experiment.make_loop()
+        loop.compile()
+        return replace(loaded, config=small_config()), experiment, loop
+
+    loaded, experiment, loop = build("float32")
+    start, stages = loop.state(), []
+    assert measured_cost(loaded, experiment, loop, stages.append, lambda: True) is None
+    assert stages == ["measuring a few steps"]
+    assert all(np.array_equal(a, b) for a, b in zip(loop.state(), start, strict=True))
+
+    def fails(loop: Any, most: int) -> float:
+        raise MemoryError
+
+    # A file that sets bfloat16 itself is not told what it has.
+    assert measured_cost(*build("bfloat16"), stages.append) is None
+    assert stages == ["measuring a few steps"]
+    calls = iter([lambda *_: 1.0, fails])
+    monkeypatch.setattr(precision_module, "step_seconds_of", lambda *arguments: next(calls)(*arguments))
+    with pytest.raises(CannotCompare, match="what bfloat16 would take could not be measured: MemoryError"):
+        measured_cost(loaded, experiment, loop, stages.append)
 
 
 @pytest.mark.usefixtures("tensorflow")
