@@ -4,8 +4,10 @@ Imports next to nothing, because it is needed before anything else.
 """
 
 import contextlib
+import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 
@@ -83,6 +85,20 @@ def ignore_terminal() -> None:
     """From now on, Ctrl-C and SIGHUP, which go to all processes of a terminal, do nothing; SIGTERM ends at once."""
     for number in stop_signals():
         signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
+
+
+def end_with_parent() -> None:
+    """Let this process, which a pool has started, end when its parent is gone: it would wait for work for ever, because
+    it holds the other end of the pipe that the work comes through itself."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only a process that multiprocessing has started has such a parent"
+
+    def wait() -> None:
+        parent.join()
+        # Whatever it computes, nobody receives it any more.
+        os._exit(1)
+
+    threading.Thread(target=wait, name="end-with-parent", daemon=True).start()
 
 
 def release_signals(held_before: Iterable[int] = ()) -> None:

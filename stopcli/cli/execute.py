@@ -19,7 +19,7 @@ from stopcli.errors import RequestError
 from stopcli.quantities import counted, format_duration, parse_duration
 from stopcli.report.next_steps import next_steps
 from stopcli.runner.estimate import estimate
-from stopcli.runner.precision import CannotCompare, planned_cost
+from stopcli.runner.precision import ComparisonError, planned_cost
 from stopcli.runner.run import Task, check_warm_start, execute, load_task, process_age, settle_layout
 from stopcli.runs.files import temporary_files
 from stopcli.runs.folder import RunFolder, check_can_be_made, runs_root
@@ -139,7 +139,7 @@ def show_plan(task: Task, output: Output, requested: RunConfig, budget_seconds: 
         cost = None
         try:
             cost = planned_cost(plan, task.loaded)
-        except CannotCompare as error:
+        except ComparisonError as error:
             view.note(str(error))
     summary = plan.summary(budget_seconds)
     if cost is not None:

@@ -21,7 +21,7 @@ from stopcli.data.image_files import DAMAGED, LEAVE_OUT, reason_of, to_rgb
 from stopcli.errors import RequestError, printable, system_words
 from stopcli.paths import user_cache
 from stopcli.quantities import first_few
-from stopcli.signals import ignore_terminal, release_signals, stop_signals_held
+from stopcli.signals import end_with_parent, ignore_terminal, release_signals, stop_signals_held
 
 # Images that are decoded at a time, and how many such chunks are worth the second that processes take to start.
 _CHUNK = 256
@@ -121,7 +121,7 @@ def _chunk_by_chunk(work: Callable[[Sequence[Path]], _Chunk], chunks: Sequence[S
     # Spawned, because forking a process with threads (a progress bar's, TensorFlow's) may leave a lock held for ever.
     context = multiprocessing.get_context("spawn")
     try:
-        pool = ProcessPoolExecutor(workers, context, initializer=_leave_signals_to_the_parent)
+        pool = ProcessPoolExecutor(workers, context, initializer=_depend_on_parent)
     except (OSError, NotImplementedError):
         # Its queues need semaphores, which need /dev/shm: in a container that may be full, read-only or missing.
         yield from map(work, chunks)
@@ -133,8 +133,9 @@ def _chunk_by_chunk(work: Callable[[Sequence[Path]], _Chunk], chunks: Sequence[S
         yield from read
 
 
-def _leave_signals_to_the_parent() -> None:
+def _depend_on_parent() -> None:
     """Ctrl-C at a terminal goes to all its processes; the one that started these handles it."""
+    end_with_parent()
     ignore_terminal()
     release_signals()
 

@@ -53,6 +53,9 @@ def load_code(source: Source, precision: PrecisionName = FLOAT32) -> UserCode:
         _seed_generators()
         module = modules.main()
         now = keras.config.dtype_policy()
+    if now == before and now.name != keras.config.floatx():
+        # `set_floatx` no longer reaches a policy that was read before.
+        now = keras.DTypePolicy(keras.config.floatx())
     own = now if precision == FLOAT32 and now != before else None
     return UserCode(source, module, precision, own)
 

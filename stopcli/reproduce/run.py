@@ -85,7 +85,7 @@ class Plan:
                 if experiment.size.measured_busy:
                     lines.append(
                         f"{experiment.name}: other programs had the processor while it was measured; without "
-                        f"{experiment.name}.size.json beside its runs it is measured again"
+                        f"{experiment.size.file_name(experiment.name)} beside its runs it is measured again"
                     )
         without = f", without {', '.join(unmeasured)}" if unmeasured else ""
         return [*lines, f"In all: about {format_duration(self.predicted_seconds)}{without}"]

@@ -13,7 +13,7 @@ from typing import Any
 
 from stopcli.configs.base import options_of
 from stopcli.control_groups import usable_cores
-from stopcli.errors import RequestError
+from stopcli.errors import RequestError, ResourceError, system_words
 from stopcli.quantities import counted, format_duration
 from stopcli.report.document import Table
 from stopcli.reproduce.settings import Size, command_config_of, configs_of, settings_at, sizes_of
@@ -43,6 +43,7 @@ class ChosenSize:
         speeds: that were measured.
         date: of the measurement, in UTC.
         machine: on which.
+        seeds: that were asked for instead of the file's; None where none were.
     """
 
     settings: dict[str, Any]
@@ -54,6 +55,7 @@ class ChosenSize:
     speeds: tuple[Speed, ...]
     date: str
     machine: str
+    seeds: int | None = None
 
     @property
     def fits(self) -> bool:
@@ -64,11 +66,20 @@ class ChosenSize:
         """Whether other programs had much of the processor meanwhile."""
         return any(speed.processor_share < _IDLE_SHARE for speed in self.speeds)
 
+    def file_name(self, name: str) -> str:
+        """Of the file that holds it, for a published result's name."""
+        return _file_name(name, self.seeds)
+
     def describe(self) -> str:
         """Which size it is, its precision and its time, in words."""
         seconds, budget = format_duration(self.predicted_seconds), format_duration(self.budget_seconds)
         time = f"about {seconds} of {budget}" if self.fits else f"about {seconds}, more than the {budget} meant for it"
         return f"size {self.number} of {self.sizes}, in {self.precision}, {time}"
+
+
+def _file_name(name: str, seeds: int | None) -> str:
+    """With another number of seeds, another size fits."""
+    return f"{name}.size.json" if seeds is None else f"{name}.{seeds}-seeds.size.json"
 
 
 @dataclass(frozen=True)
@@ -132,12 +143,12 @@ def settle_sizes(
 
     Raises:
         RequestError: a file that an earlier call wrote is damaged.
-        ResourceError: nothing could be measured.
+        ResourceError: nothing could be measured, or the choice cannot be written.
     """
     several = [published for published in files if sizes_of(published, scale)]
     if images is None or not several:
         return {}
-    paths = {published.name: folder / f"{published.name}.size.json" for published in several}
+    paths = {published.name: folder / _file_name(published.name, seeds) for published in several}
     sizes = {published.name: _read(paths[published.name], published, scale, images) for published in several}
     unsized = [published for published in several if sizes[published.name] is None]
     if unsized:
@@ -178,6 +189,7 @@ def _choose_now(
             speeds=speeds,
             date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             machine=f"{cpu_name()}, {counted(usable_cores(), 'core')}",
+            seeds=seeds,
         )
     return sizes
 
@@ -249,9 +261,12 @@ def _read(path: Path, published: PublishedResult, scale: str, images: Images) ->
 
 def _write(path: Path, size: ChosenSize) -> None:
     """Write a size where there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError), new_file(path) as new:
-        new.write_text(dump_json(size) + "\n", encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError), new_file(path) as new:
+            new.write_text(dump_json(size) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ResourceError(f"{path}: the size cannot be written ({system_words(error)})") from error
 
 
 def speed_tables(sizes: Mapping[str, ChosenSize | None]) -> list[Table]:

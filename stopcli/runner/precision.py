@@ -31,7 +31,7 @@ _MOST_SECONDS = 60.0
 _ROWS_SECONDS = 5.0
 
 
-class CannotCompare(Exception):
+class ComparisonError(Exception):
     """A model could not be trained in another precision, for what its text says; the run itself may go on."""
 
 
@@ -93,7 +93,7 @@ def measured_cost(
         None where there is nothing to compare, or no time for it.
 
     Raises:
-        CannotCompare: the model cannot be trained in the other precision.
+        ComparisonError: the model cannot be trained in the other precision.
     """
     from stopcli.models.twin import has_short_numbers
 
@@ -137,7 +137,7 @@ def _comparison(other: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise CannotCompare(f"what {other} would take could not be measured: {in_a_line(error)}") from error
+        raise ComparisonError(f"what {other} would take could not be measured: {in_a_line(error)}") from error
 
 
 def _timed(experiment: Experiment, loop: Loop) -> Callable[[], float]:
@@ -154,7 +154,7 @@ def _timed(experiment: Experiment, loop: Loop) -> Callable[[], float]:
 
 
 def planned_cost(plan: SweepEstimate, loaded: LoadedConfig) -> PrecisionCost | None:
-    """The same for a plan, by its first arm. Raises CannotCompare as `measured_cost` does."""
+    """The same for a plan, by its first arm. Raises ComparisonError as `measured_cost` does."""
     other = other_precision(plan.config)
     own_policy = getattr(getattr(loaded.data, "code", None), "own_policy", None)
     if other is None or (other == BFLOAT16 and (plan.seconds < LONG_SECONDS or own_policy is not None)):

@@ -27,8 +27,8 @@ class Speed:
         row_seconds: of training, by row of a batch, copies counted.
         evaluated_row_seconds: of a row that is only predicted.
         start_seconds: from the start of a process to its first step: imports, data, building and compiling.
-        processor_share: of the time of its cores, what the process got, in (0, 1]; other programs had the rest. 1 on a
-            GPU, for which a process waits.
+        processor_share: of the time of its core, or of what its container may use, what the process got, in (0, 1];
+            other programs had the rest. 1 on a GPU and with several threads, for which a process waits.
     """
 
     network: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import os
 import statistics
 import time
@@ -15,13 +16,14 @@ from types import TracebackType
 from typing import Any
 
 from stopcli.configs.base import to_toml
-from stopcli.control_groups import usable_cores
+from stopcli.control_groups import cpu_quota, usable_cores
 from stopcli.errors import ResourceError, in_a_line
 from stopcli.processor import has_bfloat16
 from stopcli.recipes.base import recipe_for
 from stopcli.runner.estimate import ArmEstimate, SweepEstimate, timed_calls
 from stopcli.runner.run import process_age
 from stopcli.runner.speed import Speed, describe_network, measured_config
+from stopcli.signals import end_with_parent
 from stopcli.sweeps.layout import Layout, core_shares, plan_layout
 from stopcli.sweeps.plan import plan_jobs
 from stopcli.training.session import NullObserver, Observer
@@ -53,6 +55,10 @@ class SpeedMeter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None and self._pools:
+            # A measurement that is running would be waited for. Nothing else starts processes meanwhile.
+            for process in multiprocessing.active_children():
+                process.kill()
         self._close()
 
     def computes_bfloat16(self) -> bool:
@@ -78,19 +84,22 @@ class SpeedMeter:
 
     def _measure(self, run: Any, workers: int, threads: int) -> Speed:
         self._observer.stage(f"measuring {describe_network(run)}")
-        if self._layout != (workers, threads):
-            self._close()
-            self._layout = (workers, threads)
-            # Of one process each, so that none measures twice while another starts.
-            self._pools = [ProcessPoolExecutor(1, get_context("spawn")) for _ in range(workers)]
         cores = core_shares(workers, threads) or ((),) * workers
         try:
+            if self._layout != (workers, threads):
+                self._close()
+                self._layout = (workers, threads)
+                for _ in range(workers):
+                    # Of one process each, so that none measures twice while another starts.
+                    pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=end_with_parent)
+                    self._pools.append(pool)
             futures = [
                 pool.submit(_speed_in_process, run, threads, share)
                 for pool, share in zip(self._pools, cores, strict=True)
             ]
             speeds = [future.result() for future in futures]
-        except (BrokenProcessPool, MemoryError, OSError) as error:
+        # A pool's queues need semaphores, which need /dev/shm: in a container that may be full, read-only or missing.
+        except (BrokenProcessPool, MemoryError, OSError, NotImplementedError) as error:
             raise ResourceError(
                 f"{describe_network(run)}: its speed cannot be measured ({in_a_line(error)})",
                 hint="--scale full needs no measurement.",
@@ -141,7 +150,13 @@ def _speed_in_process(run: Any, threads: int, cores: Sequence[int]) -> Speed:
     """What a process of a meter does for a network."""
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
-    return speed_of(run, _process_seconds(threads), threads)
+    try:
+        return speed_of(run, _process_seconds(threads), threads)
+    except Exception as error:
+        # TensorFlow's own, which the process that receives it would have to import TensorFlow for.
+        if type(error).__name__ == "ResourceExhaustedError":
+            raise MemoryError(in_a_line(error)) from None
+        raise
 
 
 @functools.cache
@@ -166,6 +181,7 @@ def speed_of(run: Any, process_seconds: float, threads: int) -> Speed:
     clock_time, processor_time = time.perf_counter(), time.process_time()
     # The median: a call in which another program had the processor says nothing of an hour's training.
     row_seconds = statistics.median(seconds / steps for steps, seconds in timed_calls(loop, run.epochs, _CALLS)) / rows
-    share = (time.process_time() - processor_time) / (time.perf_counter() - clock_time) / threads
-    share = 1.0 if has_gpu() else min(share, 1.0)
+    share = (time.process_time() - processor_time) / (time.perf_counter() - clock_time) / min(cpu_quota() or 1.0, 1.0)
+    # Several threads wait for each other on an idle machine too.
+    share = 1.0 if has_gpu() or threads > 1 else min(share, 1.0)
     return Speed(describe_network(run), row_seconds, row_seconds * EVALUATION_COST, start_seconds, share)

@@ -111,7 +111,7 @@ def _on_precision(
     loaded: LoadedConfig, experiment: Experiment, loop: Loop, folder: RunFolder, session: Session, start: Start
 ) -> tuple[str, ...]:
     """Say what another precision would take, measured, where somebody listens. Returns it where it is a warning."""
-    from stopcli.runner.precision import CannotCompare, is_slow, measured_cost, slow_precision
+    from stopcli.runner.precision import ComparisonError, is_slow, measured_cost, slow_precision
 
     config = loaded.config
     # Nobody hears a job of a sweep, which says it of all of them.
@@ -126,7 +126,7 @@ def _on_precision(
                     loaded, experiment, loop, session.observer.stage, lambda: session.request.stop_requested
                 )
             sentence = cost.sentence if cost else sentence
-        except CannotCompare as error:
+        except ComparisonError as error:
             folder.log(str(error))
     if sentence:
         session.observer.note(sentence)

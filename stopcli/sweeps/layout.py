@@ -90,7 +90,9 @@ class Processes(Executor):
 
     @contextlib.contextmanager
     def workers_for(self, jobs: Sequence[Job[Any]], work: Work, monitor: SweepMonitor) -> Iterator[Workers]:
-        processes = _Processes(self.cores or ((),) * self.workers, work, monitor.request)
+        # Fewer jobs leave cores free, as fewer workers do: see `core_shares`.
+        cores = self.cores if len(jobs) >= self.workers else ()
+        processes = _Processes(cores or ((),) * self.workers, work, monitor.request)
         try:
             yield processes
         finally:

@@ -179,3 +179,16 @@ def test_a_run_in_16_bits_is_resumed_to_the_same_bits() -> None:
     environment = json.loads(Path("whole/environment.json").read_text())
     assert environment["precision"] == "mixed_bfloat16"
     assert not np.isnan(summary_of("whole")["best"]["value"])
+
+
+def test_a_files_floatx_holds_for_its_layers(tmp_path: Path) -> None:
+    """Also where Keras's policy was read before, which no longer follows it then."""
+    import keras
+
+    keras.config.dtype_policy()
+    try:
+        model = built(code_of(tmp_path, "float32", 'keras.config.set_floatx("float64")'))
+        assert {weight.dtype for weight in model.weights} == {"float64"}
+    finally:
+        keras.config.set_floatx("float32")
+    assert {weight.dtype for weight in built(code_of(tmp_path, "float32")).weights} == {"float32"}

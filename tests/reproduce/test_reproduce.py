@@ -181,7 +181,7 @@ reported = [{ measure = "test_accuracy", value = 0.9, band = [0.8, 1.0], why = "
 class OwnProcess:
     """A pool that calls in this process."""
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *_: object, **options: object) -> None:
         pass
 
     def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from program import run
 
-from stopcli.errors import RequestError
+from stopcli.errors import RequestError, ResourceError
 from stopcli.reproduce.plan import plan, read_all
 from stopcli.reproduce.report import ReportContext, write_reproduction
 from stopcli.reproduce.results import results_of
@@ -146,6 +147,39 @@ def test_a_size_is_chosen_once_and_the_same_on_any_machine() -> None:
     assert again.describe_sizes() == first.describe_sizes()
     SIZE.unlink()
     assert plan_with(FakeMeter({20: 50.0, 8: 10.0})).sweeps != first.sweeps
+
+
+def test_another_number_of_seeds_has_a_size_of_its_own() -> None:
+    def planned(seeds: int | None, make_meter: Callable[[int, int], Any]) -> Plan:
+        Path("x.toml").write_text(FILE)
+        return make_plan(
+            [Path("x.toml")],
+            scale="overnight",
+            load=lambda: IMAGES,
+            seeds=seeds,
+            root=Path("runs"),
+            to=Path(),
+            options=(),
+            make_meter=make_meter,
+        )
+
+    first = planned(None, FakeMeter({20: 50.0, 8: 10.0}))
+    # It was said how long all of them take, which 3 seeds do not tell of 10.
+    other = planned(10, FakeMeter({20: 310.0, 8: 100.0}, share=0.5))
+    assert other.describe_sizes() != first.describe_sizes()
+    assert "without x.10-seeds.size.json beside its runs it is measured again" in other.describe_sizes()[1]
+    assert planned(None, no_meter).describe_sizes() == first.describe_sizes()
+    assert planned(10, no_meter).describe_sizes() == other.describe_sizes()
+
+
+def test_a_size_that_cannot_be_written_is_an_error_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("stopcli.reproduce.sizes.new_file", full)
+    with pytest.raises(ResourceError, match=r"x\.size\.json: the size cannot be written \(No space left on device\)"):
+        plan_with(FakeMeter({20: 50.0, 8: 10.0}))
+    assert not SIZE.exists()
 
 
 def test_another_call_that_was_faster_has_chosen() -> None:

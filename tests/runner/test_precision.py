@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stopcli.runner import precision as precision_module
-from stopcli.runner.precision import CannotCompare, PrecisionCost, is_slow, measured_cost, other_precision
+from stopcli.runner.precision import ComparisonError, PrecisionCost, is_slow, measured_cost, other_precision
 from stopcli.training.session import NullObserver
 
 
@@ -171,7 +171,7 @@ def test_nothing_is_compared_once_a_stop_is_requested_or_where_the_model_has_sho
     assert stages == ["measuring a few steps"]
     calls = iter([lambda *_: 1.0, fails])
     monkeypatch.setattr(precision_module, "step_seconds_of", lambda *arguments: next(calls)(*arguments))
-    with pytest.raises(CannotCompare, match="what bfloat16 would take could not be measured: MemoryError"):
+    with pytest.raises(ComparisonError, match="what bfloat16 would take could not be measured: MemoryError"):
         measured_cost(loaded, experiment, loop, stages.append)
 
 

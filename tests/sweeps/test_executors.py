@@ -165,6 +165,15 @@ def test_processes_are_pinned_to_their_cores(tmp_path: Path) -> None:
     assert len({told(tmp_path, f"job-{i}", "begun")["pid"] for i in range(3)}) == 3
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not pin processes")
+def test_fewer_jobs_than_workers_are_not_pinned(tmp_path: Path) -> None:
+    """Another sweep of few jobs would be pinned to the same cores, beside idle ones."""
+    cores = sorted(os.sched_getaffinity(0))
+    shares: Sequence[tuple[int, ...]] = [(core,) for core in cores[:2]]
+    Processes(2, tuple(shares))(jobs("finish"), DoWhatItSays(tmp_path), Watch(tmp_path))
+    assert told(tmp_path, "job-0", "begun")["cores"] == cores
+
+
 def test_processes_leave_when_the_sweeps_process_is_gone(tmp_path: Path) -> None:
     import multiprocessing
 
