@@ -69,7 +69,7 @@ def slow_precision(precision: str) -> str:
 def is_slow(config: Any) -> bool:
     """Whether a config's precision is one that this machine has no instructions for."""
     precision = getattr(config, "precision", FLOAT32)
-    return precision != FLOAT32 and not _has(precision)
+    return precision != FLOAT32 and not computes_here(precision)
 
 
 def measured_cost(
@@ -170,9 +170,9 @@ def other_precision(config: Any) -> str | None:
     """The precision that might suit the machine better than a config's."""
     if is_slow(config):
         return FLOAT32
-    return BFLOAT16 if getattr(config, "precision", "") == FLOAT32 and _has(BFLOAT16) else None
+    return BFLOAT16 if getattr(config, "precision", "") == FLOAT32 and computes_here(BFLOAT16) else None
 
 
-def _has(precision: str) -> bool:
+def computes_here(precision: str) -> bool:
     """Whether the GPU that trains, or else the processor, computes in a precision."""
     return gpus_compute_in(precision) if has_gpu() else computes_in(precision)

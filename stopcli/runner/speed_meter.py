@@ -18,9 +18,9 @@ from typing import Any
 from stopcli.configs.base import to_toml
 from stopcli.control_groups import cpu_quota, usable_cores
 from stopcli.errors import ResourceError, in_a_line
-from stopcli.processor import has_bfloat16
 from stopcli.recipes.base import recipe_for
 from stopcli.runner.estimate import ArmEstimate, SweepEstimate, timed_calls
+from stopcli.runner.precision import BFLOAT16, computes_here
 from stopcli.runner.run import process_age
 from stopcli.runner.speed import Speed, describe_network, measured_config
 from stopcli.signals import end_with_parent
@@ -31,8 +31,6 @@ from stopcli.training.tf_setup import has_gpu, start_tensorflow
 
 # Calls of the loop that are timed.
 _CALLS = 7
-# The first GPUs of NVIDIA's that multiply bfloat16 numbers: Ampere.
-_BFLOAT16_CAPABILITY = (8, 0)
 
 
 class SpeedMeter:
@@ -62,13 +60,7 @@ class SpeedMeter:
         self._close()
 
     def computes_bfloat16(self) -> bool:
-        if not has_gpu():
-            return has_bfloat16()
-        import tensorflow as tf
-
-        devices = tf.config.list_physical_devices("GPU")
-        details = [tf.config.experimental.get_device_details(device) for device in devices]
-        return all(detail.get("compute_capability", (0, 0)) >= _BFLOAT16_CAPABILITY for detail in details)
+        return computes_here(BFLOAT16)
 
     def known(self, config: Any) -> Speed | None:
         return self._speeds.get(self._key(config))
