@@ -42,6 +42,7 @@ bench: $(VENV)/.run ## measure what docs/performance.md says about speed
 	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/recorder.py
 	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/augmentation.py
 	$(BIN)/python benchmarks/resnet_step.py
 	$(BIN)/python benchmarks/sweep_throughput.py

@@ -4,10 +4,8 @@ Imports next to nothing, because it is needed before anything else.
 """
 
 import contextlib
-import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 
@@ -90,6 +88,10 @@ def ignore_terminal() -> None:
 def end_with_parent() -> None:
     """Let this process, which a pool has started, end when its parent is gone: it would wait for work for ever, because
     it holds the other end of the pipe that the work comes through itself."""
+    # Not above: a command that has just started handles no signal yet.
+    import multiprocessing
+    import threading
+
     parent = multiprocessing.parent_process()
     assert parent is not None, "only a process that multiprocessing has started has such a parent"
 

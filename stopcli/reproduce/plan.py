@@ -225,7 +225,8 @@ def progress_of(sweep: Sweep) -> Progress:
 def _check_same(sweep: Sweep) -> None:
     """Raise where a folder holds runs of other settings: they are never mixed."""
     then, now = _compared(read_config(sweep.folder)), _compared(sweep.config)
-    for name in sorted(now.keys() | then.keys()):
+    # Another number of seeds may have another size, which then differs too.
+    for name in sorted(now.keys() | then.keys(), key=lambda name: (name != "seeds", name)):
         # What a run made of `auto` is on record, such as which images validate.
         if now.get(name) not in (then.get(name), "auto"):
             raise RunFolderError(

@@ -22,6 +22,7 @@ from stopcli.runner.speed import AboveZero, Meter, Speed
 from stopcli.runs.environment import cpu_name
 from stopcli.runs.files import dump_json, new_file, read_checked
 from stopcli.runs.typed_json import from_json
+from stopcli.stats.differences import NONE
 
 # Of a process's cores: where it had less, the machine trains faster than was measured.
 _IDLE_SHARE = 0.8
@@ -64,7 +65,7 @@ class ChosenSize:
     @property
     def measured_busy(self) -> bool:
         """Whether other programs had much of the processor meanwhile."""
-        return any(speed.processor_share < _IDLE_SHARE for speed in self.speeds)
+        return any((speed.processor_share or 1.0) < _IDLE_SHARE for speed in self.speeds)
 
     def file_name(self, name: str) -> str:
         """Of the file that holds it, for a published result's name."""
@@ -276,7 +277,7 @@ def speed_tables(sizes: Mapping[str, ChosenSize | None]) -> list[Table]:
             name,
             speed.network,
             f"{1 / speed.row_seconds:.0f}",
-            f"{speed.processor_share:.0%}",
+            NONE if speed.processor_share is None else f"{speed.processor_share:.0%}",
             format_duration(speed.start_seconds),
             f"{size.date}, {size.machine}",
         )
@@ -284,5 +285,5 @@ def speed_tables(sizes: Mapping[str, ChosenSize | None]) -> list[Table]:
         if size
         for speed in size.speeds
     ]
-    columns = ("size of", "network", "images a second in each process", "share of its cores", "start", "measured")
+    columns = ("size of", "network", "images a second in each process", "share of its core", "start", "measured")
     return [Table("Speed", columns, tuple(rows))] if rows else []

@@ -25,7 +25,7 @@ BFLOAT16 = "bfloat16"
 LONG_SECONDS = 600.0
 # How often each of two precisions is timed.
 _ROUNDS = 3
-# Above this, measuring ends without a result: training is what the user waits for.
+# Above this nothing more is built, compiled or timed, and there may be no result: training is what the user waits for.
 _MOST_SECONDS = 60.0
 # Rows that the other precision is given are enough for steps of so long, so that memory need not hold all rows twice.
 _ROWS_SECONDS = 5.0
@@ -99,7 +99,11 @@ def measured_cost(
 
     config = loaded.config
     other = other_precision(config)
-    if other is None or (other == BFLOAT16 and (not experiment.long_epochs or has_short_numbers(experiment.model))):
+    if other is None:
+        return None
+    if other == BFLOAT16 and (
+        not experiment.long_epochs or _has_own_policy(loaded) or has_short_numbers(experiment.model)
+    ):
         return None
     stage("measuring a few steps")
     begin = time.perf_counter()
@@ -115,6 +119,8 @@ def measured_cost(
     stage(f"measuring a few steps in {other}")
     with _comparison(other):
         compared = recipe_for(config).build(replace(loaded, config=replace(config, precision=other)))
+        if ends():
+            return None
         if compared.long_epochs:
             compared = compared.with_few_rows(int(_ROWS_SECONDS / step_seconds + 1) * experiment.batch_size)
         compared_loop = compared.make_loop()
@@ -156,14 +162,18 @@ def _timed(experiment: Experiment, loop: Loop) -> Callable[[], float]:
 def planned_cost(plan: SweepEstimate, loaded: LoadedConfig) -> PrecisionCost | None:
     """The same for a plan, by its first arm. Raises ComparisonError as `measured_cost` does."""
     other = other_precision(plan.config)
-    own_policy = getattr(getattr(loaded.data, "code", None), "own_policy", None)
-    if other is None or (other == BFLOAT16 and (plan.seconds < LONG_SECONDS or own_policy is not None)):
+    if other is None or (other == BFLOAT16 and (plan.seconds < LONG_SECONDS or _has_own_policy(loaded))):
         return None
     job = plan.jobs[0]
     config = replace(job.config, precision=other)
     with _comparison(other):
         seconds = measure_arm(replace(loaded, config=config), 0.0).train_seconds
     return PrecisionCost(plan.config.precision, other, plan.seconds, seconds / plan.arms[job.arm].train_seconds)
+
+
+def _has_own_policy(loaded: LoadedConfig) -> bool:
+    """Whether a user's file sets Keras's dtype policy itself, and is refused beside another precision."""
+    return getattr(getattr(loaded.data, "code", None), "own_policy", None) is not None
 
 
 def other_precision(config: Any) -> str | None:

@@ -28,14 +28,14 @@ class Speed:
         evaluated_row_seconds: of a row that is only predicted.
         start_seconds: from the start of a process to its first step: imports, data, building and compiling.
         processor_share: of the time of its core, or of what its container may use, what the process got, in (0, 1];
-            other programs had the rest. 1 on a GPU and with several threads, for which a process waits.
+            other programs had the rest. None on a GPU and with several threads, for which a process waits.
     """
 
     network: str
     row_seconds: AboveZero
     evaluated_row_seconds: AboveZero
     start_seconds: AboveZero
-    processor_share: float
+    processor_share: float | None
 
 
 class Meter(Protocol):

@@ -96,9 +96,13 @@ class SpeedMeter:
                 f"{describe_network(run)}: its speed cannot be measured ({in_a_line(error)})",
                 hint="--scale full needs no measurement.",
             ) from error
-        values = [field.name for field in fields(Speed) if field.name != "network"]
-        means = {name: statistics.mean(getattr(speed, name) for speed in speeds) for name in values}
-        return Speed(speeds[0].network, **means)
+        values = {field.name: [getattr(speed, field.name) for speed in speeds] for field in fields(Speed)}
+        network, *_ = values.pop("network")
+        # All of them were judged, or none.
+        means: dict[str, Any] = {
+            name: None if None in numbers else statistics.mean(numbers) for name, numbers in values.items()
+        }
+        return Speed(network, **means)
 
     def _close(self) -> None:
         for pool in self._pools:
@@ -175,5 +179,5 @@ def speed_of(run: Any, process_seconds: float, threads: int) -> Speed:
     row_seconds = statistics.median(seconds / steps for steps, seconds in timed_calls(loop, run.epochs, _CALLS)) / rows
     share = (time.process_time() - processor_time) / (time.perf_counter() - clock_time) / min(cpu_quota() or 1.0, 1.0)
     # Several threads wait for each other on an idle machine too.
-    share = 1.0 if has_gpu() or threads > 1 else min(share, 1.0)
-    return Speed(describe_network(run), row_seconds, row_seconds * EVALUATION_COST, start_seconds, share)
+    judged = None if has_gpu() or threads > 1 else min(share, 1.0)
+    return Speed(describe_network(run), row_seconds, row_seconds * EVALUATION_COST, start_seconds, judged)
