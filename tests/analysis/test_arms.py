@@ -273,6 +273,13 @@ def test_other_machines_and_versions_are_told() -> None:
     assert environments_differ(arms_in("a", "same")[0]) == []
     (machines,) = environments_differ(arms_in("a", "gpu")[0])
     assert "a on A processor, 2 cores; gpu on A processor, 2 cores, 1 GPU" in machines
+    # A job that was pinned to a core, and one that had both.
+    for cores in (1, 2):
+        threads = {"intra_op": 1, "inter_op": 1}
+        write_run(f"{cores}-core", patience=9, environment={**ENVIRONMENT, "cores": cores, "threads": threads})
+    assert environments_differ(arms_in("1-core", "2-core")[0]) == []
+    (machines,) = environments_differ(arms_in("a", "1-core")[0])
+    assert "a on A processor, 2 cores; 1-core on A processor, 1 thread" in machines
     (versions,) = environments_differ(arms_in("a", "old")[0])
     assert "a with stopcli 0.1.0, tensorflow 2.21.0; old with stopcli 0.0.9, tensorflow 2.20.0" in versions
     assert "lost on an unknown machine" in environments_differ(arms_in("a", "lost")[0])[0]
