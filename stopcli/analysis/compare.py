@@ -159,8 +159,8 @@ def _machine(run: Run) -> str:
     gpus = len(environment.get("gpus", ()))
     threads = environment.get("threads", {}).get("intra_op", 0)
     cores = counted(environment["cores"], "core") if "cores" in environment else "? cores"
-    # Where the number of threads was chosen, that is what computes; a job that is pinned has as many cores, and the next
-    # job of its sweep, which is not, has all of them.
+    # Where the number of threads was chosen, that is what computes: a job that is pinned has as many cores, and the
+    # next job of its sweep, which is not, has all of them.
     parts = [environment["cpu"], counted(threads, "thread") if threads else cores]
     parts += [counted(gpus, "GPU")] if gpus else []
     return ", ".join(parts)
