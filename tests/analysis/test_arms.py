@@ -276,7 +276,7 @@ def test_other_machines_and_versions_are_told() -> None:
     # A job that was pinned to a core, and one that had both.
     for cores in (1, 2):
         threads = {"intra_op": 1, "inter_op": 1}
-        write_run(f"{cores}-core", patience=9, environment={**ENVIRONMENT, "cores": cores, "threads": threads})
+        write_run(f"{cores}-core", patience=8 + cores, environment={**ENVIRONMENT, "cores": cores, "threads": threads})
     assert environments_differ(arms_in("1-core", "2-core")[0]) == []
     (machines,) = environments_differ(arms_in("a", "1-core")[0])
     assert "a on A processor, 2 cores; 1-core on A processor, 1 thread" in machines
