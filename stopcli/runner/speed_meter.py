@@ -179,5 +179,5 @@ def speed_of(run: Any, process_seconds: float, threads: int) -> Speed:
     row_seconds = statistics.median(seconds / steps for steps, seconds in timed_calls(loop, run.epochs, _CALLS)) / rows
     share = (time.process_time() - processor_time) / (time.perf_counter() - clock_time) / min(cpu_quota() or 1.0, 1.0)
     # Several threads wait for each other on an idle machine too.
-    judged = None if has_gpu() or threads > 1 else min(share, 1.0)
-    return Speed(describe_network(run), row_seconds, row_seconds * EVALUATION_COST, start_seconds, judged)
+    processor_share = None if has_gpu() or threads > 1 else min(share, 1.0)
+    return Speed(describe_network(run), row_seconds, row_seconds * EVALUATION_COST, start_seconds, processor_share)
