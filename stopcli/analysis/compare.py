@@ -132,7 +132,7 @@ def environments_differ(arms: Sequence[RunArm]) -> list[str]:
     runs = [result.run.path for arm in arms for result in arm.runs if not isinstance(result.run, Recording)]
     damages = [f"{run}/{damage}" for run in runs if (damage := read_environment(run)[1])]
     warnings = [f"{damage}: the machine and the versions it was made with are unknown" for damage in damages]
-    machines = _labels_by_value(arms, _machine)
+    machines = _labels_by_value(arms, lambda run: _machine(run, pinned=False))
     if len(machines) > 1:
         on = "; ".join(f"{', '.join(labels)} on {machine}" for machine, labels in machines.items())
         warnings.append(f"they ran on different machines ({on}), so a difference in time may be due to that")
@@ -152,17 +152,19 @@ def _labels_by_value(arms: Sequence[RunArm], value_of: Callable[[Run], str]) -> 
     return labels
 
 
-def _machine(run: Run) -> str:
+def _machine(run: Run, *, pinned: bool = True) -> str:
+    """On what a run was computed; without `pinned`, for its jobs that are pinned and those that are not alike: where the
+    number of threads was chosen, that of cores says which of them it was."""
     environment = run.environment
     if "cpu" not in environment:
         return "an unknown machine"
     gpus = len(environment.get("gpus", ()))
     threads = environment.get("threads", {}).get("intra_op", 0)
-    cores = counted(environment["cores"], "core") if "cores" in environment else "? cores"
-    # Where the number of threads was chosen, that is what computes: a job that is pinned has as many cores, and the
-    # next job of its sweep, which is not, has all of them.
-    parts = [environment["cpu"], counted(threads, "thread") if threads else cores]
+    parts = [environment["cpu"]]
+    if pinned or not threads:
+        parts.append(counted(environment["cores"], "core") if "cores" in environment else "? cores")
     parts += [counted(gpus, "GPU")] if gpus else []
+    parts += [counted(threads, "thread")] if threads else []
     return ", ".join(parts)
 
 
