@@ -153,8 +153,8 @@ def _labels_by_value(arms: Sequence[RunArm], value_of: Callable[[Run], str]) -> 
 
 
 def _machine(run: Run, *, pinned: bool = True) -> str:
-    """On what a run was computed; without `pinned`, for its jobs that are pinned and those that are not alike: where the
-    number of threads was chosen, that of cores says which of them it was."""
+    """On what a run was computed; without `pinned`, alike for jobs that were pinned and others: where the number of
+    threads was chosen, that of cores says which of them it was."""
     environment = run.environment
     if "cpu" not in environment:
         return "an unknown machine"
