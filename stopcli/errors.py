@@ -47,6 +47,12 @@ def system_words(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is of memory that there was not enough of: Python's, or TensorFlow's, which is not imported to
+    tell."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+
+
 def in_a_line(error: BaseException) -> str:
     """An error for a sentence: the first line of what it says, with its kind where it is not one of these."""
     first = next(iter(str(error).splitlines()), "").strip()

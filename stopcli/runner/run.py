@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from stopcli.configs.base import AnyConfig, RunConfig
 from stopcli.configs.training import TrainingConfig
-from stopcli.errors import RequestError, ResourceError
+from stopcli.errors import RequestError, ResourceError, is_out_of_memory
 from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.runner.precision import is_slow, slow_precision
 from stopcli.runner.sweep import run_sweep
@@ -194,7 +194,7 @@ def _failures_logged(folder: RunFolder) -> Iterator[None]:
         folder.note(traceback.format_exc())
         if isinstance(error, OSError):
             raise cannot_be_written(folder.path, error) from error
-        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        if is_out_of_memory(error):
             raise ResourceError(
                 "there is not enough memory for this run", hint="Fewer rows or a smaller model need less."
             ) from error

@@ -17,7 +17,7 @@ from typing import Any
 
 from stopcli.configs.base import to_toml
 from stopcli.control_groups import cpu_quota, usable_cores
-from stopcli.errors import ResourceError, in_a_line
+from stopcli.errors import ResourceError, in_a_line, is_out_of_memory
 from stopcli.recipes.base import recipe_for
 from stopcli.runner.estimate import ArmEstimate, SweepEstimate, timed_calls
 from stopcli.runner.precision import BFLOAT16, computes_here
@@ -150,7 +150,7 @@ def _speed_in_process(run: Any, threads: int, cores: Sequence[int]) -> Speed:
         return speed_of(run, _process_seconds(threads), threads)
     except Exception as error:
         # TensorFlow's own, which the process that receives it would have to import TensorFlow for.
-        if type(error).__name__ == "ResourceExhaustedError":
+        if is_out_of_memory(error):
             raise MemoryError(in_a_line(error)) from None
         raise
 

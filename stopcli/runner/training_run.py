@@ -117,7 +117,8 @@ def _on_precision(
     # Nobody hears a job of a sweep, which says it of all of them.
     if isinstance(session.observer, NullObserver):
         return ()
-    sentence = slow_precision(config.precision) if is_slow(config) else ""
+    slow = is_slow(config)
+    sentence = slow_precision(config.precision) if slow else ""
     # What is resumed cannot be changed any more.
     if not start.resumed:
         try:
@@ -130,7 +131,7 @@ def _on_precision(
             folder.log(str(error))
     if sentence:
         session.observer.note(sentence)
-    return (sentence,) if is_slow(config) else ()
+    return (sentence,) if slow else ()
 
 
 def _trained(

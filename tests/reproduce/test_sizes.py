@@ -72,13 +72,15 @@ def no_meter(images: int, test_images: int) -> FakeMeter:
     raise AssertionError("it was measured again")
 
 
-def plan_with(make_meter: Callable[[int, int], Any], text: str = FILE, images: Images = IMAGES) -> Plan:
+def plan_with(
+    make_meter: Callable[[int, int], Any], text: str = FILE, images: Images = IMAGES, seeds: int | None = None
+) -> Plan:
     Path("x.toml").write_text(text)
     return make_plan(
         [Path("x.toml")],
         scale="overnight",
         load=lambda: images,
-        seeds=None,
+        seeds=seeds,
         root=Path("runs"),
         to=Path(),
         options=(),
@@ -150,26 +152,13 @@ def test_a_size_is_chosen_once_and_the_same_on_any_machine() -> None:
 
 
 def test_another_number_of_seeds_has_a_size_of_its_own() -> None:
-    def planned(seeds: int | None, make_meter: Callable[[int, int], Any]) -> Plan:
-        Path("x.toml").write_text(FILE)
-        return make_plan(
-            [Path("x.toml")],
-            scale="overnight",
-            load=lambda: IMAGES,
-            seeds=seeds,
-            root=Path("runs"),
-            to=Path(),
-            options=(),
-            make_meter=make_meter,
-        )
-
-    first = planned(None, FakeMeter({20: 50.0, 8: 10.0}))
+    first = plan_with(FakeMeter({20: 50.0, 8: 10.0}))
     # It was said how long all of them take, which 3 seeds do not tell of 10.
-    other = planned(10, FakeMeter({20: 310.0, 8: 100.0}, share=0.5))
+    other = plan_with(FakeMeter({20: 310.0, 8: 100.0}, share=0.5), seeds=10)
     assert other.describe_sizes() != first.describe_sizes()
     assert "without x.10-seeds.size.json beside its runs it is measured again" in other.describe_sizes()[1]
-    assert planned(None, no_meter).describe_sizes() == first.describe_sizes()
-    assert planned(10, no_meter).describe_sizes() == other.describe_sizes()
+    assert plan_with(no_meter).describe_sizes() == first.describe_sizes()
+    assert plan_with(no_meter, seeds=10).describe_sizes() == other.describe_sizes()
 
 
 def test_a_size_that_cannot_be_written_is_an_error_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
