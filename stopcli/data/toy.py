@@ -1,5 +1,7 @@
 """scikit-learn's handwritten digits and two moons: data that need no download."""
 
+import functools
+
 import numpy as np
 from PIL import Image
 
@@ -19,11 +21,13 @@ class Digits(NamedDataset):
         return digits()
 
 
+@functools.cache
 def digits() -> ImageSet:
     """The 1,797 digits, enlarged from 8 × 8 to 32 × 32 (bilinear) and grey in three channels.
 
     Returns:
-        1,437 images to train on and 360 to test, of every digit its share, the same ones always.
+        1,437 images to train on and 360 to test, of every digit its share, the same ones always. All callers have the
+        same arrays, which are read-only.
     """
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -35,10 +39,10 @@ def digits() -> ImageSet:
     x, y = np.repeat(np.stack(large)[..., None], 3, axis=-1), loaded.target.astype(np.int32)
     rows = np.arange(len(y))
     train, test = train_test_split(rows, test_size=TEST_IMAGES, stratify=y, random_state=0)
-    train, test = np.sort(train), np.sort(test)
-    return ImageSet(
-        "digits", Examples(x[train], y[train]), Examples(x[test], y[test]), tuple(map(str, loaded.target_names))
-    )
+    train, test = (Examples(x[part], y[part]) for part in (np.sort(train), np.sort(test)))
+    for array in (train.x, train.y, test.x, test.y):
+        array.flags.writeable = False
+    return ImageSet("digits", train, test, tuple(map(str, loaded.target_names)))
 
 
 def moons(samples: int, noise: float, data_seed: int) -> Examples:

@@ -45,6 +45,7 @@ def evidence_against(mean: float, differences: Sequence[float]) -> float:
     return float(likely / stats.t.pdf(t, n - 1))
 
 
+@pytest.mark.rendered
 def test_what_looking_after_every_seed_would_have_decided_is_said_and_left() -> None:
     results = compared({"none": BASE, "p200": BETTER})
     assert decided(results) == ["after 6 seeds: better", "after 4 seeds: equal"]

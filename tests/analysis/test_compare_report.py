@@ -119,6 +119,7 @@ def test_numbers_are_those_of_the_runs() -> None:
     assert [float(run["final_test_accuracy"]) for run in runs] == [*A, *B]
 
 
+@pytest.mark.rendered
 def test_everything_is_left_and_said_in_the_report() -> None:
     write_sweep("sweep", {"simple": A, "erased": B, "both": B[::-1]})
     write_run("died", name="died", hidden=9, state="running", summary={"final": None})
@@ -279,6 +280,7 @@ def test_a_value_that_no_run_has_is_refused() -> None:
             compared("a", "b", metric=metric)
 
 
+@pytest.mark.rendered
 def test_what_all_have_recorded_is_overlaid_and_the_rest_told() -> None:
     without = {name: values for name, values in falling_curves(20, 0.9).items() if not name.startswith("val_")}
     diverged = falling_curves(30, 0.9)
@@ -321,6 +323,7 @@ def test_an_arm_has_the_same_colour_in_both_figures_also_where_another_has_no_cu
     assert lines.keys() == {"b", "c"}
 
 
+@pytest.mark.rendered
 def test_a_run_that_was_left_before_its_first_epoch_ended_has_no_curves() -> None:
     write_run("a", patience=5)
     nothing = {name: [] for name in falling_curves(1, 0.9)}

@@ -50,6 +50,7 @@ def verdicts(results: CompareResults) -> list[str]:
     return [comparison.verdict(results.measure.better) for comparison in results.comparisons]
 
 
+@pytest.mark.rendered
 def test_arms_of_a_regression_are_compared_by_their_error() -> None:
     results = compare(write_arms())
     assert (results.measure.name, results.measure.better) == ("val_rmse", "min")

@@ -44,6 +44,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.rendered
 def test_seeds_are_summed_up_and_left_in_full_precision() -> None:
     lowest = [10, 14, 15, 19]
     for seed, epoch in enumerate(lowest):
@@ -97,6 +98,7 @@ def test_each_rule_is_replayed_once_and_every_patience_with_every_min_delta() ->
     }  # fmt: skip
 
 
+@pytest.mark.rendered
 def test_several_experiments_have_a_table_and_a_figure_each() -> None:
     write_sweep("sweep", {"a": [0.8, 0.9], "b": [0.7]})
     write_run("held", columns=valley(12, held_out=True), epochs=EPOCHS, validation="holdout", hidden=77)

@@ -9,6 +9,7 @@ import pytest
 from program import run
 from quick_runs import quick_runs
 from small_runs import MOONS
+from unrendered import _rendered_where_marked, _unrendered_in_a_module  # noqa: F401, fixtures
 
 
 @pytest.fixture

@@ -115,6 +115,7 @@ def times(folder: str) -> dict[str, int]:
     return {path.name: (path / "summary.json").stat().st_mtime_ns for path in runs}
 
 
+@pytest.mark.rendered
 @pytest.mark.usefixtures("tensorflow")
 def test_a_sweep_ends_decided_and_every_record_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     with without_sweep_figures(), made_up_runs(accuracy_of(DIFFERENT)) as names:

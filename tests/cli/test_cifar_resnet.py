@@ -27,6 +27,7 @@ from stopcli.runs.metrics import read_metrics
 SMALL = ["cifar-resnet", "--dataset", "digits", "--limit", "320", "--epochs", "2", "--batch-size", "32"]
 
 
+@pytest.mark.rendered
 @pytest.mark.slow
 @pytest.mark.usefixtures("tensorflow")
 def test_a_run_leaves_what_a_user_wants_to_see(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,6 +89,7 @@ print(np.mean(np.argmax(model.predict(data["x"] / np.float32(255), verbose=0), a
     assert float(finished(code)) == pytest.approx(summary["best"]["test"]["accuracy"], abs=1e-6)
 
 
+@pytest.mark.rendered
 @pytest.mark.slow
 @pytest.mark.usefixtures("tensorflow")
 def test_stopping_seeds_and_held_out_images_work_here_too(capsys: pytest.CaptureFixture[str]) -> None:

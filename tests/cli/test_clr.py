@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from program import run
 from quick_runs import quick_runs
+from unrendered import rendered
 
 from stopcli.runner.verify import compare, fingerprint_of
 from stopcli.runs.metrics import read_metrics
@@ -44,7 +45,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three policies and a constant rate, with three seeds each."""
     folder = tmp_path_factory.mktemp("clr") / "sweep"
     # Figures of single runs are looked at where there are images.
-    with quick_runs(sweep_figures=True):
+    with quick_runs(sweep_figures=True), rendered():
         assert run(*MOONS, "--seeds", "3", "--run-dir", str(folder)) == 0
     return folder
 
@@ -149,6 +150,7 @@ def test_rules_are_asked_where_cycles_end() -> None:
     }
 
 
+@pytest.mark.rendered
 def test_images_have_results_by_class_and_cycles_of_momentum(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--dataset", "digits", "--limit", "300", "--test-limit", "100", "--policy", "one-cycle,triangular"]
     words += ["--vs", "none", "--epochs", "5", "--step-size-iterations", "10", "--cycle-momentum", "--run-dir", "a"]

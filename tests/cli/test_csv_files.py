@@ -229,6 +229,7 @@ def test_a_hundred_rules_over_files_of_thousands_of_epochs_are_little_work() -> 
     assert float(seconds) < 1
 
 
+@pytest.mark.rendered
 def test_a_report_lies_beside_the_file_with_its_curves_and_what_rules_would_have_done(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -13,6 +13,8 @@ from quick_runs import quick_runs
 
 from stopcli.report import curves
 
+pytestmark = pytest.mark.rendered
+
 SMALL = ["moons", "--hidden", "20", "--epochs", "5"]
 
 

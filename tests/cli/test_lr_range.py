@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from program import run
 from reports import check_same_again
+from unrendered import rendered
 
 from stopcli.recipes.lr_range import smoothed, suggest
 from stopcli.runs.metrics import read_metrics
@@ -35,7 +36,8 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def tested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A range test with three seeds."""
     folder = tmp_path_factory.mktemp("range") / "tested"
-    assert run(*MOONS, "--seeds", "3", "--run-dir", str(folder), "--quiet") == 0
+    with rendered():
+        assert run(*MOONS, "--seeds", "3", "--run-dir", str(folder), "--quiet") == 0
     return folder
 
 

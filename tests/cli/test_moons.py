@@ -45,6 +45,7 @@ def test_patience_0_stops_where_published(tmp_path: Path) -> None:
     assert 205 <= summary_of("a")["epochs"] <= 235
 
 
+@pytest.mark.rendered
 def test_patience_200_and_the_best_checkpoint_as_published(tmp_path: Path) -> None:
     assert run("moons", "--patience", "200", "--run-dir", "a") == 0
     summary = summary_of("a")
@@ -125,6 +126,7 @@ def test_json_is_the_summary_alone(apart: tuple[Path, subprocess.CompletedProces
     }  # fmt: skip
 
 
+@pytest.mark.rendered
 def test_its_report_is_made_again_to_the_byte_and_reads_well_in_a_browser(
     apart: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
@@ -189,6 +191,7 @@ def test_held_out_rows_are_reported_apart(validation: str) -> None:
     assert "## Honest selection" in Path("a/report.md").read_text()
 
 
+@pytest.mark.rendered
 def test_seeds_are_a_sweep_of_the_runs_that_each_would_be_alone() -> None:
     assert run("moons", "--patience", "100", "--seed", "4", "--seeds", "3", "--run-dir", "sweep") == 0
     names = [f"patience-100-seed{seed}" for seed in (4, 5, 6)]

@@ -157,6 +157,7 @@ def losses_of_keras(file: Path, rates: Any) -> list[float]:
     return losses
 
 
+@pytest.mark.rendered
 @pytest.mark.slow
 @pytest.mark.usefixtures("tensorflow")
 def test_a_file_is_range_tested_and_its_cycles_take_the_bounds(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

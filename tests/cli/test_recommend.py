@@ -21,6 +21,7 @@ def folders(count: int) -> list[str]:
     return [str(path) for path in write_curves("curves", valleys(count))]
 
 
+@pytest.mark.rendered
 def test_a_firm_rule_is_printed_with_what_to_expect_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("recommend", *folders(30), *FIRM, "--run-dir", "there") == 0
     printed = capsys.readouterr()

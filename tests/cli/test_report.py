@@ -33,6 +33,7 @@ def made(
     return folder.path
 
 
+@pytest.mark.rendered
 @pytest.mark.parametrize(
     ("state", "reason", "said", "goes_on"),
     [
