@@ -69,6 +69,9 @@ def configs_of(
                 settings[name] = min(settings[name], count)
         settings["dataset"] = images.name
     if seeds is not None:
+        if seeds < 1:
+            # The commands themselves take `auto` too.
+            raise ConfigError("seeds", seeds, "at least 1")
         settings["seeds"] = seeds
 
     def config_of(arm: str, of_arm: dict[str, Any]) -> RunConfig:

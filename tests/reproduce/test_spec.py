@@ -107,7 +107,7 @@ def test_other_requests_that_cannot_be_are_refused(
     refused("reproduce moon", "Did you mean moons?")
     refused("reproduce empty", "empty: holds no .toml file")
     refused("reproduce x.toml more", "have the same name")
-    refused("reproduce x.toml --seeds 0", "--seeds: received 0")
+    refused("reproduce x.toml --seeds 0", "Error: --seeds: received 0, expected at least 1\n")
     refused("reproduce x.toml --time-budget soon", "--time-budget: received 'soon'")
     refused("reproduce x.toml --to x.toml", "x.toml is a file, not a folder")
     refused("run x.toml", "stopcli reproduce x.toml")
