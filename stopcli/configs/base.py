@@ -200,7 +200,8 @@ class RunConfig:
     save_every: Annotated[
         str,
         Option(
-            "Save the exact state every N epochs, or every so often (30s, 5m); auto: at no more than 2 % of the time.",
+            "Save the exact state every N epochs, or every so often (30s, 5m), and at the end; auto: for at most 2 % "
+            "of the time.",
             "Checkpoints",
             ("execution", "free"),
             metavar="auto|N|TIME",
