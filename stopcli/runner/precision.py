@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from stopcli.configs.precision import FLOAT32
+from stopcli.configs.precision import FLOAT32, policy_name
 from stopcli.errors import in_a_line
 from stopcli.processor import computes_in
 from stopcli.quantities import format_duration
@@ -102,7 +102,7 @@ def measured_cost(
     if other is None:
         return None
     if other == BFLOAT16 and (
-        not experiment.long_epochs or _has_own_policy(loaded) or has_short_numbers(experiment.model)
+        not experiment.long_epochs or _own_policy(loaded) is not None or has_short_numbers(experiment.model)
     ):
         return None
     stage("measuring a few steps")
@@ -162,7 +162,7 @@ def _timed(experiment: Experiment, loop: Loop) -> Callable[[], float]:
 def planned_cost(plan: SweepEstimate, loaded: LoadedConfig) -> PrecisionCost | None:
     """The same for a plan, by its first arm. Raises ComparisonError as `measured_cost` does."""
     other = other_precision(plan.config)
-    if other is None or (other == BFLOAT16 and (plan.seconds < LONG_SECONDS or _has_own_policy(loaded))):
+    if other is None or (other == BFLOAT16 and (plan.seconds < LONG_SECONDS or _own_policy(loaded) is not None)):
         return None
     job = plan.jobs[0]
     config = replace(job.config, precision=other)
@@ -171,9 +171,16 @@ def planned_cost(plan: SweepEstimate, loaded: LoadedConfig) -> PrecisionCost | N
     return PrecisionCost(plan.config.precision, other, plan.seconds, seconds / plan.arms[job.arm].train_seconds)
 
 
-def _has_own_policy(loaded: LoadedConfig) -> bool:
-    """Whether a user's file sets Keras's dtype policy itself, and is refused beside another precision."""
-    return getattr(getattr(loaded.data, "code", None), "own_policy", None) is not None
+def policy_of(loaded: LoadedConfig) -> str:
+    """The name of Keras's dtype policy that a run's layers have: that of its precision, or in float32 that of its file,
+    where it sets one."""
+    own = _own_policy(loaded)
+    return policy_name(loaded.config.precision) if own is None else str(own.name)
+
+
+def _own_policy(loaded: LoadedConfig) -> Any:
+    """Keras's dtype policy that a user's file sets itself, which is refused beside another precision; else None."""
+    return getattr(getattr(loaded.data, "code", None), "own_policy", None)
 
 
 def other_precision(config: Any) -> str | None:

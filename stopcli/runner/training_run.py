@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stopcli.configs.base import RunConfig, to_toml
-from stopcli.configs.precision import policy_name
 from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.recipes.recorded_code import keep_earlier_copies
 from stopcli.report.drawing import Figures
@@ -239,6 +238,7 @@ def start_session(
 ) -> tuple[str, ...]:
     """Mark a run's folder as running, record what it computes with, and write the files of its data; arguments and
     result as of `record_environment`."""
+    from stopcli.runner.precision import policy_of
     from stopcli.training.evaluate import devices
 
     config = loaded.config
@@ -250,8 +250,7 @@ def start_session(
     for name, content in loaded.files.items():
         (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
         write_whole(folder.path / name, content)
-    precision = policy_name(config.precision)
-    return record_environment(config, folder, devices(precision), start, changed, ancestry)
+    return record_environment(config, folder, devices(policy_of(loaded)), start, changed, ancestry)
 
 
 def warm_start(config: RunConfig, experiment: Experiment, folder: RunFolder | None = None) -> dict[str, Any] | None:

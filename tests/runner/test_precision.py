@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from program import run
+from quick_runs import quick_runs
 
 from stopcli.runner import precision as precision_module
 from stopcli.runner.precision import ComparisonError, PrecisionCost, is_slow, measured_cost, other_precision
@@ -208,3 +211,29 @@ def test_a_run_that_is_slow_here_says_so_and_its_file_reaches_what_it_says(
     loss, accuracy = saved.evaluate(test.x / np.float32(255), test.y, verbose=0)
     assert accuracy == pytest.approx(summary.best.get("test", "accuracy"), abs=1e-6)
     assert loss == pytest.approx(summary.best.get("test", "loss"), rel=1e-5)
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_a_record_names_the_policy_that_a_file_has_set() -> None:
+    Path("net.py").write_text(
+        """
+import keras
+import numpy as np
+
+keras.config.set_dtype_policy("mixed_bfloat16")
+
+def data():
+    x = np.random.default_rng(0).normal(size=(32, 2)).astype("float32")
+    return x, x.sum(axis=1)
+
+def build(x, y):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss="mse")
+    return model
+"""
+    )
+    with quick_runs():
+        assert run("fit", "net.py", "--epochs", "1", "--run-dir", "own", "--quiet") == 0
+        assert run("moons", "--epochs", "1", "--precision", "bfloat16", "--run-dir", "short", "--quiet") == 0
+    recorded = {name: json.loads(Path(name, "environment.json").read_text())["precision"] for name in ("own", "short")}
+    assert recorded == {"own": "mixed_bfloat16", "short": "mixed_bfloat16"}
