@@ -19,6 +19,7 @@ from stopcli.quantities import counted
 from stopcli.recipes.user_targets import check_targets
 from stopcli.runs.headline import LOSS, Headline, base_name, headline_of
 from stopcli.stopping.rule import natural_direction, resolve_direction
+from stopcli.training.tf_setup import hush_short_numbers
 
 if TYPE_CHECKING:
     import keras
@@ -87,6 +88,7 @@ def check_model(model: Any, parts: Splits, config: ModelSettings) -> ModelFacts:
     """
     file = Path(config.file)
     check_compiled(model, file)
+    hush_short_numbers(model)
     build_on_row(model, parts.train.x, file)
     few = parts.train.take(0, _FEW)
     with _of_the_file(file, f"the model cannot be called on {counted(few.count, 'training row')}"):
@@ -95,6 +97,7 @@ def check_model(model: Any, parts: Splits, config: ModelSettings) -> ModelFacts:
         check_targets(model, outputs, parts, file)
         # As `fit` does it with its first batch.
         batch = (_tensors(few.x), _tensors(few.y), *(() if few.weight is None else (_tensors(few.weight),)))
+        _check_loss(model, batch, outputs, file)
         model._symbolic_build(data_batch=batch)
     names = _metric_names(model, file)
     parameters = sum(math.prod(variable.shape) for variable in model.trainable_variables)
@@ -182,6 +185,21 @@ def _called(model: Any, x: Nest) -> Nest:
     for variable, value in zip(variables, before, strict=True):
         variable.assign(value)
     return outputs
+
+
+def _check_loss(model: Any, batch: tuple[Nest, ...], outputs: Nest, file: Path) -> None:
+    """Add up what `fit` trains by: the loss of a batch, with what its layers add."""
+    import keras
+
+    x, y, weight = (*batch, None)[:3]
+    try:
+        model.compute_loss(x, y, outputs, weight, training=False)
+    except Exception as error:
+        dtypes = sorted({"float32", *(keras.backend.standardize_dtype(loss.dtype) for loss in model.losses)})
+        if len(dtypes) == 1:
+            raise
+        reason = f"a layer adds a loss of another dtype, and Keras does not add up {' and '.join(dtypes)}"
+        raise _refusal(file, reason, 'Give that layer, which has a regularizer, dtype="float32".') from error
 
 
 def _tensors(nest: Nest) -> Nest:

@@ -18,6 +18,7 @@ from stopcli.quantities import agreeing, counted
 from stopcli.recipes.table_encoder import Encoder, Statistics, statistics_from
 from stopcli.runner.table_model import TableModel
 from stopcli.runs.table_record import ROWS_NAME, TABLE_NAME, TESTED, TRAINED, VALIDATED, KnownRows, read_known_rows
+from stopcli.training.tf_setup import hush_short_numbers
 
 if TYPE_CHECKING:
     import keras
@@ -233,6 +234,7 @@ def _predictor(model: TableModel, keras_model: Any, raw: RawRows) -> Callable[[s
     """What predicts some of the rows, float32 [rows, outputs]."""
     import tensorflow as tf
 
+    hush_short_numbers(keras_model)
     compiled = tf.function(lambda x: keras_model(x, training=False), autograph=False, reduce_retracing=True)
     numbers, texts = model.record.numbers, model.record.words
 

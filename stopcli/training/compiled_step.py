@@ -17,7 +17,7 @@ import tensorflow as tf
 from stopcli.data.dataset import Examples
 from stopcli.data.nest import Nest, leaves, map_nest
 from stopcli.errors import RequestError
-from stopcli.models.twin import has_short_numbers, with_wide_kernels
+from stopcli.models.twin import with_wide_kernels
 from stopcli.training.loop import batch_of
 from stopcli.training.step import Batch, Carry, Schedule, Step, Tensor, count_of
 from stopcli.training.tf_setup import hush_short_numbers
@@ -60,8 +60,7 @@ class CompiledStep(Step):
         schedule: Schedule | None = None,
         momentum: Schedule | None = None,
     ) -> None:
-        if has_short_numbers(model):
-            hush_short_numbers()
+        hush_short_numbers(model)
         self.model, self._called = model, with_wide_kernels(model)
         self._rows = rows.take(0, _FEW)
         self._augment, self._schedule, self._momentum = augment, schedule, momentum

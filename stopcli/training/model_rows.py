@@ -36,7 +36,7 @@ class ModelOnRows:
     Attributes:
         predictions: for these rows.
         value: of the metric that counts, as it was measured.
-        regularization: the part of its loss that is no row's.
+        regularization: the part of its loss that is no row's: that of the weights' regularizers.
     """
 
     predictions: Nest
@@ -46,8 +46,9 @@ class ModelOnRows:
 
 def model_on_rows(model: keras.Model, predictions: Nest, value: float | None) -> ModelOnRows:
     """A model on the test rows; arguments as in `ModelOnRows`."""
-    parts = (float(keras.ops.convert_to_numpy(loss)) for loss in model.losses)
-    return ModelOnRows(predictions, value, sum(parts))
+    # What layers add of their activations is of the rows that the model was last called on, or of a graph.
+    of_weights = [weight.regularizer(weight) for weight in model.trainable_variables if weight.regularizer is not None]
+    return ModelOnRows(predictions, value, sum(float(keras.ops.convert_to_numpy(loss)) for loss in of_weights))
 
 
 def intervals_and_predictions(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from stopcli.data.nest import Nest, leaves, map_nest
 from stopcli.data.row_view import row_chunks
-from stopcli.models.twin import has_short_numbers, with_fast_kernels
+from stopcli.models.twin import with_fast_kernels
 from stopcli.training.flat_weights import FlatWeights, can_be_flat
 from stopcli.training.tf_setup import hush_short_numbers
 from stopcli.training.update import apply_gradients
@@ -185,8 +185,7 @@ class RowsStep(Step):
     ) -> None:
         self.model, self.optimizer = model, optimizer
         self.columns = ("loss", *(metric.name for metric in metrics))
-        if has_short_numbers(model):
-            hush_short_numbers()
+        hush_short_numbers(model)
         self._called, self._fused = with_fast_kernels(model) if fused else model, fused
         self._flat: FlatWeights | None = None
         self._loss, self._metrics = loss, metrics

@@ -8,11 +8,14 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from stopcli.control_groups import reachable_cores, usable_cores
 from stopcli.errors import RunError
 from stopcli.runs.files import temporary_files, variables_set
+
+if TYPE_CHECKING:
+    import keras
 
 # Made by the drivers of NVIDIA and AMD.
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
@@ -89,10 +92,17 @@ def gpus_compute_in(precision: str) -> bool:
     return all(capability is None or capability >= _FIRST_CAPABILITY[precision] for capability in capabilities)
 
 
+def hush_short_numbers(model: "keras.Model") -> None:
+    """Before a model is called: where it computes in 16 bits, have TensorFlow say now, where nobody reads it, what it
+    says once in a process of numbers that its CPU library has no kernels for."""
+    from stopcli.models.twin import has_short_numbers
+
+    if has_short_numbers(model):
+        _compute_in_short_numbers()
+
+
 @functools.cache
-def hush_short_numbers() -> None:
-    """Have TensorFlow say now, where nobody reads it, what it says once in a process of numbers of 16 bits that its CPU
-    library has no kernels for."""
+def _compute_in_short_numbers() -> None:
     import tensorflow as tf
 
     with _file_without_a_name() as nowhere, stderr_to(nowhere.fileno()):

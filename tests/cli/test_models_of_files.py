@@ -84,6 +84,41 @@ def test_a_saved_model_needs_its_file_and_can_be_started_from(file: str) -> None
     assert not Path("third").exists()
 
 
+def test_what_layers_add_of_their_activations_belongs_to_no_row() -> None:
+    import keras
+
+    Path("net.py").write_text(
+        """
+import keras
+import numpy as np
+
+def data():
+    x = np.random.default_rng(0).random((90, 2), dtype="float32")
+    y = x.sum(axis=1)
+    return {"train": (x[:40], y[:40]), "validation": (x[40:60], y[40:60]), "test": (x[60:], y[60:])}
+
+def build(x, y):
+    hidden = keras.layers.Dense(4, kernel_regularizer="l2", activity_regularizer="l2")
+    model = keras.Sequential([keras.Input((2,)), hidden, keras.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    return model
+"""
+    )
+    for headline in ("mae", "loss"):
+        words = ("--metric", headline, "--epochs", "2", "--xla", "no", "--quiet", "--run-dir", headline)
+        assert run("fit", "net.py", *words) == 0
+    summary = summary_of("mae")
+    x = np.random.default_rng(0).random((90, 2), dtype="float32")
+    saved = keras.saving.load_model("mae/checkpoints/best.keras")
+    loss, error = saved.evaluate(x[60:], x[60:].sum(axis=1), batch_size=30, verbose=0)
+    assert summary["best"]["test"] == pytest.approx({"loss": loss, "mae": error}, rel=1e-5)
+    low, high = (summary["test_interval"]["best"][end] for end in ("low", "high"))
+    assert low < error < high
+    interval = summary_of("loss")["test_interval"]
+    assert interval["best"] is None
+    assert "is no mean over rows that can be computed again" in str(interval)
+
+
 def test_kills_change_no_bit(file: str) -> None:
     options = ["--epochs", "250", "--loop", "steps", "--xla", "no", "--save-every", "0.1s"]
     words = [sys.executable, "-m", "stopcli", "verify-resume", "--kills", "2", "--seed", "3", "fit", file, *options]

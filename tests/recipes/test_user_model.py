@@ -147,6 +147,16 @@ def with_own_metric() -> Any:
     return model
 
 
+def of_two_dtypes() -> Any:
+    """Keras's `fit` fails on it too."""
+    import keras
+
+    hidden = keras.layers.Dense(4, dtype="mixed_bfloat16", activity_regularizer="l2")
+    model = keras.Sequential([hidden, keras.layers.Dense(1, dtype="float32")])
+    model.compile("sgd", "mse")
+    return model
+
+
 def uncompiled() -> Any:
     import keras
 
@@ -178,6 +188,7 @@ def failing_call(self: Any, x: Any) -> Any:
         ),
         (lambda: dense(run_eagerly=True), COLUMN, "run_eagerly=True"),
         (lambda: dense(steps_per_execution=8), COLUMN, "steps_per_execution=8, expected 1"),
+        (of_two_dtypes, COLUMN, r"a layer adds a loss .*, and Keras does not add up bfloat16 and float32"),
         (averaged, COLUMN, r"its optimizer keeps a moving average of the weights \(use_ema\)"),
         (with_own_metric, COLUMN, "the model has metrics that it is not compiled with: own"),
         (lambda: dense(10), COLUMN, r"targets: shape \(n, 1\) against outputs \(n, 10\), which Keras would repeat"),
