@@ -93,7 +93,8 @@ def check_model(model: Any, parts: Splits, config: ModelSettings) -> ModelFacts:
     few = parts.train.take(0, _FEW)
     with _of_the_file(file, f"the model cannot be called on {counted(few.count, 'training row')}"):
         outputs = _called(model, few.x)
-    with _of_the_file(file, "loss and metrics cannot be computed from the model's outputs and the targets"):
+    hint = 'A last layer with dtype="float32" has outputs that all of them take.' if _short_outputs(outputs) else ""
+    with _of_the_file(file, "loss and metrics cannot be computed from the model's outputs and the targets", hint):
         check_targets(model, outputs, parts, file)
         # As `fit` does it with its first batch.
         batch = (_tensors(few.x), _tensors(few.y), *(() if few.weight is None else (_tensors(few.weight),)))
@@ -296,7 +297,7 @@ def _notes(model: Any, outputs: Nest) -> Iterator[str]:
     """What may surprise its author."""
     import tensorflow as tf
 
-    short = {output.dtype.name for output in leaves(outputs)} & {"bfloat16", "float16"}
+    short = _short_outputs(outputs)
     if short:
         yield f'the model\'s outputs are {short.pop()}: a last layer with dtype="float32" keeps their digits'
 
@@ -311,6 +312,11 @@ def _notes(model: Any, outputs: Nest) -> Iterator[str]:
     for metric in metrics:
         if logits and type(metric).__name__ == "BinaryAccuracy" and getattr(metric, "threshold", 0.5) == 0.5:
             yield f"{metric.name} compares the model's outputs with 0.5, and its loss takes them as logits"
+
+
+def _short_outputs(outputs: Nest) -> set[str]:
+    """The dtypes of 16 bits that outputs have."""
+    return {output.dtype.name for output in leaves(outputs)} & {"bfloat16", "float16"}
 
 
 def _config_of(loss: Any) -> dict[str, Any]:
@@ -330,7 +336,7 @@ def _refusal(file: Path, message: str, hint: str = "") -> RequestError:
 
 
 @contextmanager
-def _of_the_file(file: Path, what: str) -> Iterator[None]:
+def _of_the_file(file: Path, what: str, hint: str = "") -> Iterator[None]:
     """Turn an error in the block into a RequestError that says what could not be done, where in the file, and why."""
     try:
         yield
@@ -340,7 +346,7 @@ def _of_the_file(file: Path, what: str) -> Iterator[None]:
     except Exception as error:
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
         where = f"\n  line {frames[-1].lineno}, in {frames[-1].name}: {frames[-1].line}" if frames else ""
-        raise _refusal(file, f"{what}: {reason_of(error)}{where}") from error
+        raise _refusal(file, f"{what}: {reason_of(error)}{where}", hint) from error
 
 
 def reason_of(error: BaseException) -> str:

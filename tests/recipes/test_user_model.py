@@ -230,6 +230,22 @@ def test_what_cannot_be_trained_as_it_is_compiled_is_refused(make: Any, y: Any, 
         check_model(make(), parts_of(y), settings)
 
 
+def test_a_metric_that_takes_no_short_outputs_is_refused_with_what_to_do() -> None:
+    import keras
+
+    def classes(dtype: str) -> Any:
+        model = keras.Sequential([keras.layers.Dense(3, "softmax", dtype=dtype)])
+        model.compile(
+            "sgd", "sparse_categorical_crossentropy", metrics=[keras.metrics.SparseTopKCategoricalAccuracy(2)]
+        )
+        return model
+
+    with pytest.raises(RequestError, match="loss and metrics cannot be computed") as caught:
+        check_model(classes("mixed_bfloat16"), parts_of(CLASSES), Settings())
+    assert caught.value.hint.startswith('A last layer with dtype="float32"')
+    check_model(classes("float32"), parts_of(CLASSES), Settings())
+
+
 def test_targets_of_every_part_are_checked() -> None:
     y = CLASSES.copy()
     y[-1] = 7
