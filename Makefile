@@ -44,8 +44,8 @@ bench: $(VENV)/.run ## measure what docs/performance.md says about speed
 	$(BIN)/python benchmarks/tables.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/augmentation.py
-	$(BIN)/python benchmarks/resnet_step.py
 	$(BIN)/python benchmarks/sweep_throughput.py
+	$(BIN)/python benchmarks/resnet_step.py
 
 # Names, versions and hashes for every platform and Python that stopcli runs on; no index address.
 lock: $(VENV)/.dev ## choose the versions of everything again

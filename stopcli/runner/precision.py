@@ -69,7 +69,7 @@ def slow_precision(precision: str) -> str:
 def is_slow(config: Any) -> bool:
     """Whether a config's precision is one that this machine has no instructions for."""
     precision = getattr(config, "precision", FLOAT32)
-    return precision != FLOAT32 and not computes_here(precision)
+    return precision != FLOAT32 and computes_here(precision) is False
 
 
 def measured_cost(
@@ -190,6 +190,6 @@ def other_precision(config: Any) -> str | None:
     return BFLOAT16 if getattr(config, "precision", "") == FLOAT32 and computes_here(BFLOAT16) else None
 
 
-def computes_here(precision: str) -> bool:
-    """Whether the GPU that trains, or else the processor, computes in a precision."""
+def computes_here(precision: str) -> bool | None:
+    """Whether the GPU that trains, or else the processor, computes in a precision; None where the GPU does not tell."""
     return gpus_compute_in(precision) if has_gpu() else computes_in(precision)

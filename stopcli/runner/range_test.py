@@ -122,7 +122,9 @@ def run_range_test(loaded: LoadedConfig, folder: RunFolder, session: Session, st
     )
     notes = start_session(loaded, folder, start)
     if is_slow(config):
-        notes = (*notes, slow_precision(config.precision))
+        note = slow_precision(config.precision)
+        session.observer.note(note)
+        notes = (*notes, note)
     for note in store.notes:
         folder.log(f"warning: {note}")
     measured = _test_seeds(loaded, store, folder, session)

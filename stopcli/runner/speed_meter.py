@@ -60,7 +60,7 @@ class SpeedMeter:
         self._close()
 
     def computes_bfloat16(self) -> bool:
-        return computes_here(BFLOAT16)
+        return computes_here(BFLOAT16) is True
 
     def known(self, config: Any) -> Speed | None:
         return self._speeds.get(self._key(config))

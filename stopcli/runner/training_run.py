@@ -129,6 +129,7 @@ def _on_precision(
         except ComparisonError as error:
             folder.log(str(error))
     if sentence:
+        folder.log(sentence)
         session.observer.note(sentence)
     return (sentence,) if slow else ()
 

@@ -78,18 +78,22 @@ def has_gpu() -> bool:
         return bool(tf.config.list_physical_devices("GPU"))
 
 
-def gpus_compute_in(precision: str) -> bool:
+def gpus_compute_in(precision: str) -> bool | None:
     """Whether every GPU computes in 16 bits; TensorFlow has been imported.
 
     Args:
         precision: `bfloat16` or `float16`.
+
+    Returns:
+        None where one does not tell its generation, as AMD's do not.
     """
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
-    # One that does not tell its generation, such as AMD's, is taken to.
     capabilities = [tf.config.experimental.get_device_details(gpu).get("compute_capability") for gpu in gpus]
-    return all(capability is None or capability >= _FIRST_CAPABILITY[precision] for capability in capabilities)
+    if None in capabilities:
+        return None
+    return all(capability >= _FIRST_CAPABILITY[precision] for capability in capabilities)
 
 
 def hush_short_numbers(model: "keras.Model") -> None:

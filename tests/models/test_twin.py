@@ -153,7 +153,7 @@ def test_a_model_with_a_loss_and_a_metric_of_its_own_has_a_twin() -> None:
 
 
 def test_a_resnet_in_bfloat16_loses_the_same_within_2_percent() -> None:
-    """Against float32, on the same batch and weights; and the statistics of a batch are the same within 1 %."""
+    """Against float32, on the same batch and weights; and each statistic of the batch is the same within 1 %."""
     import keras
     import tensorflow as tf
 
@@ -167,7 +167,9 @@ def test_a_resnet_in_bfloat16_loses_the_same_within_2_percent() -> None:
         model = resnet_v1(8, (16, 16, 3), 10, 0, precision=policy)
         predictions = with_fast_kernels(model)(x, training=True)
         losses.append(float(keras.losses.SparseCategoricalCrossentropy()(y, predictions)))
-        statistics.append([weight.numpy() for weight in model.non_trainable_weights if "moving" in weight.path])
+        moving = [weight for weight in model.non_trainable_weights if "moving" in weight.path]
+        # Without what they were before, of which 99 % is left: a mean of 0 and a variance of 1.
+        statistics.append([weight.numpy() - 0.99 * ("variance" in weight.path) for weight in moving])
         assert {weight.dtype for weight in model.weights} == {"float32"}
         assert predictions.dtype == tf.float32
     assert losses[1] == pytest.approx(losses[0], rel=0.02)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,41 @@ def test_a_gpu_is_asked_instead_of_the_processor(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(precision_module, "gpus_compute_in", has("float16"))
     assert is_slow(small_config(precision="bfloat16"))
     assert not is_slow(small_config(precision="float16"))
+
+
+@pytest.mark.usefixtures("tensorflow")
+@pytest.mark.parametrize(
+    ("capabilities", "bfloat16", "float16"),
+    [
+        ([(8, 0)], True, True),
+        ([(7, 5)], False, True),
+        ([(9, 0), (7, 0)], False, True),
+        ([(6, 1)], False, False),
+        ([None], None, None),
+        ([(9, 0), None], None, None),
+    ],
+)
+def test_a_gpu_computes_by_its_generation(
+    capabilities: list[tuple[int, int] | None],
+    bfloat16: bool | None,
+    float16: bool | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import tensorflow as tf
+
+    from stopcli.training.tf_setup import gpus_compute_in
+
+    details = [{} if capability is None else {"compute_capability": capability} for capability in capabilities]
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: range(len(details)))
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details[gpu])
+    assert [gpus_compute_in(precision) for precision in ("bfloat16", "float16")] == [bfloat16, float16]
+
+
+def test_what_a_gpu_does_not_tell_is_neither_advised_nor_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision_module, "has_gpu", lambda: True)
+    monkeypatch.setattr(precision_module, "gpus_compute_in", lambda precision: None)
+    assert not is_slow(small_config(precision="bfloat16"))
+    assert other_precision(small_config()) is None
 
 
 @pytest.mark.usefixtures("tensorflow")
@@ -199,10 +236,14 @@ def test_a_run_that_is_slow_here_says_so_and_its_file_reaches_what_it_says(
     with folder:
         summary = run_one(loaded, folder, Session(listener), plots=False)
     assert len(listener.notes) == 1
-    assert listener.notes[0].startswith("this machine has no instructions for bfloat16")
+    factor = r"a training step takes \d+\.\d\d times as long as in float32"
+    assert re.fullmatch(f"this machine has no instructions for bfloat16, .*: {factor}", listener.notes[0])
+    assert listener.notes[0] in (folder.path / "log.txt").read_text()
     assert summary.warnings.count(listener.notes[0]) == 1
 
-    # Loaded without stopcli, the file reaches what the summary says, in its own precision.
+    with zipfile.ZipFile(folder.best_model) as file:
+        assert b"stopcli" not in file.read("config.json"), "it needs Keras alone"
+    # So loaded, the file reaches what the summary says, in its own precision.
     import keras
 
     saved, test = keras.saving.load_model(folder.best_model), loaded.data.parts.test

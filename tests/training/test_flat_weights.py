@@ -41,7 +41,7 @@ def batch() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam"])
 def test_an_update_is_that_of_keras_within_a_millionth(name: str) -> None:
-    """Of every weight and slot, for gradients of all sizes, over some updates; with the penalties of weights."""
+    """Of every weight and slot, for gradients of all sizes, over some updates."""
     import tensorflow as tf
 
     from stopcli.models.twin import with_fast_kernels
@@ -68,6 +68,32 @@ def test_an_update_is_that_of_keras_within_a_millionth(name: str) -> None:
         [*model.weights, *optimizer.variables], [*other.weights, *reference.variables], strict=True
     ):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-6, atol=1e-6, err_msg=theirs.path)
+
+
+def test_a_gradient_with_penalties_is_that_of_keras_within_a_millionth() -> None:
+    import keras
+    import tensorflow as tf
+
+    from stopcli.models.twin import with_fast_kernels
+    from stopcli.training.flat_weights import FlatWeights
+
+    model, other = small_model(), small_model()
+    optimizer = optimizer_of("sgd")
+    optimizer.build(model.trainable_variables)
+    flat = FlatWeights(with_fast_kernels(model), optimizer)
+    flat.load()
+    x, y = map(tf.constant, batch())
+    loss = keras.losses.SparseCategoricalCrossentropy()
+    done = flat.forward_and_back(x, lambda predictions: loss(y, predictions))
+    called = with_fast_kernels(other)
+    with tf.GradientTape() as tape:
+        data_loss = loss(y, called(x, training=True))
+        total = tf.add_n([data_loss, *called.losses])
+    assert len(called.losses) > 1
+    assert float(total) > float(data_loss) * (1 + 1e-4), "the penalties count"
+    expected = np.concatenate([part.numpy().ravel() for part in tape.gradient(total, called.trainable_weights)])
+    np.testing.assert_allclose(done.gradient, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+    np.testing.assert_allclose(done.loss, total, rtol=1e-6)
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
