@@ -12,19 +12,22 @@ from stopcli.errors import ConfigError
 
 @contextmanager
 def dtype_policy(policy: Any = None) -> Iterator[None]:
-    """Let layers that the block makes have a policy; afterwards Keras has that of before, whatever the block has set.
+    """Let layers that the block makes have a policy; afterwards Keras has that of before, and its floatx, whatever the
+    block has set.
 
     Args:
         policy: Keras's, or its name; None for that of before.
     """
     import keras
 
-    before = keras.config.dtype_policy()
+    before, floatx = keras.config.dtype_policy(), keras.config.floatx()
     if policy is not None:
         keras.config.set_dtype_policy(policy)
     try:
         yield
     finally:
+        # That of inputs, losses and metrics, in the whole process.
+        keras.config.set_floatx(floatx)
         keras.config.set_dtype_policy(before)
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from stopcli.recipes.table_baselines import Baseline
     from stopcli.runs.metrics import Columns
     from stopcli.training.evaluate import Evaluation
+    from stopcli.training.row_scores import OnRows
     from stopcli.training.trainer import Experiment
 
 _ABSOLUTE = ("mae", "mean_absolute_error")
@@ -37,6 +38,11 @@ _MOST_COLUMNS, _LONGEST_WORD = 5, 40
 _LARGEST_FILE = 1 << 26
 # Of probabilities as logits.
 _LEAST_PROBABILITY = 1e-7
+
+_PENALTY = (
+    "the network's loss holds the penalties of its weights, which simpler answers have none of; the differences from "
+    "these are without them"
+)
 
 
 # Of each table, by whether absolute errors count: runs of a sweep share its rows.
@@ -68,7 +74,9 @@ def with_baselines(experiment: Experiment, evaluation: Evaluation) -> RunSummary
         return summary
     baselines, notes = baselines_beside(experiment)
     values = [_values_of(experiment, evaluation, rows, baseline) for baseline in baselines]
-    of_baselines = (note for baseline in baselines for note in baseline.notes)
+    of_baselines = [note for baseline in baselines for note in baseline.notes]
+    if baselines and any(of_model.scores and of_model.scores.shift for of_model in evaluation.on_rows.values()):
+        of_baselines.append(_PENALTY)
     return replace(
         summary,
         baselines=tuple(value for value in values if value is not None),
@@ -91,7 +99,8 @@ def _values_of(
     measured = on_rows(model, headline, rows, predictions, value)
     interval = interval_on_rows(measured, headline)
     differences = {
-        name: model_difference(of_model, measured, headline) for name, of_model in evaluation.on_rows.items()
+        name: model_difference(_without_penalty(of_model), measured, headline)
+        for name, of_model in evaluation.on_rows.items()
     }
     return BaselineValues(
         name=baseline.name,
@@ -102,6 +111,11 @@ def _values_of(
         high=None if interval is None else interval.high,
         **differences,
     )
+
+
+def _without_penalty(on_rows: OnRows) -> OnRows:
+    """Without what a loss has for the model's weights, which says nothing of its predictions and no baseline has."""
+    return on_rows if on_rows.scores is None else replace(on_rows, scores=replace(on_rows.scores, shift=0.0))
 
 
 def _as_outputs(predicted: NDArray[np.float32], outputs: Any, loss: Any) -> NDArray[np.float32] | None:

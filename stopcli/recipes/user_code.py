@@ -49,17 +49,13 @@ def load_code(source: Source, precision: PrecisionName = FLOAT32) -> UserCode:
     import keras
 
     modules, before, floatx = LocalModules(source), keras.config.dtype_policy(), keras.config.floatx()
-    try:
-        with _executing(source, ""), requested_policy(precision, source.path.name):
-            _seed_generators()
-            module = modules.main()
-            now = keras.config.dtype_policy()
-            if now == before and keras.config.floatx() != floatx:
-                # Of layers it is as good as a policy, which no longer follows it once it was read.
-                now = keras.DTypePolicy(keras.config.floatx())
-    finally:
-        # It is the whole process's, and inputs, losses and metrics are float32 whatever the file has set.
-        keras.config.set_floatx(floatx)
+    with _executing(source, ""), requested_policy(precision, source.path.name):
+        _seed_generators()
+        module = modules.main()
+        now = keras.config.dtype_policy()
+        if now == before and keras.config.floatx() != floatx:
+            # Of layers it is as good as a policy, which no longer follows it once it was read.
+            now = keras.DTypePolicy(keras.config.floatx())
     own = now if precision == FLOAT32 and now != before else None
     return UserCode(source, module, precision, own)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,12 +93,14 @@ def check_model(model: Any, parts: Splits, config: ModelSettings) -> ModelFacts:
     few = parts.train.take(0, _FEW)
     with _of_the_file(file, f"the model cannot be called on {counted(few.count, 'training row')}"):
         outputs = _called(model, few.x)
-    hint = 'A last layer with dtype="float32" has outputs that all of them take.' if _short_outputs(outputs) else ""
-    with _of_the_file(file, "loss and metrics cannot be computed from the model's outputs and the targets", hint):
+    hint = 'A last layer with dtype="float32" has outputs that all losses and metrics take.'
+    _check_added_losses(model, file)
+    short = _short_outputs(outputs)
+    what = "loss and metrics cannot be computed from the model's outputs and the targets"
+    with _of_the_file(file, what, hint_of=lambda text: hint if any(dtype in text for dtype in short) else ""):
         check_targets(model, outputs, parts, file)
         # As `fit` does it with its first batch.
         batch = (_tensors(few.x), _tensors(few.y), *(() if few.weight is None else (_tensors(few.weight),)))
-        _check_loss(model, batch, outputs, file)
         model._symbolic_build(data_batch=batch)
     names = _metric_names(model, file)
     parameters = sum(math.prod(variable.shape) for variable in model.trainable_variables)
@@ -188,19 +190,20 @@ def _called(model: Any, x: Nest) -> Nest:
     return outputs
 
 
-def _check_loss(model: Any, batch: tuple[Nest, ...], outputs: Nest, file: Path) -> None:
-    """Add up what `fit` trains by: the loss of a batch, with what its layers add."""
+def _check_added_losses(model: Any, file: Path) -> None:
+    """Raise RequestError where layers add losses that Keras, also of the saved model, cannot add to that of `compile`.
+
+    Args:
+        model: as it was called last.
+    """
     import keras
 
-    x, y, weight = (*batch, None)[:3]
-    try:
-        model.compute_loss(x, y, outputs, weight, training=False)
-    except Exception as error:
-        dtypes = sorted({"float32", *(keras.backend.standardize_dtype(loss.dtype) for loss in model.losses)})
-        if len(dtypes) == 1:
-            raise
-        reason = f"a layer adds a loss of another dtype, and Keras does not add up {' and '.join(dtypes)}"
-        raise _refusal(file, reason, 'Give that layer, which has a regularizer, dtype="float32".') from error
+    expected = keras.backend.standardize_dtype(model._compile_loss.dtype)
+    for loss in model.losses:
+        dtype = keras.backend.standardize_dtype(loss.dtype)
+        if keras.backend.is_float_dtype(dtype) and dtype != expected:
+            reason = f"a layer adds a loss in {dtype}, which Keras cannot add to the model's in {expected}"
+            raise _refusal(file, reason, f'Give the layer dtype="{expected}", or cast what it adds.')
 
 
 def _tensors(nest: Nest) -> Nest:
@@ -336,8 +339,12 @@ def _refusal(file: Path, message: str, hint: str = "") -> RequestError:
 
 
 @contextmanager
-def _of_the_file(file: Path, what: str, hint: str = "") -> Iterator[None]:
-    """Turn an error in the block into a RequestError that says what could not be done, where in the file, and why."""
+def _of_the_file(file: Path, what: str, hint_of: Callable[[str], str] = lambda _: "") -> Iterator[None]:
+    """Turn an error in the block into a RequestError that says what could not be done, where in the file, and why.
+
+    Args:
+        hint_of: the error's text → a hint, empty where there is none.
+    """
     try:
         yield
     except (RequestError, MemoryError):
@@ -346,7 +353,7 @@ def _of_the_file(file: Path, what: str, hint: str = "") -> Iterator[None]:
     except Exception as error:
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
         where = f"\n  line {frames[-1].lineno}, in {frames[-1].name}: {frames[-1].line}" if frames else ""
-        raise _refusal(file, f"{what}: {reason_of(error)}{where}", hint) from error
+        raise _refusal(file, f"{what}: {reason_of(error)}{where}", hint_of(str(error))) from error
 
 
 def reason_of(error: BaseException) -> str:

@@ -149,7 +149,10 @@ def settle_sizes(
     several = [published for published in files if sizes_of(published, scale)]
     if images is None or not several:
         return {}
-    paths = {published.name: folder / _file_name(published.name, seeds) for published in several}
+    paths = {
+        published.name: folder / _file_name(published.name, _other_seeds(published, scale, seeds))
+        for published in several
+    }
     sizes = {published.name: _read(paths[published.name], published, scale, images) for published in several}
     unsized = [published for published in several if sizes[published.name] is None]
     if unsized:
@@ -158,6 +161,12 @@ def settle_sizes(
         # Where another call has written one meanwhile, that one counts.
         sizes = {published.name: _read(paths[published.name], published, scale, images) for published in several}
     return {name: size for name, size in sizes.items() if size is not None}
+
+
+def _other_seeds(published: PublishedResult, scale: str, seeds: int | None) -> int | None:
+    """How many seeds were asked for; None where these are the file's own."""
+    own = {settings_at(published, scale, size).get("seeds", 1) for size in sizes_of(published, scale)}
+    return None if own == {seeds} else seeds
 
 
 def _choose_now(
@@ -190,7 +199,7 @@ def _choose_now(
             speeds=speeds,
             date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             machine=f"{cpu_name()}, {counted(usable_cores(), 'core')}",
-            seeds=seeds,
+            seeds=_other_seeds(published, scale, seeds),
         )
     return sizes
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from stopcli.configs.precision import FLOAT32, policy_name
+from stopcli.configs.precision import FLOAT32
 from stopcli.errors import in_a_line
 from stopcli.processor import computes_in
 from stopcli.quantities import format_duration
@@ -17,6 +17,8 @@ from stopcli.runner.estimate import SweepEstimate, measure_arm, step_seconds_of
 from stopcli.training.tf_setup import gpus_compute_in, has_gpu
 
 if TYPE_CHECKING:
+    import keras
+
     from stopcli.training.loop import Loop
     from stopcli.training.trainer import Experiment
 
@@ -171,11 +173,10 @@ def planned_cost(plan: SweepEstimate, loaded: LoadedConfig) -> PrecisionCost | N
     return PrecisionCost(plan.config.precision, other, plan.seconds, seconds / plan.arms[job.arm].train_seconds)
 
 
-def policy_of(loaded: LoadedConfig) -> str:
-    """The name of Keras's dtype policy that a run's layers have: that of its precision, or in float32 that of its file,
-    where it sets one."""
-    own = _own_policy(loaded)
-    return policy_name(loaded.config.precision) if own is None else str(own.name)
+def policies_of(model: keras.Model) -> str:
+    """The names of Keras's dtype policies, but for float32, that the layers of a model have, in order; else float32."""
+    names = {layer.dtype_policy.name for layer in model._flatten_layers(include_self=False)}
+    return ", ".join(sorted(names - {FLOAT32})) or FLOAT32
 
 
 def _own_policy(loaded: LoadedConfig) -> Any:

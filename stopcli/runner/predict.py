@@ -34,6 +34,9 @@ _WHAT = {"train": "trained", "validation": "validated", "test": "tested"}
 # How far the sum of a row's probabilities may be from 1.
 _ROUNDING = 1e-3
 
+Outputs = NDArray[np.float32]
+"""Of a model, a number or several for each row: [rows, outputs]."""
+
 
 @dataclass(frozen=True, eq=False)
 class RowsToPredict:
@@ -221,35 +224,42 @@ def predict(
         parts = []
         for begin in range(start, stop, _BATCH):
             batch = slice(begin, min(begin + _BATCH, stop))
-            parts.append(outputs_of(batch))
-            measurer.add(rows.raw, batch, parts[-1])
+            outputs, added = outputs_of(batch)
+            parts.append(outputs)
+            measurer.add(rows.raw, batch, outputs, added)
             observer.counted("rows predicted", batch.stop, rows.count)
-        outputs = np.concatenate(parts)
-        content = {"prediction": outputs[:, 0]} if classes is None else classes.table(outputs)
+        predicted = np.concatenate(parts)
+        content = {"prediction": predicted[:, 0]} if classes is None else classes.table(predicted)
         write(_frame(rows, slice(start, stop), content))
     return measurer.result()
 
 
-def _predictor(model: TableModel, keras_model: Any, raw: RawRows) -> Callable[[slice], NDArray[np.float32]]:
-    """What predicts some of the rows, float32 [rows, outputs]."""
+def _predictor(model: TableModel, keras_model: Any, raw: RawRows) -> Callable[[slice], tuple[Outputs, float]]:
+    """What predicts some of the rows, [rows, outputs], and tells what the model adds to their loss: penalties of its
+    weights, and of what its layers compute of these rows."""
     import tensorflow as tf
 
+    def call(x: Any) -> tuple[Any, Any]:
+        outputs = keras_model(x, training=False)
+        # Outside the graph they cannot be read.
+        return outputs, sum((tf.reduce_sum(tf.cast(loss, tf.float32)) for loss in keras_model.losses), tf.zeros([]))
+
     hush_short_numbers(keras_model)
-    compiled = tf.function(lambda x: keras_model(x, training=False), autograph=False, reduce_retracing=True)
+    compiled = tf.function(call, autograph=False, reduce_retracing=True)
     numbers, texts = model.record.numbers, model.record.words
 
-    def outputs_of(batch: slice) -> NDArray[np.float32]:
+    def outputs_of(batch: slice) -> tuple[Outputs, float]:
         x = {name: tf.constant(raw.numbers[batch, i]) for i, name in enumerate(numbers)}
         x |= {name: tf.constant(raw.words[batch, i]) for i, name in enumerate(texts)}
-        outputs = compiled(x)
+        outputs, added = compiled(x)
         rows = batch.stop - batch.start
         expected = "one number a row" if model.record.task == "regression" else "a number a row for each class"
         if isinstance(outputs, (dict, list, tuple)) or outputs.shape[:1] != (rows,) or len(outputs.shape) > 2:
             raise CheckpointError(f"{model.file}: its predictions are not {expected}")
-        array: NDArray[np.float32] = outputs.numpy().astype(np.float32).reshape(rows, -1)
+        array: Outputs = outputs.numpy().astype(np.float32).reshape(rows, -1)
         if array.shape[1] not in _widths(len(model.record.classes)):
             raise CheckpointError(f"{model.file}: predicts {array.shape[1]} numbers a row, expected {expected}")
-        return array
+        return array, float(added)
 
     return outputs_of
 
@@ -312,8 +322,12 @@ class _Measurer:
         self._rows, self._loss = 0, 0.0
         model.reset_metrics()
 
-    def add(self, raw: RawRows, batch: slice, outputs: NDArray[np.float32]) -> None:
-        """Add some of the rows; those without a target do not count."""
+    def add(self, raw: RawRows, batch: slice, outputs: NDArray[np.float32], added: float) -> None:
+        """Add some of the rows; those without a target do not count.
+
+        Args:
+            outputs, added: what the model predicts for them, and adds to their loss.
+        """
         if raw.target is None:
             return
         target = raw.target[batch]
@@ -323,9 +337,8 @@ class _Measurer:
             return
         self._rows += len(target)
         if self._name == "loss":
-            # Of all its terms, such as those of a regulariser, the mean over rows.
-            loss = self._model.compute_loss(None, target, outputs, training=False)
-            self._loss += float(loss) * len(target)
+            # Of all its terms the mean over rows.
+            self._loss += (float(self._model._compile_loss(target, outputs)) + added) * len(target)
         else:
             self._model.compute_metrics(None, target, outputs)
 

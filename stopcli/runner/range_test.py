@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stopcli.configs.lr_range import LrRangeConfig
+from stopcli.configs.precision import policy_name
 from stopcli.errors import RequestError
 from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.recipes.lr_range import Ended, RangeCurve, RangeResults, results_of, run_range, runaway, smoothed
@@ -120,7 +121,7 @@ def run_range_test(loaded: LoadedConfig, folder: RunFolder, session: Session, st
         may_differ=place_settings(config),
         data_hint=other_data(config),
     )
-    notes = start_session(loaded, folder, start)
+    notes = start_session(loaded, folder, start, policy_name(config.precision))
     if is_slow(config):
         note = slow_precision(config.precision)
         session.observer.note(note)

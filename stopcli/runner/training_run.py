@@ -71,6 +71,8 @@ def _begin(
 ) -> tuple[str, ...]:
     """Check that a run can go on from a saved state, or load the weights that it starts from; and mark its folder as
     running. Returns warnings."""
+    from stopcli.runner.precision import policies_of
+
     config = loaded.config
     changed: list[str] = []
     if start.state is not None:
@@ -83,7 +85,7 @@ def _begin(
         from stopcli.runner.refit import keep_start
 
         keep_start(folder, experiment.initial_state(), fingerprint)
-    return start_session(loaded, folder, start, changed, ancestry)
+    return start_session(loaded, folder, start, policies_of(experiment.model), changed, ancestry)
 
 
 def _measured_start(
@@ -234,12 +236,16 @@ def start_session(
     loaded: LoadedConfig,
     folder: RunFolder,
     start: Start,
+    policies: str,
     changed: Sequence[str] = (),
     ancestry: dict[str, Any] | None = None,
 ) -> tuple[str, ...]:
-    """Mark a run's folder as running, record what it computes with, and write the files of its data; arguments and
-    result as of `record_environment`."""
-    from stopcli.runner.precision import policy_of
+    """Mark a run's folder as running, record what it computes with, and write the files of its data; other arguments
+    and result as of `record_environment`.
+
+    Args:
+        policies: the dtype policies of its layers, by name.
+    """
     from stopcli.training.evaluate import devices
 
     config = loaded.config
@@ -251,7 +257,7 @@ def start_session(
     for name, content in loaded.files.items():
         (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
         write_whole(folder.path / name, content)
-    return record_environment(config, folder, devices(policy_of(loaded)), start, changed, ancestry)
+    return record_environment(config, folder, devices(policies), start, changed, ancestry)
 
 
 def warm_start(config: RunConfig, experiment: Experiment, folder: RunFolder | None = None) -> dict[str, Any] | None:

@@ -360,6 +360,42 @@ def test_on_the_test_rows_the_metric_is_that_of_the_report(
     capfd.readouterr()
 
 
+def test_a_loss_is_measured_with_all_its_terms_and_compared_by_those_of_rows(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Weights have penalties, which count in the loss, and what a layer computes has one too."""
+    for name, further in (("weights", ""), ("activations", "activity_regularizer=keras.regularizers.L2(10.0)")):
+        Path(f"{name}.py").write_text(
+            f"""
+import keras
+
+def build(x, y):
+    dense = keras.layers.Dense(1, kernel_initializer="ones", kernel_regularizer=keras.regularizers.L2(100.0), {further})
+    model = keras.Sequential([keras.Input(x.shape[1:]), dense])
+    model.compile(keras.optimizers.SGD(1e-6), "mae")
+    return model
+"""
+        )
+        words = ("--target", "price", "--ignore", "kind", "id", "--epochs", "1", "--quiet", "--run-dir", name)
+        with quick_runs(), unmeasured_loops():
+            assert run("fit", f"{name}.py", str(folder / "numbers.csv"), *words) == 0
+        capfd.readouterr()
+        test = summary_of(name)["best"]["test"]["loss"]
+        assert run("predict", name, str(folder / "numbers.csv"), "--part", "test", "--to", f"{name}.csv", "--json") == 0
+        assert json.loads(capfd.readouterr().out)["metric"]["value"] == pytest.approx(test, rel=1e-5)
+
+    summary = summary_of("weights")
+    rows = pandas.read_csv("weights.csv")
+    # Of the mean absolute error alone: the penalty of a hundred times the squares of weights near 1.
+    price = houses(ROWS)["price"].to_numpy()[rows["row"] - 1]
+    error = float(np.abs(rows["prediction"] - price).mean())
+    assert summary["best"]["test"]["loss"] > error + 100
+    for baseline in summary["baselines"]:
+        assert baseline["best"]["mean"] == pytest.approx(error - baseline["test"]["loss"], rel=1e-3)
+    assert any("holds the penalties of its weights" in warning for warning in summary["warnings"])
+    assert summary_of("activations")["test_interval"]["best"] is None
+
+
 def test_code_of_the_users_runs_where_it_is_what_the_run_was_started_with(
     trained: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -192,4 +192,8 @@ def test_a_files_floatx_holds_for_its_layers(tmp_path: Path) -> None:
     model = built(code_of(tmp_path, "float32", 'keras.config.set_floatx("float64")'))
     assert {weight.dtype for weight in model.weights} == {"float64"}
     assert keras.config.floatx() == "float32"
+    within_build = NET.replace("def build(x, y):", 'def build(x, y):\n    keras.config.set_floatx("float64")') % ""
+    (tmp_path / "net.py").write_text(within_build)
+    built(load_code(read_source(tmp_path / "net.py"), "float32"))
+    assert keras.config.floatx() == "float32"
     assert {weight.dtype for weight in built(code_of(tmp_path, "float32")).weights} == {"float32"}

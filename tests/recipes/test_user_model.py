@@ -188,7 +188,7 @@ def failing_call(self: Any, x: Any) -> Any:
         ),
         (lambda: dense(run_eagerly=True), COLUMN, "run_eagerly=True"),
         (lambda: dense(steps_per_execution=8), COLUMN, "steps_per_execution=8, expected 1"),
-        (of_two_dtypes, COLUMN, r"a layer adds a loss .*, and Keras does not add up bfloat16 and float32"),
+        (of_two_dtypes, COLUMN, "a layer adds a loss in bfloat16, which Keras cannot add to the model's in float32"),
         (averaged, COLUMN, r"its optimizer keeps a moving average of the weights \(use_ema\)"),
         (with_own_metric, COLUMN, "the model has metrics that it is not compiled with: own"),
         (lambda: dense(10), COLUMN, r"targets: shape \(n, 1\) against outputs \(n, 10\), which Keras would repeat"),
@@ -243,6 +243,15 @@ def test_a_metric_that_takes_no_short_outputs_is_refused_with_what_to_do() -> No
     with pytest.raises(RequestError, match="loss and metrics cannot be computed") as caught:
         check_model(classes("mixed_bfloat16"), parts_of(CLASSES), Settings())
     assert caught.value.hint.startswith('A last layer with dtype="float32"')
+
+    def wrong(y: Any, predicted: Any) -> Any:
+        raise ValueError("no number")
+
+    model = classes("mixed_bfloat16")
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=[wrong])
+    with pytest.raises(RequestError, match="no number") as caught:
+        check_model(model, parts_of(CLASSES), Settings())
+    assert caught.value.hint == ""
     check_model(classes("float32"), parts_of(CLASSES), Settings())
 
 
@@ -259,6 +268,16 @@ def test_accuracy_of_logits_is_pointed_out() -> None:
     model = dense(1, None, keras.losses.BinaryCrossentropy(from_logits=True), ["accuracy"])
     facts = check_model(model, parts_of(CLASSES > 1), Settings())
     assert facts.notes == ("accuracy compares the model's outputs with 0.5, and its loss takes them as logits",)
+
+
+def test_a_loss_of_pairs_of_rows_may_need_more_of_them_than_a_check_has() -> None:
+    import tensorflow as tf
+
+    def of_halves(y: Any, predicted: Any) -> Any:
+        first, second = tf.split(predicted, 2)
+        return tf.reduce_mean((first - second) ** 2)
+
+    assert check_model(dense(loss=of_halves), parts_of(COLUMN), Settings()).metrics == ()
 
 
 def test_a_check_draws_nothing() -> None:

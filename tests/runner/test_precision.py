@@ -255,19 +255,22 @@ def test_a_run_that_is_slow_here_says_so_and_its_file_reaches_what_it_says(
 
 
 @pytest.mark.usefixtures("tensorflow")
-def test_a_record_names_the_policy_that_a_file_has_set() -> None:
+@pytest.mark.parametrize("where", ["file", "build"])
+def test_a_record_names_the_policy_that_a_file_has_set(where: str) -> None:
+    policy = 'keras.config.set_dtype_policy("mixed_bfloat16")'
     Path("net.py").write_text(
-        """
+        f"""
 import keras
 import numpy as np
 
-keras.config.set_dtype_policy("mixed_bfloat16")
+{policy if where == "file" else ""}
 
 def data():
     x = np.random.default_rng(0).normal(size=(32, 2)).astype("float32")
     return x, x.sum(axis=1)
 
 def build(x, y):
+    {policy if where == "build" else ""}
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("sgd", loss="mse")
     return model
