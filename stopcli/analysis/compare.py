@@ -3,6 +3,7 @@
 In what arms differ beside their results: settings, test rows, machines, versions.
 """
 
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -236,8 +237,13 @@ class Comparison:
         if self.difference is None:
             return self.sentence
         verdict, view = self.verdict(measure.better), self.view
-        values = measure.show(*(arm.mean(view.value) or 0.0 for arm in (self.arm, self.base)))
-        seeds = min(len(arm.values(view.value)) for arm in (self.arm, self.base))
+        by_seed = [arm.by_seed(view.value) for arm in (self.arm, self.base)]
+        if self.on_rows is None and self.difference.paired:
+            # What is said of pairs is not said of the other runs.
+            common = by_seed[0].keys() & by_seed[1].keys()
+            by_seed = [{seed: value for seed, value in of.items() if seed in common} for of in by_seed]
+        values = measure.show(*(statistics.fmean(of.values()) if of else 0.0 for of in by_seed))
+        seeds = min(map(len, by_seed))
         over = f"over {counted(seeds, 'seed')}" if self.on_rows is None else f"on {self.on_rows.rows:,} test rows"
         if verdict == "not distinguishable":
             return f"{self.arm.label} and {self.base.label} cannot be told apart {over}: {view.phrase} {values}."

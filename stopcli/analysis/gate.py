@@ -18,7 +18,7 @@ from stopcli.analysis.compare import CompareResults, difference_of, other_test_r
 from stopcli.analysis.compare_rows import BEFORE, OnRows, compare_rows, compare_to_before
 from stopcli.analysis.measure import Measure, View
 from stopcli.errors import ConfigError, RequestError
-from stopcli.quantities import counted
+from stopcli.quantities import agreeing, counted
 from stopcli.runs.predictions import read_predictions
 from stopcli.runs.run import Run
 from stopcli.stats.differences import Difference, RowsDifference, writer_of_differences
@@ -246,9 +246,13 @@ def evidence_of(new: RunArm, old: RunArm, view: View, measure: Measure) -> Evide
     what differs over them."""
     value = old.mean(view.value)
     for arm in (new, old):
-        states = {result.run.state for result in arm.runs} - set(_ENDED)
-        if states:
-            return Evidence(value, reason=f"{arm.label} has not finished ({', '.join(sorted(states))})")
+        # A script reads the answer alone: seeds that failed, or still run, must not make it a better one.
+        unfinished = [result.run.state for result in (*arm.runs, *arm.left_out) if result.run.state not in _ENDED]
+        if unfinished:
+            total = len(arm.runs) + len(arm.left_out)
+            of = "" if total == 1 else f"{len(unfinished)} of {counted(total, 'run')} of "
+            has = agreeing(len(unfinished), "has", "have")
+            return Evidence(value, reason=f"{of}{arm.label} {has} not finished ({', '.join(sorted(set(unfinished)))})")
     single = len(new.runs) == len(old.runs) == 1
     reason = ""
     if single and new.values(view.value):

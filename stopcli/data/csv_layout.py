@@ -126,8 +126,12 @@ def _start_of(path: Path) -> tuple[bytes, bool, bool]:
         if start.startswith(magic):
             raise RequestError(f"{path}: {what}, expected a CSV file", hint=hint)
     if not start.strip(b" \t\r\n\xef\xbb\xbf"):
-        raise RequestError(f"{path}: an empty file, expected the names of columns and rows below")
+        raise _empty(path)
     return start, gzipped, len(start) < _SAMPLE_BYTES or not part
+
+
+def _empty(path: Path) -> RequestError:
+    return RequestError(f"{path}: an empty file, expected the names of columns and rows below")
 
 
 def opened(path: Path, gzipped: bool) -> Any:
@@ -143,6 +147,8 @@ def _decoded(path: Path, start: bytes, whole: bool) -> tuple[str, str]:
         with contextlib.suppress(UnicodeDecodeError):
             # What is cut off at the end is not wrong.
             text = codecs.getincrementaldecoder(encoding)().decode(start, final=whole)
+            if not text.strip():
+                raise _empty(path)
             if not _BINARY.search(text):
                 return encoding, text
     raise RequestError(

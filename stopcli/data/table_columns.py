@@ -10,7 +10,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.data.column_kinds import Column, checked_numbers, column_of, mixture_error, numbers_of, texts_of
+from stopcli.data.column_kinds import (
+    Column,
+    checked_numbers,
+    column_of,
+    mixture_error,
+    numbers_of,
+    rounding_note,
+    texts_of,
+)
 from stopcli.data.csv_layout import DELIMITERS, MEANT_AS_WORDS
 from stopcli.data.table_file import NumberColumn, TableFile
 from stopcli.data.table_target import TableTask as TableTask
@@ -22,8 +30,6 @@ from stopcli.quantities import agreeing, first_few
 _Notes = dict[str, list[str]]
 # Words of which more than half stand in a single row tell nothing of other rows, in a table of at least so many.
 _FEWEST_ROWS = 50
-# Of the range of a column's values, what float32 may take from one of them before it is said.
-_LARGEST_ROUNDING = 1e-3
 # Rows whose numbers fit into a processor's cache.
 _CHUNK = 1 << 12
 
@@ -259,13 +265,9 @@ def _reason_of_numbers(column: Column, numbers: NumberColumn, notes: _Notes) -> 
         notes[
             f"{column.name} counts the rows, and is used as a number (--ignore {quote(column.name)} leaves it out)"
         ] = []
-    # Half the distance from the largest number to the next.
-    rounding = max(abs(smallest), abs(largest)) * np.finfo(np.float32).eps / 2
-    if rounding > _LARGEST_ROUNDING * (largest - smallest):
-        notes[
-            f"{column.name}: from {smallest:.10g} to {largest:.10g} in float32, which rounds by up to {rounding:.2g}; "
-            "differences from the first value would keep their digits"
-        ] = []
+    rounded = rounding_note(column.name, smallest, largest)
+    if rounded:
+        notes[rounded] = []
     return ""
 
 

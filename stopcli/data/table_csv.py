@@ -86,11 +86,14 @@ def csv_line(layout: CsvLayout, row: int) -> int:
 
 def csv_lines(layout: CsvLayout, rows: Sequence[int]) -> list[int]:
     """The same of several rows, in any order: the file is read once. Raises RequestError where it does not have as many
-    rows any more."""
+    rows any more, or one of them has a cell that Python's csv takes for too long."""
     wanted, lines = set(rows), dict[int, int]()
-    for row, (line, _) in enumerate(itertools.islice(_records(layout), 1, max(wanted, default=-1) + 2)):
-        if row in wanted:
-            lines[row] = line
+    try:
+        for row, (line, _) in enumerate(itertools.islice(_records(layout), 1, max(wanted, default=-1) + 2)):
+            if row in wanted:
+                lines[row] = line
+    except csv.Error as error:
+        raise RequestError(f"{layout.path}: its lines cannot be counted ({error})") from None
     if len(lines) < len(wanted):
         raise RequestError(f"{layout.path}: changed while it was in use")
     return [lines[row] for row in rows]
@@ -313,5 +316,9 @@ def _short_records(layout: CsvLayout) -> tuple[int, int]:
     """As `_short_lines`, of any file; nothing of a large one."""
     if layout.path.stat().st_size > _MOST_BYTES_IN_PYTHON:
         return 0, 0
-    lines = [line for line, cells in _records(layout) if len(cells) < len(layout.names)]
+    try:
+        lines = [line for line, cells in _records(layout) if len(cells) < len(layout.names)]
+    except csv.Error:
+        # Only a note depends on it.
+        return 0, 0
     return len(lines), min(lines, default=0)

@@ -183,6 +183,17 @@ def test_pairs_are_taken_where_enough_seeds_match(ours: range, theirs: range, ex
     assert (kind, outcome_difference.n, note) == expected
 
 
+def test_an_answer_over_pairs_is_of_these_seeds_alone() -> None:
+    for seed in range(5):
+        write_run(f"a{seed}", seed=seed, patience=5, accuracy=0.5 if seed < 2 else 0.95 + seed / 1000, name="a")
+        write_run(f"b{seed}", seed=2 + seed, patience=6, accuracy=0.9 + seed / 900, name="b")
+    results = compared(*(f"{arm}{seed}" for arm in "ab" for seed in range(5)))
+    answer = results.comparisons[0].answer(results.measure)
+    assert "over 3 seeds" in answer
+    # Seeds 2, 3 and 4, of which b has the first three.
+    assert all(value in answer for value in ("0.953", "0.901"))
+
+
 def test_one_seed_alone_distinguishes_nothing() -> None:
     write_run("a", patience=5)
     write_run("b", patience=6, accuracy=0.99)

@@ -258,8 +258,20 @@ def test_numbers_that_may_not_be_meant_are_said() -> None:
     assert np.float32(1_700_000_064) - np.float32(1_700_000_000) in (0, 128)
 
 
+def test_a_target_that_float32_rounds_is_said_too() -> None:
+    stamps = 1_700_000_000 + np.arange(ROWS)[::-1]
+    notes = choose_columns(table_of(x=NUMBERS, t=stamps), target="t")[1]
+    assert any(note.startswith("t: from 1700000000 to 1700000059 in float32") for note in notes)
+
+
+@pytest.mark.parametrize("written", ["1.{:03},50", "1 {:03},5", "1\u00a0{:03}", "1,{:03}.50"])
+def test_numbers_with_groups_of_digits_are_no_words(written: str, tmp_path: Path) -> None:
+    rows = "".join(f"{written.format(i)};{i}\n" for i in range(60))
+    assert "expected a number" in refused(from_csv(tmp_path, f"price;y\n{rows}")).message
+
+
 def test_words_with_digits_are_words() -> None:
-    for value in ("1.2.3", "2-3", "A1", "10.0.0.1", "3rd"):
+    for value in ("1.2.3", "2-3", "A1", "10.0.0.1", "192.168.100.200", "3rd"):
         assert chosen(table_of(x=[value, "x", value], y=NUMBERS[:3])).words == ("x",)
 
 

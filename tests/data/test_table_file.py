@@ -20,6 +20,7 @@ from pyarrow import parquet
 
 from stopcli.data.column_kinds import column_of, numbers_of, texts_of
 from stopcli.data.csv_layout import MISSING
+from stopcli.data.table_csv import csv_lines
 from stopcli.data.table_file import TableFile, line_of, lines_of, read_table
 from stopcli.errors import RequestError
 
@@ -195,11 +196,21 @@ def test_short_rows_are_missing_and_counted(write: Any) -> None:
         )
 
 
+def test_a_cell_may_be_longer_than_pythons_csv_takes(write: Any) -> None:
+    rows = [f'"{i}",2,3\n' for i in range(300)]
+    table = read_table(write("a,b,c\n" + "".join(rows) + f'"x",{"long" * 40_000},\n'))
+    assert (len(table.frame), len(table.frame["b"].iloc[-1]), table.notes) == (301, 160_000, ())
+    assert table.layout is not None
+    with pytest.raises(RequestError, match="its lines cannot be counted"):
+        csv_lines(table.layout, [300])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "an empty file"),
         (" \n\n", "an empty file"),
+        (b"\xff\xfe\r\x00\n\x00", "an empty file"),
         ("a,b\n", "only the names of columns, expected rows below them"),
         ("a,b,a\n1,2,3\n", "2 columns have the name 'a', expected one"),
         ("a,,c\n1,2,3\n", "column 2 has values and no name, expected one in its first line"),
