@@ -65,7 +65,6 @@ class FitData:
     # Runs of a sweep may share it in threads.
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     # Keras draws initial weights from generators of the whole process.
-    _building: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def source(self) -> Source | None:
@@ -82,9 +81,10 @@ class FitData:
         trained on these rows as it is compiled."""
         from stopcli.recipes.model_identity import first_names, keep_loss_scaling, notes_on_file
         from stopcli.recipes.user_model import check_model
+        from stopcli.training.model_files import ONE_AT_A_TIME
 
         parts, code = self.rows_of(config).parts, self.code.in_precision(config.precision)
-        with self._building, first_names(), code.policy():
+        with ONE_AT_A_TIME, first_names(), code.policy():
             model = code.build(parts.train.x, parts.train.y, config.settings, config.seed)
             facts = check_model(model, parts, config)
         keep_loss_scaling(model)

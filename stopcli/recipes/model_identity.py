@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stopcli.training.model_files import is_lambda, load_model, load_weights, own_code_in
+from stopcli.training.model_files import NOT_KNOWN, is_lambda, load_model, load_weights, own_code_in
 
 if TYPE_CHECKING:
     import keras
@@ -49,8 +49,8 @@ def model_fingerprint(model: keras.Model) -> dict[str, str]:
 
 def uses_own_code(model: keras.Model) -> bool:
     """Whether a model computes with classes or functions that are not Keras's, so that another file would be another
-    model."""
-    return bool(own_code_in(_description(model)))
+    model. What Keras cannot describe is such a one."""
+    return not _tells_settings(model) or bool(own_code_in(_description(model)))
 
 
 def loop_key(model: keras.Model, arm: str) -> str | None:
@@ -61,11 +61,11 @@ def loop_key(model: keras.Model, arm: str) -> str | None:
 
 
 def make_savable(model: keras.Model) -> bool:
-    """Let a model whose class cannot tell its settings be saved: its file then has its weights, and of the settings
-    only that they are not known. Returns whether that was needed."""
+    """Let a model that cannot tell its settings, of its class or of one in it, be saved: its file then has its weights,
+    and of the settings only that they are not known. Returns whether that was needed."""
     if _tells_settings(model):
         return False
-    model.get_config = lambda: {"settings": "not known: the class has no get_config"}
+    model.get_config = lambda: dict(NOT_KNOWN)
     model.get_compile_config = dict
     return True
 
@@ -83,6 +83,9 @@ def keep_loss_scaling(model: keras.Model) -> None:
 def _tells_settings(model: keras.Model) -> bool:
     import keras
 
+    # Which was made savable tells nothing of itself.
+    if "get_config" in vars(model):
+        return False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -136,7 +139,6 @@ def _description(model: Any) -> tuple[Any, Any]:
         # Keras warns of what cannot be loaded again; this is only compared.
         warnings.simplefilter("ignore")
         try:
-            # A model that was made savable tells nothing of itself.
             if "get_config" in vars(model):
                 raise NotImplementedError
             described = json.loads(model.to_json())
@@ -150,7 +152,11 @@ def _description(model: Any) -> tuple[Any, Any]:
 
 
 def _optimizer_of(model: Any) -> Any:
-    return [type(model.optimizer).__name__, model.optimizer.get_config()]
+    try:
+        return [type(model.optimizer).__name__, model.optimizer.get_config()]
+    except NotImplementedError:
+        # Such as a schedule of the user's that has no get_config.
+        return [type(model.optimizer).__name__]
 
 
 def _name(loss: Any) -> str:

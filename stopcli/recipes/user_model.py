@@ -142,7 +142,8 @@ def check_compiled(model: Any, file: Path) -> None:
             f"the model is compiled with steps_per_execution={model.steps_per_execution}, expected 1",
             "stopcli runs many steps a call by itself.",
         )
-    if getattr(model.optimizer, "use_ema", False):
+    # Under mixed_float16 it is within the one that scales the loss.
+    if getattr(getattr(model.optimizer, "inner_optimizer", model.optimizer), "use_ema", False):
         raise _refusal(
             file,
             "its optimizer keeps a moving average of the weights (use_ema), which `fit` puts in their place when it "

@@ -16,7 +16,12 @@ from stopcli.data.nest import leaves, named_leaves
 from stopcli.errors import RequestError
 from stopcli.quantities import counted
 
-_SPARSE = ("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy")
+_SPARSE = (
+    "sparse_categorical_crossentropy",
+    "SparseCategoricalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
+    "categorical_generalized_cross_entropy",
+)
 _ONE_HOT = (
     "categorical_crossentropy",
     "CategoricalCrossentropy",
@@ -24,8 +29,8 @@ _ONE_HOT = (
     "categorical_focal_crossentropy",
 )
 _BINARY = ("binary_crossentropy", "BinaryCrossentropy", "BinaryFocalCrossentropy", "binary_focal_crossentropy")
-# Takes sequences of another length than the outputs'.
-_OTHER_SHAPES = ("CTC", "ctc")
+# Take sequences of another length than the outputs', and classes beside embeddings.
+_OTHER_SHAPES = ("CTC", "ctc", "Circle", "circle")
 
 
 def check_targets(model: Any, outputs: Any, parts: Splits, file: Path) -> None:

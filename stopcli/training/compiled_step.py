@@ -272,7 +272,8 @@ def _rows_are_independent(model: keras.Model) -> bool:
     functions = [function for item in (*losses, *metrics) if (function := _function_of(item)) is not None]
     if not all(map(_is_keras, [*map(type, (*losses, *metrics)), *functions])):
         return False
-    if any(loss.reduction not in _MEANS for loss in losses):
+    # This one compares the rows of a batch with each other.
+    if any(isinstance(loss, keras.losses.Circle) or loss.reduction not in _MEANS for loss in losses):
         return False
     if not all(isinstance(operation, keras.layers.Layer) for operation in operations):
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import threading
 import warnings
 import zipfile
 import zlib
@@ -18,6 +19,12 @@ from stopcli.runs.files import UnusableFileError, check_json, replacing
 
 if TYPE_CHECKING:
     import keras
+
+NOT_KNOWN = {"settings": "not known: the class has no get_config"}
+"""The settings of a model in its file where Keras cannot tell them."""
+
+# Keras names what it makes, and draws its seeds, by what the whole process has: threads make and load models in turn.
+ONE_AT_A_TIME = threading.RLock()
 
 
 def save_model(model: keras.Model, path: Path) -> None:
@@ -41,7 +48,7 @@ def load_model(path: Path) -> Any:
     import keras
 
     try:
-        with without_name_warnings():
+        with ONE_AT_A_TIME, without_name_warnings():
             return keras.saving.load_model(path, safe_mode=True)
     except MemoryError:
         raise
@@ -126,6 +133,8 @@ def own_code_in(described: Any) -> list[str]:
     else:
         own = module != "keras" and not str(module).startswith(("keras.", "builtins"))
         own &= not str(described.get("registered_name")).startswith("stopcli>")
+    if not own and described.get("config") == NOT_KNOWN:
+        kind, own = "a class without get_config", True
     return [str(kind), *names] if own else names
 
 
@@ -248,7 +257,9 @@ def _assign(ours: list[Any], theirs: list[Any], path: Path, what: str) -> None:
             hint="Choose settings that make the same model, or another file.",
         )
     for variable, saved in zip(ours, theirs, strict=True):
-        variable.assign(saved.value)
+        # What is drawn follows from this run's seed.
+        if not variable.path.endswith("seed_generator_state"):
+            variable.assign(saved.value)
 
 
 def _difference(theirs: list[tuple[int, ...]], ours: list[tuple[int, ...]]) -> str:

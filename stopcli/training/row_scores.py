@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from stopcli.data.dataset import Examples
 from stopcli.data.nest import Nest, leaves
@@ -148,6 +148,8 @@ def _metric_of(model: keras.Model, name: str, y: Nest, predictions: Nest) -> tup
         return None, np.empty(0), np.empty(0), False
     if not compiled.built:
         compiled.build(y, predictions)
+    # By the names of outputs, as Keras does.
+    targets, predicted = compiled._flatten_y(y), compiled._flatten_y(predictions)
     for of_outputs, weighted in ((compiled._flat_metrics, False), (compiled._flat_weighted_metrics, True)):
         for i, of_output in enumerate(of_outputs):
             prefix = f"{of_output.output_name}_" if getattr(of_output, "output_name", None) else ""
@@ -177,7 +179,7 @@ def _scores(metric: Any, targets: Array, predicted: Array, weight: Array | None)
             yield RowScores("f1" if metric.average == "macro" else "f1_micro", np.hstack(_hits(true, chosen)))
     elif isinstance(metric, keras.metrics.MeanMetricWrapper):
         function, options = metric._fn, metric._fn_kwargs
-        by_row = _by_row(lambda y, p: function(y, p, **options), targets, predicted)
+        by_row = _by_row(lambda y, p: function(y, p, **options), targets, predicted, targets.dtype)
         if by_row is not None and weight is not None:
             column = _column(weight)
             yield RowScores("weighted", np.hstack([by_row * column, column]))
@@ -216,10 +218,17 @@ def _area(metric: Any, targets: Array, predicted: Array, value: float, name: str
     return OnRows(None, interval, "" if interval else "too few rows test, or of one class only", roc)
 
 
-def _by_row(function: Callable[[Array, Array], Any], targets: Array, predicted: Array) -> Array | None:
-    """A function's values, float32 [rows, 1], the mean of those of each row; None where it has none for each."""
+def _by_row(
+    function: Callable[[Any, Any], Any], targets: Array, predicted: Array, dtype: DTypeLike = np.float32
+) -> Array | None:
+    """A function's values, float32 [rows, 1], the mean of those of each row; None where it has none for each, or cannot
+    be called as it is here.
+
+    Args:
+        dtype: of the targets that it takes; Keras makes those of a loss float32, and leaves those of a metric alone.
+    """
     # As Keras does before it calls a loss or a metric.
-    targets = targets.astype(np.float32)
+    targets = targets.astype(dtype)
     if targets.ndim == predicted.ndim - 1 and predicted.shape[-1] == 1:
         targets = targets[..., None]
     elif predicted.ndim == targets.ndim - 1 and targets.shape[-1] == 1:
@@ -227,7 +236,13 @@ def _by_row(function: Callable[[Array, Array], Any], targets: Array, predicted: 
     parts = []
     for start in range(0, len(targets), _ROWS_AT_A_TIME):
         part = slice(start, start + _ROWS_AT_A_TIME)
-        values = np.asarray(keras.ops.convert_to_numpy(function(targets[part], predicted[part])), np.float32)
+        try:
+            values = function(*map(keras.ops.convert_to_tensor, (targets[part], predicted[part])))
+        # A user's function may raise anything where it is called otherwise than within `fit`: the training is over, and
+        # its results need no interval.
+        except Exception:
+            return None
+        values = np.asarray(keras.ops.convert_to_numpy(values), np.float32)
         if values.ndim == 0 or len(values) != len(targets[part]):
             return None
         parts.append(values.reshape(len(values), -1).mean(axis=1))

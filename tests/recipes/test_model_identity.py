@@ -71,7 +71,29 @@ def subclass() -> Any:
     return model
 
 
-OWN = (with_function, with_lambda, subclass)
+def with_array() -> Any:
+    """Of Keras's class, with a layer that cannot tell its settings, and a learning rate that cannot either."""
+    import keras
+
+    class Scaled(keras.layers.Layer):
+        def __init__(self, factors: Any) -> None:
+            super().__init__()
+            self.factors = factors
+
+        def call(self, x: Any) -> Any:
+            return x * self.factors
+
+    class Warmup(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step: Any) -> Any:
+            return 1e-3 / (keras.ops.cast(step, "float32") + 1)
+
+    model = keras.Sequential([keras.Input((3,)), Scaled(X.std(axis=0)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(Warmup()), "mse")
+    return model
+
+
+OWN = (with_function, with_lambda, subclass, with_array)
+UNTOLD = (subclass, with_array)
 MODELS = (plain, functional, *OWN)
 
 
@@ -125,18 +147,20 @@ def test_names_count_on_as_before_after_a_build() -> None:
 @pytest.mark.filterwarnings("ignore:.*lambda:UserWarning")
 @pytest.mark.parametrize("make", MODELS)
 def test_a_saved_model_is_read_again_and_started_from(make: Callable[[], Any], tmp_path: Path) -> None:
-    from stopcli.recipes.model_identity import make_savable, notes_on_file, saved_model_loader
+    from stopcli.recipes.model_identity import make_savable, notes_on_file, saved_model_loader, uses_own_code
     from stopcli.training.model_files import own_code_of, save_model, start_from
 
     path, model = tmp_path / "best.keras", make()
     assert [note.split(",")[0] for note in notes_on_file(model)] == {
         with_lambda: ["the model has a lambda"],
-        subclass: ["the model has a class without get_config"],
+        **{untold: ["the model has a class without get_config"] for untold in UNTOLD},
     }.get(make, [])
-    assert make_savable(model) == (make is subclass)
+    assert make_savable(model) == (make in UNTOLD)
+    assert uses_own_code(model) == (make in OWN)
     model.fit(X, X[:, :1], epochs=2, verbose=0)
     save_model(model, path)
     own = {with_function: ["double"], with_lambda: ["lambda"], subclass: ["Net"]}
+    own[with_array] = ["a class without get_config"]
     assert own_code_of(path) == own.get(make, [])
 
     saved = saved_model_loader(model, make)(path)

@@ -139,6 +139,14 @@ def averaged() -> Any:
     return model
 
 
+def averaged_and_scaled() -> Any:
+    import keras
+
+    model = averaged()
+    model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(use_ema=True)), "mse")
+    return model
+
+
 def with_own_metric() -> Any:
     import keras
 
@@ -190,6 +198,7 @@ def failing_call(self: Any, x: Any) -> Any:
         (lambda: dense(steps_per_execution=8), COLUMN, "steps_per_execution=8, expected 1"),
         (of_two_dtypes, COLUMN, "a layer adds a loss in bfloat16, which Keras cannot add to the model's in float32"),
         (averaged, COLUMN, r"its optimizer keeps a moving average of the weights \(use_ema\)"),
+        (averaged_and_scaled, COLUMN, r"its optimizer keeps a moving average of the weights \(use_ema\)"),
         (with_own_metric, COLUMN, "the model has metrics that it is not compiled with: own"),
         (lambda: dense(10), COLUMN, r"targets: shape \(n, 1\) against outputs \(n, 10\), which Keras would repeat"),
         (lambda: dense(10), COLUMN[:, 0], r"shape \(n,\) against outputs \(n, 10\)"),
@@ -268,6 +277,14 @@ def test_accuracy_of_logits_is_pointed_out() -> None:
     model = dense(1, None, keras.losses.BinaryCrossentropy(from_logits=True), ["accuracy"])
     facts = check_model(model, parts_of(CLASSES > 1), Settings())
     assert facts.notes == ("accuracy compares the model's outputs with 0.5, and its loss takes them as logits",)
+
+
+@pytest.mark.parametrize("name", ["CategoricalGeneralizedCrossEntropy", "Circle"])
+def test_keras_s_other_losses_of_class_indices_are_taken(name: str) -> None:
+    import keras
+
+    loss = getattr(keras.losses, name)()
+    assert check_model(dense(3, "softmax", loss), parts_of(CLASSES), Settings()).metrics == ()
 
 
 def test_a_loss_of_pairs_of_rows_may_need_more_of_them_than_a_check_has() -> None:

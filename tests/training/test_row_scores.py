@@ -147,6 +147,40 @@ def test_a_metric_of_one_of_several_outputs():
     assert task_of(model.loss, y, model.predict(X, verbose=0)).kind == "other"
 
 
+def test_targets_by_name_go_with_outputs_in_a_list():
+    import keras
+
+    inputs = keras.Input((3,))
+    # In another order than that of the names.
+    outputs = [keras.layers.Dense(3, name="position")(inputs), keras.layers.Dense(2, name="angle")(inputs)]
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", {"position": "mse", "angle": "mse"}, metrics={"position": ["mae"], "angle": ["mae"]})
+    y = {"position": X, "angle": 2 * X[:, :2]}
+    for name in ("position_mae", "angle_mae"):
+        value, result = result_for(model, y, name)
+        assert result.scores.value() == pytest.approx(value, rel=1e-4)
+        assert result.interval.low < value < result.interval.high
+
+
+def test_a_users_metric_takes_targets_as_in_fit_or_has_no_interval():
+    import tensorflow as tf
+
+    def of_its_class(true, predicted):
+        return tf.reduce_sum(tf.one_hot(true, 3) * predicted, axis=-1)
+
+    def of_a_graph(true, predicted):
+        if tf.executing_eagerly():
+            raise ValueError("only within fit")
+        return tf.abs(tf.cast(true, tf.float32) - predicted[:, 0])
+
+    model = model_of(3, "softmax", "sparse_categorical_crossentropy", [of_its_class, of_a_graph])
+    value, result = result_for(model, CLASSES, "of_its_class")
+    assert result.scores.value() == pytest.approx(value, rel=1e-4)
+    _, result = result_for(model, CLASSES, "of_a_graph")
+    assert (result.scores, result.interval) == (None, None)
+    assert "no function of means over rows" in result.reason
+
+
 @pytest.mark.parametrize(
     ("loss", "y", "predicted", "kind"),
     [
