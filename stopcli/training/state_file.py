@@ -167,10 +167,20 @@ def read_state(path: Path) -> TrainState:
         raise CheckpointError(f"{path}: not a state that can be resumed ({type(error).__name__}: {error})") from error
 
 
+def _array(npy: bytes) -> np.ndarray[Any, Any]:
+    array: np.ndarray[Any, Any] = np.load(io.BytesIO(npy), allow_pickle=False)
+    if array.dtype == np.dtype("V2"):
+        # NumPy has no bfloat16, and writes such numbers as two bytes of anything.
+        from ml_dtypes import bfloat16
+
+        array = array.view(bfloat16)
+    return array
+
+
 def _point(plain: dict[str, Any], parts: Mapping[str, bytes]) -> TrainState:
     def arrays(prefix: str) -> Arrays:
         names = sorted(name for name in parts if name.startswith(f"{prefix}/"))
-        return tuple(np.load(io.BytesIO(parts[name]), allow_pickle=False) for name in names)
+        return tuple(_array(parts[name]) for name in names)
 
     best_names = {name.split("/")[0].removeprefix("best-") for name in parts if name.startswith("best-")}
     best = {name: (int(epoch), value) for name, (epoch, value) in plain.pop("best").items()}

@@ -10,6 +10,7 @@ import pickle
 import resource
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,18 @@ def test_a_state_comes_back_and_the_last_two_are_kept(tmp_path: Path) -> None:
     arrays = {"live", "best_states", "partial_sums"}
     for name in TrainState.__dataclass_fields__.keys() - arrays:
         assert getattr(read, name) == getattr(expected, name), name
+
+
+def test_variables_of_bfloat16_come_back(tmp_path: Path) -> None:
+    from ml_dtypes import bfloat16
+
+    arrays = (np.array([[1.5, -3.0]], bfloat16), np.array(0.25, bfloat16), np.array([1.5], np.float16))
+    store = StateStore(tmp_path / "resume")
+    store.save(replace(point_of(1), live=arrays))
+    read = store.load().state
+    assert read is not None
+    for one, other in zip(read.live, arrays, strict=True):
+        assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
 
 
 def test_a_full_disk_leaves_the_states_before(tmp_path: Path) -> None:
