@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -64,7 +65,8 @@ class FitData:
     _rows: dict[tuple[str, ...], UserRows] = field(default_factory=dict, repr=False)
     # Runs of a sweep may share it in threads.
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    # Keras draws initial weights from generators of the whole process.
+    # The trainable weights of the models that were built, by their ids.
+    _weights: dict[int, weakref.ReferenceType[Any]] = field(default_factory=dict, repr=False)
 
     @property
     def source(self) -> Source | None:
@@ -76,9 +78,15 @@ class FitData:
         """The rows under the settings that the file was loaded with."""
         return self.rows_of(self.config).parts
 
-    def build(self, config: AnySettings) -> tuple[keras.Model, ModelFacts]:
-        """A run's model in its initial state, and what it is trained for. Raises RequestError where it cannot be
-        trained on these rows as it is compiled."""
+    def build(self, config: AnySettings, *, for_file: bool = False) -> tuple[keras.Model, ModelFacts]:
+        """A run's model in its initial state, and what it is trained for.
+
+        Args:
+            for_file: whether it only takes the weights of a file, after training.
+
+        Raises:
+            RequestError: it cannot be trained on these rows as it is compiled, or not apart from another one.
+        """
         from stopcli.recipes.model_identity import first_names, keep_loss_scaling, notes_on_file
         from stopcli.recipes.user_model import check_model
         from stopcli.training.model_files import ONE_AT_A_TIME
@@ -87,11 +95,30 @@ class FitData:
         with ONE_AT_A_TIME, first_names(), code.policy():
             model = code.build(parts.train.x, parts.train.y, config.settings, config.seed)
             facts = check_model(model, parts, config)
+            if not for_file:
+                self._check_is_new(model)
         keep_loss_scaling(model)
         # A table's own network has nothing but Keras's layers.
         if self.table is not None and not isinstance(self.code, TableNetwork):
             facts = replace(facts, notes=(*facts.notes, *notes_on_file(model)))
         return model, facts
+
+    def _check_is_new(self, model: Any) -> None:
+        """Raise RequestError where a model has weights of one that was built before: the measurement of a few steps,
+        another seed or a refit would train them."""
+        weights: list[Any] = list(model.trainable_variables)
+        shared = [str(weight.path) for weight in weights if self._was_built(weight)]
+        if shared:
+            file = Path(self.config.file).name
+            raise RequestError(
+                f"{file}: build returned a model with weights of the one before it ({shared[0]})",
+                hint="It is called for each model. Make layers within it: all share those at the top of the file.",
+            )
+        self._weights.update((id(weight), weakref.ref(weight)) for weight in weights)
+
+    def _was_built(self, weight: Any) -> bool:
+        known = self._weights.get(id(weight))
+        return known is not None and known() is weight
 
     def rows_of(self, config: AnySettings, observer: Observer | None = None) -> UserRows:
         """The rows in parts, as `data()` gives them under a config's settings.
@@ -363,11 +390,15 @@ def experiment_of(
         long_epochs=config.loop == "steps",
         headline=config.headline,
         step=step,
-        load_saved=saved_model_loader(model, lambda: data.build(config)[0]),
+        load_saved=saved_model_loader(model, lambda: data.build(config, for_file=True)[0]),
         loop_key=loop_key(model, config.arm),
         identity=data.code.identity(model),
     )
-    return experiment if data.table is None else _from_raw_rows(experiment, data.table, lambda: data.build(config)[0])
+    return (
+        experiment
+        if data.table is None
+        else _from_raw_rows(experiment, data.table, lambda: data.build(config, for_file=True)[0])
+    )
 
 
 def _from_raw_rows(experiment: Experiment, table: TableData, build: Callable[[], keras.Model]) -> Experiment:

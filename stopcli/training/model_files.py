@@ -223,6 +223,27 @@ def start_from(
     Raises:
         RequestError: the file is no model, or its shapes do not fit; the model is as it was.
     """
+    with _adapted_layers_left(model):
+        return _start_from(model, optimizer, source, with_optimizer=with_optimizer)
+
+
+@contextlib.contextmanager
+def _adapted_layers_left(model: keras.Model) -> Iterator[None]:
+    """Around what assigns to a model's variables: those of layers that `build` adapts to its rows, such as Keras's
+    Normalization, stay what they were. Such a layer computes by tensors that it derives from them, which a graph keeps:
+    a resumed run, whose model is built and adapted again, would compute otherwise."""
+    layers = [layer for layer in model._flatten_layers(include_self=False) if hasattr(layer, "finalize_state")]
+    before = [(layer, [variable.numpy() for variable in layer.variables]) for layer in layers if layer.variables]
+    yield
+    for layer, values in before:
+        for variable, value in zip(layer.variables, values, strict=True):
+            variable.assign(value)
+        layer.finalize_state()
+
+
+def _start_from(
+    model: keras.Model, optimizer: keras.optimizers.Optimizer, source: Path, *, with_optimizer: bool
+) -> dict[str, Any]:
     path = model_file(source)
     ancestry = {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "optimizer": with_optimizer}
     try:

@@ -13,6 +13,7 @@ from program import run, summary_of
 
 import stopcli
 from stopcli.errors import CheckpointError
+from stopcli.runner.verify import compare, fingerprint_of
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.slow]
 
@@ -117,6 +118,51 @@ def build(x, y):
     interval = summary_of("loss")["test_interval"]
     assert interval["best"] is None
     assert "is no mean over rows that can be computed again" in str(interval)
+
+
+ADAPTED = """
+import keras
+import numpy as np
+
+def data(*, shift=0.0):
+    x = np.random.default_rng(0).normal(shift, 2.0, size=(90, 2)).astype("float32")
+    return x, x.sum(axis=1)
+
+def build(x, y):
+    normalization = keras.layers.Normalization()
+    normalization.adapt(x)
+    model = keras.Sequential([keras.Input((2,)), normalization, keras.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    return model
+"""
+
+
+def test_what_build_adapts_stays_where_weights_come_from_another_run() -> None:
+    Path("net.py").write_text(ADAPTED)
+    options = ("--xla", "no", "--quiet")
+    assert run("fit", "net.py", *options, "--epochs", "2", "--run-dir", "old") == 0
+    words = ("fit", "net.py", *options, "--set", "shift=5.0", "--init-from", "old", "--epochs", "10000")
+    assert run(*words, "--run-dir", "new") == 0
+    # The file computes what was trained.
+    metrics = np.genfromtxt("new/metrics.csv", delimiter=",", names=True)
+    best = summary_of("new")["best"]
+    assert best["val"]["mae"] == pytest.approx(metrics["val_mae"][best["epoch"] - 1], rel=1e-5)
+    assert run(*words, "--time-budget", "0.01s", "--run-dir", "paused") == 0
+    assert summary_of("paused")["state"] == "paused"
+    assert run("resume", "paused", "--quiet") == 0
+    assert compare(fingerprint_of(Path("new")), fingerprint_of(Path("paused"))) == []
+
+
+def test_layers_that_all_models_share_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    shared = ADAPTED.replace("def data", "dense = keras.layers.Dense(1)\n\ndef data").replace(
+        "keras.layers.Dense(1)]", "dense]"
+    )
+    Path("net.py").write_text(shared)
+    assert run("fit", "net.py", "--epochs", "1", "--run-dir", "a") == 2
+    assert (
+        "build returned a model with weights of the one before it (sequential/dense/kernel)" in capsys.readouterr().err
+    )
+    assert not Path("a").exists()
 
 
 def test_kills_change_no_bit(file: str) -> None:
