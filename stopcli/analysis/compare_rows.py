@@ -93,7 +93,8 @@ def _stored(result: RunResult, view: View, measure: Measure) -> tuple[Prediction
     except RequestError as error:
         return None, f"The rows are not compared: {error.message}."
     if predictions is None:
-        missing = f"The rows are not compared: {path} is missing; older versions did not keep it."
+        why = "runs that were ended early do not have it, nor those of older versions"
+        missing = f"The rows are not compared: {path} is missing; {why}."
         return None, missing if _is_accuracy(measure) else ""
     problem = _of_another_model(path, predictions, result, view, measure)
     return (None, problem) if problem else (predictions, "")

@@ -66,7 +66,7 @@ def test_two_single_runs_are_compared_row_by_row() -> None:
 @pytest.mark.parametrize(
     ("reason", "change"),
     [
-        ("b/predictions.npz is missing; older versions did not keep it.", lambda file: file.unlink()),
+        ("b/predictions.npz is missing; runs that were ended early do not have it", lambda file: file.unlink()),
         ("b/predictions.npz: damaged (", lambda file: file.write_bytes(b"PK\3\4 no archive")),
         ("the runs have other test rows, or the same in another order.", lambda file: keep_predictions(
             file.parent, "1" * 10 + "0" * 10, "1" * 19 + "0", "other")),
