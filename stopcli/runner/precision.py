@@ -175,7 +175,9 @@ def planned_cost(plan: SweepEstimate, loaded: LoadedConfig) -> PrecisionCost | N
 
 def policies_of(model: keras.Model) -> str:
     """The names of Keras's dtype policies, but for float32, that the layers of a model have, in order; else float32."""
-    names = {layer.dtype_policy.name for layer in model._flatten_layers(include_self=False)}
+    layers = model._flatten_layers(include_self=False)
+    # A lookup of words computes in none.
+    names = {layer.dtype_policy.name for layer in layers if "float" in str(layer.compute_dtype)}
     return ", ".join(sorted(names - {FLOAT32})) or FLOAT32
 
 
