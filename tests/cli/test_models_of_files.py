@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -159,9 +160,8 @@ def test_layers_that_all_models_share_are_refused(capsys: pytest.CaptureFixture[
     )
     Path("net.py").write_text(shared)
     assert run("fit", "net.py", "--epochs", "1", "--run-dir", "a") == 2
-    assert (
-        "build returned a model with weights of the one before it (sequential/dense/kernel)" in capsys.readouterr().err
-    )
+    said = capsys.readouterr().err
+    assert re.search(r"build returned a model with weights of the one before it \(\S*dense\S*/kernel\)", said)
     assert not Path("a").exists()
 
 
