@@ -38,8 +38,6 @@ _INFERRED: dict[str, Kind] = {
     **dict.fromkeys(("integer", "floating", "mixed-integer-float", "decimal"), "numbers"),
 }
 _MANY = 10_000
-# Of the range of a column: more than this, and float32 rounds what may count.
-_LARGEST_ROUNDING = 1e-3
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -206,15 +204,3 @@ def texts_of(table: TableFile, name: str) -> NDArray[Any]:
         values = np.array([value[: value.index(".")] for value in values], object)
     texts: NDArray[Any] = np.append(values, "")[codes]
     return texts
-
-
-def rounding_note(name: str, smallest: float, largest: float) -> str:
-    """What to know of numbers that float32 rounds by much of their range; empty where it does not."""
-    # Half the distance from the largest number to the next.
-    rounding = max(abs(smallest), abs(largest)) * np.finfo(np.float32).eps / 2
-    if rounding <= _LARGEST_ROUNDING * (largest - smallest):
-        return ""
-    return (
-        f"{name}: from {smallest:.10g} to {largest:.10g} in float32, which rounds by up to {rounding:.2g}; differences "
-        "from the first value would keep their digits"
-    )

@@ -16,7 +16,6 @@ from stopcli.data.column_kinds import (
     column_of,
     mixture_error,
     numbers_of,
-    rounding_note,
     texts_of,
 )
 from stopcli.data.csv_layout import DELIMITERS, MEANT_AS_WORDS
@@ -30,6 +29,8 @@ from stopcli.quantities import agreeing, first_few
 _Notes = dict[str, list[str]]
 # Words of which more than half stand in a single row tell nothing of other rows, in a table of at least so many.
 _FEWEST_ROWS = 50
+# Of the range of a column's values, what float32 may take from one of them before it is said.
+_LARGEST_ROUNDING = 1e-3
 # Rows whose numbers fit into a processor's cache.
 _CHUNK = 1 << 12
 
@@ -133,6 +134,9 @@ def choose_columns(
         if reason:
             unused[name] = reason
     chosen, classes, reason, more = choose_task(table, target, task)
+    if chosen == "regression":
+        of_target = checked_numbers(table, target)
+        _note_rounding(target, of_target.smallest, of_target.largest, notes)
     if not numbers and not texts:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(unused.items())[:5] if name != target)
         raise RequestError(f"{table.path}: no feature remains beside the target {target} ({reasons or 'one column'})")
@@ -265,10 +269,18 @@ def _reason_of_numbers(column: Column, numbers: NumberColumn, notes: _Notes) -> 
         notes[
             f"{column.name} counts the rows, and is used as a number (--ignore {quote(column.name)} leaves it out)"
         ] = []
-    rounded = rounding_note(column.name, smallest, largest)
-    if rounded:
-        notes[rounded] = []
+    _note_rounding(column.name, smallest, largest, notes)
     return ""
+
+
+def _note_rounding(name: str, smallest: float, largest: float, notes: _Notes) -> None:
+    # Half the distance from the largest number to the next.
+    rounding = max(abs(smallest), abs(largest)) * np.finfo(np.float32).eps / 2
+    if rounding > _LARGEST_ROUNDING * (largest - smallest):
+        notes[
+            f"{name}: from {smallest:.10g} to {largest:.10g} in float32, which rounds by up to {rounding:.2g}; "
+            "differences from the first value would keep their digits"
+        ] = []
 
 
 def _reason_of_words(column: Column, notes: _Notes) -> str:

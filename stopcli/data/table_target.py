@@ -9,15 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stopcli.data.column_kinds import (
-    Column,
-    checked_numbers,
-    column_of,
-    mixture_error,
-    numbers_of,
-    rounding_note,
-    texts_of,
-)
+from stopcli.data.column_kinds import Column, column_of, mixture_error, numbers_of, texts_of
 from stopcli.data.row_parts import TRAIN
 from stopcli.data.table_file import TableFile, cell_at
 from stopcli.errors import ConfigError, RequestError, did_you_mean, shown
@@ -70,9 +62,7 @@ def choose_task(table: TableFile, name: str, task: str) -> tuple[TableTask, tupl
         have, are = agreeing(column.missing, "has", "have"), agreeing(column.missing, "it is", "they are")
         notes.append(f"{counted(column.missing, 'row')} {have} no value of {name}, so {are} left out")
     if chosen == "regression":
-        _, smallest, largest = checked_numbers(table, name)
-        rounded = rounding_note(name, smallest, largest)
-        return chosen, (), reason, (*notes, *([rounded] if rounded else []))
+        return chosen, (), reason, tuple(notes)
     single = [text for text, count in zip(values.texts, values.counts, strict=True) if count == 1]
     if single:
         classes = counted(len(single), "class", "classes")

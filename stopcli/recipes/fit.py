@@ -374,6 +374,10 @@ def experiment_of(
     parts = data.rows_of(config).parts
     model = data.build(config)[0]
     make_savable(model)
+
+    def build_for_file() -> keras.Model:
+        return data.build(config, for_file=True)[0]
+
     step = CompiledStep(model, parts.train, data.code.augment(config.settings), schedule, momentum)
     experiment = Experiment(
         model,
@@ -390,15 +394,11 @@ def experiment_of(
         long_epochs=config.loop == "steps",
         headline=config.headline,
         step=step,
-        load_saved=saved_model_loader(model, lambda: data.build(config, for_file=True)[0]),
+        load_saved=saved_model_loader(model, build_for_file),
         loop_key=loop_key(model, config.arm),
         identity=data.code.identity(model),
     )
-    return (
-        experiment
-        if data.table is None
-        else _from_raw_rows(experiment, data.table, lambda: data.build(config, for_file=True)[0])
-    )
+    return experiment if data.table is None else _from_raw_rows(experiment, data.table, build_for_file)
 
 
 def _from_raw_rows(experiment: Experiment, table: TableData, build: Callable[[], keras.Model]) -> Experiment:
