@@ -35,6 +35,7 @@ class ArmEstimate:
         updates: of a run.
         start_seconds: from a run's start to its first step.
         train_seconds, validation_seconds: of training, and of validating during training.
+        has_short_numbers: whether a layer of its network computes in 16 bits.
     """
 
     epochs: int
@@ -43,6 +44,7 @@ class ArmEstimate:
     start_seconds: float
     train_seconds: float
     validation_seconds: float
+    has_short_numbers: bool = False
 
     @property
     def seconds(self) -> float:
@@ -214,6 +216,7 @@ def estimate(loaded: LoadedConfig, layout: Layout, process_seconds: float, obser
 
 def measure_arm(loaded: LoadedConfig, process_seconds: float) -> ArmEstimate:
     """What a run takes, measured on a few steps; arguments as of `estimate`, with the settings of a run."""
+    from stopcli.models.twin import has_short_numbers
     from stopcli.training.steps_loop import EVALUATION_COST
 
     config = loaded.config
@@ -230,7 +233,15 @@ def measure_arm(loaded: LoadedConfig, process_seconds: float) -> ArmEstimate:
     if config.short_epochs:
         # Calls that train whole epochs were timed with it.
         validation_seconds = 0.0
-    return ArmEstimate(config.epochs, batch, updates, start_seconds, updates * step_seconds, validation_seconds)
+    return ArmEstimate(
+        config.epochs,
+        batch,
+        updates,
+        start_seconds,
+        updates * step_seconds,
+        validation_seconds,
+        has_short_numbers(experiment.model),
+    )
 
 
 def step_seconds_of(loop: Loop, most: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,15 @@ from stopcli.processor import computes_in
 from stopcli.quantities import format_duration
 from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.runner.estimate import SweepEstimate, measure_arm, step_seconds_of
+from stopcli.training.session import NullObserver
 from stopcli.training.tf_setup import gpus_compute_in, has_gpu
 
 if TYPE_CHECKING:
     import keras
 
+    from stopcli.runs.folder import RunFolder
     from stopcli.training.loop import Loop
+    from stopcli.training.session import Session, Start
     from stopcli.training.trainer import Experiment
 
 BFLOAT16 = "bfloat16"
@@ -68,10 +71,43 @@ def slow_precision(precision: str) -> str:
     return f"this machine has no instructions for {precision}, which saves time only where there are some"
 
 
+def with_factor(sentences: Iterable[str], precision: str) -> str:
+    """The first of some sentences that says how slow a precision is, measured; empty where none does."""
+    measured = slow_precision(precision) + ":"
+    return next((sentence for sentence in sentences if sentence.startswith(measured)), "")
+
+
 def is_slow(config: Any) -> bool:
     """Whether a config's precision is one that this machine has no instructions for."""
     precision = getattr(config, "precision", FLOAT32)
     return precision != FLOAT32 and computes_here(precision) is False
+
+
+def compare_precisions(
+    loaded: LoadedConfig, experiment: Experiment, loop: Loop, folder: RunFolder, session: Session, start: Start
+) -> tuple[str, ...]:
+    """Say in a run's log, and to whoever listens, what its training would take in another precision, as `measured_cost`
+    does. Returns it where it is a warning."""
+    config = loaded.config
+    slow = is_slow(config)
+    # Nobody hears a job of a sweep, which says of all of them what one of them has measured.
+    if isinstance(session.observer, NullObserver) and not (slow and session.measures_precision):
+        return ()
+    sentence = slow_precision(config.precision) if slow else ""
+    # What is resumed cannot be changed any more.
+    if not start.resumed:
+        try:
+            with session.stopwatch.part("compile"):
+                cost = measured_cost(
+                    loaded, experiment, loop, session.observer.stage, lambda: session.request.stop_requested
+                )
+            sentence = cost.sentence if cost else sentence
+        except ComparisonError as error:
+            folder.log(str(error))
+    if sentence:
+        folder.log(sentence)
+        session.observer.note(sentence)
+    return (sentence,) if slow else ()
 
 
 def measured_cost(
@@ -114,7 +150,7 @@ def measured_cost(
         return stop() or time.perf_counter() - begin > _MOST_SECONDS
 
     own = _timed(experiment, loop)
-    steps = experiment.steps_per_epoch * config.epochs
+    steps = experiment.steps_per_epoch * experiment.epochs
     step_seconds = own()
     if (other == BFLOAT16 and steps * step_seconds < LONG_SECONDS) or ends():
         return None
@@ -164,13 +200,16 @@ def _timed(experiment: Experiment, loop: Loop) -> Callable[[], float]:
 def planned_cost(plan: SweepEstimate, loaded: LoadedConfig) -> PrecisionCost | None:
     """The same for a plan, by its first arm. Raises ComparisonError as `measured_cost` does."""
     other = other_precision(plan.config)
-    if other is None or (other == BFLOAT16 and (plan.seconds < LONG_SECONDS or _own_policy(loaded) is not None)):
-        return None
     job = plan.jobs[0]
+    arm = plan.arms[job.arm]
+    if other is None or (
+        other == BFLOAT16 and (plan.seconds < LONG_SECONDS or _own_policy(loaded) is not None or arm.has_short_numbers)
+    ):
+        return None
     config = replace(job.config, precision=other)
     with _comparison(other):
         seconds = measure_arm(replace(loaded, config=config), 0.0).train_seconds
-    return PrecisionCost(plan.config.precision, other, plan.seconds, seconds / plan.arms[job.arm].train_seconds)
+    return PrecisionCost(plan.config.precision, other, plan.seconds, seconds / arm.train_seconds)
 
 
 def policies_of(model: keras.Model) -> str:

@@ -17,7 +17,7 @@ from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.recipes.lr_range import Ended, RangeCurve, RangeResults, results_of, run_range, runaway, smoothed
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures, drawn_name
-from stopcli.runner.precision import is_slow, slow_precision
+from stopcli.runner.precision import compare_precisions
 from stopcli.runner.provenance import other_data
 from stopcli.runner.report import write_results
 from stopcli.runner.training_run import start_session
@@ -122,20 +122,16 @@ def run_range_test(loaded: LoadedConfig, folder: RunFolder, session: Session, st
         data_hint=other_data(config),
     )
     notes = start_session(loaded, folder, start, policy_name(config.precision))
-    if is_slow(config):
-        note = slow_precision(config.precision)
-        session.observer.note(note)
-        notes = (*notes, note)
     for note in store.notes:
         folder.log(f"warning: {note}")
-    measured = _test_seeds(loaded, store, folder, session)
+    measured, of_precision = _test_seeds(loaded, store, folder, session, start)
     results = results_of(config, store.curves)
     summary = _summary(loaded, folder, session, results)
     if summary.state == "paused" and measured == 1:
         notes = (*notes, session.request.spent_on_one("seed"))
     return write_results(
         folder,
-        replace(summary, warnings=(*summary.warnings, *notes)),
+        replace(summary, warnings=(*summary.warnings, *notes, *of_precision)),
         loaded.description,
         stopwatch,
         title=f"lr-range: {' on '.join(config.subject)}",
@@ -144,13 +140,17 @@ def run_range_test(loaded: LoadedConfig, folder: RunFolder, session: Session, st
     )
 
 
-def _test_seeds(loaded: LoadedConfig, store: CurveStore, folder: RunFolder, session: Session) -> int:
-    """Test the seeds that are not in the store, until somebody wants it to stop. Returns how many were tested."""
+def _test_seeds(
+    loaded: LoadedConfig, store: CurveStore, folder: RunFolder, session: Session, start: Start
+) -> tuple[int, tuple[str, ...]]:
+    """Test the seeds that are not in the store, until somebody wants it to stop. Returns how many were tested, and the
+    warnings that `compare_precisions` returns."""
     config: LrRangeConfig = loaded.config
     request, measured = session.request, 0
     updates = config.updates(loaded.data.parts.train.batches(config.batch_size))
     # Compiled for the first seed, and reset for each further one, but where it may hold what was drawn for a seed.
     loop: Loop | None = None
+    warnings: tuple[str, ...] = ()
 
     def on_updates(count: int) -> None:
         folder.status.beat(0, StatusProgress(updates=count))
@@ -166,9 +166,12 @@ def _test_seeds(loaded: LoadedConfig, store: CurveStore, folder: RunFolder, sess
         with session.stopwatch.part("train"):
             experiment = recipe_for(config).build(replace(loaded, config=replace(config, seed=seed)))
             if loop is None or experiment.loop_key is None:
+                is_first = loop is None
                 with session.stopwatch.part("compile"):
                     loop = experiment.make_loop()
                     loop.compile()
+                if is_first:
+                    warnings = compare_precisions(loaded, experiment, loop, folder, session, start)
             else:
                 loop.reset(experiment.initial_state(), seed)
             curve = run_range(
@@ -178,7 +181,7 @@ def _test_seeds(loaded: LoadedConfig, store: CurveStore, folder: RunFolder, sess
             break
         store.add(seed, curve, smoothed(curve.losses, config.smoothing))
         measured += 1
-    return measured
+    return measured, warnings
 
 
 def _summary(loaded: LoadedConfig, folder: RunFolder, session: Session, results: RangeResults) -> RangeSummary:

@@ -128,14 +128,9 @@ def execute(
             raise session.request.stop_now
     if task.layout is None:
         return run_one(task.loaded, folder, session, task.start)
-    loaded = task.loaded
     if is_slow(task.config):
-        has_plan = "dry_run" in task.config.extra_options
-        measured = "--dry-run" if has_plan else "a run of one seed"
-        note = f"{slow_precision(task.config.precision)}; {measured} measures what it costs"
-        session.observer.note(note)
-        loaded = replace(loaded, notes=(*loaded.notes, note))
-    return run_sweep(loaded, folder, task.layout, show_jobs, session, task.start)
+        session.observer.note(f"{slow_precision(task.config.precision)}; the first run measures what it costs")
+    return run_sweep(task.loaded, folder, task.layout, show_jobs, session, task.start)
 
 
 def process_age() -> float:

@@ -24,6 +24,7 @@ from stopcli.errors import RecordError, RequestError, RunFolderError, StopcliErr
 from stopcli.quantities import agreeing, counted
 from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.recipes.recorded_code import shipped
+from stopcli.runner.precision import is_slow, slow_precision, with_factor
 from stopcli.runner.provenance import changed_data, changed_model, move_jobs, record_environment
 from stopcli.runner.report import write_results
 from stopcli.runner.resume import Resumption, prepare
@@ -66,6 +67,7 @@ class RunJob:
         shared: the data of all jobs, where they are the same and in this process; else each job reads its own.
         source: the user's file, which jobs execute as the sweep has read it; None where there is none.
         rows: the hash of the rows that each arm has to have; empty where nothing but the settings says which.
+        measures_precision: the name of the job that measures what a precision costs that is slow here.
     """
 
     jobs: Path
@@ -75,6 +77,7 @@ class RunJob:
     shared: LoadedConfig | None = None
     source: Source | None = None
     rows: Mapping[str, str] = field(default_factory=dict)
+    measures_precision: str = ""
 
     def __call__(self, job: Job[Any], context: JobContext) -> None:
         with shipped(self.source):
@@ -117,7 +120,7 @@ class RunJob:
         start_tensorflow(getattr(config, "threads", None))
         from stopcli.runner.run import run_one
 
-        session = Session(request=context.request)
+        session = Session(request=context.request, measures_precision=job.name == self.measures_precision)
         with session.stopwatch.part("data"):
             if self.shared:
                 loaded = replace(self.shared, config=config)
@@ -182,6 +185,8 @@ def run_sweep(
         shared=loaded if shared else None,
         source=loaded.source,
         rows=rows if checked else {},
+        # What is resumed is not measured.
+        measures_precision=next((job.name for job in pending if not (folder.jobs / job.name).exists()), ""),
     )
     recipe = recipe_for(config)
 
@@ -293,6 +298,11 @@ def _summary(
     state, reason = _state(results, request, is_open=is_open)
     finished = sum(result.state == "finished" for result in results)
     warnings = config.warnings()
+    if is_slow(config):
+        measured = with_factor(
+            (text for one in results if one.summary for text in one.summary.warnings), config.precision
+        )
+        warnings.append(measured or slow_precision(config.precision))
     if state == "paused" and not finished:
         warnings.append(f"{request.reason} ran out before any run had finished")
     return SweepSummary(

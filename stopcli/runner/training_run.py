@@ -11,6 +11,7 @@ from stopcli.configs.base import RunConfig, to_toml
 from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.recipes.recorded_code import keep_earlier_copies
 from stopcli.report.drawing import Figures
+from stopcli.runner.precision import compare_precisions
 from stopcli.runner.provenance import changed_data, changed_model, record_environment
 from stopcli.runner.report import write_results
 from stopcli.runs.ancestry import ancestors_of
@@ -18,7 +19,7 @@ from stopcli.runs.files import remove_leftovers, write_whole
 from stopcli.runs.folder import RunFolder
 from stopcli.runs.metrics import read_metrics
 from stopcli.runs.summary import RunSummary
-from stopcli.training.session import NullObserver, SaveCadence, Session, Start
+from stopcli.training.session import SaveCadence, Session, Start
 from stopcli.training.state_file import data_fingerprint, settings_fingerprint
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def train_run(
     warnings = _begin(loaded, experiment, folder, start, fingerprint)
     beside_start = _measured_start(config, experiment, folder, session)
     loop = compiled_loop(experiment, loop_cache, session)
-    warnings += _on_precision(loaded, experiment, loop, folder, session, start)
+    warnings += compare_precisions(loaded, experiment, loop, folder, session, start)
     outcome = _trained(config, experiment, loop, folder, session, start, fingerprint)
     evaluation = _evaluated(loaded, experiment, loop, outcome, folder, session)
     if getattr(config, "refit", False):
@@ -106,34 +107,6 @@ def _measured_start(
     if start is None:
         return None
     return lambda evaluation: before_and_after(start, config.init_from, experiment, evaluation)
-
-
-def _on_precision(
-    loaded: LoadedConfig, experiment: Experiment, loop: Loop, folder: RunFolder, session: Session, start: Start
-) -> tuple[str, ...]:
-    """Say what another precision would take, measured, where somebody listens. Returns it where it is a warning."""
-    from stopcli.runner.precision import ComparisonError, is_slow, measured_cost, slow_precision
-
-    config = loaded.config
-    # Nobody hears a job of a sweep, which says it of all of them.
-    if isinstance(session.observer, NullObserver):
-        return ()
-    slow = is_slow(config)
-    sentence = slow_precision(config.precision) if slow else ""
-    # What is resumed cannot be changed any more.
-    if not start.resumed:
-        try:
-            with session.stopwatch.part("compile"):
-                cost = measured_cost(
-                    loaded, experiment, loop, session.observer.stage, lambda: session.request.stop_requested
-                )
-            sentence = cost.sentence if cost else sentence
-        except ComparisonError as error:
-            folder.log(str(error))
-    if sentence:
-        folder.log(sentence)
-        session.observer.note(sentence)
-    return (sentence,) if slow else ()
 
 
 def _trained(

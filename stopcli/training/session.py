@@ -329,11 +329,16 @@ def stop_on_signals(
 
 @dataclass(frozen=True)
 class Session:
-    """One process's work on a run; a resumed run has several."""
+    """One process's work on a run; a resumed run has several.
+
+    Attributes:
+        measures_precision: whether to measure what a precision costs that is slow here, though nobody listens.
+    """
 
     observer: Observer = field(default_factory=NullObserver)
     request: StopRequest = field(default_factory=StopRequest)
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    measures_precision: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,14 @@ from program import run
 from quick_runs import quick_runs
 
 from stopcli.runner import precision as precision_module
-from stopcli.runner.precision import ComparisonError, PrecisionCost, is_slow, measured_cost, other_precision
+from stopcli.runner.precision import (
+    ComparisonError,
+    PrecisionCost,
+    is_slow,
+    measured_cost,
+    other_precision,
+    planned_cost,
+)
 from stopcli.training.session import NullObserver
 
 
@@ -215,6 +222,33 @@ def test_nothing_is_compared_once_a_stop_is_requested_or_where_the_model_has_sho
         measured_cost(loaded, experiment, loop, stages.append)
 
 
+@pytest.mark.usefixtures("with_bfloat16")
+def test_a_plan_is_compared_by_its_first_arm_unless_that_has_short_numbers_already(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from stopcli.recipes.base import LoadedConfig
+    from stopcli.runner.estimate import ArmEstimate, SweepEstimate
+    from stopcli.sweeps.layout import Layout
+    from stopcli.sweeps.plan import plan_jobs
+
+    def estimate(train_seconds: float, *, has_short_numbers: bool = False) -> ArmEstimate:
+        return ArmEstimate(1, 64, 1, 1.0, train_seconds, 1.0, has_short_numbers)
+
+    def measure(loaded: LoadedConfig, process_seconds: float) -> ArmEstimate:
+        assert loaded.config.precision == "bfloat16"
+        return estimate(60.0)
+
+    monkeypatch.setattr(precision_module, "measure_arm", measure)
+    config = small_config(seeds=2)
+    jobs, layout = plan_jobs(config), Layout("in-process", 1, 1)
+    loaded = LoadedConfig(config, None, ())
+    arm = jobs[0].arm
+    plan = SweepEstimate(config, jobs, {arm: estimate(100.0)}, layout)
+    assert planned_cost(plan, loaded) == PrecisionCost("float32", "bfloat16", plan.seconds, 0.6)
+    own = SweepEstimate(config, jobs, {arm: estimate(100.0, has_short_numbers=True)}, layout)
+    assert planned_cost(own, loaded) is None
+
+
 @pytest.mark.usefixtures("tensorflow")
 def test_a_run_that_is_slow_here_says_so_and_its_file_reaches_what_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -252,6 +286,61 @@ def test_a_run_that_is_slow_here_says_so_and_its_file_reaches_what_it_says(
     loss, accuracy = saved.evaluate(test.x / np.float32(255), test.y, verbose=0)
     assert accuracy == pytest.approx(summary.best.get("test", "accuracy"), abs=1e-6)
     assert loss == pytest.approx(summary.best.get("test", "loss"), rel=1e-5)
+
+
+SLOW = "this machine has no instructions for bfloat16, which saves time only where there are some"
+FACTOR = re.compile(f"{SLOW}: a training step takes \\d+\\.\\d\\d times as long as in float32")
+
+
+@pytest.fixture
+def without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision_module, "has_gpu", lambda: False)
+    monkeypatch.setattr(precision_module, "computes_in", has())
+
+
+def slow_warnings(path: str | Path) -> list[str]:
+    return [text for text in json.loads(Path(path, "summary.json").read_text())["warnings"] if SLOW in text]
+
+
+@pytest.mark.usefixtures("tensorflow", "without_bfloat16")
+def test_a_sweep_that_is_slow_here_says_the_factor_that_its_first_run_has_measured() -> None:
+    with quick_runs():
+        assert (
+            run("moons", "--epochs", "4", "--seeds", "2", "--precision", "bfloat16", "--run-dir", "two", "--quiet") == 0
+        )
+    first, second = sorted(Path("two/jobs").iterdir())
+    (measured,) = slow_warnings(first)
+    assert FACTOR.fullmatch(measured)
+    assert slow_warnings(second) == [], "one measurement is enough"
+    assert slow_warnings("two") == [measured]
+    assert measured in Path("two/report.md").read_text()
+
+
+@pytest.mark.usefixtures("tensorflow", "without_bfloat16")
+def test_a_sweep_whose_first_run_measures_nothing_says_that_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision_module, "measured_cost", lambda *arguments: None)
+    with quick_runs():
+        assert (
+            run("moons", "--epochs", "4", "--seeds", "2", "--precision", "bfloat16", "--run-dir", "two", "--quiet") == 0
+        )
+    assert slow_warnings("two") == [SLOW]
+
+
+@pytest.mark.usefixtures("tensorflow", "without_bfloat16")
+def test_a_range_test_that_is_slow_here_says_the_factor_and_suggests_as_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command = ("lr-range", "--dataset", "moons", "--model", "mlp", "--iterations", "20", "--seeds", "2")
+    with quick_runs():
+        assert run(*command, "--precision", "bfloat16", "--run-dir", "measured", "--quiet") == 0
+        monkeypatch.setattr(precision_module, "measured_cost", lambda *arguments: None)
+        assert run(*command, "--precision", "bfloat16", "--run-dir", "unmeasured", "--quiet") == 0
+    (measured,) = slow_warnings("measured")
+    assert FACTOR.fullmatch(measured)
+    assert slow_warnings("unmeasured") == [SLOW]
+    for seed in (0, 1):
+        name = f"steps-seed{seed}.csv"
+        assert Path("measured", name).read_bytes() == Path("unmeasured", name).read_bytes()
 
 
 @pytest.mark.usefixtures("tensorflow")
