@@ -152,6 +152,10 @@ class Arm(Generic[AnyRun]):
         """The same by seed."""
         return {run.seed: value for run in self.runs if (value := run.value(name)) is not None}
 
+    def without(self, name: str) -> list[AnyRun]:
+        """The runs that do not have a value, such as those whose training has diverged."""
+        return [run for run in self.runs if run.value(name) is None]
+
     def mean(self, name: str) -> float | None:
         """The mean of a value over the runs that have it; None where none has."""
         values = self.values(name)

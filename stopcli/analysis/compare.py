@@ -4,7 +4,7 @@ In what arms differ beside their results: settings, test rows, machines, version
 """
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -305,7 +305,11 @@ def _compare(arm: RunArm, base: RunArm, measure: Measure, view: View) -> Compari
         missing = (base if values else arm).label
         return Comparison(arm, base, view, None, f"{arm.label} against {base.label}: {missing} has no {view.phrase}.")
     states_seeds = all(result.run.states_seed for result in (*arm.runs, *base.runs))
-    difference, note = difference_of(values, others, paired=states_seeds)
+    without = {other.label: other.without(view.value) for other in (arm, base)}
+    difference, note = difference_of(
+        values, others, paired=states_seeds, without={run.seed for runs in without.values() for run in runs}
+    )
+    note += "".join(_left_out(label, len(runs), view) for label, runs in without.items() if runs)
     show = writer_of_differences(measure.headline)
     reason = "the seeds differ" if states_seeds else "the names of the files do not say their seeds"
     sentence = difference.sentence(arm.label, base.label, view.phrase, measure.better, show, measure.unit, reason)
@@ -319,18 +323,25 @@ def _compare(arm: RunArm, base: RunArm, measure: Measure, view: View) -> Compari
     return Comparison(arm, base, view, difference, sentence + note)
 
 
+def _left_out(label: str, count: int, view: View) -> str:
+    """A note on runs of an arm without a value: what is said of it is said of the others."""
+    has, are = (agreeing(count, *words) for words in (("has", "have"), ("is", "are")))
+    return f" ({counted(count, 'run')} of {label} {has} no {view.phrase} and {are} left out.)"
+
+
 def difference_of(
-    values: Mapping[int, float], others: Mapping[int, float], *, paired: bool = True
+    values: Mapping[int, float], others: Mapping[int, float], *, paired: bool = True, without: Collection[int] = ()
 ) -> tuple[Difference, str]:
     """The difference of values by seed, and a note on seeds that it is not of: pairs where enough seeds match, else
     two independent samples where both are large enough, else whatever there is.
 
     Args:
         paired: whether values of the same seed are pairs.
+        without: the seeds that have a run without a value, which the note does not count.
     """
     difference = difference_by_seed(values, others) if paired else None
     if difference is not None and (difference.n >= FEWEST or min(len(values), len(others)) < FEWEST):
-        unmatched = len(values.keys() ^ others.keys())
+        unmatched = len((values.keys() ^ others.keys()) - set(without))
         runs = f"{counted(unmatched, 'run')} {agreeing(unmatched, 'has', 'have')}"
         return difference, f" ({runs} no partner of the same seed.)" if unmatched else ""
     return unpaired_difference(list(values.values()), list(others.values())), ""

@@ -263,8 +263,13 @@ def evidence_of(new: RunArm, old: RunArm, view: View, measure: Measure) -> Evide
     if not measure.is_cost and (other := _other_rows(new, old)):
         return Evidence(value, reason=reason or other)
     for arm in (new, old):
-        if not arm.values(view.value):
-            return Evidence(value, reason=f"{arm.label} has no {view.phrase}")
+        without = arm.without(view.value)
+        if without:
+            # Those that have diverged must not make the answer a better one either.
+            total = len(arm.runs)
+            of = "" if total == len(without) else f"{len(without)} of {counted(total, 'run')} of "
+            has = agreeing(len(without) if of else 1, "has", "have")
+            return Evidence(value, reason=f"{of}{arm.label} {has} no {view.phrase}")
     return _over_seeds(new, old, view, reason)
 
 

@@ -183,6 +183,23 @@ def test_pairs_are_taken_where_enough_seeds_match(ours: range, theirs: range, ex
     assert (kind, outcome_difference.n, note) == expected
 
 
+def test_runs_that_ended_without_a_number_are_left_out_and_counted() -> None:
+    files = []
+    for name, loss in (("a", 0.5), ("b", 0.6)):
+        Path(name).mkdir()
+        for seed in range(5):
+            value = loss + seed / 100 * (1 if name == "a" else 2)
+            last = math.nan if (name, seed) in {("a", 0), ("b", 3), ("b", 4)} else value
+            files.append(f"{name}/seed{seed}.csv")
+            Path(files[-1]).write_text(f"epoch,val_loss\n1,{value}\n2,{last}\n")
+    results = compared(*files, metric="val_loss")
+    last, best = (comparison.sentence for comparison in results.comparisons)
+    assert "(2 runs of b have no val_loss of the last epoch and are left out.)" in last
+    assert "(1 run of a has no val_loss of the last epoch and is left out.)" in last
+    assert "partner" not in last
+    assert "left out" not in best
+
+
 def test_an_answer_over_pairs_is_of_these_seeds_alone() -> None:
     for seed in range(5):
         write_run(f"a{seed}", seed=seed, patience=5, accuracy=0.5 if seed < 2 else 0.95 + seed / 1000, name="a")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -204,6 +204,23 @@ def test_seeds_that_failed_make_no_better_answer() -> None:
     found = gate("better", "0", "test_accuracy")
     assert (found.holds, found.exit_status) == (None, 4)
     assert found.reason == "1 of 5 runs of new has not finished (failed)"
+
+
+@pytest.mark.parametrize(
+    ("diverged", "reason"),
+    [((3,), "1 of 5 runs of new has no val_loss"), (range(5), "new has no val_loss")],
+)
+def test_seeds_that_diverged_make_no_better_answer(diverged: Sequence[int], reason: str) -> None:
+    files = []
+    for name, loss in (("old", 0.9), ("new", 0.5)):
+        Path(name).mkdir()
+        for seed in range(5):
+            value = math.nan if name == "new" and seed in diverged else loss + seed / 100
+            files.append(f"{name}/seed{seed}.csv")
+            Path(files[-1]).write_text(f"epoch,val_loss\n1,{value}\n2,{value}\n")
+    found = gate("better", "0", "val_loss", runs=tuple(files))
+    assert (found.holds, found.exit_status) == (None, 4)
+    assert found.reason.startswith(reason)
 
 
 @pytest.mark.parametrize(
