@@ -12,7 +12,7 @@ from stopcli.configs.base import Option
 from stopcli.configs.training import TrainingConfig
 from stopcli.errors import ConfigError
 from stopcli.quantities import counted
-from stopcli.runs.headline import Headline
+from stopcli.runs.headline import PERCENT, Headline
 
 _WITH_AUTO = ("seeds", "auto")
 _DEFAULT_RESOLVE, _DEFAULT_SHARE = 0.01, 0.01
@@ -61,8 +61,10 @@ def parse_resolve(text: float | str) -> Resolve | None:
 
 
 def resolve_for(headline: Headline | None, text: float | str = "auto") -> Resolve:
-    """What a difference of a metric has to be to matter: as the settings say, else 0.01 of a proportion or a score, and
-    1 % of the baseline of an error, or of what is no metric that counts, such as a cost.
+    """What a difference of a metric has to be to matter.
+
+    As the settings say, else 0.01 of a proportion or a score, 1 of a share in percent, and 1 % of the baseline of an
+    error, or of what is no metric that counts, such as a cost.
 
     Args:
         headline: the metric; None of a cost, and of a loss that does not count.
@@ -71,8 +73,9 @@ def resolve_for(headline: Headline | None, text: float | str = "auto") -> Resolv
     requested = parse_resolve(text)
     if requested is not None:
         return requested
-    is_share = headline is None or headline.kind == "error"
-    return Resolve(_DEFAULT_SHARE, True) if is_share else Resolve(_DEFAULT_RESOLVE, False)
+    if headline is None or headline.kind == "error":
+        return Resolve(_DEFAULT_SHARE, True)
+    return Resolve(_DEFAULT_RESOLVE * (100 if headline.unit == PERCENT else 1), False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,6 +117,7 @@ class EpochRules:
         self.verdict: Verdict | None = None
         self.best = self.best_by_rule = _Best("", "min")
         self._readable: list[int] = []
+        self._of_headline: list[str] = []
 
     def set_names(self, names: Sequence[str]) -> None:
         """Say which metrics are recorded: in the first epoch, and when there are more.
@@ -130,6 +131,7 @@ class EpochRules:
         headline = self.headline
         if all(base_name(name) != headline.name for name in names) and not self._follows_rule:
             raise MetricError(f"no metric is {headline.name!r} or val_{headline.name}; recorded: {', '.join(names)}")
+        self._of_headline = [name for name in names if base_name(name) == headline.name]
         best = self._monitor if self._follows_rule else _choosing(headline, names)
         best = best or self._monitor
         if best is not None and best[0] != self.best.monitor:
@@ -168,6 +170,8 @@ class EpochRules:
                 self.verdict = Verdict("non_finite", f"{names[i]} is {value}", epoch)
                 return
         metrics = {name: value for name, value in zip(names, row, strict=True) if value is not None}
+        if self.headline is not None:
+            self.headline = self.headline.seen_in(metrics[name] for name in self._of_headline if name in metrics)
         self.best.update(epoch, metrics, row)
         if self.best_by_rule is not self.best:
             self.best_by_rule.update(epoch, metrics, row)

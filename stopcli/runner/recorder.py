@@ -273,7 +273,10 @@ class Recorder(KerasHooks):
         log.add(row, now - self._since)
         self._seconds += now - self._since
         self._since, self._count, self._last = now, epoch, row
+        headline = self._rules.headline
         self._rules.update(epoch, log.names, row)
+        if self._rules.headline is not headline:
+            self._rewrite_config(folder)
         # Last: Ctrl-C while it waits for the disk leaves all of the epoch, or nothing.
         log.flush_in_time()
         if log.problem and not self._has_warned:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from stopcli.stopping.rule import Direction, natural_direction
@@ -20,7 +20,10 @@ ROWS_IN_WORDS: dict[Rows, str] = {"test": "test", "val": "validation", "train": 
 
 Kind = Literal["proportion", "error", "score"]
 """What values can be: a share of rows from 0 to 1, whose interval is Wilson's; an error ≥ 0, in the unit of what was
-predicted, lower is better; any other number, such as an area under a curve or R²."""
+predicted, lower is better; any other number, such as an area under a curve, R², or a share in percent."""
+
+PERCENT = "%"
+"""The unit of an accuracy that a program records as 93.2 instead of 0.932."""
 
 # Lightning users write `val/loss`; fastai calls the rows that validate `valid`, Hugging Face `eval`.
 _ROWS: dict[str, Rows] = {
@@ -100,6 +103,12 @@ class Headline:
         """Its column in metrics.csv: of the `train`, the `val` or the `test` rows."""
         return self.name if rows == "train" else f"{rows}_{self.name}"
 
+    def seen_in(self, values: Iterable[float]) -> Headline:
+        """The headline of these values: of a proportion one in percent, where any of them is above 1."""
+        if self.kind == "proportion" and any(value > 1 for value in values):
+            return replace(self, kind="score", unit=PERCENT)
+        return self
+
     def spellings(self, rows: str, columns: Iterable[str]) -> list[str]:
         """Its columns of such rows, as programs spell them (`val/loss`, `valid_loss`), its own name first."""
         names = [name for name in columns if rows_of(name) == rows and base_name(name) == self.name]
@@ -148,7 +157,8 @@ def headline_of(metric: str, direction: Direction | None = None, unit: str = "")
     direction = direction or natural_direction(name)
     if direction is None:
         return None
-    is_proportion = direction == "max" and name.rsplit("_", 1)[-1] in _PROPORTIONS
+    # A proportion has no unit.
+    is_proportion = direction == "max" and not unit and name.rsplit("_", 1)[-1] in _PROPORTIONS
     kind: Kind = "proportion" if is_proportion else "error" if direction == "min" else "score"
     return Headline(name, direction, kind, unit)
 

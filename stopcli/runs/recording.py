@@ -3,6 +3,7 @@ arms that are compared."""
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -100,6 +101,11 @@ class Recording(Run):
     def headline(self) -> Headline:
         """That of the metric that the user names, unless that is a loss beside which it has another metric; else of the
         first validated one whose name says which is better."""
+        headline = self._headline_by_name()
+        of_it = (values for name, values in self.metrics.items() if base_name(name) == headline.name)
+        return headline.seen_in(float(values.max(initial=0.0, where=values < math.inf)) for values in of_it)
+
+    def _headline_by_name(self) -> Headline:
         named = headline_of(self.metric, self.direction) if self.metric else None
         if named is not None and base_name(self.metric) != "loss":
             return named

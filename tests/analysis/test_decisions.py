@@ -258,6 +258,7 @@ def test_what_matters_is_a_number_or_a_share() -> None:
     assert parse_resolve("2%") == Resolve(0.02, True)
     assert parse_resolve(0.5) == Resolve(0.5, False) == resolve_for(ACCURACY, "0.5")
     assert resolve_for(ACCURACY) == Resolve(0.01, False)
+    assert resolve_for(ACCURACY.seen_in([0.5, 93.2])) == Resolve(1.0, False)
     assert (str(Resolve(0.02, True)), str(Resolve(0.5, False))) == ("2 %", "0.5")
     for wrong in ("0", "-1", "abc", "200%", "100%", "%", "1%%", "nan", "inf", "", "1e-400"):
         with pytest.raises(ConfigError, match="expected a number > 0"):

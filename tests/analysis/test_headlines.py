@@ -20,6 +20,7 @@ from stopcli.analysis.replay_report import output_of as output_of_replay
 from stopcli.errors import ConfigError, RequestError
 from stopcli.report.html import write_output
 from stopcli.report.next_steps import next_steps
+from stopcli.runs.headline import Headline
 from stopcli.runs.run import Run
 
 RMSE = (2.5, 2.6, 2.4, 2.58)
@@ -282,6 +283,21 @@ def test_a_score_is_lost_where_it_is_lower() -> None:
     assert quality.get_ylabel() == "validation AUC of the epoch selected"
     # Higher and dearer: both rules lie on the front, and both are named.
     assert {text.get_text() for text in quality.texts} == {"patience:3", "threshold:1.1"}
+
+
+def test_an_accuracy_in_percent_is_drawn_as_it_is() -> None:
+    """As many programs record it. What is missing of it to 1 would be less than nothing."""
+    paths = [Path(f"lstm-seed{seed}.csv") for seed in range(3)]
+    for seed, path in enumerate(paths):
+        rows = [f"{epoch},{1 / epoch + epoch / 50},{60 + 9 * epoch**0.5 + seed}" for epoch in range(1, 13)]
+        path.write_text("epoch,val_loss,val_acc\n" + "\n".join(rows) + "\n")
+    results = replay(paths, ReplayOptions(patience=(2,)))
+    (experiment,) = results.experiments
+    assert experiment.headline == Headline("acc", "max", "score", "%")
+    quality = output_of_replay(results).figures()["frontier"]().axes[1]
+    assert quality.get_ylabel() == "validation acc of the epoch selected (%)"
+    low, high = quality.get_ylim()
+    assert 60 < low < high < 100
 
 
 def test_a_direction_that_a_run_has_on_record_is_not_asked_for() -> None:

@@ -25,6 +25,7 @@ from stopcli import AnyOf, Patience, Recorder, Threshold
 from stopcli.errors import ConfigError, MetricError, RunError, RunFolderError
 from stopcli.runner.epoch_log import EpochLog
 from stopcli.runs.folder import RunFolder
+from stopcli.runs.headline import Headline
 from stopcli.runs.run import Run, read_runs
 
 # A curve that is best at its epoch 31.
@@ -198,6 +199,20 @@ def test_the_metric_that_counts_is_the_named_one_else_the_rule_s_else_the_first_
     assert recorded(metrics, rule=Patience(3, monitor="loss")) == ("loss", "min", "loss")
     assert recorded(metrics, headline="speed", mode="max", rule=Patience(3)) == ("speed", "max", "val_speed")
     assert recorded({"loss": 1.0, "test_rmse": 2.0}) == ("rmse", "min", "loss")
+
+
+def test_an_accuracy_in_percent_is_no_proportion() -> None:
+    """As soon as a value says so, also for whoever reads the run while it trains, or after it has died."""
+    with Recorder("runs") as recorder:
+        recorder.epoch(val_loss=2.0, val_accuracy=0.9)
+        assert Run.read(recorder.path).headline.kind == "proportion"
+        recorder.epoch(val_loss=1.0, val_accuracy=12.5)
+        recorder.epoch(val_loss=0.5, val_accuracy=0.8)
+        while_it_trains = Run.read(recorder.path).headline
+    assert while_it_trains == Run.read(recorder.path).headline == Headline("accuracy", "max", "score", "%")
+    with Recorder("runs", headline="accuracy", unit="%") as recorder:
+        recorder.epoch(val_accuracy=0.5)
+    assert Run.read(recorder.path).headline == Headline("accuracy", "max", "score", "%")
 
 
 def test_a_value_that_is_not_finite_ends_the_run() -> None:
