@@ -1,6 +1,7 @@
 #!/bin/sh
 # One night: train for an hour on the rows that are new, publish the model where it is not worse, predict.
-# Exit status: 0 done, or nothing to do; 3 the new model is worse; else that of the command that failed.
+# Exit status: 0 done, nothing to do, or not decided: the old model stays, or the first one trains on in the next night; 3 the
+# new model is worse; else that of the command that failed.
 set -eu
 cd "${FOLDER:-$(dirname "$0")}"
 budget=${BUDGET:-1h}
