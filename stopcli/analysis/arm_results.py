@@ -17,7 +17,6 @@ from stopcli.analysis.sweep import (
     mean_cell,
     means_and_sds,
     sentences_against,
-    shared_seeds,
 )
 from stopcli.quantities import format_duration, numbered
 from stopcli.report.document import Table
@@ -176,13 +175,14 @@ def arm_conclusions(
 
 def _best_of_few(arms: Sequence[RunArm], model: str, measure: ArmMeasure) -> str:
     """Which arm is best over the seeds that all have; empty where they have none in common."""
-    seeds = shared_seeds(arms)
+    values = {arm.label: arm.by_seed(measure.error_of()) for arm in arms}
+    # A run whose value is not finite has none.
+    seeds = sorted(set.intersection(*(set(by_seed) for by_seed in values.values())))
     if not seeds:
         return ""
     headline = measure.headline
     means = {
-        arm.label: headline.as_error(statistics.fmean(arm.by_seed(measure.error_of())[seed] for seed in seeds))
-        for arm in arms
+        label: headline.as_error(statistics.fmean(by_seed[seed] for seed in seeds)) for label, by_seed in values.items()
     }
     pick, superlative = (min, "lowest") if headline.lower_is_better else (max, "highest")
     best = pick(means, key=lambda label: means[label])

@@ -129,6 +129,7 @@ class Arm(Generic[AnyRun]):
         name: in a sweep's plan.
         index: among the arms, from 0, which its colour goes by: it is the same whatever has finished.
         planned: runs that its sweep has of it.
+        failed: the seeds of those that have failed, or whose process has died.
         config: of one of its runs, where it is a sweep's.
     """
 
@@ -138,6 +139,7 @@ class Arm(Generic[AnyRun]):
     name: str = ""
     index: int = 0
     planned: int = 0
+    failed: tuple[int, ...] = ()
     config: Any = None
 
     @property
@@ -368,13 +370,17 @@ def _on_repeated_seeds(repeated: Sequence[tuple[RunResult, RunResult]]) -> str:
     seeds = counted(len(repeated), "seed") if several else f"seed {first.seed}"
     paths = f"such as {first.run.path} and {other.run.path}" if several else f"{first.run.path}, {other.run.path}"
     ending = "identical by design, and counted once"
-    if contrary:
+    if other.run.state == "failed" and first.run.finished:
+        ending = "of which one has failed, and the one that has finished counts"
+    elif contrary:
         ending = "but their results differ (another machine or version?), and the first counts"
     return f"{seeds} {agreeing(len(repeated), 'is', 'are')} there more than once ({paths}), {ending}"
 
 
 def _agree(first: RunResult, other: RunResult) -> bool:
-    # One that did not finish is the beginning of the other.
+    # One that did not finish is the beginning of the other, unless it could not.
+    if other.run.state == "failed":
+        return not first.run.finished
     return not other.run.finished or (first.final, first.saved) == (other.final, other.saved)
 
 

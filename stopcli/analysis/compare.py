@@ -325,7 +325,7 @@ def _compare(arm: RunArm, base: RunArm, measure: Measure, view: View) -> Compari
 
 def _left_out(label: str, count: int, view: View) -> str:
     """A note on runs of an arm without a value: what is said of it is said of the others."""
-    has, are = (agreeing(count, *words) for words in (("has", "have"), ("is", "are")))
+    has, are = agreeing(count, "has", "have"), agreeing(count, "is", "are")
     return f" ({counted(count, 'run')} of {label} {has} no {view.phrase} and {are} left out.)"
 
 
@@ -453,7 +453,9 @@ class CompareResults:
             )
         if self.measure.name.startswith("test_"):
             over_seeds = any(comparison.tested and comparison.on_rows is None for comparison in self.comparisons)
-            notes += [_SHARED_ROWS] if over_seeds else []
+            # What something else trained may be folds of a cross-validation.
+            own = any(result.run.command not in FOREIGN for arm in self.arms for result in arm.runs)
+            notes += [_SHARED_ROWS] if over_seeds and own else []
             chosen = headlines_of([arm for arm in self.arms if _test_rows_chose(arm)])
             notes += dict.fromkeys(map(note_on_test_rows, chosen.values()))
         return notes

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from stopcli.analysis.arms import RunArm
-from stopcli.analysis.sweep import SweepResults, reference_of, sweep_arms
+from stopcli.analysis.sweep import SweepResults, reference_of, seeds_in, sweep_arms
 from stopcli.configs.auto_seeds import resolve_for
 from stopcli.quantities import counted, format_duration
 from stopcli.report.document import Table, csv_of
@@ -102,7 +102,19 @@ class Decision:
         return verdict_on(mean, self.value.direction, distinguishable=True)
 
     def sentence(self) -> str:
-        """What was decided and when, or what is missing."""
+        """What was decided and when, or what is missing; and how many seeds have failed, of which it says nothing."""
+        return self._decided() if self.test is None else f"{self._decided()} {self.failures()}".strip()
+
+    def failures(self) -> str:
+        """How many seeds of the two arms have failed, in a sentence; empty where none has."""
+        failed = [
+            f"{len(arm.failed)} of {counted(arm.planned, 'seed')} of {arm.label}"
+            for arm in (self.arm, self.reference)
+            if arm.failed
+        ]
+        return f"{' and '.join(failed)} failed and are not counted." if failed else ""
+
+    def _decided(self) -> str:
         against = self.title
         if self.test is None:
             return f"{against}: no seed has finished in both."
@@ -156,7 +168,7 @@ class Decision:
         bounds = last.interval.bounds
         return (
             self.arm.label,
-            str(len(self.seeds)),
+            str(len(self.seeds)) + (f" of {self.arm.planned}" if self.failures() else ""),
             self.value.show(last.interval.mean),
             NONE if bounds is None else " to ".join(map(self.value.show, bounds)),
             self.verdict,
@@ -265,7 +277,7 @@ def with_decisions(
         tables=(*sweep.tables, Table(DECISIONS, columns, tuple(decision.row() for decision in decisions))),
         files={**sweep.files, "decisions.csv": csv_of(looks)} if looks else sweep.files,
         conclusions=(
-            _answer(config, decisions),
+            _answer(config, decisions, seeds_in(results)),
             *(one.sentence() for one in decisions),
             *((_ONE_LOOK, *sweep.conclusions) if sweep.conclusions else ()),
         ),
@@ -273,9 +285,12 @@ def with_decisions(
     )
 
 
-def _answer(config: Any, decisions: Sequence[Decision]) -> str:
-    """How many comparisons were decided, by how many seeds."""
-    seeds = counted(max(len(decision.seeds) for decision in decisions), "seed")
+def _answer(config: Any, decisions: Sequence[Decision], trained: int) -> str:
+    """How many comparisons were decided, by how many of the seeds that were trained."""
+    most = max(len(decision.seeds) for decision in decisions)
+    seeds = counted(most, "seed")
+    if most < trained and any(decision.failures() for decision in decisions):
+        seeds += f" that finished of {trained} that were trained"
     undecided = sum(decision.verdict == "undecided" for decision in decisions)
     if not undecided:
         every = {1: "The comparison is", 2: "Both comparisons are"}.get(
@@ -298,12 +313,14 @@ def _more_seeds(decisions: Sequence[Decision]) -> list[str]:
 
 def _summary(decision: Decision) -> dict[str, Any]:
     """What a sweep's summary.json holds of a comparison, in full precision."""
+    arms = [arm for arm in (decision.arm, decision.reference) if arm.failed]
     return {
         "arm": decision.arm.name,
         "against": decision.reference.name,
         "value": decision.value.name,
         "verdict": decision.verdict,
         "seeds": list(decision.seeds),
+        **({"failed": {arm.name: list(arm.failed) for arm in arms}} if arms else {}),
         **({"test": decision.test.to_dict()} if decision.test is not None else {}),
         "more_seeds": more_seeds_summary(decision.needed),
     }

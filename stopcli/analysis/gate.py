@@ -247,7 +247,9 @@ def evidence_of(new: RunArm, old: RunArm, view: View, measure: Measure) -> Evide
     value = old.mean(view.value)
     for arm in (new, old):
         # A script reads the answer alone: seeds that failed, or still run, must not make it a better one.
-        unfinished = [result.run.state for result in (*arm.runs, *arm.left_out) if result.run.state not in _ENDED]
+        unfinished = [result.run.state for result in arm.runs if result.run.state not in _ENDED]
+        # One that a time budget has paused does not count beside others that have finished.
+        unfinished += [result.run.state for result in arm.left_out]
         if unfinished:
             total = len(arm.runs) + len(arm.left_out)
             of = "" if total == 1 else f"{len(unfinished)} of {counted(total, 'run')} of "

@@ -9,7 +9,7 @@ from typing import Literal
 from stopcli.analysis.arms import RunArm, headline_of_runs
 from stopcli.analysis.run_result import RunResult
 from stopcli.errors import ConfigError, did_you_mean
-from stopcli.runs.headline import Headline, base_name, headline_of
+from stopcli.runs.headline import PERCENT, Headline, base_name, headline_of
 from stopcli.runs.summary import FOREIGN, ModelName
 from stopcli.stopping.rule import Direction, mode_warning, resolve_direction
 
@@ -119,6 +119,7 @@ def measure_of(name: str, arms: Sequence[RunArm], mode: str = "auto") -> Measure
     counting = [headline for headline in headlines.values() if headline.name == base_name(name) and name not in COSTS]
     better = _direction(name, mode, counting)
     if counting:
+        _check_percent(name, headlines)
         units = list(dict.fromkeys(headline.unit for headline in counting if headline.unit))
         unit = units[0] if len(units) == 1 else ""
         headline: Headline | None = replace(counting[0], direction=better or counting[0].direction, unit=unit)
@@ -134,6 +135,18 @@ def measure_of(name: str, arms: Sequence[RunArm], mode: str = "auto") -> Measure
         models.append("refit")
     views = _views(name, _phrase(name, headline), better, models, is_foreign=is_foreign)
     return Measure(name, views, better, headline, tuple(filter(None, warnings)))
+
+
+def _check_percent(name: str, headlines: Mapping[str, Headline]) -> None:
+    """Raise ConfigError where a metric is a proportion in some arms and in percent in others."""
+    by_kind: dict[bool, list[str]] = {}
+    for label, headline in headlines.items():
+        if headline.name == base_name(name) and (headline.unit == PERCENT or headline.kind == "proportion"):
+            by_kind.setdefault(headline.unit == PERCENT, []).append(label)
+    if len(by_kind) > 1:
+        percent, proportion = (", ".join(by_kind[is_percent]) for is_percent in (True, False))
+        expected = f"one unit; it is in percent in {percent}, and a proportion in {proportion}"
+        raise ConfigError("metric", name, expected, hint="Record it from 0 to 1 in all of them, or in percent.")
 
 
 def _runs(arms: Sequence[RunArm]) -> list[RunResult]:

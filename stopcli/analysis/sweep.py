@@ -55,6 +55,7 @@ def sweep_arms(config: Any, results: Sequence[JobResult]) -> list[RunArm]:
             name=name,
             index=index,
             planned=len(jobs),
+            failed=tuple(job.job.config.seed for job in jobs if job.state in ("failed", "died")),
             config=jobs[0].job.config,
         )
         for index, (name, jobs) in enumerate(by_arm.items())

@@ -31,7 +31,7 @@ from stopcli.cli.options import (
 from stopcli.configs.base import settings_with
 from stopcli.configs.images import ImageConfig
 from stopcli.configs.registry import COMMANDS, config_class
-from stopcli.errors import ConfigError, RequestError, StopcliError, did_you_mean, shown
+from stopcli.errors import ConfigError, RequestError, RunFolderError, StopcliError, did_you_mean, shown
 from stopcli.quantities import counted
 from stopcli.runs.files import temporary_files
 from stopcli.runs.folder import RunFolder, runs_root
@@ -96,6 +96,7 @@ def resume(
     how |= {} if max_seeds is None else {"max_seeds": max_seeds}
     named = {"epochs": epochs, "dataset": dataset}
     changes = {**{name: value for name, value in named.items() if value is not None}, **options}
+    position = _position(run)
     resumption = prepare(run, changes=changes, force=force, retry_failed=retry_failed, how=how, code=code)
     config, start = resumption.config, resumption.start
     layout = settle_layout(config)[1]
@@ -112,10 +113,22 @@ def resume(
     for note in task.loaded.notes:
         output.warn(note)
     with RunFolder.reopen(run) as folder:
+        if _position(run) != position:
+            # Another process held it until now, and has trained on from where this one would begin.
+            raise RunFolderError(f"{run} has gone on while its data were read", hint="Resume it again.")
         for warning in resumption.warnings:
             folder.log(f"warning: {warning}")
         output.say(f"stopcli {config.command} → {run}, resuming {resumption.where}", style="bold")
         execute_task(task, folder, output, budget_seconds)
+
+
+def _position(run: Path) -> tuple[bytes, list[str]]:
+    """How far a run is: what its status.json says, and the names of its saved states."""
+    from stopcli.training.state_file import StateStore
+
+    status = run / "status.json"
+    states = StateStore(run / "checkpoints" / "resume").files()
+    return status.read_bytes() if status.is_file() else b"", [path.name for path in states]
 
 
 @contextlib.contextmanager

@@ -137,8 +137,9 @@ class EpochLog:
             self._columns = self._columns or len(names)
             self._metrics = MetricsFile(path, names[: self._columns], self._prefixes.get(path.name))
         if self._columns < len(names):
-            self._metrics.close()
-            self._metrics = with_more_columns(path, names, len(names) - self._columns)
+            # Open until the other one is there: where there is no room for that, this one still is metrics.csv.
+            narrow, self._metrics = self._metrics, with_more_columns(path, names, len(names) - self._columns)
+            narrow.close()
             self._columns = len(names)
             self._drop_board()
         return self._metrics

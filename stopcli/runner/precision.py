@@ -14,6 +14,7 @@ from stopcli.processor import computes_in
 from stopcli.quantities import format_duration
 from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.runner.estimate import SweepEstimate, measure_arm, step_seconds_of
+from stopcli.runs.run import Run
 from stopcli.training.session import NullObserver
 from stopcli.training.tf_setup import gpus_compute_in, has_gpu
 
@@ -90,12 +91,15 @@ def compare_precisions(
     does. Returns it where it is a warning."""
     config = loaded.config
     slow = is_slow(config)
-    # Nobody hears a job of a sweep, which says of all of them what one of them has measured.
-    if isinstance(session.observer, NullObserver) and not (slow and session.measures_precision):
-        return ()
-    sentence = slow_precision(config.precision) if slow else ""
-    # What is resumed cannot be changed any more.
-    if not start.resumed:
+    sentence, listens = slow_precision(config.precision) if slow else "", not isinstance(session.observer, NullObserver)
+    if start.resumed:
+        # It cannot be changed any more, and what it has measured before holds.
+        before = Run.read(folder.path).results
+        measured = with_factor(before.warnings if before else (), config.precision) if slow else ""
+        sentence = measured or sentence
+        listens = listens or bool(measured)
+    elif listens or (slow and session.measures_precision):
+        listens = True
         try:
             with session.stopwatch.part("compile"):
                 cost = measured_cost(
@@ -104,9 +108,11 @@ def compare_precisions(
             sentence = cost.sentence if cost else sentence
         except ComparisonError as error:
             folder.log(str(error))
-    if sentence:
-        folder.log(sentence)
-        session.observer.note(sentence)
+    # Nobody hears a job of a sweep, which says of all of them what one of them has measured.
+    if not (sentence and listens):
+        return ()
+    folder.log(sentence)
+    session.observer.note(sentence)
     return (sentence,) if slow else ()
 
 

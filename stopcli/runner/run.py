@@ -128,7 +128,7 @@ def execute(
             raise session.request.stop_now
     if task.layout is None:
         return run_one(task.loaded, folder, session, task.start)
-    if is_slow(task.config):
+    if is_slow(task.config) and not task.start.resumed:
         session.observer.note(f"{slow_precision(task.config.precision)}; the first run measures what it costs")
     return run_sweep(task.loaded, folder, task.layout, show_jobs, session, task.start)
 

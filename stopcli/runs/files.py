@@ -381,6 +381,9 @@ class AppendedFile:
             # Closing fails for the same reason, which this error says.
             with contextlib.suppress(OSError):
                 self.close()
+            if keep is None:
+                # Made above; it would be in the way once there is room.
+                path.unlink(missing_ok=True)
             raise
 
     def write(self, records: bytes) -> None:

@@ -33,6 +33,8 @@ _ROWS: dict[str, Rows] = {
 }
 _PREFIXES = {f"{name}{end}": rows for name, rows in _ROWS.items() for end in "_/"}
 _PROPORTIONS = ("accuracy", "acc")
+# A mean over batches of rows that are all right comes to 1 and a few last digits, of float32 or less.
+_ABOVE_ONE = 1.01
 # As their field writes them.
 _SPELLINGS = {
     **{name: name.upper() for name in ("auc", "mae", "mape", "mse", "rmse", "iou")},
@@ -104,8 +106,9 @@ class Headline:
         return self.name if rows == "train" else f"{rows}_{self.name}"
 
     def seen_in(self, values: Iterable[float]) -> Headline:
-        """The headline of these values: of a proportion one in percent, where any of them is above 1."""
-        if self.kind == "proportion" and any(value > 1 for value in values):
+        """The headline of these values: of a proportion one in percent, where any of them is above 1 by more than a
+        rounding."""
+        if self.kind == "proportion" and any(value > _ABOVE_ONE for value in values):
             return replace(self, kind="score", unit=PERCENT)
         return self
 

@@ -5,6 +5,7 @@ value by more than that; after `patience` epochs that are not, the rate is multi
 again, and for `cooldown` epochs no epoch counts as waiting.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -47,7 +48,7 @@ class Plateau:
         """Look at an epoch.
 
         Args:
-            value: the monitored metric; NaN is not better than any.
+            value: the monitored metric; one that is not finite never becomes the best.
             rate: the learning rate until now.
 
         Returns:
@@ -57,7 +58,7 @@ class Plateau:
         if cooldown > 0:
             cooldown, wait = cooldown - 1, 0
         if best is None or self._better(value, best):
-            return PlateauState(value if value == value else best, 0, cooldown), rate
+            return PlateauState(value if math.isfinite(value) else best, 0, cooldown), rate
         if cooldown > 0:
             return PlateauState(best, wait, cooldown), rate
         wait += 1

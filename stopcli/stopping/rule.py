@@ -323,13 +323,14 @@ def natural_direction(metric: str) -> Direction | None:
 
     The last word decides, so `val_loss`, `valid/loss` and `top_k_error` are lower, `test_binary_accuracy` is higher. It
     is what stands before the endings that Keras (`auc_1`), Lightning (`loss_epoch`), scikit-learn (`f1_score`) and
-    fastai (`error_rate`) have.
+    fastai (`error_rate`) have. Where scikit-learn scores by an error or a loss, it is the negative one
+    (`neg_mean_squared_error`), and higher.
     """
     parts = re.split(r"[^a-z0-9]+", metric.lower())
     while len(parts) > 1 and (parts[-1].isdigit() or parts[-1] in _ENDINGS):
         parts.pop()
     if parts[-1] in _LOWER_IS_BETTER:
-        return "min"
+        return "max" if {"neg", "negative"} & {*parts[:-1]} else "min"
     if parts[-1] in _HIGHER_IS_BETTER:
         return "max"
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from ctypes import c_float
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,14 +43,21 @@ class Threshold(MetricRule[NoState]):
             raise ConfigError("threshold", self.value, "a finite number")
 
     def decide(self, state: NoState, epoch: int, values: Sequence[float]) -> tuple[NoState, Verdict | None]:
-        return state, self._verdict(epoch, values[0]) if self._reached(values[0]) else None
+        reached = self._reached(c_float(values[0]).value, c_float(self.value).value)
+        return state, self._verdict(epoch, values[0]) if reached else None
 
     def scan(self, columns: Sequence[NDArray[Any]]) -> Verdict | None:
-        index = first_true(self._reached(columns[0]))
+        import numpy as np
+
+        # A recording of another program may have numbers beyond float32.
+        with np.errstate(over="ignore"):
+            values, threshold = columns[0].astype(np.float32), np.float32(self.value)
+        index = first_true(self._reached(values, threshold))
         return None if index is None else self._verdict(index + 1, float(columns[0][index]))
 
-    def _reached(self, value: Any) -> Any:
-        return value <= self.value if self._lower else value >= self.value  # type: ignore[attr-defined]
+    def _reached(self, value: Any, threshold: Any) -> Any:
+        # In float32, as metrics are computed: 63 of 70 right are 0.9.
+        return value <= threshold if self._lower else value >= threshold  # type: ignore[attr-defined]
 
     def _verdict(self, epoch: int, value: float) -> Verdict:
         return Verdict(self.kind, self.describe(), epoch, 0, epoch, value, abs(value - self.value), self.monitor)

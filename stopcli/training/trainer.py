@@ -446,7 +446,10 @@ class Trainer:
         self._loop.restore(final)
         # A model whose weights are not finite is no use to anyone; metrics.csv shows what led to it.
         broken = verdict.reason == "non_finite" and final_epoch == verdict.epoch
-        if self._plan.best_checkpoint is not None and final_epoch > 0 and not broken:
+        if broken:
+            # Of a session before, which is not the final model any more.
+            self._folder.final_model.unlink(missing_ok=True)
+        elif self._plan.best_checkpoint is not None and final_epoch > 0:
             self._save_model(self._folder.final_model)
         return Outcome(
             verdict,

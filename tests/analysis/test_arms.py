@@ -56,6 +56,15 @@ def test_labels_tell_apart_what_has_the_same_name(names: tuple[str, str]) -> Non
     assert all(label.startswith("same (") for label in labels)
 
 
+def test_a_seed_that_failed_and_was_run_again_is_told() -> None:
+    write_run("a", patience=5)
+    write_run("again", patience=5, state="failed", accuracy=0.1)
+    write_run("b", patience=50)
+    arms, warnings = arms_in("a", "again", "b")
+    assert [len(arm.runs) for arm in arms] == [1, 1]
+    assert "(a, again), of which one has failed, and the one that has finished counts" in warnings
+
+
 def test_a_seed_that_is_there_twice_counts_once() -> None:
     write_run("a", patience=5)
     shutil.copytree("a", "copy")

@@ -159,9 +159,18 @@ def test_only_seeds_that_both_arms_have_finished_are_compared() -> None:
     (decision,) = decisions(CUTOUT, results)
     assert decision.seeds[:4] == (0, 2, 4, 5)
     assert decision.verdict == "better"
+    trained = seeds_in(results)
+    failed = f"1 of {trained} seeds of M = 2 and 1 of {trained} seeds of simple failed and are not counted."
+    assert decision.sentence().endswith(f". {failed}")
+    assert decision.row()[1] == f"{len(decision.seeds)} of {trained}"
+    sweep = with_decisions(CUTOUT, compared(CUTOUT, results), NOTHING, results)
+    after = f"{len(decision.seeds)} seeds that finished of {trained} that were trained"
+    assert sweep.conclusions[0] == f"The comparison is decided after {after}."
+    assert sweep.summary["decisions"][0]["failed"] == {"m2": [1], "simple": [3]}
     # As many pairs as before, so two seeds more.
     (whole,) = decisions(CUTOUT, run_rounds(CUTOUT, against_baseline(-0.015)))
     assert len(decision.seeds) == len(whole.seeds)
+    assert "failed" not in whole.sentence()
 
 
 def test_an_arm_none_of_whose_runs_finish_keeps_no_sweep_going() -> None:

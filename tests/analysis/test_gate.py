@@ -194,16 +194,17 @@ def test_sweeps_are_compared_over_their_seeds() -> None:
     assert gate("not-worse", "0.001", "test_accuracy", runs=("new", "old")).holds is False
 
 
-def test_seeds_that_failed_make_no_better_answer() -> None:
+@pytest.mark.parametrize("state", ["failed", "paused"])
+def test_seeds_that_failed_make_no_better_answer(state: str) -> None:
     for name, values in (("old", [0.90, 0.91, 0.93, 0.92, 0.90]), ("new", [0.92, 0.94, 0.94, 0.95])):
         write_sweep(name, {"simple": values}, simple={"saved": None})
-    write_run("new/jobs/simple-seed4", seed=4, accuracy=0.1, saved=None, state="failed")
+    write_run("new/jobs/simple-seed4", seed=4, accuracy=0.1, saved=None, state=state)
     content = json.loads(Path("new/summary.json").read_text())
-    content["jobs"].append({"name": "simple-seed4", "state": "failed", "reason": "loss is nan"})
+    content["jobs"].append({"name": "simple-seed4", "state": state, "reason": "why"})
     Path("new/summary.json").write_text(json.dumps(content))
     found = gate("better", "0", "test_accuracy")
     assert (found.holds, found.exit_status) == (None, 4)
-    assert found.reason == "1 of 5 runs of new has not finished (failed)"
+    assert found.reason == f"1 of 5 runs of new has not finished ({state})"
 
 
 @pytest.mark.parametrize(

@@ -300,6 +300,16 @@ def test_an_accuracy_in_percent_is_drawn_as_it_is() -> None:
     assert 60 < low < high < 100
 
 
+def test_a_proportion_and_the_same_in_percent_are_not_compared() -> None:
+    for arm, scale in (("old", 1), ("new", 100)):
+        Path(arm).mkdir()
+        for seed in range(3):
+            Path(arm, f"seed{seed}.csv").write_text(f"epoch,val_acc\n1,{0.8 * scale}\n2,{(0.9 - seed / 100) * scale}\n")
+    paths = [*Path("old").iterdir(), *Path("new").iterdir()]
+    with pytest.raises(ConfigError, match="one unit; it is in percent in new, and a proportion in old"):
+        compare(paths)
+
+
 def test_a_direction_that_a_run_has_on_record_is_not_asked_for() -> None:
     columns = regression_columns(20, 1.0)
     columns["val_bleu"] = columns.pop("val_rmse")

@@ -55,6 +55,27 @@ def test_a_full_disk_is_told_and_keeps_the_last_good_state(
     assert compare(fingerprint_of(finished_moons), fingerprint_of(Path("a"))) == []
 
 
+def test_a_run_that_went_on_while_its_data_were_read_is_not_trained_from_an_older_state(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where an hourly job resumes it while the last one still saves."""
+    from stopcli.runner import run as run_module
+
+    assert run("moons", "--hidden", "20", "--epochs", "40", "--run-dir", "a", "--quiet") == 0
+    load_task = run_module.load_task
+
+    def slowly(*arguments: object) -> object:
+        task = load_task(*arguments)
+        monkeypatch.setattr(run_module, "load_task", load_task)
+        assert run("resume", "a", "--epochs", "60", "--quiet") == 0
+        return task
+
+    monkeypatch.setattr(run_module, "load_task", slowly)
+    assert run("resume", "a", "--epochs", "80") == 2
+    assert "a has gone on while its data were read" in capsys.readouterr().err
+    assert (status_of("a")["state"], summary_of("a")["epochs"]) == ("finished", 60)
+
+
 def test_a_budget_pauses_and_each_resume_has_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("moons", "--epochs", "2000000", "--time-budget", "1s", "--run-dir", "a") == 0
     said = "".join(capsys.readouterr())

@@ -327,6 +327,16 @@ def test_a_sweep_whose_first_run_measures_nothing_says_that_it_is_slow(monkeypat
 
 
 @pytest.mark.usefixtures("tensorflow", "without_bfloat16")
+def test_what_was_measured_stands_in_the_results_of_a_run_that_is_resumed() -> None:
+    with quick_runs():
+        assert run("moons", "--epochs", "4", "--precision", "bfloat16", "--run-dir", "one", "--quiet") == 0
+        (measured,) = slow_warnings("one")
+        assert run("resume", "one", "--epochs", "6", "--quiet") == 0
+    assert FACTOR.fullmatch(measured)
+    assert slow_warnings("one") == [measured]
+
+
+@pytest.mark.usefixtures("tensorflow", "without_bfloat16")
 def test_a_range_test_that_is_slow_here_says_the_factor_and_suggests_as_without_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -210,6 +210,10 @@ def test_an_accuracy_in_percent_is_no_proportion() -> None:
         recorder.epoch(val_loss=0.5, val_accuracy=0.8)
         while_it_trains = Run.read(recorder.path).headline
     assert while_it_trains == Run.read(recorder.path).headline == Headline("accuracy", "max", "score", "%")
+    with Recorder("runs") as recorder:
+        # A mean over batches that are all right.
+        recorder.epoch(val_accuracy=sum([32 / 1000] * 31 + [8 / 1000]) + 1e-6)
+    assert Run.read(recorder.path).headline.kind == "proportion"
     with Recorder("runs", headline="accuracy", unit="%") as recorder:
         recorder.epoch(val_accuracy=0.5)
     assert Run.read(recorder.path).headline == Headline("accuracy", "max", "score", "%")
@@ -356,6 +360,49 @@ def test_a_full_disk_ends_no_training_and_what_waits_is_written_later() -> None:
             enlarge(disk, 256)
         assert len(Run.read(recorder.path).metrics["loss"]) == 2003
         assert status_of(recorder.path)["state"] == "finished"
+
+
+def test_a_disk_that_was_full_from_the_first_epoch_on_loses_nothing_once_there_is_room() -> None:
+    with small_disk(64) as disk:
+        with Recorder(run_dir=disk / "run") as recorder:
+            recorder._started()
+            fill(disk)
+            with pytest.warns(RuntimeWarning, match="config.toml cannot be written"):
+                recorder.epoch(loss=1.0)
+            flush(recorder)
+            with pytest.warns(RuntimeWarning, match="epochs cannot be written .*No space left on device"):
+                recorder.epoch(loss=2.0)
+            flush(recorder)
+            for loss in (3.0, 4.0):
+                recorder.epoch(loss=loss)
+            (disk / FILLER).unlink()
+            enlarge(disk, 256)
+            flush(recorder)
+            assert Run.read(recorder.path).metrics["loss"].tolist() == [1.0, 2.0, 3.0, 4.0]
+            recorder.epoch(loss=5.0)
+        assert len(Run.read(recorder.path).metrics["loss"]) == 5
+        assert status_of(recorder.path)["state"] == "finished"
+
+
+def test_a_metric_that_comes_on_a_full_disk_leaves_the_epochs_before_and_says_what_is_lost() -> None:
+    with small_disk(64) as disk:
+        recorder = Recorder(run_dir=disk / "run")
+        recorder.epoch(loss=1.0)
+        flush(recorder)
+        # After the first, status.json and timing.csv are still written.
+        flush(recorder)
+        fill(disk)
+        # As Keras's callback does with validation_freq.
+        with pytest.warns(RuntimeWarning, match="config.toml cannot be written"):
+            recorder._record({"loss": 2.0, "val_loss": 1.0}, strict=False)
+        flush(recorder)
+        with pytest.warns(RuntimeWarning) as told:
+            recorder.close()
+        assert any("metrics.csv lacks epoch 2: No space left on device" in str(one.message) for one in told)
+        assert Run.read(recorder.path).metrics["loss"].tolist() == [1.0]
+        status = status_of(recorder.path)
+        assert status["state"] == "failed"
+        assert "metrics.csv lacks epoch 2: No space left on device" in status["reason"]
 
 
 def test_what_a_full_disk_loses_is_said_in_the_end() -> None:

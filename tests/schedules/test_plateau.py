@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Any
 
 import numpy as np
@@ -75,3 +77,13 @@ def test_the_rates_are_those_of_keras(
 def test_a_value_that_is_no_number_is_no_improvement() -> None:
     plateau = Plateau("val_loss", "min", 0.5, 2)
     assert our_rates(plateau, [1.0, float("nan"), float("nan")], 0.5) == [0.5, 0.5, 0.25]
+
+
+@pytest.mark.parametrize(("mode", "value"), [("min", math.inf), ("max", math.inf), ("min", math.nan)])
+def test_a_value_that_is_not_finite_is_never_the_best_and_can_be_saved(mode: str, value: float) -> None:
+    """It ends the run, whose state is saved with the plateau's."""
+    plateau = Plateau("val_loss", mode)
+    for state in (PlateauState(), PlateauState(best=1.0)):
+        after, rate = plateau.update(state, value, 0.1)
+        assert (after.best, rate) == (state.best, 0.1)
+        json.dumps(after._asdict(), allow_nan=False)

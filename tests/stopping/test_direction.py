@@ -28,6 +28,10 @@ from stopcli.stopping.rule import mode_warning, natural_direction, resolve_direc
         ("val_hue", None),
         ("val_score", None),
         ("score", None),
+        ("val_neg_mean_squared_error", "max"),
+        ("neg_log_loss", "max"),
+        ("neg/root/rmse", "max"),
+        ("negatives_loss", "min"),
         ("1", None),
     ],
 )

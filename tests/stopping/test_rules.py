@@ -102,6 +102,21 @@ def test_a_threshold_stops_where_the_value_is_reached() -> None:
     assert judge.update(2, {"val_accuracy": 0.625}) is not None
 
 
+@pytest.mark.parametrize("value", [0.9, 0.95, 0.7, 0.3, 0.8, 1e300])
+def test_a_threshold_that_is_reached_exactly_is_reached(value: float) -> None:
+    """63 of 70 right are 0.9 in float32, as metrics are computed, and less than 0.9 in float64."""
+    with np.errstate(over="ignore"):
+        reached = float(np.float32(value))
+    for name in ("val_accuracy", "val_loss"):
+        rule = Threshold(value, name)
+        assert RuleRunner(rule).update(1, {name: reached}) is not None
+        assert rule.scan([np.array([reached])]) is not None
+    short = reached * (1 - 1e-6)
+    if np.isfinite(reached):
+        assert RuleRunner(Threshold(value, "val_accuracy")).update(1, {"val_accuracy": short}) is None
+        assert Threshold(value, "val_accuracy").scan([np.array([short])]) is None
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_non_finite_names_the_metric(value: float) -> None:
     judge = RuleRunner(NonFinite(("loss", "val_loss")))

@@ -185,6 +185,17 @@ def test_a_loss_that_is_no_number_ends_the_run_and_is_never_the_best(tmp_path: P
     assert not run.folder.final_model.exists()
 
 
+def test_a_run_that_diverges_keeps_no_final_model_of_the_session_before(tmp_path: Path) -> None:
+    config = parse(MoonsConfig, {**SMALL, "learning_rate": 1e30})
+    folder = RunFolder.create(root=tmp_path, command="moons", run_dir=tmp_path / "run")
+    folder.checkpoints.mkdir(exist_ok=True)
+    folder.final_model.write_bytes(b"of the epoch at which it was paused")
+    experiment = build_moons(config)
+    outcome = trained(experiment, loop_of(experiment, config), folder, Session())
+    assert outcome.verdict.reason == "non_finite"
+    assert not folder.final_model.exists()
+
+
 def test_a_request_stops_at_the_end_of_a_call_and_saves(tmp_path: Path) -> None:
     request = StopRequest()
 
