@@ -10,7 +10,7 @@ import itertools
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from stopcli.errors import RequestError, did_you_mean, shortened, system_words
 from stopcli.paths import check_path
 from stopcli.quantities import counted
+from stopcli.runs.headline import base_name, rows_of
+from stopcli.stopping.rule import natural_direction
 
 if TYPE_CHECKING:
     from stopcli.runs.metrics import Columns
@@ -399,7 +401,28 @@ def _by_epoch(table: _Table, metrics: Sequence[int], notes: list[str]) -> CsvCol
         if len(there) < count:
             absent = missing[table.names[i]] = np.ones(count, bool)
             absent[there] = False
+    notes += _on_losses_that_end(count, missing, columns)
     return CsvColumns(columns, missing, tuple(notes))
+
+
+def _on_losses_that_end(count: int, missing: Mapping[str, Mask], columns: Collection[str]) -> list[str]:
+    """A note where every loss ends before the other metrics do.
+
+    pandas writes NaN as an empty cell, and what is empty was not measured: such a run would count by the last epoch
+    before it diverged.
+    """
+    metrics = [name for name in columns if name != "epoch" and rows_of(name) != "test"]
+    last = {name: int(np.max(np.flatnonzero(~missing[name]), initial=-1)) + 1 for name in metrics if name in missing}
+    losses = [last.get(name, count) for name in metrics if base_name(name) == "loss"]
+    # What has no direction, such as a learning rate, may be on record of an epoch that was interrupted.
+    others = [last.get(name, count) for name in metrics if base_name(name) != "loss" and natural_direction(name)]
+    is_alone = len(losses) == len(metrics)
+    if not losses or max(losses) >= max(others, default=count if is_alone else 0):
+        return []
+    return [
+        f"no loss is on record after epoch {max(losses)}, where training may have diverged: pandas writes NaN as an "
+        "empty cell, and with to_csv(na_rep='nan') as what it is"
+    ]
 
 
 def _last_rows(missing: Mask, starts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -234,6 +234,13 @@ def test_policies_of_a_regression_are_compared_by_the_lower_error(monkeypatch: p
     few = Clr().sweep_results(config, [result for result in results if result.job.config.seed < 2]).conclusions[0]
     assert "has the lowest test RMSE, " in few
     assert " °C; --seeds 5" in few
+    # A value that was not finite is none, of a run that has finished.
+    lost = next(result for result in results if result.job.config.seed == 1)
+    nothing = {"epoch": 9, "test": {"rmse": None}, "val": {"rmse": None}}
+    without = regression(seed=1, final=nothing, best={"epoch": 8, "test": {"rmse": 1.0}})
+    results[results.index(lost)] = job_result(lost.job, "finished", summary=without)
+    few = Clr().sweep_results(config, [result for result in results if result.job.config.seed < 2]).conclusions[0]
+    assert "In seed 0 " in few
     # The view while they train names it too, and not an error of 1 − RMSE.
     view = "\n".join(line.plain for line in _jobs_lines("clr", results, 120, 20))
     assert "RMSE" in view.splitlines()[1]

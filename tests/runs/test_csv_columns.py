@@ -101,6 +101,26 @@ def test_values_that_are_not_finite_are_values_and_not_missing(path: Path) -> No
     assert not content.missing
 
 
+@pytest.mark.parametrize(
+    ("rows", "warned"),
+    [
+        ("epoch,loss,accuracy,val_loss\n1,0.5,0.6,0.4\n2,,0.1,\n3,,0.1,\n", True),
+        # As pandas writes a history of losses alone.
+        (",loss,val_loss\n0,0.5,0.4\n1,,\n", True),
+        # Validated at every other epoch.
+        ("epoch,loss,val_loss\n1,0.5,0.4\n2,0.4,\n", False),
+        # Of an epoch that was interrupted, and of a test at the end.
+        ("epoch,loss,learning_rate\n1,0.5,0.1\n2,,0.1\n", False),
+        ("epoch,loss,test_accuracy\n1,0.5,\n2,,0.9\n", False),
+        ("epoch,loss,accuracy\n1,0.5,0.1\n2,nan,0.1\n", False),
+    ],
+)
+def test_losses_that_end_before_the_other_metrics_are_told(path: Path, rows: str, *, warned: bool) -> None:
+    path.write_text(rows)
+    notes = [note for note in read_csv_columns(path).notes if "no loss is on record after epoch 1," in note]
+    assert len(notes) == warned
+
+
 def test_epochs_without_a_row_are_missing(path: Path) -> None:
     content = read(path, "epoch,loss\n2,1\n4,0.9\n")
     check(content, loss=[NAN, 1, NAN, 0.9])
