@@ -1,6 +1,7 @@
 """Paths that a user names, checked before anything is done, and the user's cache."""
 
 import os
+import shlex
 from pathlib import Path
 
 from stopcli.errors import RequestError, system_words
@@ -12,6 +13,11 @@ def parse_path(text: str) -> Path:
     if not text:
         raise RequestError("received an empty path, expected the name of a file or a folder")
     return Path(text)
+
+
+def quoted(argument: Path | str) -> str:
+    """A path or a name as a word of a command that the user may copy."""
+    return shlex.quote(str(argument))
 
 
 def check_path(path: Path) -> None:

@@ -9,13 +9,13 @@ from shlex import quote
 from typing import Any, get_args, get_origin
 
 from stopcli.cli.commands import is_number
-from stopcli.cli.options import MOST_DIGITS, alternatives, is_list
+from stopcli.cli.options import alternatives, is_list, is_whole
 from stopcli.configs.base import is_table, options_of, setting_type, takes_several
 from stopcli.configs.file_settings import read_table, typed_settings
 from stopcli.configs.list_items import list_items
 from stopcli.data.table_endings import TABLE_ENDINGS, is_table_file
 from stopcli.errors import ConfigError, RequestError
-from stopcli.paths import check_is_text, check_path, parse_path
+from stopcli.paths import check_is_text, check_path, parse_path, quoted
 from stopcli.runs.run import resolve_run
 from stopcli.source import Source, read_source
 
@@ -57,7 +57,7 @@ def read_code(path: Path, *, needs_data: bool = True) -> Source:
     check_path(path)
     check_is_text(path)
     if path.is_file() and path.suffix.lower() != ".py":
-        hint = f"stopcli run {path} runs a config file." if path.name.endswith(".toml") else _TABLE_HINT
+        hint = f"stopcli run {quoted(path)} runs a config file." if path.name.endswith(".toml") else _TABLE_HINT
         if path.suffix.lower() in _SPREADSHEETS:
             hint = "Save the sheet as CSV: semicolons and decimal commas are read, too."
         raise RequestError(f"{path}: a file of another kind, expected {_CODE}, or a table", hint=hint)
@@ -181,6 +181,6 @@ def _single_value(types: Sequence[Any], text: str) -> Any:
     """A text as a value of the first of some types that it can be, else itself."""
     if bool in types and text in ("true", "false"):
         return text == "true"
-    if int in types and text.lstrip("-").isdecimal() and len(text) <= MOST_DIGITS:
+    if int in types and is_whole(text):
         return int(text)
     return float(text) if float in types and is_number(text) else text

@@ -306,7 +306,8 @@ def usage_error(error: TyperException, ctx: Any, args: Sequence[str]) -> Excepti
         hint = f"Did you mean {other}?" if other in known else f"{near}{settings}"
         return RequestError(f"received {shown(name)}, expected {expected}", hint=hint)
     if hasattr(error, "option_name"):
-        parameter = next(p for p in command.params if error.option_name in (*p.opts, *p.secondary_opts))
+        parameters = command.get_params(ctx)
+        parameter = next(p for p in parameters if error.option_name in (*p.opts, *p.secondary_opts))
         if parameter.is_flag:
             return RequestError(f"{error.option_name}: received a value, expected none")
         few = "no value" if parameter.nargs == 1 else "too few values"

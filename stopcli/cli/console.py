@@ -158,7 +158,7 @@ def console(*, stderr: bool) -> Console:
     """A console on stderr or stdout, wide where that is no terminal and COLUMNS does not say how wide it is."""
     if stderr and live_consoles:
         return live_consoles[-1]
-    plain = Console(stderr=stderr, highlight=False)
+    plain = Console(stderr=stderr, highlight=False, emoji=False)
     if not plain.is_terminal and "COLUMNS" not in os.environ:
         plain.width = _PIPE_WIDTH
     return plain

@@ -116,7 +116,7 @@ class RunView:
         self._bar = _Bar(name)
         self._jobs: Sequence[JobResult] = ()
         # A descriptor of its own, because stderr's is redirected while TensorFlow starts, and the bar goes on.
-        self._console = Console(file=copy_of_stderr()) if sys.stderr.isatty() else output.stderr
+        self._console = Console(file=copy_of_stderr(), emoji=False) if sys.stderr.isatty() else output.stderr
         self._live = self._console.is_terminal and not self._console.is_dumb_terminal and not self._quiet
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._draw, daemon=True)

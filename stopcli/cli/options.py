@@ -6,6 +6,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -290,8 +291,10 @@ def options_text(config: RunConfig, always: Collection[str] = ()) -> list[str]:
     """
     arguments, argv = dict[int, str](), list[str]()
     offered = [name for name in options_of(type(config)) if name not in config.not_offered]
-    changed = config.non_default(*offered)
-    for name in (name for name in offered if name in changed or name in always):
+    # A value that is the default elsewhere has to be named at this scale.
+    quick = config.quick if config.scale == "quick" else {}
+    defaults = {field.name: quick.get(field.name, field.default) for field in fields(config)}
+    for name in (name for name in offered if getattr(config, name) != defaults[name] or name in always):
         if argument := options_of(type(config))[name].argument:
             arguments[argument] = str(getattr(config, name))
         else:
@@ -310,13 +313,15 @@ def setting_value(config_class: type[Any], name: str, value: Any) -> Any:
         flag = option.flags[0].lstrip("-") if option.flags else name
         return read_table(flag, value, several=takes_several(config_class, name))
     if is_list(config_class, name):
-        return (parse_counts if get_args(kind)[0] is int else parse_words)(name, value)
+        if get_args(kind)[0] is not int:
+            return parse_words(name, value)
+        return () if [*value] == ["none"] else parse_counts(name, value)
     if option.takes_path(value):
         # Absolute: a run may be resumed in another folder.
         return os.path.realpath(value)
     types, nullable = alternatives(kind)
     if isinstance(value, str) and int in types and len(types) > 1:
-        return int(value) if value.lstrip("-").isdigit() else value
+        return int(value) if is_whole(value) else value
     if isinstance(value, str) and float in types and len(types) > 1:
         return float(value) if is_number(value) else value
     if isinstance(value, str) and nullable and types[0] in (int, float):
@@ -337,7 +342,12 @@ def common_options(config_class: type[RunConfig]) -> frozenset[str]:
 
 
 # More than any number of anything has.
-MOST_DIGITS = 18
+_MOST_DIGITS = 18
+
+
+def is_whole(text: str) -> bool:
+    """Whether a word is a whole number; Python refuses to read those of thousands of digits."""
+    return text.removeprefix("-").isdecimal() and len(text) <= _MOST_DIGITS
 
 
 def parse_words(setting: str, values: Sequence[str]) -> tuple[str, ...]:
@@ -363,8 +373,7 @@ def parse_counts(setting: str, values: Sequence[str]) -> tuple[int, ...]:
     if not items:
         raise ConfigError(setting, " ".join(values), "one whole number or more, such as 2 4 8")
     for word in items:
-        # Python refuses to read numbers of thousands of digits.
-        if not word.removeprefix("-").isdecimal() or len(word) > MOST_DIGITS:
+        if not is_whole(word):
             raise ConfigError(setting, word, "whole numbers, such as 2 4 8")
     return tuple(map(int, items))
 
@@ -398,7 +407,7 @@ def parse_number_or_none(setting: str, text: str, kind: type[int] | type[float])
     if text == "none":
         return None
     whole = kind is int
-    if whole and text.removeprefix("-").isdecimal() and len(text) <= MOST_DIGITS:
+    if whole and is_whole(text):
         return int(text)
     if not whole and is_number(text):
         return float(text)

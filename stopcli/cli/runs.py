@@ -14,6 +14,7 @@ from stopcli.cli.options import Quiet, RunPath, RunPaths, RunsDir, Verbose, in_p
 from stopcli.configs.base import Mode
 from stopcli.configs.registry import COMMANDS
 from stopcli.errors import ConfigError, RequestError, RunFolderError, StopcliError, printable
+from stopcli.paths import quoted
 from stopcli.quantities import agreeing, counted, format_age, format_bytes, parse_duration
 from stopcli.report.document import Table
 from stopcli.report.run_list import list_table
@@ -239,7 +240,7 @@ def prune(
     if sweep := sweep_around(root):
         raise RunFolderError(
             f"{root}: the runs of a sweep, of which none is pruned by itself",
-            hint=f"--runs-dir {sweep.parent} names the folder that the sweep is in.",
+            hint=f"--runs-dir {quoted(sweep.parent)} names the folder that the sweep is in.",
         )
     runs = _filter(command, name, older_than).select(runs_in(root), COMMANDS)
     kinds: dict[Kind, bool] = {
@@ -266,6 +267,11 @@ def _delete(removals: Sequence[Removal], root: Path, output: Output, *, yes: boo
         typer.Exit: something could not be deleted; the status is 1.
     """
     asks = bool(removals) and not yes and not dry_run
+    if asks and output.json:
+        raise RequestError(
+            "--json: nothing is asked where the output is for a program",
+            hint="--dry-run shows what would be deleted; --yes deletes it.",
+        )
     if asks and (sys.stdin is None or not sys.stdin.isatty()):
         raise RequestError(
             "nothing is deleted without asking, and stdin is not a terminal",

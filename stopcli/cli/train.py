@@ -38,7 +38,7 @@ from stopcli.cli.options import (
 from stopcli.configs.base import RunConfig, options_of, resolve
 from stopcli.configs.registry import COMMANDS, config_class
 from stopcli.errors import ConfigError, RequestError
-from stopcli.paths import check_path, parse_path
+from stopcli.paths import check_path, parse_path, quoted
 from stopcli.runs.files import read_toml
 from stopcli.runs.folder import DEFAULT_RUNS_DIR, check_is_run, runs_root
 from stopcli.runs.run import Run, resolve_run, run_argument
@@ -165,7 +165,9 @@ def config_from_file(
     """
     settings = read_toml(file)
     if "command" not in settings and "arms" in settings and "config" in settings:
-        raise RequestError(f"{file}: a published result's file, not a run's config", hint=f"stopcli reproduce {file}")
+        raise RequestError(
+            f"{file}: a published result's file, not a run's config", hint=f"stopcli reproduce {quoted(file)}"
+        )
     if "command" not in settings:
         raise RequestError(f"{file}: has no command", hint='Its first line should be: command = "moons"')
     changes: dict[str, Any] = {}

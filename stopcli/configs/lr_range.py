@@ -27,6 +27,7 @@ from stopcli.configs.registry import command_line
 from stopcli.configs.user_code import CodeSettings, check_code_share
 from stopcli.errors import ConfigError, RequestError
 from stopcli.models.architecture import CODE_ENDING, architectures
+from stopcli.paths import quoted
 from stopcli.runs.files import read_toml
 from stopcli.runs.folder import check_is_run
 from stopcli.runs.run import Run
@@ -154,7 +155,7 @@ def read_bounds(run: Path) -> dict[str, float]:
         raise RequestError(f"{run}: received a run of {command}, expected one of lr-range")
     summary = Run.read(run).summary
     if not isinstance(summary, RangeSummary) or summary.state != "finished":
-        raise RequestError(f"{run}: the range test is not finished", hint=f"stopcli resume {run} continues it.")
+        raise RequestError(f"{run}: the range test is not finished", hint=f"stopcli resume {quoted(run)} continues it.")
     if summary.bounds is None:
         raise RequestError(f"{run}: found no learning rate that trains", hint="Try a wider --start-lr … --end-lr.")
     return asdict(summary.bounds)

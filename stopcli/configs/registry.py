@@ -153,7 +153,7 @@ def command_line(settings: Mapping[str, Any], *more: str) -> list[str]:
     settings = config.requested(settings)
     quick = config.quick if settings.get("scale") == "quick" else {}
     argv, arguments = list(more), dict[int, str]()
-    if "scale" in settings and config.has_quick_scale(settings):
+    if "scale" in settings and (config.has_quick_scale(settings) or quick):
         argv += ["--scale", str(settings["scale"])]
     for name, option in options_of(config).items():
         left_out = name in config.not_offered or name == "scale" or {"label", "execution", "layout"} & {*option.roles}

@@ -184,6 +184,8 @@ def taken_over(settings: Mapping[str, Any]) -> dict[str, Any]:
     before = read_toml(folder / "config.toml")
     _check_file(folder, before, settings)
     names = (*_TAKEN_OVER, *(() if settings.get("file") else _OF_NETWORK))
+    if settings.get("validation") in ("none", "test"):
+        names = tuple(name for name in names if name != "validation_share")
     values = {name: before[name] for name in names if name in before}
     return {**values, "target": record.target, "task": record.task, "split": record.split}
 

@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 
 from stopcli.errors import in_a_line
+from stopcli.paths import quoted
 from stopcli.report.after import image_bytes
 from stopcli.report.document import Document, Image, Part, Picture, Section, Table, Warn, pieces, to_markdown
 from stopcli.report.drawing import Figures, draw
@@ -179,7 +180,9 @@ def write_or_warn(folder: RunFolder, document: Callable[[], Document]) -> tuple[
         for name in ("report.md", "report.html"):
             with contextlib.suppress(OSError):
                 (folder.path / name).unlink(missing_ok=True)
-        return (f"the report could not be written ({in_a_line(error)}); stopcli report {folder.path} tries again",)
+        return (
+            f"the report could not be written ({in_a_line(error)}); stopcli report {quoted(folder.path)} tries again",
+        )
     return ()
 
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from stopcli.configs.base import settings_with
 from stopcli.configs.lr_range import clr_command, fit_command, range_command
-from stopcli.configs.registry import command_line
+from stopcli.configs.registry import command_line, config_class
 from stopcli.errors import RequestError
 from stopcli.report.document import Code, Paragraph, Section
 from stopcli.runs.files import read_json, read_toml
@@ -116,7 +117,10 @@ def replay_step(run: str, monitor: str) -> NextStep:
 
 def _after_run(run: Path, name: str, summary: RunSummary) -> tuple[NextStep, ...]:
     if summary.diverged:
-        own = range_command(read_toml(run / "config.toml") if (run / "config.toml").is_file() else {})
+        settings = read_toml(run / "config.toml") if (run / "config.toml").is_file() else {}
+        if settings.get("table"):
+            return _with_lower_rate(run, settings)
+        own = range_command(settings)
         if own:
             return (_step("Find learning rates that train", *own),)
         network = ("--model", "mlp") if summary.dataset == "moons" else ()
@@ -135,6 +139,15 @@ def _after_run(run: Path, name: str, summary: RunSummary) -> tuple[NextStep, ...
             _step("Train it further", "resume", name, "--epochs", str(2 * (summary.max_epochs or summary.epochs)))
         )
     return tuple(steps)
+
+
+def _with_lower_rate(run: Path, settings: Mapping[str, Any]) -> tuple[NextStep, ...]:
+    """The same training of a table with a tenth of the learning rate, where stopcli makes the network: a range test
+    takes no tables."""
+    if settings.get("file"):
+        return ()
+    rate = float(f"{settings.get('learning_rate', 0.001) / 10:.3g}")
+    return (_step("Train with a lower learning rate", *_again(run, learning_rate=rate)),)
 
 
 def _prediction(run: Path, name: str) -> tuple[NextStep, ...]:
@@ -284,6 +297,9 @@ def _again(run: Path, **changes: Any) -> list[str]:
     if not (run / "config.toml").is_file():
         return []
     settings = read_toml(run / "config.toml")
+    if settings.get("case_study") and changes.keys() & settings_with(config_class(settings["command"]), "stopping"):
+        # Its arms have the published rules, and no others.
+        changes["case_study"] = False
     argv = command_line({**settings, **changes})
     # What was learnt of one seed need not hold for another.
     return [*argv, "--seed", str(settings["seed"])] if argv and settings.get("seed") else argv

@@ -14,6 +14,7 @@ from stopcli.configs.base import RunConfig
 from stopcli.configs.training import TrainingConfig
 from stopcli.data.named import DATASET_NAMES, named_datasets
 from stopcli.errors import ConfigError, MetricError, RequestError, RunFolderError
+from stopcli.paths import quoted
 from stopcli.quantities import counted
 from stopcli.recipes.recorded_code import file_of
 from stopcli.runs.environment import Environment, Session, describe_environment, read_environment
@@ -171,7 +172,7 @@ def with_other_rules(
     if before is not None and not force:
         raise RequestError(
             f"{run}: {_stopped_before(before, state)}",
-            hint=f"stopcli replay {run} shows where rules would have stopped it. "
+            hint=f"stopcli replay {quoted(run)} shows where rules would have stopped it. "
             "--force resumes it anyway, and records that.",
         )
     over = state.stopped if state.stopped is not None and state.stopped["reason"] == "completed" else None
@@ -255,7 +256,7 @@ def in_files(config: Any) -> bool:
 
 def where_else(config: Any, run: Path) -> str:
     """A hint for data that are not in their place any more; empty where they lie in no files."""
-    return f"If the data are elsewhere now: stopcli resume {run} --dataset PATH" if in_files(config) else ""
+    return f"If the data are elsewhere now: stopcli resume {quoted(run)} --dataset PATH" if in_files(config) else ""
 
 
 def other_data(config: Any) -> str:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from stopcli.analysis.recording_report import recording_report
 from stopcli.analysis.sweep import not_finished
 from stopcli.errors import RequestError, RunFolderError, StopcliError
-from stopcli.paths import check_path
+from stopcli.paths import check_path, quoted
 from stopcli.quantities import counted
 from stopcli.report.after import after_section, after_section_of_sweep
 from stopcli.report.document import (
@@ -230,7 +230,8 @@ def _summary_report(folder: Path, summary: TrainingSummary) -> Document:
     report = summary.report
     if report is None:
         raise RunFolderError(
-            f"{folder}/summary.json: damaged (report: missing)", hint=f"stopcli resume {folder} may write it again."
+            f"{folder}/summary.json: damaged (report: missing)",
+            hint=f"stopcli resume {quoted(folder)} may write it again.",
         )
     return training_report(
         summary,

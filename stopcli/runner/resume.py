@@ -14,6 +14,7 @@ from stopcli.configs.base import RunConfig, parse, settings_of, settings_with
 from stopcli.configs.registry import config_class
 from stopcli.configs.training import TrainingConfig
 from stopcli.errors import CheckpointError, ConfigError, RecordError, RequestError, RunFolderError
+from stopcli.paths import quoted
 from stopcli.quantities import agreeing, counted
 from stopcli.recipes.base import recipe_for
 from stopcli.recipes.recorded_code import file_of, with_code
@@ -62,7 +63,7 @@ def find_position(run: Path, *, tensorboard: bool) -> tuple[TrainState | None, t
         return loaded.state, (*warnings, *(_changed_events(run, loaded.state) if tensorboard else ()))
     if not problems:
         return None, ()
-    new_run = f"stopcli run {run / 'config.toml'} starts over, in a new folder."
+    new_run = f"stopcli run {quoted(run / 'config.toml')} starts over, in a new folder."
     # The oldest is the surest to be the run's own.
     for _, error in reversed(loaded.skipped):
         if isinstance(error, RecordError):
@@ -214,7 +215,7 @@ def _with_code(
 def _check_folder_matches(run: Path, config: RunConfig) -> None:
     """Raise where a folder holds something else than its config.toml describes: somebody has changed the file."""
     file = run / "config.toml"
-    hint = f"stopcli run {file} runs it, in a new folder."
+    hint = f"stopcli run {quoted(file)} runs it, in a new folder."
     command = getattr(Run.read(run).summary, "command", config.command)
     if command != config.command:
         raise RunFolderError(
@@ -240,7 +241,7 @@ def _check_changes(run: Path, config: RunConfig, changes: Mapping[str, Any]) -> 
     name = names[0]
     what = "number of epochs" if name == "epochs" else "rules"
     if config.is_sweep:
-        hint = f"stopcli resume {run / 'jobs'}/RUN changes them for one run."
+        hint = f"stopcli resume {quoted(run / 'jobs')}/RUN changes them for one run."
         raise ConfigError(name, changes[name], f"no new {what} for a whole sweep", hint=hint)
     if not isinstance(config, TrainingConfig):
         raise ConfigError(name, changes[name], f"no new {what} for a run of {config.command}")

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from stopcli.errors import RecordError, ResourceError, RunFolderError, system_words
-from stopcli.paths import check_is_text, check_path
+from stopcli.paths import check_is_text, check_path, quoted
 from stopcli.runs.files import (
     is_disk_fault,
     read_json,
@@ -276,7 +276,7 @@ def cannot_be_written(folder: Path, error: OSError) -> ResourceError:
     is_run = (folder / "config.toml").is_file()
     return ResourceError(
         f"{folder}: cannot be written: {system_words(error)}{where}",
-        hint=f"What was saved until then is kept: stopcli resume {folder}" if is_run else "",
+        hint=f"What was saved until then is kept: stopcli resume {quoted(folder)}" if is_run else "",
     )
 
 
@@ -331,7 +331,7 @@ def check_is_run(path: Path) -> None:
     if holds_no_run(path) and (command := read_json(path / "summary.json").get("command")):
         raise RunFolderError(
             f"{path}: not a run folder, but the results of stopcli {command}",
-            hint=f"stopcli show {path} shows it; its report is {path / 'report.html'}.",
+            hint=f"stopcli show {quoted(path)} shows it; its report is {path / 'report.html'}.",
         )
     if missing:
         csv = min(path.glob("*.csv"), default=None)
@@ -389,7 +389,7 @@ def _missing(path: Path, names: Sequence[str]) -> list[str]:
     system refuses the path, or to look into the folder."""
     check_path(path)
     if path.is_file():
-        hints = {".toml": f"stopcli run {path} runs a config file.", ".csv": _CSV}
+        hints = {".toml": f"stopcli run {quoted(path)} runs a config file.", ".csv": _CSV}
         hint = hints.get(path.suffix, "")
         raise RunFolderError(f"{path}: a file, expected a run's folder or its name", hint=hint)
     if not path.is_dir():

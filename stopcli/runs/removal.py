@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stopcli.errors import RequestError, ResourceError, RunFolderError, system_words
-from stopcli.paths import check_path
+from stopcli.paths import check_path, quoted
 from stopcli.quantities import counted, format_bytes
 from stopcli.runs.files import read_toml
 from stopcli.runs.folder import (
@@ -98,18 +98,19 @@ def run_to_remove(named: Path, root: Path, *, asks: bool = True) -> Path:
     if sweep := sweep_around(path.parent):
         name = run_argument(sweep)
         raise RunFolderError(
-            f"{named}: one of the runs of the sweep {name}, which are deleted together", hint=f"stopcli rm {name}"
+            f"{named}: one of the runs of the sweep {name}, which are deleted together",
+            hint=f"stopcli rm {quoted(name)}",
         )
     if not root.is_dir() or not path.parent.samefile(root):
         raise RunFolderError(
             f"{path}: not in the runs folder ({root}), and stopcli deletes nothing elsewhere",
-            hint=f"--runs-dir {path.parent} names the folder that it is in.",
+            hint=f"--runs-dir {quoted(path.parent)} names the folder that it is in.",
         )
     run = root / path.name
     if not asks and run.name != named.name != LAST and not named.exists():
         raise RunFolderError(
             f"{named}: the beginning of a name, and without asking only runs that are named in full are deleted",
-            hint=f"stopcli rm --yes {run.name}",
+            hint=f"stopcli rm --yes {quoted(run_argument(run))}",
         )
     _check_may_go_whole(run)
     return run

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from stopcli.errors import RequestError, RunFolderError, did_you_mean, shortened, system_words
-from stopcli.paths import check_path
+from stopcli.paths import check_path, quoted
 from stopcli.quantities import counted
 from stopcli.runs.environment import Environment, read_environment
 from stopcli.runs.files import read_checked, read_toml
@@ -457,7 +457,7 @@ def _whole(run: Run) -> Run:
     if run.damage:
         raise RunFolderError(
             f"{run.path}/{run.damage}",
-            hint=f"Leave the run out; or stopcli resume {run.path} writes the file again.",
+            hint=f"Leave the run out; or stopcli resume {quoted(run.path)} writes the file again.",
         )
     _ = run.seed
     return run

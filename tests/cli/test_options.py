@@ -101,6 +101,13 @@ def test_what_resume_is_given_becomes_a_setting(name: str, given: Any, value: ob
     assert setting_value(config_class("moons"), name, given) == value
 
 
+def test_a_list_of_numbers_can_be_empty() -> None:
+    assert setting_value(config_class("fit"), "hidden", ["none"]) == ()
+    assert setting_value(config_class("fit"), "hidden", ["8", "4"]) == (8, 4)
+    with pytest.raises(ConfigError, match="hidden: received 'none', expected whole numbers"):
+        setting_value(config_class("fit"), "hidden", ["8", "none"])
+
+
 def test_a_word_that_is_neither_a_number_nor_none_is_an_error() -> None:
     with pytest.raises(ConfigError, match="patience: received 'x', expected a whole number, or none"):
         setting_value(config_class("moons"), "patience", "x")

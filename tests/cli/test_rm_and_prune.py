@@ -155,11 +155,18 @@ def test_nothing_is_deleted_before_somebody_has_said_yes(
     assert ("Nothing was deleted." in err) == (names is None)
 
 
+def test_a_command_to_copy_names_the_one_run_that_it_is_about(capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(write_kept_run(Path("one")), ROOT / "night 1 b")
+    assert run("rm", "--yes", "night 1") == 2
+    assert "stopcli rm --yes 'night 1 b'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("command", "answer"),
     [
         ("rm run-0000", "nothing is deleted without asking, and stdin is not a terminal"),
         ("prune", "--dry-run shows what would be deleted; --yes deletes it."),
+        ("rm run-0000 --json", "--json: nothing is asked where the output is for a program"),
         ("rm run-000 --yes", "the names of 3 runs in runs begin so"),
         ("rm rnu-0000 --yes", "Did you mean run-0000?"),
         ("rm run-0000 nowhere --yes", "nowhere: no such folder"),

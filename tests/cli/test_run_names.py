@@ -16,7 +16,7 @@ from refusals import check_refused
 from written_runs import write_run, write_sweep
 
 from stopcli.cli.app import SUMMARIES
-from stopcli.cli.console import Output
+from stopcli.cli.console import Output, print_error
 from stopcli.cli.train import config_file_of
 from stopcli.errors import RunFolderError
 from stopcli.runs.run import complete_run, resolve_run, run_argument, runs_in
@@ -279,6 +279,13 @@ def test_the_config_of_a_run_is_run_again_by_its_name(runs: Path, capsys: pytest
     assert config_file_of(Path("20260101"), runs, output) == runs / NAMES[0] / "config.toml"
     assert f"The settings of runs/{NAMES[0]}, run again in a new folder." in capsys.readouterr().err
     assert config_file_of(Path(f"{NAMES[1]}/config.toml"), runs, output) == runs / NAMES[1] / "config.toml"
+
+
+def test_names_between_colons_are_no_pictures(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().say("runs/lr:0.1:bs:100:v2")
+    print_error("model.py:100: of column x:key:y", hint="stopcli show a:x:b")
+    printed = capsys.readouterr().err
+    assert all(text in printed for text in ("lr:0.1:bs:100:v2", "model.py:100: of column x:key:y", "a:x:b"))
 
 
 def test_the_list_says_what_runs_take_on_disk(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -236,6 +236,8 @@ def test_what_is_not_given_is_taken_from_the_ancestor() -> None:
     written(houses(400))
     grown = read(**{**NEW, **taken, "hidden": (5,)})
     assert ids(first, 2) < ids(grown, 2)
+    # A share that validates is of no use where none does, and cannot be taken away.
+    assert "validation_share" not in taken_over({"table": "houses.csv", **NEW, "validation": "none"})
     # A file builds the network itself, and a run on no table has nothing to take over.
     assert "hidden" not in taken_over({"table": "houses.csv", **NEW, "file": "net.py"})
     assert taken_over({"init_from": "first"}) == {}

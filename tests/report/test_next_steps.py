@@ -117,6 +117,46 @@ def test_a_replay_names_what_was_an_improvement_and_how_the_metric_was_smoothed(
     check_can_be_typed(command)
 
 
+def test_a_replay_of_the_case_study_names_training_that_is_none(runs: Path) -> None:
+    """Its arms have the published rules, and no others beside them."""
+    jobs = [str(path) for path in sorted((runs / "case-study/jobs").iterdir())]
+    experiment = {"runs": jobs, "keeps_best": {"smallest_patience": {"rule": "patience:7"}}}
+    (command,) = commands_after(analysis("replay", {"experiments": [experiment]}))
+    assert "--patience 7" in command
+    assert "--case-study" not in command
+    check_can_be_typed(command)
+
+
+def test_a_replay_of_a_quick_run_names_a_quick_run(runs: Path) -> None:
+    config = Path("runs/moons/config.toml")
+    changed = re.sub(r"^scale = .*$", 'scale = "quick"', config.read_text(), flags=re.MULTILINE)
+    config.write_text(re.sub(r"^epochs = .*$", "epochs = 1500", changed, flags=re.MULTILINE))
+    experiment = {"runs": ["runs/moons"], "keeps_best": {"smallest_patience": {"rule": "patience:7"}}}
+    (command,) = commands_after(analysis("replay", {"experiments": [experiment]}))
+    assert "--scale quick" in command
+    assert "--epochs" not in command
+    check_can_be_typed(command)
+
+
+@pytest.mark.parametrize(
+    ("settings", "commands"),
+    [
+        ({"learning_rate": 0.5}, ["stopcli fit houses.csv --target price --learning-rate 0.05"]),
+        ({}, ["stopcli fit houses.csv --target price --learning-rate 0.0001"]),
+        ({"file": "net.py"}, []),
+    ],
+)
+def test_a_training_of_a_table_that_diverged_names_no_range_test(
+    settings: dict[str, Any], commands: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = write_run(
+        "runs/houses", command="fit", state="failed", summary={"stop": {"reason": "non_finite"}, "diverged": True},
+        table="houses.csv", target="price", **settings,
+    )  # fmt: skip
+    assert commands_after(folder) == commands
+
+
 def test_a_replay_of_another_seed_names_that_seed(runs: Path) -> None:
     config = Path("runs/moons/config.toml")
     config.write_text(re.sub(r"^seed = 0$", "seed = 42", config.read_text(), flags=re.MULTILINE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -99,6 +100,9 @@ def test_the_command_of_a_config_has_the_settings_that_are_not_the_default() -> 
     assert " ".join(options_text(config)) == f"cutout-sweep --scale quick {text} --no-baseline"
     # Three copies are those of the quick scale.
     assert " ".join(options_text(config, ["m"])) == f"cutout-sweep --scale quick {text} --m 2 4 8 --no-baseline"
+    # Those of the full scale are others than those of the quick one.
+    config = cutout_sweep(depth=44, epochs=100)
+    assert {"--depth 44", "--epochs 100"} <= {" ".join(pair) for pair in pairwise(options_text(config))}
 
 
 class Calls:
