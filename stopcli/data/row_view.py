@@ -114,9 +114,14 @@ class RowView(NDArrayOperatorsMixin):
                     self.base, slice(self.rows.start + start, self.rows.start + max(start, stop)), self.dtype
                 )
             return RowView(self.base, self.rows[key], self.dtype)
-        numbers = np.asarray(key)
+        numbers, count = np.asarray(key), len(self)
         if numbers.dtype == bool:
+            if len(numbers) != count:
+                raise IndexError(f"a mask of {len(numbers)} rows does not fit {count}")
             numbers = np.flatnonzero(numbers)
+        elif numbers.size and not -count <= numbers.min() <= numbers.max() < count:
+            # Beyond them are rows of another part.
+            raise IndexError(f"rows {numbers.min()} to {numbers.max()} are not all among {count}")
         return RowView(self.base, self._in_base(numbers), self.dtype)
 
     def gather(self, numbers: NDArray[Any], into: NDArray[Any]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stopcli.data.dataset import Examples
 from stopcli.data.nest import Nest, leaves, map_nest, named_leaves, replace_leaves
@@ -193,8 +194,23 @@ def _nest_like(nest: Nest, expected: Nest, role: str, name: str) -> Nest:
             raise RequestError(
                 f"{name}: {label} has the dtype {array.dtype}, expected {other.dtype}, as in the training rows"
             )
+        _check_range(array, other.dtype, label, name)
         arrays.append(array.astype(other.dtype, copy=False))
     return replace_leaves(nest, arrays)
+
+
+def _check_range(array: NDArray[Any], dtype: np.dtype[Any], label: str, name: str) -> None:
+    """Raise RequestError where whole numbers do not fit into the narrower dtype of the training rows."""
+    if dtype.kind not in "iu" or array.dtype.kind not in "iu" or np.can_cast(array.dtype, dtype) or not array.size:
+        return
+    limits = np.iinfo(dtype)
+    for value in (int(array.min()), int(array.max())):
+        if not limits.min <= value <= limits.max:
+            raise RequestError(
+                f"{name}: {label} has the value {value}, expected {limits.min} to {limits.max}, the range of {dtype} "
+                "in the training rows",
+                hint="Give the training rows the wider dtype.",
+            )
 
 
 def _structure(nest: Any) -> str:

@@ -134,6 +134,12 @@ def check_compiled(model: Any, file: Path) -> None:
             f"{type(model).__name__} has its own {own}; stopcli trains by what a model is compiled with",
             "A training loop of your own can be recorded: `from stopcli import Recorder`.",
         )
+    if getattr(model.optimizer, "learning_rate", None) is None:
+        raise _refusal(
+            file,
+            f"its optimizer, {type(model.optimizer).__name__}, has no single learning rate",
+            "Compile it with one optimizer for all weights.",
+        )
     if model.run_eagerly:
         raise _refusal(file, "the model is compiled with run_eagerly=True; stopcli trains in compiled functions only")
     if model.steps_per_execution != 1:

@@ -7,6 +7,7 @@ a part of what is saved within it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -49,7 +50,7 @@ class CompiledStep(Step):
         momentum: likewise its momentum, which the optimizer has to have (`keras.optimizers.SGD`, momentum > 0).
 
     Raises:
-        RequestError: a metric is not a single number, or is none of the compile's.
+        RequestError: a metric is not a single number, or is none of the compile's; the loss keeps a state.
     """
 
     def __init__(
@@ -84,8 +85,9 @@ class CompiledStep(Step):
         self.columns = tuple(self._results())
         if not model.trainable_weights:
             raise RequestError("model: received one without weights that can be trained, expected some")
-        self._moving, uneven = _measured_once(model, batch)
-        self.rows_are_independent = not uneven and _rows_are_independent(model)
+        predictions, self._moving, uneven = _measured_once(model, batch)
+        _check_loss_keeps_nothing(model, batch, predictions, self._variables)
+        self.rows_are_independent = not uneven and _rows_are_independent(model, batch, predictions)
 
     @property
     def initial(self) -> Carry:
@@ -241,13 +243,31 @@ def _check_metrics(model: keras.Model, metrics: list[Any]) -> None:
                 )
 
 
-def _measured_once(model: keras.Model, batch: Batch) -> tuple[list[Any], bool]:
+def _check_loss_keeps_nothing(model: keras.Model, batch: Batch, predictions: Nest, known: list[Any]) -> None:
+    """Raise RequestError where the loss changes a variable, such as a counter or a generator of random numbers: it is
+    computed in a scope out of which only those of the metrics are taken.
+
+    Args:
+        known: the variables of the metrics.
+    """
+    y, weight = (*batch[1:], None)[:2]
+    with keras.StatelessScope() as scope:
+        model._compile_loss(y, predictions, weight)
+    if scope.state_mapping.keys() - {id(variable) for variable in known}:
+        raise RequestError(
+            "loss: received one that changes a variable or draws random numbers, expected a function of targets and "
+            "predictions",
+            hint="A layer may keep a state, and add a loss that follows from it (add_loss).",
+        )
+
+
+def _measured_once(model: keras.Model, batch: Batch) -> tuple[Nest, list[Any], bool]:
     """Call a model as for a measurement. It is as it was afterwards.
 
     Returns:
-        The variables that a call changes (a recurrent layer with dropout draws its noise also where it does not use
-        it); and whether the loss of some rows depends on what shares their batch: Keras divides by the rows that are
-        not masked, and adds up the penalties of activations.
+        What it predicts; the variables that a call changes (a recurrent layer with dropout draws its noise also where
+        it does not use it); and whether the loss of some rows depends on what shares their batch: Keras divides by the
+        rows that are not masked, and adds up the penalties of activations.
     """
     before = [variable.numpy() for variable in model.non_trainable_variables]
     predictions = model(batch[0], training=False)
@@ -257,10 +277,10 @@ def _measured_once(model: keras.Model, batch: Batch) -> tuple[list[Any], bool]:
             moving.append(variable)
             variable.assign(value)
     masked = any(getattr(output, "_keras_mask", None) is not None for output in leaves(predictions))
-    return moving, masked or any(layer._losses for layer in _layers(model))
+    return predictions, moving, masked or any(layer._losses for layer in _layers(model))
 
 
-def _rows_are_independent(model: keras.Model) -> bool:
+def _rows_are_independent(model: keras.Model, batch: Batch, predictions: Nest) -> bool:
     """Whether loss and metrics are the same however rows are cut into batches. What is not Keras's own may look at a
     whole batch; its rows are measured in the batches that `fit` takes, as are several outputs, whose losses it averages
     over batches."""
@@ -272,12 +292,27 @@ def _rows_are_independent(model: keras.Model) -> bool:
     functions = [function for item in (*losses, *metrics) if (function := _function_of(item)) is not None]
     if not all(map(_is_keras, [*map(type, (*losses, *metrics)), *functions])):
         return False
-    # This one compares the rows of a batch with each other.
-    if any(isinstance(loss, keras.losses.Circle) or loss.reduction not in _MEANS for loss in losses):
+    if any(loss.reduction not in _MEANS for loss in losses):
+        return False
+    calls = [loss.call for loss in losses]
+    calls += [functools.partial(metric._fn, **metric._fn_kwargs) for metric in metrics if hasattr(metric, "_fn_kwargs")]
+    targets, predicted = leaves(batch[1]), leaves(predictions)
+    if len(targets) != 1 or len(predicted) != 1:
+        return False
+    if not all(_is_by_row(call, targets[0], predicted[0]) for call in calls):
         return False
     if not all(isinstance(operation, keras.layers.Layer) for operation in operations):
         return False
     return all(_is_keras(type(layer)) and not isinstance(layer, keras.layers.Lambda) for layer in _layers(model))
+
+
+def _is_by_row(call: Callable[[Tensor, Tensor], Tensor], targets: Tensor, predicted: Tensor) -> bool:
+    """Whether what is computed has a value for each row, by which its mean is taken. Dice and Tversky have one for the
+    whole batch; what leaves a class out (`ignore_class`), and circle, which compares rows with each other, have a mask,
+    and Keras divides by what it leaves."""
+    values = call(tf.cast(targets, predicted.dtype) if targets.dtype.is_floating else targets, predicted)
+    rows = values.shape[0] if values.shape.rank else None
+    return rows == predicted.shape[0] and getattr(values, "_keras_mask", None) is None
 
 
 def _layers(model: keras.Model) -> Iterator[Any]:

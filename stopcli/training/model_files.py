@@ -224,7 +224,19 @@ def start_from(
         RequestError: the file is no model, or its shapes do not fit; the model is as it was.
     """
     with _adapted_layers_left(model):
-        return _start_from(model, optimizer, source, with_optimizer=with_optimizer)
+        ancestry = _start_from(model, optimizer, source, with_optimizer=with_optimizer)
+        if not with_optimizer:
+            _begin_with_weights(optimizer)
+    return ancestry
+
+
+def _begin_with_weights(optimizer: keras.optimizers.Optimizer) -> None:
+    """Let an optimizer that keeps weights of its own begin with those that the model has by now: Keras's
+    ScheduleFreeAdamW copies them when it is built, and its first update would take the model back to them."""
+    inner: Any = getattr(optimizer, "inner_optimizer", optimizer)
+    if type(inner).__name__ == "ScheduleFreeAdamW" and inner.built:
+        for momentum, weight in zip(inner._momentums, inner._trainable_variables, strict=True):
+            momentum.assign(weight)
 
 
 @contextlib.contextmanager

@@ -127,15 +127,22 @@ def _agrees(computed: float, measured: float) -> bool:
 
 
 def _losses(model: keras.Model, rows: Examples, predictions: Nest, regularization: float) -> Iterator[RowScores]:
-    """The loss of each row, with its weight."""
+    """The loss of each row, with its weight and that of the loss."""
     targets, predicted = leaves(rows.y), leaves(predictions)
     if len(targets) != 1 or len(predicted) != 1 or not (callable(model.loss) or isinstance(model.loss, str)):
         return
     loss = keras.losses.get(model.loss)
+    if getattr(loss, "reduction", "mean") not in ("mean", "sum_over_batch_size"):
+        # No mean over rows, or one over their weights.
+        return
     # Of a loss object what it computes before it reduces it.
     by_row = _by_row(getattr(loss, "call", loss), targets[0], predicted[0])
-    if by_row is not None:
-        yield RowScores("mean", by_row if rows.weight is None else by_row * _column(rows.weight), regularization)
+    if by_row is None:
+        return
+    loss_weights = model._compile_loss._user_loss_weights
+    if loss_weights is not None:
+        by_row = by_row * np.float32(leaves(loss_weights)[0])
+    yield RowScores("mean", by_row if rows.weight is None else by_row * _column(rows.weight), regularization)
 
 
 def _metric_of(model: keras.Model, name: str, y: Nest, predictions: Nest) -> tuple[Any, Array, Array, bool]:

@@ -31,8 +31,12 @@ def test_a_view_is_read_as_its_array_is(view: RowView, array: np.ndarray[Any, An
     for key in keys:
         assert np.array_equal(np.asarray(view[key]), array[key]), key
         assert np.asarray(view[key]).dtype == array.dtype
-    with pytest.raises(IndexError):
-        view[len(array)]
+    # Beyond the last are rows of another part.
+    for key in (len(array), [0, len(array)], np.array([-len(array) - 1]), np.ones(len(array) + 1, bool)):
+        with pytest.raises(IndexError):
+            array[key]
+        with pytest.raises(IndexError):
+            view[key]
     assert np.array_equal(np.asarray(view), array)
     assert np.array_equal(list(view), list(array))
 

@@ -175,6 +175,31 @@ def test_a_saved_model_is_read_again_and_started_from(make: Callable[[], Any], t
         assert int(other.optimizer.iterations) == (2 if with_optimizer else 0)
 
 
+@pytest.mark.parametrize("own_code", [False, True])
+def test_an_optimizer_with_own_weights_begins_with_those_that_were_loaded(tmp_path: Path, *, own_code: bool) -> None:
+    import keras
+
+    from stopcli.training.model_files import save_model, start_from
+
+    def make() -> Any:
+        model = with_function() if own_code else plain()
+        model.compile(keras.optimizers.ScheduleFreeAdamW(1e-3), "mse")
+        return model
+
+    model = make()
+    model.fit(X, X[:, :1], epochs=2, verbose=0)
+    save_model(model, tmp_path / "best.keras")
+    other = make()
+    other(X)
+    # As it is where the model was checked before.
+    other.optimizer.build(other.trainable_variables)
+    start_from(other, other.optimizer, tmp_path / "best.keras", with_optimizer=False)
+    started = [variable.numpy() for variable in other.trainable_variables]
+    other.train_on_batch(X, X[:, :1])
+    for variable, value in zip(other.trainable_variables, started, strict=True):
+        np.testing.assert_allclose(variable.numpy(), value, atol=2e-3)
+
+
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     from stopcli.training.model_files import load_weights, save_model, start_from
 

@@ -197,6 +197,10 @@ REFUSALS: list[tuple[Any, str]] = [
     ({"train": (X, Y), "test": ({"a": X}, Y)}, r"test: x is a dict of a, expected an array"),
     ({"train": ((X, X), Y), "test": ((X,), Y)}, r"test: x is a tuple of 1, expected a tuple of 2"),
     ({"train": (X, Y.astype(int)), "test": (X, Y)}, r"test: y has the dtype float32, expected int64"),
+    (
+        {"train": (X.astype(np.int8), Y), "test": (np.full((9, 3), 200), Y[:9])},
+        r"test: x has the value 200, expected -128 to 127, the range of int8 in the training rows",
+    ),
     ((X[:2], Y[:2]), r"received 2 rows, expected at least 3, one for each part"),
     ({"train": (X[:1], Y[:1])}, r"train: received 1 row, expected 2 or more"),
 ]

@@ -139,6 +139,14 @@ def averaged() -> Any:
     return model
 
 
+def with_two_optimizers() -> Any:
+    import keras
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.MultiOptimizer([("default", "adam")]), "mse")
+    return model
+
+
 def averaged_and_scaled() -> Any:
     import keras
 
@@ -197,6 +205,7 @@ def failing_call(self: Any, x: Any) -> Any:
         (lambda: dense(run_eagerly=True), COLUMN, "run_eagerly=True"),
         (lambda: dense(steps_per_execution=8), COLUMN, "steps_per_execution=8, expected 1"),
         (of_two_dtypes, COLUMN, "a layer adds a loss in bfloat16, which Keras cannot add to the model's in float32"),
+        (with_two_optimizers, COLUMN, "its optimizer, MultiOptimizer, has no single learning rate"),
         (averaged, COLUMN, r"its optimizer keeps a moving average of the weights \(use_ema\)"),
         (averaged_and_scaled, COLUMN, r"its optimizer keeps a moving average of the weights \(use_ema\)"),
         (with_own_metric, COLUMN, "the model has metrics that it is not compiled with: own"),

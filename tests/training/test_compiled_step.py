@@ -163,6 +163,76 @@ def test_a_schedule_in_the_optimizer_is_the_learning_rate() -> None:
     assert logged["learning_rate"] == 0.5
 
 
+def step_of(loss: Any, metrics: list[Any], units: int = 3) -> Any:
+    import keras
+
+    from stopcli.training.compiled_step import CompiledStep
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(units, activation="softmax")])
+    model.compile("sgd", loss, metrics=metrics)
+    sparse = str(getattr(loss, "name", loss)).startswith(("sparse", "circle"))
+    targets = np.arange(3) if sparse else np.eye(3, dtype=np.float32)
+    return CompiledStep(model, Examples(np.eye(3, dtype=np.float32), targets))
+
+
+def annealed() -> Any:
+    import keras
+
+    class Annealed(keras.losses.Loss):
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps = keras.Variable(0.0, trainable=False)
+
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            self.steps.assign_add(1.0)
+            return keras.ops.mean(keras.ops.square(y_true - y_pred), -1) * self.steps
+
+    return Annealed()
+
+
+def noisy() -> Any:
+    import keras
+
+    generator = keras.random.SeedGenerator(0)
+
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        noise = keras.random.normal(keras.ops.shape(y_pred), seed=generator)
+        return keras.ops.mean(keras.ops.square(y_true - y_pred + noise), -1)
+
+    return loss
+
+
+@pytest.mark.parametrize("loss", [annealed, noisy])
+def test_a_loss_that_keeps_a_state_is_refused(loss: Any) -> None:
+    """Its variables would stay what they were, and its random numbers be the same in every update."""
+    with pytest.raises(RequestError, match="loss: received one that changes a variable or draws random numbers"):
+        step_of(loss(), [])
+
+
+@pytest.mark.parametrize(
+    ("loss", "metrics", "independent"),
+    [
+        ("mse", ["mae"], True),
+        ("categorical_crossentropy", ["accuracy"], True),
+        ("sparse_categorical_crossentropy", ["sparse_categorical_accuracy"], True),
+        ("dice", [], False),
+        ("tversky", [], False),
+        ("circle", [], False),
+        (lambda keras: keras.losses.Dice(axis=-1), [], True),
+        (lambda keras: keras.losses.SparseCategoricalCrossentropy(ignore_class=0, name="sparse"), [], False),
+        ("mse", [lambda keras: keras.losses.dice], False),
+    ],
+)
+def test_what_is_computed_of_a_whole_batch_is_measured_in_the_batches_of_fit(
+    loss: Any, metrics: list[Any], *, independent: bool
+) -> None:
+    import keras
+
+    loss, *metrics = (made(keras) if callable(made) else made for made in (loss, *metrics))
+    step = step_of(loss, metrics)
+    assert step.rows_are_independent == independent
+
+
 def test_a_metric_that_is_not_a_number_is_refused() -> None:
     import keras
 

@@ -266,13 +266,15 @@ def test_many_rows_are_thinned_evenly(monkeypatch):
         ((3, "softmax", "sparse_categorical_crossentropy", ["accuracy"]), CLASSES, "accuracy"),
         ((1, "sigmoid", BINARY, [metric("AUC", name="auc")]), TWO, "auc"),
         ((1, "sigmoid", BINARY, ["accuracy"]), TWO, "loss"),
+        ((1, None, "mse", [], {"loss_weights": 1e-6}), NUMBERS, "loss"),
     ],
 )
 def test_other_predictions_are_measured_by_the_models_metric_and_compared_row_by_row(model, y, name):
     from stopcli.training.model_rows import difference_on_rows
     from stopcli.training.row_scores import on_rows, value_on_rows
 
-    model = model_of(*model)
+    *parts, options = model if isinstance(model[-1], dict) else (*model, {})
+    model = model_of(*parts, **options)
     value, ours = result_for(model, y, name)
     rows, headline = Examples(X, y), headline_of(name)
     predictions = model.predict(X, verbose=0)
@@ -288,6 +290,14 @@ def test_other_predictions_are_measured_by_the_models_metric_and_compared_row_by
     assert difference.mean == pytest.approx(value - other, abs=1e-4)
     assert difference.low < difference.mean < difference.high
     assert difference_on_rows(ours, ours, headline).verdict() == "not distinguishable"
+
+
+def test_a_loss_that_is_a_sum_over_a_batch_is_not_measured_from_predictions():
+    from stopcli.training.row_scores import value_on_rows
+
+    model = model_of(1, None, loss_object("MeanSquaredError", reduction="sum"), [])
+    predictions = model.predict(X, verbose=0)
+    assert value_on_rows(model, headline_of("loss"), Examples(X, NUMBERS), predictions) is None
 
 
 def test_metrics_without_scores_have_no_difference_by_rows():
