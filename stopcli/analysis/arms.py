@@ -364,23 +364,24 @@ def _arm(experiment: Experiment, results: Sequence[RunResult], warnings: list[st
 
 
 def _on_repeated_seeds(repeated: Sequence[tuple[RunResult, RunResult]]) -> str:
-    contrary = [pair for pair in repeated if not _agree(*pair)]
-    first, other = (contrary or repeated)[0]
+    failed = [pair for pair in repeated if pair[1].run.state == "failed" and pair[0].run.finished]
+    contrary = [pair for pair in repeated if pair not in failed and not _agree(*pair)]
+    if contrary:
+        ending = "but their results differ (another machine or version?), and the first counts"
+    elif failed:
+        ending = "of which one has failed, and the one that has finished counts"
+    else:
+        ending = "identical by design, and counted once"
+    first, other = (contrary or failed or repeated)[0]
     several = len(repeated) > 1
     seeds = counted(len(repeated), "seed") if several else f"seed {first.seed}"
     paths = f"such as {first.run.path} and {other.run.path}" if several else f"{first.run.path}, {other.run.path}"
-    ending = "identical by design, and counted once"
-    if other.run.state == "failed" and first.run.finished:
-        ending = "of which one has failed, and the one that has finished counts"
-    elif contrary:
-        ending = "but their results differ (another machine or version?), and the first counts"
-    return f"{seeds} {agreeing(len(repeated), 'is', 'are')} there more than once ({paths}), {ending}"
+    also = f"; {counted(len(failed), 'run')} of one that has finished had failed" if contrary and failed else ""
+    return f"{seeds} {agreeing(len(repeated), 'is', 'are')} there more than once ({paths}), {ending}{also}"
 
 
 def _agree(first: RunResult, other: RunResult) -> bool:
-    # One that did not finish is the beginning of the other, unless it could not.
-    if other.run.state == "failed":
-        return not first.run.finished
+    # One that did not finish is the beginning of the other.
     return not other.run.finished or (first.final, first.saved) == (other.final, other.saved)
 
 

@@ -255,6 +255,8 @@ def evidence_of(new: RunArm, old: RunArm, view: View, measure: Measure) -> Evide
             of = "" if total == 1 else f"{len(unfinished)} of {counted(total, 'run')} of "
             has = agreeing(len(unfinished), "has", "have")
             return Evidence(value, reason=f"{of}{arm.label} {has} not finished ({', '.join(sorted(set(unfinished)))})")
+    if measure.doubt:
+        return Evidence(value, reason=measure.doubt)
     single = len(new.runs) == len(old.runs) == 1
     reason = ""
     if single and new.values(view.value):

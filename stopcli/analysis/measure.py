@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from stopcli.analysis.arms import RunArm, headline_of_runs
 from stopcli.analysis.run_result import RunResult
 from stopcli.errors import ConfigError, did_you_mean
@@ -47,6 +49,7 @@ class Measure:
         headline: the metric, where it is the one that counts, or one whose name is enough to speak of it; None for a
             cost, a learning rate, and a loss that does not count.
         warnings: a sentence without a full stop each.
+        doubt: why the values of some arms may not be in the unit of the others; empty where they are.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Measure:
     better: Direction | None = None
     headline: Headline | None = None
     warnings: tuple[str, ...] = ()
+    doubt: str = ""
 
     @property
     def is_cost(self) -> bool:
@@ -119,7 +123,6 @@ def measure_of(name: str, arms: Sequence[RunArm], mode: str = "auto") -> Measure
     counting = [headline for headline in headlines.values() if headline.name == base_name(name) and name not in COSTS]
     better = _direction(name, mode, counting)
     if counting:
-        _check_percent(name, headlines)
         units = list(dict.fromkeys(headline.unit for headline in counting if headline.unit))
         unit = units[0] if len(units) == 1 else ""
         headline: Headline | None = replace(counting[0], direction=better or counting[0].direction, unit=unit)
@@ -127,26 +130,44 @@ def measure_of(name: str, arms: Sequence[RunArm], mode: str = "auto") -> Measure
         units = []
         is_named = name not in _NEUTRAL and base_name(name) != "loss"
         headline = headline_of(name, better) if is_named else None
+    headline, doubt = _in_percent(name, headline, arms)
     warnings = [mode_warning(name, mode) or ""]
     warnings += [f"{name} is in different units: {', '.join(units)}"] if len(units) > 1 else []
+    warnings += [doubt] if doubt else []
     is_foreign = all(result.run.command in FOREIGN for result in _runs(arms))
     models: list[ModelName] = ["final", "saved"] if name in of_models else []
     if models and any(result.value(f"refit_{name}") is not None for result in _runs(arms)):
         models.append("refit")
     views = _views(name, _phrase(name, headline), better, models, is_foreign=is_foreign)
-    return Measure(name, views, better, headline, tuple(filter(None, warnings)))
+    return Measure(name, views, better, headline, tuple(filter(None, warnings)), doubt)
 
 
-def _check_percent(name: str, headlines: Mapping[str, Headline]) -> None:
-    """Raise ConfigError where a metric is a proportion in some arms and in percent in others."""
-    by_kind: dict[bool, list[str]] = {}
-    for label, headline in headlines.items():
-        if headline.name == base_name(name) and (headline.unit == PERCENT or headline.kind == "proportion"):
-            by_kind.setdefault(headline.unit == PERCENT, []).append(label)
-    if len(by_kind) > 1:
-        percent, proportion = (", ".join(by_kind[is_percent]) for is_percent in (True, False))
-        expected = f"one unit; it is in percent in {percent}, and a proportion in {proportion}"
-        raise ConfigError("metric", name, expected, hint="Record it from 0 to 1 in all of them, or in percent.")
+def _in_percent(name: str, headline: Headline | None, arms: Sequence[RunArm]) -> tuple[Headline | None, str]:
+    """The headline of a metric that is a proportion by its name, and recorded in percent in some arms.
+
+    Returns:
+        It, and what makes it doubtful: in other arms it is never above 1, as a proportion is, and the accuracy in
+        percent of a network that learns nothing.
+    """
+    by_name = None if headline is None else headline_of(headline.name, headline.direction)
+    if headline is None or by_name is None or by_name.kind != "proportion":
+        return headline, ""
+    seen = {arm.label: any(_is_in_percent(name, by_name, result) for result in arm.runs) for arm in arms}
+    if not any(seen.values()):
+        return headline, ""
+    percent, others = (", ".join(label for label in seen if seen[label] == is_so) for is_so in (True, False))
+    doubt = f"{name} is in percent in {percent}, and never above 1 in {others}" if others else ""
+    return replace(by_name, kind="score", unit=PERCENT), doubt
+
+
+def _is_in_percent(name: str, by_name: Headline, result: RunResult) -> bool:
+    counting = result.run.headline
+    if counting.name == by_name.name and counting.unit == PERCENT:
+        return True
+    values = result.columns.get(name)
+    if values is None:
+        return False
+    return by_name.seen_in([float(np.max(values, initial=0.0, where=np.isfinite(values)))]).unit == PERCENT
 
 
 def _runs(arms: Sequence[RunArm]) -> list[RunResult]:

@@ -58,8 +58,12 @@ class CutoutSweep(CifarResnet):
         values = [_values(arm, reference, front) for arm in arms]
         # With simple augmentation as the reference, as published, it goes without saying.
         to = f" to {reference.label}" if copies_of(reference.config) else ""
+        # The error at the end chooses M, on rows that validate; that of the best epoch is of those that chose nothing.
+        errors = ("error at the end", "best epoch's")
+        if val_rows(config) != "test":
+            errors = (f"{val_rows(config)} error at the end", "best epoch's test error")
         columns = (
-            *("arm", "runs", "error at the end", "best epoch's", "training", "validation"),
+            *("arm", "runs", *errors, "training", "validation"),
             *(f"cost ratio{to}", "published hours", f"published ratio{to}", "Pareto"),
         )
         rows = tuple(_row(arm, time_ratio(arm, reference), of_arm) for arm, of_arm in zip(arms, values, strict=True))
@@ -234,7 +238,9 @@ def recommend(arms: Sequence[RunArm], reference: RunArm) -> tuple[str, ...]:
     sentences = sentences_against(reference, differences, "error", "min")
     better = [arm for arm, difference in differences if difference is not None and difference.is_better("min")]
     if not better:
-        return (f"No M is distinguishable from {reference.label} as an improvement at n = {n}.", *sentences, *costs)
+        least = min(difference.n for _, difference in differences if difference is not None)
+        seeds = f"n = {n}" if least == n else f"n = {least} to {n}"
+        return (f"No M is distinguishable from {reference.label} as an improvement at {seeds}.", *sentences, *costs)
     # Every better arm has seeds in common with the reference.
     ratios = {arm.name: ratio for arm in better if (ratio := time_ratio(arm, reference)) is not None}
     chosen = next(
@@ -242,6 +248,7 @@ def recommend(arms: Sequence[RunArm], reference: RunArm) -> tuple[str, ...]:
         for arm in sorted(better, key=lambda arm: ratios[arm.name].mean)
         if not any(_beats(rival, arm) for rival in better if rival is not arm)
     )
+    n = next(difference.n for arm, difference in differences if arm is chosen and difference is not None)
     recommendation = (
         f"Recommended: {chosen.label}. It is the cheapest arm that is better than {reference.label} and that no other "
         f"distinguishably beats at n = {n}; it costs {ratios[chosen.name]} times the training of {reference.label}."

@@ -147,7 +147,10 @@ def _with_lower_rate(run: Path, settings: Mapping[str, Any]) -> tuple[NextStep, 
     if settings.get("file"):
         return ()
     rate = float(f"{settings.get('learning_rate', 0.001) / 10:.3g}")
-    return (_step("Train with a lower learning rate", *_again(run, learning_rate=rate)),)
+    argv = _again(run, learning_rate=rate)
+    # Where it is the default, too: a run that starts from another one would take over that one's.
+    named = [] if "--learning-rate" in argv else ["--learning-rate", str(rate)]
+    return (_step("Train with a lower learning rate", *argv, *named),)
 
 
 def _prediction(run: Path, name: str) -> tuple[NextStep, ...]:

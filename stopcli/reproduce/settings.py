@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stopcli.configs.base import RunConfig, resolve
+from stopcli.configs.clr import ClrConfig
 from stopcli.configs.registry import config_class
 from stopcli.configs.training import TrainingConfig
 from stopcli.errors import ConfigError, RequestError
-from stopcli.reproduce.spec import Images, PublishedResult, suggestion
+from stopcli.reproduce.spec import ALL_IMAGES, Images, PublishedResult, suggestion
 
 # Settings that only `stopcli reproduce` chooses.
 _NOT_IN_FILES = ("scale", "name")
@@ -42,6 +44,11 @@ def settings_at(published: PublishedResult, scale: str, size: Size) -> dict[str,
     return {name: value for table in _tables(published, scale, size).values() for name, value in table.items()}
 
 
+def gamma_over(gamma: float, intended: int, there: int) -> float:
+    """What comes to the same, over fewer updates of an epoch, as gamma comes to over those that it was chosen for."""
+    return gamma if there == intended else gamma ** (intended / there)
+
+
 def configs_of(
     published: PublishedResult,
     scale: str,
@@ -64,6 +71,12 @@ def configs_of(
     # A night's runs have the published settings but for those that are named.
     settings["scale"] = "quick" if "quick" in tables else "full"
     if images is not None:
+        intended = settings.get("limit", ALL_IMAGES["limit"])
+        there = min(intended, images.counts.get("limit", intended))
+        if command_config is ClrConfig and scale != "full":
+            gamma: float = settings.get("gamma", ClrConfig.gamma)
+            batch_size: int = settings.get("batch_size", ClrConfig.batch_size)
+            settings["gamma"] = gamma_over(gamma, *(math.ceil(count / batch_size) for count in (intended, there)))
         for name, count in images.counts.items():
             if isinstance(settings.get(name), int):
                 settings[name] = min(settings[name], count)

@@ -318,7 +318,7 @@ def _check_reported(published: PublishedResult, key: str, reported: ReportedValu
 
 
 # A part of the official files has their form too.
-_ALL = {"limit": 50_000, "test_limit": 10_000}
+ALL_IMAGES = {"limit": 50_000, "test_limit": 10_000}
 
 
 @dataclass(frozen=True)
@@ -349,7 +349,7 @@ class Images:
             return "CIFAR-10, the published data"
         if self.name in DATASET_NAMES and self.name != REPLACEABLE:
             return f"{named_datasets()[self.name].title}, which are not the published data (CIFAR-10)"
-        if self.counts != _ALL:
+        if self.counts != ALL_IMAGES:
             train, test = self.counts["limit"], self.counts["test_limit"]
             return f"the {train:,} and {test:,} images in {self.label}, which are not the published ones (CIFAR-10)"
         return (
@@ -364,7 +364,7 @@ class Images:
         path = Path(name)
         counts = {"limit": images.train.count, "test_limit": images.test.count}
         official = name == "cifar10" or is_archive(path) or (path.is_dir() and official_folder(path) is not None)
-        return cls(name, counts, official and counts == _ALL, images.notes)
+        return cls(name, counts, official and counts == ALL_IMAGES, images.notes)
 
 
 # The data of a file in whose place `--dataset` may put others.

@@ -319,7 +319,8 @@ class Runs(Sequence[AnyRun]):
         does not have is missing in its row.
 
         Args:
-            settings: names in config.toml that become columns too, such as `"learning_rate"`.
+            settings: names in config.toml that become columns too, such as `"learning_rate"`; of one that is a column
+                already, such as the epochs trained, `"setting_epochs"`.
         """
         import pandas
 
@@ -360,7 +361,7 @@ def _row(run: _FolderWithReport, settings: Sequence[str]) -> dict[str, Any]:
     }
     # Those of a recorded run are a table of their own.
     config = {**config.get("settings", {}), **config}
-    return row | {name: config.get(name) for name in settings}
+    return row | {f"setting_{name}" if name in row else name: config.get(name) for name in settings}
 
 
 def _values(model: ModelValues, prefix: str) -> dict[str, Any]:

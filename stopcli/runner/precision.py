@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stopcli.configs.precision import FLOAT32
@@ -78,6 +79,11 @@ def with_factor(sentences: Iterable[str], precision: str) -> str:
     return next((sentence for sentence in sentences if sentence.startswith(measured)), "")
 
 
+def measured_before(run: Path, precision: str) -> str:
+    """The sentence in the results of a run that is resumed; empty where it has none."""
+    return with_factor(getattr(Run.read(run).summary, "warnings", ()), precision)
+
+
 def is_slow(config: Any) -> bool:
     """Whether a config's precision is one that this machine has no instructions for."""
     precision = getattr(config, "precision", FLOAT32)
@@ -94,8 +100,7 @@ def compare_precisions(
     sentence, listens = slow_precision(config.precision) if slow else "", not isinstance(session.observer, NullObserver)
     if start.resumed:
         # It cannot be changed any more, and what it has measured before holds.
-        before = Run.read(folder.path).results
-        measured = with_factor(before.warnings if before else (), config.precision) if slow else ""
+        measured = measured_before(folder.path, config.precision) if slow else ""
         sentence = measured or sentence
         listens = listens or bool(measured)
     elif listens or (slow and session.measures_precision):

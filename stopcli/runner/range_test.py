@@ -17,7 +17,7 @@ from stopcli.recipes.base import LoadedConfig, recipe_for
 from stopcli.recipes.lr_range import Ended, RangeCurve, RangeResults, results_of, run_range, runaway, smoothed
 from stopcli.report.document import Table
 from stopcli.report.drawing import Figures, drawn_name
-from stopcli.runner.precision import compare_precisions
+from stopcli.runner.precision import compare_precisions, is_slow, measured_before, slow_precision
 from stopcli.runner.provenance import other_data
 from stopcli.runner.report import write_results
 from stopcli.runner.training_run import start_session
@@ -125,6 +125,9 @@ def run_range_test(loaded: LoadedConfig, folder: RunFolder, session: Session, st
     for note in store.notes:
         folder.log(f"warning: {note}")
     measured, of_precision = _test_seeds(loaded, store, folder, session, start)
+    if is_slow(config) and not of_precision:
+        # No seed was left.
+        of_precision = (measured_before(folder.path, config.precision) or slow_precision(config.precision),)
     results = results_of(config, store.curves)
     summary = _summary(loaded, folder, session, results)
     if summary.state == "paused" and measured == 1:

@@ -323,17 +323,27 @@ def natural_direction(metric: str) -> Direction | None:
 
     The last word decides, so `val_loss`, `valid/loss` and `top_k_error` are lower, `test_binary_accuracy` is higher. It
     is what stands before the endings that Keras (`auc_1`), Lightning (`loss_epoch`), scikit-learn (`f1_score`) and
-    fastai (`error_rate`) have. Where scikit-learn scores by an error or a loss, it is the negative one
-    (`neg_mean_squared_error`), and higher.
+    fastai (`error_rate`) have. Where scikit-learn scores by an error, it is the negative one
+    (`neg_mean_squared_error`, `neg_log_loss`), and higher; a `neg_loss` may be one of negative examples.
     """
     parts = re.split(r"[^a-z0-9]+", metric.lower())
     while len(parts) > 1 and (parts[-1].isdigit() or parts[-1] in _ENDINGS):
         parts.pop()
     if parts[-1] in _LOWER_IS_BETTER:
-        return "max" if {"neg", "negative"} & {*parts[:-1]} else "min"
+        return "max" if _is_negative_error(parts) else "min"
     if parts[-1] in _HIGHER_IS_BETTER:
         return "max"
     return None
+
+
+def _is_negative_error(parts: Sequence[str]) -> bool:
+    """Whether the words of a metric, perhaps behind one for its rows, are those of a scorer of scikit-learn's."""
+    if "neg" not in parts[:2]:
+        return False
+    of_scorer = parts[parts.index("neg") + 1 :]
+    if of_scorer[-1:] == ["error"]:
+        return len(of_scorer) > 1
+    return of_scorer == ["log", "loss"] or of_scorer[-1:] != ["loss"]
 
 
 def resolve_direction(metric: str, mode: str, *, setting: str = "mode") -> Direction:

@@ -122,7 +122,8 @@ class _Processes(Workers):
         ours, theirs = context.Pipe()
         cores = self._free[0]
         arguments = (job, self._work, theirs, cores, self._request.seconds_left)
-        process = context.Process(target=_work, args=arguments, name=job.name, daemon=True)
+        # No daemon, which could start no processes, as those that decode images, or a pool in a user's file.
+        process = context.Process(target=_work, args=arguments, name=job.name, daemon=False)
         # Ctrl-C or a hang-up of the terminal reaches the new process too until it has left the session: held back until
         # then, as is what is sent to it alone before it can save.
         try:

@@ -61,7 +61,7 @@ class RayCluster(Executor):
             self._check_room(ray)
             # A process runs one task: TensorFlow's threads are chosen once a process.
             options = {"num_cpus": self.threads, "num_gpus": int(self.gpu), "max_calls": 1, "max_retries": RETRIES}
-            yield _Tasks(ray, ray.remote(**options)(_work), self.workers or len(jobs), work, monitor)
+            yield _Tasks(ray, ray.remote(**options)(_work), self.workers or sys.maxsize, work, monitor)
         monitor.stop_file.unlink(missing_ok=True)
 
     def _check_room(self, ray: Any) -> None:

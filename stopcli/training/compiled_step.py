@@ -294,12 +294,17 @@ def _rows_are_independent(model: keras.Model, batch: Batch, predictions: Nest) -
         return False
     if any(loss.reduction not in _MEANS for loss in losses):
         return False
-    calls = [loss.call for loss in losses]
-    calls += [functools.partial(metric._fn, **metric._fn_kwargs) for metric in metrics if hasattr(metric, "_fn_kwargs")]
     targets, predicted = leaves(batch[1]), leaves(predictions)
     if len(targets) != 1 or len(predicted) != 1:
         return False
-    if not all(_is_by_row(call, targets[0], predicted[0]) for call in calls):
+    # As Keras calls them: a loss in its own dtype.
+    calls = [(loss.call, tf.cast(targets[0], loss.dtype), tf.cast(predicted[0], loss.dtype)) for loss in losses]
+    calls += [
+        (functools.partial(metric._fn, **metric._fn_kwargs), targets[0], predicted[0])
+        for metric in metrics
+        if hasattr(metric, "_fn_kwargs")
+    ]
+    if not all(_is_by_row(*call) for call in calls):
         return False
     if not all(isinstance(operation, keras.layers.Layer) for operation in operations):
         return False
@@ -310,9 +315,12 @@ def _is_by_row(call: Callable[[Tensor, Tensor], Tensor], targets: Tensor, predic
     """Whether what is computed has a value for each row, by which its mean is taken. Dice and Tversky have one for the
     whole batch; what leaves a class out (`ignore_class`), and circle, which compares rows with each other, have a mask,
     and Keras divides by what it leaves."""
-    values = call(tf.cast(targets, predicted.dtype) if targets.dtype.is_floating else targets, predicted)
-    rows = values.shape[0] if values.shape.rank else None
-    return rows == predicted.shape[0] and getattr(values, "_keras_mask", None) is None
+    # By several numbers of rows, because there may be as many classes.
+    for rows in range(1, _FEW + 1):
+        values = call(targets[:rows], predicted[:rows])
+        if not values.shape.rank or values.shape[0] != rows or getattr(values, "_keras_mask", None) is not None:
+            return False
+    return True
 
 
 def _layers(model: keras.Model) -> Iterator[Any]:

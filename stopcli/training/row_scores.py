@@ -132,8 +132,9 @@ def _losses(model: keras.Model, rows: Examples, predictions: Nest, regularizatio
     if len(targets) != 1 or len(predicted) != 1 or not (callable(model.loss) or isinstance(model.loss, str)):
         return
     loss = keras.losses.get(model.loss)
-    if getattr(loss, "reduction", "mean") not in ("mean", "sum_over_batch_size"):
-        # No mean over rows, or one over their weights.
+    # Without weights of rows the last one is the mean, too.
+    means = ("mean", "sum_over_batch_size", *(("mean_with_sample_weight",) if rows.weight is None else ()))
+    if getattr(loss, "reduction", "mean") not in means:
         return
     # Of a loss object what it computes before it reduces it.
     by_row = _by_row(getattr(loss, "call", loss), targets[0], predicted[0])

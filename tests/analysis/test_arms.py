@@ -65,6 +65,20 @@ def test_a_seed_that_failed_and_was_run_again_is_told() -> None:
     assert "(a, again), of which one has failed, and the one that has finished counts" in warnings
 
 
+def test_seeds_that_differ_are_told_where_others_have_failed() -> None:
+    for name, seed, settings in (
+        ("a0", 0, {}),
+        ("b0", 0, {"state": "failed"}),
+        ("a1", 1, {}),
+        ("b1", 1, {"accuracy": 0.2}),
+    ):
+        write_run(name, seed=seed, patience=5, name="same", **settings)
+    write_run("other", patience=50)
+    _, warnings = arms_in("a0", "b0", "a1", "b1", "other")
+    assert "(such as a1 and b1), but their results differ" in warnings
+    assert "; 1 run of one that has finished had failed" in warnings
+
+
 def test_a_seed_that_is_there_twice_counts_once() -> None:
     write_run("a", patience=5)
     shutil.copytree("a", "copy")

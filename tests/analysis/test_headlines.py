@@ -15,6 +15,7 @@ from written_runs import write_run
 from stopcli.analysis.arms import experiment_of
 from stopcli.analysis.compare import CompareResults, compare
 from stopcli.analysis.compare_report import curves_of, figures_of, output_of, tables_of
+from stopcli.analysis.gate import Requirement, gate_of
 from stopcli.analysis.replay import ReplayOptions, replay
 from stopcli.analysis.replay_report import output_of as output_of_replay
 from stopcli.errors import ConfigError, RequestError
@@ -300,14 +301,29 @@ def test_an_accuracy_in_percent_is_drawn_as_it_is() -> None:
     assert 60 < low < high < 100
 
 
-def test_a_proportion_and_the_same_in_percent_are_not_compared() -> None:
+def test_a_proportion_beside_the_same_in_percent_is_told_and_decides_nothing() -> None:
     for arm, scale in (("old", 1), ("new", 100)):
         Path(arm).mkdir()
         for seed in range(3):
             Path(arm, f"seed{seed}.csv").write_text(f"epoch,val_acc\n1,{0.8 * scale}\n2,{(0.9 - seed / 100) * scale}\n")
-    paths = [*Path("old").iterdir(), *Path("new").iterdir()]
-    with pytest.raises(ConfigError, match="one unit; it is in percent in new, and a proportion in old"):
-        compare(paths)
+    paths = [*sorted(Path("old").iterdir()), *sorted(Path("new").iterdir())]
+    doubt = "val_acc is in percent in new, and never above 1 in old"
+    for order in (paths, paths[::-1]):
+        measure = compare(order).measure
+        assert (measure.headline, measure.doubt) == (Headline("acc", "max", "score", "%"), doubt)
+        assert doubt in measure.warnings
+    found = gate_of(compare(paths), Requirement("not-worse", "0"))
+    assert (found.holds, found.reason) == (None, doubt)
+
+
+def test_an_accuracy_in_percent_beside_a_loss_that_counts_is_in_percent_too() -> None:
+    for arm in ("a", "b"):
+        for seed in range(3):
+            columns = {**regression_columns(20, 2.5), "val_accuracy": np.linspace(50, 90 + seed, 60)}
+            write_recorded(f"{arm}{seed}", seed=seed, columns=columns, settings={"arm": arm})
+    results = compare([Path(f"{arm}{seed}") for arm in "ab" for seed in range(3)], metric="val_accuracy")
+    assert results.measure.headline == Headline("accuracy", "max", "score", "%")
+    assert results.measure.doubt == ""
 
 
 def test_a_direction_that_a_run_has_on_record_is_not_asked_for() -> None:

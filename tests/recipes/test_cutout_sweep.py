@@ -216,6 +216,33 @@ def test_an_arm_with_too_few_runs_does_not_silence_the_others() -> None:
     assert "M = 4 has too few finished runs to be judged." in sentences
 
 
+def test_a_recommendation_says_the_seeds_of_its_own_arm() -> None:
+    def with_three_of_m4(errors: dict[str, list[float]]) -> str:
+        done = results(errors, SECONDS)
+        return recommend(*arms([one for one in done if one.job.arm != "m4" or one.job.config.seed < 3]))[0]
+
+    errors = {
+        "simple": [0.50, 0.52, 0.51, 0.50, 0.53],
+        "m2": [0.50, 0.51, 0.52, 0.50, 0.53],
+        "m4": [0.30, 0.31, 0.32, 0.30, 0.30],
+    }
+    sentence = with_three_of_m4(errors)
+    assert sentence.startswith("Recommended: M = 4.")
+    assert "beats at n = 3;" in sentence
+    assert with_three_of_m4({**errors, "m4": errors["m2"]}).endswith("as an improvement at n = 3 to 5.")
+
+
+def test_the_errors_beside_each_other_say_of_which_rows_they_are() -> None:
+    errors = {"simple": [0.5, 0.4], "m2": [0.3, 0.2], "m4": [0.3, 0.2], "m8": [0.3, 0.2]}
+    for validation, columns in {
+        "test": ("error at the end", "best epoch's"),
+        "split": ("validation error at the end", "best epoch's test error"),
+    }.items():
+        done = results(errors, dict.fromkeys(errors, 1.0), validation=validation)
+        table = CutoutSweep().sweep_results(config(validation=validation), done).tables[0]
+        assert table.columns[2:4] == columns
+
+
 def test_nothing_is_recommended_where_nothing_is_better() -> None:
     errors = {"simple": [0.50, 0.52, 0.51, 0.49], "m2": [0.51, 0.50, 0.52, 0.50], "m4": [0.60, 0.61, 0.62, 0.60]}
     sentences = recommended(errors)

@@ -143,6 +143,11 @@ def test_a_replay_of_a_quick_run_names_a_quick_run(runs: Path) -> None:
     [
         ({"learning_rate": 0.5}, ["stopcli fit houses.csv --target price --learning-rate 0.05"]),
         ({}, ["stopcli fit houses.csv --target price --learning-rate 0.0001"]),
+        # Of the run that it started from it would take over another one.
+        (
+            {"learning_rate": 0.01, "init_from": "old"},
+            ["stopcli fit houses.csv --target price --init-from old --learning-rate 0.001"],
+        ),
         ({"file": "net.py"}, []),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from stopcli.reproduce.plan import plan, read_all
 from stopcli.reproduce.report import ReportContext, write_reproduction
 from stopcli.reproduce.results import results_of
 from stopcli.reproduce.run import Plan, make_plan
+from stopcli.reproduce.settings import configs_of, sizes_of
 from stopcli.reproduce.sizes import Choice, choose
 from stopcli.reproduce.spec import Images
 from stopcli.runner.speed import Speed, measured_config
@@ -149,6 +151,19 @@ def test_a_size_is_chosen_once_and_the_same_on_any_machine() -> None:
     assert again.describe_sizes() == first.describe_sizes()
     SIZE.unlink()
     assert plan_with(FakeMeter({20: 50.0, 8: 10.0})).sweeps != first.sweeps
+
+
+@pytest.mark.parametrize("scale", ["quick", "overnight"])
+def test_gamma_comes_to_the_same_over_fewer_images(scale: str) -> None:
+    (published,) = read_all([Path(__file__).parents[2] / "experiments" / "clr.toml"])
+    for size in sizes_of(published, scale):
+        ends = []
+        for counts in ({"limit": 50_000, "test_limit": 10_000}, {"limit": 1437, "test_limit": 360}):
+            (config,) = configs_of(published, scale, Images("digits", counts), None, size).values()
+            updates = config.epochs * math.ceil(min(config.limit or 50_000, counts["limit"]) / config.batch_size)
+            ends.append(config.gamma**updates)
+        assert ends[1] == pytest.approx(ends[0])
+        assert 0.009 < ends[0] < 0.012
 
 
 def test_another_number_of_seeds_has_a_size_of_its_own() -> None:

@@ -85,6 +85,15 @@ def test_a_sweep_has_its_runs_by_arm_in_the_order_of_the_plan() -> None:
         _ = stopcli.open("sweep").table
 
 
+def test_a_setting_of_a_frame_takes_no_result_s_place() -> None:
+    write_run("runs/stopped", epochs=15, max_epochs=None)
+    config = Path("runs/stopped/config.toml")
+    config.write_text(config.read_text().replace("epochs = 400", "epochs = 2.5"))
+    frame = stopcli.list_runs().frame("epochs", "patience")
+    assert frame["epochs"].tolist() == [15]
+    assert frame["setting_epochs"].tolist() == [2.5]
+
+
 def test_a_job_is_opened_by_its_path_and_by_its_name() -> None:
     copied("moons-seeds")
     for name in (

@@ -18,6 +18,7 @@ from stopcli.runner.precision import (
     ComparisonError,
     PrecisionCost,
     is_slow,
+    measured_before,
     measured_cost,
     other_precision,
     planned_cost,
@@ -348,6 +349,9 @@ def test_a_range_test_that_is_slow_here_says_the_factor_and_suggests_as_without_
     (measured,) = slow_warnings("measured")
     assert FACTOR.fullmatch(measured)
     assert slow_warnings("unmeasured") == [SLOW]
+    # What a resumed one repeats.
+    assert measured_before(Path("measured"), "bfloat16") == measured
+    assert measured_before(Path("unmeasured"), "bfloat16") == ""
     for seed in (0, 1):
         name = f"steps-seed{seed}.csv"
         assert Path("measured", name).read_bytes() == Path("unmeasured", name).read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
@@ -43,6 +44,9 @@ class DoWhatItSays:
             raise RunError("the disk is full\nand more")
         if job.config.what == "bug":
             raise KeyError("bug")
+        if job.config.what == "pool":
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                assert pool.map(abs, [-1, -2]) == [1, 2]
         if job.config.what == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         deadline = time.monotonic() + 60

@@ -39,6 +39,13 @@ def test_every_job_is_run_once(make: Callable[[int], Executor], workers: int, tm
     assert len(list(tmp_path.glob("*.done"))) == 3
 
 
+def test_a_job_may_start_processes(make: Callable[[int], Executor], tmp_path: Path) -> None:
+    """As one that decodes images, or a user's file that reads its rows in a pool."""
+    watch = Watch(tmp_path)
+    make(1)(jobs("pool"), DoWhatItSays(tmp_path), watch)
+    assert watch.errors == {"job-0": ""}
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_round_follows_when_all_jobs_of_the_last_one_have_ended(
     make: Callable[[int], Executor], workers: int, tmp_path: Path

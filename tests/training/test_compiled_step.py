@@ -213,11 +213,15 @@ def test_a_loss_that_keeps_a_state_is_refused(loss: Any) -> None:
     ("loss", "metrics", "independent"),
     [
         ("mse", ["mae"], True),
+        ("mse", ["accuracy"], True),
         ("categorical_crossentropy", ["accuracy"], True),
         ("sparse_categorical_crossentropy", ["sparse_categorical_accuracy"], True),
         ("dice", [], False),
         ("tversky", [], False),
         ("circle", [], False),
+        # Of two outputs, as many as there are rows in the trial.
+        (lambda keras: keras.losses.Dice(axis=0), [], False),
+        (lambda keras: keras.losses.CosineSimilarity(axis=0), [], False),
         (lambda keras: keras.losses.Dice(axis=-1), [], True),
         (lambda keras: keras.losses.SparseCategoricalCrossentropy(ignore_class=0, name="sparse"), [], False),
         ("mse", [lambda keras: keras.losses.dice], False),

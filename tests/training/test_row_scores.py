@@ -292,6 +292,12 @@ def test_other_predictions_are_measured_by_the_models_metric_and_compared_row_by
     assert difference_on_rows(ours, ours, headline).verdict() == "not distinguishable"
 
 
+def test_a_mean_over_weights_is_one_over_rows_where_there_are_none():
+    model = model_of(1, None, loss_object("MeanSquaredError", reduction="mean_with_sample_weight"), [])
+    _, result = result_for(model, NUMBERS, "loss")
+    assert result.interval is not None
+
+
 def test_a_loss_that_is_a_sum_over_a_batch_is_not_measured_from_predictions():
     from stopcli.training.row_scores import value_on_rows
 
