@@ -152,11 +152,11 @@ def _in_percent(name: str, headline: Headline | None, arms: Sequence[RunArm]) ->
     by_name = None if headline is None else headline_of(headline.name, headline.direction)
     if headline is None or by_name is None or by_name.kind != "proportion":
         return headline, ""
-    seen = {arm.label: any(_is_in_percent(name, by_name, result) for result in arm.runs) for arm in arms}
-    if not any(seen.values()):
+    percent = [arm.label for arm in arms if any(_is_in_percent(name, by_name, result) for result in arm.runs)]
+    if not percent:
         return headline, ""
-    percent, others = (", ".join(label for label in seen if seen[label] == is_so) for is_so in (True, False))
-    doubt = f"{name} is in percent in {percent}, and never above 1 in {others}" if others else ""
+    others = ", ".join(arm.label for arm in arms if arm.label not in percent)
+    doubt = f"{name} is in percent in {', '.join(percent)}, and never above 1 in {others}" if others else ""
     return replace(by_name, kind="score", unit=PERCENT), doubt
 
 
