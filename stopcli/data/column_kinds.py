@@ -76,6 +76,9 @@ def column_of(table: TableFile, name: str) -> Column:
     numeric = np.fromiter(map(is_number, values), bool, len(values))
     if all(map(_DATE.fullmatch, values)):
         kind = "dates"
+    elif numeric.all() and table.layout is not None:
+        # pandas has not read them, such as one with a no-break space behind it: whoever converts them says which.
+        kind, values, counts = "numbers", values[:0], counts[:0]
     elif not numeric.all():
         similar = numeric | np.fromiter(map(_is_decorated, values), bool, len(values))
         kind = "mixture" if 2 * counts[similar].sum() > present else kind

@@ -39,6 +39,9 @@ _FEWEST_LINES, _MOST_BYTES = 10, 1 << 26
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+(e[+-]?\d+)?", re.IGNORECASE)
+# What may be thousands, and what stands beside them.
+_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}([.,]\d{3})")
+_FEW_DIGITS = re.compile(r"[+-]?\d{1,3}")
 # Begins the names of columns that have none.
 NAMELESS = "\0"
 _LOGICAL = frozenset(("true", "false"))
@@ -101,6 +104,7 @@ def csv_layout(path: Path) -> tuple[CsvLayout, tuple[str, ...]]:
         notes.append(f"{path.name} has {DELIMITERS[delimiter]} between its columns, not {DELIMITERS[usual]}")
     if decimal != ".":
         notes.append(f"numbers in {path.name} have decimal commas")
+    notes += _on_groups(names, columns, decimal) if delimiter != "," else []
     if names[0].startswith(NAMELESS):
         notes.append(f"the first column of {path.name} has no name and counts the rows, so it is left out")
     layout = CsvLayout(
@@ -233,6 +237,18 @@ def _decimal_of(rows: Sequence[Sequence[str]], delimiter: str) -> str:
         return "."
     cells = [cell.strip() for row in rows for cell in row]
     return "," if any(map(_DECIMAL_COMMA.fullmatch, cells)) and not any(map(_DECIMAL_POINT.fullmatch, cells)) else "."
+
+
+def _on_groups(names: Sequence[str], columns: Sequence[Sequence[str]], decimal: str) -> list[str]:
+    """A note on columns whose decimals may be groups of digits: all have three, beside numbers without any."""
+    notes = []
+    for name, column in zip(names, columns, strict=True):
+        cells = {cell.strip() for cell in column}
+        signed = sorted(cell for cell in cells if decimal in cell)
+        if signed and all(map(_GROUPS.fullmatch, signed)) and any(map(_FEW_DIGITS.fullmatch, cells)):
+            value = float(signed[0].replace(decimal, "."))
+            notes.append(f"{name}: {signed[0]} is read as {value:g}; thousands are to be written without a sign")
+    return notes
 
 
 def _has_words(cells: Sequence[str], decimal: str) -> bool:

@@ -36,6 +36,8 @@ from stopcli.quantities import agreeing, counted
 if TYPE_CHECKING:
     import pandas
 
+# Cells of several lines that are looked at in a column.
+_MOST_CELLS = 1000
 _BYTES_A_REPORT, _MEGABYTE = 1 << 23, 1_000_000
 # Files with quotes are read once more in Python to count their short rows: no more than a few seconds.
 _MOST_BYTES_IN_PYTHON = 1 << 26
@@ -57,7 +59,27 @@ def read_csv(layout: CsvLayout, on_progress: OnProgress) -> tuple[pandas.DataFra
         raise no_rows(layout.path)
     frame = _without_mixtures(layout, frame)
     notes += _short_rows(layout, frame)
+    notes += _on_cells_with_rows(layout, frame)
     return _without_nameless(layout, frame, notes), layout, tuple(notes)
+
+
+def _on_cells_with_rows(layout: CsvLayout, frame: pandas.DataFrame) -> list[str]:
+    """A note on cells in which whole rows stand, between two quotation marks that were not meant as such."""
+    from pandas.api.types import infer_dtype
+
+    notes = []
+    for name in frame.columns:
+        column = frame[name]
+        if column.dtype.kind != "O" or infer_dtype(column, skipna=True) != "string":
+            continue
+        for row in np.flatnonzero(column.str.contains("\n", regex=False, na=False).to_numpy())[:_MOST_CELLS]:
+            inner = column.iloc[row].split("\n")[1:-1]
+            if inner and all(line.count(layout.delimiter) == len(layout.names) - 1 for line in inner):
+                lines = counted(len(inner), "line")
+                where = f"{layout.path.name}, line {csv_line(layout, int(row))}, column {name}"
+                notes.append(f"{where}: a cell in quotation marks goes on over {lines} that look like rows")
+                break
+    return notes
 
 
 def _without_nameless(layout: CsvLayout, frame: pandas.DataFrame, notes: list[str]) -> pandas.DataFrame:

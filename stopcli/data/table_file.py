@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 import zlib
 from collections import Counter
@@ -173,15 +174,40 @@ def _read_parquet(path: Path, on_progress: OnProgress) -> tuple[pandas.DataFrame
 
 
 def _plain(table: Any) -> Any:
-    """An Arrow table without categories, whose values count, and with decimals as floats."""
+    """An Arrow table without categories, whose values count, with decimals as numbers, whole ones where they have no
+    decimals, and without empty texts, which a CSV file would not have either."""
     import pyarrow
 
     for i, column in enumerate(table.schema):
+        values = table[i]
         if pyarrow.types.is_dictionary(column.type):
-            table = table.set_column(i, column.name, table[i].cast(column.type.value_type))
+            values = values.cast(column.type.value_type)
         elif pyarrow.types.is_decimal(column.type):
-            table = table.set_column(i, column.name, table[i].cast(pyarrow.float64()))
+            values = _from_decimals(values)
+        if pyarrow.types.is_string(values.type) or pyarrow.types.is_large_string(values.type):
+            values = _without_empty(values)
+        if values is not table[i]:
+            table = table.set_column(i, column.name, values)
     return table
+
+
+def _from_decimals(values: Any) -> Any:
+    import pyarrow
+
+    if values.type.scale <= 0:
+        # Those that databases write whole numbers as; of more digits than int64 has they become floats.
+        with contextlib.suppress(pyarrow.ArrowInvalid):
+            return values.cast(pyarrow.int64())
+    return values.cast(pyarrow.float64())
+
+
+def _without_empty(texts: Any) -> Any:
+    import pyarrow.compute
+
+    is_empty = pyarrow.compute.equal(texts, "")
+    if not pyarrow.compute.any(is_empty).as_py():
+        return texts
+    return pyarrow.compute.if_else(is_empty, pyarrow.scalar(None, texts.type), texts)
 
 
 def _read_npz(path: Path, on_progress: OnProgress) -> tuple[pandas.DataFrame, tuple[str, ...]]:

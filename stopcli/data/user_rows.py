@@ -166,13 +166,22 @@ def _hint(content: object) -> str:
 
 
 def check_like(rows: PartRows, train: PartRows, name: str) -> PartRows:
-    """A part whose arrays have the structure, shapes and dtypes of the training rows.
+    """A part whose arrays have the columns, structure, shapes and dtypes of the training rows.
 
     Whole numbers and booleans become floats where those of the training rows are.
 
     Raises:
         RequestError: they have others.
     """
+    for label in rows.columns.keys() & train.columns.keys():
+        ours, theirs = rows.columns[label], train.columns[label]
+        if ours != theirs and len(ours) == len(theirs):
+            i = next(i for i in range(len(ours)) if ours[i] != theirs[i])
+            received = f"column {i + 1} of {label} is {shown(ours[i])}"
+            raise RequestError(
+                f"{name}: {received}, expected {shown(theirs[i])}, as in the training rows",
+                hint="A frame's columns are put in the order of another one's by frame[other.columns].",
+            )
     x, y = (_nest_like(getattr(rows.examples, role), getattr(train.examples, role), role, name) for role in ("x", "y"))
     return PartRows(Examples(x, y, rows.examples.weight), rows.columns, rows.converted)
 

@@ -270,6 +270,16 @@ def test_numbers_with_groups_of_digits_are_no_words(written: str, tmp_path: Path
     assert "expected a number" in refused(from_csv(tmp_path, f"price;y\n{rows}")).message
 
 
+def test_numbers_that_pandas_does_not_read_are_no_words(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 7 + 0.5},{i % 3}\n" for i in range(100))
+    table = from_csv(tmp_path, f"a,y\n{rows}{10**23},1\n-1,2\n")
+    assert chosen(table, task="classes").numbers == ("a",)
+    assert (
+        "line 102, column a: received '5.25\\xa0', expected a number"
+        in refused(from_csv(tmp_path, f"a,y\n{rows}5.25\u00a0,1\n"), task="classes").message
+    )
+
+
 def test_words_with_digits_are_words() -> None:
     for value in ("1.2.3", "2-3", "A1", "10.0.0.1", "192.168.100.200", "3rd"):
         assert chosen(table_of(x=[value, "x", value], y=NUMBERS[:3])).words == ("x",)

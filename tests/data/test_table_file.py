@@ -91,6 +91,37 @@ def test_a_delimiter_and_decimal_commas_are_recognised_and_said(delimiter: str, 
     )
 
 
+@pytest.mark.parametrize(
+    ("delimiter", "cells", "said"),
+    [
+        ("\t", ["950", "1,200", "12,500"], "price: 1,200 is read as 1.2;"),
+        (";", ["950", "1.200", "12.500"], "price: 1.200 is read as 1.2;"),
+        (";", ["0,125", "1,250", "2"], ""),
+        (";", ["1,20", "1,250", "2"], ""),
+        (";", ["1,200", "1,250"], ""),
+    ],
+)
+def test_decimals_that_may_be_thousands_are_said(delimiter: str, cells: list[str], said: str, write: Any) -> None:
+    rows = [f"a{delimiter}{cell}\n" for cell in cells]
+    table = read_table(write("".join([f"id{delimiter}price\n", *rows])))
+    notes = [note for note in table.notes if "is read as" in note]
+    assert len(notes) == bool(said)
+    assert not said or notes[0].startswith(said)
+
+
+def test_quotation_marks_that_swallow_rows_are_said(write: Any) -> None:
+    """As of a TSV that was written without quoting."""
+    titles = [f'"Film {i}' if i in (10, 40) else f"Film {i}" for i in range(60)]
+    rows = [f"{i}\t{title}\t{i}\n" for i, title in enumerate(titles)]
+    table = read_table(write("".join(["id\ttitle\tyear\n", *rows]), "films.tsv"))
+    assert len(table.frame) == 30
+    assert "films.tsv, line 12, column title: a cell in quotation marks goes on over 29 lines that look like rows" in (
+        table.notes
+    )
+    text = 'id,text\n1,"several\nlines\nof text"\n2,one\n'
+    assert read_table(write(text, "texts.csv")).notes == ()
+
+
 def test_points_beside_commas_stay_what_they_are(write: Any) -> None:
     table = read_table(write("a;b\n1.5;1,5\n2.5;2,5\n"))
     assert table.frame.to_dict("list") == {"a": [1.5, 2.5], "b": ["1,5", "2,5"]}
@@ -302,6 +333,22 @@ def test_cells_as_they_are_written(write: Any) -> None:
     again = TableFile(table.path, table.frame, layout=table.layout)
     with pytest.raises(RequestError, match="changed while it was in use"):
         again.written("code")
+
+
+def test_whole_decimals_and_empty_texts_of_parquet_are_those_of_a_csv_file(tmp_path: Path) -> None:
+    keys = [Decimal(12345678901234567), Decimal(12345678901234568)]
+    columns = {
+        "id": pa.array(keys, pa.decimal128(38, 0)),
+        "large": pa.array([Decimal(10) ** 30, Decimal(1)], pa.decimal128(38, 0)),
+        "price": pa.array([Decimal("1.5"), Decimal("2.25")], pa.decimal128(10, 2)),
+        "label": pa.array(["", "a"]),
+    }
+    parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
+    table = read_table(tmp_path / "a.parquet")
+    assert table.written("id").tolist() == ["12345678901234567", "12345678901234568"]
+    assert table.frame["large"].tolist() == [1e30, 1.0]
+    assert table.frame["price"].tolist() == [1.5, 2.25]
+    assert table.frame["label"].isna().tolist() == [True, False]
 
 
 def test_types_of_parquet_are_those_of_their_values(tmp_path: Path) -> None:

@@ -198,6 +198,10 @@ REFUSALS: list[tuple[Any, str]] = [
     ({"train": ((X, X), Y), "test": ((X,), Y)}, r"test: x is a tuple of 1, expected a tuple of 2"),
     ({"train": (X, Y.astype(int)), "test": (X, Y)}, r"test: y has the dtype float32, expected int64"),
     (
+        {"train": (pd.DataFrame(X, columns=["a", "b", "c"]), Y), "test": (pd.DataFrame(X, columns=["a", "c", "b"]), Y)},
+        r"test: column 2 of x is 'c', expected 'b', as in the training rows",
+    ),
+    (
         {"train": (X.astype(np.int8), Y), "test": (np.full((9, 3), 200), Y[:9])},
         r"test: x has the value 200, expected -128 to 127, the range of int8 in the training rows",
     ),
