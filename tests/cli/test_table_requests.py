@@ -91,8 +91,10 @@ def files(own_folder: None) -> None:
 def test_a_wrong_request_is_refused_in_a_sentence_and_leaves_nothing(
     options: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What is wrong is said without it.
-    monkeypatch.setattr("stopcli.training.tf_setup.start_tensorflow", lambda threads: pytest.fail("imports TensorFlow"))
+    # What is wrong is said without it. Where modules have the function by its name, so that none of them gets the
+    # replacement for good by being imported meanwhile.
+    for module in ("cli.execute", "runner.run", "runner.sweep", "runner.speed_meter", "training.tf_setup"):
+        monkeypatch.setattr(f"stopcli.{module}.start_tensorflow", lambda threads: pytest.fail("imports TensorFlow"))
     check_refused(["fit", *shlex.split(options)], WRONG[options], capsys, monkeypatch)
 
 
