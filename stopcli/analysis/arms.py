@@ -365,7 +365,7 @@ def _arm(experiment: Experiment, results: Sequence[RunResult], warnings: list[st
 
 def _on_repeated_seeds(repeated: Sequence[tuple[RunResult, RunResult]]) -> str:
     failed = [pair for pair in repeated if pair[1].run.state == "failed" and pair[0].run.finished]
-    contrary = [pair for pair in repeated if pair not in failed and not _agree(*pair)]
+    contrary = [pair for pair in repeated if not _agree(*pair)]
     if contrary:
         ending = "but their results differ (another machine or version?), and the first counts"
     elif failed:

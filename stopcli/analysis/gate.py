@@ -252,9 +252,8 @@ def evidence_of(new: RunArm, old: RunArm, view: View, measure: Measure) -> Evide
         unfinished += [result.run.state for result in arm.left_out]
         if unfinished:
             total = len(arm.runs) + len(arm.left_out)
-            of = "" if total == 1 else f"{len(unfinished)} of {counted(total, 'run')} of "
-            has = agreeing(len(unfinished), "has", "have")
-            return Evidence(value, reason=f"{of}{arm.label} {has} not finished ({', '.join(sorted(set(unfinished)))})")
+            have = _have(arm, len(unfinished), total, is_whole=total == 1)
+            return Evidence(value, reason=f"{have} not finished ({', '.join(sorted(set(unfinished)))})")
     if measure.doubt:
         return Evidence(value, reason=measure.doubt)
     single = len(new.runs) == len(old.runs) == 1
@@ -270,11 +269,16 @@ def evidence_of(new: RunArm, old: RunArm, view: View, measure: Measure) -> Evide
         without = arm.without(view.value)
         if without:
             # Those that have diverged must not make the answer a better one either.
-            total = len(arm.runs)
-            of = "" if total == len(without) else f"{len(without)} of {counted(total, 'run')} of "
-            has = agreeing(len(without) if of else 1, "has", "have")
-            return Evidence(value, reason=f"{of}{arm.label} {has} no {view.phrase}")
+            have = _have(arm, len(without), len(arm.runs), is_whole=len(without) == len(arm.runs))
+            return Evidence(value, reason=f"{have} no {view.phrase}")
     return _over_seeds(new, old, view, reason)
+
+
+def _have(arm: RunArm, count: int, total: int, *, is_whole: bool) -> str:
+    """The beginning of a sentence on some runs of an arm, or on the arm as a whole."""
+    if is_whole:
+        return f"{arm.label} has"
+    return f"{count} of {counted(total, 'run')} of {arm.label} {agreeing(count, 'has', 'have')}"
 
 
 def _other_rows(new: RunArm, old: RunArm) -> str:

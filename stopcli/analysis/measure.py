@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
-
 from stopcli.analysis.arms import RunArm, headline_of_runs
 from stopcli.analysis.run_result import RunResult
 from stopcli.errors import ConfigError, did_you_mean
@@ -164,10 +162,8 @@ def _is_in_percent(name: str, by_name: Headline, result: RunResult) -> bool:
     counting = result.run.headline
     if counting.name == by_name.name and counting.unit == PERCENT:
         return True
-    values = result.columns.get(name)
-    if values is None:
-        return False
-    return by_name.seen_in([float(np.max(values, initial=0.0, where=np.isfinite(values)))]).unit == PERCENT
+    columns = [result.columns[name]] if name in result.columns else []
+    return by_name.seen_in_columns(columns).unit == PERCENT
 
 
 def _runs(arms: Sequence[RunArm]) -> list[RunResult]:

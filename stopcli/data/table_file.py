@@ -179,14 +179,14 @@ def _plain(table: Any) -> Any:
     import pyarrow
 
     for i, column in enumerate(table.schema):
-        values = table[i]
+        values = before = table[i]
         if pyarrow.types.is_dictionary(column.type):
             values = values.cast(column.type.value_type)
         elif pyarrow.types.is_decimal(column.type):
             values = _from_decimals(values)
         if pyarrow.types.is_string(values.type) or pyarrow.types.is_large_string(values.type):
             values = _without_empty(values)
-        if values is not table[i]:
+        if values is not before:
             table = table.set_column(i, column.name, values)
     return table
 

@@ -44,9 +44,15 @@ def settings_at(published: PublishedResult, scale: str, size: Size) -> dict[str,
     return {name: value for table in _tables(published, scale, size).values() for name, value in table.items()}
 
 
-def gamma_over(gamma: float, intended: int, there: int) -> float:
-    """What comes to the same, over fewer updates of an epoch, as gamma comes to over those that it was chosen for."""
-    return gamma if there == intended else gamma ** (intended / there)
+def _gamma_for(settings: Mapping[str, Any], images: Images) -> float:
+    """What comes to the same, over the updates of the images that there are, as gamma comes to over those for which it
+    was chosen."""
+    gamma: float = settings.get("gamma", ClrConfig.gamma)
+    batch_size: int = settings.get("batch_size", ClrConfig.batch_size)
+    intended = settings.get("limit", ALL_IMAGES["limit"])
+    there = min(intended, images.counts.get("limit", intended))
+    times = math.ceil(intended / batch_size) / math.ceil(there / batch_size)
+    return math.pow(gamma, times)
 
 
 def configs_of(
@@ -71,12 +77,8 @@ def configs_of(
     # A night's runs have the published settings but for those that are named.
     settings["scale"] = "quick" if "quick" in tables else "full"
     if images is not None:
-        intended = settings.get("limit", ALL_IMAGES["limit"])
-        there = min(intended, images.counts.get("limit", intended))
         if command_config is ClrConfig and scale != "full":
-            gamma: float = settings.get("gamma", ClrConfig.gamma)
-            batch_size: int = settings.get("batch_size", ClrConfig.batch_size)
-            settings["gamma"] = gamma_over(gamma, *(math.ceil(count / batch_size) for count in (intended, there)))
+            settings["gamma"] = _gamma_for(settings, images)
         for name, count in images.counts.items():
             if isinstance(settings.get(name), int):
                 settings[name] = min(settings[name], count)

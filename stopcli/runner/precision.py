@@ -97,24 +97,24 @@ def compare_precisions(
     does. Returns it where it is a warning."""
     config = loaded.config
     slow = is_slow(config)
-    sentence, listens = slow_precision(config.precision) if slow else "", not isinstance(session.observer, NullObserver)
-    if start.resumed:
-        # It cannot be changed any more, and what it has measured before holds.
-        measured = measured_before(folder.path, config.precision) if slow else ""
-        sentence = measured or sentence
-        listens = listens or bool(measured)
-    elif listens or (slow and session.measures_precision):
-        listens = True
+    # Nobody hears a job of a sweep, which says of all of them what one of them has measured.
+    listens = not isinstance(session.observer, NullObserver)
+    measures = not start.resumed and (listens or (slow and session.measures_precision))
+    measured = ""
+    if measures:
         try:
             with session.stopwatch.part("compile"):
                 cost = measured_cost(
                     loaded, experiment, loop, session.observer.stage, lambda: session.request.stop_requested
                 )
-            sentence = cost.sentence if cost else sentence
+            measured = cost.sentence if cost else ""
         except ComparisonError as error:
             folder.log(str(error))
-    # Nobody hears a job of a sweep, which says of all of them what one of them has measured.
-    if not (sentence and listens):
+    elif slow and start.resumed:
+        # It cannot be changed any more, and what it has measured before holds.
+        measured = measured_before(folder.path, config.precision)
+    sentence = measured or (slow_precision(config.precision) if slow and (listens or measures) else "")
+    if not sentence:
         return ()
     folder.log(sentence)
     session.observer.note(sentence)

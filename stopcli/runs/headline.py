@@ -112,6 +112,10 @@ class Headline:
             return replace(self, kind="score", unit=PERCENT)
         return self
 
+    def seen_in_columns(self, columns: Iterable[NDArray[Any]]) -> Headline:
+        """The same of columns of values, of which some may not be finite."""
+        return self.seen_in(float(values.max(initial=0.0, where=values < math.inf)) for values in columns)
+
     def spellings(self, rows: str, columns: Iterable[str]) -> list[str]:
         """Its columns of such rows, as programs spell them (`val/loss`, `valid_loss`), its own name first."""
         names = [name for name in columns if rows_of(name) == rows and base_name(name) == self.name]

@@ -3,7 +3,6 @@ arms that are compared."""
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -103,7 +102,7 @@ class Recording(Run):
         first validated one whose name says which is better."""
         headline = self._headline_by_name()
         of_it = (values for name, values in self.metrics.items() if base_name(name) == headline.name)
-        return headline.seen_in(float(values.max(initial=0.0, where=values < math.inf)) for values in of_it)
+        return headline.seen_in_columns(of_it)
 
     def _headline_by_name(self) -> Headline:
         named = headline_of(self.metric, self.direction) if self.metric else None
